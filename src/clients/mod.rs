@@ -1,0 +1,2 @@
+//! Thin clients of the two vendors' REST APIs.
+pub mod twilio;

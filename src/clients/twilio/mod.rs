@@ -1,0 +1,2 @@
+//! Twilio's REST API and callbacks.
+pub mod signature;

@@ -1,0 +1,3 @@
+//! callscribe
+pub mod clients;
+pub mod sandbox;

@@ -1,0 +1,212 @@
+//! How tests steer an emulated vendor: what goes wrong next, what it was asked, and waiting for something to be true.
+//!
+//! Knows nothing of either vendor. In `--sandbox` mode nobody schedules a fault, and the log of requests is bounded.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::{StreamExt, stream};
+use tokio::sync::watch;
+
+/// The newest requests that are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// Something that goes wrong, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is done; the answer has this status and the vendor's own kind of error body.
+    Refuse {
+        /// The HTTP status.
+        status: u16,
+        /// `Retry-After`, in seconds.
+        retry_after: Option<u32>,
+    },
+    /// Nothing is done and nothing is answered, ever.
+    Hang,
+    /// It is done, but nothing is answered, ever.
+    HangAfter,
+    /// It is done, but the connection is closed before an answer.
+    DropAfter,
+    /// It is done; the answer breaks off in the middle of its body.
+    CutBody,
+    /// It is done; the answer has the right status and this text as its body.
+    WrongBody(&'static str),
+}
+
+/// A request that the vendor received.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The method.
+    pub method: Method,
+    /// Path and query, as received.
+    pub target: String,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body if it was small and known in length; empty for uploads.
+    pub body: Bytes,
+}
+
+/// The switchboard of one emulated vendor. Clones share it.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    faults: Mutex<Vec<Planned>>,
+    seen: Mutex<VecDeque<Seen>>,
+    changes: watch::Sender<u64>,
+    error_body: fn(StatusCode) -> serde_json::Value,
+    streamed_path: &'static str,
+}
+
+struct Planned {
+    method: Method,
+    path_contains: String,
+    fault: Fault,
+}
+
+impl Control {
+    /// `error_body` writes the vendor's own error for a status. Bodies sent to `streamed_path` are passed on unread.
+    pub(super) fn new(error_body: fn(StatusCode) -> serde_json::Value, streamed_path: &'static str) -> Self {
+        let inner =
+            Inner { faults: Mutex::default(), seen: Mutex::default(), changes: watch::Sender::new(0), error_body };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Plans a fault for the next request of this method whose path contains this text. Several plans for the same
+    /// requests happen one after the other, in the order they were made.
+    pub fn fail_next(&self, method: Method, path_contains: &str, fault: Fault) {
+        let path_contains = path_contains.to_owned();
+        lock(&self.inner.faults).push(Planned { method, path_contains, fault });
+    }
+
+    /// What the vendor was asked, oldest first (the newest 1,000).
+    pub fn seen(&self) -> Vec<Seen> {
+        lock(&self.inner.seen).iter().cloned().collect()
+    }
+
+    /// What the vendor was asked by this method at paths that contain this text, oldest first.
+    pub fn seen_at(&self, method: Method, path_contains: &str) -> Vec<Seen> {
+        let matches = |seen: &Seen| seen.method == method && path(&seen.target).contains(path_contains);
+        self.seen().into_iter().filter(matches).collect()
+    }
+
+    /// Waits until `fact` returns something. It is asked again whenever anything changes at this vendor.
+    pub async fn until<T>(&self, mut fact: impl FnMut() -> Option<T>) -> T {
+        let mut changes = self.inner.changes.subscribe();
+        loop {
+            changes.borrow_and_update();
+            if let Some(value) = fact() {
+                return value;
+            }
+            changes.changed().await.expect("the sender lives as long as self");
+        }
+    }
+
+    /// To be called after every change of the vendor's state.
+    pub(super) fn changed(&self) {
+        self.inner.changes.send_modify(|count| *count += 1);
+    }
+
+    fn take_fault(&self, method: &Method, path: &str) -> Option<Fault> {
+        let mut faults = lock(&self.inner.faults);
+        let due = faults.iter().position(|plan| plan.method == *method && path.contains(&plan.path_contains))?;
+        Some(faults.remove(due).fault)
+    }
+
+    fn remember(&self, seen: Seen) {
+        let mut log = lock(&self.inner.seen);
+        if log.len() == REMEMBERED {
+            log.pop_front();
+        }
+        log.push_back(seen);
+        drop(log);
+        self.changed();
+    }
+}
+
+/// Remembers each request and lets the planned faults happen. The outermost layer of an emulated vendor.
+pub(super) async fn steer(State(control): State<Control>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let (kept, body) = if parts.uri.path() == control.inner.streamed_path {
+        (Bytes::new(), body)
+    } else {
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
+        (bytes.clone(), Body::from(bytes))
+    };
+    let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let method = parts.method.clone();
+    let fault = control.take_fault(&method, path(&target));
+    control.remember(Seen { method, target, headers: parts.headers.clone(), body: kept });
+
+    let request = Request::from_parts(parts, body);
+    match fault {
+        None => next.run(request).await,
+        Some(Fault::Refuse { status, retry_after }) => control.refuse(status, retry_after),
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::HangAfter) => {
+            next.run(request).await;
+            std::future::pending().await
+        }
+        Some(Fault::DropAfter) => {
+            next.run(request).await;
+            cut(Response::new(Body::empty()), Bytes::new())
+        }
+        Some(Fault::CutBody) => {
+            let (parts, body) = next.run(request).await.into_parts();
+            let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            let half = bytes.slice(..bytes.len() / 2);
+            cut(Response::from_parts(parts, Body::from(bytes)), half)
+        }
+        Some(Fault::WrongBody(text)) => {
+            let (mut parts, _) = next.run(request).await.into_parts();
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(parts, Body::from(text))
+        }
+    }
+}
+
+impl Control {
+    fn refuse(&self, status: u16, retry_after: Option<u32>) -> Response {
+        let status = StatusCode::from_u16(status).expect("tests plan real statuses");
+        let body = (self.inner.error_body)(status).to_string();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// The head of the answer promises the whole body; the connection breaks after `sent`.
+fn cut(response: Response, sent: Bytes) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = axum::body::HttpBody::size_hint(&body).exact() {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length.max(1)));
+    }
+    let broken = stream::iter([Ok(sent), Err(std::io::Error::other("cut by the sandbox"))]);
+    Response::from_parts(
+        parts,
+        Body::from_stream(broken.filter(|part| {
+            let keep = part.as_ref().map_or(true, |bytes| !bytes.is_empty());
+            async move { keep }
+        })),
+    )
+}
+
+fn path(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+/// A test that panicked while holding the lock has already failed; the others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,2 @@
+//! Both vendors, emulated over real loopback HTTP.
+pub mod control;
