@@ -74,8 +74,13 @@ struct Planned {
 impl Control {
     /// `error_body` writes the vendor's own error for a status. Bodies sent to `streamed_path` are passed on unread.
     pub(super) fn new(error_body: fn(StatusCode) -> serde_json::Value, streamed_path: &'static str) -> Self {
-        let inner =
-            Inner { faults: Mutex::default(), seen: Mutex::default(), changes: watch::Sender::new(0), error_body };
+        let inner = Inner {
+            faults: Mutex::default(),
+            seen: Mutex::default(),
+            changes: watch::Sender::new(0),
+            error_body,
+            streamed_path,
+        };
         Self { inner: Arc::new(inner) }
     }
 
