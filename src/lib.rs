@@ -1,3 +1,10 @@
 //! callscribe
 pub mod clients;
+pub mod config;
+pub mod context;
+pub mod events;
+pub mod model;
+pub mod pipeline;
 pub mod sandbox;
+pub mod twiml;
+pub mod urls;

@@ -1,2 +1,313 @@
-//! Thin clients of the two vendors' REST APIs.
+//! Thin clients of the two vendors' REST APIs. They speak the vendors' words and know nothing of our model.
+//!
+//! What both share is here: the error that says what a caller can decide on, deadlines, and when a request may be
+//! repeated. A GET is repeated on 429, 5xx and failed connections; a POST never is, because no endpoint used here has
+//! an idempotency key: a second call would ring, a second transcript would cost.
+
+pub mod assemblyai;
+mod tls;
 pub mod twilio;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
+
+/// A body longer than this is not read to its end: the longest transcripts are some 30 MB.
+const LARGEST_BODY: usize = 64 << 20;
+
+/// First pause before a GET is repeated; it doubles, with jitter.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often a GET is repeated.
+const REPEATS: usize = 3;
+
+/// Which vendor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// <https://www.twilio.com/docs/voice/api>
+    Twilio,
+    /// <https://www.assemblyai.com/docs>
+    AssemblyAi,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Twilio => "Twilio",
+            Self::AssemblyAi => "AssemblyAI",
+        })
+    }
+}
+
+/// How long a vendor may take.
+#[derive(Debug, Clone)]
+pub struct Deadlines {
+    /// For a connection to stand.
+    pub connect: Duration,
+    /// For one request to be answered whole, audio aside.
+    pub answer: Duration,
+    /// For a GET with all its repetitions.
+    pub repeated: Duration,
+    /// For audio that is under way to move on by at least a byte.
+    pub stall: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(10),
+            repeated: Duration::from_secs(20),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A request to a vendor that did not bring what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{service}: {kind}")]
+pub struct Error {
+    /// Who.
+    pub service: Service,
+    /// What a caller can decide on.
+    pub kind: Kind,
+}
+
+/// One variant for each decision that a caller can take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Kind {
+    /// The credentials are wrong: nothing will work until a person mends the settings.
+    #[error("refused the credentials: {0}")]
+    Unauthorized(Refusal),
+    /// What was asked for is not there.
+    #[error("does not know it: {0}")]
+    NotFound(Refusal),
+    /// Too much at once; nothing was done.
+    #[error("is asked too much: {refusal}")]
+    RateLimited {
+        /// When to ask again, if the vendor said so.
+        retry_after: Option<Duration>,
+        /// The vendor's words.
+        refusal: Refusal,
+    },
+    /// The vendor understood and said no: asking again changes nothing.
+    #[error("refused: {0}")]
+    Rejected(Refusal),
+    /// No connection stood, so nothing was sent.
+    #[error("could not be reached: {0}")]
+    Unreachable(String),
+    /// A 5xx, or a connection that broke.
+    #[error("failed: {0}")]
+    Unavailable(String),
+    /// No answer within the deadline.
+    #[error("did not answer in time")]
+    Timeout,
+    /// An answer that is not what the vendor documents.
+    #[error("answered with a body that could not be read, at {path}")]
+    BadBody {
+        /// JSON path of the first thing that is wrong, or what was expected.
+        path: String,
+    },
+    /// A request that must not be repeated, and nobody knows whether it was carried out.
+    #[error("may or may not have carried it out: {0}")]
+    Ambiguous(Box<Kind>),
+}
+
+/// A vendor's own words for a no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// Twilio's error code, such as 21215.
+    pub code: Option<i64>,
+    /// The message, as it came.
+    pub message: String,
+    /// The vendor's page on it.
+    pub more_info: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)?;
+        match self.code {
+            Some(code) => write!(f, " (status {}, code {code})", self.status),
+            None => write!(f, " (status {})", self.status),
+        }
+    }
+}
+
+impl Kind {
+    /// Whether asking again soon may help.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable(_))
+    }
+
+    /// Whether the vendor may have done what was asked, although it looks like a failure.
+    fn leaves_open(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Timeout | Self::BadBody { .. })
+    }
+}
+
+/// A whole answer that is a success.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The body, as it came.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body read as JSON. The error names the path of the first thing that is wrong, never a value.
+    fn json<T: DeserializeOwned>(&self) -> Result<T, Kind> {
+        let mut reader = serde_json::Deserializer::from_slice(&self.body);
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| Kind::BadBody { path: error.path().to_string() })
+    }
+}
+
+/// What a client of either vendor sends its requests through.
+#[derive(Debug, Clone)]
+struct Sender {
+    http: reqwest::Client,
+    service: Service,
+    deadlines: Deadlines,
+    /// Reads the vendor's own error body.
+    refusal: fn(StatusCode, &HeaderMap, &[u8]) -> Refusal,
+}
+
+impl Sender {
+    /// `base` tells whether the vendor is on this computer, where no proxy leads.
+    fn new(
+        service: Service,
+        base: &url::Url,
+        deadlines: Deadlines,
+        refusal: fn(StatusCode, &HeaderMap, &[u8]) -> Refusal,
+    ) -> Self {
+        let local = match base.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config())
+            .user_agent(concat!("callscribe/", env!("CARGO_PKG_VERSION")))
+            // A redirect would carry our credentials along; the one place that has them follows them itself.
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(deadlines.connect);
+        let builder = if local { builder.no_proxy() } else { builder };
+        let http = builder.build().expect("a client with TLS set up builds");
+        Self { http, service, deadlines, refusal }
+    }
+
+    /// Sends a GET and reads the whole answer, asking again as long as that may help.
+    async fn get(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
+        self.repeat(|| async { self.read(self.start(request()).await?).await }).await
+    }
+
+    /// As [`Sender::get`], and reads the answer as JSON.
+    async fn get_json<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<(Answer, T), Error> {
+        let answer = self.get(request).await?;
+        let value = answer.json().map_err(|kind| self.error(kind))?;
+        Ok((answer, value))
+    }
+
+    /// Runs attempts of something that may be repeated, with back-off, jitter and the vendor's `Retry-After`.
+    async fn repeat<T, F: Future<Output = Result<T, Kind>>>(&self, attempt: impl FnMut() -> F) -> Result<T, Error> {
+        let longest = self.deadlines.repeated;
+        let repeated = attempt
+            .retry(ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(REPEATS).with_jitter())
+            .when(Kind::is_passing)
+            .adjust(|kind: &Kind, pause| match kind {
+                // To wait longer than the caller would is to fail later with less to say.
+                Kind::RateLimited { retry_after: Some(asked), .. } if *asked >= longest => None,
+                Kind::RateLimited { retry_after: Some(asked), .. } => pause.map(|pause| pause + *asked),
+                _ => pause,
+            })
+            .notify(|kind: &Kind, pause| tracing::debug!(service = %self.service, ?pause, "asking again: {kind}"));
+        match tokio::time::timeout(longest, repeated).await {
+            Ok(result) => result.map_err(|kind| self.error(kind)),
+            Err(_) => Err(self.error(Kind::Timeout)),
+        }
+    }
+
+    /// Sends something that must happen once at most and reads the answer as JSON. Whatever leaves open whether it
+    /// happened is [`Kind::Ambiguous`].
+    async fn once_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<(Answer, T), Error> {
+        let attempt = async {
+            let answer = self.read(self.start(request).await?).await?;
+            let value = answer.json()?;
+            Ok((answer, value))
+        };
+        attempt.await.map_err(|kind: Kind| match kind.leaves_open() {
+            true => self.error(Kind::Ambiguous(Box::new(kind))),
+            false => self.error(kind),
+        })
+    }
+
+    /// Sends once and gives the head of a successful answer.
+    async fn start(&self, request: RequestBuilder) -> Result<Response, Kind> {
+        let sent = tokio::time::timeout(self.deadlines.answer, request.send()).await.map_err(|_| Kind::Timeout)?;
+        self.accept(sent.map_err(transport)?).await
+    }
+
+    /// A success as it is, anything else as what it means.
+    async fn accept(&self, response: Response) -> Result<Response, Kind> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let headers = response.headers().clone();
+        // What an error says matters less than that it is one.
+        let body = self.read(response).await.map(|answer| answer.body).unwrap_or_default();
+        let refusal = (self.refusal)(status, &headers, &body);
+        Err(match status {
+            StatusCode::UNAUTHORIZED => Kind::Unauthorized(refusal),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound(refusal),
+            StatusCode::TOO_MANY_REQUESTS => Kind::RateLimited { retry_after: retry_after(&headers), refusal },
+            status if status.is_server_error() => Kind::Unavailable(refusal.to_string()),
+            _ => Kind::Rejected(refusal),
+        })
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Answer, Kind> {
+        let body = async {
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(transport)? {
+                if body.len() + chunk.len() > LARGEST_BODY {
+                    return Err(Kind::BadBody { path: "a body of more than 64 MiB".to_owned() });
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Answer { body })
+        };
+        tokio::time::timeout(self.deadlines.answer, body).await.map_err(|_| Kind::Timeout)?
+    }
+
+    fn error(&self, kind: Kind) -> Error {
+        Error { service: self.service, kind }
+    }
+}
+
+/// What went wrong below HTTP, without the URL, which may hold a number or a secret.
+fn transport(error: reqwest::Error) -> Kind {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    match error {
+        ref error if error.is_connect() => Kind::Unreachable(cause.to_string()),
+        ref error if error.is_timeout() => Kind::Timeout,
+        _ => Kind::Unavailable(cause.to_string()),
+    }
+}
+
+/// `Retry-After` in seconds, the only form that both vendors send.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}

@@ -1,2 +1,139 @@
-//! Twilio's REST API and callbacks.
+//! Twilio's REST API, `2010-04-01`: form-encoded in, JSON out, HTTP Basic.
+//!
+//! Source: <https://www.twilio.com/docs/voice/api>.
+
+pub mod callbacks;
+mod calls;
+mod recordings;
 pub mod signature;
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+pub use calls::{Call, CreateCall};
+pub use recordings::{Media, MediaFormat, MediaRequest, Recording};
+
+use super::{Deadlines, Refusal, Sender, Service};
+
+/// Where Twilio's API is served unless region, edge or another address say otherwise.
+pub const API_URL: &str = "https://api.twilio.com";
+
+/// Basic credentials: an API key and its secret, or the account's SID and auth token.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// `AC…` or `SK…`.
+    pub user: String,
+    /// Auth token or API key secret.
+    pub password: SecretString,
+}
+
+/// A client of one account.
+#[derive(Debug, Clone)]
+pub struct Twilio {
+    sender: Sender,
+    base: Url,
+    account_sid: String,
+    credentials: Credentials,
+}
+
+impl Twilio {
+    /// `base` is scheme and host of the API, such as [`API_URL`].
+    pub fn new(base: Url, account_sid: String, credentials: Credentials, deadlines: Deadlines) -> Self {
+        let sender = Sender::new(Service::Twilio, &base, deadlines, refusal);
+        Self { sender, base, account_sid, credentials }
+    }
+
+    /// The URL of something of this account. Each segment is escaped.
+    fn url(&self, segments: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["2010-04-01", "Accounts", &self.account_sid]).extend(segments);
+        }
+        url
+    }
+
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let Credentials { user, password } = &self.credentials;
+        self.sender.http.request(method, url).basic_auth(user, Some(password.expose_secret()))
+    }
+}
+
+/// Twilio's error body: JSON, or XML where the path does not end in `.json`. Any part may be missing.
+#[derive(Debug, Default, Deserialize)]
+struct ErrorBody {
+    code: Option<i64>,
+    message: Option<String>,
+    more_info: Option<String>,
+}
+
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
+    let xml = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("xml")));
+    let read = if xml { error_from_xml(body) } else { serde_json::from_slice(body).unwrap_or_default() };
+    let reason = || status.canonical_reason().unwrap_or("no reason given").to_owned();
+    Refusal {
+        status: status.as_u16(),
+        code: read.code,
+        message: read.message.unwrap_or_else(reason),
+        more_info: read.more_info,
+    }
+}
+
+/// `<TwilioResponse><RestException><Code>20404</Code><Message>…`. What cannot be read is left out.
+fn error_from_xml(body: &[u8]) -> ErrorBody {
+    let mut read = ErrorBody::default();
+    let body = String::from_utf8_lossy(body);
+    let mut reader = Reader::from_str(&body);
+    let mut element = String::new();
+    let mut text = String::new();
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(start)) => {
+                element = start.name().as_ref().to_owned();
+                text.clear();
+            }
+            Ok(Event::Text(part)) => text.push_str(&part.xml10_content()),
+            Ok(Event::GeneralRef(entity)) => {
+                let named = quick_xml::escape::resolve_predefined_entity(&entity.xml10_content()).map(str::to_owned);
+                let numbered = || entity.resolve_char_ref().ok().flatten().map(String::from);
+                text.push_str(&named.or_else(numbered).unwrap_or_default());
+            }
+            Ok(Event::End(_)) => {
+                match element.as_str() {
+                    "Code" => read.code = text.parse().ok(),
+                    "Message" => read.message = Some(text.clone()),
+                    "MoreInfo" => read.more_info = Some(text.clone()),
+                    _ => {}
+                }
+                element.clear();
+            }
+            Ok(Event::Eof) | Err(_) => return read,
+            Ok(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_xml_keeps_its_code_words_and_page() {
+        let body = b"<?xml version='1.0'?><TwilioResponse><RestException><Code>20404</Code>\
+            <Message>Not found: R&amp;D &#x26; more</Message><MoreInfo>https://www.twilio.com/docs/errors/20404</MoreInfo>\
+            <Status>404</Status></RestException></TwilioResponse>";
+        let read = error_from_xml(body);
+        assert_eq!(read.code, Some(20404));
+        assert_eq!(read.message.as_deref(), Some("Not found: R&D & more"));
+        assert_eq!(read.more_info.as_deref(), Some("https://www.twilio.com/docs/errors/20404"));
+    }
+
+    #[test]
+    fn an_error_that_is_no_xml_at_all_still_ends() {
+        assert_eq!(error_from_xml(b"<a><b").code, None);
+    }
+}

@@ -1,0 +1,61 @@
+//! AssemblyAI's pre-recorded API, `v2`: JSON in and out, the key raw in `Authorization`.
+//!
+//! Source: <https://www.assemblyai.com/docs/api-reference>.
+
+pub mod callbacks;
+pub mod limits;
+mod transcripts;
+mod upload;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+pub use transcripts::{Reply, SubtitleFormat, Transcript, TranscriptStatus};
+
+use super::{Deadlines, Refusal, Sender, Service};
+
+/// Where the API is served unless the settings say otherwise, such as in the EU.
+pub const API_URL: &str = "https://api.assemblyai.com";
+
+/// The models that are asked for unless the settings say otherwise. Named, because the vendor's default moves.
+pub const SPEECH_MODELS: &str = "universal-3-5-pro,universal-2";
+
+/// A client of one project.
+#[derive(Debug, Clone)]
+pub struct AssemblyAi {
+    sender: Sender,
+    base: Url,
+    key: SecretString,
+}
+
+impl AssemblyAi {
+    /// `base` is scheme and host of the API, such as [`API_URL`].
+    pub fn new(base: Url, key: SecretString, deadlines: Deadlines) -> Self {
+        let sender = Sender::new(Service::AssemblyAi, &base, deadlines, refusal);
+        Self { sender, base, key }
+    }
+
+    /// Each segment is escaped.
+    fn request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("v2").extend(segments);
+        }
+        self.sender.http.request(method, url).header(AUTHORIZATION, self.key.expose_secret())
+    }
+}
+
+fn refusal(status: StatusCode, _: &HeaderMap, body: &[u8]) -> Refusal {
+    #[derive(Deserialize)]
+    struct ErrorBody {
+        error: String,
+    }
+    let message = match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(body) => body.error,
+        Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
+    };
+    Refusal { status: status.as_u16(), code: None, message, more_info: None }
+}

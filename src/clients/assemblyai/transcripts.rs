@@ -1,0 +1,110 @@
+//! Transcripts. Source: <https://www.assemblyai.com/docs/api-reference/transcripts>.
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use super::AssemblyAi;
+use crate::clients::{Error, Kind};
+
+/// How a transcript stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TranscriptStatus {
+    /// Waiting its turn.
+    Queued,
+    /// Done.
+    Completed,
+    /// Failed; `error` says why.
+    Error,
+    /// At work. A status that is not known here counts as this: it is not one of the two ends.
+    #[serde(other)]
+    Processing,
+}
+
+/// A transcript, as far as it is used here.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Transcript {
+    /// Its id.
+    pub id: String,
+    /// How it stands.
+    pub status: TranscriptStatus,
+    /// What was said, once it is completed.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+impl Transcript {
+    /// Whether nothing more will happen to it.
+    pub fn is_final(&self) -> bool {
+        matches!(self.status, TranscriptStatus::Completed | TranscriptStatus::Error)
+    }
+}
+
+/// A transcript with AssemblyAI's JSON, as it came.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The body.
+    pub json: Vec<u8>,
+    /// What of it is used here.
+    pub transcript: Transcript,
+}
+
+/// A caption format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubtitleFormat {
+    /// SubRip.
+    Srt,
+    /// WebVTT.
+    Vtt,
+}
+
+impl AssemblyAi {
+    /// Asks for a transcript, which costs money, so it is sent once, whatever happens. `parameters` are
+    /// `TranscriptParams` of the API.
+    ///
+    /// # Errors
+    /// [`Kind::Ambiguous`] if nobody knows whether it was accepted.
+    pub async fn create_transcript(&self, parameters: &impl Serialize) -> Result<Reply, Error> {
+        let request = self.request(Method::POST, &["transcript"]).json(parameters);
+        let (answer, transcript) = self.sender.once_json(request).await?;
+        Ok(Reply { json: answer.body, transcript })
+    }
+
+    /// How a transcript stands, with all of it once it is completed.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] for an id that AssemblyAI does not know.
+    pub async fn transcript(&self, id: &str) -> Result<Reply, Error> {
+        let asked = self.sender.get_json(|| self.request(Method::GET, &["transcript", id])).await;
+        let (answer, transcript) = asked.map_err(unknown_id)?;
+        Ok(Reply { json: answer.body, transcript })
+    }
+
+    /// The captions of a completed transcript.
+    ///
+    /// # Errors
+    /// As AssemblyAI refuses, or fails to answer.
+    pub async fn subtitles(&self, id: &str, format: SubtitleFormat) -> Result<String, Error> {
+        let format = match format {
+            SubtitleFormat::Srt => "srt",
+            SubtitleFormat::Vtt => "vtt",
+        };
+        let asked = self.sender.get(|| self.request(Method::GET, &["transcript", id, format])).await;
+        let answer = asked.map_err(unknown_id)?;
+        String::from_utf8(answer.body)
+            .map_err(|_| self.sender.error(Kind::BadBody { path: "text in UTF-8".to_owned() }))
+    }
+}
+
+/// An unknown id is answered with 400 and these words as often as with 404.
+fn unknown_id(error: Error) -> Error {
+    match error.kind {
+        Kind::Rejected(refusal) if refusal.message.contains("not found") => {
+            Error { kind: Kind::NotFound(refusal), ..error }
+        }
+        kind => Error { kind, ..error },
+    }
+}

@@ -1,0 +1,75 @@
+//! Audio on its way to AssemblyAI. Source: <https://www.assemblyai.com/docs/api-reference/files/upload>.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Body, Method};
+use serde::Deserialize;
+
+use super::AssemblyAi;
+use crate::clients::{Error, Kind};
+
+#[derive(Deserialize)]
+struct UploadedFile {
+    upload_url: String,
+}
+
+impl AssemblyAi {
+    /// Streams audio in, byte for byte, and gives the URL under which this project's transcripts may name it. `length`
+    /// is sent along where it is known, so that a source that breaks off cannot pass for whole.
+    ///
+    /// # Errors
+    /// The source's own error if it is the source that fails.
+    pub async fn upload<S>(&self, audio: S, length: Option<u64>) -> Result<String, Error>
+    where
+        S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
+    {
+        let moved = Arc::new(AtomicU64::new(0));
+        let failed: Arc<Mutex<Option<Error>>> = Arc::default();
+        let (counter, failure) = (Arc::clone(&moved), Arc::clone(&failed));
+        let watched = audio.map(move |piece| match piece {
+            Ok(bytes) => {
+                counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                Ok(bytes)
+            }
+            Err(error) => {
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+                Err(error)
+            }
+        });
+        let mut request = self
+            .request(Method::POST, &["upload"])
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .body(Body::wrap_stream(watched));
+        if let Some(length) = length {
+            request = request.header(CONTENT_LENGTH, length);
+        }
+
+        let sent = tokio::select! {
+            sent = request.send() => sent.map_err(crate::clients::transport),
+            () = self.stalled(&moved) => Err(Kind::Timeout),
+        };
+        if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        let answer = async { self.sender.read(self.sender.accept(sent?).await?).await?.json::<UploadedFile>() };
+        answer.await.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind))
+    }
+
+    /// Ends when no byte has moved for the stall deadline. There is no deadline on the whole: a long recording over a
+    /// slow line takes as long as it takes.
+    async fn stalled(&self, moved: &AtomicU64) {
+        let mut before = None;
+        loop {
+            let now = moved.load(Ordering::Relaxed);
+            if before == Some(now) {
+                return;
+            }
+            before = Some(now);
+            tokio::time::sleep(self.sender.deadlines.stall).await;
+        }
+    }
+}

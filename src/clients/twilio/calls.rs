@@ -1,0 +1,81 @@
+//! The Call resource. Source: <https://www.twilio.com/docs/voice/api/call-resource>.
+
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::Twilio;
+use crate::clients::Error;
+
+/// Parameters of a new call.
+#[derive(Debug)]
+pub struct CreateCall<'a> {
+    /// Who is called, E.164.
+    pub to: &'a str,
+    /// Caller id, E.164.
+    pub from: &'a str,
+    /// Where Twilio asks for TwiML once the call is answered.
+    pub url: &'a str,
+    /// Where Twilio says how the call gets on.
+    pub status_callback: &'a str,
+    /// The longest the call may last, in seconds.
+    pub time_limit: u32,
+}
+
+/// A call, as far as it is used here.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Call {
+    /// `CA` and 32 hex digits.
+    pub sid: String,
+    /// `queued`, `ringing`, `in-progress`, `completed`, `busy`, `failed`, `no-answer` or `canceled`.
+    pub status: String,
+    /// Who was called.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Who called.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// `inbound`, or one that begins with `outbound`.
+    #[serde(default)]
+    pub direction: Option<String>,
+}
+
+impl Call {
+    /// Whether the call is not over.
+    pub fn is_up(&self) -> bool {
+        matches!(self.status.as_str(), "queued" | "ringing" | "in-progress")
+    }
+}
+
+impl Twilio {
+    /// Places a call: somebody's phone rings and it costs money, so it is sent once, whatever happens.
+    ///
+    /// # Errors
+    /// [`Kind::Ambiguous`](crate::clients::Kind::Ambiguous) if nobody knows whether the phone rings.
+    pub async fn create_call(&self, call: &CreateCall<'_>) -> Result<Call, Error> {
+        let time_limit = call.time_limit.to_string();
+        let form = [
+            ("To", call.to),
+            ("From", call.from),
+            ("Url", call.url),
+            ("Method", "POST"),
+            ("StatusCallback", call.status_callback),
+            ("StatusCallbackMethod", "POST"),
+            ("StatusCallbackEvent", "initiated"),
+            ("StatusCallbackEvent", "ringing"),
+            ("StatusCallbackEvent", "answered"),
+            ("StatusCallbackEvent", "completed"),
+            ("TimeLimit", &time_limit),
+        ];
+        let request = self.request(Method::POST, self.url(&["Calls.json"])).form(&form);
+        self.sender.once_json(request).await.map(|(_, call)| call)
+    }
+
+    /// How a call stands.
+    ///
+    /// # Errors
+    /// As Twilio refuses, or fails to answer.
+    pub async fn call(&self, sid: &str) -> Result<Call, Error> {
+        let url = self.url(&["Calls", &format!("{sid}.json")]);
+        self.sender.get_json(|| self.request(Method::GET, url.clone())).await.map(|(_, call)| call)
+    }
+}

@@ -1,0 +1,217 @@
+//! The Recording resource and its audio. Source: <https://www.twilio.com/docs/voice/api/recording>.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, stream};
+use reqwest::header::{HeaderMap, LOCATION, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use serde::Deserialize;
+use url::Url;
+
+use super::Twilio;
+use crate::clients::{Error, Kind, Sender, transport};
+
+/// Storage to which Twilio may point is at most this many redirects away.
+const REDIRECTS: usize = 3;
+
+/// A list of more pages than this is no list of one call's recordings.
+const PAGES: usize = 1_000;
+
+/// A recording, as far as it is used here.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Recording {
+    /// `RE` and 32 hex digits.
+    pub sid: String,
+    /// The call it was made in.
+    #[serde(default)]
+    pub call_sid: Option<String>,
+    /// `in-progress`, `paused`, `stopped`, `processing`, `completed`, `absent` or `deleted`.
+    pub status: String,
+    /// Seconds, written as a string; `-1` while it is not known.
+    #[serde(default)]
+    pub duration: Option<String>,
+    /// 1 or 2.
+    #[serde(default)]
+    pub channels: Option<u32>,
+    /// What made it, such as `RecordVerb`.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Why it is absent.
+    #[serde(default)]
+    pub error_code: Option<i64>,
+    /// RFC 2822.
+    #[serde(default)]
+    pub date_created: Option<String>,
+    /// Where the audio is, in full; elsewhere than at Twilio if the account stores it so.
+    #[serde(default)]
+    pub media_url: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    recordings: Vec<Recording>,
+    #[serde(default)]
+    next_page_uri: Option<String>,
+}
+
+/// The file format that audio is asked for in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MediaFormat {
+    /// 16 bit PCM at 8 kHz, as Twilio has it: the best there is.
+    #[default]
+    Wav,
+    /// 32 kbit/s.
+    Mp3,
+}
+
+/// Which audio is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct MediaRequest {
+    /// WAV or MP3.
+    pub format: MediaFormat,
+    /// `RequestedChannels`: 2 for the original of a stereo recording, 1 for a down-mix, none for as recorded.
+    pub channels: Option<u32>,
+    /// A `Range` header to pass on.
+    pub range: Option<String>,
+}
+
+/// Audio on its way.
+pub struct Media {
+    /// 200, or 206 for a range.
+    pub status: u16,
+    /// The headers that came with it.
+    pub headers: HeaderMap,
+    /// How many bytes come, if it was said.
+    pub length: Option<u64>,
+    /// The bytes. A break, a stall or a shortfall ends it with an error.
+    pub bytes: BoxStream<'static, Result<Bytes, Error>>,
+}
+
+impl Twilio {
+    /// All recordings of a call, over all pages, oldest first.
+    ///
+    /// # Errors
+    /// As Twilio refuses, or fails to answer.
+    pub async fn recordings_of_call(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
+        let mut url = self.url(&["Calls", call_sid, "Recordings.json"]);
+        let mut recordings = Vec::new();
+        for _ in 0..PAGES {
+            let (_, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
+            recordings.extend(page.recordings);
+            match page.next_page_uri {
+                None => {
+                    // Twilio lists the newest first; those of the same second keep that order, reversed.
+                    recordings.reverse();
+                    recordings.sort_by_key(created);
+                    return Ok(recordings);
+                }
+                Some(next) => url = self.same_host(&next)?,
+            }
+        }
+        Err(self.sender.error(Kind::BadBody { path: "next_page_uri, which never ends".to_owned() }))
+    }
+
+    /// One recording.
+    ///
+    /// # Errors
+    /// As Twilio refuses, or fails to answer.
+    pub async fn recording(&self, sid: &str) -> Result<Recording, Error> {
+        let url = self.url(&["Recordings", &format!("{sid}.json")]);
+        self.sender.get_json(|| self.request(Method::GET, url.clone())).await.map(|(_, recording)| recording)
+    }
+
+    /// The address of a recording's audio. It asks for this account's credentials.
+    pub fn media_url(&self, sid: &str) -> String {
+        self.url(&["Recordings", sid]).into()
+    }
+
+    /// The path of a URL of Twilio's API: this client's, or Twilio's in any region. `None` for every other URL.
+    pub fn path_at_api<'u>(&self, url: &'u Url) -> Option<&'u str> {
+        if url.origin() == self.base.origin() {
+            return url.path().strip_prefix(self.base.path().trim_end_matches('/'));
+        }
+        let host = url.host_str()?;
+        (host == "twilio.com" || host.ends_with(".twilio.com")).then(|| url.path())
+    }
+
+    /// Begins to read a recording's audio, which is never whole in memory.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] while the recording is not finished, or once it is deleted.
+    pub async fn media(&self, sid: &str, wanted: &MediaRequest) -> Result<Media, Error> {
+        let file = match wanted.format {
+            MediaFormat::Wav => format!("{sid}.wav"),
+            MediaFormat::Mp3 => format!("{sid}.mp3"),
+        };
+        let mut url = self.url(&["Recordings", &file]);
+        if let Some(channels) = wanted.channels {
+            url.query_pairs_mut().append_pair("RequestedChannels", &channels.to_string());
+        }
+        let response = self.sender.repeat(|| self.follow(url.clone(), wanted.range.as_deref())).await?;
+        let length = response.content_length();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Media { status, headers, length, bytes: guarded(response, self.sender.clone()) })
+    }
+
+    /// Asks for audio and goes where Twilio points, which may be another company's storage: there without our
+    /// credentials, and never from HTTPS to plain HTTP.
+    async fn follow(&self, mut url: Url, range: Option<&str>) -> Result<Response, Kind> {
+        for _ in 0..=REDIRECTS {
+            let mut request = match url.origin() == self.base.origin() {
+                true => self.request(Method::GET, url.clone()),
+                false => self.sender.http.get(url.clone()),
+            };
+            if let Some(range) = range {
+                request = request.header(RANGE, range);
+            }
+            let sent = tokio::time::timeout(self.sender.deadlines.answer, request.send()).await;
+            let response = sent.map_err(|_| Kind::Timeout)?.map_err(transport)?;
+            let redirect = matches!(
+                response.status(),
+                StatusCode::MOVED_PERMANENTLY
+                    | StatusCode::FOUND
+                    | StatusCode::SEE_OTHER
+                    | StatusCode::TEMPORARY_REDIRECT
+                    | StatusCode::PERMANENT_REDIRECT
+            );
+            if !redirect {
+                return self.sender.accept(response).await;
+            }
+            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            let next = location.and_then(|location| url.join(location).ok());
+            let safe =
+                |next: &Url| next.scheme() == "https" || (next.scheme() == "http" && self.base.scheme() == "http");
+            url = next.filter(safe).ok_or_else(|| Kind::BadBody { path: "Location of a redirect".to_owned() })?;
+        }
+        Err(Kind::BadBody { path: "Location of a redirect, which never ends".to_owned() })
+    }
+
+    /// `next_page_uri` is relative. One that leads elsewhere would take our credentials along.
+    fn same_host(&self, uri: &str) -> Result<Url, Error> {
+        let url = self.base.join(uri).ok().filter(|url| url.origin() == self.base.origin());
+        url.ok_or_else(|| self.sender.error(Kind::BadBody { path: "next_page_uri".to_owned() }))
+    }
+}
+
+/// Seconds since 1970; what has no date is the oldest.
+fn created(recording: &Recording) -> i64 {
+    let date = recording.date_created.as_deref().and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    date.map_or(i64::MIN, |date| date.timestamp().as_second())
+}
+
+/// The body in pieces, each within the stall deadline, ended by an error if it breaks or falls short.
+fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Bytes, Error>> {
+    let stall: Duration = sender.deadlines.stall;
+    let error = move |kind| sender.error(kind);
+    stream::try_unfold((response, error), move |(mut response, error)| async move {
+        match tokio::time::timeout(stall, response.chunk()).await {
+            Err(_) => Err(error(Kind::Timeout)),
+            Ok(Err(broken)) => Err(error(transport(broken))),
+            Ok(Ok(None)) => Ok(None),
+            Ok(Ok(Some(bytes))) => Ok(Some((bytes, (response, error)))),
+        }
+    })
+    .boxed()
+}

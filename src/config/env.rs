@@ -1,0 +1,111 @@
+//! The environment and the `.env` file, and the problems found in them.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::settings::{self, Unset};
+
+/// Something wrong with one setting. It names the variable and what is expected, never what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    name: String,
+    text: String,
+}
+
+impl Problem {
+    /// `text` goes on after the name.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.text)
+    }
+}
+
+/// The environment, and what a `.env` file in this folder or one above adds to it.
+///
+/// # Errors
+/// If the file is there but cannot be read. The line is named, not quoted: it may hold a secret.
+pub fn read_environment() -> Result<Vec<(String, String)>, Problem> {
+    let mut variables = Vec::new();
+    match dotenvy::dotenv_iter() {
+        Ok(lines) => {
+            for (index, line) in lines.enumerate() {
+                let wrong = || Problem::new(".env", format!("entry {} is not NAME=value", index + 1));
+                variables.push(line.map_err(|_| wrong())?);
+            }
+        }
+        Err(error) if error.not_found() => {}
+        Err(_) => return Err(Problem::new(".env", "cannot be read")),
+    }
+    // What is not Unicode cannot be one of our settings' values.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    // Later ones win, so the environment goes last. A blank one is as good as none, and does not hide the file's.
+    variables.extend(environment.filter(|(_, value)| !value.trim().is_empty()));
+    Ok(variables)
+}
+
+/// Variables, read by name. Each reading that fails notes its problem, so that all can be told at once.
+pub(super) struct Env {
+    variables: HashMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+impl Env {
+    /// Blank variables count as not set.
+    pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let variables = variables.into_iter().filter(|(_, value)| !value.trim().is_empty());
+        Self { variables: variables.collect(), problems: Vec::new() }
+    }
+
+    /// Whether the variable itself is set, whatever its default.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.variables.contains_key(settings::named(name).name)
+    }
+
+    /// The variable or its default, if `parse` takes it.
+    pub(super) fn read<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let setting = settings::named(name);
+        let text = match (self.variables.get(name), &setting.default) {
+            (Some(value), _) => value.trim(),
+            (None, Unset::Value(value)) => value,
+            (None, _) => {
+                self.problems.push(Problem::new(name, format!("missing; expected {}", setting.meaning)));
+                return None;
+            }
+        };
+        parse(text).map_err(|problem| self.problems.push(Problem::new(name, problem))).ok()
+    }
+
+    /// The variable, if it is set and `parse` takes it. `None` is a problem, `Some(None)` is not set.
+    pub(super) fn read_if_set<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        match self.is_set(name) {
+            true => self.read(name, parse).map(Some),
+            false => Some(None),
+        }
+    }
+
+    /// Notes a problem that no single variable shows.
+    pub(super) fn refuse(&mut self, name: &str, text: &str) {
+        self.problems.push(Problem::new(settings::named(name).name, text));
+    }
+
+    /// All problems, in the order of `--help`.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        let place = |problem: &Problem| settings::SETTINGS.iter().position(|setting| setting.name == problem.name);
+        self.problems.sort_by_key(place);
+        self.problems
+    }
+
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+}

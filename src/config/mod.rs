@@ -1,0 +1,336 @@
+//! Every setting, read once at start, one struct per area. All problems are reported at once, and none with a value:
+//! it may be a secret.
+
+mod env;
+pub mod settings;
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use tracing_subscriber::filter::Targets;
+use url::Url;
+
+use crate::clients::{Deadlines, assemblyai, twilio};
+use crate::model::keyterms::{Keyterms, Limit};
+use crate::model::phone::PhoneNumber;
+use crate::urls::Urls;
+use env::Env;
+pub use env::{Problem, read_environment};
+
+/// All settings.
+#[derive(Debug)]
+pub struct Config {
+    /// Who is called through and who transcribes.
+    pub vendors: Vendors,
+    /// What every call is like.
+    pub call: CallConfig,
+    /// What every transcript is asked for with.
+    pub transcript: TranscriptConfig,
+    /// Where is listened, and who may come from elsewhere.
+    pub server: ServerConfig,
+    /// What is logged and how.
+    pub log: LogConfig,
+    /// How long the vendors may take. No variable: tests alone set others.
+    pub deadlines: Deadlines,
+    /// Settings that fight each other, in words for the operator.
+    pub warnings: Vec<String>,
+}
+
+/// The real vendors, or the built-in ones.
+#[derive(Debug)]
+pub enum Vendors {
+    /// Accounts at Twilio and AssemblyAI, or at anything that speaks as they do.
+    Accounts(Box<Accounts>),
+    /// Emulators in this process.
+    Sandbox {
+        /// `SANDBOX_TWILIO_ADDR`, by default `127.0.0.1:8001`.
+        twilio: SocketAddr,
+        /// `SANDBOX_ASSEMBLYAI_ADDR`, by default `127.0.0.1:8002`.
+        assemblyai: SocketAddr,
+    },
+}
+
+/// Accounts at both vendors, and where they call back to.
+#[derive(Debug)]
+pub struct Accounts {
+    /// The account at Twilio.
+    pub twilio: TwilioConfig,
+    /// The project at AssemblyAI.
+    pub assemblyai: AssemblyAiConfig,
+    /// `BASE_URL`, required.
+    pub urls: Urls,
+}
+
+/// The account at Twilio.
+#[derive(Debug)]
+pub struct TwilioConfig {
+    /// `TWILIO_ACCOUNT_SID`, required.
+    pub account_sid: String,
+    /// `TWILIO_AUTH_TOKEN`, required, and `TWILIO_SECONDARY_AUTH_TOKEN`: keys of callback signatures.
+    pub auth_tokens: Vec<SecretString>,
+    /// `TWILIO_API_KEY` and `TWILIO_API_SECRET`, or else the account's SID and token.
+    pub credentials: twilio::Credentials,
+    /// `TWILIO_PHONE_NUMBER`, required.
+    pub phone_number: PhoneNumber,
+    /// `TWILIO_API_URL`, by default from `TWILIO_REGION` and `TWILIO_EDGE`.
+    pub api_url: Url,
+}
+
+/// The project at AssemblyAI.
+#[derive(Debug)]
+pub struct AssemblyAiConfig {
+    /// `ASSEMBLYAI_KEY`, required.
+    pub key: SecretString,
+    /// `ASSEMBLYAI_API_URL`, by default `https://api.assemblyai.com`.
+    pub api_url: Url,
+}
+
+/// What every call is like.
+#[derive(Debug, Clone)]
+pub struct CallConfig {
+    /// `GREETING`, by default `Ahoy! Call recording starts now.`
+    pub greeting: String,
+    /// `MAX_CALL_SECONDS`, by default 3600.
+    pub max_seconds: u32,
+}
+
+/// What every transcript is asked for with.
+#[derive(Debug, Clone)]
+pub struct TranscriptConfig {
+    /// `ASSEMBLYAI_SPEECH_MODELS`, by default `universal-3-5-pro,universal-2`.
+    pub speech_models: Vec<String>,
+    /// `KEYTERMS`, `KEYTERMS_FILE` and the `keyterms_prompt` of `TRANSCRIPT_OPTIONS`, by default none.
+    pub keyterms: Keyterms,
+    /// `TRANSCRIPT_OPTIONS` without its `keyterms_prompt`, by default `{}`.
+    pub options: Map<String, Value>,
+}
+
+/// Where is listened, and who may come from elsewhere.
+#[derive(Debug)]
+pub struct ServerConfig {
+    /// `BIND_ADDR`, by default port 8000 of both loopback addresses.
+    pub bind: Vec<SocketAddr>,
+    /// Whether `BIND_ADDR` was set: then every address of it must be had.
+    pub bind_is_set: bool,
+    /// `OPERATOR_TOKEN`, by default none.
+    pub operator_token: Option<SecretString>,
+}
+
+/// What is logged and how.
+#[derive(Debug)]
+pub struct LogConfig {
+    /// `LOG_FORMAT`, by default `text`.
+    pub format: LogFormat,
+    /// `RUST_LOG`, by default `info`.
+    pub targets: Targets,
+}
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads all settings from `variables`.
+    ///
+    /// # Errors
+    /// Every problem there is, in the order of `--help`.
+    pub fn read(variables: impl IntoIterator<Item = (String, String)>, sandbox: bool) -> Result<Self, Vec<Problem>> {
+        let mut env = Env::new(variables);
+        let vendors = if sandbox { read_sandbox(&mut env) } else { read_accounts(&mut env) };
+        let transcript = read_transcript(&mut env);
+        let call = read_call(&mut env);
+        let server = read_server(&mut env);
+        let log = read_log(&mut env);
+        let warnings = warnings(&env, vendors.as_ref(), transcript.as_ref());
+        match (vendors, call, transcript, server, log) {
+            (Some(vendors), Some(call), Some(transcript), Some(server), Some(log)) if !env.has_problems() => {
+                Ok(Self { vendors, call, transcript, server, log, deadlines: Deadlines::default(), warnings })
+            }
+            _ => Err(env.into_problems()),
+        }
+    }
+}
+
+fn read_accounts(env: &mut Env) -> Option<Vendors> {
+    let twilio = read_twilio(env);
+    let urls = env.read("BASE_URL", |text| Urls::parse(text).map_err(|error| error.to_string()));
+    let key = env.read("ASSEMBLYAI_KEY", secret);
+    let api_url = env.read("ASSEMBLYAI_API_URL", api_url);
+    let assemblyai = AssemblyAiConfig { key: key?, api_url: api_url? };
+    Some(Vendors::Accounts(Box::new(Accounts { twilio: twilio?, assemblyai, urls: urls? })))
+}
+
+fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
+    let account_sid = env.read("TWILIO_ACCOUNT_SID", |text| sid("AC", text));
+    let auth_token = env.read("TWILIO_AUTH_TOKEN", secret);
+    let secondary = env.read_if_set("TWILIO_SECONDARY_AUTH_TOKEN", secret);
+    let phone_number = env.read("TWILIO_PHONE_NUMBER", |text| match text.parse() {
+        Ok(number) if text.starts_with('+') => Ok(number),
+        _ => Err("expected + and 8 to 15 digits with the country code, such as +14155551234".to_owned()),
+    });
+    let api_key = env.read_if_set("TWILIO_API_KEY", |text| sid("SK", text));
+    let api_secret = env.read_if_set("TWILIO_API_SECRET", secret);
+    for (half, other) in [("TWILIO_API_KEY", "TWILIO_API_SECRET"), ("TWILIO_API_SECRET", "TWILIO_API_KEY")] {
+        if env.is_set(half) && !env.is_set(other) {
+            env.refuse(other, &format!("missing; {half} is set and goes with it"));
+        }
+    }
+    let region = env.read_if_set("TWILIO_REGION", label);
+    let edge = env.read_if_set("TWILIO_EDGE", label);
+    let other_url = env.read_if_set("TWILIO_API_URL", api_url);
+
+    let (account_sid, auth_token) = (account_sid?, auth_token?);
+    let credentials = match (api_key?, api_secret?) {
+        (Some(user), Some(password)) => twilio::Credentials { user, password },
+        _ => twilio::Credentials { user: account_sid.clone(), password: auth_token.clone() },
+    };
+    Some(TwilioConfig {
+        credentials,
+        account_sid,
+        auth_tokens: [Some(auth_token), secondary?].into_iter().flatten().collect(),
+        phone_number: phone_number?,
+        api_url: other_url?.unwrap_or(twilio_url(region?.as_deref(), edge?.as_deref())?),
+    })
+}
+
+/// `api[.edge][.region].twilio.com`, where an edge without a region means `us1`, as in Twilio's own libraries.
+fn twilio_url(region: Option<&str>, edge: Option<&str>) -> Option<Url> {
+    let host = match (edge, region) {
+        (None, None) => return Url::parse(twilio::API_URL).ok(),
+        (None, Some(region)) => format!("api.{region}.twilio.com"),
+        (Some(edge), region) => format!("api.{edge}.{}.twilio.com", region.unwrap_or("us1")),
+    };
+    Url::parse(&format!("https://{host}")).ok()
+}
+
+fn read_sandbox(env: &mut Env) -> Option<Vendors> {
+    let twilio = env.read("SANDBOX_TWILIO_ADDR", address);
+    let assemblyai = env.read("SANDBOX_ASSEMBLYAI_ADDR", address);
+    Some(Vendors::Sandbox { twilio: twilio?, assemblyai: assemblyai? })
+}
+
+fn read_call(env: &mut Env) -> Option<CallConfig> {
+    let greeting = env.read("GREETING", |text| Ok(text.to_owned()));
+    let max_seconds = env.read("MAX_CALL_SECONDS", |text| {
+        let seconds = text.parse().ok().filter(|seconds| (1..=14_400).contains(seconds));
+        seconds.ok_or("expected a whole number of seconds from 1 to 14400".to_owned())
+    });
+    Some(CallConfig { greeting: greeting?, max_seconds: max_seconds? })
+}
+
+fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
+    let speech_models = env.read("ASSEMBLYAI_SPEECH_MODELS", |text| {
+        let models: Vec<String> = text.split(',').map(|model| model.trim().to_owned()).collect();
+        let named = models.iter().all(|model| !model.is_empty());
+        if named { Ok(models) } else { Err("expected names of speech models, comma separated".to_owned()) }
+    });
+    let limit = keyterm_limit(speech_models.as_deref().unwrap_or_default());
+    let checked = |terms: Keyterms| terms.check(&limit).map(|()| terms).map_err(|error| error.to_string());
+    let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text)));
+    let filed = env.read_if_set("KEYTERMS_FILE", |path| {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {}", error.kind()))?;
+        checked(Keyterms::from_lines(&text))
+    });
+    let options = env.read("TRANSCRIPT_OPTIONS", |text| {
+        let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}";
+        let mut options: Map<String, Value> = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
+        if options.contains_key("audio_url") {
+            return Err("audio_url is what each request says, not a setting".to_owned());
+        }
+        let terms = match options.shift_remove("keyterms_prompt") {
+            None => Keyterms::default(),
+            Some(terms) => serde_json::from_value::<Vec<String>>(terms)
+                .map(Keyterms::from_terms)
+                .map_err(|_| "expected keyterms_prompt to be a list of strings".to_owned())?,
+        };
+        checked(terms).map(|terms| (options, terms))
+    });
+    let (options, optional) = options?;
+    let keyterms = listed?.unwrap_or_default().and(&filed?.unwrap_or_default()).and(&optional);
+    if let Err(error) = keyterms.check(&limit) {
+        env.refuse("KEYTERMS", &format!("with those of KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"));
+    }
+    Some(TranscriptConfig { speech_models: speech_models?, keyterms, options })
+}
+
+/// What these models take of key terms.
+pub fn keyterm_limit(speech_models: &[String]) -> Limit {
+    let (terms, model) = assemblyai::limits::keyterms(speech_models);
+    Limit { terms, words: assemblyai::limits::KEYTERM_WORDS, model: model.to_owned() }
+}
+
+fn read_server(env: &mut Env) -> Option<ServerConfig> {
+    let bind =
+        env.read("BIND_ADDR", |text| text.split(',').map(|part| address(part.trim())).collect::<Result<Vec<_>, _>>());
+    let operator_token = env.read_if_set("OPERATOR_TOKEN", secret);
+    let (bind, operator_token) = (bind?, operator_token?);
+    if operator_token.is_none() && bind.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
+        env.refuse("BIND_ADDR", "an address that other computers reach needs OPERATOR_TOKEN to be set");
+    }
+    Some(ServerConfig { bind, bind_is_set: env.is_set("BIND_ADDR"), operator_token })
+}
+
+fn read_log(env: &mut Env) -> Option<LogConfig> {
+    let format = env.read("LOG_FORMAT", |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("expected text or json".to_owned()),
+    });
+    let targets = env.read("RUST_LOG", |text| {
+        Targets::from_str(text).map_err(|_| "expected levels and targets, such as info,callscribe=debug".to_owned())
+    });
+    Some(LogConfig { format: format?, targets: targets? })
+}
+
+fn warnings(env: &Env, vendors: Option<&Vendors>, transcript: Option<&TranscriptConfig>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let fight = |one: &str, other: &str| env.is_set(one) && env.is_set(other);
+    if fight("TWILIO_API_URL", "TWILIO_REGION") || fight("TWILIO_API_URL", "TWILIO_EDGE") {
+        warnings.push("TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used".to_owned());
+    }
+    if transcript.is_some_and(|transcript| transcript.options.contains_key("speech_models")) {
+        warnings.push("TRANSCRIPT_OPTIONS holds speech_models, so ASSEMBLYAI_SPEECH_MODELS is not used".to_owned());
+    }
+    if let Some(Vendors::Accounts(accounts)) = vendors
+        && accounts.urls.is_plain_http()
+    {
+        warnings.push("BASE_URL is plain http: what the vendors send can be read and changed on the way".to_owned());
+    }
+    warnings
+}
+
+fn sid(prefix: &str, text: &str) -> Result<String, String> {
+    let fits = crate::model::is_sid(prefix, text);
+    if fits { Ok(text.to_owned()) } else { Err(format!("expected {prefix} and 32 hex digits")) }
+}
+
+fn secret(text: &str) -> Result<SecretString, String> {
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if printable { Ok(text.into()) } else { Err("expected letters, digits and signs without a space".to_owned()) }
+}
+
+/// A part of a host name.
+fn label(text: &str) -> Result<String, String> {
+    let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if fits { Ok(text.to_owned()) } else { Err("expected a name of letters, digits and hyphens".to_owned()) }
+}
+
+fn api_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| {
+        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
+    });
+    url.ok_or_else(|| "expected an http(s) address without credentials, query and fragment".to_owned())
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected IP address and port, such as 127.0.0.1:8000".to_owned())
+}

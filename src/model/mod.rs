@@ -1,0 +1,28 @@
+//! The nouns: phone numbers, the ids of calls, recordings and transcripts, key terms.
+//!
+//! Plain types that are parsed at the door and carry the proof of it. No I/O, no HTTP, no vendor's limits.
+
+pub mod call;
+pub mod keyterms;
+pub mod phone;
+pub mod recording;
+pub mod transcript;
+
+/// Why a text is not the id that it was taken for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is {shape}")]
+pub struct BadId {
+    what: &'static str,
+    shape: &'static str,
+}
+
+impl BadId {
+    pub(crate) fn new(what: &'static str, shape: &'static str) -> Self {
+        Self { what, shape }
+    }
+}
+
+/// Whether `text` is this prefix and 32 hex digits, the shape of every Twilio SID.
+pub(crate) fn is_sid(prefix: &str, text: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}

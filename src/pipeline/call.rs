@@ -1,0 +1,124 @@
+//! How a call stands, and its recordings. Asked of Twilio each time.
+
+use serde::Serialize;
+
+use super::Error;
+use crate::clients::twilio::{Call, Recording};
+use crate::context::Shared;
+use crate::model::call::CallSid;
+
+/// A recording as people see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Recorded {
+    /// `RE…`.
+    pub sid: String,
+    /// Twilio's word, such as `completed`.
+    pub status: String,
+    /// Whole seconds, once it is known.
+    pub duration_seconds: Option<u64>,
+    /// 1 or 2.
+    pub channels: Option<u32>,
+    /// What made it, such as `RecordVerb`.
+    pub source: Option<String>,
+    /// Where the audio is: at Twilio, for its credentials, unless the account stores it elsewhere.
+    pub url: String,
+    /// Why there is no audio.
+    pub error_code: Option<i64>,
+    /// Whether `url` is storage of the account's own, which Twilio has no audio of.
+    #[serde(skip)]
+    pub is_elsewhere: bool,
+}
+
+impl Recorded {
+    /// Whether its audio can be fetched.
+    pub fn is_complete(&self) -> bool {
+        self.status == "completed"
+    }
+
+    /// Whether its audio may come.
+    pub fn is_coming(&self) -> bool {
+        matches!(self.status.as_str(), "in-progress" | "paused" | "stopped" | "processing")
+    }
+
+    /// A sentence on a recording whose audio cannot be fetched.
+    pub fn lack(&self) -> String {
+        let Self { sid, status, .. } = self;
+        match self.error_code {
+            Some(code) => format!("recording {sid} is {status}: {} (Twilio code {code})", reason(code)),
+            None => format!("recording {sid} is {status}"),
+        }
+    }
+}
+
+/// How a call stands, in Twilio's words.
+///
+/// # Errors
+/// As Twilio refuses, or fails to answer.
+pub async fn look(context: &Shared, call: &CallSid) -> Result<Call, Error> {
+    Ok(context.twilio.call(call.as_str()).await?)
+}
+
+/// All recordings of a call, oldest first.
+///
+/// # Errors
+/// As Twilio refuses, or fails to answer.
+pub async fn recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recorded>, Error> {
+    let recordings = context.twilio.recordings_of_call(call.as_str()).await?;
+    Ok(recordings.into_iter().map(|recording| recorded(context, recording)).collect())
+}
+
+/// The recordings of a call whose audio can be fetched, oldest first; at least one.
+///
+/// # Errors
+/// [`Error::NoRecording`] says in what state the call is.
+pub async fn complete_recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recorded>, Error> {
+    let all = recordings(context, call).await?;
+    match all.iter().any(Recorded::is_complete) {
+        true => Ok(all.into_iter().filter(Recorded::is_complete).collect()),
+        false => Err(none_yet(context, call, &all).await),
+    }
+}
+
+/// What to say of a call without a finished recording.
+pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[Recorded]) -> Error {
+    match look(context, call).await {
+        Err(error) => error,
+        Ok(found) => Error::NoRecording {
+            call: call.clone(),
+            later: found.is_up() || recordings.iter().any(Recorded::is_coming),
+            recording: match recordings.last() {
+                None if found.is_up() => "it has no recording yet".to_owned(),
+                None => "it has no recording".to_owned(),
+                Some(last) => last.lack(),
+            },
+            state: found.status,
+        },
+    }
+}
+
+/// A recording in our words.
+pub fn recorded(context: &Shared, recording: Recording) -> Recorded {
+    // An account may store its recordings elsewhere; Twilio's own addresses are built here, for the API in use.
+    let elsewhere = recording.media_url.filter(|url| !url.contains("/2010-04-01/Accounts/"));
+    Recorded {
+        is_elsewhere: elsewhere.is_some(),
+        url: elsewhere.unwrap_or_else(|| context.twilio.media_url(&recording.sid)),
+        duration_seconds: recording.duration.and_then(|seconds| seconds.parse().ok()),
+        sid: recording.sid,
+        status: recording.status,
+        channels: recording.channels,
+        source: recording.source,
+        error_code: recording.error_code,
+    }
+}
+
+/// Source: <https://support.twilio.com/hc/en-us/articles/360014251313>.
+fn reason(code: i64) -> &'static str {
+    match code {
+        16101 => "it was too short",
+        16102 => "it was silent",
+        16105 => "there was no valid public key to encrypt it with",
+        16107 => "it was encrypted with another key",
+        _ => "Twilio gives a code only",
+    }
+}

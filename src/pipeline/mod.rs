@@ -1,0 +1,51 @@
+//! What happens to a call: it is dialled, recorded, transcribed. Knows the vendors' clients and nothing of HTTP in.
+
+pub mod call;
+pub mod dial;
+pub mod transcription;
+
+use crate::clients;
+use crate::model::call::CallSid;
+use crate::model::keyterms::BadKeyterms;
+
+/// Why a step could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Key terms that no speech model takes.
+    #[error(transparent)]
+    Keyterms(#[from] BadKeyterms),
+    /// An address of Twilio that is not one of our account's recordings.
+    #[error("{0}")]
+    NotOurRecording(&'static str),
+    /// A call without a finished recording.
+    #[error("call {call} is {state}; {recording}")]
+    NoRecording {
+        /// The call.
+        call: CallSid,
+        /// Its state, in Twilio's words.
+        state: String,
+        /// What there is instead.
+        recording: String,
+        /// Whether there may be one later.
+        later: bool,
+    },
+    /// A call with several finished recordings, of which one must be chosen.
+    #[error("call {call} has {} recordings; choose one by recording_sid: {}", .recordings.len(), .recordings.join(", "))]
+    SeveralRecordings {
+        /// The call.
+        call: CallSid,
+        /// Their SIDs, oldest first.
+        recordings: Vec<String>,
+    },
+    /// A recording without audio.
+    #[error("{recording}")]
+    NotRecorded {
+        /// Which one, and what there is instead.
+        recording: String,
+        /// Whether there may be audio later.
+        later: bool,
+    },
+    /// A vendor refused or failed.
+    #[error(transparent)]
+    Vendor(#[from] clients::Error),
+}

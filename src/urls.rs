@@ -1,0 +1,86 @@
+//! The addresses under which the vendors call back. They are handed out here, and checked against here, so that the
+//! two cannot differ. What the request says of its own host never counts.
+
+/// `BASE_URL`, and what hangs from it.
+#[derive(Debug, Clone)]
+pub struct Urls {
+    base: String,
+}
+
+/// Why a text cannot be `BASE_URL`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected the public http(s) address of this program, such as https://example.ngrok.app: {0}")]
+pub struct BadBaseUrl(&'static str);
+
+impl Urls {
+    /// Reads `BASE_URL`. A trailing slash is tolerated.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, BadBaseUrl> {
+        let base = text.trim_end_matches('/');
+        // What a URL library would quietly mend (case, dots, escapes), Twilio would sign as it was written here.
+        if !base.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(BadBaseUrl("it has spaces or letters beyond ASCII"));
+        }
+        let url = url::Url::parse(base).map_err(|_| BadBaseUrl("it is no URL"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(BadBaseUrl("it begins with neither https:// nor http://"));
+        }
+        let host = url.host_str().unwrap_or_default();
+        if host.is_empty() {
+            return Err(BadBaseUrl("it has no host"));
+        }
+        if host.contains('_') {
+            return Err(BadBaseUrl("Twilio calls no host with an underscore"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadBaseUrl("it holds a user name or password"));
+        }
+        if base.contains(['?', '#']) {
+            return Err(BadBaseUrl("it has a query or a fragment"));
+        }
+        Ok(Self { base: base.to_owned() })
+    }
+
+    /// Whether what is said to this address can be read on the way.
+    pub fn is_plain_http(&self) -> bool {
+        self.base.starts_with("http://")
+    }
+
+    /// Host and port, as written in `BASE_URL`.
+    pub fn authority(&self) -> &str {
+        let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
+    /// Where Twilio asks for TwiML.
+    pub fn record(&self) -> String {
+        format!("{}/record/", self.base)
+    }
+
+    /// Where Twilio asks what to do after the recording.
+    pub fn record_done(&self) -> String {
+        format!("{}/record/done/", self.base)
+    }
+
+    /// Where Twilio says how a call gets on.
+    pub fn call_progress(&self) -> String {
+        format!("{}/hooks/twilio/call", self.base)
+    }
+
+    /// Where Twilio says how a recording gets on.
+    pub fn recording_progress(&self) -> String {
+        format!("{}/hooks/twilio/recording", self.base)
+    }
+
+    /// Where AssemblyAI says that a transcript is finished. `job` tells one secret from another.
+    pub fn transcript_ready(&self, job: &str) -> String {
+        format!("{}/hooks/assemblyai?job={job}", self.base)
+    }
+
+    /// The URL that Twilio requested, and signed, when this path and query came in.
+    pub fn requested(&self, path_and_query: &str) -> String {
+        format!("{}{path_and_query}", self.base)
+    }
+}
