@@ -8,3 +8,4 @@ pub mod pipeline;
 pub mod sandbox;
 pub mod twiml;
 pub mod urls;
+pub mod web;

@@ -1,0 +1,292 @@
+//! The one error at the edge. It says what went wrong in words for the caller; internals go to the log alone.
+//!
+//! RFC 9457 problems for programs, a page with the same for browsers: `web::finish` writes whichever is asked for.
+
+use std::time::Duration;
+
+use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::clients::{self, Kind, Refusal, Service};
+use crate::model::BadId;
+use crate::model::phone::BadPhoneNumber;
+use crate::pipeline;
+
+/// How long to wait before a look at something that is on its way.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+/// A request that does not bring what it asks for.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Something in the request itself: a number, an id, a field. 400.
+    #[error("{0}")]
+    BadRequest(String),
+    /// A body in a form that is not read here. 415.
+    #[error("the body is {0}")]
+    UnsupportedMediaType(&'static str),
+    /// A body that is too long. 413.
+    #[error("the body is longer than {0} bytes")]
+    TooLarge(usize),
+    /// A body that does not come. 408.
+    #[error("the body did not come in time")]
+    TooSlow,
+    /// No such path. 404.
+    #[error("there is nothing at this address")]
+    NoSuchPath,
+    /// A method that this path does not have. 405.
+    #[error("this address does not answer to this method")]
+    MethodNotAllowed(Option<&'static str>),
+    /// Not proved to be from a vendor, or not from this computer. 403.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// From elsewhere, without the operator's token. 401.
+    #[error(
+        "from elsewhere than this computer, the operator's token is needed: send it as Authorization: Bearer, or as Basic password"
+    )]
+    TokenNeeded,
+    /// AssemblyAI's webhook without its secret. 401.
+    #[error("the webhook's secret is missing or wrong")]
+    BadWebhookSecret,
+    /// A browser that loads ahead of its user: it must come again when it is meant. 503.
+    #[error("this address is not loaded ahead of time")]
+    Speculative,
+    /// A step of the pipeline that could not be taken.
+    #[error(transparent)]
+    Pipeline(#[from] pipeline::Error),
+    /// A transcript that failed has neither text nor captions. 422.
+    #[error("{0}")]
+    TranscriptFailed(String),
+    /// A bug. 500.
+    #[error("something went wrong here; the log says what, under this request id")]
+    Internal,
+}
+
+impl From<BadId> for ApiError {
+    fn from(error: BadId) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<BadPhoneNumber> for ApiError {
+    fn from(error: BadPhoneNumber) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+/// An error in the terms of RFC 9457.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Problem {
+    /// Tells one kind of problem from another.
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) title: &'static str,
+    pub(super) status: u16,
+    pub(super) detail: String,
+    /// Also in the log, and in `x-request-id`.
+    pub(super) request_id: String,
+    /// The vendor's own error code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code: Option<i64>,
+    /// The vendor's own page on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) more_info: Option<String>,
+}
+
+/// What an error is at the edge.
+struct Face {
+    status: StatusCode,
+    slug: &'static str,
+    title: &'static str,
+    detail: String,
+    refusal: Option<Refusal>,
+    retry_after: Option<Duration>,
+}
+
+impl Face {
+    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl ToString) -> Self {
+        Self { status, slug, title, detail: detail.to_string(), refusal: None, retry_after: None }
+    }
+
+    fn later(self, retry_after: Option<Duration>) -> Self {
+        Self { retry_after, ..self }
+    }
+
+    fn refused(self, refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), ..self }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let allow = match &self {
+            Self::MethodNotAllowed(allow) => *allow,
+            _ => None,
+        };
+        let asks_for_token = matches!(self, Self::TokenNeeded);
+        let Face { status, slug, title, detail, refusal, retry_after } = self.face();
+        let problem = Problem {
+            kind: format!("urn:callscribe:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail,
+            request_id: String::new(),
+            code: refusal.as_ref().and_then(|refusal| refusal.code),
+            more_info: refusal.and_then(|refusal| refusal.more_info),
+        };
+        let mut response = status.into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.as_secs().max(1)));
+        }
+        if let Some(allow) = allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if asks_for_token {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"callscribe\""));
+        }
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+impl ApiError {
+    fn face(self) -> Face {
+        let detail = self.to_string();
+        match self {
+            Self::BadRequest(_) => {
+                Face::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read", detail)
+            }
+            Self::UnsupportedMediaType(_) => Face::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "The body's form is not read here",
+                detail,
+            ),
+            Self::TooLarge(_) => Face::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long", detail),
+            Self::TooSlow => Face::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body did not come", detail),
+            Self::NoSuchPath => Face::new(StatusCode::NOT_FOUND, "no-such-path", "Nothing is here", detail),
+            Self::MethodNotAllowed(_) => {
+                Face::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
+            }
+            Self::Forbidden(_) => Face::new(StatusCode::FORBIDDEN, "forbidden", "Not for you", detail),
+            Self::TokenNeeded => {
+                Face::new(StatusCode::UNAUTHORIZED, "token-needed", "The operator's token is needed", detail)
+            }
+            Self::BadWebhookSecret => {
+                Face::new(StatusCode::UNAUTHORIZED, "bad-webhook-secret", "The webhook is not proved", detail)
+            }
+            Self::Speculative => {
+                Face::new(StatusCode::SERVICE_UNAVAILABLE, "speculative", "Not loaded ahead of time", detail)
+            }
+            Self::TranscriptFailed(_) => {
+                Face::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)
+            }
+            Self::Internal => Face::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong", detail),
+            Self::Pipeline(error) => pipeline_face(error, detail),
+        }
+    }
+}
+
+fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
+    use pipeline::Error as E;
+    let soon = |later: bool| later.then_some(LOOK_AGAIN);
+    match error {
+        E::Keyterms(_) => Face::new(StatusCode::BAD_REQUEST, "bad-keyterms", "The key terms cannot be sent", detail),
+        E::NotOurRecording(_) => {
+            Face::new(StatusCode::BAD_REQUEST, "not-our-recording", "Not a recording of this account", detail)
+        }
+        E::NoRecording { later, .. } => {
+            Face::new(StatusCode::NOT_FOUND, "no-recording", "The call has no recording", detail).later(soon(later))
+        }
+        E::SeveralRecordings { .. } => {
+            Face::new(StatusCode::CONFLICT, "several-recordings", "The call has several recordings", detail)
+        }
+        E::NotRecorded { later, .. } => {
+            Face::new(StatusCode::CONFLICT, "not-recorded", "The recording has no audio", detail).later(soon(later))
+        }
+        E::Vendor(error) => vendor_face(error.service, error.kind),
+    }
+}
+
+/// A vendor's no, with its words, under the status that says whose fault it is.
+fn vendor_face(service: Service, kind: Kind) -> Face {
+    match kind {
+        Kind::Unauthorized(refusal) => {
+            let settings = match service {
+                Service::Twilio => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
+                Service::AssemblyAi => "ASSEMBLYAI_KEY",
+            };
+            let detail =
+                format!("{service} refused this program's credentials: {}; look at {settings}", refusal.message);
+            Face::new(StatusCode::BAD_GATEWAY, "vendor-credentials", "The vendor refused the credentials", detail)
+                .refused(refusal)
+        }
+        Kind::NotFound(refusal) => {
+            let detail = format!("{service}: {}", refusal.message);
+            Face::new(StatusCode::NOT_FOUND, "vendor-not-found", "The vendor does not know it", detail).refused(refusal)
+        }
+        Kind::RateLimited { retry_after, refusal } => {
+            let detail = format!("{service}: {}; nothing was done, try again later", refusal.message);
+            let retry_after = retry_after.unwrap_or(LOOK_AGAIN);
+            Face::new(StatusCode::TOO_MANY_REQUESTS, "vendor-rate-limited", "The vendor is asked too much", detail)
+                .refused(refusal)
+                .later(Some(retry_after))
+        }
+        Kind::Rejected(refusal) => {
+            let (status, look_at) = rejected(service, &refusal);
+            let detail = format!("{service}: {}{look_at}", refusal.message);
+            Face::new(status, "vendor-rejected", "The vendor refused", detail).refused(refusal)
+        }
+        Kind::Unreachable(_) => {
+            let detail = format!("{service} could not be reached; nothing was done");
+            Face::new(StatusCode::BAD_GATEWAY, "vendor-unreachable", "The vendor could not be reached", detail)
+        }
+        Kind::Unavailable(words) => {
+            let detail = format!("{service} failed: {words}");
+            Face::new(StatusCode::BAD_GATEWAY, "vendor-unavailable", "The vendor failed", detail)
+        }
+        Kind::Timeout => {
+            let detail = format!("{service} did not answer in time");
+            Face::new(StatusCode::GATEWAY_TIMEOUT, "vendor-timeout", "The vendor did not answer in time", detail)
+        }
+        Kind::BadBody { path } => {
+            let detail = format!("{service} answered with something that could not be read, at {path}");
+            Face::new(StatusCode::BAD_GATEWAY, "vendor-bad-answer", "The vendor's answer could not be read", detail)
+        }
+        Kind::Ambiguous(cause) => {
+            let Face { status, detail, .. } = vendor_face(service, *cause);
+            let may_have = match service {
+                Service::Twilio => {
+                    "the call may have been placed all the same: look at Twilio's call log before dialling again"
+                }
+                Service::AssemblyAi => {
+                    "the transcript may have been ordered all the same: look at AssemblyAI's list before asking again"
+                }
+            };
+            Face::new(status, "vendor-ambiguous", "Nobody knows whether it was done", format!("{detail}; {may_have}"))
+        }
+    }
+}
+
+/// The status for a refusal, and the setting to look at where one is to blame.
+fn rejected(service: Service, refusal: &Refusal) -> (StatusCode, &'static str) {
+    let own = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    match (service, refusal.code) {
+        // Countries that the account does not call: https://www.twilio.com/docs/api/errors/21215.
+        (Service::Twilio, Some(21215 | 32205 | 13227)) => {
+            (StatusCode::FORBIDDEN, "; the account's geographic permissions, in Twilio's console, rule this")
+        }
+        (Service::Twilio, Some(21210 | 21212 | 21213)) => (StatusCode::BAD_GATEWAY, "; look at TWILIO_PHONE_NUMBER"),
+        (Service::Twilio, Some(21205)) => (StatusCode::BAD_GATEWAY, "; look at BASE_URL"),
+        // 403 to our caller would mean that the caller is not let in; here it is this program that is not.
+        _ if own == StatusCode::FORBIDDEN || !own.is_client_error() => (StatusCode::BAD_GATEWAY, ""),
+        _ => (own, ""),
+    }
+}
+
+impl From<clients::Error> for ApiError {
+    fn from(error: clients::Error) -> Self {
+        Self::Pipeline(error.into())
+    }
+}

@@ -1,0 +1,158 @@
+//! What handlers take out of requests: ids parsed at the door, bodies under a limit, callbacks that are proved.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, MapDeserializer};
+use url::form_urlencoded;
+
+use super::error::ApiError;
+use crate::clients::twilio::signature::{self, Algorithm, Param};
+use crate::context::{Context, Shared};
+
+/// Callbacks are small.
+pub(super) const LARGEST_CALLBACK: usize = 64 << 10;
+
+/// A body this small is there at once, or somebody holds the connection open on purpose.
+const BODY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The one parameter of the path, parsed.
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T, S> FromRequestParts<S> for Id<T>
+where
+    T: FromStr<Err: Display>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let Path(text) = path.map_err(|_| ApiError::BadRequest("the address is not valid UTF-8".to_owned()))?;
+        text.parse().map(Self).map_err(|error: T::Err| ApiError::BadRequest(error.to_string()))
+    }
+}
+
+/// The query, read as the struct that names its parameters.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        read_pairs(pairs(query.as_bytes())).map(Self)
+    }
+}
+
+/// A callback of our Twilio account: its signature is right and its account ours.
+pub(super) struct FromTwilio<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, context: &Shared) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        // Before the body is read: whoever cannot sign does not get to send one.
+        let signature = only_header(&parts.headers, signature::HEADER).ok_or(NOT_SIGNED)?;
+        if parts.headers.contains_key(signature::SETTINGS_HEADER) {
+            tracing::warn!("a callback is signed with a webhook shared key; this program knows the auth token alone");
+            return Err(NOT_SIGNED);
+        }
+        let body = read_body(body, LARGEST_CALLBACK).await?;
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let url = context.urls.requested(target);
+        let params = match parts.method {
+            Method::POST if is_form(&parts.headers) => pairs(&body),
+            _ => Vec::new(),
+        };
+        if !is_signed(context, &url, &params, &body, signature) {
+            return Err(NOT_SIGNED);
+        }
+
+        let params = match parts.method {
+            Method::GET => pairs(parts.uri.query().unwrap_or_default().as_bytes()),
+            _ => params,
+        };
+        let mut accounts = params.iter().filter(|(name, _)| name == "AccountSid");
+        match (accounts.next(), accounts.next()) {
+            (Some((_, account)), None) if *account == context.account_sid => read_pairs(params).map(Self),
+            (Some(_), None) => Err(ApiError::Forbidden("this callback is of another Twilio account")),
+            _ => Err(ApiError::BadRequest("AccountSid: expected once".to_owned())),
+        }
+    }
+}
+
+/// The same words for a missing and for a wrong one.
+const NOT_SIGNED: ApiError = ApiError::Forbidden("the request does not carry a valid X-Twilio-Signature");
+
+/// Under any of our auth tokens, all tried, so that the time taken is always the same.
+fn is_signed(context: &Context, url: &str, params: &[Param], body: &[u8], signature: &str) -> bool {
+    let promised = signature::promised_body_hash(url);
+    let params = if promised.is_some() { &[] } else { params };
+    let is_body = promised.is_none_or(|promised| signature::body_matches(&promised, body));
+    let is_url = context.auth_tokens.iter().fold(false, |found, token| {
+        found | signature::verify(Algorithm::HmacSha1, token.expose_secret(), url, params, signature)
+    });
+    is_url && is_body
+}
+
+/// A header's value, if it is there once.
+pub(super) fn only_header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// The whole body, if it is no longer than this and comes in time.
+pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let read = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, limit)).await;
+    read.map_err(|_| ApiError::TooSlow)?.map_err(|error| {
+        let is_long =
+            std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+        if is_long { ApiError::TooLarge(limit) } else { ApiError::BadRequest("the body broke off".to_owned()) }
+    })
+}
+
+/// Whether the body says that it is a form.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    media_type(headers).as_deref() == Some("application/x-www-form-urlencoded")
+}
+
+/// The `Content-Type` without its parameters, in lower case.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// Names and values of a form or query, decoded, in the order they came.
+pub(super) fn pairs(encoded: &[u8]) -> Vec<Param> {
+    form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+/// A struct from names and values. One that it names may come once.
+fn read_pairs<T: DeserializeOwned>(pairs: Vec<Param>) -> Result<T, ApiError> {
+    let reader = MapDeserializer::<_, ValueError>::new(pairs.into_iter());
+    T::deserialize(reader).map_err(|error| ApiError::BadRequest(error.to_string()))
+}
+
+/// Whether the client is a browser that wants a page.
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/html")
+}
+
+/// Whether `Accept` names this media type.
+pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = accepted.flat_map(|value| value.split(','));
+    ranges.any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type))
+}

@@ -1,0 +1,156 @@
+//! HTTP in. Every route stands in the one list below, then the layers in order. No vendor's JSON is read here.
+
+mod access;
+mod calls;
+mod dial;
+mod error;
+mod extract;
+mod hooks;
+mod pages;
+mod record;
+mod recording_url;
+mod recordings;
+mod transcribe;
+mod transcript;
+
+use std::any::Any;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::context::Shared;
+use error::{ApiError, Problem};
+
+/// Names a request in its answer and in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every answer carries. Pages load nothing from elsewhere and cannot be framed; nothing is kept by caches.
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Every route, with and without its trailing slash.
+pub fn router(context: Shared) -> Router {
+    let vendors = Routes::new()
+        .at("/record", get(record::greet).post(record::greet))
+        .at("/record/done", get(record::done).post(record::done))
+        .at("/hooks/twilio/call", post(hooks::call_progress))
+        .at("/hooks/twilio/recording", post(hooks::recording_progress))
+        .at("/hooks/assemblyai", post(hooks::transcript_ready))
+        .at("/healthz", get(|| async { "ok\n" }))
+        .router;
+    let operator = Routes::new()
+        .at("/", get(pages::start))
+        .at("/dial/{number}", get(dial::dial).head(dial::head))
+        .at("/calls/{sid}", get(calls::page_of_call))
+        .at("/get-recording-url/{sid}", get(recording_url::list))
+        .at("/recordings/{file}", get(recordings::listen))
+        .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
+        .at("/transcript/{id}", get(transcript::transcript))
+        .at("/assets/style.css", get(pages::style))
+        .router
+        .fallback(|| async { ApiError::NoSuchPath })
+        .layer(middleware::from_fn_with_state(context.clone(), access::operator_only));
+    vendors
+        .merge(operator)
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed(None) })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(finish))
+        .with_state(context)
+}
+
+/// Collects routes, each under its path with and without the trailing slash.
+struct Routes {
+    router: Router<Shared>,
+}
+
+impl Routes {
+    fn new() -> Self {
+        Self { router: Router::new() }
+    }
+
+    fn at(self, path: &str, methods: MethodRouter<Shared>) -> Self {
+        let router = self.router.route(path, methods.clone());
+        let router = if path == "/" { router } else { router.route(&format!("{path}/"), methods) };
+        Self { router }
+    }
+}
+
+/// The outermost layer: names the request, writes its line in the log, turns problems into JSON or a page, and puts
+/// the security headers on. The log has the route, not the address, which holds a phone number.
+async fn finish(request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4().simple().to_string();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)".to_owned(), |path| path.as_str().to_owned());
+    let wants_page = extract::wants_page(request.headers());
+    let span = tracing::info_span!("request", %id, %method, route);
+    let started = Instant::now();
+
+    let mut response = next.run(request).instrument(span.clone()).await;
+    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
+        problem.request_id.clone_from(&id);
+        span.in_scope(|| tracing::info!(kind = problem.kind, code = problem.code, "problem"));
+        let rendered = if wants_page { pages::problem(&problem) } else { write_problem(&problem) };
+        let (parts, body) = rendered.into_parts();
+        response.headers_mut().extend(parts.headers);
+        *response.body_mut() = body;
+    }
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    span.in_scope(|| {
+        tracing::info!(status = response.status().as_u16(), ms = started.elapsed().as_millis(), "answered")
+    });
+    response
+}
+
+fn write_problem(problem: &Problem) -> Response {
+    let body = serde_json::to_string(problem).unwrap_or_default() + "\n";
+    ([(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    ApiError::Internal.into_response()
+}
+
+/// A page that a template wrote.
+fn page(rendered: askama::Result<String>) -> Response {
+    match rendered {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!("a page could not be written: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Plain text that ends its last line, so that a shell's prompt starts on a new one.
+fn text(text: &str) -> Response {
+    let line_end = if text.ends_with('\n') { "" } else { "\n" };
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}{line_end}")).into_response()
+}
+
+/// JSON, as it came.
+fn json(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,43 @@
+//! `/get-recording-url/<call sid>`: where a call's recordings are.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::extract::{Id, accepts};
+use super::{recordings, text};
+use crate::context::Shared;
+use crate::model::call::CallSid;
+use crate::pipeline::call::{self, Recorded};
+
+/// A recording, and where it can be heard without Twilio's credentials.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    recorded: Recorded,
+    audio: String,
+}
+
+/// One media URL a line, oldest first; as JSON with all there is to say, also of recordings that have no audio.
+pub(super) async fn list(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Id(call): Id<CallSid>,
+) -> Result<Response, ApiError> {
+    if !accepts(&headers, "application/json") {
+        let complete = call::complete_recordings(&context, &call).await?;
+        let urls: Vec<&str> = complete.iter().map(|recording| recording.url.as_str()).collect();
+        return Ok(text(&urls.join("\n")));
+    }
+    let all = call::recordings(&context, &call).await?;
+    if all.is_empty() {
+        return Err(call::none_yet(&context, &call, &all).await.into());
+    }
+    let listed = all
+        .into_iter()
+        .map(|recorded| Listed { audio: recordings::address(&context, &headers, &recorded.sid), recorded });
+    Ok(Json(listed.collect::<Vec<_>>()).into_response())
+}

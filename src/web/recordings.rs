@@ -1,0 +1,69 @@
+//! `/recordings/<sid>`: a recording's audio, for players and people that do not have Twilio's credentials.
+
+use std::str::FromStr;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Response, StatusCode, header};
+
+use super::error::ApiError;
+use super::extract::Id;
+use crate::clients::twilio::{MediaFormat, MediaRequest};
+use crate::context::Shared;
+use crate::model::BadId;
+use crate::model::recording::RecordingSid;
+use crate::pipeline::transcription;
+
+/// What is told of the audio as Twilio told it.
+const PASSED_ON: [header::HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::ACCEPT_RANGES,
+    header::ETAG,
+    header::LAST_MODIFIED,
+];
+
+/// A recording's SID, with or without `.wav` or `.mp3`.
+pub(super) struct File {
+    sid: RecordingSid,
+    format: MediaFormat,
+}
+
+impl FromStr for File {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let (sid, format) = match text.strip_suffix(".mp3") {
+            Some(sid) => (sid, MediaFormat::Mp3),
+            None => (text.strip_suffix(".wav").unwrap_or(text), MediaFormat::Wav),
+        };
+        Ok(Self { sid: sid.parse()?, format })
+    }
+}
+
+/// Streams the audio, or the range of it that is asked for.
+pub(super) async fn listen(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Id(File { sid, format }): Id<File>,
+) -> Result<Response<Body>, ApiError> {
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).map(str::to_owned);
+    let media = transcription::listen(&context, &sid, &MediaRequest { format, channels: None, range }).await?;
+    let mut response = Response::new(Body::from_stream(media.bytes));
+    *response.status_mut() = StatusCode::from_u16(media.status).unwrap_or(StatusCode::OK);
+    for name in PASSED_ON {
+        if let Some(value) = media.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    Ok(response)
+}
+
+/// Where the audio can be heard, in full: at the address that this request came to.
+pub(super) fn address(context: &Shared, headers: &HeaderMap, sid: &str) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_public = host == context.urls.authority() && !context.urls.is_plain_http();
+    let scheme = if is_public { "https" } else { "http" };
+    format!("{scheme}://{host}/recordings/{sid}.wav")
+}

@@ -1,0 +1,130 @@
+//! `/transcribe`: asks for the transcript of a recording, by JSON, by form, or on a page.
+
+use std::fmt::Write;
+
+use axum::extract::{Request, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use super::extract::{is_form, media_type, pairs, read_body, wants_page};
+use super::{json, pages};
+use crate::context::Shared;
+use crate::model::keyterms::Keyterms;
+use crate::pipeline::transcription::{self, Audio, Source};
+
+/// A thousand key terms fit in several times over.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// What names the audio, of which a request has one.
+const SOURCES: [&str; 4] = ["recording_url", "audio_url", "recording_sid", "call_sid"];
+
+/// A page with a form for the same.
+pub(super) async fn form(State(context): State<Shared>) -> Response {
+    pages::transcribe(&context)
+}
+
+/// Answers with AssemblyAI's JSON as it came. A browser is sent on to the text, so that a reload orders nothing again.
+pub(super) async fn transcribe(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?)?;
+    let request = read_request(&context, fields)?;
+    let reply = transcription::transcribe(&context, request).await?;
+    if wants_page(&parts.headers) {
+        let location = format!("/transcript/{}?wait=60&format=text", reply.transcript.id);
+        return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
+    }
+    Ok(json(reply.json))
+}
+
+/// A JSON object, or a form as the JSON object that it means.
+fn read_fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    let looks_like_json = body.trim_ascii_start().starts_with(b"{");
+    match media_type(headers).as_deref() {
+        // `curl -d '{…}'` says that it is a form, which cannot begin so.
+        Some("application/json") => read_json(body),
+        Some(_) if is_form(headers) && looks_like_json => read_json(body),
+        Some(_) if is_form(headers) => Ok(from_form(body)),
+        Some(_) => Err(ApiError::UnsupportedMediaType("neither JSON nor a form")),
+        None => Err(ApiError::UnsupportedMediaType("without a Content-Type")),
+    }
+}
+
+fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::BadRequest(format!("expected a JSON object; line {}, column {}", error.line(), error.column()))
+    })
+}
+
+/// A form has only text: what reads as JSON other than text is taken as such (`speaker_labels=true`), a field that
+/// comes several times is a list, and a blank one was not filled in.
+fn from_form(body: &[u8]) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for (name, text) in pairs(body).into_iter().filter(|(_, text)| !text.trim().is_empty()) {
+        let is_text = SOURCES.contains(&name.as_str()) || name == "keyterms";
+        let value = match serde_json::from_str(&text) {
+            Ok(value) if !is_text => value,
+            _ => Value::String(text),
+        };
+        match fields.get_mut(&name) {
+            None => _ = fields.insert(name, value),
+            Some(Value::String(first)) if name == "keyterms" => {
+                _ = write!(first, ",{}", value.as_str().unwrap_or_default())
+            }
+            Some(Value::Array(list)) => list.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+    fields
+}
+
+fn read_request(context: &Shared, mut fields: Map<String, Value>) -> Result<transcription::Request, ApiError> {
+    let mut named = Vec::new();
+    for name in SOURCES {
+        match fields.shift_remove(name) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => named.push((name, text.trim().to_owned())),
+            Some(_) => return Err(ApiError::BadRequest(format!("{name}: expected text, once"))),
+        }
+    }
+    let [(name, text)] = &named[..] else {
+        return Err(ApiError::BadRequest("expected one of recording_url, recording_sid and call_sid".to_owned()));
+    };
+    let source = match *name {
+        "call_sid" => Source::Call(text.parse()?),
+        "recording_sid" => Source::Recording(Audio::from(text.parse::<crate::model::recording::RecordingSid>()?)),
+        name => match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Source::from_url(context, text)?,
+            _ => {
+                return Err(ApiError::BadRequest(format!(
+                    "{name}: expected a URL that begins with https:// or http://"
+                )));
+            }
+        },
+    };
+
+    let mut keyterms = Keyterms::default();
+    for name in ["keyterms", "keyterms_prompt"] {
+        keyterms = keyterms.and(&read_keyterms(name, fields.shift_remove(name))?);
+    }
+    // Every request makes a transcript; to say so is allowed.
+    fields.shift_remove("again");
+    Ok(transcription::Request { source, keyterms, parameters: fields })
+}
+
+/// A list, or a comma separated text.
+fn read_keyterms(name: &str, value: Option<Value>) -> Result<Keyterms, ApiError> {
+    let wrong =
+        || ApiError::BadRequest(format!("{name}: expected a list of words and phrases, or comma separated ones"));
+    match value {
+        None | Some(Value::Null) => Ok(Keyterms::default()),
+        Some(Value::String(text)) => Ok(Keyterms::from_list(&text)),
+        Some(Value::Array(terms)) => {
+            let terms: Option<Vec<&str>> = terms.iter().map(Value::as_str).collect();
+            Ok(Keyterms::from_terms(terms.ok_or_else(wrong)?))
+        }
+        Some(_) => Err(wrong()),
+    }
+}
