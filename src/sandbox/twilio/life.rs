@@ -8,8 +8,9 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::create::Asked;
-use super::state::{Call, Hook, Recording, date, sid};
-use super::{Audio, Outcome, Stage, Twilio};
+use super::state::{Call, Hook, Recording};
+use super::wire::date;
+use super::{Outcome, Stage, Twilio};
 use crate::clients::twilio::signature::Param;
 use crate::sandbox::pace::wait;
 use crate::sandbox::speech;
@@ -43,22 +44,9 @@ impl Twilio {
 
     /// Begins a recording of this call; returns its SID.
     pub(super) fn begin_recording(&self, call: &str, source: &'static str, channels: u8, hook: Option<Hook>) -> String {
-        let now = Timestamp::now();
         let recording = self.change(|state| {
-            let recording = Recording {
-                serial: state.serial(),
-                sid: sid("RE"),
-                call_sid: call.to_owned(),
-                status: "in-progress",
-                channels,
-                source,
-                duration: Duration::ZERO,
-                error_code: None,
-                audio: Audio::Speech,
-                created: now,
-                updated: now,
-                hook,
-            };
+            let new = Recording::new(state.serial(), call);
+            let recording = Recording { source, channels, hook, ..new };
             state.recordings.push(recording.clone());
             recording
         });
@@ -68,25 +56,24 @@ impl Twilio {
 
     /// Ends a recording. Its file is there a moment later, or never if there is nothing in it.
     pub(super) fn end_recording(&self, sid: &str, duration: Duration) {
-        let finish = |status: &'static str| {
-            move |twilio: &Self, sid: &str| {
-                twilio.change(|state| {
-                    let recording = state.recording_mut(sid)?;
-                    recording.status = status;
-                    recording.updated = Timestamp::now();
-                    recording.error_code = (status == "absent").then_some(TOO_SHORT);
-                    Some(recording.clone())
-                })
+        self.change(|state| {
+            if let Some(recording) = state.recording_mut(sid) {
+                recording.duration = duration;
+                recording.enter("processing");
             }
-        };
-        self.change(|state| state.recording_mut(sid).map(|recording| recording.duration = duration));
-        finish("processing")(self, sid);
+        });
         let (twilio, sid) = (self.clone(), sid.to_owned());
         self.spawn(async move {
             wait(twilio.inner.pace.recording_processing).await;
             twilio.reach(Stage::RecordingCompleted).await;
-            let status = if duration.is_zero() { "absent" } else { "completed" };
-            if let Some(recording) = finish(status)(&twilio, &sid) {
+            let recording = twilio.change(|state| {
+                let recording = state.recording_mut(&sid)?;
+                recording.error_code = duration.is_zero().then_some(TOO_SHORT);
+                recording.enter(if duration.is_zero() { "absent" } else { "completed" });
+                Some(recording.clone())
+            });
+            // It may have been deleted meanwhile.
+            if let Some(recording) = recording {
                 twilio.tell(&recording);
             }
         });

@@ -3,7 +3,7 @@
 //!
 //! Reading order: `api` answers requests, of which `create` is the most demanding one; `life` is what happens to a call
 //! and `conversation` what is said in it, as `twiml` tells; `callback` speaks to the program. `state` is what the
-//! account holds, `page`, `media` and `refusal` are forms of answers.
+//! account holds and `wire` how that looks outside; `page`, `media` and `refusal` are forms of answers. `seed` is for tests.
 //!
 //! Emulated is what a program needs that calls somebody, has that recorded and fetches the recording. Left out are,
 //! among others: `Twiml`, `ApplicationSid` and `FallbackUrl` of a call, redirecting a live call, answering machine
@@ -17,22 +17,23 @@ mod life;
 mod media;
 mod page;
 mod refusal;
+mod seed;
 mod state;
 #[cfg(test)]
 mod tests;
 mod twiml;
+mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use axum::http::Method;
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 pub use media::Audio;
+pub use seed::{SeededCall, SeededRecording};
 
 use self::refusal::Refusal;
-use self::state::{Call, Plan, Recording, State};
+use self::state::{Call, Plan, State};
 use super::control::{Control, lock};
 use super::outgoing;
 use super::pace::Pace;
@@ -112,56 +113,6 @@ pub struct Delivery {
     pub status: Option<u16>,
 }
 
-/// A call for [`Twilio::add_call`].
-#[derive(Debug, Clone)]
-pub struct SeededCall {
-    /// The number called.
-    pub to: String,
-    /// Twilio's word.
-    pub status: &'static str,
-    /// How long it took, if it took place.
-    pub duration: Option<Duration>,
-}
-
-/// A recording for [`Twilio::add_recording`].
-#[derive(Debug, Clone)]
-pub struct SeededRecording {
-    /// The call, which need not exist.
-    pub call_sid: String,
-    /// Twilio's word.
-    pub status: &'static str,
-    /// One or two.
-    pub channels: u8,
-    /// Twilio's word for what made it.
-    pub source: &'static str,
-    /// How long the resource says it is.
-    pub duration: Duration,
-    /// What it sounds like.
-    pub audio: Audio,
-    /// Why it is absent.
-    pub error_code: Option<u32>,
-}
-
-impl Default for SeededCall {
-    fn default() -> Self {
-        Self { to: "+14155551234".to_owned(), status: "completed", duration: Some(Duration::from_secs(8)) }
-    }
-}
-
-impl Default for SeededRecording {
-    fn default() -> Self {
-        Self {
-            call_sid: state::sid("CA"),
-            status: "completed",
-            channels: 1,
-            source: "RecordVerb",
-            duration: super::speech::duration(),
-            audio: Audio::Speech,
-            error_code: None,
-        }
-    }
-}
-
 impl Twilio {
     /// Serves on this listener until the runtime ends. Calls live at the pace given.
     pub fn start(listener: TcpListener, pace: Pace) -> Self {
@@ -177,45 +128,6 @@ impl Twilio {
     /// Where it serves, such as `http://127.0.0.1:8001`.
     pub fn url(&self) -> &str {
         &self.inner.url
-    }
-
-    /// Puts a call there, with no life of its own; returns its SID.
-    pub fn add_call(&self, seeded: SeededCall) -> String {
-        self.change(|state| {
-            let mut call = Call::new(state.serial(), &seeded.to, PHONE_NUMBER);
-            if seeded.duration.is_some() {
-                call.enter("in-progress");
-            }
-            call.enter(seeded.status);
-            call.talked = seeded.duration.unwrap_or_default();
-            let sid = call.sid.clone();
-            state.calls.push(call);
-            sid
-        })
-    }
-
-    /// Puts a recording there; returns its SID.
-    pub fn add_recording(&self, seeded: SeededRecording) -> String {
-        let now = Timestamp::now();
-        self.change(|state| {
-            let sid = state::sid("RE");
-            let serial = state.serial();
-            state.recordings.push(Recording {
-                serial,
-                sid: sid.clone(),
-                call_sid: seeded.call_sid,
-                status: seeded.status,
-                channels: seeded.channels,
-                source: seeded.source,
-                duration: seeded.duration,
-                error_code: seeded.error_code,
-                audio: seeded.audio,
-                created: now,
-                updated: now,
-                hook: None,
-            });
-            sid
-        })
     }
 
     /// Somebody rings our number: Twilio posts to `voice_url` and obeys. Returns the call's SID.

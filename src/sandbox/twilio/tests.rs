@@ -70,7 +70,7 @@ async fn start() -> Twilio {
 
 /// Asks the API with the account's credentials.
 async fn ask(twilio: &Twilio, method: Method, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
-    let url = format!("{}{}{path}", twilio.url(), state::account_path());
+    let url = format!("{}{}{path}", twilio.url(), wire::account_path());
     let request = outgoing::client().request(method.clone(), url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN));
     let request = if method == Method::POST { request.form(form) } else { request };
     request.send().await.unwrap()
@@ -322,7 +322,7 @@ async fn audio_is_served_whole_in_parts_and_not_at_all() {
     let generated = twilio.add_recording(SeededRecording { audio: big.clone(), ..SeededRecording::default() });
     let bytes = ask(&twilio, Method::GET, &format!("/Recordings/{generated}"), &[]).await.bytes().await.unwrap();
     assert_eq!(Audio::Bytes(bytes.clone()).sha256(), big.sha256());
-    let url = format!("{}{}/Recordings/{generated}", twilio.url(), state::account_path());
+    let url = format!("{}{}/Recordings/{generated}", twilio.url(), wire::account_path());
     let part =
         outgoing::client().get(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).header("range", "bytes=70000-70009");
     let part = part.send().await.unwrap();
