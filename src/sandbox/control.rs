@@ -5,12 +5,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::watch;
 
 /// The newest requests that are remembered.
@@ -161,14 +161,11 @@ pub(super) async fn steer(State(control): State<Control>, request: Request, next
         }
         Some(Fault::DropAfter) => {
             next.run(request).await;
-            cut(Response::new(Body::empty()), Bytes::new())
+            // Unwinding ends this connection's task and nothing else: the socket closes without a status line. This
+            // form of panic calls no hook, so nothing is printed.
+            std::panic::resume_unwind(Box::new("dropped by the sandbox"))
         }
-        Some(Fault::CutBody) => {
-            let (parts, body) = next.run(request).await.into_parts();
-            let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-            let half = bytes.slice(..bytes.len() / 2);
-            cut(Response::from_parts(parts, Body::from(bytes)), half)
-        }
+        Some(Fault::CutBody) => cut(next.run(request).await),
         Some(Fault::WrongBody(text)) => {
             let (mut parts, _) = next.run(request).await.into_parts();
             parts.headers.remove(header::CONTENT_LENGTH);
@@ -191,20 +188,25 @@ impl Control {
     }
 }
 
-/// The head of the answer promises the whole body; the connection breaks after `sent`.
-fn cut(response: Response, sent: Bytes) -> Response {
+/// The head of the answer promises the whole body; the connection breaks after half of it.
+fn cut(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    if let Some(length) = axum::body::HttpBody::size_hint(&body).exact() {
-        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length.max(1)));
-    }
-    let broken = stream::iter([Ok(sent), Err(std::io::Error::other("cut by the sandbox"))]);
-    Response::from_parts(
-        parts,
-        Body::from_stream(broken.filter(|part| {
-            let keep = part.as_ref().map_or(true, |bytes| !bytes.is_empty());
-            async move { keep }
-        })),
-    )
+    let promised = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length: u64 = promised.or_else(|| body.size_hint().exact()).unwrap_or(0).max(1);
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    let mut left = usize::try_from(length / 2).unwrap_or(usize::MAX);
+    let half = body.into_data_stream().map_ok(move |mut bytes| {
+        bytes.truncate(left);
+        left -= bytes.len();
+        bytes
+    });
+    let half = half.try_take_while(|bytes| std::future::ready(Ok(!bytes.is_empty())));
+    let broken = stream::once(async {
+        // Lets hyper write out what it has before the error makes it throw that away.
+        tokio::task::yield_now().await;
+        Err(axum::Error::new("cut by the sandbox"))
+    });
+    Response::from_parts(parts, Body::from_stream(half.chain(broken)))
 }
 
 fn path(target: &str) -> &str {
@@ -212,6 +214,75 @@ fn path(target: &str) -> &str {
 }
 
 /// A test that panicked while holding the lock has already failed; the others go on.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+
+    use super::*;
+    use crate::sandbox::outgoing;
+
+    /// How long a client waits for the answer that never comes.
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    async fn ask(fault: Fault) -> (Control, reqwest::Result<reqwest::Response>) {
+        let control = Control::new(|status| serde_json::json!({ "status": status.as_u16() }), "");
+        let router = Router::new().route("/thing", get(|| async { "a body of some length" }));
+        let router = router.layer(from_fn_with_state(control.clone(), steer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/thing?a=b", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let hangs = matches!(fault, Fault::Hang | Fault::HangAfter);
+        control.fail_next(Method::GET, "/thing", fault);
+        let request = outgoing::client().get(url);
+        let answer = if hangs { request.timeout(PATIENCE) } else { request }.send().await;
+        (control, answer)
+    }
+
+    #[tokio::test]
+    async fn a_refused_request_gets_the_vendors_kind_of_error() {
+        let (control, answer) = ask(Fault::Refuse { status: 429, retry_after: Some(7) }).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &HeaderValue::from(7)));
+        assert_eq!(answer.text().await.unwrap(), r#"{"status":429}"#);
+        assert_eq!(control.seen_at(Method::GET, "/thing")[0].target, "/thing?a=b");
+    }
+
+    #[tokio::test]
+    async fn a_hanging_request_is_never_answered() {
+        for fault in [Fault::Hang, Fault::HangAfter] {
+            assert!(ask(fault).await.1.unwrap_err().is_timeout());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_connection_brings_no_answer_at_all() {
+        let (control, answer) = ask(Fault::DropAfter).await;
+        let error = answer.unwrap_err();
+        assert!(error.is_request() && !error.is_timeout(), "{error:?}");
+        assert_eq!(control.seen().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_cut_body_breaks_off_after_a_good_head() {
+        let mut answer = ask(Fault::CutBody).await.1.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.content_length()), (200, Some(21)));
+        assert_eq!(answer.chunk().await.unwrap().unwrap(), "a body of ");
+        let error = answer.chunk().await.unwrap_err();
+        assert!(!error.is_timeout(), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_body_comes_with_the_right_status() {
+        let answer = ask(Fault::WrongBody("<html>")).await.1.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        assert_eq!(answer.text().await.unwrap(), "<html>");
+    }
 }

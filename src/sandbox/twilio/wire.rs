@@ -1,0 +1,172 @@
+//! How calls and recordings look outside: as resources in JSON, and as the parameters of callbacks.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::state::{Call, Recording};
+use super::{ACCOUNT_SID, API_VERSION, PHONE_NUMBER, PHONE_NUMBER_SID};
+use crate::clients::twilio::signature::Param;
+
+impl Call {
+    fn direction(&self) -> &'static str {
+        if self.inbound { "inbound" } else { "outbound-api" }
+    }
+
+    /// The parameters that every callback about this call has.
+    pub(super) fn params(&self) -> Vec<Param> {
+        let pairs = [
+            ("CallSid", self.sid.as_str()),
+            ("AccountSid", ACCOUNT_SID),
+            ("From", &self.from),
+            ("To", &self.to),
+            ("Caller", &self.from),
+            ("Called", &self.to),
+            ("CallStatus", self.status),
+            ("ApiVersion", API_VERSION),
+            ("Direction", self.direction()),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    /// The resource.
+    pub(super) fn json(&self) -> Value {
+        let seconds = self.seconds();
+        let uri = format!("{}/Calls/{}", account_path(), self.sid);
+        let subresources = [
+            ("notifications", "Notifications"),
+            ("recordings", "Recordings"),
+            ("payments", "Payments"),
+            ("events", "Events"),
+            ("siprec", "Siprec"),
+            ("streams", "Streams"),
+            ("transcriptions", "Transcriptions"),
+            ("user_defined_message_subscriptions", "UserDefinedMessageSubscriptions"),
+            ("user_defined_messages", "UserDefinedMessages"),
+        ];
+        let subresources: Map<String, Value> =
+            subresources.iter().map(|(key, name)| ((*key).to_owned(), json!(format!("{uri}/{name}.json")))).collect();
+        json!({
+            "sid": self.sid,
+            "date_created": date(self.created),
+            "date_updated": date(self.updated),
+            "parent_call_sid": null,
+            "account_sid": ACCOUNT_SID,
+            "to": self.to,
+            "to_formatted": formatted(&self.to),
+            "from": self.from,
+            "from_formatted": formatted(&self.from),
+            "phone_number_sid": (self.inbound || self.from == PHONE_NUMBER).then_some(PHONE_NUMBER_SID),
+            "status": self.status,
+            "start_time": self.answered.map(date),
+            "end_time": self.ended.map(date),
+            "duration": seconds.map(|seconds| seconds.to_string()),
+            // 1.4 cents for each minute begun, in thousandths of a cent.
+            "price": seconds.map(|seconds| format!("-0.{:05}", 1_400 * seconds.div_ceil(60).min(70))),
+            "price_unit": "USD",
+            "direction": self.direction(),
+            "answered_by": null,
+            "api_version": API_VERSION,
+            "forwarded_from": null,
+            "group_sid": null,
+            "caller_name": null,
+            "queue_time": "0",
+            "trunk_sid": null,
+            "uri": format!("{uri}.json"),
+            "subresource_uris": subresources,
+        })
+    }
+}
+
+impl Recording {
+    /// Seconds as Twilio writes them.
+    pub(super) fn seconds(&self) -> String {
+        match self.status {
+            "in-progress" | "absent" => "-1".to_owned(),
+            _ => self.duration.as_secs_f64().round().to_string(),
+        }
+    }
+
+    /// Where the audio is, with no extension: the form in which callbacks and resources name it.
+    pub(super) fn media_url(&self, host: &str) -> String {
+        format!("{host}{}/Recordings/{}", account_path(), self.sid)
+    }
+
+    /// The parameters of a recording status callback.
+    pub(super) fn params(&self, host: &str) -> Vec<Param> {
+        let mut pairs = vec![
+            ("AccountSid", ACCOUNT_SID.to_owned()),
+            ("CallSid", self.call_sid.clone()),
+            ("RecordingSid", self.sid.clone()),
+            ("RecordingUrl", self.media_url(host)),
+            ("RecordingStatus", self.status.to_owned()),
+            ("RecordingChannels", self.channels.to_string()),
+            ("RecordingStartTime", date(self.created)),
+            ("RecordingSource", self.source.to_owned()),
+            ("RecordingTrack", "both".to_owned()),
+        ];
+        if self.status == "completed" {
+            pairs.push(("RecordingDuration", self.seconds()));
+        }
+        if let Some(code) = self.error_code {
+            pairs.push(("ErrorCode", code.to_string()));
+        }
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// The resource. The one under a call has a track, but neither media URL nor subresources.
+    pub(super) fn json(&self, host: &str, under_call: bool) -> Value {
+        let done = self.status == "completed";
+        let mut json = json!({
+            "account_sid": ACCOUNT_SID,
+            "api_version": API_VERSION,
+            "call_sid": self.call_sid,
+            "conference_sid": null,
+            "date_created": date(self.created),
+            "date_updated": date(self.updated),
+            "start_time": date(self.created),
+            "duration": self.seconds(),
+            "sid": self.sid,
+            "price": done.then_some("-0.00250"),
+            "price_unit": done.then_some("USD"),
+            "status": self.status,
+            "channels": self.channels,
+            "source": self.source,
+            "error_code": self.error_code,
+            "encryption_details": null,
+        });
+        let path = account_path();
+        if under_call {
+            json["track"] = json!("both");
+            json["uri"] = json!(format!("{path}/Calls/{}/Recordings/{}.json", self.call_sid, self.sid));
+        } else {
+            let uri = format!("{path}/Recordings/{}", self.sid);
+            json["uri"] = json!(format!("{uri}.json"));
+            json["media_url"] = json!(self.media_url(host));
+            json["subresource_uris"] = json!({
+                "add_on_results": format!("{uri}/AddOnResults.json"),
+                "transcriptions": format!("{uri}/Transcriptions.json"),
+            });
+        }
+        json
+    }
+}
+
+/// The path under which everything of the account is.
+pub(super) fn account_path() -> String {
+    format!("/{API_VERSION}/Accounts/{ACCOUNT_SID}")
+}
+
+/// A date as Twilio writes it.
+pub(super) fn date(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
+/// A number of North America as `(415) 555-1234`; any other as it is.
+fn formatted(number: &str) -> String {
+    match number.strip_prefix("+1") {
+        Some(local) if local.len() == 10 && local.is_ascii() => {
+            format!("({}) {}-{}", &local[..3], &local[3..6], &local[6..])
+        }
+        _ => number.to_owned(),
+    }
+}
