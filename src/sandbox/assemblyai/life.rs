@@ -1,0 +1,88 @@
+//! The life of a transcript: queued, processing, completed or error, and the webhook at its end.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::params::{self, Webhook};
+use super::transcript::Transcript;
+use super::{Account, AssemblyAi, Refusal};
+
+/// How often a webhook is tried.
+const WEBHOOK_ATTEMPTS: u32 = 10;
+/// How long a webhook may take.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long after a failed attempt the next one is made.
+const WEBHOOK_GAP: Duration = Duration::from_secs(10);
+
+pub(super) async fn create(State(vendor): State<AssemblyAi>, body: Bytes) -> Result<Json<Value>, Refusal> {
+    let order = params::check(&body)?;
+    let transcript = Transcript::new(&order);
+    let (id, answer) = (transcript.id.clone(), transcript.answer());
+    let error = vendor.change(|account| {
+        account.transcripts.push(transcript);
+        account.planned_errors.pop_front().or_else(|| reason_to_fail(account, &order.audio_url))
+    });
+    tokio::spawn(live(vendor, id, error, order.model, order.webhook));
+    Ok(Json(answer))
+}
+
+fn reason_to_fail(account: &Account, audio_url: &str) -> Option<String> {
+    match account.uploads.iter().find(|upload| upload.upload_url == audio_url) {
+        Some(upload) if upload.is_speech => None,
+        Some(_) => {
+            Some("the sandbox transcribes only the recording that its own Twilio makes; this audio is another".into())
+        }
+        None => Some(format!(
+            "Download error, unable to download {audio_url}. Please make sure the file exists and is accessible from \
+             the internet."
+        )),
+    }
+}
+
+async fn live(vendor: AssemblyAi, id: String, error: Option<String>, model: String, webhook: Option<Webhook>) {
+    let pace = vendor.inner.pace;
+    tokio::time::sleep(pace.transcript_queued).await;
+    update(&vendor, &id, |transcript| transcript.set("status", "processing"));
+    tokio::time::sleep(pace.transcript_processing).await;
+    // This cannot fail: `vendor` keeps the sender.
+    let _ = vendor.inner.held.subscribe().wait_for(|held| !held).await;
+    update(&vendor, &id, |transcript| match &error {
+        None => transcript.complete(&model),
+        Some(error) => transcript.fail(error),
+    });
+    if let Some(webhook) = webhook {
+        notify(&vendor, &id, &webhook).await;
+    }
+}
+
+async fn notify(vendor: &AssemblyAi, id: &str, webhook: &Webhook) {
+    let final_status = |transcript: &mut Transcript| (!transcript.is_deleted()).then(|| transcript.status().to_owned());
+    let Ok(Some(status)) = vendor.with(id, final_status) else { return };
+    let instant = vendor.inner.pace.transcript_processing.is_zero();
+    for attempt in 0..WEBHOOK_ATTEMPTS {
+        if attempt > 0 && !instant {
+            tokio::time::sleep(WEBHOOK_GAP).await;
+        }
+        let body = json!({ "transcript_id": id, "status": status });
+        let mut request = vendor.inner.http.post(webhook.url.clone()).timeout(WEBHOOK_TIMEOUT).json(&body);
+        if let Some((name, value)) = &webhook.auth {
+            request = request.header(name, value);
+        }
+        let Ok(response) = request.send().await else { continue };
+        let code = response.status();
+        update(vendor, id, |transcript| transcript.set("webhook_status_code", code.as_u16()));
+        if code.is_success() || code.is_client_error() {
+            return;
+        }
+    }
+}
+
+/// Transcripts are never removed, so there is always one to update.
+fn update(vendor: &AssemblyAi, id: &str, change: impl FnOnce(&mut Transcript)) {
+    let _ = vendor.with(id, change);
+    vendor.control.changed();
+}
