@@ -62,10 +62,11 @@ async fn live(vendor: AssemblyAi, id: String, error: Option<String>, model: Stri
 async fn notify(vendor: &AssemblyAi, id: &str, webhook: &Webhook) {
     let final_status = |transcript: &mut Transcript| (!transcript.is_deleted()).then(|| transcript.status().to_owned());
     let Ok(Some(status)) = vendor.with(id, final_status) else { return };
-    let instant = vendor.inner.pace.transcript_processing.is_zero();
+    // Who wants no delay in the work wants none here either.
+    let gap = if vendor.inner.pace.transcript_processing.is_zero() { Duration::ZERO } else { WEBHOOK_GAP };
     for attempt in 0..WEBHOOK_ATTEMPTS {
-        if attempt > 0 && !instant {
-            tokio::time::sleep(WEBHOOK_GAP).await;
+        if attempt > 0 {
+            tokio::time::sleep(gap).await;
         }
         let body = json!({ "transcript_id": id, "status": status });
         let mut request = vendor.inner.http.post(webhook.url.clone()).timeout(WEBHOOK_TIMEOUT).json(&body);

@@ -134,6 +134,7 @@ impl Transcript {
         self.set("audio_url", DELETED);
         self.set("text", "Deleted by user.");
         self.set("status", "completed");
+        self.answer.shift_remove("error"); // it may name the audio's address
         self.words = None;
         self.deleted = true;
     }
