@@ -50,13 +50,13 @@ pub(super) async fn page(
     };
 
     let url = |cursor: Option<(&str, &str)>| {
-        let mut url = form_urlencoded::Serializer::new(format!("{}/v2/transcript?", vendor.url()));
-        url.append_pair("limit", &limit.to_string());
+        let mut query_of_page = form_urlencoded::Serializer::new(String::new());
+        query_of_page.append_pair("limit", &limit.to_string());
         for name in ["status", "created_on"] {
-            query.get(name).map(|value| url.append_pair(name, value));
+            query.get(name).map(|value| query_of_page.append_pair(name, value));
         }
-        cursor.map(|(name, id)| url.append_pair(name, id));
-        url.finish()
+        cursor.map(|(name, id)| query_of_page.append_pair(name, id));
+        format!("{}/v2/transcript?{}", vendor.url(), query_of_page.finish())
     };
     let page = &wanted[oldest..newest];
     let older = page.first().filter(|_| oldest > 0);

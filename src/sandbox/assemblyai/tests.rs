@@ -217,7 +217,7 @@ async fn a_completed_transcript_has_words_and_its_webhook_was_called() {
             "text": "Hello,", "start": 200, "end": 525, "confidence": 0.97, "speaker": null
         })
     );
-    assert_eq!(transcript["audio_duration"], 5);
+    assert_eq!((&transcript["audio_duration"], &transcript["confidence"]), (&json!(5), &json!(0.925)));
     assert_eq!(transcript["speech_model_used"], "universal-2");
     assert_eq!(transcript["utterances"], Value::Null);
 
@@ -353,6 +353,8 @@ async fn the_list_goes_back_in_time_page_by_page_and_forward_again() {
         last = page;
     }
     assert_eq!(seen, ids);
+    let current = format!("{}/v2/transcript?limit=2&before_id={}", sandbox.vendor.url(), ids[3]);
+    assert_eq!(last["page_details"]["current_url"], current);
     let next = last["page_details"]["next_url"].as_str().unwrap().strip_prefix(sandbox.vendor.url()).unwrap();
     let (_, page) = sandbox.get(next).await;
     assert_eq!((&page["transcripts"][0]["id"], &page["transcripts"][1]["id"]), (&json!(ids[2]), &json!(ids[3])));

@@ -148,7 +148,7 @@ pub(super) fn passage(words: &[Spoken]) -> Value {
         "text": text.join(" "),
         "start": words.first().map(|spoken| spoken.word.start),
         "end": words.last().map(|spoken| spoken.word.end),
-        "confidence": sum / words.len().max(1) as f64,
+        "confidence": (sum / words.len().max(1) as f64 * 100_000.0).round() / 100_000.0,
         "words": words,
     })
 }
