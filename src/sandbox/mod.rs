@@ -1,6 +1,6 @@
 //! Both vendors, emulated over real loopback HTTP.
 pub mod assemblyai;
 pub mod control;
-mod http;
+mod outgoing;
 pub mod pace;
 pub mod speech;

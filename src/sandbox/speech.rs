@@ -1,15 +1,40 @@
-//! The one recording of the sandbox: its audio, and the words that are spoken in it.
+//! What the person on the phone says: a few seconds of made-up speech, 8 kHz, 16 bit, mono, as Twilio records it.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The recording as WAV: 8 kHz, mono, 16 bit.
+/// The speech as a WAV file.
 pub const WAV: &[u8] = include_bytes!("speech/speech.wav");
 
-/// The same recording as MP3.
+/// The same as MP3.
 pub const MP3: &[u8] = include_bytes!("speech/speech.mp3");
+
+/// Where the samples begin in [`WAV`]; its header is the shortest that there is.
+const HEADER: usize = 44;
+
+/// How long the speech is, read off the header of [`WAV`].
+pub fn duration() -> Duration {
+    Duration::from_millis(u64::from(number(40)) * 1_000 / u64::from(number(28)))
+}
+
+/// The speech as a WAV file of two channels: the person on the first, silence on the second.
+pub(super) fn stereo() -> Bytes {
+    let samples = &WAV[HEADER..];
+    let mut file = WAV[..HEADER].to_vec();
+    // RIFF length, channels, bytes per second, bytes per frame, data length: all but the first are doubled.
+    let doubled = [(4, number(40) * 2 + 36), (28, number(28) * 2), (40, number(40) * 2)];
+    for (at, value) in doubled {
+        file[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    file[22] = 2;
+    file[32] = 4;
+    file.extend(samples.chunks_exact(2).flat_map(|sample| [sample[0], sample[1], 0, 0]));
+    file.into()
+}
 
 /// A spoken word.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,23 +51,20 @@ pub struct Word {
 
 /// The words in the order they are spoken.
 pub fn words() -> &'static [Word] {
-    &SPEECH.words
+    &TRANSCRIPT.words
 }
 
 /// All words as one text.
 pub fn text() -> &'static str {
-    &SPEECH.text
+    &TRANSCRIPT.text
 }
 
-/// The length of the recording in milliseconds.
-pub fn duration_ms() -> u64 {
-    SPEECH.audio_duration_ms
-}
-
-/// Whether audio with this SHA-256 (in hex) is the recording, in either format.
-pub(super) fn is_recording(sha256: &str) -> bool {
-    static CHECKSUMS: LazyLock<[String; 2]> = LazyLock::new(|| [WAV, MP3].map(|audio| hex(&Sha256::digest(audio))));
-    CHECKSUMS.iter().any(|known| known == sha256)
+/// How many channels the file with this SHA-256 (in hex) has, if it is one of the files of the speech.
+pub(super) fn channels(sha256: &str) -> Option<u8> {
+    static FILES: LazyLock<[(String, u8); 3]> = LazyLock::new(|| {
+        [(WAV, 1), (MP3, 1), (&stereo(), 2)].map(|(audio, channels)| (hex(&Sha256::digest(audio)), channels))
+    });
+    FILES.iter().find(|(known, _)| known == sha256).map(|(_, channels)| *channels)
 }
 
 /// A checksum as it is written.
@@ -51,25 +73,44 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 #[derive(Deserialize)]
-struct Speech {
+struct Transcript {
     text: String,
-    audio_duration_ms: u64,
     words: Vec<Word>,
 }
 
-static SPEECH: LazyLock<Speech> = LazyLock::new(|| {
+static TRANSCRIPT: LazyLock<Transcript> = LazyLock::new(|| {
     serde_json::from_str(include_str!("speech/speech.json")).expect("speech.json is a part of this program")
 });
+
+fn number(at: usize) -> u32 {
+    u32::from_le_bytes([WAV[at], WAV[at + 1], WAV[at + 2], WAV[at + 3]])
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_words_make_up_the_text_and_follow_each_other_within_the_recording() {
+    fn the_speech_is_a_plain_telephone_recording() {
+        assert_eq!((&WAV[..4], &WAV[8..16], &WAV[36..40]), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..]));
+        assert_eq!((number(24), number(28)), (8_000, 16_000));
+        assert_eq!(number(40) as usize, WAV.len() - HEADER);
+        assert_eq!(duration(), Duration::from_millis(5_425));
+    }
+
+    #[test]
+    fn two_channels_are_as_long_as_one() {
+        let file = stereo();
+        assert_eq!(file.len() - HEADER, 2 * (WAV.len() - HEADER));
+        assert_eq!(file[4..8], u32::try_from(file.len() - 8).unwrap().to_le_bytes());
+    }
+
+    #[test]
+    fn the_words_make_up_the_text_and_follow_each_other_within_the_speech() {
         let spoken: Vec<&str> = words().iter().map(|word| word.text.as_str()).collect();
         assert_eq!(spoken.join(" "), text());
-        let times: Vec<u64> = words().iter().flat_map(|word| [word.start, word.end]).chain([duration_ms()]).collect();
+        let mut times: Vec<u64> = words().iter().flat_map(|word| [word.start, word.end]).collect();
+        times.push(duration().as_millis().try_into().unwrap());
         assert!(times.is_sorted(), "{times:?}");
     }
 }

@@ -7,6 +7,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::super::pace::wait;
+use super::super::speech;
 use super::params::{self, Webhook};
 use super::transcript::Transcript;
 use super::{Account, AssemblyAi, Refusal};
@@ -22,37 +24,37 @@ pub(super) async fn create(State(vendor): State<AssemblyAi>, body: Bytes) -> Res
     let order = params::check(&body)?;
     let transcript = Transcript::new(&order);
     let (id, answer) = (transcript.id.clone(), transcript.answer());
-    let error = vendor.change(|account| {
+    let heard = vendor.change(|account| {
         account.transcripts.push(transcript);
-        account.planned_errors.pop_front().or_else(|| reason_to_fail(account, &order.audio_url))
+        account.planned_errors.pop_front().map_or_else(|| listen(account, &order.audio_url), Err)
     });
-    tokio::spawn(live(vendor, id, error, order.model, order.webhook));
+    tokio::spawn(live(vendor, id, heard, order.model, order.webhook));
     Ok(Json(answer))
 }
 
-fn reason_to_fail(account: &Account, audio_url: &str) -> Option<String> {
+/// The number of channels if the speech is heard there, otherwise the reason why nothing is.
+fn listen(account: &Account, audio_url: &str) -> Result<u8, String> {
     match account.uploads.iter().find(|upload| upload.upload_url == audio_url) {
-        Some(upload) if upload.is_speech => None,
-        Some(_) => {
-            Some("the sandbox transcribes only the recording that its own Twilio makes; this audio is another".into())
-        }
-        None => Some(format!(
+        Some(upload) => speech::channels(&upload.sha256).ok_or_else(|| {
+            "the sandbox transcribes only the recording that its own Twilio makes; this audio is another".into()
+        }),
+        None => Err(format!(
             "Download error, unable to download {audio_url}. Please make sure the file exists and is accessible from \
              the internet."
         )),
     }
 }
 
-async fn live(vendor: AssemblyAi, id: String, error: Option<String>, model: String, webhook: Option<Webhook>) {
+async fn live(vendor: AssemblyAi, id: String, heard: Result<u8, String>, model: String, webhook: Option<Webhook>) {
     let pace = vendor.inner.pace;
-    tokio::time::sleep(pace.transcript_queued).await;
+    wait(pace.transcript_queued).await;
     update(&vendor, &id, |transcript| transcript.set("status", "processing"));
-    tokio::time::sleep(pace.transcript_processing).await;
+    wait(pace.transcript_processing).await;
     // This cannot fail: `vendor` keeps the sender.
     let _ = vendor.inner.held.subscribe().wait_for(|held| !held).await;
-    update(&vendor, &id, |transcript| match &error {
-        None => transcript.complete(&model),
-        Some(error) => transcript.fail(error),
+    update(&vendor, &id, |transcript| match &heard {
+        Ok(channels) => transcript.complete(&model, *channels),
+        Err(error) => transcript.fail(error),
     });
     if let Some(webhook) = webhook {
         notify(&vendor, &id, &webhook).await;
@@ -66,7 +68,7 @@ async fn notify(vendor: &AssemblyAi, id: &str, webhook: &Webhook) {
     let gap = if vendor.inner.pace.transcript_processing.is_zero() { Duration::ZERO } else { WEBHOOK_GAP };
     for attempt in 0..WEBHOOK_ATTEMPTS {
         if attempt > 0 {
-            tokio::time::sleep(gap).await;
+            wait(gap).await;
         }
         let body = json!({ "transcript_id": id, "status": status });
         let mut request = vendor.inner.http.post(webhook.url.clone()).timeout(WEBHOOK_TIMEOUT).json(&body);

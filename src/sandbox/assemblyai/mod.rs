@@ -65,7 +65,7 @@ impl AssemblyAi {
             pace,
             state: Mutex::default(),
             held: watch::Sender::new(false),
-            http: super::http::client(),
+            http: super::outgoing::client(),
         };
         let vendor = Self { control: Control::new(error_body, upload::PATH), inner: Arc::new(inner) };
         let serving = axum::serve(listener, router(vendor.clone()));

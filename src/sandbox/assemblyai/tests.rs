@@ -18,7 +18,7 @@ struct Sandbox {
 
 async fn sandbox() -> Sandbox {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Sandbox { vendor: AssemblyAi::start(listener, Pace::instant()), http: super::super::http::client() }
+    Sandbox { vendor: AssemblyAi::start(listener, Pace::instant()), http: super::super::outgoing::client() }
 }
 
 impl Sandbox {
@@ -57,9 +57,8 @@ impl Sandbox {
         self.once(id, |transcript| transcript["status"] == status).await
     }
 
-    async fn completed(&self, mut params: Value) -> String {
-        params["audio_url"] = json!(self.upload(speech::WAV).await);
-        let id = self.created(params).await;
+    async fn completed(&self) -> String {
+        let id = self.created(json!({ "audio_url": self.upload(speech::WAV).await })).await;
         self.once_status(&id, "completed").await;
         id
     }
@@ -251,9 +250,12 @@ async fn speakers_and_channels_make_utterances() {
         (json!({ "multichannel": true }), json!("1"), json!("1")),
         (json!({ "speaker_labels": true, "multichannel": true }), json!("1A"), json!("1")),
     ];
-    for (params, speaker, channel) in cases {
-        let id = sandbox.completed(params).await;
-        let (_, transcript) = sandbox.get(&format!("/v2/transcript/{id}")).await;
+    for (mut params, speaker, channel) in cases {
+        params["audio_url"] = json!(sandbox.upload(&speech::stereo()).await);
+        let id = sandbox.created(params).await;
+        let transcript = sandbox.once_status(&id, "completed").await;
+        let channels = if channel.is_null() { Value::Null } else { json!(2) };
+        assert_eq!(transcript["audio_channels"], channels);
         for part in [&transcript["utterances"][0], &transcript["words"][0]] {
             assert_eq!((&part["speaker"], &part["channel"]), (&speaker, &channel));
         }
@@ -294,7 +296,7 @@ async fn a_held_transcript_is_processed_until_it_is_released() {
 #[tokio::test]
 async fn captions_keep_to_the_asked_length() {
     let sandbox = sandbox().await;
-    let id = sandbox.completed(json!({})).await;
+    let id = sandbox.completed().await;
     let text = async |path: &str| {
         let response = sandbox.request(Method::GET, &format!("/v2/transcript/{id}/{path}")).send().await.unwrap();
         assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
@@ -315,7 +317,7 @@ async fn captions_keep_to_the_asked_length() {
 #[tokio::test]
 async fn sentences_paragraphs_and_searched_words_point_into_the_recording() {
     let sandbox = sandbox().await;
-    let id = sandbox.completed(json!({})).await;
+    let id = sandbox.completed().await;
     let (_, sentences) = sandbox.get(&format!("/v2/transcript/{id}/sentences")).await;
     assert_eq!(sentences["sentences"][0]["text"], "Hello, this is a test call.");
     assert_eq!(sentences["sentences"][1]["start"], 2055);
@@ -379,7 +381,7 @@ async fn a_deleted_transcript_leaves_a_stub_that_its_own_end_cannot_revive() {
     assert_eq!((status, &stub["status"]), (200, &json!("completed")));
     assert_eq!((&stub["audio_url"], &stub["text"]), (&json!("http://deleted_by_user"), &json!("Deleted by user.")));
     sandbox.vendor.release();
-    sandbox.completed(json!({})).await;
+    sandbox.completed().await;
     assert_eq!(sandbox.get(&path).await, (200, stub));
     assert_eq!(sandbox.get(&format!("{path}/srt")).await.0, 400);
 }

@@ -85,13 +85,13 @@ impl Transcript {
         self.deleted
     }
 
-    pub(super) fn complete(&mut self, model: &str) {
+    pub(super) fn complete(&mut self, model: &str, channels: u8) {
         if self.deleted {
             return;
         }
         let labels = self.field("speaker_labels") == &Value::Bool(true);
         let multichannel = self.field("multichannel") == &Value::Bool(true);
-        // There is one voice in the recording, on its only channel; channels count from 1.
+        // There is one voice in the recording, on its first channel; channels count from 1.
         let channel = multichannel.then_some("1");
         let speaker = match (multichannel, labels) {
             (true, true) => Some("1A"),
@@ -105,10 +105,10 @@ impl Transcript {
         self.set("confidence", whole["confidence"].clone());
         self.set("text", speech::text());
         self.set("words", json!(words));
-        self.set("audio_duration", (speech::duration_ms() + 500) / 1_000);
+        self.set("audio_duration", speech::duration().as_secs_f64().round() as u64);
         self.set("speech_model_used", model);
         if multichannel {
-            self.set("audio_channels", 1);
+            self.set("audio_channels", channels);
         }
         if speaker.is_some() {
             self.set("utterances", json!([spoken_passage(&words)]));
