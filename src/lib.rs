@@ -1,4 +1,5 @@
 //! callscribe
+pub mod app;
 pub mod clients;
 pub mod config;
 pub mod context;
@@ -6,6 +7,8 @@ pub mod events;
 pub mod model;
 pub mod pipeline;
 pub mod sandbox;
+pub mod server;
+pub mod telemetry;
 pub mod twiml;
 pub mod urls;
 pub mod web;

@@ -1,1 +1,64 @@
-fn main() {}
+//! Flags and environment to settings, settings to the running program, and a signal to its end.
+
+use std::process::ExitCode;
+
+use callscribe::app::App;
+use callscribe::config::{Config, Problem, read_environment, settings};
+use callscribe::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Settings or flags that the program cannot start with.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let mut sandbox = false;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--sandbox" => sandbox = true,
+            "-h" | "--help" => {
+                print!("{}", settings::help());
+                return ExitCode::SUCCESS;
+            }
+            "-V" | "--version" => {
+                println!("callscribe {}", env!("CARGO_PKG_VERSION"));
+                return ExitCode::SUCCESS;
+            }
+            other => {
+                eprintln!("{other}: no such option; callscribe --help lists what there is");
+                return ExitCode::from(EXIT_USAGE);
+            }
+        }
+    }
+    let config = read_environment().map_err(|problem| vec![problem]).and_then(|env| Config::read(env, sandbox));
+    match config.and_then(|config| run(config).map_err(|problem| vec![problem])) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            if !sandbox {
+                eprintln!("try it without accounts: cargo run -- --sandbox");
+            }
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(config: Config) -> Result<(), Problem> {
+    telemetry::start(&config.log);
+    let listeners = App::bind(&config.server)?;
+    let app = App::start(config, listeners).await?;
+    print!("{}", app.welcome());
+
+    let unheard = |_| Problem::new("signals", "cannot be listened for");
+    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    tracing::info!("stopping; a second signal stops at once");
+    tokio::select! {
+        () = app.stop() => Ok(()),
+        _ = terminate.recv() => std::process::exit(1),
+        _ = interrupt.recv() => std::process::exit(1),
+    }
+}

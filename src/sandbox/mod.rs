@@ -3,6 +3,7 @@
 //! Reading order: `twilio` and `assemblyai` are the vendors, `control` is how tests steer them, `pace` is how fast they
 //! live, `speech` is what the person on the phone says. Only `app` and the tests know that this room exists.
 
+pub mod assemblyai;
 pub mod control;
 mod outgoing;
 pub mod pace;

@@ -1,8 +1,11 @@
 //! What the person on the phone says: a few seconds of made-up speech, 8 kHz, 16 bit, mono, as Twilio records it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The speech as a WAV file.
 pub const WAV: &[u8] = include_bytes!("speech/speech.wav");
@@ -33,6 +36,52 @@ pub(super) fn stereo() -> Bytes {
     file.into()
 }
 
+/// A spoken word.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Word {
+    /// As it is written, with its punctuation.
+    pub text: String,
+    /// Its begin, in milliseconds.
+    pub start: u64,
+    /// Its end, in milliseconds.
+    pub end: u64,
+    /// How sure the recognizer is, from 0 to 1.
+    pub confidence: f64,
+}
+
+/// The words in the order they are spoken.
+pub fn words() -> &'static [Word] {
+    &TRANSCRIPT.words
+}
+
+/// All words as one text.
+pub fn text() -> &'static str {
+    &TRANSCRIPT.text
+}
+
+/// How many channels the file with this SHA-256 (in hex) has, if it is one of the files of the speech.
+pub(super) fn channels(sha256: &str) -> Option<u8> {
+    static FILES: LazyLock<[(String, u8); 3]> = LazyLock::new(|| {
+        [(WAV, 1), (MP3, 1), (&stereo(), 2)].map(|(audio, channels)| (hex(&Sha256::digest(audio)), channels))
+    });
+    FILES.iter().find(|(known, _)| known == sha256).map(|(_, channels)| *channels)
+}
+
+/// A checksum as it is written.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[derive(Deserialize)]
+struct Transcript {
+    text: String,
+    words: Vec<Word>,
+}
+
+static TRANSCRIPT: LazyLock<Transcript> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("speech/speech.json")).expect("speech.json is a part of this program")
+});
+
 fn number(at: usize) -> u32 {
     u32::from_le_bytes([WAV[at], WAV[at + 1], WAV[at + 2], WAV[at + 3]])
 }
@@ -54,5 +103,14 @@ mod tests {
         let file = stereo();
         assert_eq!(file.len() - HEADER, 2 * (WAV.len() - HEADER));
         assert_eq!(file[4..8], u32::try_from(file.len() - 8).unwrap().to_le_bytes());
+    }
+
+    #[test]
+    fn the_words_make_up_the_text_and_follow_each_other_within_the_speech() {
+        let spoken: Vec<&str> = words().iter().map(|word| word.text.as_str()).collect();
+        assert_eq!(spoken.join(" "), text());
+        let mut times: Vec<u64> = words().iter().flat_map(|word| [word.start, word.end]).collect();
+        times.push(duration().as_millis().try_into().unwrap());
+        assert!(times.is_sorted(), "{times:?}");
     }
 }

@@ -19,7 +19,7 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// A request that does not bring what it asks for.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub(super) enum ApiError {
     /// Something in the request itself: a number, an id, a field. 400.
     #[error("{0}")]
     BadRequest(String),

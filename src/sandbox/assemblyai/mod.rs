@@ -1,0 +1,186 @@
+//! AssemblyAI's API for recorded audio, emulated: uploads, transcripts, their exports and the webhook.
+//!
+//! It recognizes one recording, the sandbox's own, by its checksum. It fetches no audio, keeps none, and knows nothing
+//! of the program that calls it.
+
+mod export;
+mod life;
+mod list;
+mod params;
+mod transcript;
+mod upload;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::control::{self, Control};
+use super::pace::Pace;
+use transcript::Transcript;
+pub use upload::Upload;
+
+/// The one API key, good for the sandbox only.
+pub const KEY: &str = "sandbox-assemblyai-key";
+
+/// A running emulator. Clones share its state.
+#[derive(Clone)]
+pub struct AssemblyAi {
+    /// What goes wrong next, and what was asked.
+    pub control: Control,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    url: String,
+    pace: Pace,
+    state: Mutex<Account>,
+    held: watch::Sender<bool>,
+    http: reqwest::Client,
+}
+
+/// All that this AssemblyAI remembers, oldest first.
+#[derive(Default)]
+struct Account {
+    uploads: Vec<Upload>,
+    transcripts: Vec<Transcript>,
+    planned_errors: VecDeque<String>,
+}
+
+impl AssemblyAi {
+    /// Serves the API on this listener for as long as the runtime lives.
+    pub fn start(listener: TcpListener, pace: Pace) -> Self {
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let inner = Inner {
+            url: format!("http://{address}"),
+            pace,
+            state: Mutex::default(),
+            held: watch::Sender::new(false),
+            http: super::outgoing::client(),
+        };
+        let vendor = Self { control: Control::new(error_body, upload::PATH), inner: Arc::new(inner) };
+        let serving = axum::serve(listener, router(vendor.clone()));
+        tokio::spawn(serving.into_future());
+        vendor
+    }
+
+    /// The base URL, such as `http://127.0.0.1:8002`.
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// What was uploaded, oldest first.
+    pub fn uploads(&self) -> Vec<Upload> {
+        self.account().uploads.clone()
+    }
+
+    /// All transcripts as `GET /v2/transcript/{id}` would answer, oldest first.
+    pub fn transcripts(&self) -> Vec<Value> {
+        self.account().transcripts.iter().map(Transcript::answer).collect()
+    }
+
+    /// From now on no transcript gets further than `processing`.
+    pub fn hold(&self) {
+        self.inner.held.send_replace(true);
+    }
+
+    /// Ends [`hold`](Self::hold).
+    pub fn release(&self) {
+        self.inner.held.send_replace(false);
+    }
+
+    /// The next transcript that is created ends in status `error` with these words. Several calls are for several
+    /// transcripts.
+    pub fn fail_next_transcript(&self, error: &str) {
+        self.account().planned_errors.push_back(error.to_owned());
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the account, then wakes whoever waits for a change.
+    fn change<T>(&self, change: impl FnOnce(&mut Account) -> T) -> T {
+        let result = change(&mut self.account());
+        self.control.changed();
+        result
+    }
+
+    /// Reads or changes a transcript by its id.
+    fn with<T>(&self, id: &str, act: impl FnOnce(&mut Transcript) -> T) -> Result<T, Refusal> {
+        let unknown = || Refusal::bad("Transcript lookup error, transcript id not found");
+        let mut account = self.account();
+        account.transcripts.iter_mut().find(|transcript| transcript.id == id).map(act).ok_or_else(unknown)
+    }
+}
+
+fn router(vendor: AssemblyAi) -> Router {
+    Router::new()
+        .route(upload::PATH, post(upload::receive))
+        .route("/v2/transcript", post(life::create).get(list::page))
+        .route("/v2/transcript/{id}", get(show).delete(delete))
+        .route("/v2/transcript/{id}/srt", get(export::srt))
+        .route("/v2/transcript/{id}/vtt", get(export::vtt))
+        .route("/v2/transcript/{id}/sentences", get(export::sentences))
+        .route("/v2/transcript/{id}/paragraphs", get(export::paragraphs))
+        .route("/v2/transcript/{id}/word-search", get(export::word_search))
+        .method_not_allowed_fallback(|| async { Refusal(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed".into()) })
+        .route_layer(middleware::from_fn(check_key))
+        .fallback(|| async { Refusal(StatusCode::NOT_FOUND, "Not found".into()) })
+        .layer(middleware::from_fn_with_state(vendor.control.clone(), control::steer))
+        .with_state(vendor)
+}
+
+async fn show(State(vendor): State<AssemblyAi>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+    vendor.with(&id, |transcript| Json(transcript.answer()))
+}
+
+async fn delete(State(vendor): State<AssemblyAi>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+    let answer = vendor.with(&id, |transcript| {
+        transcript.delete();
+        Json(transcript.answer())
+    });
+    vendor.control.changed();
+    answer
+}
+
+async fn check_key(request: Request, next: Next) -> Response {
+    if request.headers().get(header::AUTHORIZATION).is_some_and(|key| key == KEY) {
+        return next.run(request).await;
+    }
+    // Closing a connection with unread audio in it could keep the client from ever seeing the refusal.
+    request.into_body().into_data_stream().for_each(|_| std::future::ready(())).await;
+    Refusal(StatusCode::UNAUTHORIZED, "Authentication error, API token missing/invalid".into()).into_response()
+}
+
+/// AssemblyAI's way to say no.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn bad(words: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, words.into())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+fn error_body(status: StatusCode) -> Value {
+    json!({ "error": status.canonical_reason().unwrap_or("Error") })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! The parameters of a new transcript: what is refused, and in which words.
+
+use axum::http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::Refusal;
+
+/// What is asked for, checked.
+pub(super) struct Order {
+    pub(super) audio_url: String,
+    pub(super) webhook: Option<Webhook>,
+    /// The first model that is asked for, by the name it has today.
+    pub(super) model: String,
+    /// Every parameter but the webhook's secret, to be repeated in each answer.
+    pub(super) params: Map<String, Value>,
+}
+
+/// Whom to tell that a transcript is final.
+pub(super) struct Webhook {
+    pub(super) url: Url,
+    pub(super) auth: Option<(HeaderName, HeaderValue)>,
+}
+
+/// The model that is used if none is asked for.
+const DEFAULT_MODEL: &str = "universal-3-5-pro";
+const MODELS: [&str; 5] = [DEFAULT_MODEL, "universal-2", "assemblyai-stt-3-7", "universal-3-pro", "universal"];
+
+const MOST_KEYTERMS: usize = 1_000;
+const MOST_KEYTERMS_UNIVERSAL_2: usize = 200;
+const MOST_WORDS_IN_KEYTERM: usize = 6;
+
+pub(super) fn check(body: &[u8]) -> Result<Order, Refusal> {
+    let Ok(Value::Object(mut params)) = serde_json::from_slice(body) else {
+        return Err(Refusal::bad("Invalid endpoint schema, please refer to documentation for examples."));
+    };
+    let audio_url = match params.get("audio_url") {
+        Some(Value::String(url)) if is_http(url) => url.clone(),
+        Some(Value::String(_)) => return Err(creation_error("audio_url should start with http")),
+        Some(_) => return Err(creation_error("audio_url should be a string")),
+        None => return Err(creation_error("audio_url is required")),
+    };
+    if let Some(old) = ["word_boost", "boost_param"].iter().find(|old| params.contains_key(**old)) {
+        return Err(Refusal::bad(format!("\"{old}\" is no longer supported. Use \"keyterms_prompt\" instead.")));
+    }
+    check_types(&params)?;
+    let models = check_models(&params)?;
+    check_keyterms(&params, &models)?;
+    let webhook = check_webhook(&mut params)?;
+    let model = match models.first().map_or(DEFAULT_MODEL, String::as_str) {
+        "universal" => DEFAULT_MODEL.to_owned(),
+        first => first.to_owned(),
+    };
+    Ok(Order { audio_url, webhook, model, params })
+}
+
+fn check_models(params: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
+    let Some(models) = params.get("speech_models") else { return Ok(Vec::new()) };
+    let models: Vec<String> = serde_json::from_value(models.clone()).unwrap_or_default();
+    if models.is_empty() || models.iter().any(|model| !MODELS.contains(&model.as_str())) {
+        let known = MODELS.map(|model| format!("\"{model}\"")).join(", ");
+        let words = format!("\"speech_models\" must be a non-empty list containing one or more of: {known}");
+        return Err(Refusal::bad(words));
+    }
+    if models == ["universal-3-pro"] {
+        let words = "\"universal-3-pro\" is no longer available on its own. Use \"universal-3-5-pro\" instead.";
+        return Err(Refusal::bad(words));
+    }
+    Ok(models)
+}
+
+fn check_keyterms(params: &Map<String, Value>, models: &[String]) -> Result<(), Refusal> {
+    let Some(Value::Array(terms)) = params.get("keyterms_prompt") else { return Ok(()) };
+    let most = if models == ["universal-2"] { MOST_KEYTERMS_UNIVERSAL_2 } else { MOST_KEYTERMS };
+    if terms.len() > most {
+        return Err(Refusal::bad(format!("\"keyterms_prompt\" must have at most {most} terms")));
+    }
+    let words = |term: &Value| term.as_str().unwrap_or_default().split_whitespace().count();
+    if terms.iter().any(|term| words(term) > MOST_WORDS_IN_KEYTERM) {
+        let words = format!("each term of \"keyterms_prompt\" must have at most {MOST_WORDS_IN_KEYTERM} words");
+        return Err(Refusal::bad(words));
+    }
+    Ok(())
+}
+
+/// Takes the secret out of the parameters.
+fn check_webhook(params: &mut Map<String, Value>) -> Result<Option<Webhook>, Refusal> {
+    let secret = params.remove("webhook_auth_header_value");
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let auth = match (text(params.get("webhook_auth_header_name")), text(secret.as_ref())) {
+        (None, None) => None,
+        (Some(name), Some(value)) => match (name.parse(), value.parse()) {
+            (Ok(name), Ok(value)) => Some((name, value)),
+            _ => return Err(creation_error("the webhook_auth_header is not a valid HTTP header")),
+        },
+        _ => {
+            let words = "webhook_auth_header_name and webhook_auth_header_value must be given together";
+            return Err(creation_error(words));
+        }
+    };
+    match text(params.get("webhook_url")) {
+        None => Ok(None),
+        Some(url) if is_http(&url) => match Url::parse(&url) {
+            Ok(url) => Ok(Some(Webhook { url, auth })),
+            Err(_) => Err(creation_error("webhook_url should be a valid url")),
+        },
+        Some(_) => Err(creation_error("webhook_url should start with http")),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Flag,
+    Whole,
+    Number,
+    Text,
+    Texts,
+    Object,
+    Objects,
+}
+
+impl Kind {
+    fn fits(self, value: &Value) -> bool {
+        match self {
+            Self::Flag => value.is_boolean(),
+            Self::Whole => value.is_i64() || value.is_u64(),
+            Self::Number => value.is_number(),
+            Self::Text => value.is_string(),
+            Self::Texts => value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
+            Self::Object => value.is_object(),
+            Self::Objects => value.as_array().is_some_and(|all| all.iter().all(Value::is_object)),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Flag => "a boolean",
+            Self::Whole => "an integer",
+            Self::Number => "a number",
+            Self::Text => "a string",
+            Self::Texts => "a list of strings",
+            Self::Object => "an object",
+            Self::Objects => "a list of objects",
+        }
+    }
+}
+
+/// The parameters whose type AssemblyAI documents. Others pass unchecked: they may be newer than this list.
+#[rustfmt::skip]
+const TYPES: &[(Kind, &[&str])] = &[
+    (Kind::Flag, &[
+        "auto_chapters", "auto_highlights", "content_safety", "custom_topics", "disfluencies", "entity_detection",
+        "filter_profanity", "format_text", "iab_categories", "language_detection", "multichannel", "punctuate",
+        "redact_pii", "redact_pii_audio", "redact_pii_return_unredacted", "sentiment_analysis", "speaker_labels",
+        "summarization",
+    ]),
+    (Kind::Whole, &["audio_end_at", "audio_start_from", "content_safety_confidence", "speakers_expected"]),
+    (Kind::Number, &["language_confidence_threshold", "speech_threshold", "temperature"]),
+    (Kind::Text, &[
+        "domain", "language_code", "prompt", "redact_pii_audio_quality", "redact_pii_sub", "remove_audio_tags",
+        "speech_model", "summary_model", "summary_type", "webhook_auth_header_name", "webhook_auth_header_value",
+        "webhook_url",
+    ]),
+    (Kind::Texts, &["keyterms_prompt", "language_codes", "redact_pii_policies", "speech_models", "topics"]),
+    (Kind::Object, &[
+        "keyterms_prompt_options", "language_detection_options", "redact_pii_audio_options", "speaker_options",
+        "speech_understanding",
+    ]),
+    (Kind::Objects, &["custom_spelling"]),
+];
+
+/// The documented parameters that may be null.
+const NULLABLE: [&str; 9] = [
+    "language_code",
+    "language_codes",
+    "redact_pii_sub",
+    "remove_audio_tags",
+    "speakers_expected",
+    "speech_model",
+    "speech_threshold",
+    "webhook_auth_header_name",
+    "webhook_auth_header_value",
+];
+
+fn check_types(params: &Map<String, Value>) -> Result<(), Refusal> {
+    for (name, value) in params {
+        let Some((kind, _)) = TYPES.iter().find(|(_, names)| names.contains(&name.as_str())) else { continue };
+        let may_be_null = value.is_null() && NULLABLE.contains(&name.as_str());
+        if !kind.fits(value) && !may_be_null {
+            return Err(Refusal::bad(format!("\"{name}\" should be {}", kind.words())));
+        }
+    }
+    Ok(())
+}
+
+fn is_http(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
+}
+
+fn creation_error(words: &str) -> Refusal {
+    Refusal::bad(format!("Transcript creation error, {words}"))
+}

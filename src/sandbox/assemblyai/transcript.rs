@@ -1,0 +1,170 @@
+//! A transcript: the JSON that every answer about it repeats, and the words once they are there.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::super::speech;
+use super::params::Order;
+
+/// What AssemblyAI puts in the place of deleted addresses.
+const DELETED: &str = "http://deleted_by_user";
+
+/// The fields that only AssemblyAI fills in, whatever a request says.
+const RESULTS: [&str; 14] = [
+    "id",
+    "status",
+    "error",
+    "text",
+    "words",
+    "utterances",
+    "confidence",
+    "audio_duration",
+    "audio_channels",
+    "speech_model_used",
+    "language_model",
+    "acoustic_model",
+    "webhook_auth",
+    "webhook_status_code",
+];
+
+pub(super) struct Transcript {
+    pub(super) id: String,
+    pub(super) created: String,
+    pub(super) completed: Option<String>,
+    /// None until it is completed, and again after it was deleted.
+    pub(super) words: Option<Vec<Spoken>>,
+    answer: Map<String, Value>,
+    deleted: bool,
+}
+
+/// A word and who said it.
+#[derive(Clone, Serialize)]
+pub(super) struct Spoken {
+    #[serde(flatten)]
+    pub(super) word: &'static speech::Word,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'static str>,
+    speaker: Option<&'static str>,
+}
+
+impl Transcript {
+    /// A transcript as it is answered when it has just been asked for.
+    pub(super) fn new(order: &Order) -> Self {
+        let id = Uuid::new_v4().to_string();
+        let mut answer: Map<String, Value> =
+            serde_json::from_str(include_str!("transcript.json")).expect("transcript.json is a part of this program");
+        let params = order.params.iter().filter(|(name, _)| !RESULTS.contains(&name.as_str()));
+        answer.extend(params.map(|(name, value)| (name.clone(), value.clone())));
+        answer.insert("id".to_owned(), json!(id));
+        let webhook_auth = order.webhook.as_ref().is_some_and(|webhook| webhook.auth.is_some());
+        answer.insert("webhook_auth".to_owned(), json!(webhook_auth));
+        Self { id, created: now(), completed: None, words: None, answer, deleted: false }
+    }
+
+    pub(super) fn answer(&self) -> Value {
+        Value::Object(self.answer.clone())
+    }
+
+    pub(super) fn field(&self, name: &str) -> &Value {
+        self.answer.get(name).unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn status(&self) -> &str {
+        self.field("status").as_str().unwrap_or_default()
+    }
+
+    /// Nothing that was still under way changes what is deleted.
+    pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
+        if !self.deleted {
+            self.answer.insert(name.to_owned(), value.into());
+        }
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    pub(super) fn complete(&mut self, model: &str, channels: u8) {
+        if self.deleted {
+            return;
+        }
+        let labels = self.field("speaker_labels") == &Value::Bool(true);
+        let multichannel = self.field("multichannel") == &Value::Bool(true);
+        // There is one voice in the recording, on its first channel; channels count from 1.
+        let channel = multichannel.then_some("1");
+        let speaker = match (multichannel, labels) {
+            (true, true) => Some("1A"),
+            (true, false) => Some("1"),
+            (false, true) => Some("A"),
+            (false, false) => None,
+        };
+        let words: Vec<Spoken> = speech::words().iter().map(|word| Spoken { word, channel, speaker }).collect();
+
+        let whole = passage(&words);
+        self.set("confidence", whole["confidence"].clone());
+        self.set("text", speech::text());
+        self.set("words", json!(words));
+        self.set("audio_duration", speech::duration().as_secs_f64().round() as u64);
+        self.set("speech_model_used", model);
+        if multichannel {
+            self.set("audio_channels", channels);
+        }
+        if speaker.is_some() {
+            self.set("utterances", json!([spoken_passage(&words)]));
+        }
+        self.set("status", "completed");
+        self.completed = Some(now());
+        self.words = Some(words);
+    }
+
+    pub(super) fn fail(&mut self, error: &str) {
+        self.set("error", error);
+        self.set("status", "error");
+    }
+
+    /// Leaves a stub.
+    pub(super) fn delete(&mut self) {
+        for name in ["words", "utterances", "confidence", "keyterms_prompt", "prompt", "custom_spelling"] {
+            self.set(name, Value::Null);
+        }
+        if !self.field("webhook_url").is_null() {
+            self.set("webhook_url", DELETED);
+        }
+        self.set("audio_url", DELETED);
+        self.set("text", "Deleted by user.");
+        self.set("status", "completed");
+        self.answer.shift_remove("error"); // it may name the audio's address
+        self.words = None;
+        self.deleted = true;
+    }
+}
+
+/// Consecutive words as AssemblyAI's paragraphs show them.
+pub(super) fn passage(words: &[Spoken]) -> Value {
+    let text: Vec<&str> = words.iter().map(|spoken| spoken.word.text.as_str()).collect();
+    let sum: f64 = words.iter().map(|spoken| spoken.word.confidence).sum();
+    json!({
+        "text": text.join(" "),
+        "start": words.first().map(|spoken| spoken.word.start),
+        "end": words.last().map(|spoken| spoken.word.end),
+        "confidence": (sum / words.len().max(1) as f64 * 100_000.0).round() / 100_000.0,
+        "words": words,
+    })
+}
+
+/// Consecutive words of one voice as AssemblyAI's utterances and sentences show them.
+pub(super) fn spoken_passage(words: &[Spoken]) -> Value {
+    let mut passage = passage(words);
+    let first = words.first();
+    if let Some(channel) = first.and_then(|spoken| spoken.channel) {
+        passage["channel"] = json!(channel);
+    }
+    passage["speaker"] = json!(first.and_then(|spoken| spoken.speaker));
+    passage
+}
+
+/// The vendor's own clock, in its own notation: UTC without saying so.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+}
