@@ -144,14 +144,14 @@ fn describe_sandbox(welcome: &mut String, Accounts { twilio, assemblyai, urls }:
         "callscribe sandbox: no phone rings, nothing is paid; these credentials open nothing else\n\n\
          Twilio      {}\n  account   {}\n  token     {}\n  number    {}\n\
          AssemblyAI  {}\n  key       {}\n\n\
-         try it:     curl {}\n",
+         try it:     curl localhost:{}/dial/14155551234\n",
         twilio.api_url.as_str().trim_end_matches('/'),
         twilio.account_sid,
         twilio.credentials.password.expose_secret(),
         twilio.phone_number,
         assemblyai.api_url.as_str().trim_end_matches('/'),
         assemblyai.key.expose_secret(),
-        urls.requested("/dial/14155551234"),
+        urls.authority().rsplit_once(':').map_or("80", |(_, port)| port),
     );
 }
 

@@ -41,7 +41,7 @@ pub fn response(verbs: &[Verb]) -> String {
         match verb {
             Verb::Say(text) => {
                 write(Event::Start(BytesStart::new("Say")));
-                write(Event::Text(BytesText::from_escaped(escape(&speakable(text)))));
+                write(Event::Text(BytesText::from_escaped(escape(speakable(text)))));
                 write(Event::End(BytesEnd::new("Say")));
             }
             Verb::Record(record) => {

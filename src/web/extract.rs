@@ -10,7 +10,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use serde::de::value::{Error as ValueError, MapDeserializer};
 use url::form_urlencoded;
 
 use super::error::ApiError;
@@ -47,8 +46,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
-        read_pairs(pairs(query.as_bytes())).map(Self)
+        read_form(parts.uri.query().unwrap_or_default().as_bytes()).map(Self)
     }
 }
 
@@ -77,13 +75,14 @@ impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
             return Err(NOT_SIGNED);
         }
 
-        let params = match parts.method {
-            Method::GET => pairs(parts.uri.query().unwrap_or_default().as_bytes()),
-            _ => params,
+        let form = match parts.method {
+            Method::GET => parts.uri.query().unwrap_or_default().as_bytes(),
+            _ => &body,
         };
-        let mut accounts = params.iter().filter(|(name, _)| name == "AccountSid");
+        let fields = pairs(form);
+        let mut accounts = fields.iter().filter(|(name, _)| name == "AccountSid");
         match (accounts.next(), accounts.next()) {
-            (Some((_, account)), None) if *account == context.account_sid => read_pairs(params).map(Self),
+            (Some((_, account)), None) if *account == context.account_sid => read_form(form).map(Self),
             (Some(_), None) => Err(ApiError::Forbidden("this callback is of another Twilio account")),
             _ => Err(ApiError::BadRequest("AccountSid: expected once".to_owned())),
         }
@@ -139,10 +138,9 @@ pub(super) fn pairs(encoded: &[u8]) -> Vec<Param> {
     form_urlencoded::parse(encoded).into_owned().collect()
 }
 
-/// A struct from names and values. One that it names may come once.
-fn read_pairs<T: DeserializeOwned>(pairs: Vec<Param>) -> Result<T, ApiError> {
-    let reader = MapDeserializer::<_, ValueError>::new(pairs.into_iter());
-    T::deserialize(reader).map_err(|error| ApiError::BadRequest(error.to_string()))
+/// A struct from a form or query. What it names may come once.
+fn read_form<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, ApiError> {
+    serde_urlencoded::from_bytes(encoded).map_err(|error| ApiError::BadRequest(error.to_string()))
 }
 
 /// Whether the client is a browser that wants a page.

@@ -103,14 +103,19 @@ async fn finish(request: Request, next: Next) -> Response {
     let started = Instant::now();
 
     let mut response = next.run(request).instrument(span.clone()).await;
-    if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
-        problem.request_id.clone_from(&id);
-        span.in_scope(|| tracing::info!(kind = problem.kind, code = problem.code, "problem"));
-        let rendered = if wants_page { pages::problem(&problem) } else { write_problem(&problem) };
+    let problem =
+        response.extensions_mut().remove::<Problem>().map(|problem| Problem { request_id: id.clone(), ..problem });
+    if let Some(problem) = &problem {
+        let rendered = if wants_page { pages::problem(problem) } else { write_problem(problem) };
         let (parts, body) = rendered.into_parts();
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;
     }
+    let (kind, code) =
+        (problem.as_ref().map(|problem| &problem.kind), problem.as_ref().and_then(|problem| problem.code));
+    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
+    span.in_scope(|| tracing::info!(status, kind, code, ms, "answered"));
+
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

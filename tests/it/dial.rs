@@ -1,0 +1,69 @@
+//! `/dial/<number>`.
+
+use reqwest::Method;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn dialling_says_the_tutorials_sentence() {
+    let world = World::new().await;
+    for path in ["/dial/14155551234", "/dial/+14155551234", "/dial/%2B14155551234", "/dial/14155551234/"] {
+        let answer = world.get(path).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+        let text = answer.text();
+        let sid = text.strip_prefix("dialing +14155551234. call SID is: ").expect("the sentence").trim_end();
+        assert!(world.twilio.call_status(sid).is_some(), "{sid} is a call at Twilio");
+    }
+    assert_eq!(world.calls_placed(), 4);
+}
+
+#[tokio::test]
+async fn a_call_is_placed_with_every_callback_absolute_and_a_time_limit() {
+    let world = World::with(&[("MAX_CALL_SECONDS", "90")]).await;
+    world.dial("14155551234").await;
+    let seen = world.twilio.control.seen_at(Method::POST, "/Calls.json");
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(&seen[0].body).into_owned().collect();
+    let base = &world.base;
+    let expected = [
+        ("To", "+14155551234"),
+        ("From", "+15005550006"),
+        ("Url", &format!("{base}/record/")),
+        ("Method", "POST"),
+        ("StatusCallback", &format!("{base}/hooks/twilio/call")),
+        ("StatusCallbackMethod", "POST"),
+        ("StatusCallbackEvent", "initiated"),
+        ("StatusCallbackEvent", "ringing"),
+        ("StatusCallbackEvent", "answered"),
+        ("StatusCallbackEvent", "completed"),
+        ("TimeLimit", "90"),
+    ];
+    assert_eq!(form, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[tokio::test]
+async fn a_browser_is_sent_to_the_calls_page_which_begins_with_the_sentence() {
+    let world = World::new().await;
+    let browser = [
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("sec-fetch-site", "none"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("sec-fetch-user", "?1"),
+    ];
+    let answer = world.get_with("/dial/14155551234", &browser).await;
+    assert_eq!(answer.status, 303);
+    let sentence = answer.text();
+    let location = answer.header("location").to_owned();
+    assert!(sentence.starts_with("dialing +14155551234. call SID is: CA"));
+    assert_eq!(location, format!("/calls/{}", sentence.trim().rsplit(' ').next().unwrap()));
+
+    for _ in 0..3 {
+        let page = world.get_with(&location, &browser).await;
+        assert_eq!(page.status, 200);
+        let main = page.text().split_once("<main>").expect("a main part").1.to_owned();
+        let words = main.split_once("</p>").expect("a paragraph").0.trim().to_owned();
+        assert_eq!(words.rsplit('>').next().unwrap(), sentence.trim());
+    }
+    assert_eq!(world.calls_placed(), 1, "a reload of the page dials nothing");
+}

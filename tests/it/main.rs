@@ -1,0 +1,5 @@
+//! What the program does, through real HTTP against the sandbox. This list is the table of contents.
+
+mod support;
+
+mod dial;

@@ -1,0 +1,194 @@
+//! The harness: the program and both emulated vendors in this process, on ports of their own, at no pace at all.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use callscribe::app::App;
+use callscribe::clients::Deadlines;
+use callscribe::config::Config;
+use callscribe::sandbox::pace::Pace;
+use callscribe::sandbox::{assemblyai, twilio};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The program with its vendors.
+pub(crate) struct World {
+    pub(crate) base: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) twilio: twilio::Twilio,
+    pub(crate) assemblyai: assemblyai::AssemblyAi,
+    pub(crate) _app: App,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl World {
+    /// With default settings.
+    pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these settings over the default ones; `BASE_URL` among them replaces the program's own address.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::with_deadlines(settings, Deadlines::default()).await
+    }
+
+    /// With vendors that must answer within these deadlines.
+    pub(crate) async fn with_deadlines(settings: &[(&str, &str)], deadlines: Deadlines) -> Self {
+        let twilio = twilio::Twilio::start(listen().await, Pace::instant());
+        let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("a bound listener"));
+
+        let mut variables = variables(&base, twilio.url(), assemblyai.url());
+        variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        let mut config = Config::read(variables, false).expect("settings that fit");
+        config.deadlines = deadlines;
+        let app = App::start(config, vec![listener]).await.expect("a program that starts");
+        Self { base, http: client(), twilio, assemblyai, _app: app }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    /// GET with headers.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(Method::GET, path, headers, "").await
+    }
+
+    /// POST of a form that is already encoded.
+    pub(crate) async fn post_form(&self, path: &str, form: &str) -> Answer {
+        self.send(Method::POST, path, &[("content-type", "application/x-www-form-urlencoded")], form).await
+    }
+
+    /// POST of JSON.
+    pub(crate) async fn post_json(&self, path: &str, json: &Value) -> Answer {
+        self.send(Method::POST, path, &[("content-type", "application/json")], &json.to_string()).await
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| {
+            let name: HeaderName = name.parse().expect("a header's name");
+            (name, HeaderValue::from_str(value).expect("a header's value"))
+        });
+        let request = self.http.request(method, format!("{}{path}", self.base)).headers(headers.collect());
+        let response = request.body(body.to_owned()).send().await.expect("an answer");
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.bytes().await.expect("a whole body").to_vec() }
+    }
+
+    /// Sends these very bytes and gives what comes back until the connection is closed.
+    pub(crate) async fn raw(&self, request: &str) -> String {
+        let address = self.base.trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("bytes are taken");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("the connection ends");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Dials and gives the call's SID.
+    pub(crate) async fn dial(&self, number: &str) -> String {
+        let answer = self.get(&format!("/dial/{number}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text().trim().rsplit(' ').next().expect("a last word").to_owned()
+    }
+
+    /// Dials, lets the call run to its end, and gives the call's SID and its recording's.
+    pub(crate) async fn recorded_call(&self) -> (String, String) {
+        let call = self.dial("14155551234").await;
+        self.twilio.settled().await;
+        let recordings = self.twilio.recordings_of(&call);
+        assert_eq!(recordings.len(), 1);
+        (call, recordings[0].clone())
+    }
+
+    /// The address of a recording's audio at the emulated Twilio.
+    pub(crate) fn media_url(&self, recording: &str) -> String {
+        format!("{}/2010-04-01/Accounts/{}/Recordings/{recording}", self.twilio.url(), twilio::ACCOUNT_SID)
+    }
+
+    /// How many calls Twilio was asked to place.
+    pub(crate) fn calls_placed(&self) -> usize {
+        self.twilio.control.seen_at(Method::POST, "/Calls.json").len()
+    }
+
+    /// How often either vendor was asked anything.
+    pub(crate) fn vendor_requests(&self) -> usize {
+        self.twilio.control.seen().len() + self.assemblyai.control.seen().len()
+    }
+
+    /// The bodies of all requests for a transcript, oldest first.
+    pub(crate) fn transcript_requests(&self) -> Vec<Value> {
+        let seen = self.assemblyai.control.seen_at(Method::POST, "/v2/transcript");
+        seen.iter().map(|seen| serde_json::from_slice(&seen.body).expect("JSON")).collect()
+    }
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("JSON, not {}", self.text()))
+    }
+
+    /// The header's value, or an empty text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a printable header"))
+    }
+
+    /// Asserts a problem of this status and kind, and gives its detail.
+    pub(crate) fn problem(&self, status: u16, kind: &str) -> String {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["type"], format!("urn:callscribe:problem:{kind}"), "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
+        problem["detail"].as_str().expect("a detail").to_owned()
+    }
+}
+
+/// The settings of a program between these vendors.
+pub(crate) fn variables(base: &str, twilio_url: &str, assemblyai_url: &str) -> Vec<(String, String)> {
+    [
+        ("TWILIO_ACCOUNT_SID", twilio::ACCOUNT_SID),
+        ("TWILIO_AUTH_TOKEN", twilio::AUTH_TOKEN),
+        ("TWILIO_PHONE_NUMBER", twilio::PHONE_NUMBER),
+        ("TWILIO_API_URL", twilio_url),
+        ("BASE_URL", base),
+        ("ASSEMBLYAI_KEY", assemblyai::KEY),
+        ("ASSEMBLYAI_API_URL", assemblyai_url),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+/// A client that follows no redirects and talks to this computer alone.
+pub(crate) fn client() -> reqwest::Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("default versions")
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy();
+    builder.redirect(reqwest::redirect::Policy::none()).build().expect("a client")
+}
+
+/// A free port of this computer.
+pub(crate) async fn listen() -> tokio::net::TcpListener {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+}
