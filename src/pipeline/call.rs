@@ -1,14 +1,12 @@
 //! How a call stands, and its recordings. Asked of Twilio each time.
 
-use serde::Serialize;
-
 use super::Error;
 use crate::clients::twilio::{Call, Recording};
 use crate::context::Shared;
 use crate::model::call::CallSid;
 
 /// A recording as people see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Recorded {
     /// `RE…`.
     pub sid: String,
@@ -25,7 +23,6 @@ pub struct Recorded {
     /// Why there is no audio.
     pub error_code: Option<i64>,
     /// Whether `url` is storage of the account's own, which Twilio has no audio of.
-    #[serde(skip)]
     pub is_elsewhere: bool,
 }
 

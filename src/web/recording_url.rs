@@ -16,9 +16,14 @@ use crate::pipeline::call::{self, Recorded};
 /// A recording, and where it can be heard without Twilio's credentials.
 #[derive(Serialize)]
 struct Listed {
-    #[serde(flatten)]
-    recorded: Recorded,
+    sid: String,
+    status: String,
+    duration_seconds: Option<u64>,
+    channels: Option<u32>,
+    source: Option<String>,
+    url: String,
     audio: String,
+    error_code: Option<i64>,
 }
 
 /// One media URL a line, oldest first; as JSON with all there is to say, also of recordings that have no audio.
@@ -36,8 +41,15 @@ pub(super) async fn list(
     if all.is_empty() {
         return Err(call::none_yet(&context, &call, &all).await.into());
     }
-    let listed = all
-        .into_iter()
-        .map(|recorded| Listed { audio: recordings::address(&context, &headers, &recorded.sid), recorded });
-    Ok(Json(listed.collect::<Vec<_>>()).into_response())
+    let listed = |recorded: Recorded| Listed {
+        audio: recordings::address(&context, &headers, &recorded.sid),
+        sid: recorded.sid,
+        status: recorded.status,
+        duration_seconds: recorded.duration_seconds,
+        channels: recorded.channels,
+        source: recorded.source,
+        url: recorded.url,
+        error_code: recorded.error_code,
+    };
+    Ok(Json(all.into_iter().map(listed).collect::<Vec<_>>()).into_response())
 }

@@ -3,3 +3,7 @@
 mod support;
 
 mod dial;
+mod faults;
+mod recording_url;
+mod transcribe;
+mod transcript;

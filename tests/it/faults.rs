@@ -1,0 +1,248 @@
+//! Vendors that refuse, fail, stall or talk nonsense: what the caller is told, and what is asked again and what never.
+
+use std::time::Duration;
+
+use callscribe::clients::Deadlines;
+use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::twilio::{SeededCall, SeededRecording};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::World;
+
+/// A vendor that stalls is given up after a moment, so that the tests need not wait as long as people do.
+fn impatient() -> Deadlines {
+    let moment = Duration::from_millis(300);
+    Deadlines { answer: moment, stall: moment, ..Deadlines::default() }
+}
+
+fn refuse(status: u16) -> Fault {
+    Fault::Refuse { status, retry_after: None }
+}
+
+#[tokio::test]
+async fn a_call_is_asked_for_once_whatever_happens() {
+    for (fault, status, kind) in [
+        (refuse(401), 502, "vendor-credentials"),
+        (refuse(429), 429, "vendor-rate-limited"),
+        (refuse(500), 502, "vendor-ambiguous"),
+        (refuse(503), 502, "vendor-ambiguous"),
+        (Fault::Hang, 504, "vendor-ambiguous"),
+        (Fault::HangAfter, 504, "vendor-ambiguous"),
+        (Fault::DropAfter, 502, "vendor-ambiguous"),
+        (Fault::CutBody, 502, "vendor-ambiguous"),
+        (Fault::WrongBody("{}"), 502, "vendor-ambiguous"),
+        (Fault::WrongBody("<html>"), 502, "vendor-ambiguous"),
+        (Fault::WrongBody(r#"{"sid": "CA1", "status": "queued"}"#), 502, "vendor-ambiguous"),
+    ] {
+        let world = World::with_deadlines(&[], impatient()).await;
+        world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
+        let detail = world.get("/dial/14155551234").await.problem(status, kind);
+        if kind == "vendor-ambiguous" {
+            assert!(detail.contains("the call may have been placed all the same"), "{fault:?}: {detail}");
+        }
+        assert_eq!(world.calls_placed(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_transcript_is_asked_for_once_whatever_happens() {
+    for (fault, status, kind) in [
+        (refuse(401), 502, "vendor-credentials"),
+        (refuse(429), 429, "vendor-rate-limited"),
+        (refuse(500), 502, "vendor-ambiguous"),
+        (Fault::HangAfter, 504, "vendor-ambiguous"),
+        (Fault::DropAfter, 502, "vendor-ambiguous"),
+        (Fault::CutBody, 502, "vendor-ambiguous"),
+        (Fault::WrongBody("[]"), 502, "vendor-ambiguous"),
+    ] {
+        let world = World::with_deadlines(&[], impatient()).await;
+        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
+        let order = json!({"audio_url": "https://example.com/a.wav"});
+        let detail = world.post_json("/transcribe", &order).await.problem(status, kind);
+        if kind == "vendor-ambiguous" {
+            assert!(detail.contains("the transcript may have been ordered all the same"), "{fault:?}: {detail}");
+        }
+        assert_eq!(world.transcript_requests().len(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_read_is_asked_for_again() {
+    let world = World::new().await;
+    let call_sid = world.twilio.add_call(SeededCall::default());
+    world.twilio.add_recording(SeededRecording { call_sid: call_sid.clone(), ..Default::default() });
+    let path = format!("/get-recording-url/{call_sid}");
+    for fault in [
+        refuse(429),
+        Fault::Refuse { status: 429, retry_after: Some(0) },
+        refuse(500),
+        refuse(503),
+        Fault::DropAfter,
+        Fault::CutBody,
+    ] {
+        let before = world.twilio.control.seen().len();
+        world.twilio.control.fail_next(Method::GET, "/Recordings.json", fault.clone());
+        assert_eq!(world.get(&path).await.status, 200, "{fault:?}");
+        assert_eq!(world.twilio.control.seen().len() - before, 2, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_get_is_given_up_after_three_repetitions() {
+    let world = World::new().await;
+    for _ in 0..4 {
+        world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
+    }
+    let answer = world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await;
+    answer.problem(502, "vendor-unavailable");
+    assert_eq!(world.vendor_requests(), 4);
+}
+
+#[tokio::test]
+async fn a_retry_after_longer_than_a_caller_waits_is_passed_on_at_once() {
+    let world = World::new().await;
+    let busy = Fault::Refuse { status: 429, retry_after: Some(300) };
+    world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", busy);
+    let answer = world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await;
+    answer.problem(429, "vendor-rate-limited");
+    assert_eq!(answer.header("retry-after"), "300");
+    assert_eq!(world.vendor_requests(), 1);
+}
+
+#[tokio::test]
+async fn a_get_that_is_not_answered_is_504_and_one_that_is_nonsense_502() {
+    let world = World::with_deadlines(&[], impatient()).await;
+    let call_sid = world.twilio.add_call(SeededCall::default());
+    let path = format!("/get-recording-url/{call_sid}");
+    world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::Hang);
+    world.get(&path).await.problem(504, "vendor-timeout");
+    for (nonsense, place) in
+        [("<html>", "at ."), ("{}", "at ."), (r#"{"recordings": [{"sid": 7}]}"#, "at recordings[0].sid")]
+    {
+        world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::WrongBody(nonsense));
+        let detail = world.get(&path).await.problem(502, "vendor-bad-answer");
+        assert!(detail.ends_with(place), "{detail}");
+    }
+    for elsewhere in [
+        r#"{"recordings": [], "next_page_uri": "https://example.com/2010-04-01/"}"#,
+        r#"{"recordings": [], "next_page_uri": "//example.com/2010-04-01/"}"#,
+    ] {
+        world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::WrongBody(elsewhere));
+        let detail = world.get(&path).await.problem(502, "vendor-bad-answer");
+        assert!(detail.ends_with("at next_page_uri"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_not_there_is_502_and_nothing_was_done() {
+    let nowhere = [("TWILIO_API_URL", "http://127.0.0.1:1"), ("ASSEMBLYAI_API_URL", "http://127.0.0.1:1")];
+    let world = World::with(&nowhere).await;
+    let detail = world.get("/dial/14155551234").await.problem(502, "vendor-unreachable");
+    assert_eq!(detail, "Twilio could not be reached; nothing was done");
+    world.get("/get-recording-url/CA00000000000000000000000000000000").await.problem(502, "vendor-unreachable");
+    world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await.problem(502, "vendor-unreachable");
+    let order = json!({"audio_url": "https://example.com/a.wav"});
+    world.post_json("/transcribe", &order).await.problem(502, "vendor-unreachable");
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_502_and_name_the_settings_to_look_at() {
+    let world = World::with(&[("TWILIO_AUTH_TOKEN", "wrong"), ("ASSEMBLYAI_KEY", "wrong")]).await;
+    let answer = world.get("/dial/14155551234").await;
+    let detail = answer.problem(502, "vendor-credentials");
+    assert!(detail.contains("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"), "{detail}");
+    assert_eq!(answer.json()["code"], 20003);
+    assert_eq!(answer.json()["more_info"], "https://www.twilio.com/docs/errors/20003");
+    let detail = world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await.problem(502, "vendor-credentials");
+    assert!(detail.contains("ASSEMBLYAI_KEY"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_api_key_opens_twilio_in_place_of_the_auth_token() {
+    let key = [
+        ("TWILIO_API_KEY", callscribe::sandbox::twilio::API_KEY_SID),
+        ("TWILIO_API_SECRET", callscribe::sandbox::twilio::API_KEY_SECRET),
+    ];
+    let world = World::with(&key).await;
+    let (call, _) = world.recorded_call().await;
+    assert_eq!(world.get(&format!("/get-recording-url/{call}")).await.status, 200);
+    let seen = world.twilio.control.seen_at(Method::POST, "/Calls.json");
+    use base64::Engine as _;
+    let pair = format!("{}:{}", key[0].1, key[1].1);
+    let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    assert_eq!(seen[0].headers["authorization"], basic);
+    assert!(seen[0].target.contains(callscribe::sandbox::twilio::ACCOUNT_SID), "the path keeps the account");
+}
+
+#[tokio::test]
+async fn twilios_refusals_keep_code_and_words_under_a_fitting_status() {
+    let world = World::new().await;
+    for (number, status, code) in [
+        ("15005550001", 400, 21217),
+        ("15005550002", 400, 21214),
+        ("15005550003", 403, 21215),
+        ("15005550004", 400, 21216),
+    ] {
+        let answer = world.get(&format!("/dial/{number}")).await;
+        answer.problem(status, "vendor-rejected");
+        assert_eq!(answer.json()["code"], code);
+        assert!(answer.json()["more_info"].as_str().unwrap().ends_with(&code.to_string()));
+    }
+    let not_ours = World::with(&[("TWILIO_PHONE_NUMBER", "+14155550000")]).await;
+    let answer = not_ours.get("/dial/14155551234").await;
+    assert!(answer.problem(502, "vendor-rejected").ends_with("look at TWILIO_PHONE_NUMBER"));
+    assert_eq!(answer.json()["code"], 21210);
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_page_that_says_the_same() {
+    let world = World::new().await;
+    let answer = world.get_with("/dial/15005550003", &[("accept", "text/html")]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (403, "text/html; charset=utf-8"));
+    for part in
+        ["The vendor refused", "21215", "https://www.twilio.com/docs/errors/21215", answer.header("x-request-id")]
+    {
+        assert!(answer.text().contains(part), "{part} in {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn wrong_numbers_are_400_and_nobody_is_called() {
+    let world = World::new().await;
+    for number in [
+        "+",
+        "++14155551234",
+        "%2B%2B14155551234",
+        "1",
+        "1415555",
+        "1234567890123456",
+        "04155551234",
+        "0014155551234",
+        "01114155551234",
+        "911",
+        "1415555123a",
+        "1415%20555%201234",
+        "1-415-555-1234",
+        "(415)5551234",
+        "1.4155551234",
+        "14155551234%00",
+        "14155551234%0d%0a",
+        "1415%2F..%2F5551234",
+        "%D9%A1%D9%A4%D9%A1%D9%A5%D9%A5%D9%A5%D9%A1%D9%A2",
+        "%EF%BC%91%EF%BC%94%EF%BC%91%EF%BC%95%EF%BC%95%EF%BC%95%EF%BC%91%EF%BC%92",
+        "1e10000000",
+        "0x1415555",
+        "-14155551234",
+        "%ff",
+        "sip:a@b.example",
+        "client:x",
+        "14155551234;ext=1",
+        "14155551234,,1",
+        "14155551234+",
+        "1".repeat(10_000).as_str(),
+    ] {
+        world.get(&format!("/dial/{number}")).await.problem(400, "bad-request");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}

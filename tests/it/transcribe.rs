@@ -1,0 +1,288 @@
+//! `/transcribe`.
+
+use callscribe::sandbox::speech;
+use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+#[tokio::test]
+async fn a_recording_goes_byte_for_byte_into_an_upload_and_a_transcript_is_ordered_of_it() {
+    let world = World::new().await;
+    let (_, recording) = world.recorded_call().await;
+    let url = world.media_url(&recording);
+    let answer = world.post_form("/transcribe", &format!("recording_url={url}")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
+    let order = answer.json();
+    assert_eq!(order["status"], "queued");
+
+    let uploads = world.assemblyai.uploads();
+    assert_eq!(uploads.len(), 1);
+    assert_eq!(uploads[0].bytes, speech::WAV.len() as u64);
+    assert!(uploads[0].is_speech, "SHA-256 of the original");
+    let asked = &world.transcript_requests()[0];
+    assert_eq!(asked["audio_url"], uploads[0].upload_url);
+    assert_eq!(asked["speech_models"], json!(["universal-3-5-pro", "universal-2"]));
+    assert_eq!(asked.get("keyterms_prompt"), None);
+    let webhook = asked["webhook_url"].as_str().unwrap();
+    assert!(webhook.starts_with(&format!("{}/hooks/assemblyai?job=", world.base)), "{webhook}");
+    assert_eq!(asked["webhook_auth_header_name"], "x-webhook-secret");
+
+    let text = world.get(&format!("/transcript/{}?wait=60&format=text", order["id"].as_str().unwrap())).await;
+    assert_eq!(text.text().trim_end(), speech::text());
+}
+
+#[tokio::test]
+async fn the_same_recording_has_many_names() {
+    let world = World::new().await;
+    let (call, recording) = world.recorded_call().await;
+    let url = world.media_url(&recording);
+    let query_free = format!("https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/{recording}");
+    for named in [
+        json!({"recording_url": url}),
+        json!({"audio_url": url}),
+        json!({"recording_url": format!("{url}.wav")}),
+        json!({"recording_url": format!("{url}.json")}),
+        json!({"recording_url": format!("{url}.mp3")}),
+        json!({"recording_url": query_free}),
+        json!({"recording_url": query_free.replace("api.", "api.dublin.ie1.")}),
+        json!({"recording_sid": recording}),
+        json!({"call_sid": call}),
+    ] {
+        let answer = world.post_json("/transcribe", &named).await;
+        assert_eq!(answer.status, 200, "{named}: {}", answer.text());
+    }
+    let uploads = world.assemblyai.uploads();
+    assert_eq!(uploads.len(), 9);
+    assert!(uploads.iter().all(|upload| upload.is_speech));
+    assert_eq!(uploads[4].bytes, speech::MP3.len() as u64, "as MP3 where MP3 is named");
+}
+
+#[tokio::test]
+async fn a_stereo_recording_is_asked_for_with_both_channels() {
+    let world = World::new().await;
+    let stereo = world.twilio.add_recording(SeededRecording { channels: 2, ..Default::default() });
+    world.post_json("/transcribe", &json!({"recording_sid": stereo})).await;
+    let media = world.twilio.control.seen_at(Method::GET, &format!("{stereo}.wav"));
+    assert!(media[0].target.ends_with("?RequestedChannels=2"), "{}", media[0].target);
+}
+
+#[tokio::test]
+async fn any_other_url_is_handed_over_as_it_is_and_never_fetched() {
+    let world = World::new().await;
+    let url = "https://example.com/a%20b/Talk.mp3?x=1&y=%2F'#part";
+    let answer = world.post_json("/transcribe", &json!({"recording_url": url})).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(world.transcript_requests()[0]["audio_url"], url);
+    assert!(world.assemblyai.uploads().is_empty());
+    assert!(world.twilio.control.seen().is_empty());
+}
+
+#[tokio::test]
+async fn key_terms_of_settings_call_and_request_are_sent_together_each_once() {
+    let world = World::with(&[
+        ("KEYTERMS", "Ahoy Street, order  forty two"),
+        ("TRANSCRIPT_OPTIONS", r#"{"keyterms_prompt": ["atrial fibrillation", "Ahoy Street"], "disfluencies": true}"#),
+    ])
+    .await;
+    let dialled = world.get("/dial/14155551234?keyterms=Metoprolol,%20Ahoy%20Street").await;
+    world.twilio.settled().await;
+    let call = dialled.text().trim().rsplit(' ').next().unwrap().to_owned();
+    world.post_form("/transcribe", &format!("call_sid={call}&keyterms=Friday,Metoprolol&keyterms=Monday")).await;
+    let asked = &world.transcript_requests()[0];
+    let expected = ["Ahoy Street", "order forty two", "atrial fibrillation", "Friday", "Metoprolol", "Monday"];
+    assert_eq!(asked["keyterms_prompt"], json!(expected));
+    assert_eq!(asked["disfluencies"], true);
+
+    world
+        .post_json("/transcribe", &json!({"call_sid": call, "keyterms": ["Smith, John"], "keyterms_prompt": ["Jones"]}))
+        .await;
+    let terms = &world.transcript_requests()[1]["keyterms_prompt"];
+    assert_eq!(terms[3], "Smith, John", "a list in JSON is not taken apart");
+    assert_eq!(terms[4], "Jones");
+}
+
+#[tokio::test]
+async fn every_other_field_reaches_assemblyai_and_wins_over_the_settings() {
+    let world = World::with(&[("TRANSCRIPT_OPTIONS", r#"{"speaker_labels": true, "punctuate": false}"#)]).await;
+    let recording = world.twilio.add_recording(SeededRecording::default());
+    let fields = json!({
+        "recording_sid": recording, "again": true, "punctuate": true, "speakers_expected": 2,
+        "custom_spelling": [{"from": ["ahoi"], "to": "Ahoy"}], "a_parameter_of_tomorrow": {"deep": [1, null]},
+        "speech_models": ["universal-2"],
+    });
+    assert_eq!(world.post_json("/transcribe", &fields).await.status, 200);
+    let form = format!(
+        "recording_sid={recording}&speakers_expected=2&multichannel=true&prompt=42nd%20street&language_code=&again=true"
+    );
+    assert_eq!(world.post_form("/transcribe", &form).await.status, 200);
+
+    let asked = world.transcript_requests();
+    assert_eq!(asked[0]["speaker_labels"], true);
+    assert_eq!(asked[0]["punctuate"], true);
+    assert_eq!(asked[0]["speech_models"], json!(["universal-2"]));
+    assert_eq!(asked[0]["custom_spelling"], fields["custom_spelling"]);
+    assert_eq!(asked[0]["a_parameter_of_tomorrow"], fields["a_parameter_of_tomorrow"]);
+    for absent in ["again", "recording_sid", "call_sid", "recording_url"] {
+        assert_eq!(asked[0].get(absent), None);
+    }
+    assert_eq!((&asked[1]["speakers_expected"], &asked[1]["multichannel"]), (&json!(2), &json!(true)));
+    assert_eq!(asked[1]["prompt"], "42nd street");
+    assert_eq!(asked[1].get("language_code"), None, "a blank field of a form was not filled in");
+}
+
+#[tokio::test]
+async fn somebody_elses_webhook_is_asked_for_without_our_secret() {
+    let world = World::new().await;
+    let fields = json!({"audio_url": "https://example.com/a.wav", "webhook_url": "https://example.com/done"});
+    world.post_json("/transcribe", &fields).await;
+    let asked = &world.transcript_requests()[0];
+    assert_eq!(asked["webhook_url"], "https://example.com/done");
+    assert_eq!(asked.get("webhook_auth_header_value"), None);
+}
+
+#[tokio::test]
+async fn key_terms_beyond_the_models_limits_are_refused_by_name_before_any_vendor_is_asked() {
+    let world = World::new().await;
+    let many = |count: usize| (1..=count).map(|n| format!("term {n}")).collect::<Vec<_>>();
+    let order = |keyterms: Value, models: Value| json!({"audio_url": "https://example.com/a.wav", "keyterms": keyterms, "speech_models": models});
+    let both = json!(["universal-3-5-pro", "universal-2"]);
+    let pro = json!(["universal-3-5-pro"]);
+    for (fields, words) in [
+        (
+            order(json!("fine, one two three four five six seven"), both.clone()),
+            "\"one two three four five six seven\"",
+        ),
+        (
+            order(json!(many(201)), both.clone()),
+            "universal-2 takes 200 at most; the first one too many is \"term 201\"",
+        ),
+        (
+            order(json!(many(1_001)), pro.clone()),
+            "universal-3-5-pro takes 1000 at most; the first one too many is \"term 1001\"",
+        ),
+    ] {
+        let detail = world.post_json("/transcribe", &fields).await.problem(400, "bad-keyterms");
+        assert!(detail.contains(words), "{detail}");
+    }
+    world
+        .get("/dial/14155551234?keyterms=one%20two%20three%20four%20five%20six%20seven")
+        .await
+        .problem(400, "bad-keyterms");
+    assert_eq!(world.vendor_requests(), 0);
+    for fields in [order(json!(many(200)), both), order(json!(many(1_000)), pro)] {
+        assert_eq!(world.post_json("/transcribe", &fields).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn bad_requests_are_400_and_no_vendor_is_asked() {
+    let world = World::new().await;
+    let sid = "RE00000000000000000000000000000000";
+    let other_account = "https://api.twilio.com/2010-04-01/Accounts/AC00000000000000000000000000000000/Recordings";
+    for fields in [
+        json!({}),
+        json!({"recording_sid": sid, "call_sid": "CA00000000000000000000000000000000"}),
+        json!({"recording_url": "https://example.com/a.wav", "audio_url": "https://example.com/a.wav"}),
+        json!({"recording_url": ""}),
+        json!({"recording_url": "example.com/a.wav"}),
+        json!({"recording_url": "ftp://example.com/a.wav"}),
+        json!({"recording_url": "file:///etc/passwd"}),
+        json!({"recording_url": ["https://example.com/a.wav"]}),
+        json!({"recording_sid": "RE1"}),
+        json!({"recording_sid": format!("{sid}/../../Calls")}),
+        json!({"call_sid": 1}),
+        json!({"audio_url": "https://example.com/a.wav", "keyterms": 7}),
+        json!({"audio_url": "https://example.com/a.wav", "keyterms": [7]}),
+    ] {
+        world.post_json("/transcribe", &fields).await.problem(400, "bad-request");
+    }
+    for url in [
+        format!("{other_account}/{sid}"),
+        format!("https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json"),
+        format!("https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/{sid}.flac"),
+        format!("{}/anything", world.twilio.url()),
+    ] {
+        world.post_json("/transcribe", &json!({"recording_url": url})).await.problem(400, "not-our-recording");
+    }
+    let json = [("content-type", "application/json")];
+    for body in ["", "[]", "null", "{\"recording_url\":", "{\"a\":1}}", "\u{feff}{}", "nonsense"] {
+        world.send(Method::POST, "/transcribe", &json, body).await.problem(400, "bad-request");
+    }
+    world.post_form("/transcribe", "").await.problem(400, "bad-request");
+    world
+        .post_form("/transcribe", &format!("recording_sid={sid}&recording_sid={sid}"))
+        .await
+        .problem(400, "bad-request");
+    world.send(Method::POST, "/transcribe", &[], "a=1").await.problem(415, "unsupported-media-type");
+    world
+        .send(Method::POST, "/transcribe", &[("content-type", "multipart/form-data")], "a")
+        .await
+        .problem(415, "unsupported-media-type");
+    world.post_form("/transcribe", &"a".repeat((1 << 20) + 1)).await.problem(413, "too-large");
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn json_sent_by_a_plain_curl_is_read_as_json() {
+    let world = World::new().await;
+    let answer = world.post_form("/transcribe", r#" {"audio_url": "https://example.com/a.wav"}"#).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(world.transcript_requests()[0]["audio_url"], "https://example.com/a.wav");
+}
+
+#[tokio::test]
+async fn a_call_with_several_recordings_must_be_asked_for_by_recording() {
+    let world = World::new().await;
+    let call_sid = world.twilio.add_call(SeededCall::default());
+    let seed = || world.twilio.add_recording(SeededRecording { call_sid: call_sid.clone(), ..Default::default() });
+    let (first, second) = (seed(), seed());
+    let answer = world.post_json("/transcribe", &json!({"call_sid": call_sid})).await;
+    let detail = answer.problem(409, "several-recordings");
+    assert!(detail.ends_with(&format!("recording_sid: {first}, {second}")), "{detail}");
+    assert!(world.assemblyai.control.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_recording_without_audio_orders_nothing_and_says_why() {
+    let world = World::new().await;
+    world.twilio.hold(Stage::RecordingCompleted);
+    let call = world.dial("14155551234").await;
+    let recording = world.twilio.control.until(|| world.twilio.recordings_of(&call).first().cloned()).await;
+    world.twilio.control.until(|| (world.twilio.recording_status(&recording)? == "processing").then_some(())).await;
+    let answer = world.post_json("/transcribe", &json!({"recording_sid": recording})).await;
+    assert_eq!(answer.problem(409, "not-recorded"), format!("recording {recording} is processing"));
+    assert_eq!(answer.header("retry-after"), "3");
+
+    let absent =
+        world.twilio.add_recording(SeededRecording { status: "absent", error_code: Some(16102), ..Default::default() });
+    let answer = world.post_json("/transcribe", &json!({"recording_sid": absent})).await;
+    assert!(answer.problem(409, "not-recorded").ends_with("is absent: it was silent (Twilio code 16102)"));
+    assert_eq!(answer.header("retry-after"), "");
+
+    let answer = world.post_json("/transcribe", &json!({"recording_sid": "RE00000000000000000000000000000000"})).await;
+    answer.problem(404, "vendor-not-found");
+    assert!(world.assemblyai.control.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_browser_fills_in_a_form_and_is_sent_to_the_text() {
+    let world = World::new().await;
+    let browser = [
+        ("accept", "text/html"),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("origin", world.base.as_str()),
+    ];
+    let form = world.get_with("/transcribe", &[("accept", "text/html")]).await;
+    assert_eq!((form.status.as_u16(), form.header("content-type")), (200, "text/html; charset=utf-8"));
+    for part in ["method=\"post\"", "action=\"/transcribe\"", "name=\"recording_url\"", "name=\"keyterms\""] {
+        assert!(form.text().contains(part), "{part}");
+    }
+    let (_, recording) = world.recorded_call().await;
+    let body = format!("recording_url={}&keyterms=", world.media_url(&recording));
+    let sent = world.send(Method::POST, "/transcribe", &browser, &body).await;
+    assert_eq!(sent.status, 303);
+    let text = world.get_with(sent.header("location"), &browser[..1]).await;
+    assert_eq!(text.text().trim_end(), speech::text());
+}

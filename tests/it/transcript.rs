@@ -1,0 +1,141 @@
+//! `/transcript/<id>`.
+
+use callscribe::sandbox::speech;
+use reqwest::Method;
+
+use crate::support::World;
+
+/// Orders the transcript of a recorded call and gives its id.
+async fn ordered(world: &World) -> String {
+    let (_, recording) = world.recorded_call().await;
+    let answer = world.post_form("/transcribe", &format!("recording_sid={recording}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+/// Orders a transcript and waits until it is completed.
+async fn completed(world: &World) -> String {
+    let id = ordered(world).await;
+    let answer = world.get(&format!("/transcript/{id}?wait=60")).await;
+    assert_eq!(answer.json()["status"], "completed", "{}", answer.text());
+    id
+}
+
+#[tokio::test]
+async fn the_json_is_assemblyais_to_the_byte() {
+    let world = World::new().await;
+    let id = completed(&world).await;
+    let theirs = world.http.get(format!("{}/v2/transcript/{id}", world.assemblyai.url()));
+    let theirs = theirs.header("authorization", "sandbox-assemblyai-key").send().await.unwrap().bytes().await.unwrap();
+    for path in [format!("/transcript/{id}"), format!("/transcript/{id}/"), format!("/transcript/{id}?format=json")] {
+        let ours = world.get(&path).await;
+        assert_eq!((ours.status.as_u16(), ours.header("content-type")), (200, "application/json"));
+        assert!(ours.body == theirs, "{}", ours.text());
+    }
+}
+
+#[tokio::test]
+async fn the_text_alone_is_what_was_said() {
+    let world = World::new().await;
+    let id = completed(&world).await;
+    let said = format!("{}\n", speech::text());
+    let asked = world.get(&format!("/transcript/{id}?format=text")).await;
+    assert_eq!((asked.status.as_u16(), asked.header("content-type")), (200, "text/plain; charset=utf-8"));
+    assert_eq!(asked.text(), said);
+    let accepted = world.get_with(&format!("/transcript/{id}"), &[("accept", "text/plain")]).await;
+    assert_eq!(accepted.text(), said);
+}
+
+#[tokio::test]
+async fn captions_come_as_srt_and_as_vtt() {
+    let world = World::new().await;
+    let id = completed(&world).await;
+    let srt = world.get(&format!("/transcript/{id}?format=srt")).await;
+    assert_eq!((srt.status.as_u16(), srt.header("content-type")), (200, "application/x-subrip; charset=utf-8"));
+    assert!(srt.text().starts_with("1\n00:00:00,"), "{}", srt.text());
+    let vtt = world.get(&format!("/transcript/{id}?format=vtt")).await;
+    assert_eq!((vtt.status.as_u16(), vtt.header("content-type")), (200, "text/vtt; charset=utf-8"));
+    assert!(vtt.text().starts_with("WEBVTT\n\n00:00"), "{}", vtt.text());
+}
+
+#[tokio::test]
+async fn an_unfinished_transcript_is_its_json_or_202() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let id = ordered(&world).await;
+    let json = world.get(&format!("/transcript/{id}")).await;
+    assert_eq!(json.status, 200);
+    assert!(["queued", "processing"].contains(&json.json()["status"].as_str().unwrap()));
+    for format in ["text", "srt", "vtt"] {
+        let answer = world.get(&format!("/transcript/{id}?format={format}")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (202, "3"));
+        assert_eq!(answer.header("refresh"), "");
+    }
+    let browser = world.get_with(&format!("/transcript/{id}?format=text"), &[("accept", "text/html,*/*;q=0.8")]).await;
+    assert_eq!((browser.status.as_u16(), browser.header("refresh")), (202, "3"), "a browser asks again by itself");
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_seconds_if_the_transcript_does_not() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let id = ordered(&world).await;
+    let text = world.get(&format!("/transcript/{id}?wait=1&format=text")).await;
+    assert_eq!(text.status, 202);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_transcript_even_if_the_webhook_is_lost() {
+    // Nothing listens there.
+    let world = World::with(&[("BASE_URL", "http://127.0.0.1:1")]).await;
+    world.assemblyai.hold();
+    let recording = world.twilio.add_recording(Default::default());
+    let ordered = world.post_form("/transcribe", &format!("recording_sid={recording}")).await;
+    let path = format!("/transcript/{}?wait=60&format=text", ordered.json()["id"].as_str().unwrap());
+    let (answer, ()) = tokio::join!(world.get(&path), async {
+        let looks = || (!world.assemblyai.control.seen_at(Method::GET, "/v2/transcript/").is_empty()).then_some(());
+        world.assemblyai.control.until(looks).await;
+        world.assemblyai.release();
+    });
+    assert_eq!(answer.text().trim_end(), speech::text());
+}
+
+#[tokio::test]
+async fn a_failed_transcript_is_its_json_or_422_with_assemblyais_words() {
+    let world = World::new().await;
+    world.assemblyai.fail_next_transcript("Audio file has no speech.");
+    let id = ordered(&world).await;
+    let json = world.get(&format!("/transcript/{id}?wait=60")).await;
+    assert_eq!((json.status.as_u16(), json.json()["status"].as_str()), (200, Some("error")));
+    for format in ["text", "srt", "vtt"] {
+        let detail = world.get(&format!("/transcript/{id}?format={format}")).await.problem(422, "transcript-failed");
+        assert_eq!(detail, format!("transcript {id} failed: Audio file has no speech."));
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_transcript_is_404_although_assemblyai_says_400() {
+    let world = World::new().await;
+    let answer = world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await;
+    let detail = answer.problem(404, "vendor-not-found");
+    assert_eq!(detail, "AssemblyAI: Transcript lookup error, transcript id not found");
+}
+
+#[tokio::test]
+async fn wrong_ids_formats_and_waits_are_400_and_no_vendor_is_asked() {
+    let world = World::new().await;
+    let id = "9ea68fd3-f953-42c1-9742-976c447fb463";
+    for path in [
+        "/transcript/1".to_owned(),
+        format!("/transcript/{id}%2F..%2F"),
+        format!("/transcript/{id}%00"),
+        "/transcript/%ff".to_owned(),
+        format!("/transcript/{id}?format=docx"),
+        format!("/transcript/{id}?wait=soon"),
+        format!("/transcript/{id}?wait=-1"),
+        format!("/transcript/{id}?wait=1&wait=2"),
+    ] {
+        world.get(&path).await.problem(400, "bad-request");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
