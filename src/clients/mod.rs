@@ -101,9 +101,12 @@ pub enum Kind {
     /// No connection stood, so nothing was sent.
     #[error("could not be reached: {0}")]
     Unreachable(String),
-    /// A 5xx, or a connection that broke.
+    /// A 5xx.
     #[error("failed: {0}")]
-    Unavailable(String),
+    Unavailable(Refusal),
+    /// The connection broke.
+    #[error("was cut off: {0}")]
+    Broken(String),
     /// No answer within the deadline.
     #[error("did not answer in time")]
     Timeout,
@@ -131,12 +134,12 @@ pub struct Refusal {
     pub more_info: Option<String>,
 }
 
+/// For the log, which must not have the words: vendors put phone numbers and addresses of audio into them.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.message)?;
         match self.code {
-            Some(code) => write!(f, " (status {}, code {code})", self.status),
-            None => write!(f, " (status {})", self.status),
+            Some(code) => write!(f, "status {}, code {code}", self.status),
+            None => write!(f, "status {}", self.status),
         }
     }
 }
@@ -144,12 +147,12 @@ impl fmt::Display for Refusal {
 impl Kind {
     /// Whether asking again soon may help.
     fn is_passing(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable(_))
+        matches!(self, Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable(_) | Self::Broken(_))
     }
 
     /// Whether the vendor may have done what was asked, although it looks like a failure.
     fn leaves_open(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Timeout | Self::BadBody { .. })
+        matches!(self, Self::Unavailable(_) | Self::Broken(_) | Self::Timeout | Self::BadBody { .. })
     }
 }
 
@@ -269,7 +272,7 @@ impl Sender {
             StatusCode::UNAUTHORIZED => Kind::Unauthorized(refusal),
             StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound(refusal),
             StatusCode::TOO_MANY_REQUESTS => Kind::RateLimited { retry_after: retry_after(&headers), refusal },
-            status if status.is_server_error() => Kind::Unavailable(refusal.to_string()),
+            status if status.is_server_error() => Kind::Unavailable(refusal),
             _ => Kind::Rejected(refusal),
         })
     }
@@ -303,7 +306,7 @@ fn transport(error: reqwest::Error) -> Kind {
     match error {
         ref error if error.is_connect() => Kind::Unreachable(cause.to_string()),
         ref error if error.is_timeout() => Kind::Timeout,
-        _ => Kind::Unavailable(cause.to_string()),
+        _ => Kind::Broken(cause.to_string()),
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) struct Problem {
     /// Tells one kind of problem from another.
     #[serde(rename = "type")]
     pub(super) kind: String,
-    pub(super) title: &'static str,
+    pub(super) title: String,
     pub(super) status: u16,
     pub(super) detail: String,
     /// Also in the log, and in `x-request-id`.
@@ -94,19 +94,26 @@ pub(super) struct Problem {
     pub(super) more_info: Option<String>,
 }
 
+impl Problem {
+    /// The vendor's page, if it is an address that may stand in a link.
+    pub(super) fn page(&self) -> Option<&str> {
+        self.more_info.as_deref().filter(|page| page.starts_with("https://") || page.starts_with("http://"))
+    }
+}
+
 /// What an error is at the edge.
 struct Face {
     status: StatusCode,
     slug: &'static str,
-    title: &'static str,
+    title: String,
     detail: String,
     refusal: Option<Refusal>,
     retry_after: Option<Duration>,
 }
 
 impl Face {
-    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl ToString) -> Self {
-        Self { status, slug, title, detail: detail.to_string(), refusal: None, retry_after: None }
+    fn new(status: StatusCode, slug: &'static str, title: impl Into<String>, detail: String) -> Self {
+        Self { status, slug, title: title.into(), detail, refusal: None, retry_after: None }
     }
 
     fn later(self, retry_after: Option<Duration>) -> Self {
@@ -211,51 +218,57 @@ fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
 
 /// A vendor's no, with its words, under the status that says whose fault it is.
 fn vendor_face(service: Service, kind: Kind) -> Face {
+    let bad_gateway = |slug, title: String, detail| Face::new(StatusCode::BAD_GATEWAY, slug, title, detail);
     match kind {
         Kind::Unauthorized(refusal) => {
             let settings = match service {
                 Service::Twilio => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
                 Service::AssemblyAi => "ASSEMBLYAI_KEY",
             };
+            let title = format!("{service} refused the credentials");
             let detail =
-                format!("{service} refused this program's credentials: {}; look at {settings}", refusal.message);
-            Face::new(StatusCode::BAD_GATEWAY, "vendor-credentials", "The vendor refused the credentials", detail)
-                .refused(refusal)
+                format!("{service} refused this program's credentials: {}; look at {settings}", words(&refusal));
+            bad_gateway("vendor-credentials", title, detail).refused(refusal)
         }
         Kind::NotFound(refusal) => {
-            let detail = format!("{service}: {}", refusal.message);
-            Face::new(StatusCode::NOT_FOUND, "vendor-not-found", "The vendor does not know it", detail).refused(refusal)
+            let detail = format!("{service}: {}", words(&refusal));
+            Face::new(StatusCode::NOT_FOUND, "vendor-not-found", format!("{service} does not know it"), detail)
+                .refused(refusal)
         }
         Kind::RateLimited { retry_after, refusal } => {
-            let detail = format!("{service}: {}; nothing was done, try again later", refusal.message);
+            let title = format!("{service} is asked too much");
+            let detail = format!("{service}: {}; nothing was done, try again later", words(&refusal));
             let retry_after = retry_after.unwrap_or(LOOK_AGAIN);
-            Face::new(StatusCode::TOO_MANY_REQUESTS, "vendor-rate-limited", "The vendor is asked too much", detail)
-                .refused(refusal)
-                .later(Some(retry_after))
+            let face = Face::new(StatusCode::TOO_MANY_REQUESTS, "vendor-rate-limited", title, detail);
+            face.refused(refusal).later(Some(retry_after))
         }
         Kind::Rejected(refusal) => {
             let (status, look_at) = rejected(service, &refusal);
-            let detail = format!("{service}: {}{look_at}", refusal.message);
-            Face::new(status, "vendor-rejected", "The vendor refused", detail).refused(refusal)
+            let detail = format!("{service}: {}{look_at}", words(&refusal));
+            Face::new(status, "vendor-rejected", format!("{service} refused"), detail).refused(refusal)
         }
         Kind::Unreachable(_) => {
             let detail = format!("{service} could not be reached; nothing was done");
-            Face::new(StatusCode::BAD_GATEWAY, "vendor-unreachable", "The vendor could not be reached", detail)
+            bad_gateway("vendor-unreachable", format!("{service} could not be reached"), detail)
         }
-        Kind::Unavailable(words) => {
-            let detail = format!("{service} failed: {words}");
-            Face::new(StatusCode::BAD_GATEWAY, "vendor-unavailable", "The vendor failed", detail)
+        Kind::Unavailable(refusal) => {
+            let detail = format!("{service} failed: {}", words(&refusal));
+            bad_gateway("vendor-unavailable", format!("{service} failed"), detail).refused(refusal)
+        }
+        Kind::Broken(_) => {
+            let detail = format!("the connection to {service} broke");
+            bad_gateway("vendor-unavailable", format!("{service} failed"), detail)
         }
         Kind::Timeout => {
             let detail = format!("{service} did not answer in time");
-            Face::new(StatusCode::GATEWAY_TIMEOUT, "vendor-timeout", "The vendor did not answer in time", detail)
+            Face::new(StatusCode::GATEWAY_TIMEOUT, "vendor-timeout", format!("{service} did not answer"), detail)
         }
         Kind::BadBody { path } => {
             let detail = format!("{service} answered with something that could not be read, at {path}");
-            Face::new(StatusCode::BAD_GATEWAY, "vendor-bad-answer", "The vendor's answer could not be read", detail)
+            bad_gateway("vendor-bad-answer", format!("{service}'s answer could not be read"), detail)
         }
         Kind::Ambiguous(cause) => {
-            let Face { status, detail, .. } = vendor_face(service, *cause);
+            let cause = vendor_face(service, *cause);
             let may_have = match service {
                 Service::Twilio => {
                     "the call may have been placed all the same: look at Twilio's call log before dialling again"
@@ -264,9 +277,15 @@ fn vendor_face(service: Service, kind: Kind) -> Face {
                     "the transcript may have been ordered all the same: look at AssemblyAI's list before asking again"
                 }
             };
-            Face::new(status, "vendor-ambiguous", "Nobody knows whether it was done", format!("{detail}; {may_have}"))
+            let detail = format!("{}; {may_have}", cause.detail);
+            Face { slug: "vendor-ambiguous", title: "Nobody knows whether it was done".to_owned(), detail, ..cause }
         }
     }
+}
+
+/// A vendor's words, to be gone on from.
+fn words(refusal: &Refusal) -> &str {
+    refusal.message.trim_end_matches('.')
 }
 
 /// The status for a refusal, and the setting to look at where one is to blame.
