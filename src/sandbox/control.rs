@@ -30,6 +30,8 @@ pub enum Fault {
     Hang,
     /// It is done, but nothing is answered, ever.
     HangAfter,
+    /// It is done, and answered once [`Control::answer_late`] is called.
+    Late,
     /// It is done, but the connection is closed before an answer.
     DropAfter,
     /// It is done; the answer breaks off in the middle of its body.
@@ -51,6 +53,15 @@ pub struct Seen {
     pub body: Bytes,
 }
 
+/// How a request with [`Fault::Late`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LateEnd {
+    /// The client waited and was answered.
+    Answered,
+    /// The client went away before.
+    Abandoned,
+}
+
 /// The switchboard of one emulated vendor. Clones share it.
 #[derive(Clone)]
 pub struct Control {
@@ -61,6 +72,8 @@ struct Inner {
     faults: Mutex<Vec<Planned>>,
     seen: Mutex<VecDeque<Seen>>,
     changes: watch::Sender<u64>,
+    late_is_over: Mutex<bool>,
+    late_ends: Mutex<Vec<LateEnd>>,
     error_body: fn(StatusCode) -> serde_json::Value,
     streamed_path: &'static str,
 }
@@ -78,6 +91,8 @@ impl Control {
             faults: Mutex::default(),
             seen: Mutex::default(),
             changes: watch::Sender::new(0),
+            late_is_over: Mutex::default(),
+            late_ends: Mutex::default(),
             error_body,
             streamed_path,
         };
@@ -89,6 +104,17 @@ impl Control {
     pub fn fail_next(&self, method: Method, path_contains: &str, fault: Fault) {
         let path_contains = path_contains.to_owned();
         lock(&self.inner.faults).push(Planned { method, path_contains, fault });
+    }
+
+    /// Answers every request with [`Fault::Late`], those that wait and those to come.
+    pub fn answer_late(&self) {
+        *lock(&self.inner.late_is_over) = true;
+        self.changed();
+    }
+
+    /// How the requests with [`Fault::Late`] ended so far.
+    pub fn late_ends(&self) -> Vec<LateEnd> {
+        lock(&self.inner.late_ends).clone()
     }
 
     /// What the vendor was asked, oldest first (the newest 1,000).
@@ -153,11 +179,22 @@ pub(super) async fn steer(State(control): State<Control>, request: Request, next
     let request = Request::from_parts(parts, body);
     match fault {
         None => next.run(request).await,
-        Some(Fault::Refuse { status, retry_after }) => control.refuse(status, retry_after),
+        Some(Fault::Refuse { status, retry_after }) => {
+            // A body that is left unread may reset the connection before the client has seen the refusal.
+            request.into_body().into_data_stream().for_each(|_| std::future::ready(())).await;
+            control.refuse(status, retry_after)
+        }
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::HangAfter) => {
             next.run(request).await;
             std::future::pending().await
+        }
+        Some(Fault::Late) => {
+            let mut waiting = Waiting { control: control.clone(), end: LateEnd::Abandoned };
+            let response = next.run(request).await;
+            control.until(|| lock(&control.inner.late_is_over).then_some(())).await;
+            waiting.end = LateEnd::Answered;
+            response
         }
         Some(Fault::DropAfter) => {
             next.run(request).await;
@@ -171,6 +208,19 @@ pub(super) async fn steer(State(control): State<Control>, request: Request, next
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(text))
         }
+    }
+}
+
+/// Notes how a late request ended, also when it is dropped because its client went away.
+struct Waiting {
+    control: Control,
+    end: LateEnd,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        lock(&self.control.inner.late_ends).push(self.end);
+        self.control.changed();
     }
 }
 

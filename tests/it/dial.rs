@@ -1,6 +1,9 @@
 //! `/dial/<number>`.
 
+use callscribe::sandbox::control::{Fault, LateEnd};
 use reqwest::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::World;
 
@@ -66,4 +69,20 @@ async fn a_browser_is_sent_to_the_calls_page_which_begins_with_the_sentence() {
         assert_eq!(words.rsplit('>').next().unwrap(), sentence.trim());
     }
     assert_eq!(world.calls_placed(), 1, "a reload of the page dials nothing");
+}
+
+#[tokio::test]
+async fn a_call_is_seen_to_its_answer_although_the_browser_is_closed() {
+    let world = World::new().await;
+    let twilio = &world.twilio.control;
+    twilio.fail_next(Method::POST, "/Calls.json", Fault::Late);
+    let mut browser = TcpStream::connect(world.base.trim_start_matches("http://")).await.unwrap();
+    browser.write_all(b"GET /dial/14155551234 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    twilio.until(|| (!twilio.seen_at(Method::POST, "/Calls.json").is_empty()).then_some(())).await;
+    browser.shutdown().await.unwrap();
+    assert_eq!(browser.read_to_end(&mut Vec::new()).await.unwrap(), 0, "the program noticed, and answers nothing");
+
+    twilio.answer_late();
+    let end = twilio.until(|| twilio.late_ends().first().copied()).await;
+    assert_eq!(end, LateEnd::Answered);
 }
