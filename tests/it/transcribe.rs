@@ -27,7 +27,7 @@ async fn a_recording_goes_byte_for_byte_into_an_upload_and_a_transcript_is_order
     assert_eq!(asked.get("keyterms_prompt"), None);
     let webhook = asked["webhook_url"].as_str().unwrap();
     assert!(webhook.starts_with(&format!("{}/hooks/assemblyai?job=", world.base)), "{webhook}");
-    assert_eq!(asked["webhook_auth_header_name"], "x-webhook-secret");
+    assert_eq!(asked["webhook_auth_header_name"], "X-Webhook-Secret");
 
     let text = world.get(&format!("/transcript/{}?wait=60&format=text", order["id"].as_str().unwrap())).await;
     assert_eq!(text.text().trim_end(), speech::text());

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use super::AssemblyAi;
 
 /// The header that carries the secret of a webhook. AssemblyAI signs nothing, it only sends back what it was given.
-pub const SECRET_HEADER: &str = "x-webhook-secret";
+pub const SECRET_HEADER: &str = "X-Webhook-Secret";
 
 /// A transcript is finished. It is a hint: the transcript itself says how it ended.
 #[derive(Debug, Clone, Deserialize)]
