@@ -47,13 +47,14 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(config: Config) -> Result<(), Problem> {
     telemetry::start(&config.log);
-    let listeners = App::bind(&config.server)?;
-    let app = App::start(config, listeners).await?;
-    print!("{}", app.welcome());
-
+    // Before anything is said: whoever reads that the program listens may tell it to stop.
     let unheard = |_| Problem::new("signals", "cannot be listened for");
     let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+
+    let listeners = App::bind(&config.server)?;
+    let app = App::start(config, listeners).await?;
+    print!("{}", app.welcome());
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
