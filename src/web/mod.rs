@@ -113,7 +113,8 @@ async fn finish(request: Request, next: Next) -> Response {
     }
     let (kind, code) =
         (problem.as_ref().map(|problem| &problem.kind), problem.as_ref().and_then(|problem| problem.code));
-    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
+    // JSON logs write a u128 as text.
+    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
     span.in_scope(|| tracing::info!(status, kind, code, ms, "answered"));
 
     let headers = response.headers_mut();
@@ -123,9 +124,6 @@ async fn finish(request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }
-    span.in_scope(|| {
-        tracing::info!(status = response.status().as_u16(), ms = started.elapsed().as_millis(), "answered")
-    });
     response
 }
 
