@@ -319,7 +319,9 @@ fn secret(text: &str) -> Result<SecretString, String> {
 
 /// A part of a host name.
 fn label(text: &str) -> Result<String, String> {
-    let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let in_alphabet = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    // `xn--` and the like are of that alphabet and no host all the same.
+    let fits = in_alphabet && !text.starts_with('-') && Url::parse(&format!("https://{text}.twilio.com")).is_ok();
     if fits { Ok(text.to_owned()) } else { Err("expected a name of letters, digits and hyphens".to_owned()) }
 }
 
