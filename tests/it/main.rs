@@ -7,3 +7,8 @@ mod faults;
 mod recording_url;
 mod transcribe;
 mod transcript;
+
+// The program as it is started, described and made.
+mod cli;
+mod dependencies;
+mod settings;

@@ -1,5 +1,7 @@
 //! The harness: the program and both emulated vendors in this process, on ports of their own, at no pace at all.
 
+pub(crate) mod program;
+
 use std::net::TcpListener;
 use std::sync::Arc;
 

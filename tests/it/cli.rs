@@ -1,0 +1,372 @@
+//! The program as a person starts it: flags, settings, what it prints, and how it ends.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use callscribe::sandbox::{assemblyai, twilio};
+use serde_json::Value;
+
+use crate::support::program::{ENOUGH, Ended, Folder, Program, request, with};
+
+const HINT: &str = "try it without accounts: cargo run -- --sandbox";
+
+/// Runs it in an empty folder until it refuses to start.
+fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+    let folder = Folder::new();
+    let ended = Program::start(folder.path(), arguments, environment).refused();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stdout.is_empty(), "{ended:?}");
+    ended
+}
+
+/// Runs it in this folder until it listens.
+fn accepted(folder: &Folder, environment: &[(&str, &str)]) {
+    Program::start(folder.path(), &[], environment).address();
+}
+
+fn env_file(variables: &[(&str, &str)]) -> String {
+    variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+}
+
+#[test]
+fn without_settings_each_missing_one_is_named_and_the_sandbox_hinted_at() {
+    let ended = refused(&[], &[]);
+    assert_eq!(
+        ended.stderr,
+        [
+            "TWILIO_ACCOUNT_SID: missing; expected AC and 32 hex digits, from Twilio's console",
+            "TWILIO_AUTH_TOKEN: missing; expected the account's auth token: password of the API, and the key that \
+             Twilio's callbacks are signed with",
+            "TWILIO_PHONE_NUMBER: missing; expected caller id: a number of the account with + and country code, such \
+             as +14155551234",
+            "BASE_URL: missing; expected public address that Twilio and AssemblyAI call back to, such as \
+             https://example.ngrok.app",
+            "ASSEMBLYAI_KEY: missing; expected AssemblyAI API key",
+            HINT,
+        ]
+    );
+}
+
+#[test]
+fn the_version_is_printed() {
+    for flag in ["--version", "-V"] {
+        let ended = Program::start(Folder::new().path(), &[flag], &[]).end();
+        assert_eq!(ended.code, Some(0));
+        assert_eq!(ended.stdout, [format!("callscribe {}", env!("CARGO_PKG_VERSION"))]);
+        assert!(ended.stderr.is_empty());
+    }
+}
+
+#[test]
+fn an_unknown_option_is_named() {
+    for option in ["--sandbx", "sandbox", "--port=8000"] {
+        let ended = refused(&["--sandbox", option], &[]);
+        assert_eq!(ended.stderr, [format!("{option}: no such option; callscribe --help lists what there is")]);
+    }
+}
+
+#[test]
+fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected() {
+    let folder = Folder::new();
+    let many_terms = (1..=201).map(|number| format!("term {number}")).collect::<Vec<_>>().join(",");
+    let long_file = folder.write("terms.txt", "short\none two three four five six seven\n");
+    let no_file = folder.path().join("none.txt");
+    let no_file = no_file.to_str().expect("a path in UTF-8");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("a bound listener").to_string();
+
+    const SID: &str = "expected AC and 32 hex digits";
+    const TOKEN: &str = "expected letters, digits and signs without a space";
+    const NUMBER: &str = "expected + and 8 to 15 digits with the country code, such as +14155551234";
+    const LABEL: &str = "expected a name of letters, digits and hyphens";
+    const API: &str = "expected an http(s) address without credentials, query and fragment";
+    const SECONDS: &str = "expected a whole number of seconds from 1 to 14400";
+    const OBJECT: &str = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}";
+    const LEVELS: &str = "expected levels and targets, such as info,callscribe=debug";
+    const ADDRESS: &str = "expected IP address and port, such as 127.0.0.1:8000";
+    const BASE: &str = "expected the public http(s) address of this program, such as https://example.ngrok.app: ";
+    let base = |what: &str| format!("{BASE}{what}");
+
+    let cases: &[(&str, &str, &str)] = &[
+        ("BASE_URL", "", "missing; expected public address"),
+        ("BASE_URL", " \t ", "missing; expected public address"),
+        ("BASE_URL", "https://example.com/my app", &base("it has spaces or letters beyond ASCII")),
+        ("BASE_URL", "https://bücher.example", &base("it has spaces or letters beyond ASCII")),
+        ("BASE_URL", "example.ngrok.app", &base("it is no URL")),
+        ("BASE_URL", "https://", &base("it is no URL")),
+        ("BASE_URL", "https://example.com:99999", &base("it is no URL")),
+        ("BASE_URL", "localhost:8000", &base("it begins with neither https:// nor http://")),
+        ("BASE_URL", "ftp://example.com", &base("it begins with neither https:// nor http://")),
+        ("BASE_URL", "https:/example.com", &base("it begins with neither https:// nor http://")),
+        ("BASE_URL", "https://me@example.com", &base("it holds a user name or password")),
+        ("BASE_URL", "https://me:word@example.com", &base("it holds a user name or password")),
+        ("BASE_URL", "https://@example.com", &base("it holds a user name or password")),
+        ("BASE_URL", "https://example.com?a=b", &base("it has a query or a fragment")),
+        ("BASE_URL", "https://example.com/#top", &base("it has a query or a fragment")),
+        ("BASE_URL", "https://my_host.example.com", &base("Twilio calls no host with an underscore")),
+        ("TWILIO_ACCOUNT_SID", "SK5a9db0c05a9db0c05a9db0c05a9db0c0", SID),
+        ("TWILIO_ACCOUNT_SID", "AC5a9db0c05a9db0c05a9db0c05a9db0c", SID),
+        ("TWILIO_ACCOUNT_SID", "AC5a9db0c05a9db0c05a9db0c05a9db0cg", SID),
+        ("TWILIO_AUTH_TOKEN", "two words", TOKEN),
+        ("TWILIO_AUTH_TOKEN", "two\nlines", TOKEN),
+        ("TWILIO_SECONDARY_AUTH_TOKEN", "tökén", TOKEN),
+        ("ASSEMBLYAI_KEY", "two words", TOKEN),
+        ("OPERATOR_TOKEN", "two words", TOKEN),
+        ("TWILIO_PHONE_NUMBER", "15005550006", NUMBER),
+        ("TWILIO_PHONE_NUMBER", "+1500555", NUMBER),
+        ("TWILIO_PHONE_NUMBER", "+05005550006", NUMBER),
+        ("TWILIO_PHONE_NUMBER", "+1 (500) 555-0006", NUMBER),
+        ("TWILIO_REGION", "ie1.example.com", LABEL),
+        ("TWILIO_REGION", "xn--", LABEL),
+        ("TWILIO_EDGE", "dublin/", LABEL),
+        ("TWILIO_EDGE", "-", LABEL),
+        ("TWILIO_API_URL", "nonsense", API),
+        ("TWILIO_API_URL", "https://me:word@api.example.com", API),
+        ("ASSEMBLYAI_API_URL", "ftp://api.example.com", API),
+        ("ASSEMBLYAI_SPEECH_MODELS", "universal-2,,", "expected names of speech models, comma separated"),
+        ("MAX_CALL_SECONDS", "0", SECONDS),
+        ("MAX_CALL_SECONDS", "-1", SECONDS),
+        ("MAX_CALL_SECONDS", "14401", SECONDS),
+        ("MAX_CALL_SECONDS", "abc", SECONDS),
+        (
+            "KEYTERMS",
+            "fine,one two three four five six seven",
+            "the key term \"one two three four five six seven\" has 7 words, a term may have 6 at most",
+        ),
+        (
+            "KEYTERMS",
+            &many_terms,
+            "there are 201 key terms, universal-2 takes 200 at most; the first one too many is \"term 201\"",
+        ),
+        ("KEYTERMS_FILE", no_file, "the file cannot be read: entity not found"),
+        (
+            "KEYTERMS_FILE",
+            &long_file,
+            "the key term \"one two three four five six seven\" has 7 words, a term may have 6 at most",
+        ),
+        ("TRANSCRIPT_OPTIONS", "{speaker_labels: true}", OBJECT),
+        ("TRANSCRIPT_OPTIONS", "[true]", OBJECT),
+        ("TRANSCRIPT_OPTIONS", "{\"audio_url\": \"a\"}", "audio_url is what each request says, not a setting"),
+        ("TRANSCRIPT_OPTIONS", "{\"keyterms_prompt\": [1]}", "expected keyterms_prompt to be a list of strings"),
+        ("LOG_FORMAT", "xml", "expected text or json"),
+        ("RUST_LOG", "callscribe=loud", LEVELS),
+        ("BIND_ADDR", "nonsense", ADDRESS),
+        ("BIND_ADDR", "localhost:8000", ADDRESS),
+        ("BIND_ADDR", "127.0.0.1:0,", ADDRESS),
+        ("BIND_ADDR", "0.0.0.0:0", "an address that other computers reach needs OPERATOR_TOKEN to be set"),
+        ("BIND_ADDR", "127.0.0.1:0,[::]:0", "an address that other computers reach needs OPERATOR_TOKEN to be set"),
+        ("BIND_ADDR", &taken, &format!("{taken} is in use by another program")),
+    ];
+    for (name, value, expected) in cases {
+        println!("{name}={value}");
+        let ended = refused(&[], &with(&ENOUGH, &[(name, value)]));
+        let [line, HINT] = &ended.stderr.iter().map(String::as_str).collect::<Vec<_>>()[..] else {
+            panic!("{name}={value}: expected one line and the hint, not {:#?}", ended.stderr);
+        };
+        let said = line.strip_prefix(&format!("{name}: "));
+        assert!(said.is_some_and(|said| said.starts_with(expected)), "{name}={value}: {line}");
+    }
+
+    for name in ["SANDBOX_TWILIO_ADDR", "SANDBOX_ASSEMBLYAI_ADDR"] {
+        for (value, expected) in [("8001", ADDRESS), (&taken, &format!("{taken} is in use by another program"))] {
+            let ended = Program::sandbox(folder.path(), &[(name, value)]).refused();
+            assert_eq!((ended.code, &ended.stderr[..]), (Some(2), &[format!("{name}: {expected}")][..]));
+        }
+    }
+}
+
+#[test]
+fn settings_that_look_odd_and_are_right_are_accepted() {
+    let folder = Folder::new();
+    let terms = (1..=201).map(|number| format!("term {number}")).collect::<Vec<_>>().join(",");
+    let file = folder.write("terms.txt", "\u{feff}Ahoy Street\r\n\r\n  order   forty two \n");
+    let cases: &[&[(&str, &str)]] = &[
+        &[("BASE_URL", "https://example.ngrok.app/")],
+        &[("BASE_URL", "http://203.0.113.7:8080/phones")],
+        &[("TWILIO_AUTH_TOKEN", " token-with-space-around-it ")],
+        &[("TWILIO_REGION", ""), ("KEYTERMS_FILE", "  ")],
+        &[("KEYTERMS", &terms), ("ASSEMBLYAI_SPEECH_MODELS", "universal-3-5-pro")],
+        &[("KEYTERMS_FILE", &file)],
+        &[("MAX_CALL_SECONDS", "14400")],
+        &[("BIND_ADDR", "0.0.0.0:0"), ("OPERATOR_TOKEN", "open-sesame")],
+        &[("BIND_ADDR", "127.0.0.1:0, 127.0.0.2:0")],
+    ];
+    for settings in cases {
+        accepted(&folder, &with(&ENOUGH, settings));
+    }
+}
+
+#[test]
+fn an_api_key_is_whole_and_begins_with_sk() {
+    let account = [("TWILIO_API_KEY", twilio::ACCOUNT_SID), ("TWILIO_API_SECRET", twilio::API_KEY_SECRET)];
+    let ended = refused(&[], &with(&ENOUGH, &account));
+    assert_eq!(ended.stderr, ["TWILIO_API_KEY: expected SK and 32 hex digits", HINT]);
+
+    let halves = [
+        ("TWILIO_API_KEY", twilio::API_KEY_SID, "TWILIO_API_SECRET"),
+        ("TWILIO_API_SECRET", twilio::API_KEY_SECRET, "TWILIO_API_KEY"),
+    ];
+    for (half, value, other) in halves {
+        let ended = refused(&[], &with(&ENOUGH, &[(half, value)]));
+        assert_eq!(ended.stderr, [&format!("{other}: missing; {half} is set and goes with it"), HINT]);
+    }
+}
+
+#[test]
+fn all_problems_are_told_in_one_run_in_the_order_of_the_help() {
+    let wrong = [
+        ("RUST_LOG", "callscribe=loud"),
+        ("MAX_CALL_SECONDS", "0"),
+        ("TWILIO_API_SECRET", "secret"),
+        ("BASE_URL", "ftp://example.com"),
+        ("TWILIO_ACCOUNT_SID", ""),
+        ("BIND_ADDR", "0.0.0.0:0"),
+    ];
+    let ended = refused(&[], &with(&ENOUGH, &wrong));
+    let named: Vec<&str> = ended.stderr.iter().filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect();
+    let expected = ["TWILIO_ACCOUNT_SID", "BASE_URL", "TWILIO_API_KEY", "MAX_CALL_SECONDS", "BIND_ADDR", "RUST_LOG"];
+    assert_eq!(named[..6], expected);
+    assert_eq!(ended.stderr.len(), 7);
+}
+
+#[test]
+fn what_a_wrong_setting_holds_is_never_printed() {
+    let mut cases: Vec<(&str, String)> = Vec::new();
+    for name in ["AUTH_TOKEN", "SECONDARY_AUTH_TOKEN", "API_SECRET"].map(|name| format!("TWILIO_{name}")) {
+        cases.push((name.leak(), "canary with spaces".to_owned()));
+    }
+    cases.extend(["ASSEMBLYAI_KEY", "OPERATOR_TOKEN"].map(|name| (name, "canary with spaces".to_owned())));
+    // A secret that was pasted into the wrong variable, or is a part of another one.
+    let strangers = [
+        "TWILIO_ACCOUNT_SID",
+        "TWILIO_API_KEY",
+        "TWILIO_PHONE_NUMBER",
+        "MAX_CALL_SECONDS",
+        "BIND_ADDR",
+        "KEYTERMS_FILE",
+        "LOG_FORMAT",
+        "TWILIO_API_URL",
+        "ASSEMBLYAI_API_URL",
+    ];
+    cases.extend(strangers.map(|name| (name, "canary".to_owned())));
+    cases.push(("TWILIO_REGION", "canary.".to_owned()));
+    cases.push(("BASE_URL", "https://me:canary@example.com".to_owned()));
+    cases.push(("RUST_LOG", "canary=canary".to_owned()));
+    cases.push(("TRANSCRIPT_OPTIONS", "{\"webhook_auth_header_value\": canary}".to_owned()));
+
+    let all: Vec<(&str, &str)> = cases.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let ended = refused(&[], &all);
+    assert!(!ended.all().contains("canary"), "{ended:#?}");
+    for (name, _) in &cases {
+        assert!(ended.stderr.iter().any(|line| line.starts_with(&format!("{name}: "))), "{name}: {ended:#?}");
+    }
+}
+
+#[test]
+fn a_file_fills_in_what_the_environment_lacks_and_the_environment_wins() {
+    let folder = Folder::new();
+    folder.write(".env", &env_file(&ENOUGH));
+    accepted(&folder, &[]);
+    // Blank is as good as not set, and does not hide what the file says.
+    accepted(&folder, &[("TWILIO_AUTH_TOKEN", ""), ("BASE_URL", "  ")]);
+
+    folder.write(".env", &env_file(&with(&ENOUGH, &[("MAX_CALL_SECONDS", "0"), ("LOG_FORMAT", "xml")])));
+    accepted(&folder, &[("MAX_CALL_SECONDS", "60"), ("LOG_FORMAT", "json")]);
+
+    folder.write(".env", &env_file(&ENOUGH));
+    let ended = Program::start(folder.path(), &[], &[("BASE_URL", "ftp://example.com")]).refused();
+    assert!(ended.stderr[0].starts_with("BASE_URL: "), "{ended:?}");
+}
+
+#[test]
+fn a_broken_line_in_the_file_is_told_without_quoting_it() {
+    let folder = Folder::new();
+    for line in ["TWILIO_AUTH_TOKEN=canary and more", "canary", "TWILIO_AUTH_TOKEN='canary", "a canary=b"] {
+        folder.write(".env", &format!("# a comment\n\n{}{line}\n", env_file(&ENOUGH)));
+        let ended = Program::start(folder.path(), &[], &[]).refused();
+        assert_eq!(ended.code, Some(2), "{line}");
+        assert_eq!(ended.stderr, [".env: entry 7 is not NAME=value", HINT], "{line}");
+    }
+}
+
+#[test]
+fn the_sandbox_starts_from_nothing_tells_its_credentials_and_stops_when_told() {
+    let folder = Folder::new();
+    let mut program = Program::sandbox(folder.path(), &[]);
+    let address = program.address();
+    let healthy = request(&address, "GET", "/healthz", "");
+    assert!(healthy.starts_with("HTTP/1.1 200 OK\r\n") && healthy.ends_with("\r\n\r\nok\n"), "{healthy}");
+    program.signal("TERM");
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+
+    let said = ended.stdout.join("\n");
+    let (_, port) = address.rsplit_once(':').expect("a port");
+    let credentials =
+        [twilio::ACCOUNT_SID, twilio::AUTH_TOKEN, twilio::PHONE_NUMBER, assemblyai::KEY, "http://127.0.0.1:"];
+    for word in credentials.into_iter().chain([format!("curl localhost:{port}/dial/14155551234").as_str()]) {
+        assert!(said.contains(word), "{word} in {said}");
+    }
+    assert_eq!(ended.stdout.last(), Some(&format!("listening at http://{address}")));
+    assert!(!ended.stderr.join("\n").contains(twilio::AUTH_TOKEN), "the log holds no credentials");
+}
+
+#[test]
+fn an_interrupt_stops_it_as_well() {
+    let folder = Folder::new();
+    let mut program = Program::sandbox(folder.path(), &[]);
+    program.address();
+    program.signal("INT");
+    assert_eq!(program.end().code, Some(0));
+}
+
+/// A request that never becomes whole, at a program that has taken its connection.
+fn half_a_request(address: &str) -> TcpStream {
+    let mut half = TcpStream::connect(address).expect("a connection");
+    half.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").expect("bytes are taken");
+    // Connections are taken in turn: whoever is answered later was taken later.
+    request(address, "GET", "/healthz", "");
+    half
+}
+
+#[test]
+fn half_a_request_does_not_hold_the_program_back_for_ever() {
+    let folder = Folder::new();
+    let mut program = Program::sandbox(folder.path(), &[]);
+    let mut half = half_a_request(&program.address());
+    program.signal("TERM");
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    // Closed, whether with or without having been read.
+    _ = half.read(&mut [0]);
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let folder = Folder::new();
+    let mut program = Program::sandbox(folder.path(), &[]);
+    let _half = half_a_request(&program.address());
+    program.signal("TERM");
+    program.wait_for_log("a second signal stops at once");
+    program.signal("TERM");
+    assert_eq!(program.end().code, Some(1), "it did not wait for the half request");
+}
+
+#[test]
+fn the_log_in_json_is_an_object_a_line_and_a_line_for_each_answer() {
+    let folder = Folder::new();
+    let mut program = Program::sandbox(folder.path(), &[("LOG_FORMAT", "json")]);
+    let address = program.address();
+    request(&address, "GET", "/healthz", "");
+    request(&address, "GET", "/dial/123", "");
+    program.signal("TERM");
+    let ended = program.end();
+    let lines: Vec<Value> =
+        ended.stderr.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("JSON: {line}"))).collect();
+    let answered: Vec<&Value> = lines.iter().filter(|line| line["message"] == "answered").collect();
+    assert_eq!(answered.len(), 2, "{answered:#?}");
+    assert_eq!((&answered[0]["status"], &answered[1]["status"]), (&200.into(), &400.into()));
+    assert!(answered.iter().all(|line| line["ms"].is_u64()));
+    assert_eq!(answered[1]["span"]["route"], "/dial/{number}");
+    assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()));
+}

@@ -1,0 +1,204 @@
+//! What this program is made of: where it comes from, under which licences, and nothing that is known to be broken.
+
+use std::collections::HashMap;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Licences that oblige to no more than a notice.
+const LICENCES: [&str; 9] = [
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+/// Older ones have published weaknesses. Not all of them are used today.
+const MINIMUMS: [(&str, [u64; 3]); 11] = [
+    ("aws-lc-sys", [0, 39, 0]),
+    ("bytes", [1, 11, 1]),
+    ("h2", [0, 4, 16]),
+    ("libsqlite3-sys", [0, 37, 0]),
+    ("quick-xml", [0, 41, 0]),
+    ("ring", [0, 17, 12]),
+    ("rustls-webpki", [0, 103, 13]),
+    ("sqlx", [0, 8, 1]),
+    ("time", [0, 3, 47]),
+    ("tokio", [1, 44, 2]),
+    ("tracing-subscriber", [0, 3, 20]),
+];
+
+/// What the program was asked to be made of; everything else gives its reason.
+const GIVEN: [&str; 10] = [
+    "axum",
+    "dotenvy",
+    "quick-xml",
+    "reqwest",
+    "serde",
+    "serde_json",
+    "tokio",
+    "tower-http",
+    "tracing",
+    "tracing-subscriber",
+];
+
+/// A file of the repository.
+fn file(name: &str) -> String {
+    fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a file of the repository")
+}
+
+/// Every package of Cargo.lock, as its fields.
+fn locked() -> Vec<HashMap<String, String>> {
+    let lock = file("Cargo.lock");
+    let fields = |package: &str| {
+        let pairs = package.lines().filter_map(|line| line.split_once(" = "));
+        pairs.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect()
+    };
+    lock.split("[[package]]").skip(1).map(fields).collect()
+}
+
+/// The numbers of a version, without what follows `-` or `+`.
+fn version(text: &str) -> [u64; 3] {
+    let numbers: Vec<u64> = text.split(['-', '+']).next().unwrap_or_default().split('.').flat_map(str::parse).collect();
+    numbers.try_into().unwrap_or_else(|_| panic!("{text} is no version"))
+}
+
+/// The lines of a table of Cargo.toml.
+fn table(name: &str) -> Vec<String> {
+    let manifest = file("Cargo.toml");
+    let lines = manifest.lines().skip_while(|line| *line != format!("[{name}]")).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.trim().is_empty());
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_package_comes_from_crates_io() {
+    let packages = locked();
+    assert!(packages.len() > 100, "Cargo.lock is read");
+    for package in packages.iter().filter(|package| package["name"] != "callscribe") {
+        let source = package.get("source").map(String::as_str);
+        assert_eq!(source, Some("registry+https://github.com/rust-lang/crates.io-index"), "{package:?}");
+        assert_eq!(package.get("checksum").map(String::len), Some(64), "{package:?}");
+    }
+}
+
+#[test]
+fn no_package_is_older_than_the_mend_of_its_known_weaknesses() {
+    let packages = locked();
+    for (name, least) in MINIMUMS {
+        for package in packages.iter().filter(|package| package["name"] == name) {
+            assert!(version(&package["version"]) >= least, "{name} {} is older than {least:?}", package["version"]);
+        }
+    }
+    assert!(version("0.103.9") < version("0.103.13") && version("1.0.0-rc.1+x") == [1, 0, 0]);
+}
+
+#[test]
+fn what_speaks_http_and_tls_is_there_once() {
+    let packages = locked();
+    for name in ["axum", "hyper", "reqwest", "rustls", "rustls-webpki", "tokio"] {
+        let versions: Vec<&String> =
+            packages.iter().filter(|package| package["name"] == name).map(|package| &package["version"]).collect();
+        assert_eq!(versions.len(), 1, "{name}: {versions:?}");
+    }
+}
+
+#[test]
+fn every_package_has_a_licence_that_asks_for_a_notice_at_most() {
+    // Packages for other platforms than this one are not downloaded, so they cannot be looked at.
+    let rustc = Command::new("rustc").arg("-vV").output().expect("rustc").stdout;
+    let rustc = String::from_utf8(rustc).expect("UTF-8");
+    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", host])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("a list");
+    assert!(packages.len() > 100, "{} packages", packages.len());
+    for package in packages {
+        let licence = package["license"].as_str().unwrap_or_default();
+        assert!(is_allowed(licence), "{} {} is under {licence:?}", package["name"], package["version"]);
+    }
+}
+
+/// Whether an SPDX expression leaves a way to use the package under [`LICENCES`] alone.
+fn is_allowed(expression: &str) -> bool {
+    // The old way to write OR.
+    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+    let mut words = spaced.split_whitespace().peekable();
+    any(&mut words) && words.next().is_none()
+}
+
+type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
+
+/// `A AND B OR C`: AND binds tighter.
+fn any(words: &mut Words<'_>) -> bool {
+    let mut allowed = all(words);
+    while words.next_if_eq(&"OR").is_some() {
+        allowed |= all(words);
+    }
+    allowed
+}
+
+fn all(words: &mut Words<'_>) -> bool {
+    let mut allowed = one(words);
+    while words.next_if_eq(&"AND").is_some() {
+        allowed &= one(words);
+    }
+    allowed
+}
+
+fn one(words: &mut Words<'_>) -> bool {
+    if words.next_if_eq(&"(").is_some() {
+        let allowed = any(words);
+        return words.next() == Some(")") && allowed;
+    }
+    let mut licence = words.next().unwrap_or_default().to_owned();
+    if words.next_if_eq(&"WITH").is_some() {
+        licence += &format!(" WITH {}", words.next().unwrap_or_default());
+    }
+    LICENCES.contains(&licence.as_str())
+}
+
+#[test]
+fn licence_expressions_are_read_as_they_are_meant() {
+    for allowed in [
+        "MIT",
+        "MIT/Apache-2.0",
+        "GPL-3.0 OR MIT",
+        "(MIT OR GPL-3.0) AND Unicode-3.0",
+        "GPL-3.0 AND MIT OR ISC",
+        "Apache-2.0 WITH LLVM-exception",
+    ] {
+        assert!(is_allowed(allowed), "{allowed}");
+    }
+    for refused in ["", "GPL-3.0", "MIT AND GPL-3.0", "OR MIT", "(MIT", "MIT MIT", "GPL-3.0 WITH GCC-exception-3.1"] {
+        assert!(!is_allowed(refused), "{refused}");
+    }
+}
+
+#[test]
+fn every_dependency_that_was_not_given_has_its_reason_beside_it() {
+    let lines = [table("dependencies"), table("dev-dependencies")].concat();
+    let dependencies = lines.iter().filter(|line| !line.starts_with('#'));
+    let named: Vec<(&str, &str)> = dependencies.filter_map(|line| line.split_once(" = ")).collect();
+    assert!(GIVEN.iter().all(|given| named.iter().any(|(name, _)| name == given)), "{named:?}");
+    for (name, rest) in named.iter().filter(|(name, _)| !GIVEN.contains(name)) {
+        let reason = rest.split_once(" # ").map_or("", |(_, reason)| reason.trim());
+        assert!(!reason.is_empty(), "{name} has no reason beside it");
+    }
+}
+
+#[test]
+fn unsafe_code_is_forbidden() {
+    assert!(table("lints.rust").contains(&"unsafe_code = \"forbid\"".to_owned()));
+}

@@ -1,0 +1,186 @@
+//! One list of settings: what `--help`, `.env.example` and the README say is what is read.
+
+use std::fs;
+
+use callscribe::clients::twilio::Credentials;
+use callscribe::config::settings::{SETTINGS, Setting, Unset, env_example, help};
+use callscribe::config::{Accounts, Config, Vendors};
+use callscribe::sandbox::{assemblyai, twilio};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::support::program::{ENOUGH, Folder, Program, request, with};
+
+/// A file of the repository.
+fn file(name: &str) -> String {
+    fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a file of the repository")
+}
+
+fn config(settings: &[(&str, &str)]) -> Config {
+    let variables = with(&ENOUGH, settings).into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Config::read(variables, false).expect("settings that fit")
+}
+
+fn accounts(settings: &[(&str, &str)]) -> Accounts {
+    match config(settings).vendors {
+        Vendors::Accounts(accounts) => *accounts,
+        Vendors::Sandbox { .. } => panic!("no sandbox was asked for"),
+    }
+}
+
+#[test]
+fn the_help_is_printed_as_it_stands_in_the_list() {
+    for flag in ["--help", "-h"] {
+        let ended = Program::start(Folder::new().path(), &[flag], &[]).end();
+        assert_eq!(ended.code, Some(0));
+        assert_eq!(ended.stdout.join("\n") + "\n", help());
+        assert!(ended.stderr.is_empty());
+    }
+    insta::assert_snapshot!("help", help().replace(env!("CARGO_PKG_VERSION"), "<version>"));
+}
+
+#[test]
+fn the_example_file_is_the_list() {
+    assert_eq!(file(".env.example"), env_example());
+}
+
+#[test]
+fn the_example_file_is_accepted_with_its_first_five_filled_in() {
+    let folder = Folder::new();
+    let mut filled = file(".env.example");
+    for (name, value) in &ENOUGH[..5] {
+        filled = filled.replacen(&format!("\n{name}=\n"), &format!("\n{name}={value}\n"), 1);
+    }
+    let free_port = [ENOUGH[5]];
+    folder.write(".env", &filled);
+    Program::start(folder.path(), &[], &free_port).address();
+
+    // And so it is with every default written out.
+    for Setting { name, .. } in SETTINGS {
+        filled = filled.replace(&format!("\n# {name}="), &format!("\n{name}="));
+    }
+    folder.write(".env", &filled);
+    Program::start(folder.path(), &[], &free_port).address();
+}
+
+#[test]
+fn the_readme_has_every_setting_with_its_default_and_no_other() {
+    let readme = file("README.md");
+    let rows = SETTINGS.iter().map(|Setting { name, default, meaning }| {
+        let default = match default {
+            Unset::Required => "required".to_owned(),
+            Unset::Nothing => "–".to_owned(),
+            Unset::Value(value) => format!("`{value}`"),
+            Unset::Derived(source) => (*source).to_owned(),
+        };
+        format!("| `{name}` | {default} | {meaning} |\n")
+    });
+    let table = format!("| variable | default | meaning |\n|---|---|---|\n{}\n", rows.collect::<String>());
+    assert!(readme.contains(&table), "README.md is to hold this table:\n{table}");
+
+    let is_part = |char: char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_';
+    let names = readme.split(|char| !is_part(char)).filter(|word| word.trim_matches('_').contains('_'));
+    for name in names {
+        assert!(SETTINGS.iter().any(|setting| setting.name == name), "README.md tells of {name}, which is not read");
+    }
+}
+
+#[test]
+fn json_in_single_quotes_comes_out_of_the_file_as_it_is() {
+    let options = r#"{"speaker_labels": true, "custom_spelling": [{"from": ["C#", "$HOME"], "to": "a \"b\""}]}"#;
+    let folder = Folder::new();
+    folder.write(".env", &format!("TRANSCRIPT_OPTIONS='{options}'\n"));
+    let mut program = Program::sandbox(folder.path(), &[]);
+    let order = json!({ "audio_url": "https://example.com/call.wav" }).to_string();
+    let answer = request(&program.address(), "POST", "/transcribe", &order);
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
+    let transcript: Value = serde_json::from_str(body).expect("JSON");
+    let expected: Value = serde_json::from_str(options).expect("JSON");
+    assert_eq!(transcript["speaker_labels"], expected["speaker_labels"]);
+    assert_eq!(transcript["custom_spelling"], expected["custom_spelling"]);
+}
+
+#[test]
+fn twilios_host_is_made_of_edge_and_region() {
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (&[], "https://api.twilio.com/"),
+        (&[("TWILIO_REGION", "ie1")], "https://api.ie1.twilio.com/"),
+        (&[("TWILIO_EDGE", "dublin")], "https://api.dublin.us1.twilio.com/"),
+        (&[("TWILIO_REGION", "ie1"), ("TWILIO_EDGE", "dublin")], "https://api.dublin.ie1.twilio.com/"),
+        (&[("TWILIO_REGION", "us1")], "https://api.us1.twilio.com/"),
+        (&[("TWILIO_API_URL", "http://127.0.0.1:8001"), ("TWILIO_REGION", "ie1")], "http://127.0.0.1:8001/"),
+    ];
+    for (settings, expected) in cases {
+        assert_eq!(accounts(settings).twilio.api_url.as_str(), *expected);
+    }
+    let fighting = config(&[("TWILIO_API_URL", "http://127.0.0.1:8001"), ("TWILIO_REGION", "ie1")]);
+    assert_eq!(fighting.warnings, ["TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used"]);
+}
+
+#[test]
+fn an_api_key_is_used_for_the_api_and_the_auth_token_for_signatures() {
+    let shown = |Credentials { user, password }: Credentials| (user, password.expose_secret().to_owned());
+    let plain = accounts(&[]).twilio;
+    assert_eq!(plain.auth_tokens.len(), 1);
+    assert_eq!(shown(plain.credentials), (twilio::ACCOUNT_SID.to_owned(), twilio::AUTH_TOKEN.to_owned()));
+
+    let keyed = accounts(&[
+        ("TWILIO_API_KEY", twilio::API_KEY_SID),
+        ("TWILIO_API_SECRET", twilio::API_KEY_SECRET),
+        ("TWILIO_SECONDARY_AUTH_TOKEN", "the-next-token"),
+    ])
+    .twilio;
+    assert_eq!(keyed.account_sid, twilio::ACCOUNT_SID);
+    assert_eq!(shown(keyed.credentials), (twilio::API_KEY_SID.to_owned(), twilio::API_KEY_SECRET.to_owned()));
+    let tokens: Vec<&str> = keyed.auth_tokens.iter().map(|token| token.expose_secret()).collect();
+    assert_eq!(tokens, [twilio::AUTH_TOKEN, "the-next-token"]);
+}
+
+#[test]
+fn assemblyai_is_asked_in_the_eu_where_that_is_set() {
+    assert_eq!(accounts(&[]).assemblyai.api_url.as_str(), "https://api.assemblyai.com/");
+    let eu = accounts(&[("ASSEMBLYAI_API_URL", "https://api.eu.assemblyai.com")]);
+    assert_eq!(eu.assemblyai.api_url.as_str(), "https://api.eu.assemblyai.com/");
+    assert_eq!(eu.assemblyai.key.expose_secret(), assemblyai::KEY);
+}
+
+#[test]
+fn callbacks_hang_from_the_base_url_without_a_doubled_slash() {
+    for base in ["https://example.com/phones", "https://example.com/phones/"] {
+        let urls = accounts(&[("BASE_URL", base)]).urls;
+        assert_eq!(urls.record(), "https://example.com/phones/record/");
+        assert!(!urls.is_plain_http());
+    }
+    let plain = config(&[("BASE_URL", "http://example.com")]);
+    assert_eq!(plain.warnings, ["BASE_URL is plain http: what the vendors send can be read and changed on the way"]);
+}
+
+#[test]
+fn key_terms_of_all_three_settings_come_together_each_once() {
+    let folder = Folder::new();
+    let path = folder.write("terms.txt", "\u{feff}Ahoy Street\r\n\r\n  order   forty two \n");
+    let transcript = config(&[
+        ("KEYTERMS", "Ahoy Street, Friday,"),
+        ("KEYTERMS_FILE", &path),
+        ("TRANSCRIPT_OPTIONS", r#"{"keyterms_prompt": ["Friday", "test call"], "multichannel": true}"#),
+    ])
+    .transcript;
+    assert_eq!(transcript.keyterms.as_slice(), ["Ahoy Street", "Friday", "order forty two", "test call"]);
+    assert_eq!(Value::Object(transcript.options), json!({ "multichannel": true }));
+}
+
+#[test]
+fn debug_shows_no_secret_and_no_whole_phone_number() {
+    let config = config(&[
+        ("TWILIO_AUTH_TOKEN", "canary-1"),
+        ("TWILIO_SECONDARY_AUTH_TOKEN", "canary-2"),
+        ("TWILIO_API_KEY", twilio::API_KEY_SID),
+        ("TWILIO_API_SECRET", "canary-3"),
+        ("ASSEMBLYAI_KEY", "canary-4"),
+        ("OPERATOR_TOKEN", "canary-5"),
+    ]);
+    let shown = format!("{config:?} {config:#?}");
+    assert!(!shown.contains("canary") && !shown.contains("5005550006"), "{shown}");
+    assert!(shown.contains("•••0006"));
+}

@@ -1,0 +1,196 @@
+//! The real program as a child process, in a folder of its own, with no environment but what a test gives it.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use callscribe::sandbox::{assemblyai, twilio};
+
+/// Settings that the program starts with, at a free port. Nothing is asked of either vendor until somebody dials.
+pub(crate) const ENOUGH: [(&str, &str); 6] = [
+    ("TWILIO_ACCOUNT_SID", twilio::ACCOUNT_SID),
+    ("TWILIO_AUTH_TOKEN", twilio::AUTH_TOKEN),
+    ("TWILIO_PHONE_NUMBER", twilio::PHONE_NUMBER),
+    ("BASE_URL", "https://example.ngrok.app"),
+    ("ASSEMBLYAI_KEY", assemblyai::KEY),
+    ("BIND_ADDR", "127.0.0.1:0"),
+];
+
+/// Settings of a sandbox at free ports.
+pub(crate) const SANDBOX: [(&str, &str); 3] =
+    [("BIND_ADDR", "127.0.0.1:0"), ("SANDBOX_TWILIO_ADDR", "127.0.0.1:0"), ("SANDBOX_ASSEMBLYAI_ADDR", "127.0.0.1:0")];
+
+/// How the line begins that tells where the program listens.
+const LISTENING: &str = "listening at http://";
+
+/// `some` settings, with `others` over them.
+pub(crate) fn with<'a>(some: &[(&'a str, &'a str)], others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let kept = some.iter().filter(|(name, _)| !others.iter().any(|(other, _)| other == name));
+    kept.chain(others).copied().collect()
+}
+
+/// A new folder outside of the repository, where no `.env` is found above it. Removed in the end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("callscribe-test-{}-{count}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file and gives its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("a file");
+        path.to_str().expect("a path in UTF-8").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Err,
+}
+
+/// The program, running until it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    lines: Receiver<(Stream, String)>,
+    /// Lines that came while another was waited for.
+    unread: VecDeque<(Stream, String)>,
+    stdout: Vec<String>,
+    stderr: Vec<String>,
+}
+
+/// How the program ended, and all that it printed.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// None if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: Vec<String>,
+}
+
+impl Program {
+    pub(crate) fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_callscribe"));
+        command.args(arguments).current_dir(folder).env_clear().envs(environment.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be run");
+        let (sender, lines) = channel();
+        send_lines(child.stdout.take().expect("a pipe"), Stream::Out, sender.clone());
+        send_lines(child.stderr.take().expect("a pipe"), Stream::Err, sender);
+        Self { child, lines, unread: VecDeque::new(), stdout: Vec::new(), stderr: Vec::new() }
+    }
+
+    /// With `--sandbox`, at free ports.
+    pub(crate) fn sandbox(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start(folder, &["--sandbox"], &with(&SANDBOX, settings))
+    }
+
+    /// Waits until it listens, and gives the first address.
+    pub(crate) fn address(&mut self) -> String {
+        let line = self.wait_for(Stream::Out, LISTENING);
+        line[LISTENING.len()..].to_owned()
+    }
+
+    /// Waits for a line on standard error that holds this text.
+    pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
+        self.wait_for(Stream::Err, text)
+    }
+
+    fn wait_for(&mut self, stream: Stream, text: &str) -> String {
+        while let Ok(line) = self.lines.recv() {
+            self.unread.push_back(line.clone());
+            if line.0 == stream && line.1.contains(text) {
+                return line.1;
+            }
+        }
+        panic!("the program ended without saying {text:?}; it said {:?}", self.unread)
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.is_ok_and(|status| status.success()), "the signal is sent");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(self) -> Ended {
+        self.end_unless(|_| false)
+    }
+
+    /// Waits for its end, which comes before it listens anywhere.
+    pub(crate) fn refused(self) -> Ended {
+        self.end_unless(|line| line.starts_with(LISTENING))
+    }
+
+    fn end_unless(mut self, is_wrong: impl Fn(&str) -> bool) -> Ended {
+        while let Some((stream, line)) = self.unread.pop_front().or_else(|| self.lines.recv().ok()) {
+            assert!(!is_wrong(&line), "the program is not to go on, but says {line:?}");
+            match stream {
+                Stream::Out => self.stdout.push(line),
+                Stream::Err => self.stderr.push(line),
+            }
+        }
+        let code = self.child.wait().expect("a child").code();
+        Ended { code, stdout: std::mem::take(&mut self.stdout), stderr: std::mem::take(&mut self.stderr) }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// Everything that was printed.
+    pub(crate) fn all(&self) -> String {
+        [&self.stdout[..], &self.stderr[..]].concat().join("\n")
+    }
+}
+
+fn send_lines(pipe: impl Read + Send + 'static, stream: Stream, sender: Sender<(Stream, String)>) {
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send((stream, line)).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Sends one request over a connection of its own, and gives the whole answer.
+pub(crate) fn request(address: &str, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).expect("bytes are taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
