@@ -102,6 +102,19 @@ fn json_in_single_quotes_comes_out_of_the_file_as_it_is() {
 }
 
 #[test]
+fn the_readmes_examples_of_options_can_be_pasted() {
+    let readme = file("README.md");
+    let lines: Vec<&str> =
+        readme.lines().map(str::trim).filter(|line| line.starts_with("TRANSCRIPT_OPTIONS=")).collect();
+    assert_eq!(lines.len(), 3);
+    for line in lines {
+        let folder = Folder::new();
+        folder.write(".env", line);
+        Program::sandbox(folder.path(), &[]).address();
+    }
+}
+
+#[test]
 fn twilios_host_is_made_of_edge_and_region() {
     let cases: &[(&[(&str, &str)], &str)] = &[
         (&[], "https://api.twilio.com/"),
