@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use callscribe::sandbox::{assemblyai, twilio};
 use serde_json::Value;
 
-use crate::support::program::{ENOUGH, Ended, Folder, Program, request, with};
+use crate::support::command::{ENOUGH, Ended, Folder, Program, request, with};
 
 const HINT: &str = "try it without accounts: cargo run -- --sandbox";
 

@@ -9,7 +9,7 @@ use callscribe::sandbox::{assemblyai, twilio};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::support::program::{ENOUGH, Folder, Program, request, with};
+use crate::support::command::{ENOUGH, Folder, Program, request, with};
 
 /// A file of the repository.
 fn file(name: &str) -> String {

@@ -1,6 +1,6 @@
 //! The harness: the program and both emulated vendors in this process, on ports of their own, at no pace at all.
 
-pub(crate) mod program;
+pub(crate) mod command;
 
 use std::net::TcpListener;
 use std::sync::Arc;
