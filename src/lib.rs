@@ -28,7 +28,7 @@
 //! | [`web`] | HTTP in: every route in one list, who may, errors, one file a route, the vendors' hooks, pages |
 //! | [`pipeline`] | what happens to a call: dial, look, transcribe |
 //! | [`model`] | phone numbers, ids, key terms: plain types, parsed at the door |
-//! | [`urls`], [`twiml`], [`events`] | callback addresses; instructions to Twilio; "transcript X changed" |
+//! | [`urls`], [`twiml`], [`events`], [`clock`] | callback addresses; instructions to Twilio; "transcript X changed"; the time |
 //! | [`clients`] | thin clients of the two vendors: deadlines, what may be repeated, errors to decide on |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //!
@@ -46,12 +46,13 @@
 //! - Credentials go to the vendor's own host and nowhere else: no redirect is followed with them, and no address that
 //!   came from outside is fetched.
 //! - reqwest is used only in [`clients`] (and by the sandbox, to call back), axum only in [`web`], [`sandbox`], [`app`]
-//!   and [`server`], the environment only in [`config`]; nothing but [`app`] asks whether this is the sandbox.
+//!   and [`server`], the environment only in [`config`], the time of day only in [`clock`]; nothing but [`app`] asks whether this is the sandbox.
 //! - Phone numbers are masked in the log; secrets, bodies and media addresses are not in it. Addresses asked of us are
 //!   logged as their route.
 
 pub mod app;
 pub mod clients;
+pub mod clock;
 pub mod config;
 pub mod context;
 pub mod events;

@@ -1,6 +1,7 @@
 //! The environment and the `.env` file, and the problems found in them.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt;
 
 use super::settings::{self, Unset};
@@ -41,11 +42,9 @@ pub fn read_environment() -> Result<Vec<(String, String)>, Problem> {
         Err(error) if error.not_found() => {}
         Err(_) => return Err(Problem::new(".env", "cannot be read")),
     }
-    // What is not Unicode cannot be one of our settings' values.
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    // Later ones win, so the environment goes last. A blank one is as good as none, and does not hide the file's.
-    variables.extend(environment.filter(|(_, value)| !value.trim().is_empty()));
+    // What is not Unicode cannot be one of our settings' values. Later ones win, so the environment goes last.
+    let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    variables.extend(std::env::vars_os().filter_map(unicode));
     Ok(variables)
 }
 
@@ -56,7 +55,7 @@ pub(super) struct Env {
 }
 
 impl Env {
-    /// Blank variables count as not set.
+    /// Later variables win over earlier ones; blank ones count as not set.
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables.into_iter().filter(|(_, value)| !value.trim().is_empty());
         Self { variables: variables.collect(), problems: Vec::new() }

@@ -4,6 +4,7 @@
 mod env;
 pub mod settings;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
@@ -97,7 +98,7 @@ pub struct CallConfig {
 }
 
 /// What every transcript is asked for with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TranscriptConfig {
     /// `ASSEMBLYAI_SPEECH_MODELS`, by default `universal-3-5-pro,universal-2`.
     pub speech_models: Vec<String>,
@@ -105,6 +106,19 @@ pub struct TranscriptConfig {
     pub keyterms: Keyterms,
     /// `TRANSCRIPT_OPTIONS` without its `keyterms_prompt`, by default `{}`.
     pub options: Map<String, Value>,
+}
+
+/// The options may hold a secret, such as that of a webhook.
+impl fmt::Debug for TranscriptConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { speech_models, keyterms, options } = self;
+        let options: Vec<&String> = options.keys().collect();
+        f.debug_struct("TranscriptConfig")
+            .field("speech_models", speech_models)
+            .field("keyterms", &keyterms.as_slice().len())
+            .field("options", &options)
+            .finish()
+    }
 }
 
 /// Where is listened, and who may come from elsewhere.

@@ -1,9 +1,15 @@
 //! How a call stands, and its recordings. Asked of Twilio each time.
 
+use jiff::Timestamp;
+
 use super::Error;
 use crate::clients::twilio::{Call, Recording};
+use crate::clock;
 use crate::context::Shared;
 use crate::model::call::CallSid;
+
+/// The recording of a call that was answered is listed this many seconds after its end, if ever.
+const LISTED_WITHIN: i64 = 60;
 
 /// A recording as people see it.
 #[derive(Debug, Clone)]
@@ -82,7 +88,7 @@ pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[Recorded])
         Err(error) => error,
         Ok(found) => Error::NoRecording {
             call: call.clone(),
-            later: found.is_up() || recordings.iter().any(Recorded::is_coming),
+            later: is_recording_awaited(&found, recordings, clock::now()),
             recording: match recordings.last() {
                 None if found.is_up() => "it has no recording yet".to_owned(),
                 None => "it has no recording".to_owned(),
@@ -91,6 +97,13 @@ pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[Recorded])
             state: found.status,
         },
     }
+}
+
+/// Whether audio of this call may still come.
+pub fn is_recording_awaited(call: &Call, recordings: &[Recorded], now: Timestamp) -> bool {
+    let just_ended = || call.ended().is_some_and(|ended| now.as_second() - ended.as_second() < LISTED_WITHIN);
+    let unlisted = call.status == "completed" && recordings.is_empty();
+    call.is_up() || recordings.iter().any(Recorded::is_coming) || (unlisted && just_ended())
 }
 
 /// A recording in our words.
@@ -117,5 +130,26 @@ fn reason(code: i64) -> &'static str {
         16105 => "there was no valid public key to encrypt it with",
         16107 => "it was encrypted with another key",
         _ => "Twilio gives a code only",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_is_awaited_for_a_minute_after_the_end_of_an_answered_call() {
+        let call = |status: &str| Call {
+            sid: String::new(),
+            status: status.to_owned(),
+            to: None,
+            from: None,
+            direction: None,
+            end_time: Some("Mon, 23 Nov 2026 01:50:00 +0000".to_owned()),
+        };
+        let at = |time: &str| time.parse::<Timestamp>().unwrap();
+        assert!(is_recording_awaited(&call("completed"), &[], at("2026-11-23T01:50:59Z")));
+        assert!(!is_recording_awaited(&call("completed"), &[], at("2026-11-23T01:51:00Z")));
+        assert!(!is_recording_awaited(&call("busy"), &[], at("2026-11-23T01:50:01Z")));
     }
 }

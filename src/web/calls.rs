@@ -8,6 +8,7 @@ use axum::response::Response;
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::Id;
 use super::{dial, page};
+use crate::clock;
 use crate::context::Shared;
 use crate::model::call::CallSid;
 use crate::pipeline::call::{self, Recorded};
@@ -32,9 +33,7 @@ pub(super) async fn page_of_call(State(context): State<Shared>, Id(sid): Id<Call
         true => dial::sentence(found.to.as_deref().unwrap_or("somebody"), &sid),
         false => format!("call from {}. call SID is: {sid}", found.from.as_deref().unwrap_or("somebody")),
     };
-    // A call that has ended well gets its recording a moment later.
-    let is_awaited = found.status == "completed" && recordings.is_empty();
-    let is_following = found.is_up() || is_awaited || recordings.iter().any(Recorded::is_coming);
+    let is_following = call::is_recording_awaited(&found, &recordings, clock::now());
     let is_up = found.is_up();
     let mut response = page(
         CallPage { notice: context.notice, sentence, status: found.status, is_up, is_following, recordings }.render(),

@@ -1,5 +1,6 @@
 //! The Call resource. Source: <https://www.twilio.com/docs/voice/api/call-resource>.
 
+use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -37,12 +38,20 @@ pub struct Call {
     /// `inbound`, or one that begins with `outbound`.
     #[serde(default)]
     pub direction: Option<String>,
+    /// RFC 2822, once it is over.
+    #[serde(default)]
+    pub end_time: Option<String>,
 }
 
 impl Call {
     /// Whether the call is not over.
     pub fn is_up(&self) -> bool {
         matches!(self.status.as_str(), "queued" | "ringing" | "in-progress")
+    }
+
+    /// When it was over.
+    pub fn ended(&self) -> Option<Timestamp> {
+        jiff::fmt::rfc2822::parse(self.end_time.as_deref()?).ok().map(|ended| ended.timestamp())
     }
 }
 

@@ -166,5 +166,5 @@ pub(super) fn spoken_passage(words: &[Spoken]) -> Value {
 
 /// The vendor's own clock, in its own notation: UTC without saying so.
 fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+    crate::clock::now().strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string()
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -12,6 +11,7 @@ use super::state::{Call, Hook, Recording};
 use super::wire::date;
 use super::{Outcome, Stage, Twilio};
 use crate::clients::twilio::signature::Param;
+use crate::clock;
 use crate::sandbox::pace::wait;
 use crate::sandbox::speech;
 
@@ -97,7 +97,7 @@ impl Twilio {
         let left: Vec<_> =
             self.state().recordings.iter().filter(open).map(|one| (one.sid.clone(), one.created)).collect();
         for (sid, begun) in left {
-            let passed = Timestamp::now().duration_since(begun).unsigned_abs();
+            let passed = clock::now().duration_since(begun).unsigned_abs();
             let heard = if self.inner.pace.speech { passed.min(speech::duration()) } else { speech::duration() };
             self.end_recording(&sid, heard);
         }
@@ -194,7 +194,7 @@ fn report_params(call: &Call, event: &str) -> Vec<Param> {
     let mut add = |name: &str, value: String| params.push((name.to_owned(), value));
     add("CallbackSource", "call-progress-events".to_owned());
     add("SequenceNumber", call.reports.to_string());
-    add("Timestamp", date(Timestamp::now()));
+    add("Timestamp", date(clock::now()));
     if event == "completed" {
         let seconds = call.seconds().unwrap_or_default();
         add("CallDuration", seconds.to_string());

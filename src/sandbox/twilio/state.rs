@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::media::Audio;
 use super::{Delivery, Outcome, Stage};
+use crate::clock;
 
 /// All of it. Lists are oldest first.
 #[derive(Default)]
@@ -92,7 +93,7 @@ pub(super) struct Hook {
 impl Call {
     /// A call that nobody has begun yet.
     pub(super) fn new(serial: u64, to: &str, from: &str) -> Self {
-        let now = Timestamp::now();
+        let now = clock::now();
         Self {
             serial,
             sid: sid("CA"),
@@ -117,7 +118,7 @@ impl Call {
             return;
         }
         self.status = status;
-        self.updated = Timestamp::now();
+        self.updated = clock::now();
         if status == "in-progress" {
             self.answered = Some(self.updated);
         }
@@ -158,7 +159,7 @@ pub(super) struct Recording {
 impl Recording {
     /// A recording of this call that begins now: mono, and of the sandbox's speech.
     pub(super) fn new(serial: u64, call_sid: &str) -> Self {
-        let now = Timestamp::now();
+        let now = clock::now();
         Self {
             serial,
             sid: sid("RE"),
@@ -178,7 +179,7 @@ impl Recording {
     /// Moves the recording on.
     pub(super) fn enter(&mut self, status: &'static str) {
         self.status = status;
-        self.updated = Timestamp::now();
+        self.updated = clock::now();
     }
 }
 
