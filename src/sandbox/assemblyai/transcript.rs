@@ -125,9 +125,10 @@ impl Transcript {
 
     /// Leaves a stub.
     pub(super) fn delete(&mut self) {
-        for name in ["words", "utterances", "confidence", "keyterms_prompt", "prompt", "custom_spelling"] {
+        for name in ["words", "utterances", "confidence", "prompt", "custom_spelling"] {
             self.set(name, Value::Null);
         }
+        self.set("keyterms_prompt", json!([]));
         if !self.field("webhook_url").is_null() {
             self.set("webhook_url", DELETED);
         }
