@@ -4,6 +4,7 @@ mod support;
 
 mod dial;
 mod faults;
+mod openapi;
 mod recording_url;
 mod transcribe;
 mod transcript;

@@ -1,6 +1,7 @@
 //! The harness: the program and both emulated vendors in this process, on ports of their own, at no pace at all.
 
 pub(crate) mod command;
+pub(crate) mod openapi;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -83,9 +84,7 @@ impl World {
             (name, HeaderValue::from_str(value).expect("a header's value"))
         });
         let request = self.http.request(method, format!("{}{path}", self.base)).headers(headers.collect());
-        let response = request.body(body.to_owned()).send().await.expect("an answer");
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.expect("a whole body").to_vec() }
+        Answer::of(request.body(body.to_owned()).send().await.expect("an answer")).await
     }
 
     /// Sends these very bytes and gives what comes back until the connection is closed.
@@ -137,6 +136,12 @@ impl World {
 }
 
 impl Answer {
+    /// Reads the answer to its end.
+    pub(crate) async fn of(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, body: response.bytes().await.expect("a whole body").to_vec() }
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
