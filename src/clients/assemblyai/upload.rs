@@ -60,16 +60,17 @@ impl AssemblyAi {
     }
 
     /// Ends when no byte has moved for the stall deadline. There is no deadline on the whole: a long recording over a
-    /// slow line takes as long as it takes.
+    /// slow line takes as long as it takes. The source keeps the same deadline and is asked for its first byte a moment
+    /// after this begins, so this looks for the first time when one has passed: who holds up the audio is named.
     async fn stalled(&self, moved: &AtomicU64) {
         let mut before = None;
         loop {
+            tokio::time::sleep(self.sender.deadlines.stall).await;
             let now = moved.load(Ordering::Relaxed);
             if before == Some(now) {
                 return;
             }
             before = Some(now);
-            tokio::time::sleep(self.sender.deadlines.stall).await;
         }
     }
 }
