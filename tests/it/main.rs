@@ -6,6 +6,7 @@ mod dial;
 mod faults;
 mod openapi;
 mod recording_url;
+mod relay;
 mod transcribe;
 mod transcript;
 

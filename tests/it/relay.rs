@@ -1,0 +1,326 @@
+//! `POST /transcribe` of a recording: its audio flows from Twilio through the program into AssemblyAI's upload, and
+//! what is not whole is not transcribed.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Path;
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use callscribe::clients::Deadlines;
+use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::speech;
+use callscribe::sandbox::twilio::{Audio, SeededRecording};
+use futures_util::{StreamExt, stream};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Answer, World, listen};
+
+/// A recording that exists only at a Twilio of the test's own making.
+const RECORDING: &str = "RE5a9db0c05a9db0c05a9db0c05a9db0c0";
+
+/// Long enough for loopback, short enough to wait for.
+const IMPATIENT: Duration = Duration::from_millis(300);
+
+async fn transcribe(world: &World, recording: &str) -> Answer {
+    world.post_json("/transcribe", &json!({ "recording_sid": recording })).await
+}
+
+/// Asserts that no audio arrived as a whole and that no transcript was ordered.
+fn assert_nothing_ordered(world: &World) {
+    assert_eq!(world.assemblyai.uploads(), []);
+    assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
+}
+
+/// A Twilio on which every recording is complete, and `media` answers for the audio.
+async fn twilio_with<F, A>(media: F) -> String
+where
+    F: Fn(HeaderMap, String) -> A + Clone + Send + Sync + 'static,
+    A: IntoResponse + 'static,
+{
+    let answer = move |Path((_, file)): Path<(String, String)>, headers: HeaderMap| {
+        let media = media.clone();
+        async move {
+            match file.strip_suffix(".json") {
+                Some(sid) => axum::Json(json!({ "sid": sid, "status": "completed" })).into_response(),
+                None => media(headers, file).into_response(),
+            }
+        }
+    };
+    serve(Router::new().route("/2010-04-01/Accounts/{account}/Recordings/{file}", get(answer))).await
+}
+
+/// Serves these routes on a port of their own; gives the address.
+async fn serve(router: Router) -> String {
+    let listener = listen().await;
+    let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+/// An answer whose head promises the speech, and whose body goes as told.
+fn speech_of(length: Option<usize>, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, "audio/x-wav".parse().expect("a media type"));
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    response
+}
+
+fn redirect(status: u16, location: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response.headers_mut().insert(header::LOCATION, location.parse().expect("an address"));
+    response
+}
+
+fn whole_speech() -> Response<Body> {
+    speech_of(Some(speech::WAV.len()), Body::from(speech::WAV))
+}
+
+fn half_of_the_speech() -> Result<Bytes, axum::Error> {
+    Ok(Bytes::from_static(&speech::WAV[..speech::WAV.len() / 2]))
+}
+
+/// The program memory and disk of which are looked at is a process of its own; the vendors live here.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_of_200_mb_passes_through_whole_in_little_memory_and_touches_no_disk() {
+    use callscribe::sandbox::pace::Pace;
+    use callscribe::sandbox::{assemblyai, twilio};
+
+    use crate::support::program::Program;
+    use crate::support::{client, variables};
+
+    const SIZE: u64 = 200_000_000;
+    /// What the program may take on top of what a small recording takes.
+    const GROWTH: u64 = 16_000_000;
+
+    let twilio = twilio::Twilio::start(listen().await, Pace::instant());
+    let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
+    let program = Program::start(&variables("http://localhost", twilio.url(), assemblyai.url()));
+    let transcribe = async |audio: Audio| {
+        let recording = twilio.add_recording(SeededRecording { audio, ..Default::default() });
+        let request = client().post(format!("{}/transcribe", program.base));
+        let sent = request.header("content-type", "application/json");
+        let answer = sent.body(json!({ "recording_sid": recording }).to_string()).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+    };
+
+    transcribe(Audio::Speech).await;
+    let (memory, written, files) = (program.peak_memory(), program.bytes_written(), program.files());
+
+    let audio = Audio::Generated { bytes: SIZE };
+    let started = std::time::Instant::now();
+    let original = tokio::task::spawn_blocking({
+        let audio = audio.clone();
+        move || audio.sha256()
+    });
+    transcribe(audio).await;
+    let took = started.elapsed();
+    let growth = program.peak_memory() - memory;
+    println!(
+        "{SIZE} bytes in {took:.1?}: peak memory {memory} + {growth} bytes, {} bytes written to disk",
+        program.bytes_written() - written
+    );
+
+    let upload = assemblyai.uploads().pop().expect("an upload");
+    assert_eq!((upload.bytes, upload.sha256), (SIZE, original.await.expect("a checksum")));
+    assert!(growth < GROWTH, "peak memory grew by {growth} bytes, from {memory}");
+    assert_eq!(program.files(), files);
+    assert!(program.bytes_written() - written < GROWTH, "the audio was written to disk");
+}
+
+#[tokio::test]
+async fn the_length_that_twilio_gives_is_passed_on_and_without_one_the_audio_still_arrives() {
+    for length in [Some(speech::WAV.len()), None] {
+        let twilio = twilio_with(move |_, _| {
+            let halves = [half_of_the_speech(), Ok(Bytes::from_static(&speech::WAV[speech::WAV.len() / 2..]))];
+            speech_of(length, Body::from_stream(stream::iter(halves)))
+        });
+        let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+        assert_eq!(transcribe(&world, RECORDING).await.status, 200);
+        let seen = world.assemblyai.control.seen_at(Method::POST, "/v2/upload");
+        let sent = seen[0].headers.get("content-length").map(|length| length.to_str().expect("digits").to_owned());
+        assert_eq!(sent, length.map(|length| length.to_string()));
+        assert!(world.assemblyai.uploads()[0].is_speech);
+    }
+}
+
+#[tokio::test]
+async fn audio_that_breaks_off_at_twilio_is_never_transcribed() {
+    let world = World::new().await;
+    for audio in [Audio::Speech, Audio::Generated { bytes: 3_000_000 }] {
+        let recording = world.twilio.add_recording(SeededRecording { audio, ..Default::default() });
+        world.twilio.control.fail_next(Method::GET, ".wav", Fault::CutBody);
+        let detail = transcribe(&world, &recording).await.problem(502, "vendor-unavailable");
+        assert!(detail.starts_with("Twilio failed: "), "{detail}");
+        assert_nothing_ordered(&world);
+    }
+}
+
+#[tokio::test]
+async fn audio_without_a_length_that_breaks_off_is_never_transcribed() {
+    let twilio = twilio_with(|_, _| {
+        let broken = stream::once(async {
+            // Lets the first half be written out before the connection breaks.
+            tokio::task::yield_now().await;
+            Err(axum::Error::new("broken by the test"))
+        });
+        speech_of(None, Body::from_stream(stream::iter([half_of_the_speech()]).chain(broken)))
+    });
+    let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+    let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-unavailable");
+    assert!(detail.starts_with("Twilio failed: "), "{detail}");
+    assert_nothing_ordered(&world);
+}
+
+#[tokio::test]
+async fn audio_that_stops_moving_at_twilio_is_given_up_and_twilio_is_named() {
+    for first in [Some(half_of_the_speech()), None] {
+        let first = Arc::new(first.map(|piece| piece.expect("half of the speech")));
+        let twilio = twilio_with(move |_, _| {
+            let first = stream::iter(Option::clone(&first).map(Ok::<Bytes, axum::Error>));
+            speech_of(Some(speech::WAV.len()), Body::from_stream(first.chain(stream::pending())))
+        });
+        let deadlines = Deadlines { stall: IMPATIENT, ..Default::default() };
+        let world = World::with_deadlines(&[("TWILIO_API_URL", &twilio.await)], deadlines).await;
+        let detail = transcribe(&world, RECORDING).await.problem(504, "vendor-timeout");
+        assert_eq!(detail, "Twilio did not answer in time");
+        assert_nothing_ordered(&world);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_assemblyai_does_not_answer_is_given_up_and_assemblyai_is_named() {
+    let deadlines = Deadlines { stall: IMPATIENT, ..Default::default() };
+    for (fault, audio) in [
+        (Fault::Hang, Audio::Speech),
+        (Fault::Hang, Audio::Generated { bytes: 20_000_000 }),
+        (Fault::HangAfter, Audio::Speech),
+    ] {
+        let world = World::with_deadlines(&[], deadlines.clone()).await;
+        let recording = world.twilio.add_recording(SeededRecording { audio, ..Default::default() });
+        world.assemblyai.control.fail_next(Method::POST, "/v2/upload", fault);
+        let detail = transcribe(&world, &recording).await.problem(504, "vendor-timeout");
+        assert_eq!(detail, "AssemblyAI did not answer in time");
+        assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_assemblyai_refuses_is_told_in_its_words_and_orders_nothing() {
+    let refuse = |status| Fault::Refuse { status, retry_after: (status == 429).then_some(7) };
+    for (upstream, status, kind, detail) in [
+        (429, 429, "vendor-rate-limited", "AssemblyAI: Too Many Requests; nothing was done, try again later"),
+        (500, 502, "vendor-unavailable", "AssemblyAI failed: Internal Server Error (status 500)"),
+        (403, 502, "vendor-rejected", "AssemblyAI: Forbidden"),
+        (413, 413, "vendor-rejected", "AssemblyAI: Payload Too Large"),
+    ] {
+        let world = World::new().await;
+        // More than the sockets between the two hold, so that the refusal meets audio that is still on its way.
+        let audio = Audio::Generated { bytes: 20_000_000 };
+        let recording = world.twilio.add_recording(SeededRecording { audio, ..Default::default() });
+        world.assemblyai.control.fail_next(Method::POST, "/v2/upload", refuse(upstream));
+        let answer = transcribe(&world, &recording).await;
+        assert_eq!(answer.problem(status, kind), detail);
+        assert_eq!(answer.header("retry-after"), if upstream == 429 { "7" } else { "" });
+        assert_nothing_ordered(&world);
+        assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/upload").len(), 1, "it is not repeated");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_assemblyai_does_not_take_is_told_with_the_setting_to_look_at() {
+    let world = World::with(&[("ASSEMBLYAI_KEY", "not-the-key")]).await;
+    let recording = world.twilio.add_recording(SeededRecording::default());
+    let detail = transcribe(&world, &recording).await.problem(502, "vendor-credentials");
+    assert_eq!(
+        detail,
+        "AssemblyAI refused this program's credentials: Authentication error, API token missing/invalid; look at \
+         ASSEMBLYAI_KEY"
+    );
+    assert_nothing_ordered(&world);
+}
+
+#[tokio::test]
+async fn an_upload_whose_answer_is_lost_orders_nothing() {
+    let world = World::new().await;
+    for fault in [Fault::DropAfter, Fault::CutBody, Fault::WrongBody("<html>")] {
+        let recording = world.twilio.add_recording(SeededRecording::default());
+        world.assemblyai.control.fail_next(Method::POST, "/v2/upload", fault);
+        let answer = transcribe(&world, &recording).await;
+        assert_eq!(answer.status, 502);
+        assert!(answer.json()["detail"].as_str().expect("a detail").starts_with("AssemblyAI "), "{}", answer.text());
+    }
+    assert_eq!(world.assemblyai.uploads().len(), 3);
+    assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
+}
+
+#[tokio::test]
+async fn credentials_do_not_follow_a_redirect_to_another_host() {
+    for status in [301, 302, 303, 307, 308] {
+        let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+        let keep = Arc::clone(&seen);
+        let storage = Router::new().route(
+            "/bucket/audio.wav",
+            get(move |headers: HeaderMap| {
+                keep.lock().expect("no test has failed here").push(headers);
+                async { whole_speech() }
+            }),
+        );
+        let location = format!("{}/bucket/audio.wav?signed=yes", serve(storage).await);
+        let at_twilio: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+        let keep = Arc::clone(&at_twilio);
+        let twilio = twilio_with(move |headers, _| {
+            keep.lock().expect("no test has failed here").push(headers);
+            redirect(status, &location)
+        });
+        let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+        let answer = transcribe(&world, RECORDING).await;
+        assert_eq!(answer.status, 200, "{status}: {}", answer.text());
+        assert!(world.assemblyai.uploads()[0].is_speech);
+
+        let seen = seen.lock().expect("no test has failed here");
+        assert_eq!(seen.len(), 1);
+        for name in ["authorization", "cookie", "proxy-authorization", "referer"] {
+            assert!(!seen[0].contains_key(name), "{name} went along to {:?}", seen[0]);
+        }
+        assert!(at_twilio.lock().expect("no test has failed here")[0].contains_key("authorization"));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_within_twilio_is_followed_with_credentials() {
+    let twilio = twilio_with(|headers, file| match headers.get("authorization") {
+        None => redirect(403, "/"),
+        Some(_) if file == "moved" => whole_speech(),
+        Some(_) => redirect(302, "moved"),
+    });
+    let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+    assert_eq!(transcribe(&world, RECORDING).await.status, 200);
+    assert!(world.assemblyai.uploads()[0].is_speech);
+}
+
+#[tokio::test]
+async fn a_redirect_that_leads_nowhere_ends_the_request() {
+    for location in ["/2010-04-01/Accounts/AC/Recordings/again", "ftp://example.com/audio.wav", "http://"] {
+        let asked = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&asked);
+        let twilio = twilio_with(move |_, _| {
+            *count.lock().expect("no test has failed here") += 1;
+            redirect(302, location)
+        });
+        let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+        let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
+        assert!(detail.starts_with("Twilio answered with something that could not be read"), "{detail}");
+        assert_nothing_ordered(&world);
+        let asked = *asked.lock().expect("no test has failed here");
+        assert_eq!(asked, if location.starts_with('/') { 4 } else { 1 }, "{location}");
+    }
+}
