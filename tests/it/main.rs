@@ -9,6 +9,7 @@ mod recording_url;
 mod relay;
 mod transcribe;
 mod transcript;
+mod vendor_clients;
 
 // The program as it is started, described and made.
 mod cli;

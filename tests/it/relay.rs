@@ -94,8 +94,7 @@ async fn a_recording_of_200_mb_passes_through_whole_in_little_memory_and_touches
     use callscribe::sandbox::pace::Pace;
     use callscribe::sandbox::{assemblyai, twilio};
 
-    use crate::support::program::Program;
-    use crate::support::{client, variables};
+    use crate::support::command::{ENOUGH, Folder, Program, with};
 
     const SIZE: u64 = 200_000_000;
     /// What the program may take on top of what a small recording takes.
@@ -103,17 +102,21 @@ async fn a_recording_of_200_mb_passes_through_whole_in_little_memory_and_touches
 
     let twilio = twilio::Twilio::start(listen().await, Pace::instant());
     let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
-    let program = Program::start(&variables("http://localhost", twilio.url(), assemblyai.url()));
+    let folder = Folder::new();
+    let temporary = folder.path().to_str().expect("a path in UTF-8");
+    let settings = [("TWILIO_API_URL", twilio.url()), ("ASSEMBLYAI_API_URL", assemblyai.url()), ("TMPDIR", temporary)];
+    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &settings));
+    let base = format!("http://{}", program.address());
     let transcribe = async |audio: Audio| {
         let recording = twilio.add_recording(SeededRecording { audio, ..Default::default() });
-        let request = client().post(format!("{}/transcribe", program.base));
+        let request = crate::support::client().post(format!("{base}/transcribe"));
         let sent = request.header("content-type", "application/json");
         let answer = sent.body(json!({ "recording_sid": recording }).to_string()).send().await.expect("an answer");
         assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
     };
 
     transcribe(Audio::Speech).await;
-    let (memory, written, files) = (program.peak_memory(), program.bytes_written(), program.files());
+    let (memory, written, files) = (program.peak_memory(), program.bytes_written(), folder.files());
 
     let audio = Audio::Generated { bytes: SIZE };
     let started = std::time::Instant::now();
@@ -132,7 +135,7 @@ async fn a_recording_of_200_mb_passes_through_whole_in_little_memory_and_touches
     let upload = assemblyai.uploads().pop().expect("an upload");
     assert_eq!((upload.bytes, upload.sha256), (SIZE, original.await.expect("a checksum")));
     assert!(growth < GROWTH, "peak memory grew by {growth} bytes, from {memory}");
-    assert_eq!(program.files(), files);
+    assert_eq!(folder.files(), files);
     assert!(program.bytes_written() - written < GROWTH, "the audio was written to disk");
 }
 

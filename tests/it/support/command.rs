@@ -51,6 +51,12 @@ impl Folder {
         &self.0
     }
 
+    /// The files in it.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.0).expect("the folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    }
+
     /// Writes a file and gives its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
@@ -133,6 +139,25 @@ impl Program {
         // The shell's own kill: a small system has no other.
         let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
         assert!(status.is_ok_and(|status| status.success()), "the signal is sent");
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.figure("status", "VmHWM:") * 1_024
+    }
+
+    /// The bytes that it has sent to storage so far, those of files that it has removed since among them.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.figure("io", "write_bytes:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn figure(&self, file: &str, name: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("a process that runs");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a line of this name");
+        line.split_whitespace().next().and_then(|figure| figure.parse().ok()).expect("a figure")
     }
 
     /// Waits for its end.

@@ -2,8 +2,6 @@
 
 pub(crate) mod command;
 pub(crate) mod openapi;
-#[cfg(target_os = "linux")]
-pub(crate) mod program;
 
 use std::net::TcpListener;
 use std::sync::Arc;
