@@ -167,7 +167,10 @@ impl Answer {
     /// The body read as JSON. The error names the path of the first thing that is wrong, never a value.
     fn json<T: DeserializeOwned>(&self) -> Result<T, Kind> {
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        serde_path_to_error::deserialize(&mut reader).map_err(|error| Kind::BadBody { path: error.path().to_string() })
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = error.path().to_string();
+            Kind::BadBody { path: if path == "." { "the top level".to_owned() } else { path } }
+        })
     }
 }
 

@@ -117,9 +117,11 @@ async fn a_get_that_is_not_answered_is_504_and_one_that_is_nonsense_502() {
     let path = format!("/get-recording-url/{call_sid}");
     world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::Hang);
     world.get(&path).await.problem(504, "vendor-timeout");
-    for (nonsense, place) in
-        [("<html>", "at ."), ("{}", "at ."), (r#"{"recordings": [{"sid": 7}]}"#, "at recordings[0].sid")]
-    {
+    for (nonsense, place) in [
+        ("<html>", "at the top level"),
+        ("{}", "at the top level"),
+        (r#"{"recordings": [{"sid": 7}]}"#, "at recordings[0].sid"),
+    ] {
         world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::WrongBody(nonsense));
         let detail = world.get(&path).await.problem(502, "vendor-bad-answer");
         assert!(detail.ends_with(place), "{detail}");

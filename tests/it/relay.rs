@@ -282,7 +282,7 @@ async fn an_upload_whose_answer_is_lost_orders_nothing() {
         (
             Fault::WrongBody("<html>"),
             "vendor-bad-answer",
-            "AssemblyAI answered with something that could not be read, at .",
+            "AssemblyAI answered with something that could not be read, at the top level",
         ),
     ] {
         let recording = world.twilio.add_recording(SeededRecording::default());
