@@ -2,4 +2,8 @@
 
 mod support;
 
+mod access;
 mod dial;
+mod hooks;
+mod record;
+mod signature;
