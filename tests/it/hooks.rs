@@ -208,7 +208,8 @@ async fn no_form_brings_a_callback_down() {
     let world = World::new().await;
     let (path, long) = ("/hooks/twilio/call", "&".repeat(64 << 10));
     let account = format!("AccountSid={ACCOUNT_SID}");
-    let nothing_else = ["", "&", "&&&", "=", "=&=", "a=b=c", "%", "%zz", "%ff=%fe", "\u{feff}", "\0", "{}", "[]", "null", &long];
+    let nothing_else =
+        ["", "&", "&&&", "=", "=&=", "a=b=c", "%", "%zz", "%ff=%fe", "\u{feff}", "\0", "{}", "[]", "null", &long];
     let forms = nothing_else.map(|form| (form.to_owned(), 400)).into_iter().chain([
         (account.clone(), 400),
         (format!("{account}&CallSid=CA1"), 400),
@@ -303,7 +304,8 @@ async fn a_webhook_without_its_secret_is_refused() {
     let ordered = Ordered::new().await;
     let secret = ordered.secret.as_str();
     let flipped = format!("{}{}", if secret.starts_with('0') { '1' } else { '0' }, &secret[1..]);
-    let wrong = [&secret[1..], &secret[..1], &flipped, "", "0", &secret.to_uppercase(), &format!("{secret}0"), &"0".repeat(64)];
+    let wrong =
+        [&secret[1..], &secret[..1], &flipped, "", "0", &secret.to_uppercase(), &format!("{secret}0"), &"0".repeat(64)];
     for wrong in wrong {
         let answer = ordered.hook_with(&[(SECRET_HEADER, wrong)], &ordered.completed()).await;
         assert_eq!(answer.problem(401, "bad-webhook-secret"), "the webhook's secret is missing or wrong", "{wrong}");

@@ -56,9 +56,7 @@ type Element = (String, Vec<(String, String)>, String);
 
 /// Reads a document as strictly as XML 1.0 is written: well-formed, of allowed characters alone, one `<Response>`.
 fn read_strictly(xml: &str) -> Vec<Element> {
-    let is_allowed = |char: char| {
-        matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
-    };
+    let is_allowed = |char: char| matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
     assert!(xml.chars().all(is_allowed), "characters that XML cannot hold: {xml:?}");
     assert!(!xml.contains("]]>"), "the end of a CDATA section outside of one: {xml:?}");
     let mut reader = Reader::from_str(xml);

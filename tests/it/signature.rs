@@ -269,8 +269,7 @@ fn the_signature_of_one_published_request_is_none_of_another() {
             let is_same = same(vector.url) == same(other.url)
                 && vector.params == other.params
                 && vector.algorithm == other.algorithm;
-            let is_valid =
-                signature::verify(vector.algorithm, KEY, vector.url, &owned(vector.params), other.signature);
+            let is_valid = signature::verify(vector.algorithm, KEY, vector.url, &owned(vector.params), other.signature);
             assert_eq!(is_valid, is_same, "{} with {}", vector.url, other.signature);
         }
     }
@@ -372,7 +371,13 @@ async fn a_signed_form_is_answered() {
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     }
     let mut params = CALL_PARAMS.to_vec();
-    params.extend([("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234"), ("Empty", ""), ("Note", "héllo ☎ 日本 ")]);
+    params.extend([
+        ("Digits", "5678"),
+        ("Digits", "1234"),
+        ("Digits", "1234"),
+        ("Empty", ""),
+        ("Note", "héllo ☎ 日本 "),
+    ]);
     assert_eq!(world.callback("/record/", &params).await.status, 200, "repeated, empty and foreign values");
 }
 
@@ -426,7 +431,9 @@ async fn whatever_is_wrong_with_a_signature_the_refusal_is_the_same() {
 async fn a_form_that_does_not_say_that_it_is_one_is_not_signed() {
     let world = World::new().await;
     let signature = sign(&format!("{}/record/", world.base), &CALL_PARAMS);
-    for kind in ["text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded2"] {
+    for kind in
+        ["text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded2"]
+    {
         let headers = [("content-type", kind), (signature::HEADER, &signature)];
         assert_refused(&world.send(Method::POST, "/record/", &headers, &encode(&CALL_PARAMS)).await);
     }
@@ -475,7 +482,8 @@ async fn what_is_signed_is_base_url_and_never_the_host_that_was_named() {
     let plain = sign("http://example.com/record/", &CALL_PARAMS);
     for host in ["example.com", "evil.example", "localhost", "127.0.0.1:1"] {
         let send = async |signature: &str| {
-            let forwarded = [("x-forwarded-host", host), ("x-forwarded-proto", "http"), ("forwarded", "host=evil.example")];
+            let forwarded =
+                [("x-forwarded-host", host), ("x-forwarded-proto", "http"), ("forwarded", "host=evil.example")];
             let mut headers = vec![FORM, ("host", host), (signature::HEADER, signature)];
             headers.extend(forwarded);
             world.send(Method::POST, "/record/", &headers, &form).await
@@ -529,7 +537,8 @@ async fn a_second_signature_makes_both_worthless() {
         for pair in [[good.as_str(), second], [second, good.as_str()]] {
             let mut request = world.http.post(&url).header(FORM.0, FORM.1).body(encode(&CALL_PARAMS));
             for value in pair {
-                request = request.header(HeaderName::from_static(signature::HEADER), HeaderValue::from_str(value).unwrap());
+                request =
+                    request.header(HeaderName::from_static(signature::HEADER), HeaderValue::from_str(value).unwrap());
             }
             assert_eq!(request.send().await.expect("an answer").status(), 403, "{pair:?}");
         }
