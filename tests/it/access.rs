@@ -747,7 +747,8 @@ fn assert_guarded(answer: &Answer) {
 async fn every_answer_is_guarded_and_none_is_shared() {
     let world = World::new().await;
     let (call, recording) = world.recorded_call().await;
-    let transcript = world.post_json("/transcribe", &json!({ "call_sid": call })).await;
+    let order = json!({ "recording_url": world.media_url(&recording) });
+    let transcript = world.post_json("/transcribe", &order).await;
     assert_guarded(&transcript);
     let id = transcript.json()["id"].as_str().expect("an id").to_owned();
     let paths = [

@@ -2,6 +2,7 @@
 
 use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
 use callscribe::clients::twilio::signature::{self, Algorithm};
+use callscribe::sandbox::assemblyai;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -469,12 +470,19 @@ async fn assemblyais_own_webhook_is_taken() {
 }
 
 #[tokio::test]
-async fn the_log_has_no_secret_of_a_webhook() {
+async fn the_log_has_no_key_no_signature_and_no_secret() {
     let ordered = Ordered::new().await;
     ordered.hook(&ordered.completed()).await;
     ordered.hook_with(&[(SECRET_HEADER, &ordered.secret[1..])], "{}").await;
-    assert!(!log::lines_with(&ordered.id).is_empty());
-    assert_eq!(log::lines_with(&ordered.secret[1..]), Vec::<String>::new());
+    let call = "CA00000000000000000000000000000010";
+    let params = call_progress(call, "completed");
+    ordered.world.callback("/hooks/twilio/call", &params).await;
+    let signature = sign(&format!("{}/hooks/twilio/call", ordered.world.base), &params);
+    ordered.world.signed(Method::POST, "/record/", &signature, "").await;
+
+    assert!(!log::lines_with(&ordered.id).is_empty() && !log::lines_with(call).is_empty());
     let job = ordered.path.rsplit_once('=').expect("a job").1;
-    assert_eq!(log::lines_with(job), Vec::<String>::new());
+    for secret in [&ordered.secret[1..], job, &signature, AUTH_TOKEN, assemblyai::KEY] {
+        assert_eq!(log::lines_with(secret), Vec::<String>::new());
+    }
 }
