@@ -249,7 +249,7 @@ fn nothing_one_step_away_from_a_published_signature_is_valid() {
             refused += 1;
         }
     }
-    assert!(refused >= 60 * 7, "{refused} were tried");
+    assert!(refused >= 450, "{refused} were tried");
 }
 
 #[test]
