@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
+use super::extract::only_header;
 use crate::context::Shared;
 
 /// Headers that say that somebody stands between.
@@ -55,7 +56,7 @@ pub(super) async fn operator_only(
 
 /// Whether a browser navigates here because its user meant it to. What is no browser says nothing of the kind.
 pub(super) fn is_meant(headers: &HeaderMap) -> bool {
-    let says = |name: &str, wanted: &str| headers.get(name).is_some_and(|value| value == wanted);
+    let says = |name: &str, wanted: &str| only_header(headers, name) == Some(wanted);
     let is_browser = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
     !is_browser
         || (says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document") && says("sec-fetch-user", "?1"))
@@ -70,11 +71,12 @@ fn is_speculative(headers: &HeaderMap) -> bool {
 /// Whether a page of another site, which includes other ports of localhost, sends the browser here.
 fn is_from_another_site(method: &Method, headers: &HeaderMap) -> bool {
     let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
-        Some(b"same-origin") => false,
-        Some(b"none") => !is_read,
-        Some(_) => true,
-        None => {
+    match only_header(headers, "sec-fetch-site") {
+        Some("same-origin") => false,
+        Some("none") => !is_read,
+        // What comes twice comes from no browser.
+        _ if headers.contains_key("sec-fetch-site") => true,
+        _ => {
             let Some(origin) = headers.get(header::ORIGIN) else { return false };
             let host = headers.get(header::HOST).map(|host| host.as_bytes()).unwrap_or_default();
             let own = [b"http://".as_slice(), b"https://"].map(|scheme| [scheme, host].concat());

@@ -41,8 +41,8 @@ pub(super) async fn dial(
     }
 }
 
-/// axum answers HEAD with the handler of GET, which here would ring a phone.
-pub(super) async fn head() -> ApiError {
+/// Every other method. axum answers HEAD with the handler of GET, which here would ring a phone.
+pub(super) async fn not_get() -> ApiError {
     ApiError::MethodNotAllowed(Some("GET"))
 }
 

@@ -33,7 +33,7 @@ use error::{ApiError, Problem};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every answer carries. Pages load nothing from elsewhere and cannot be framed; nothing is kept by caches.
-const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; form-action 'self'; base-uri 'none'; \
@@ -42,6 +42,7 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
@@ -57,7 +58,7 @@ pub fn router(context: Shared) -> Router {
         .router;
     let operator = Routes::new()
         .at("/", get(pages::start))
-        .at("/dial/{number}", get(dial::dial).head(dial::head))
+        .at("/dial/{number}", get(dial::dial).head(dial::not_get).fallback(dial::not_get))
         .at("/calls/{sid}", get(calls::page_of_call))
         .at("/get-recording-url/{sid}", get(recording_url::list))
         .at("/recordings/{file}", get(recordings::listen))
@@ -66,13 +67,19 @@ pub fn router(context: Shared) -> Router {
         .at("/assets/style.css", get(pages::style))
         .router
         .fallback(|| async { ApiError::NoSuchPath })
+        // Before the layer, so that it is the operator alone who hears of methods.
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(context.clone(), access::operator_only));
     vendors
+        .method_not_allowed_fallback(method_not_allowed)
         .merge(operator)
-        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed(None) })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(finish))
         .with_state(context)
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::MethodNotAllowed(None)
 }
 
 /// Collects routes, each under its path with and without the trailing slash.

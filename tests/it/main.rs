@@ -2,13 +2,20 @@
 
 mod support;
 
+// Who may, and the routes.
+mod access;
 mod dial;
-mod faults;
-mod openapi;
+mod hooks;
+mod record;
 mod recording_url;
-mod relay;
+mod signature;
 mod transcribe;
 mod transcript;
+
+// The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
+mod faults;
+mod openapi;
+mod relay;
 mod vendor_clients;
 
 // The program as it is started, described and made.

@@ -1,6 +1,8 @@
 //! The harness: the program and both emulated vendors in this process, on ports of their own, at no pace at all.
 
+pub(crate) mod callbacks;
 pub(crate) mod command;
+pub(crate) mod log;
 pub(crate) mod openapi;
 
 use std::net::TcpListener;
@@ -46,6 +48,7 @@ impl World {
 
     /// With vendors that must answer within these deadlines.
     pub(crate) async fn with_deadlines(settings: &[(&str, &str)], deadlines: Deadlines) -> Self {
+        log::start();
         let twilio = twilio::Twilio::start(listen().await, Pace::instant());
         let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -95,6 +98,20 @@ impl World {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.expect("the connection ends");
         String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// As [`World::raw`], and reads the one answer that comes back. The request must ask for the connection to be
+    /// closed.
+    pub(crate) async fn raw_answer(&self, request: &str) -> Answer {
+        let answer = self.raw(request).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("an answer, not {answer:?}"));
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status line");
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(": ").expect("a header");
+            (name.parse::<HeaderName>().expect("a header's name"), value.parse().expect("a header's value"))
+        });
+        Answer { status, headers: headers.collect(), body: body.as_bytes().to_vec() }
     }
 
     /// Dials and gives the call's SID.

@@ -1,0 +1,781 @@
+//! Who may. Everything but the vendors' callbacks is for the operator, and nobody else gets as far as a vendor.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
+use callscribe::clients::twilio::signature;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::callbacks::{CALL, CALL_PARAMS, FORM, encode, sign};
+use crate::support::{Answer, World};
+
+const RECORDING: &str = "RE0123456789abcdef0123456789abcdef";
+const TRANSCRIPT: &str = "01234567-89ab-cdef-0123-456789abcdef";
+
+/// Every route for the operator by the method that does something, and an address where nothing is.
+fn operator_routes() -> Vec<(Method, String)> {
+    let get = |path: &str| (Method::GET, path.to_owned());
+    vec![
+        get("/"),
+        get("/dial/14155551234"),
+        get("/dial/+14155551234/"),
+        get(&format!("/get-recording-url/{CALL}")),
+        get("/transcribe"),
+        (Method::POST, "/transcribe".to_owned()),
+        get(&format!("/transcript/{TRANSCRIPT}")),
+        get(&format!("/transcript/{TRANSCRIPT}?format=text&wait=1")),
+        get(&format!("/recordings/{RECORDING}")),
+        get(&format!("/recordings/{RECORDING}.mp3")),
+        get(&format!("/calls/{CALL}")),
+        get("/assets/style.css"),
+        get("/no/such/path"),
+    ]
+}
+
+/// Every route for the vendors and for machines.
+const PUBLIC_ROUTES: [&str; 6] =
+    ["/record/", "/record/done/", "/hooks/twilio/call", "/hooks/twilio/recording", "/hooks/assemblyai", "/healthz"];
+
+/// A request's bytes; these lines are its head after the first line.
+fn request(method: &Method, target: &str, version: &str, lines: &[String]) -> String {
+    let (kind, body) = match *method {
+        Method::POST => ("Content-Type: application/json\r\n", r#"{"recording_url":"https://example.com/a.mp3"}"#),
+        _ => ("", ""),
+    };
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    format!(
+        "{method} {target} {version}\r\n{lines}{kind}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A problem without what differs from one answer to the next.
+fn anonymous(answer: &Answer) -> Value {
+    let mut problem = answer.json();
+    let id = problem.as_object_mut().expect("an object").remove("request_id").expect("a request id");
+    assert_eq!(id, answer.header("x-request-id"));
+    problem
+}
+
+/// `Host` lines of strangers, and of those that only look like this computer.
+fn strange_heads() -> Vec<Vec<String>> {
+    let hosts = [
+        "",
+        "localhost.",
+        "localhost:",
+        "localhost:x",
+        "localhost:-1",
+        "localhost:+1",
+        "localhost:8000:1",
+        "localhost:800000",
+        "localhost:8000/",
+        "localhost/",
+        "localhost@evil.example",
+        "evil.example@localhost",
+        "evil.example#localhost",
+        "localhost,evil.example",
+        "localhost evil.example",
+        "http://localhost",
+        "127.1",
+        "127.0.0.01",
+        "127.0.0.2",
+        "2130706433",
+        "0x7f.1",
+        "017700000001",
+        "::1",
+        "[::1",
+        "::1]",
+        "[::1].evil.example",
+        "[::ffff:127.0.0.1]",
+        "[0:0:0:0:0:0:0:1]",
+        "0.0.0.0",
+        "0.0.0.0:8000",
+        "[::]",
+        "localhost.evil.example",
+        "evil.localhost",
+        "localhost.localdomain",
+        "127.0.0.1.nip.io",
+        "rebind.evil.example:8000",
+        "example.ngrok.app",
+        "l\u{f6}calhost",
+        "loc\talhost",
+    ];
+    let mut heads: Vec<Vec<String>> = hosts.iter().map(|host| vec![format!("Host: {host}")]).collect();
+    heads.push(vec![]);
+    heads.push(vec!["Host: localhost".to_owned(), "Host: localhost".to_owned()]);
+    heads.push(vec!["Host: localhost".to_owned(), "Host: evil.example".to_owned()]);
+    heads.push(vec!["Host: evil.example".to_owned(), "Host: localhost".to_owned()]);
+    heads
+}
+
+/// What proxies and tunnels add. None of it may be there, whatever it says.
+const PROXY_LINES: [&str; 24] = [
+    "Forwarded: for=127.0.0.1;host=localhost",
+    "Via: 1.1 vegur",
+    "X-Real-IP: 127.0.0.1",
+    "X-Original-Host: localhost",
+    "True-Client-IP: 127.0.0.1",
+    "X-Forwarded-For: 127.0.0.1",
+    "X-Forwarded-For:",
+    "x-forwarded-host: localhost",
+    "X-Forwarded-Host: localhost:8000",
+    "X-Forwarded-Proto: http",
+    "X-Forwarded-Port: 8000",
+    "X-FORWARDED-SERVER: localhost",
+    "X-Forwarded-Anything: x",
+    "CF-Connecting-IP: 127.0.0.1",
+    "CF-Ray: 0",
+    "ngrok-skip-browser-warning: 1",
+    "Ngrok-Trace-Id: 0",
+    "X-Envoy-External-Address: 127.0.0.1",
+    "X-Amzn-Trace-Id: Root=1",
+    "Fly-Client-IP: 127.0.0.1",
+    "Tailscale-User-Login: me@example.com",
+    "X-ARR-SSL: 2048",
+    "X-Azure-Ref: 0",
+    "X-Azure-ClientIP: 127.0.0.1",
+];
+
+/// Every operator route refuses this head in the same words, and no vendor hears of it.
+async fn assert_shut(world: &World, version: &str, origin: &str, lines: &[String]) -> Option<Value> {
+    let before = world.vendor_requests();
+    let mut words = None;
+    for (method, path) in operator_routes() {
+        let answer = world.raw_answer(&request(&method, &format!("{origin}{path}"), version, lines)).await;
+        // hyper itself refuses some of them, before anybody here is asked.
+        if answer.status == 400 {
+            assert_eq!(answer.body, b"", "{lines:?} {path}");
+            continue;
+        }
+        answer.problem(403, "forbidden");
+        let said = anonymous(&answer);
+        assert_eq!(*words.get_or_insert_with(|| said.clone()), said, "{lines:?} {method} {path}");
+        assert_guarded(&answer);
+    }
+    assert_eq!(world.vendor_requests(), before, "{lines:?}");
+    words
+}
+
+#[tokio::test]
+async fn who_does_not_name_this_computer_gets_the_same_refusal_everywhere() {
+    let world = World::new().await;
+    let heads = strange_heads();
+    assert!(heads.len() >= 40, "{}", heads.len());
+    let mut refusals = Vec::new();
+    for lines in heads {
+        refusals.extend(assert_shut(&world, "HTTP/1.1", "", &lines).await);
+    }
+    assert!(refusals.len() >= 35, "{} were refused here", refusals.len());
+    assert!(refusals.iter().all(|refusal| *refusal == refusals[0]));
+    assert!(!refusals[0].to_string().contains("evil"), "nothing is echoed");
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn who_comes_through_a_proxy_gets_the_same_refusal_everywhere() {
+    let world = World::new().await;
+    let stranger = assert_shut(&world, "HTTP/1.1", "", &["Host: evil.example".to_owned()]).await;
+    for line in PROXY_LINES {
+        let refusal = assert_shut(&world, "HTTP/1.1", "", &["Host: localhost:8000".to_owned(), line.to_owned()]).await;
+        assert_eq!(refusal, stranger, "{line}");
+        let refusal = assert_shut(&world, "HTTP/1.1", "", &[line.to_owned(), "Host: 127.0.0.1".to_owned()]).await;
+        assert_eq!(refusal, stranger, "{line}");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn http_1_0_which_default_proxies_speak_is_refused() {
+    let world = World::new().await;
+    for host in ["localhost", "127.0.0.1:8000", "[::1]"] {
+        assert!(assert_shut(&world, "HTTP/1.0", "", &[format!("Host: {host}")]).await.is_some());
+    }
+    assert!(assert_shut(&world, "HTTP/1.0", "", &[]).await.is_some());
+}
+
+#[tokio::test]
+async fn a_target_that_names_another_authority_than_the_host_is_refused() {
+    let world = World::new().await;
+    for (origin, host) in [
+        ("http://localhost:8000", "evil.example"),
+        ("http://localhost:8000", "localhost"),
+        ("http://localhost:8000", "127.0.0.1:8000"),
+        ("http://localhost", "localhost:8000"),
+        ("http://evil.example", "localhost"),
+        ("http://evil.example", "evil.example"),
+        ("https://evil.example:443", "localhost:443"),
+        ("http://localhost@evil.example", "localhost"),
+        ("http://evil.example@localhost", "localhost"),
+        ("http://0.0.0.0:8000", "0.0.0.0:8000"),
+    ] {
+        assert_shut(&world, "HTTP/1.1", origin, &[format!("Host: {host}")]).await;
+    }
+    let absolute = |host: &str| request(&Method::GET, "http://LocalHost:8000/", "HTTP/1.1", &[format!("Host: {host}")]);
+    assert_eq!(world.raw_answer(&absolute("localhost:8000")).await.status, 200);
+    assert_eq!(world.raw_answer(&absolute("evil.example")).await.status, 403);
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn http_2_is_not_spoken() {
+    let world = World::new().await;
+    let answer = world.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+    let upgrade = ["Host: localhost", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"].map(str::to_owned);
+    assert_eq!(world.raw_answer(&request(&Method::GET, "/", "HTTP/1.1", &upgrade)).await.status, 200);
+}
+
+#[tokio::test]
+async fn whoever_names_this_computer_is_served() {
+    let numbers = AtomicUsize::new(0);
+    for name in ["localhost", "LOCALHOST", "LocalHost", "127.0.0.1", "[::1]"] {
+        let world = World::new().await;
+        let port = world.base.rsplit_once(':').expect("a port").1.to_owned();
+        for host in [name.to_owned(), format!("{name}:{port}"), format!("{name}:8000"), format!("{name}:65535")] {
+            let lines = [format!("Host: {host}")];
+            let ask = async |path: &str| world.raw_answer(&request(&Method::GET, path, "HTTP/1.1", &lines)).await;
+            assert_eq!(ask("/").await.status, 200, "{host}");
+            let number = format!("/dial/141555502{:02}", numbers.fetch_add(1, Ordering::Relaxed));
+            let answer = ask(&number).await;
+            assert_eq!(answer.status, 200, "{host}: {}", answer.text());
+            ask("/no/such/path").await.problem(404, "no-such-path");
+            ask(&format!("/calls/{CALL}")).await.problem(404, "vendor-not-found");
+        }
+        assert_eq!(world.calls_placed(), 4, "{name}");
+    }
+}
+
+/// What a navigation of the address bar adds, in Chromium.
+const CHROMIUM: [(&str, &str); 11] = [
+    ("sec-ch-ua", "\"Chromium\";v=\"156\", \"Not.A/Brand\";v=\"24\""),
+    ("sec-ch-ua-mobile", "?0"),
+    ("sec-ch-ua-platform", "\"Linux\""),
+    ("upgrade-insecure-requests", "1"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+    ),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+    ("sec-fetch-site", "none"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-user", "?1"),
+    ("sec-fetch-dest", "document"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+];
+
+/// The same in Firefox.
+const FIREFOX: [(&str, &str); 9] = [
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"),
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("accept-language", "en-US,en;q=0.5"),
+    ("upgrade-insecure-requests", "1"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-site", "none"),
+    ("sec-fetch-user", "?1"),
+    ("priority", "u=0, i"),
+];
+
+/// Fetch metadata: site, mode, destination, user; a dash is a header that is not there.
+fn fetch_metadata(row: &str) -> Vec<(&str, &str)> {
+    let names = ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"];
+    names.into_iter().zip(row.split(' ')).filter(|(_, value)| *value != "-").collect()
+}
+
+#[tokio::test]
+async fn a_typed_address_dials() {
+    let world = World::new().await;
+    let reader = [("accept", "text/html"), ("user-agent", "Lynx/2.9")];
+    let own_page = [("accept", "text/html")].into_iter().chain(fetch_metadata("same-origin navigate document ?1"));
+    let own_page: Vec<_> = own_page.collect();
+    for (number, headers) in [&CHROMIUM[..], &FIREFOX, &reader, &own_page].into_iter().enumerate() {
+        let answer = world.get_with(&format!("/dial/1415555010{number}"), headers).await;
+        assert_eq!(answer.status, 303, "{headers:?}: {}", answer.text());
+        assert!(answer.header("location").starts_with("/calls/CA"));
+        assert_eq!(world.calls_placed(), number + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_program_dials() {
+    let world = World::new().await;
+    let curl = [("user-agent", "curl/8.14.1"), ("accept", "*/*")];
+    let python = [("user-agent", "python-requests/2.32"), ("accept", "*/*"), ("connection", "keep-alive")];
+    for (number, headers) in [&curl[..], &python, &[]].into_iter().enumerate() {
+        let answer = world.get_with(&format!("/dial/1415555010{number}"), headers).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+        assert_eq!(world.calls_placed(), number + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_gets_nothing() {
+    let world = World::new().await;
+    let ways = [
+        "navigate document ?1",
+        "navigate document -",
+        "navigate iframe ?1",
+        "navigate iframe -",
+        "navigate object -",
+        "navigate embed -",
+        "no-cors image -",
+        "no-cors script -",
+        "no-cors style -",
+        "no-cors audio -",
+        "no-cors video -",
+        "no-cors empty -",
+        "cors empty -",
+        "cors font -",
+        "same-origin empty -",
+        "websocket websocket -",
+        "- - -",
+    ];
+    let sites = ["cross-site", "same-site", "Same-Origin", "NONE", "unknown", "", "none,none", "same-origin;x"];
+    for site in sites {
+        for way in ways {
+            let row = format!("{site} {way}");
+            let headers = fetch_metadata(&row);
+            for (method, path) in operator_routes() {
+                let answer = world.send(method, &path, &headers, "").await;
+                assert_eq!(
+                    answer.problem(403, "forbidden"),
+                    "another web site may not use this program",
+                    "{headers:?}"
+                );
+            }
+        }
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn what_a_page_loads_without_its_user_does_not_dial() {
+    let world = World::new().await;
+    let rows = [
+        "same-origin navigate document -",
+        "same-origin navigate iframe ?1",
+        "same-origin navigate object ?1",
+        "same-origin navigate embed -",
+        "same-origin no-cors image -",
+        "same-origin no-cors script -",
+        "same-origin no-cors style -",
+        "same-origin no-cors audio -",
+        "same-origin no-cors empty -",
+        "same-origin cors empty -",
+        "same-origin cors empty ?1",
+        "same-origin same-origin empty -",
+        "same-origin - - -",
+        "none navigate document ?0",
+        "none navigate document 1",
+        "none navigate document ?1;x",
+        "none navigate iframe ?1",
+        "none no-cors image -",
+        "none no-cors document ?1",
+        "none cors empty -",
+        "none Navigate document ?1",
+        "none navigate Document ?1",
+        "none - document ?1",
+        "none navigate - ?1",
+        "none - - -",
+        "- navigate document -",
+        "- no-cors image -",
+        "- - - ?1",
+        "- - image -",
+        "- navigate - -",
+    ];
+    assert!(rows.len() >= 30);
+    for row in rows {
+        let mut headers = fetch_metadata(row);
+        headers.push(("accept", "*/*"));
+        let answer = world.get_with("/dial/14155551234", &headers).await;
+        answer.problem(403, "forbidden");
+        assert_eq!(world.vendor_requests(), 0, "{row}");
+    }
+}
+
+#[tokio::test]
+async fn fetch_metadata_that_comes_twice_speaks_against_a_request() {
+    let world = World::new().await;
+    let typed = ["Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-User: ?1"];
+    let more = [
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Site: same-site",
+        "Sec-Fetch-Mode: no-cors",
+        "Sec-Fetch-Dest: image",
+        "Sec-Fetch-User: ?0",
+    ];
+    let send = async |lines: Vec<&str>| {
+        let lines: Vec<String> = ["Host: localhost"].into_iter().chain(lines).map(str::to_owned).collect();
+        world.raw_answer(&request(&Method::GET, "/dial/14155551234", "HTTP/1.1", &lines)).await
+    };
+    for second in more {
+        send([&typed[..], &[second]].concat()).await.problem(403, "forbidden");
+        send([&[second], &typed[..]].concat()).await.problem(403, "forbidden");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+    assert_eq!(send(typed.to_vec()).await.status, 200);
+}
+
+#[tokio::test]
+async fn nothing_is_loaded_ahead_of_its_user() {
+    let world = World::new().await;
+    let signs = [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("sec-purpose", "prefetch;anonymous-client-ip"),
+        ("sec-purpose", "PREFETCH"),
+        ("sec-purpose", ""),
+        ("purpose", "prefetch"),
+        ("purpose", "preview"),
+        ("x-purpose", "preview"),
+        ("x-purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ];
+    for sign in signs {
+        for browser in [&CHROMIUM[..], &FIREFOX, &[]] {
+            let headers = [browser, &[sign]].concat();
+            for (method, path) in operator_routes() {
+                let answer = world.send(method.clone(), &path, &headers, "").await;
+                assert_eq!(answer.status, 503, "{sign:?} {method} {path}");
+                assert_eq!(answer.header("cache-control"), "no-store");
+                assert_guarded(&answer);
+            }
+        }
+        // Before anything else is looked at.
+        let answer =
+            world.get_with("/dial/14155551234", &[sign, ("sec-fetch-site", "cross-site"), ("host", "evil")]).await;
+        answer.problem(503, "speculative");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_transcript_is_ordered_from_no_other_page() {
+    let world = World::new().await;
+    let port = world.base.rsplit_once(':').expect("a port").1;
+    let body = json!({ "recording_url": "https://example.com/a.mp3" }).to_string();
+    let post = async |headers: &[(&str, &str)]| {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        world.send(Method::POST, "/transcribe", &headers, &body).await
+    };
+    let (same_port, other_port) = (format!("http://localhost:{port}"), "http://127.0.0.1:3000");
+    let foreign = [
+        "https://evil.example",
+        "null",
+        "",
+        "http://127.0.0.1",
+        "http://localhost",
+        &same_port,
+        other_port,
+        &format!("{}.evil.example", world.base),
+        &format!("{}/", world.base),
+        &world.base.to_uppercase(),
+        &world.base.replace("http:", "file:"),
+        &format!("{} {}", world.base, world.base),
+    ];
+    for origin in foreign {
+        post(&[("origin", origin)]).await.problem(403, "forbidden");
+    }
+    for row in ["cross-site cors empty -", "same-site navigate document ?1", "none navigate document ?1", "none - - -"]
+    {
+        let headers = fetch_metadata(row);
+        post(&headers).await.problem(403, "forbidden");
+        post(&[&headers[..], &[("origin", world.base.as_str())]].concat()).await.problem(403, "forbidden");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+
+    let own = ("origin", world.base.as_str());
+    let same_origin = [&fetch_metadata("same-origin navigate document ?1")[..], &[own]].concat();
+    for headers in [&[][..], &[own], &same_origin] {
+        let answer = post(headers).await;
+        assert_eq!(answer.status, 200, "{headers:?}: {}", answer.text());
+    }
+    assert_eq!(world.transcript_requests().len(), 3);
+}
+
+const TOKEN: &str = "operator:secret-1";
+
+fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+#[tokio::test]
+async fn with_a_token_an_operator_comes_in_from_elsewhere() {
+    let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
+    let given = [
+        format!("Bearer {TOKEN}"),
+        format!("bearer {TOKEN}"),
+        format!("BEARER {TOKEN}"),
+        basic(&format!("operator:{TOKEN}")),
+        basic(&format!(":{TOKEN}")),
+        basic(&format!("anybody:{TOKEN}")).replacen("Basic", "basic", 1),
+    ];
+    let elsewhere = [("x-forwarded-for", "203.0.113.7"), ("host", "example.ngrok.app")];
+    for (number, authorization) in given.iter().enumerate() {
+        let headers = [&elsewhere[..], &[("authorization", authorization)]].concat();
+        assert_eq!(world.get_with("/", &headers).await.status, 200, "{authorization}");
+        let found = world.get_with(&format!("/calls/{CALL}"), &headers).await;
+        found.problem(404, "vendor-not-found");
+        assert!(world.vendor_requests() > number);
+    }
+    // Who is at this computer needs none.
+    assert_eq!(world.get("/").await.status, 200);
+    assert_eq!(world.get_with("/", &[("authorization", "Bearer wrong")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_the_token_nobody_comes_in_from_elsewhere() {
+    let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
+    let wrong = [
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        "Bearer wrong".to_owned(),
+        format!("Bearer {}", &TOKEN[1..]),
+        format!("Bearer {TOKEN}x"),
+        format!("Bearer {}", TOKEN.to_uppercase()),
+        format!("Bearer {TOKEN} {TOKEN}"),
+        format!("Bearer={TOKEN}"),
+        TOKEN.to_owned(),
+        format!("Digest {TOKEN}"),
+        format!("Token {TOKEN}"),
+        "Basic".to_owned(),
+        "Basic ".to_owned(),
+        "Basic ====".to_owned(),
+        format!("Basic {TOKEN}"),
+        basic(""),
+        basic(":"),
+        basic("operator:"),
+        basic("operator:wrong"),
+        basic(TOKEN),
+        basic(&format!("{TOKEN}:")),
+        basic(&format!("{TOKEN}:operator")),
+        basic(&format!("operator:{TOKEN}\0")),
+    ];
+    let forwarded = [("x-forwarded-for", "127.0.0.1")];
+    let stranger = [("host", "example.ngrok.app")];
+    let mut words = None;
+    let mut assert_asked = |answer: Answer, what: &str| {
+        answer.problem(401, "token-needed");
+        assert!(answer.header("www-authenticate").starts_with("Basic "), "{what}");
+        let said = anonymous(&answer);
+        assert_eq!(*words.get_or_insert_with(|| said.clone()), said, "{what}");
+        assert_guarded(&answer);
+    };
+    for elsewhere in [&forwarded[..], &stranger] {
+        for (method, path) in operator_routes() {
+            assert_asked(world.send(method, &path, elsewhere, "").await, &path);
+        }
+        for authorization in &wrong {
+            let headers = [elsewhere, &[("authorization", authorization)]].concat();
+            assert_asked(world.get_with("/dial/14155551234", &headers).await, authorization);
+        }
+        assert_asked(world.get_with(&format!("/?token={TOKEN}"), elsewhere).await, "a query");
+        let cookie = format!("token={TOKEN}");
+        assert_asked(world.get_with("/", &[elsewhere, &[("cookie", &cookie)]].concat()).await, "a cookie");
+    }
+    let (good, bad) = (format!("Authorization: Bearer {TOKEN}"), "Authorization: Bearer wrong".to_owned());
+    for pair in [[&good, &bad], [&bad, &good], [&good, &good]] {
+        let lines = ["Host: evil.example".to_owned(), pair[0].clone(), pair[1].clone()];
+        let answer = world.raw_answer(&request(&Method::GET, "/", "HTTP/1.1", &lines)).await;
+        assert_asked(answer, "two tokens");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_token_opens_nothing_to_another_sites_page() {
+    let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
+    let authorization = basic(&format!("operator:{TOKEN}"));
+    let remote = [("authorization", authorization.as_str()), ("host", "example.ngrok.app")];
+    for row in ["cross-site navigate document ?1", "same-site no-cors image -"] {
+        let headers = [&remote[..], &fetch_metadata(row)].concat();
+        world.get_with("/dial/14155551234", &headers).await.problem(403, "forbidden");
+    }
+    let headers = [&remote[..], &fetch_metadata("same-origin no-cors image -")].concat();
+    world.get_with("/dial/14155551234", &headers).await.problem(403, "forbidden");
+    let headers = [&remote[..], &[("sec-purpose", "prefetch")]].concat();
+    world.get_with("/dial/14155551234", &headers).await.problem(503, "speculative");
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn vendors_come_from_wherever_they_are() {
+    let world = World::new().await;
+    let signed = |path: &str| sign(&format!("{}{path}", world.base), &CALL_PARAMS);
+    for origin in [
+        vec![("host", "example.ngrok.app"), ("x-forwarded-for", "203.0.113.7"), ("x-forwarded-proto", "https")],
+        vec![("host", "evil.example"), ("forwarded", "for=203.0.113.7"), ("via", "1.1 x")],
+        vec![("sec-fetch-site", "cross-site"), ("origin", "https://evil.example"), ("purpose", "prefetch")],
+    ] {
+        assert_eq!(world.get_with("/healthz", &origin).await.text(), "ok\n");
+        for (path, status) in [("/record/", 200), ("/record/done/", 200), ("/hooks/twilio/call", 204)] {
+            let signature = signed(path);
+            let headers = [&origin[..], &[FORM, (signature::HEADER, &signature)]].concat();
+            let answer = world.send(Method::POST, path, &headers, &encode(&CALL_PARAMS)).await;
+            assert_eq!(answer.status, status, "{path} {origin:?}");
+            let detail = world.send(Method::POST, path, &origin, "").await.problem(403, "forbidden");
+            assert!(detail.contains("X-Twilio-Signature"), "{detail}");
+        }
+        let headers = [&origin[..], &[(SECRET_HEADER, "x")]].concat();
+        world.send(Method::POST, "/hooks/assemblyai?job=1", &headers, "{}").await.problem(401, "bad-webhook-secret");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn head_never_dials() {
+    let world = World::new().await;
+    for path in ["/dial/14155551234", "/dial/+14155551234/", "/dial/x", "/dial/14155551234?keyterms=a"] {
+        let answer = world.send(Method::HEAD, path, &[], "").await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET"), "{path}");
+        assert_eq!(answer.body, b"");
+    }
+    for (_, path) in operator_routes() {
+        world.send(Method::HEAD, &path, &[], "").await;
+    }
+    assert_eq!(world.calls_placed(), 0);
+    assert_eq!(world.transcript_requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_method_that_a_route_does_not_have_is_refused_everywhere() {
+    let world = World::new().await;
+    let mut paths: Vec<String> = operator_routes().into_iter().map(|(_, path)| path).collect();
+    paths.pop().expect("the address where nothing is");
+    paths.extend(PUBLIC_ROUTES.map(str::to_owned));
+    paths.extend(PUBLIC_ROUTES.map(|path| match path.strip_suffix('/') {
+        Some(path) => path.to_owned(),
+        None => format!("{path}/"),
+    }));
+    let methods = [Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE, Method::PATCH, "BREW".parse().unwrap()];
+    for path in &paths {
+        for method in &methods {
+            let answer = world.send(method.clone(), path, &[], "").await;
+            answer.problem(405, "method-not-allowed");
+            let allowed: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
+            assert!(allowed.contains(&"GET") || allowed.contains(&"POST"), "{method} {path}: {allowed:?}");
+            assert!(!allowed.contains(&method.as_str()));
+            assert_guarded(&answer);
+        }
+    }
+    for (path, allowed) in [("/", "GET,HEAD"), ("/dial/14155551234", "GET"), (&format!("/calls/{CALL}"), "GET,HEAD")] {
+        let answer = world.send(Method::POST, path, &[], "").await;
+        answer.problem(405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), allowed, "{path}");
+    }
+    for path in ["/hooks/twilio/call", "/hooks/twilio/recording", "/hooks/assemblyai"] {
+        let answer = world.get(path).await;
+        answer.problem(405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), "POST", "{path}");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_whatever_the_method() {
+    let world = World::new().await;
+    let stranger = [("host", "evil.example")];
+    for (_, path) in operator_routes() {
+        for method in [Method::OPTIONS, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+            let answer = world.send(method.clone(), &path, &stranger, "").await;
+            answer.problem(403, "forbidden");
+        }
+        assert_eq!(world.send(Method::HEAD, &path, &stranger, "").await.status, 403, "{path}");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn where_nothing_is_a_problem_says_so() {
+    let world = World::new().await;
+    let paths = [
+        "/no/such/path",
+        "/dial",
+        "/dial/",
+        "/dial/1/2",
+        "/Dial/14155551234",
+        "//",
+        "/record/done/x",
+        "/recordx",
+        "/hooks",
+        "/hooks/twilio/",
+        "/transcript/",
+        "/calls/",
+        "/favicon.ico",
+        "/robots.txt",
+        "/.env",
+        "/..%2f..%2fetc/passwd",
+        "/%ff",
+        "/%00",
+    ];
+    for path in paths {
+        for method in [Method::GET, Method::POST, Method::PUT] {
+            let answer = world.send(method, path, &[], "").await;
+            assert_eq!(answer.problem(404, "no-such-path"), "there is nothing at this address", "{path}");
+            assert_guarded(&answer);
+        }
+    }
+    let page = world.get_with("/no/such/path", &[("accept", "text/html")]).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (404, "text/html; charset=utf-8"));
+    assert!(page.text().contains("there is nothing at this address"));
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+/// The headers that every answer has, and those that none has.
+fn assert_guarded(answer: &Answer) {
+    let policy = answer.header("content-security-policy");
+    for part in ["default-src 'none'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+    assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("x-request-id").len(), 32);
+    for name in answer.headers.keys() {
+        assert_eq!(answer.headers.get_all(name).iter().count(), 1, "{name}");
+        assert!(!name.as_str().starts_with("access-control-") && name != "server" && name != "set-cookie", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_guarded_and_none_is_shared() {
+    let world = World::new().await;
+    let (call, recording) = world.recorded_call().await;
+    let order = json!({ "recording_url": world.media_url(&recording) });
+    let transcript = world.post_json("/transcribe", &order).await;
+    assert_guarded(&transcript);
+    let id = transcript.json()["id"].as_str().expect("an id").to_owned();
+    let paths = [
+        "/".to_owned(),
+        "/dial/14155559001".to_owned(),
+        "/dial/x".to_owned(),
+        format!("/calls/{call}"),
+        format!("/get-recording-url/{call}"),
+        format!("/get-recording-url/{CALL}"),
+        format!("/recordings/{recording}.wav"),
+        format!("/recordings/{RECORDING}"),
+        "/transcribe".to_owned(),
+        format!("/transcript/{id}?wait=60"),
+        format!("/transcript/{id}?format=text"),
+        format!("/transcript/{id}?format=vtt"),
+        format!("/transcript/{TRANSCRIPT}"),
+        "/assets/style.css".to_owned(),
+        "/healthz".to_owned(),
+        "/record/".to_owned(),
+        "/no/such/path".to_owned(),
+    ];
+    for path in paths {
+        for headers in [&[][..], &[("accept", "text/html")], &[("origin", "https://evil.example")]] {
+            assert_guarded(&world.get_with(&path, headers).await);
+        }
+        assert_guarded(&world.send(Method::OPTIONS, &path, &[("access-control-request-method", "GET")], "").await);
+    }
+    assert_guarded(&world.callback("/record/", &CALL_PARAMS).await);
+    assert_guarded(&world.callback("/hooks/twilio/call", &CALL_PARAMS).await);
+}

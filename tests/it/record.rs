@@ -1,0 +1,248 @@
+//! `/record/`: what Twilio is told to do with a call, whatever the greeting is, and that a call which obeys it ends.
+
+use callscribe::clients::twilio::signature;
+use callscribe::sandbox::twilio::{Outcome, Twilio};
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::reader::Reader;
+use reqwest::Method;
+
+use crate::support::callbacks::{CALL_PARAMS, encode, sign};
+use crate::support::{Answer, World};
+
+/// Asks as Twilio does, by POST and by GET, with and without the trailing slash. All answers must be the same.
+async fn ask(world: &World, path: &str, base: &str) -> Answer {
+    let mut answers = Vec::new();
+    for path in [path, path.trim_end_matches('/')] {
+        let signature = sign(&format!("{base}{path}"), &CALL_PARAMS);
+        answers.push(world.signed(Method::POST, path, &signature, &encode(&CALL_PARAMS)).await);
+        let path = format!("{path}?{}", encode(&CALL_PARAMS));
+        let signature = sign(&format!("{base}{path}"), &[]);
+        answers.push(world.get_with(&path, &[(signature::HEADER, &signature)]).await);
+    }
+    for answer in &answers {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.header("content-type"), "text/xml; charset=utf-8");
+        assert_eq!(answer.text(), answers[0].text());
+    }
+    answers.remove(0)
+}
+
+#[tokio::test]
+async fn a_call_is_greeted_recorded_and_hung_up() {
+    let world = World::with(&[("BASE_URL", "https://example.com")]).await;
+    insta::assert_snapshot!("greeting", ask(&world, "/record/", "https://example.com").await.text());
+}
+
+#[tokio::test]
+async fn after_the_recording_a_call_is_hung_up() {
+    let world = World::with(&[("BASE_URL", "https://example.com")]).await;
+    insta::assert_snapshot!("done", ask(&world, "/record/done/", "https://example.com").await.text());
+}
+
+#[tokio::test]
+async fn what_settings_say_is_in_the_document() {
+    let settings = [
+        ("BASE_URL", "https://example.com:8443/in/here/"),
+        ("GREETING", "This call is recorded & transcribed."),
+        ("MAX_CALL_SECONDS", "90"),
+    ];
+    let world = World::with(&settings).await;
+    insta::assert_snapshot!("settings", ask(&world, "/record/", "https://example.com:8443/in/here").await.text());
+}
+
+/// An element under `<Response>`: its name, its attributes, its text.
+type Element = (String, Vec<(String, String)>, String);
+
+/// Reads a document as strictly as XML 1.0 is written: well-formed, of allowed characters alone, one `<Response>`.
+fn read_strictly(xml: &str) -> Vec<Element> {
+    let is_allowed = |char: char| matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
+    assert!(xml.chars().all(is_allowed), "characters that XML cannot hold: {xml:?}");
+    assert!(!xml.contains("]]>"), "the end of a CDATA section outside of one: {xml:?}");
+    let mut reader = Reader::from_str(xml);
+    reader.config_mut().check_comments = true;
+    let mut elements: Vec<Element> = Vec::new();
+    let (mut depth, mut roots) = (0, 0);
+    loop {
+        let event = reader.read_event().unwrap_or_else(|error| panic!("{error}: {xml:?}"));
+        match event {
+            Event::Decl(_) if depth == 0 && roots == 0 => {}
+            Event::Start(ref start) | Event::Empty(ref start) => {
+                match depth {
+                    0 => {
+                        assert_eq!(start.name().as_ref(), "Response");
+                        roots += 1;
+                    }
+                    1 => elements.push((start.name().as_ref().to_owned(), attributes(start), String::new())),
+                    _ => panic!("markup inside a verb: {xml:?}"),
+                }
+                depth += usize::from(matches!(event, Event::Start(_)));
+            }
+            Event::End(_) => depth -= 1,
+            Event::Text(text) if depth == 2 => {
+                assert!(!text.contains('<'), "{xml:?}");
+                elements.last_mut().expect("an element").2 += &text.xml10_content();
+            }
+            Event::GeneralRef(reference) if depth == 2 => {
+                let text = &mut elements.last_mut().expect("an element").2;
+                match reference.resolve_char_ref().expect("a character") {
+                    Some(character) => {
+                        assert!(is_allowed(character), "a reference to what XML cannot hold: {xml:?}");
+                        text.push(character);
+                    }
+                    None => *text += quick_xml::escape::resolve_predefined_entity(&reference).expect("a known entity"),
+                }
+            }
+            Event::Eof => break,
+            other => panic!("{other:?} at depth {depth}: {xml:?}"),
+        }
+    }
+    assert_eq!((depth, roots), (0, 1), "{xml:?}");
+    elements
+}
+
+fn attributes(start: &BytesStart<'_>) -> Vec<(String, String)> {
+    let attributes = start.attributes().map(|attribute| {
+        let attribute = attribute.expect("a well-formed attribute, once");
+        let value = attribute.normalized_value(XmlVersion::Explicit1_0).expect("a well-formed value");
+        (attribute.key.as_ref().to_owned(), value.into_owned())
+    });
+    attributes.collect()
+}
+
+#[tokio::test]
+async fn whatever_the_greeting_is_the_document_is_xml_that_says_it() {
+    let long = "Ahoy ☎ ".repeat(10_000 / 7 + 1);
+    let same = |text: &'static str| (text, text);
+    let greetings = [
+        same("<Hangup/> & <Say>hello</Say>"),
+        same("</Say></Response><Response><Dial>+19005551234</Dial>"),
+        same(r#"she said "hello" & 'bye'"#),
+        same("a ]]> b <![CDATA[ c ]]>"),
+        same("<!-- a comment --> <?php echo 1 ?> <!DOCTYPE x>"),
+        ("nul \0 vt \u{b} esc \u{1b}[31m del \u{7f}", "nul  vt  esc [31m del \u{7f}"),
+        ("not\u{ffff} a\u{fffe} character", "not a character"),
+        same("Ahoy 👋🏽 ☎️ 𝄞 \u{10ffff}"),
+        same("first line\nsecond line\ttabbed"),
+        same("old\r\nlines"),
+        same("مرحبا \u{202e}desrever\u{202c} שלום"),
+        same("&lt;b&gt; &amp;amp; &#0; &#x1F; &nosuch; &"),
+        same("\u{feff}a byte order mark \u{85} \u{2028} \u{a0}"),
+        same("Grüße, 日本語, ελληνικά, é"),
+        (&long, &long[..long.char_indices().nth(4_000).expect("a long text").0]),
+        ("\0\u{b}\u{ffff}", ""),
+    ];
+    assert!(greetings.len() >= 15);
+    for (greeting, said) in greetings {
+        let world = World::with(&[("GREETING", greeting)]).await;
+        let answer = ask(&world, "/record/", &world.base).await;
+        let elements = read_strictly(&answer.text());
+        let names: Vec<&str> = elements.iter().map(|(name, ..)| name.as_str()).collect();
+        assert_eq!(names, ["Say", "Record", "Hangup"], "{greeting:?}");
+        let (_, attributes, text) = &elements[0];
+        assert_eq!(text, said.trim(), "{greeting:?}");
+        assert!(text.chars().count() <= 4_000);
+        assert_eq!(attributes, &[]);
+    }
+}
+
+#[tokio::test]
+async fn addresses_in_the_document_are_those_of_base_url() {
+    let base = "https://example.com/a&b'c/%22d%22";
+    let world = World::with(&[("BASE_URL", base)]).await;
+    let answer = ask(&world, "/record/", base).await;
+    let elements = read_strictly(&answer.text());
+    let record = &elements[1].1;
+    let value = |name: &str| &record.iter().find(|(other, _)| other == name).expect("an attribute").1;
+    assert_eq!(*value("action"), format!("{base}/record/done/"));
+    assert_eq!(*value("recordingStatusCallback"), format!("{base}/hooks/twilio/recording"));
+}
+
+/// Paths of what Twilio asked about this call, in the order they were answered, all of them with success.
+fn asked(twilio: &Twilio, call: &str) -> Vec<String> {
+    let of_call = |(name, value): &(String, String)| name == "CallSid" && value == call;
+    let deliveries = twilio.deliveries().into_iter().filter(|delivery| delivery.params.iter().any(of_call));
+    let paths = deliveries.map(|delivery| {
+        assert!(matches!(delivery.status, Some(200 | 204)), "{delivery:?}");
+        url::Url::parse(&delivery.url).expect("a URL").path().to_owned()
+    });
+    paths.collect()
+}
+
+fn count(paths: &[String], path: &str) -> usize {
+    paths.iter().filter(|other| *other == path).count()
+}
+
+#[tokio::test]
+async fn a_dialled_call_is_recorded_once_and_never_loops() {
+    let world = World::new().await;
+    for outcome in [Outcome::Answered, Outcome::HangsUp] {
+        world.twilio.outcome_of_next_call(outcome);
+        let (call, recording) = world.recorded_call().await;
+        assert_eq!(world.twilio.call_status(&call).as_deref(), Some("completed"));
+        assert_eq!(world.twilio.recording_status(&recording).as_deref(), Some("completed"));
+        let asked = asked(&world.twilio, &call);
+        assert_eq!(count(&asked, "/record/"), 1, "{outcome:?}: {asked:?}");
+        assert_eq!(count(&asked, "/record/done/"), 1, "{outcome:?}: {asked:?}");
+        assert_eq!(count(&asked, "/hooks/twilio/recording"), 1, "{outcome:?}: {asked:?}");
+        assert_eq!(count(&asked, "/hooks/twilio/call"), 4, "{outcome:?}: {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_without_a_word_ends_all_the_same() {
+    let world = World::new().await;
+    for outcome in [Outcome::Silent, Outcome::TooShort] {
+        world.twilio.outcome_of_next_call(outcome);
+        let call = world.dial("14155551234").await;
+        world.twilio.settled().await;
+        assert_eq!(world.twilio.call_status(&call).as_deref(), Some("completed"), "{outcome:?}");
+        let asked = asked(&world.twilio, &call);
+        assert_eq!(count(&asked, "/record/"), 1, "{outcome:?}: {asked:?}");
+        assert!(count(&asked, "/record/done/") <= 1, "{outcome:?}: {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_greeted_who_does_not_answer() {
+    let world = World::new().await;
+    for outcome in [Outcome::Busy, Outcome::NoAnswer, Outcome::Failed] {
+        world.twilio.outcome_of_next_call(outcome);
+        let call = world.dial("14155551234").await;
+        world.twilio.settled().await;
+        let asked = asked(&world.twilio, &call);
+        assert!(asked.iter().all(|path| path == "/hooks/twilio/call"), "{outcome:?}: {asked:?}");
+        assert_eq!(world.twilio.recordings_of(&call), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn an_inbound_call_gets_the_same_document_and_is_recorded() {
+    let world = World::new().await;
+    let call = world.twilio.inbound_call(&format!("{}/record/", world.base), "+14155550100");
+    world.twilio.settled().await;
+    assert_eq!(world.twilio.call_status(&call).as_deref(), Some("completed"));
+    assert_eq!(world.twilio.recordings_of(&call).len(), 1);
+    let asked = asked(&world.twilio, &call);
+    assert_eq!(count(&asked, "/record/"), 1, "{asked:?}");
+    assert_eq!(count(&asked, "/record/done/"), 1, "{asked:?}");
+
+    let outbound = ask(&world, "/record/", &world.base).await;
+    let mut params = CALL_PARAMS.to_vec();
+    params.retain(|(name, _)| *name != "Direction");
+    params.push(("Direction", "inbound"));
+    assert_eq!(world.callback("/record/", &params).await.text(), outbound.text());
+}
+
+#[tokio::test]
+async fn the_document_asks_nothing_of_anybody() {
+    let world = World::new().await;
+    for path in ["/record/", "/record/done/"] {
+        ask(&world, path, &world.base).await;
+        let detail = world.callback(path, &CALL_PARAMS[..2]).await.problem(400, "bad-request");
+        assert!(detail.contains("CallSid"), "{detail}");
+        let twice = [&CALL_PARAMS[..], &CALL_PARAMS[2..3]].concat();
+        world.callback(path, &twice).await.problem(400, "bad-request");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
