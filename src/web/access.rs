@@ -54,12 +54,28 @@ pub(super) async fn operator_only(
     Ok(next.run(request).await)
 }
 
-/// Whether a browser navigates here because its user meant it to. What is no browser says nothing of the kind.
-pub(super) fn is_meant(headers: &HeaderMap) -> bool {
+/// What a request says of whether somebody means to dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// No browser, or a browser whose user typed the address.
+    Meant,
+    /// A browser that navigates here and does not say why, as Safari never does.
+    Unsaid,
+    /// A part of a page.
+    NotMeant,
+}
+
+/// What this request says.
+pub(super) fn wish(headers: &HeaderMap) -> Wish {
+    if !headers.keys().any(|name| name.as_str().starts_with("sec-fetch-")) {
+        return Wish::Meant;
+    }
     let says = |name: &str, wanted: &str| only_header(headers, name) == Some(wanted);
-    let is_browser = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
-    !is_browser
-        || (says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document") && says("sec-fetch-user", "?1"))
+    match says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document") {
+        true if says("sec-fetch-user", "?1") => Wish::Meant,
+        true if says("sec-fetch-site", "none") && !headers.contains_key("sec-fetch-user") => Wish::Unsaid,
+        _ => Wish::NotMeant,
+    }
 }
 
 /// Browsers load addresses ahead of their users: while one types, on hover, because a page asks them to.

@@ -139,7 +139,7 @@ pub(super) fn pairs(encoded: &[u8]) -> Vec<Param> {
 }
 
 /// A struct from a form or query. What it names may come once.
-fn read_form<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, ApiError> {
+pub(super) fn read_form<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, ApiError> {
     serde_urlencoded::from_bytes(encoded).map_err(|error| ApiError::BadRequest(error.to_string()))
 }
 

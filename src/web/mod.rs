@@ -59,6 +59,7 @@ pub fn router(context: Shared) -> Router {
     let operator = Routes::new()
         .at("/", get(pages::start))
         .at("/dial/{number}", get(dial::dial).head(dial::not_get).fallback(dial::not_get))
+        .at("/calls", post(dial::confirmed))
         .at("/calls/{sid}", get(calls::page_of_call))
         .at("/get-recording-url/{sid}", get(recording_url::list))
         .at("/recordings/{file}", get(recordings::listen))
@@ -125,6 +126,10 @@ async fn finish(request: Request, next: Next) -> Response {
     span.in_scope(|| tracing::info!(status, kind, code, ms, "answered"));
 
     let headers = response.headers_mut();
+    if matches!(status, 401 | 403) {
+        // axum adds it to what the access layer refused, which would tell a stranger what there is.
+        headers.remove(header::ALLOW);
+    }
     for (name, value) in SECURITY_HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }

@@ -703,7 +703,6 @@ async fn where_nothing_is_a_problem_says_so() {
         "/hooks",
         "/hooks/twilio/",
         "/transcript/",
-        "/calls/",
         "/favicon.ico",
         "/robots.txt",
         "/.env",

@@ -86,3 +86,35 @@ async fn a_call_is_seen_to_its_answer_although_the_browser_is_closed() {
     let end = twilio.until(|| twilio.late_ends().first().copied()).await;
     assert_eq!(end, LateEnd::Answered);
 }
+
+#[tokio::test]
+async fn a_browser_that_does_not_say_why_it_comes_is_asked_first() {
+    let world = World::new().await;
+    let safari = [
+        ("accept", "text/html"),
+        ("sec-fetch-site", "none"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
+    let asked = world.get_with("/dial/14155551234?keyterms=a%20%22b%22", &safari).await;
+    assert_eq!((asked.status.as_u16(), asked.header("content-type")), (200, "text/html; charset=utf-8"));
+    for part in ["action=\"/calls\"", "value=\"+14155551234\"", "value=\"a &#34;b&#34;\""] {
+        assert!(asked.text().contains(part), "{part} in {}", asked.text());
+    }
+    assert_eq!(world.calls_placed(), 0);
+
+    let button = [
+        ("accept", "text/html"),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
+    let pressed = world.send(Method::POST, "/calls", &button, "number=%2B14155551234&keyterms=a").await;
+    assert_eq!(pressed.status, 303);
+    assert!(pressed.header("location").starts_with("/calls/CA"));
+    assert_eq!(world.calls_placed(), 1);
+    world.post_form("/calls", "number=911").await.problem(400, "bad-request");
+    world.post_form("/calls", "").await.problem(400, "bad-request");
+    assert_eq!(world.calls_placed(), 1);
+}

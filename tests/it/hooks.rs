@@ -119,9 +119,10 @@ async fn an_answer_is_one_line_in_the_log_by_its_route() {
 #[tokio::test]
 async fn what_a_callback_says_cannot_begin_a_line_of_the_log() {
     let world = World::new().await;
-    let call = "CA4\r\n2026-11-23T00:00:00Z ERROR forged-line\u{1b}[31m\u{85}\u{2028}";
-    world.callback("/hooks/twilio/call", &call_progress(call, "completed\nforged-line")).await;
-    world.callback("/hooks/twilio/recording", &recording_progress(call, "completed\nforged-line")).await;
+    let call = "CA00000000000000000000000000000004";
+    let forged = "completed\r\n2026-11-23T00:00:00Z ERROR forged-line\u{1b}[31m\u{85}\u{2028}";
+    world.callback("/hooks/twilio/call", &call_progress(call, forged)).await;
+    world.callback("/hooks/twilio/recording", &recording_progress(call, forged)).await;
     let lines = log::lines_with("forged-line");
     assert!(!lines.is_empty());
     for line in lines {
@@ -209,21 +210,27 @@ async fn no_form_brings_a_callback_down() {
     let world = World::new().await;
     let (path, long) = ("/hooks/twilio/call", "&".repeat(64 << 10));
     let account = format!("AccountSid={ACCOUNT_SID}");
+    let call = format!("CallSid=CA{}1", "0".repeat(31));
     let nothing_else =
         ["", "&", "&&&", "=", "=&=", "a=b=c", "%", "%zz", "%ff=%fe", "\u{feff}", "\0", "{}", "[]", "null", &long];
     let forms = nothing_else.map(|form| (form.to_owned(), 400)).into_iter().chain([
         (account.clone(), 400),
-        (format!("{account}&CallSid=CA1"), 400),
-        (format!("{account}&CallSid=CA1&CallStatus="), 204),
-        (format!("{account}&CallSid=&CallStatus=%00"), 204),
-        (format!("{account}&CallSid=%ff&CallStatus=%zz&%=%"), 204),
-        (format!("&&{account}&&CallSid=CA1&CallStatus=x&&&"), 204),
-        (format!("{account}&CallSid=CA1&CallStatus=x&CallDuration=-1&Duration=NaN&SequenceNumber=1e9"), 204),
+        (format!("{account}&{call}"), 400),
+        (format!("{account}&{call}&CallStatus="), 204),
+        (format!("{account}&{call}&CallStatus=%00"), 204),
+        (format!("{account}&{call}&CallStatus=%zz&%=%"), 204),
+        (format!("&&{account}&&{call}&CallStatus=x&&&"), 204),
+        (format!("{account}&{call}&CallStatus=x&CallDuration=-1&Duration=NaN&SequenceNumber=1e9"), 204),
+        (format!("{account}&CallSid=&CallStatus=x"), 400),
+        (format!("{account}&CallSid=CA1&CallStatus=x"), 400),
+        (format!("{account}&CallSid=%ff&CallStatus=x"), 400),
+        (format!("{account}&{call}%00&CallStatus=x"), 400),
+        (format!("{account}&{call}+&CallStatus=x"), 400),
         (format!("{account}&CallSid[]=CA1&CallStatus=x"), 400),
-        (format!("\u{feff}{account}&CallSid=CA1&CallStatus=x"), 400),
-        (format!("accountSid={ACCOUNT_SID}&CallSid=CA1&CallStatus=x"), 400),
-        (format!("{account}%00&CallSid=CA1&CallStatus=x"), 403),
-        (format!("{account}+&CallSid=CA1&CallStatus=x"), 403),
+        (format!("\u{feff}{account}&{call}&CallStatus=x"), 400),
+        (format!("accountSid={ACCOUNT_SID}&{call}&CallStatus=x"), 400),
+        (format!("{account}%00&{call}&CallStatus=x"), 403),
+        (format!("{account}+&{call}&CallStatus=x"), 403),
     ]);
     for (form, status) in forms {
         let params: Vec<_> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();

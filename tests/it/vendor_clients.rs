@@ -192,7 +192,7 @@ async fn twilios_library_accepts_the_signature_of_every_callback_of_the_sandbox_
     assert_eq!(request.send().await.expect("an answer").status(), 201);
     let strange = [
         ("AccountSid", twilio::ACCOUNT_SID),
-        ("CallSid", "CA0"),
+        ("CallSid", "CA00000000000000000000000000000000"),
         ("CallStatus", "ringing"),
         ("Empty", ""),
         ("Digits", "2"),
