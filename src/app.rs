@@ -5,8 +5,10 @@ use std::fmt::Write;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio_util::task::TaskTracker;
 
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::{Credentials, Twilio};
@@ -22,10 +24,14 @@ use crate::web;
 /// What every page says in the sandbox.
 const SANDBOX_NOTICE: &str = "Sandbox: no phone rings, nothing is paid, and every call says the same.";
 
+/// A stop takes no longer.
+const STOP: Duration = Duration::from_millis(9_500);
+
 /// The program, running.
 #[derive(Debug)]
 pub struct App {
     server: Server,
+    paid: TaskTracker,
     welcome: String,
 }
 
@@ -39,9 +45,8 @@ impl App {
         for address in &config.bind {
             match TcpListener::bind(address) {
                 Ok(listener) => listeners.push(listener),
-                Err(error)
-                    if !config.bind_is_set && address.is_ipv6() && error.kind() == ErrorKind::AddrNotAvailable =>
-                {
+                // Computers without IPv6 say so in many ways.
+                Err(error) if !config.bind_is_set && address.is_ipv6() && !is_taken(&error) => {
                     tracing::warn!("not listening at {address}: this computer has no IPv6");
                 }
                 Err(error) => return Err(unavailable("BIND_ADDR", *address, &error)),
@@ -74,6 +79,7 @@ impl App {
 
         let Accounts { twilio, assemblyai, urls } = accounts;
         let deadlines = config.deadlines;
+        let paid = TaskTracker::new();
         let context = Arc::new(Context {
             twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone()),
             assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
@@ -85,12 +91,13 @@ impl App {
             urls,
             operator_token: config.server.operator_token,
             call_keyterms: Default::default(),
+            paid: paid.clone(),
             events: Events::new(),
             notice,
         });
         let server = Server::start(&web::router(context), listeners)
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
-        Ok(Self { server, welcome })
+        Ok(Self { server, paid, welcome })
     }
 
     /// What a person wants to know first: where it is, and in the sandbox what to type.
@@ -98,9 +105,21 @@ impl App {
         &self.welcome
     }
 
-    /// Takes no new requests, lets those under way end, and returns within ten seconds.
+    /// Takes no new requests, lets those under way end, and returns within ten seconds. Those that cost money are
+    /// waited for the longest.
     pub async fn stop(self) {
-        self.server.stop().await;
+        let stop = async {
+            self.server.stop().await;
+            self.paid.close();
+            self.paid.wait().await;
+        };
+        if tokio::time::timeout(STOP, stop).await.is_err() {
+            let left = self.paid.len();
+            tracing::warn!(
+                left,
+                "stopped without an answer: calls may have been placed, or transcripts ordered, all the same"
+            );
+        }
     }
 }
 
@@ -144,15 +163,19 @@ fn describe_sandbox(welcome: &mut String, Accounts { twilio, assemblyai, urls }:
         "callscribe sandbox: no phone rings, nothing is paid; these credentials open nothing else\n\n\
          Twilio      {}\n  account   {}\n  token     {}\n  number    {}\n\
          AssemblyAI  {}\n  key       {}\n\n\
-         try it:     curl localhost:{}/dial/14155551234\n",
+         try it:     curl {}/dial/14155551234\n",
         twilio.api_url.as_str().trim_end_matches('/'),
         twilio.account_sid,
         twilio.credentials.password.expose_secret(),
         twilio.phone_number,
         assemblyai.api_url.as_str().trim_end_matches('/'),
         assemblyai.key.expose_secret(),
-        urls.authority().rsplit_once(':').map_or("80", |(_, port)| port),
+        urls.authority().replace("127.0.0.1", "localhost"),
     );
+}
+
+fn is_taken(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
 }
 
 fn unavailable(name: &str, address: SocketAddr, error: &std::io::Error) -> Problem {

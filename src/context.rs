@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
 
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
@@ -40,6 +41,8 @@ pub struct Context {
     pub operator_token: Option<SecretString>,
     /// Key terms that were given with a call.
     pub call_keyterms: CallKeyterms,
+    /// Requests that cost money and are under way: a stop waits for their answers.
+    pub paid: TaskTracker,
     /// What changed.
     pub events: Events,
     /// A sentence that every page shows, such as that no phone rings here.

@@ -46,7 +46,7 @@
 //! - Credentials go to the vendor's own host and nowhere else: no redirect is followed with them, and no address that
 //!   came from outside is fetched.
 //! - reqwest is used only in [`clients`] (and by the sandbox, to call back), axum only in [`web`], [`sandbox`], [`app`]
-//!   and [`server`], the environment only in [`config`], the time of day only in [`clock`]; nothing but [`app`] asks whether this is the sandbox.
+//!   and [`server`], the environment only in [`config`], the time of day only in [`clock`]; what the program does never depends on whether its vendors are the sandbox.
 //! - Phone numbers are masked in the log; secrets, bodies and media addresses are not in it. Addresses asked of us are
 //!   logged as their route.
 

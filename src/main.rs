@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use callscribe::app::App;
-use callscribe::config::{Config, Problem, read_environment, settings};
+use callscribe::config::{Config, Problem, settings};
 use callscribe::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,25 +12,24 @@ const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let mut sandbox = false;
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--sandbox" => sandbox = true,
-            "-h" | "--help" => {
+    for argument in std::env::args_os().skip(1) {
+        match argument.to_str() {
+            Some("--sandbox") => sandbox = true,
+            Some("-h" | "--help") => {
                 print!("{}", settings::help());
                 return ExitCode::SUCCESS;
             }
-            "-V" | "--version" => {
+            Some("-V" | "--version") => {
                 println!("callscribe {}", env!("CARGO_PKG_VERSION"));
                 return ExitCode::SUCCESS;
             }
-            other => {
-                eprintln!("{other}: no such option; callscribe --help lists what there is");
+            _ => {
+                eprintln!("{}: no such option; callscribe --help lists what there is", argument.to_string_lossy());
                 return ExitCode::from(EXIT_USAGE);
             }
         }
     }
-    let config = read_environment().map_err(|problem| vec![problem]).and_then(|env| Config::read(env, sandbox));
-    match config.and_then(|config| run(config).map_err(|problem| vec![problem])) {
+    match Config::from_environment(sandbox).and_then(|config| run(config).map_err(|problem| vec![problem])) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problems) => {
             for problem in problems {

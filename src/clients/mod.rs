@@ -10,12 +10,14 @@ pub mod twilio;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 /// A body longer than this is not read to its end: the longest transcripts are some 30 MB.
 const LARGEST_BODY: usize = 64 << 20;
@@ -51,10 +53,12 @@ pub struct Deadlines {
     pub connect: Duration,
     /// For one request to be answered whole, audio aside.
     pub answer: Duration,
-    /// For a GET with all its repetitions.
+    /// For a GET with all its repetitions, and for a list with all its pages.
     pub repeated: Duration,
     /// For audio that is under way to move on by at least a byte.
     pub stall: Duration,
+    /// For audio to arrive whole, over whatever line.
+    pub audio: Duration,
 }
 
 impl Default for Deadlines {
@@ -64,6 +68,7 @@ impl Default for Deadlines {
             answer: Duration::from_secs(10),
             repeated: Duration::from_secs(20),
             stall: Duration::from_secs(30),
+            audio: Duration::from_secs(3_600),
         }
     }
 }
@@ -102,8 +107,13 @@ pub enum Kind {
     #[error("could not be reached: {0}")]
     Unreachable(String),
     /// A 5xx.
-    #[error("failed: {0}")]
-    Unavailable(Refusal),
+    #[error("failed: {refusal}")]
+    Unavailable {
+        /// When to ask again, if the vendor said so.
+        retry_after: Option<Duration>,
+        /// The vendor's words.
+        refusal: Refusal,
+    },
     /// The connection broke.
     #[error("was cut off: {0}")]
     Broken(String),
@@ -147,12 +157,28 @@ impl fmt::Display for Refusal {
 impl Kind {
     /// Whether asking again soon may help.
     fn is_passing(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable(_) | Self::Broken(_))
+        matches!(self, Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable { .. } | Self::Broken(_))
     }
 
     /// Whether the vendor may have done what was asked, although it looks like a failure.
     fn leaves_open(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Broken(_) | Self::Timeout | Self::BadBody { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Broken(_) | Self::Timeout | Self::BadBody { .. })
+    }
+
+    /// The same for a POST: it creates, so what was not found is the place to create it in, which the settings name.
+    fn of_post(self) -> Self {
+        match self {
+            Self::NotFound(refusal) => Self::Rejected(refusal),
+            kind => kind,
+        }
+    }
+
+    /// When to ask again, if the vendor said so.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 }
 
@@ -212,7 +238,7 @@ impl Sender {
 
     /// Sends a GET and reads the whole answer, asking again as long as that may help.
     async fn get(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
-        self.repeat(|| async { self.read(self.start(request()).await?).await }).await
+        self.repeat(|| self.ask(request())).await
     }
 
     /// As [`Sender::get`], and reads the answer as JSON.
@@ -222,22 +248,26 @@ impl Sender {
         Ok((answer, value))
     }
 
-    /// Runs attempts of something that may be repeated, with back-off, jitter and the vendor's `Retry-After`.
+    /// Runs attempts of something that may be repeated, with back-off, jitter and the vendor's `Retry-After`. When time
+    /// is up, the last failure is the one to tell.
     async fn repeat<T, F: Future<Output = Result<T, Kind>>>(&self, attempt: impl FnMut() -> F) -> Result<T, Error> {
-        let longest = self.deadlines.repeated;
+        let last = Mutex::new(Kind::Timeout);
+        let end = Instant::now() + self.deadlines.repeated;
         let repeated = attempt
             .retry(ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(REPEATS).with_jitter())
             .when(Kind::is_passing)
-            .adjust(|kind: &Kind, pause| match kind {
-                // To wait longer than the caller would is to fail later with less to say.
-                Kind::RateLimited { retry_after: Some(asked), .. } if *asked >= longest => None,
-                Kind::RateLimited { retry_after: Some(asked), .. } => pause.map(|pause| pause + *asked),
-                _ => pause,
+            .adjust(|kind: &Kind, pause| {
+                let pause = pause? + kind.retry_after().unwrap_or_default();
+                // To wait longer than the caller would is to fail later.
+                (Instant::now() + pause < end).then_some(pause)
             })
-            .notify(|kind: &Kind, pause| tracing::debug!(service = %self.service, ?pause, "asking again: {kind}"));
-        match tokio::time::timeout(longest, repeated).await {
+            .notify(|kind: &Kind, pause| {
+                tracing::debug!(service = %self.service, ?pause, "asking again: {kind}");
+                last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(kind);
+            });
+        match tokio::time::timeout_at(end, repeated).await {
             Ok(result) => result.map_err(|kind| self.error(kind)),
-            Err(_) => Err(self.error(Kind::Timeout)),
+            Err(_) => Err(self.error(last.into_inner().unwrap_or_else(PoisonError::into_inner))),
         }
     }
 
@@ -245,20 +275,24 @@ impl Sender {
     /// happened is [`Kind::Ambiguous`].
     async fn once_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<(Answer, T), Error> {
         let attempt = async {
-            let answer = self.read(self.start(request).await?).await?;
+            let answer = self.ask(request).await?;
             let value = answer.json()?;
             Ok((answer, value))
         };
-        attempt.await.map_err(|kind: Kind| match kind.leaves_open() {
-            true => self.error(Kind::Ambiguous(Box::new(kind))),
-            false => self.error(kind),
+        attempt.await.map_err(|kind: Kind| match kind {
+            kind if kind.leaves_open() => self.error(Kind::Ambiguous(Box::new(kind))),
+            kind => self.error(kind.of_post()),
         })
     }
 
-    /// Sends once and gives the head of a successful answer.
-    async fn start(&self, request: RequestBuilder) -> Result<Response, Kind> {
-        let sent = tokio::time::timeout(self.deadlines.answer, request.send()).await.map_err(|_| Kind::Timeout)?;
-        self.accept(sent.map_err(transport)?).await
+    /// Sends once and reads the whole answer, within the deadline.
+    async fn ask(&self, request: RequestBuilder) -> Result<Answer, Kind> {
+        self.in_time(async { self.read(self.accept(request.send().await.map_err(transport)?).await?).await }).await
+    }
+
+    /// What is done within the deadline of one answer.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Kind>>) -> Result<T, Kind> {
+        tokio::time::timeout(self.deadlines.answer, work).await.unwrap_or(Err(Kind::Timeout))
     }
 
     /// A success as it is, anything else as what it means.
@@ -275,27 +309,27 @@ impl Sender {
             StatusCode::UNAUTHORIZED => Kind::Unauthorized(refusal),
             StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound(refusal),
             StatusCode::TOO_MANY_REQUESTS => Kind::RateLimited { retry_after: retry_after(&headers), refusal },
-            status if status.is_server_error() => Kind::Unavailable(refusal),
+            status if status.is_server_error() => Kind::Unavailable { retry_after: retry_after(&headers), refusal },
             _ => Kind::Rejected(refusal),
         })
     }
 
     async fn read(&self, mut response: Response) -> Result<Answer, Kind> {
-        let body = async {
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(transport)? {
-                if body.len() + chunk.len() > LARGEST_BODY {
-                    return Err(Kind::BadBody { path: "a body of more than 64 MiB".to_owned() });
-                }
-                body.extend_from_slice(&chunk);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(Kind::BadBody { path: "a body of more than 64 MiB".to_owned() });
             }
-            Ok(Answer { body })
-        };
-        tokio::time::timeout(self.deadlines.answer, body).await.map_err(|_| Kind::Timeout)?
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { body })
     }
 
+    /// The end of a request that failed, and its line in the log.
     fn error(&self, kind: Kind) -> Error {
-        Error { service: self.service, kind }
+        let error = Error { service: self.service, kind };
+        tracing::warn!("{error}");
+        error
     }
 }
 
@@ -316,4 +350,9 @@ fn transport(error: reqwest::Error) -> Kind {
 /// `Retry-After` in seconds, the only form that both vendors send.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -26,39 +26,40 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The environment, and what a `.env` file in this folder or one above adds to it.
-///
-/// # Errors
-/// If the file is there but cannot be read. The line is named, not quoted: it may hold a secret.
-pub fn read_environment() -> Result<Vec<(String, String)>, Problem> {
-    let mut variables = Vec::new();
+/// What a `.env` file in this folder or one above says and then what the environment says, which wins; and what is
+/// wrong with the file. A line is named, not quoted: it may hold a secret.
+pub(super) fn environment() -> (Vec<(String, String)>, Vec<Problem>) {
+    let (mut variables, mut problems) = (Vec::new(), Vec::new());
     match dotenvy::dotenv_iter() {
         Ok(lines) => {
             for (index, line) in lines.enumerate() {
-                let wrong = || Problem::new(".env", format!("entry {} is not NAME=value", index + 1));
-                variables.push(line.map_err(|_| wrong())?);
+                match line {
+                    Ok(variable) => variables.push(variable),
+                    Err(_) => problems.push(Problem::new(".env", format!("entry {} is not NAME=value", index + 1))),
+                }
             }
         }
         Err(error) if error.not_found() => {}
-        Err(_) => return Err(Problem::new(".env", "cannot be read")),
+        Err(_) => problems.push(Problem::new(".env", "cannot be read")),
     }
-    // What is not Unicode cannot be one of our settings' values. Later ones win, so the environment goes last.
+    // What is not Unicode cannot be one of our settings' values.
     let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     variables.extend(std::env::vars_os().filter_map(unicode));
-    Ok(variables)
+    (variables, problems)
 }
 
 /// Variables, read by name. Each reading that fails notes its problem, so that all can be told at once.
 pub(super) struct Env {
     variables: HashMap<String, String>,
     problems: Vec<Problem>,
+    warnings: Vec<String>,
 }
 
 impl Env {
     /// Later variables win over earlier ones; blank ones count as not set.
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables.into_iter().filter(|(_, value)| !value.trim().is_empty());
-        Self { variables: variables.collect(), problems: Vec::new() }
+        Self { variables: variables.collect(), problems: Vec::new(), warnings: Vec::new() }
     }
 
     /// Whether the variable itself is set, whatever its default.
@@ -95,6 +96,15 @@ impl Env {
     /// Notes a problem that no single variable shows.
     pub(super) fn refuse(&mut self, name: &str, text: &str) {
         self.problems.push(Problem::new(settings::named(name).name, text));
+    }
+
+    /// Notes that settings fight each other, which is no reason not to start.
+    pub(super) fn warn(&mut self, text: &str) {
+        self.warnings.push(text.to_owned());
+    }
+
+    pub(super) fn into_warnings(self) -> Vec<String> {
+        self.warnings
     }
 
     /// All problems, in the order of `--help`.

@@ -18,7 +18,7 @@ use crate::model::keyterms::{Keyterms, Limit};
 use crate::model::phone::PhoneNumber;
 use crate::urls::Urls;
 use env::Env;
-pub use env::{Problem, read_environment};
+pub use env::Problem;
 
 /// All settings.
 #[derive(Debug)]
@@ -100,12 +100,20 @@ pub struct CallConfig {
 /// What every transcript is asked for with.
 #[derive(Clone)]
 pub struct TranscriptConfig {
-    /// `ASSEMBLYAI_SPEECH_MODELS`, by default `universal-3-5-pro,universal-2`.
+    /// The `speech_models` of `TRANSCRIPT_OPTIONS`, or `ASSEMBLYAI_SPEECH_MODELS`, by default
+    /// `universal-3-5-pro,universal-2`.
     pub speech_models: Vec<String>,
     /// `KEYTERMS`, `KEYTERMS_FILE` and the `keyterms_prompt` of `TRANSCRIPT_OPTIONS`, by default none.
     pub keyterms: Keyterms,
-    /// `TRANSCRIPT_OPTIONS` without its `keyterms_prompt`, by default `{}`.
+    /// The rest of `TRANSCRIPT_OPTIONS`, by default `{}`.
     pub options: Map<String, Value>,
+}
+
+impl TranscriptConfig {
+    /// What key terms a request may have: for these models if it names some, for those of the settings if not.
+    pub fn keyterm_limit(&self, speech_models: Option<&[String]>) -> Limit {
+        keyterm_limit(speech_models.unwrap_or(&self.speech_models))
+    }
 }
 
 /// The options may hold a secret, such as that of a webhook.
@@ -151,6 +159,22 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Reads all settings from the environment and a `.env` file.
+    ///
+    /// # Errors
+    /// Every problem there is, those of the file first.
+    pub fn from_environment(sandbox: bool) -> Result<Self, Vec<Problem>> {
+        let (variables, mut problems) = env::environment();
+        match Self::read(variables, sandbox) {
+            Ok(config) if problems.is_empty() => Ok(config),
+            Ok(_) => Err(problems),
+            Err(more) => {
+                problems.extend(more);
+                Err(problems)
+            }
+        }
+    }
+
     /// Reads all settings from `variables`.
     ///
     /// # Errors
@@ -162,11 +186,16 @@ impl Config {
         let call = read_call(&mut env);
         let server = read_server(&mut env);
         let log = read_log(&mut env);
-        let warnings = warnings(&env, vendors.as_ref(), transcript.as_ref());
         match (vendors, call, transcript, server, log) {
-            (Some(vendors), Some(call), Some(transcript), Some(server), Some(log)) if !env.has_problems() => {
-                Ok(Self { vendors, call, transcript, server, log, deadlines: Deadlines::default(), warnings })
-            }
+            (Some(vendors), Some(call), Some(transcript), Some(server), Some(log)) if !env.has_problems() => Ok(Self {
+                vendors,
+                call,
+                transcript,
+                server,
+                log,
+                deadlines: Deadlines::default(),
+                warnings: env.into_warnings(),
+            }),
             _ => Err(env.into_problems()),
         }
     }
@@ -177,6 +206,9 @@ fn read_accounts(env: &mut Env) -> Option<Vendors> {
     let urls = env.read("BASE_URL", |text| Urls::parse(text).map_err(|error| error.to_string()));
     let key = env.read("ASSEMBLYAI_KEY", secret);
     let api_url = env.read("ASSEMBLYAI_API_URL", api_url);
+    if urls.as_ref().is_some_and(Urls::is_plain_http) {
+        env.warn("BASE_URL is plain http: what the vendors send can be read and changed on the way");
+    }
     let assemblyai = AssemblyAiConfig { key: key?, api_url: api_url? };
     Some(Vendors::Accounts(Box::new(Accounts { twilio: twilio?, assemblyai, urls: urls? })))
 }
@@ -199,6 +231,9 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
     let region = env.read_if_set("TWILIO_REGION", label);
     let edge = env.read_if_set("TWILIO_EDGE", label);
     let other_url = env.read_if_set("TWILIO_API_URL", api_url);
+    if env.is_set("TWILIO_API_URL") && (env.is_set("TWILIO_REGION") || env.is_set("TWILIO_EDGE")) {
+        env.warn("TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used");
+    }
 
     let (account_sid, auth_token) = (account_sid?, auth_token?);
     let credentials = match (api_key?, api_secret?) {
@@ -240,11 +275,28 @@ fn read_call(env: &mut Env) -> Option<CallConfig> {
 }
 
 fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
-    let speech_models = env.read("ASSEMBLYAI_SPEECH_MODELS", |text| {
+    let listed_models = env.read("ASSEMBLYAI_SPEECH_MODELS", |text| {
         let models: Vec<String> = text.split(',').map(|model| model.trim().to_owned()).collect();
         let named = models.iter().all(|model| !model.is_empty());
         if named { Ok(models) } else { Err("expected names of speech models, comma separated".to_owned()) }
     });
+    let options = env.read("TRANSCRIPT_OPTIONS", |text| {
+        let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}";
+        let mut options: Map<String, Value> = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
+        if options.contains_key("audio_url") {
+            return Err("audio_url is what each request says, not a setting".to_owned());
+        }
+        let terms = take_texts(&mut options, "keyterms_prompt")?.map(Keyterms::from_terms);
+        let models = take_texts(&mut options, "speech_models")?;
+        Ok((options, terms.unwrap_or_default(), models))
+    });
+    let (options, optional, optional_models) =
+        options.map_or((None, Keyterms::default(), None), |(options, terms, models)| (Some(options), terms, models));
+    if optional_models.is_some() && env.is_set("ASSEMBLYAI_SPEECH_MODELS") {
+        env.warn("TRANSCRIPT_OPTIONS holds speech_models, so ASSEMBLYAI_SPEECH_MODELS is not used");
+    }
+    let speech_models = optional_models.or(listed_models);
+
     let limit = keyterm_limit(speech_models.as_deref().unwrap_or_default());
     let checked = |terms: Keyterms| terms.check(&limit).map(|()| terms).map_err(|error| error.to_string());
     let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text)));
@@ -253,30 +305,26 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
             std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {}", error.kind()))?;
         checked(Keyterms::from_lines(&text))
     });
-    let options = env.read("TRANSCRIPT_OPTIONS", |text| {
-        let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}";
-        let mut options: Map<String, Value> = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
-        if options.contains_key("audio_url") {
-            return Err("audio_url is what each request says, not a setting".to_owned());
+    let keyterms = match optional.check(&limit) {
+        Ok(()) => listed?.unwrap_or_default().and(&filed?.unwrap_or_default()).and(&optional),
+        Err(error) => {
+            env.refuse("TRANSCRIPT_OPTIONS", &error.to_string());
+            return None;
         }
-        let terms = match options.shift_remove("keyterms_prompt") {
-            None => Keyterms::default(),
-            Some(terms) => serde_json::from_value::<Vec<String>>(terms)
-                .map(Keyterms::from_terms)
-                .map_err(|_| "expected keyterms_prompt to be a list of strings".to_owned())?,
-        };
-        checked(terms).map(|terms| (options, terms))
-    });
-    let (options, optional) = options?;
-    let keyterms = listed?.unwrap_or_default().and(&filed?.unwrap_or_default()).and(&optional);
+    };
     if let Err(error) = keyterms.check(&limit) {
         env.refuse("KEYTERMS", &format!("with those of KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"));
     }
-    Some(TranscriptConfig { speech_models: speech_models?, keyterms, options })
+    Some(TranscriptConfig { speech_models: speech_models?, keyterms, options: options? })
 }
 
-/// What these models take of key terms.
-pub fn keyterm_limit(speech_models: &[String]) -> Limit {
+/// Takes a list of texts out of the options.
+fn take_texts(options: &mut Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, String> {
+    let texts = options.shift_remove(name).map(serde_json::from_value).transpose();
+    texts.map_err(|_| format!("expected {name} to be a list of strings"))
+}
+
+fn keyterm_limit(speech_models: &[String]) -> Limit {
     let (terms, model) = assemblyai::limits::keyterms(speech_models);
     Limit { terms, words: assemblyai::limits::KEYTERM_WORDS, model: model.to_owned() }
 }
@@ -302,23 +350,6 @@ fn read_log(env: &mut Env) -> Option<LogConfig> {
         Targets::from_str(text).map_err(|_| "expected levels and targets, such as info,callscribe=debug".to_owned())
     });
     Some(LogConfig { format: format?, targets: targets? })
-}
-
-fn warnings(env: &Env, vendors: Option<&Vendors>, transcript: Option<&TranscriptConfig>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let fight = |one: &str, other: &str| env.is_set(one) && env.is_set(other);
-    if fight("TWILIO_API_URL", "TWILIO_REGION") || fight("TWILIO_API_URL", "TWILIO_EDGE") {
-        warnings.push("TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used".to_owned());
-    }
-    if transcript.is_some_and(|transcript| transcript.options.contains_key("speech_models")) {
-        warnings.push("TRANSCRIPT_OPTIONS holds speech_models, so ASSEMBLYAI_SPEECH_MODELS is not used".to_owned());
-    }
-    if let Some(Vendors::Accounts(accounts)) = vendors
-        && accounts.urls.is_plain_http()
-    {
-        warnings.push("BASE_URL is plain http: what the vendors send can be read and changed on the way".to_owned());
-    }
-    warnings
 }
 
 fn sid(prefix: &str, text: &str) -> Result<String, String> {

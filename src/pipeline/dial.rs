@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use tracing::Instrument;
-
-use super::Error;
+use super::{Error, seen_through};
 use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
-use crate::config::keyterm_limit;
 use crate::context::Shared;
 use crate::model::call::CallSid;
 use crate::model::keyterms::Keyterms;
@@ -18,9 +15,9 @@ use crate::model::phone::PhoneNumber;
 /// # Errors
 /// [`Kind::Ambiguous`] if nobody knows whether the phone rings.
 pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> Result<CallSid, Error> {
-    context.transcript.keyterms.and(&keyterms).check(&keyterm_limit(&context.transcript.speech_models))?;
+    context.transcript.keyterms.and(&keyterms).check(&context.transcript.keyterm_limit(None))?;
 
-    // A task of its own: a browser tab that is closed now must not leave a call that nobody knows of.
+    let paid = context.paid.clone();
     let context = Arc::clone(context);
     let placing = async move {
         let call = CreateCall {
@@ -47,7 +44,5 @@ pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> 
             }
         }
     };
-    let placed = tokio::spawn(placing.in_current_span()).await;
-    // The task is never aborted, so what can be joined here is its own panic.
-    placed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())).map_err(Error::from)
+    Ok(seen_through(&paid, placing).await?)
 }

@@ -4,6 +4,9 @@ pub mod call;
 pub mod dial;
 pub mod transcription;
 
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
 use crate::clients;
 use crate::model::call::CallSid;
 use crate::model::keyterms::BadKeyterms;
@@ -48,4 +51,12 @@ pub enum Error {
     /// A vendor refused or failed.
     #[error(transparent)]
     Vendor(#[from] clients::Error),
+}
+
+/// Runs a request that costs money in a task of its own, which ends with the answer even if whoever asked has gone: a
+/// browser tab that is closed must not leave a call that nobody knows of. A stop of the program waits for it.
+async fn seen_through<T: Send + 'static>(paid: &TaskTracker, request: impl Future<Output = T> + Send + 'static) -> T {
+    let ended = paid.spawn(request.in_current_span()).await;
+    // The task is never aborted, so what can be joined here is its own panic.
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

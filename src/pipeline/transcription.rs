@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tracing::Instrument;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Error, call};
+use super::{Error, call, seen_through};
 use crate::clients::assemblyai::callbacks::SECRET_HEADER;
 use crate::clients::assemblyai::{Reply, SubtitleFormat};
 use crate::clients::twilio::{Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
-use crate::config::keyterm_limit;
 use crate::context::Shared;
 use crate::model::call::CallSid;
 use crate::model::keyterms::{Keyterms, Limit};
@@ -112,7 +110,7 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
     body.extend(parameters);
 
     let models = body.get("speech_models").and_then(|models| Vec::<String>::deserialize(models).ok());
-    let limit = keyterm_limit(&models.unwrap_or_default());
+    let limit = context.transcript.keyterm_limit(models.as_deref());
     let mut keyterms = context.transcript.keyterms.and(&keyterms);
     keyterms.check(&limit)?;
 
@@ -134,7 +132,7 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
         body.insert("webhook_auth_header_value".to_owned(), json!(context.assemblyai.webhook_secret(&job)));
     }
 
-    // A task of its own: whoever asked may go away now, but what costs money is seen to its end.
+    let paid = context.paid.clone();
     let context = Arc::clone(context);
     let asking = async move {
         let reply = context.assemblyai.create_transcript(&body).await;
@@ -146,8 +144,7 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
         }
         reply
     };
-    let asked = tokio::spawn(asking.in_current_span()).await;
-    asked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())).map_err(Error::from)
+    Ok(seen_through(&paid, asking).await?)
 }
 
 /// The audio of a call that has one finished recording.

@@ -57,9 +57,9 @@ pub(super) async fn operator_only(
 /// What a request says of whether somebody means to dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// No browser, or a browser whose user typed the address.
+    /// A browser whose user typed the address, or a client without fetch metadata, as curl is.
     Meant,
-    /// A browser that navigates here and does not say why, as Safari never does.
+    /// A browser that navigates here without saying whether its user meant to: Safari, which leaves that out.
     Unsaid,
     /// A part of a page.
     NotMeant,

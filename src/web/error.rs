@@ -176,7 +176,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => {
                 Face::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
             }
-            Self::Forbidden(_) => Face::new(StatusCode::FORBIDDEN, "forbidden", "Not for you", detail),
+            Self::Forbidden(_) => Face::new(StatusCode::FORBIDDEN, "forbidden", "Refused", detail),
             Self::TokenNeeded => {
                 Face::new(StatusCode::UNAUTHORIZED, "token-needed", "The operator's token is needed", detail)
             }
@@ -251,9 +251,10 @@ fn vendor_face(service: Service, kind: Kind) -> Face {
             let detail = format!("{service} could not be reached; nothing was done");
             bad_gateway("vendor-unreachable", format!("{service} could not be reached"), detail)
         }
-        Kind::Unavailable(refusal) => {
+        Kind::Unavailable { retry_after, refusal } => {
             let detail = format!("{service} failed: {}", words(&refusal));
-            bad_gateway("vendor-unavailable", format!("{service} failed"), detail).refused(refusal)
+            let face = bad_gateway("vendor-unavailable", format!("{service} failed"), detail);
+            face.refused(refusal).later(retry_after)
         }
         Kind::Broken(_) => {
             let detail = format!("the connection to {service} broke");
@@ -298,6 +299,12 @@ fn rejected(service: Service, refusal: &Refusal) -> (StatusCode, &'static str) {
         }
         (Service::Twilio, Some(21210 | 21212 | 21213)) => (StatusCode::BAD_GATEWAY, "; look at TWILIO_PHONE_NUMBER"),
         (Service::Twilio, Some(21205)) => (StatusCode::BAD_GATEWAY, "; look at BASE_URL"),
+        (Service::Twilio, _) if own == StatusCode::NOT_FOUND => {
+            (StatusCode::BAD_GATEWAY, "; look at TWILIO_ACCOUNT_SID, TWILIO_REGION and TWILIO_API_URL")
+        }
+        (Service::AssemblyAi, _) if own == StatusCode::NOT_FOUND => {
+            (StatusCode::BAD_GATEWAY, "; look at ASSEMBLYAI_API_URL")
+        }
         // 403 to our caller would mean that the caller is not let in; here it is this program that is not.
         _ if own == StatusCode::FORBIDDEN || !own.is_client_error() => (StatusCode::BAD_GATEWAY, ""),
         _ => (own, ""),

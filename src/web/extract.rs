@@ -69,6 +69,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
         let url = context.urls.requested(target);
         let params = match parts.method {
             Method::POST if is_form(&parts.headers) => pairs(&body),
+            Method::POST if signature::promised_body_hash(&url).is_none() => return Err(NOT_SIGNED),
             _ => Vec::new(),
         };
         if !is_signed(context, &url, &params, &body, signature) {
@@ -145,12 +146,22 @@ pub(super) fn read_form<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, ApiErr
 
 /// Whether the client is a browser that wants a page.
 pub(super) fn wants_page(headers: &HeaderMap) -> bool {
-    accepts(headers, "text/html")
+    preferred(headers, &["text/html"]).is_some()
 }
 
-/// Whether `Accept` names this media type.
-pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+/// The one of these media types that `Accept` names with the highest weight, the first of those of the same weight.
+/// Wildcards name none.
+pub(super) fn preferred<'t>(headers: &HeaderMap, media_types: &[&'t str]) -> Option<&'t str> {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut ranges = accepted.flat_map(|value| value.split(','));
-    ranges.any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type))
+    let mut best = (0.0, None);
+    for range in accepted.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        let named = media_types.iter().copied().find(|media_type| media_type.eq_ignore_ascii_case(name));
+        if named.is_some() && weight > best.0 {
+            best = (weight, named);
+        }
+    }
+    best.1
 }

@@ -1,4 +1,5 @@
-//! HTTP in. Every route stands in the one list below, then the layers in order. No vendor's JSON is read here.
+//! HTTP in. Every route stands in the one list below, then the layers in order. Of what the vendors say, only their
+//! callbacks are read here.
 
 mod access;
 mod calls;
@@ -17,8 +18,8 @@ use std::any::Any;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -75,7 +76,7 @@ pub fn router(context: Shared) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .merge(operator)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(finish))
+        .layer(middleware::from_fn_with_state(context.clone(), finish))
         .with_state(context)
 }
 
@@ -102,7 +103,7 @@ impl Routes {
 
 /// The outermost layer: names the request, writes its line in the log, turns problems into JSON or a page, and puts
 /// the security headers on. The log has the route, not the address, which holds a phone number.
-async fn finish(request: Request, next: Next) -> Response {
+async fn finish(State(context): State<Shared>, request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().simple().to_string();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)".to_owned(), |path| path.as_str().to_owned());
@@ -114,7 +115,7 @@ async fn finish(request: Request, next: Next) -> Response {
     let problem =
         response.extensions_mut().remove::<Problem>().map(|problem| Problem { request_id: id.clone(), ..problem });
     if let Some(problem) = &problem {
-        let rendered = if wants_page { pages::problem(problem) } else { write_problem(problem) };
+        let rendered = if wants_page { pages::problem(&context, problem) } else { write_problem(problem) };
         let (parts, body) = rendered.into_parts();
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;
@@ -144,17 +145,22 @@ fn write_problem(problem: &Problem) -> Response {
     ([(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 
-fn panicked(_: Box<dyn Any + Send>) -> Response {
+/// A bug: its words go to the log, under the request's id.
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!("panicked: {}", words.unwrap_or("without words"));
     ApiError::Internal.into_response()
 }
 
 /// A page that a template wrote.
 fn page(rendered: askama::Result<String>) -> Response {
     match rendered {
-        Ok(html) => Html(html).into_response(),
+        // Its forms must be told from those of other sites, also where browsers send no fetch metadata: over plain HTTP
+        // from another computer. Without any referrer they would say that their origin is null.
+        Ok(html) => ([(header::REFERRER_POLICY, "same-origin")], Html(html)).into_response(),
         Err(error) => {
             tracing::error!("a page could not be written: {error}");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            ApiError::Internal.into_response()
         }
     }
 }
@@ -168,4 +174,19 @@ fn text(text: &str) -> Response {
 /// JSON, as it came.
 fn json(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_problem_without_its_words() {
+        for panic in [Box::new("the words") as Box<dyn Any + Send>, Box::new("the words".to_owned()), Box::new(7)] {
+            let response = panicked(panic);
+            assert_eq!(response.status(), 500);
+            let problem = response.extensions().get::<Problem>().expect("a problem");
+            assert_eq!(problem.detail, "something went wrong here; the log says what, under this request id");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::error::ApiError;
-use super::extract::{Id, accepts};
+use super::extract::{Id, preferred};
 use super::{recordings, text};
 use crate::context::Shared;
 use crate::model::call::CallSid;
@@ -32,7 +32,7 @@ pub(super) async fn list(
     headers: HeaderMap,
     Id(call): Id<CallSid>,
 ) -> Result<Response, ApiError> {
-    if !accepts(&headers, "application/json") {
+    if preferred(&headers, &["application/json", "text/plain"]) != Some("application/json") {
         let complete = call::complete_recordings(&context, &call).await?;
         let urls: Vec<&str> = complete.iter().map(|recording| recording.url.as_str()).collect();
         return Ok(text(&urls.join("\n")));

@@ -13,6 +13,8 @@ use super::extract::{is_form, media_type, pairs, read_body, wants_page};
 use super::{json, pages};
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
+use crate::model::recording::RecordingSid;
+use crate::model::transcript::TranscriptId;
 use crate::pipeline::transcription::{self, Audio, Source};
 
 /// A thousand key terms fit in several times over.
@@ -20,6 +22,9 @@ const LARGEST_BODY: usize = 1 << 20;
 
 /// What names the audio, of which a request has one.
 const SOURCES: [&str; 4] = ["recording_url", "audio_url", "recording_sid", "call_sid"];
+
+/// Fields that are text whatever they look like.
+const TEXTS: [&str; 2] = ["keyterms", "prompt"];
 
 /// A page with a form for the same.
 pub(super) async fn form(State(context): State<Shared>) -> Response {
@@ -32,8 +37,9 @@ pub(super) async fn transcribe(State(context): State<Shared>, request: Request) 
     let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?)?;
     let request = read_request(&context, fields)?;
     let reply = transcription::transcribe(&context, request).await?;
-    if wants_page(&parts.headers) {
-        let location = format!("/transcript/{}?wait=60&format=text", reply.transcript.id);
+    let id = reply.transcript.id.parse::<TranscriptId>();
+    if let (true, Ok(id)) = (wants_page(&parts.headers), id) {
+        let location = format!("/transcript/{id}?wait=60&format=text");
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
     }
     Ok(json(reply.json))
@@ -58,14 +64,14 @@ fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     })
 }
 
-/// A form has only text: what reads as JSON other than text is taken as such (`speaker_labels=true`), a field that
-/// comes several times is a list, and a blank one was not filled in.
+/// A form has only text: numbers, `true`, `false`, lists and objects are taken as such (`speaker_labels=true`), a field
+/// that comes several times is a list, and a blank one was not filled in.
 fn from_form(body: &[u8]) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, text) in pairs(body).into_iter().filter(|(_, text)| !text.trim().is_empty()) {
-        let is_text = SOURCES.contains(&name.as_str()) || name == "keyterms";
+        let is_text = SOURCES.contains(&name.as_str()) || TEXTS.contains(&name.as_str());
         let value = match serde_json::from_str(&text) {
-            Ok(value) if !is_text => value,
+            Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) if !is_text => value,
             _ => Value::String(text),
         };
         match fields.get_mut(&name) {
@@ -94,7 +100,7 @@ fn read_request(context: &Shared, mut fields: Map<String, Value>) -> Result<tran
     };
     let source = match *name {
         "call_sid" => Source::Call(text.parse()?),
-        "recording_sid" => Source::Recording(Audio::from(text.parse::<crate::model::recording::RecordingSid>()?)),
+        "recording_sid" => Source::Recording(Audio::from(text.parse::<RecordingSid>()?)),
         name => match url::Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Source::from_url(context, text)?,
             _ => {

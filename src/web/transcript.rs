@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::{ApiError, LOOK_AGAIN};
-use super::extract::{Id, Query, accepts, wants_page};
+use super::extract::{Id, Query, preferred, wants_page};
 use super::{json, text};
 use crate::clients::assemblyai::{Reply, SubtitleFormat, Transcript, TranscriptStatus};
 use crate::context::Shared;
@@ -47,9 +47,9 @@ pub(super) async fn transcript(
         Some(Ok(seconds)) => seconds.min(LONGEST_WAIT),
         Some(Err(_)) => return Err(ApiError::BadRequest("wait: expected whole seconds, 120 at most".to_owned())),
     };
-    let format = options.format.unwrap_or(match accepts(&headers, "text/plain") {
-        true => Format::Text,
-        false => Format::Json,
+    let format = options.format.unwrap_or(match preferred(&headers, &["application/json", "text/plain"]) {
+        Some("text/plain") => Format::Text,
+        _ => Format::Json,
     });
     let Reply { json: body, transcript } = transcription::transcript(&context, &id, Duration::from_secs(wait)).await?;
     if format == Format::Json {

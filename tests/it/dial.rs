@@ -88,6 +88,27 @@ async fn a_call_is_seen_to_its_answer_although_the_browser_is_closed() {
 }
 
 #[tokio::test]
+async fn a_stop_waits_for_the_answer_to_a_call_although_the_browser_is_closed() {
+    let world = World::new().await;
+    let twilio = world.twilio.control.clone();
+    twilio.fail_next(Method::POST, "/Calls.json", Fault::Late);
+    let mut browser = TcpStream::connect(world.base.trim_start_matches("http://")).await.unwrap();
+    browser.write_all(b"GET /dial/14155551234 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    twilio.until(|| (!twilio.seen_at(Method::POST, "/Calls.json").is_empty()).then_some(())).await;
+    drop(browser);
+    let mut stop = Box::pin(world.app.stop());
+    assert!(futures_util::poll!(&mut stop).is_pending());
+    let (end, ()) = tokio::join!(
+        async {
+            twilio.answer_late();
+            twilio.until(|| twilio.late_ends().first().copied()).await
+        },
+        stop
+    );
+    assert_eq!(end, LateEnd::Answered);
+}
+
+#[tokio::test]
 async fn a_browser_that_does_not_say_why_it_comes_is_asked_first() {
     let world = World::new().await;
     let safari = [

@@ -111,6 +111,48 @@ async fn a_retry_after_longer_than_a_caller_waits_is_passed_on_at_once() {
 }
 
 #[tokio::test]
+async fn a_short_retry_after_is_waited_for_and_one_beyond_the_deadline_is_not() {
+    let deadlines = Deadlines { repeated: Duration::from_secs(1), ..Deadlines::default() };
+    let world = World::with_deadlines(&[], deadlines).await;
+    let path = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";
+    for (status, code, kind) in [(429, 429, "vendor-rate-limited"), (503, 502, "vendor-unavailable")] {
+        let before = world.vendor_requests();
+        // Without a word on when, it would be asked again at once, and be answered.
+        let busy = Fault::Refuse { status, retry_after: Some(1) };
+        world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", busy);
+        let answer = world.get(path).await;
+        answer.problem(code, kind);
+        assert_eq!(answer.header("retry-after"), "1");
+        assert_eq!(world.vendor_requests() - before, 1);
+    }
+}
+
+#[tokio::test]
+async fn when_time_is_up_the_last_failure_is_told() {
+    let deadlines = Deadlines { repeated: Duration::from_millis(900), ..Deadlines::default() };
+    let world = World::with_deadlines(&[], deadlines).await;
+    world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
+    world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", Fault::Hang);
+    world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await.problem(502, "vendor-unavailable");
+    assert_eq!(world.vendor_requests(), 2);
+}
+
+#[tokio::test]
+async fn a_post_to_where_nothing_is_blames_the_settings() {
+    let world = World::with(&[]).await;
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(404));
+    let detail = world.get("/dial/14155551234").await.problem(502, "vendor-rejected");
+    assert!(detail.contains("TWILIO_ACCOUNT_SID"), "{detail}");
+    for path in ["/v2/upload", "/v2/transcript"] {
+        world.assemblyai.control.fail_next(Method::POST, path, refuse(404));
+        let recording = world.twilio.add_recording(SeededRecording::default());
+        let detail =
+            world.post_json("/transcribe", &json!({"recording_sid": recording})).await.problem(502, "vendor-rejected");
+        assert!(detail.contains("ASSEMBLYAI_API_URL"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_get_that_is_not_answered_is_504_and_one_that_is_nonsense_502() {
     let world = World::with_deadlines(&[], impatient()).await;
     let call_sid = world.twilio.add_call(SeededCall::default());

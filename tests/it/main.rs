@@ -15,6 +15,7 @@ mod transcript;
 // The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
 mod faults;
 mod openapi;
+mod problems;
 mod relay;
 mod vendor_clients;
 

@@ -17,6 +17,7 @@ use callscribe::sandbox::twilio::{Audio, SeededRecording};
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Answer, World, listen};
 
@@ -204,6 +205,42 @@ async fn audio_without_a_length_that_breaks_off_is_never_transcribed() {
     let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-unavailable");
     assert_eq!(detail, "the connection to Twilio broke");
     assert_nothing_ordered(&world);
+}
+
+/// A Twilio that ends the audio by closing the connection, as HTTP allows, with `audio` sent until then.
+async fn closing_twilio(audio: Vec<u8>) -> String {
+    let listener = listen().await;
+    let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(connection.read_u8().await.expect("a request's head"));
+            }
+            let json = format!(r#"{{"sid": "{RECORDING}", "status": "completed"}}"#).into_bytes();
+            let is_json = head.windows(6).any(|part| part == b".json ");
+            let (kind, body) = if is_json { ("application/json", &json) } else { ("audio/x-wav", &audio) };
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n");
+            connection.write_all(answer.as_bytes()).await.expect("the head is taken");
+            connection.write_all(body).await.expect("the body is taken");
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn audio_that_ends_with_the_connection_is_held_against_the_length_that_the_file_tells() {
+    let world = World::with(&[("TWILIO_API_URL", &closing_twilio(speech::WAV.to_vec()).await)]).await;
+    assert_eq!(transcribe(&world, RECORDING).await.status, 200);
+    assert!(world.assemblyai.uploads()[0].is_speech);
+
+    for short in [&speech::WAV[..speech::WAV.len() / 2], &speech::WAV[..20], b"", b"RIFF", &[7; 5_000]] {
+        let world = World::with(&[("TWILIO_API_URL", &closing_twilio(short.to_vec()).await)]).await;
+        let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
+        assert!(detail.ends_with("at the end of the audio, which nothing tells from a break"), "{detail}");
+        assert_nothing_ordered(&world);
+    }
 }
 
 #[tokio::test]

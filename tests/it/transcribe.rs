@@ -114,7 +114,7 @@ async fn every_other_field_reaches_assemblyai_and_wins_over_the_settings() {
     });
     assert_eq!(world.post_json("/transcribe", &fields).await.status, 200);
     let form = format!(
-        "recording_sid={recording}&speakers_expected=2&multichannel=true&prompt=42nd%20street&language_code=&again=true"
+        "recording_sid={recording}&speakers_expected=2&multichannel=true&prompt=2024&language_code=&domain=%22a%22&again=true"
     );
     assert_eq!(world.post_form("/transcribe", &form).await.status, 200);
 
@@ -128,7 +128,7 @@ async fn every_other_field_reaches_assemblyai_and_wins_over_the_settings() {
         assert_eq!(asked[0].get(absent), None);
     }
     assert_eq!((&asked[1]["speakers_expected"], &asked[1]["multichannel"]), (&json!(2), &json!(true)));
-    assert_eq!(asked[1]["prompt"], "42nd street");
+    assert_eq!((&asked[1]["prompt"], &asked[1]["domain"]), (&json!("2024"), &json!("\"a\"")));
     assert_eq!(asked[1].get("language_code"), None, "a blank field of a form was not filled in");
 }
 
@@ -174,6 +174,10 @@ async fn key_terms_beyond_the_models_limits_are_refused_by_name_before_any_vendo
     for fields in [order(json!(many(200)), both), order(json!(many(1_000)), pro)] {
         assert_eq!(world.post_json("/transcribe", &fields).await.status, 200);
     }
+    let terms = many(300).join(",");
+    let only_pro = r#"{"speech_models": ["universal-3-5-pro"]}"#;
+    let world = World::with(&[("TRANSCRIPT_OPTIONS", only_pro), ("KEYTERMS", &terms)]).await;
+    world.dial("14155551234").await;
 }
 
 #[tokio::test]

@@ -42,8 +42,19 @@ async fn the_text_alone_is_what_was_said() {
     let asked = world.get(&format!("/transcript/{id}?format=text")).await;
     assert_eq!((asked.status.as_u16(), asked.header("content-type")), (200, "text/plain; charset=utf-8"));
     assert_eq!(asked.text(), said);
-    let accepted = world.get_with(&format!("/transcript/{id}"), &[("accept", "text/plain")]).await;
-    assert_eq!(accepted.text(), said);
+    for accept in [
+        "text/plain",
+        "TEXT/plain; charset=utf-8",
+        "text/html;q=0.9, text/plain",
+        "application/json;q=0.1,text/plain;q=0.2",
+    ] {
+        let accepted = world.get_with(&format!("/transcript/{id}"), &[("accept", accept)]).await;
+        assert_eq!(accepted.text(), said, "{accept}");
+    }
+    for accept in ["*/*", "application/json, text/plain, */*", "text/plain;q=0", "text/plain;q=0.5,application/json"] {
+        let accepted = world.get_with(&format!("/transcript/{id}"), &[("accept", accept)]).await;
+        assert_eq!(accepted.header("content-type"), "application/json", "{accept}");
+    }
 }
 
 #[tokio::test]

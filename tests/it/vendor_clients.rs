@@ -4,8 +4,8 @@
 //! that has them:
 //!
 //! ```sh
-//! python3 -m venv /tmp/vendors && /tmp/vendors/bin/pip install -r tests/it/requirements.txt
-//! CALLSCRIBE_TEST_PYTHON=/tmp/vendors/bin/python cargo test --test it vendor_clients
+//! python3 -m venv target/vendors && target/vendors/bin/pip install -r tests/it/requirements.txt
+//! CALLSCRIBE_TEST_PYTHON=$PWD/target/vendors/bin/python cargo test --test it vendor_clients
 //! ```
 
 use std::io::Write as _;

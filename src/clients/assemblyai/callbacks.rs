@@ -7,6 +7,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::AssemblyAi;
+use crate::clients::hex;
 
 /// The header that carries the secret of a webhook. AssemblyAI signs nothing, it only sends back what it was given.
 pub const SECRET_HEADER: &str = "X-Webhook-Secret";
@@ -26,7 +27,7 @@ impl AssemblyAi {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
         mac.update(b"callscribe webhook ");
         mac.update(job.as_bytes());
-        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&mac.finalize().into_bytes())
     }
 
     /// Whether this is the secret of that job, in constant time.

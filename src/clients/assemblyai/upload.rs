@@ -10,7 +10,7 @@ use reqwest::{Body, Method};
 use serde::Deserialize;
 
 use super::AssemblyAi;
-use crate::clients::{Error, Kind};
+use crate::clients::{Error, Kind, transport};
 
 #[derive(Deserialize)]
 struct UploadedFile {
@@ -49,18 +49,19 @@ impl AssemblyAi {
         }
 
         let sent = tokio::select! {
-            sent = request.send() => sent.map_err(crate::clients::transport),
+            sent = request.send() => sent.map_err(transport),
             () = self.stalled(&moved) => Err(Kind::Timeout),
+            () = tokio::time::sleep(self.sender.deadlines.audio) => Err(Kind::Timeout),
         };
         if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
         let answer = async { self.sender.read(self.sender.accept(sent?).await?).await?.json::<UploadedFile>() };
-        answer.await.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind))
+        let file = self.sender.in_time(answer).await;
+        file.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind.of_post()))
     }
 
-    /// Ends when no byte has moved for the stall deadline. There is no deadline on the whole: a long recording over a
-    /// slow line takes as long as it takes. The source keeps the same deadline and is asked for its first byte a moment
+    /// Ends when no byte has moved for the stall deadline. The source keeps the same deadline and is asked for its first byte a moment
     /// after this begins, so this looks for the first time when one has passed: who holds up the audio is named.
     async fn stalled(&self, moved: &AtomicU64) {
         let mut before = None;

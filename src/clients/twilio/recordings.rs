@@ -1,23 +1,19 @@
 //! The Recording resource and its audio. Source: <https://www.twilio.com/docs/voice/api/recording>.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
-use reqwest::header::{HeaderMap, LOCATION, RANGE};
+use reqwest::header::{HeaderMap, LOCATION, RANGE, TRANSFER_ENCODING};
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 
 use super::Twilio;
-use crate::clients::{Error, Kind, Sender, transport};
+use crate::clients::{Deadlines, Error, Kind, Sender, transport};
 
 /// Storage to which Twilio may point is at most this many redirects away.
 const REDIRECTS: usize = 3;
-
-/// A list of more pages than this is no list of one call's recordings.
-const PAGES: usize = 1_000;
 
 /// A recording, as far as it is used here.
 #[derive(Debug, Clone, Deserialize)]
@@ -95,22 +91,25 @@ impl Twilio {
     /// # Errors
     /// As Twilio refuses, or fails to answer.
     pub async fn recordings_of_call(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
+        let pages = tokio::time::timeout(self.sender.deadlines.repeated, self.all_pages(call_sid)).await;
+        let mut recordings = pages.unwrap_or_else(|_| Err(self.sender.error(Kind::Timeout)))?;
+        // Twilio lists the newest first; those of the same second keep that order, reversed.
+        recordings.reverse();
+        recordings.sort_by_key(created);
+        Ok(recordings)
+    }
+
+    async fn all_pages(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
         let mut url = self.url(&["Calls", call_sid, "Recordings.json"]);
         let mut recordings = Vec::new();
-        for _ in 0..PAGES {
+        loop {
             let (_, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
             recordings.extend(page.recordings);
             match page.next_page_uri {
-                None => {
-                    // Twilio lists the newest first; those of the same second keep that order, reversed.
-                    recordings.reverse();
-                    recordings.sort_by_key(created);
-                    return Ok(recordings);
-                }
+                None => return Ok(recordings),
                 Some(next) => url = self.same_host(&next)?,
             }
         }
-        Err(self.sender.error(Kind::BadBody { path: "next_page_uri, which never ends".to_owned() }))
     }
 
     /// One recording.
@@ -159,15 +158,15 @@ impl Twilio {
     /// credentials, and never from HTTPS to plain HTTP.
     async fn follow(&self, mut url: Url, range: Option<&str>) -> Result<Response, Kind> {
         for _ in 0..=REDIRECTS {
-            let mut request = match url.origin() == self.base.origin() {
+            let at_home = url.origin() == self.base.origin();
+            let mut request = match at_home {
                 true => self.request(Method::GET, url.clone()),
                 false => self.sender.http.get(url.clone()),
             };
             if let Some(range) = range {
                 request = request.header(RANGE, range);
             }
-            let sent = tokio::time::timeout(self.sender.deadlines.answer, request.send()).await;
-            let response = sent.map_err(|_| Kind::Timeout)?.map_err(transport)?;
+            let response = self.sender.in_time(async { request.send().await.map_err(transport) }).await?;
             let redirect = matches!(
                 response.status(),
                 StatusCode::MOVED_PERMANENTLY
@@ -177,7 +176,12 @@ impl Twilio {
                     | StatusCode::PERMANENT_REDIRECT
             );
             if !redirect {
-                return self.sender.accept(response).await;
+                let accepted = self.sender.in_time(self.sender.accept(response)).await;
+                return accepted.map_err(|kind| match kind {
+                    // Storage elsewhere got no credentials of ours: its no says nothing of them.
+                    Kind::Unauthorized(refusal) if !at_home => Kind::Unavailable { retry_after: None, refusal },
+                    kind => kind,
+                });
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let next = location.and_then(|location| url.join(location).ok());
@@ -188,9 +192,13 @@ impl Twilio {
         Err(Kind::BadBody { path: "Location of a redirect, which never ends".to_owned() })
     }
 
-    /// `next_page_uri` is relative. One that leads elsewhere would take our credentials along.
+    /// `next_page_uri` is relative, to the API's host or to the path that the API is served under. One that leads
+    /// elsewhere would take our credentials along.
     fn same_host(&self, uri: &str) -> Result<Url, Error> {
-        let url = self.base.join(uri).ok().filter(|url| url.origin() == self.base.origin());
+        let prefix = self.base.path().trim_end_matches('/');
+        let uri =
+            if uri.starts_with('/') && !uri.starts_with(prefix) { format!("{prefix}{uri}") } else { uri.to_owned() };
+        let url = self.base.join(&uri).ok().filter(|url| url.origin() == self.base.origin());
         url.ok_or_else(|| self.sender.error(Kind::BadBody { path: "next_page_uri".to_owned() }))
     }
 }
@@ -201,17 +209,70 @@ fn created(recording: &Recording) -> i64 {
     date.map_or(i64::MIN, |date| date.timestamp().as_second())
 }
 
-/// The body in pieces, each within the stall deadline, ended by an error if it breaks or falls short.
+/// The body in pieces, each within the stall deadline and all within that for audio, ended by an error if it breaks,
+/// falls short, or ends where nothing says that this is its end.
 fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Bytes, Error>> {
-    let stall: Duration = sender.deadlines.stall;
-    let error = move |kind| sender.error(kind);
-    stream::try_unfold((response, error), move |(mut response, error)| async move {
-        match tokio::time::timeout(stall, response.chunk()).await {
-            Err(_) => Err(error(Kind::Timeout)),
-            Ok(Err(broken)) => Err(error(transport(broken))),
-            Ok(Ok(None)) => Ok(None),
-            Ok(Ok(Some(bytes))) => Ok(Some((bytes, (response, error)))),
+    let is_chunked = response.headers().contains_key(TRANSFER_ENCODING);
+    let is_framed = response.content_length().is_some() || is_chunked;
+    let begun = Guarded { response, sender, riff: (!is_framed).then(Riff::default), begun: Instant::now() };
+    stream::try_unfold(begun, |mut audio| async move {
+        match audio.next().await {
+            Ok(None) => Ok(None),
+            Ok(Some(bytes)) => Ok(Some((bytes, audio))),
+            Err(kind) => Err(audio.sender.error(kind)),
         }
     })
     .boxed()
+}
+
+struct Guarded {
+    response: Response,
+    sender: Sender,
+    /// Kept where HTTP does not tell the end of the body from a broken connection.
+    riff: Option<Riff>,
+    begun: Instant,
+}
+
+impl Guarded {
+    async fn next(&mut self) -> Result<Option<Bytes>, Kind> {
+        let Deadlines { stall, audio, .. } = self.sender.deadlines;
+        let left = audio.saturating_sub(self.begun.elapsed());
+        let chunk = tokio::time::timeout(stall.min(left), self.response.chunk()).await;
+        let chunk = chunk.map_err(|_| Kind::Timeout)?.map_err(transport)?;
+        match (&mut self.riff, &chunk) {
+            (Some(riff), Some(bytes)) => riff.see(bytes),
+            (Some(riff), None) if !riff.is_whole() => {
+                return Err(Kind::BadBody {
+                    path: "the end of the audio, which nothing tells from a break".to_owned(),
+                });
+            }
+            _ => {}
+        }
+        Ok(chunk)
+    }
+}
+
+/// What a WAV file says of its own length, and what came.
+#[derive(Default)]
+struct Riff {
+    head: Vec<u8>,
+    seen: u64,
+}
+
+impl Riff {
+    /// `RIFF`, and the number of bytes after these eight.
+    const HEAD: usize = 8;
+
+    fn see(&mut self, bytes: &[u8]) {
+        let missing = Self::HEAD - self.head.len();
+        self.head.extend_from_slice(&bytes[..missing.min(bytes.len())]);
+        self.seen += bytes.len() as u64;
+    }
+
+    fn is_whole(&self) -> bool {
+        match self.head[..] {
+            [b'R', b'I', b'F', b'F', a, b, c, d] => self.seen >= u64::from(u32::from_le_bytes([a, b, c, d])) + 8,
+            _ => false,
+        }
+    }
 }

@@ -12,6 +12,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::clients::hex;
+
 /// The header that carries the signature.
 pub const HEADER: &str = "x-twilio-signature";
 
@@ -62,8 +64,7 @@ pub fn promised_body_hash(url: &str) -> Option<String> {
 
 /// Whether `body` has the hash that the signed URL promised: lower-case hex of SHA-256.
 pub fn body_matches(promised: &str, body: &[u8]) -> bool {
-    let actual: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-    actual.as_bytes().ct_eq(promised.as_bytes()).into()
+    hex(&Sha256::digest(body)).as_bytes().ct_eq(promised.as_bytes()).into()
 }
 
 fn hmac<M: Mac + KeyInit>(key: &str, message: &str) -> Vec<u8> {

@@ -39,8 +39,8 @@ pub(super) fn transcribe(context: &Shared) -> Response {
 }
 
 /// A problem, for a browser.
-pub(super) fn problem(problem: &Problem) -> Response {
-    page(ProblemPage { notice: None, problem }.render())
+pub(super) fn problem(context: &Shared, problem: &Problem) -> Response {
+    page(ProblemPage { notice: context.notice, problem }.render())
 }
 
 /// The one style sheet.

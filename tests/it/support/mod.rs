@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     pub(crate) twilio: twilio::Twilio,
     pub(crate) assemblyai: assemblyai::AssemblyAi,
-    pub(crate) _app: App,
+    pub(crate) app: App,
 }
 
 /// A whole answer.
@@ -59,7 +59,7 @@ impl World {
         let mut config = Config::read(variables, false).expect("settings that fit");
         config.deadlines = deadlines;
         let app = App::start(config, vec![listener]).await.expect("a program that starts");
-        Self { base, http: client(), twilio, assemblyai, _app: app }
+        Self { base, http: client(), twilio, assemblyai, app }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
