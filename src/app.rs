@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clients::assemblyai::AssemblyAi;
@@ -32,6 +33,7 @@ const STOP: Duration = Duration::from_millis(9_500);
 pub struct App {
     server: Server,
     paid: TaskTracker,
+    stopping: CancellationToken,
     welcome: String,
 }
 
@@ -79,7 +81,7 @@ impl App {
 
         let Accounts { twilio, assemblyai, urls } = accounts;
         let deadlines = config.deadlines;
-        let paid = TaskTracker::new();
+        let (paid, stopping) = (TaskTracker::new(), CancellationToken::new());
         let context = Arc::new(Context {
             twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone()),
             assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
@@ -92,12 +94,13 @@ impl App {
             operator_token: config.server.operator_token,
             call_keyterms: Default::default(),
             paid: paid.clone(),
+            stopping: stopping.clone(),
             events: Events::new(),
             notice,
         });
         let server = Server::start(&web::router(context), listeners)
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
-        Ok(Self { server, paid, welcome })
+        Ok(Self { server, paid, stopping, welcome })
     }
 
     /// What a person wants to know first: where it is, and in the sandbox what to type.
@@ -108,6 +111,7 @@ impl App {
     /// Takes no new requests, lets those under way end, and returns within ten seconds. Those that cost money are
     /// waited for the longest.
     pub async fn stop(self) {
+        self.stopping.cancel();
         let stop = async {
             self.server.stop().await;
             self.paid.close();

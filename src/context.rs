@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clients::assemblyai::AssemblyAi;
@@ -43,6 +44,8 @@ pub struct Context {
     pub call_keyterms: CallKeyterms,
     /// Requests that cost money and are under way: a stop waits for their answers.
     pub paid: TaskTracker,
+    /// Told when the program is to stop: nobody is kept waiting from then on.
+    pub stopping: CancellationToken,
     /// What changed.
     pub events: Events,
     /// A sentence that every page shows, such as that no phone rings here.

@@ -15,7 +15,7 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const LARGEST_HEAD: usize = 64 << 10;
 
 /// When the program stops, requests under way have this long to end.
-const DRAIN: Duration = Duration::from_secs(8);
+const DRAIN: Duration = Duration::from_millis(8_500);
 
 /// Listeners that are being served.
 #[derive(Debug)]

@@ -49,6 +49,11 @@ impl Urls {
         self.base.starts_with("http://")
     }
 
+    /// Whether it is an address of this computer, which nobody else can call.
+    pub fn is_local(&self) -> bool {
+        url::Url::parse(&self.base).is_ok_and(|url| crate::clients::is_local(&url))
+    }
+
     /// Host and port, as written in `BASE_URL`.
     pub fn authority(&self) -> &str {
         let rest = self.base.split_once("://").map_or(self.base.as_str(), |(_, rest)| rest);

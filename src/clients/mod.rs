@@ -10,7 +10,6 @@ pub mod twilio;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -24,6 +23,9 @@ const LARGEST_BODY: usize = 64 << 20;
 
 /// First pause before a GET is repeated; it doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Connections to a vendor that are kept for the next request.
+const IDLE_CONNECTIONS: usize = 16;
 
 /// How often a GET is repeated.
 const REPEATS: usize = 3;
@@ -51,9 +53,11 @@ impl fmt::Display for Service {
 pub struct Deadlines {
     /// For a connection to stand.
     pub connect: Duration,
-    /// For one request to be answered whole, audio aside.
+    /// For an answer to begin, and then for it to move on by at least a byte.
     pub answer: Duration,
-    /// For a GET with all its repetitions, and for a list with all its pages.
+    /// For an answer to come whole, audio aside.
+    pub body: Duration,
+    /// For the last repetition of a GET to begin, and for a list with all its pages.
     pub repeated: Duration,
     /// For audio that is under way to move on by at least a byte.
     pub stall: Duration,
@@ -65,7 +69,9 @@ impl Default for Deadlines {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            answer: Duration::from_secs(10),
+            // Less than the time that a stop gives to requests under way.
+            answer: Duration::from_secs(8),
+            body: Duration::from_secs(180),
             repeated: Duration::from_secs(20),
             stall: Duration::from_secs(30),
             audio: Duration::from_secs(3_600),
@@ -218,20 +224,15 @@ impl Sender {
         deadlines: Deadlines,
         refusal: fn(StatusCode, &HeaderMap, &[u8]) -> Refusal,
     ) -> Self {
-        let local = match base.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-            None => false,
-        };
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config())
             .user_agent(concat!("callscribe/", env!("CARGO_PKG_VERSION")))
             // A redirect would carry our credentials along; the one place that has them follows them itself.
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .connect_timeout(deadlines.connect);
-        let builder = if local { builder.no_proxy() } else { builder };
+            .connect_timeout(deadlines.connect)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS);
+        let builder = if is_local(base) { builder.no_proxy() } else { builder };
         let http = builder.build().expect("a client with TLS set up builds");
         Self { http, service, deadlines, refusal }
     }
@@ -248,10 +249,8 @@ impl Sender {
         Ok((answer, value))
     }
 
-    /// Runs attempts of something that may be repeated, with back-off, jitter and the vendor's `Retry-After`. When time
-    /// is up, the last failure is the one to tell.
+    /// Runs attempts of something that may be repeated, with back-off, jitter and the vendor's `Retry-After`.
     async fn repeat<T, F: Future<Output = Result<T, Kind>>>(&self, attempt: impl FnMut() -> F) -> Result<T, Error> {
-        let last = Mutex::new(Kind::Timeout);
         let end = Instant::now() + self.deadlines.repeated;
         let repeated = attempt
             .retry(ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(REPEATS).with_jitter())
@@ -261,14 +260,8 @@ impl Sender {
                 // To wait longer than the caller would is to fail later.
                 (Instant::now() + pause < end).then_some(pause)
             })
-            .notify(|kind: &Kind, pause| {
-                tracing::debug!(service = %self.service, ?pause, "asking again: {kind}");
-                last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(kind);
-            });
-        match tokio::time::timeout_at(end, repeated).await {
-            Ok(result) => result.map_err(|kind| self.error(kind)),
-            Err(_) => Err(self.error(last.into_inner().unwrap_or_else(PoisonError::into_inner))),
-        }
+            .notify(|kind: &Kind, pause| tracing::debug!(service = %self.service, ?pause, "asking again: {kind}"));
+        repeated.await.map_err(|kind| self.error(kind))
     }
 
     /// Sends something that must happen once at most and reads the answer as JSON. Whatever leaves open whether it
@@ -285,14 +278,15 @@ impl Sender {
         })
     }
 
-    /// Sends once and reads the whole answer, within the deadline.
+    /// Sends once and reads the whole answer.
     async fn ask(&self, request: RequestBuilder) -> Result<Answer, Kind> {
-        self.in_time(async { self.read(self.accept(request.send().await.map_err(transport)?).await?).await }).await
+        self.read(self.accept(self.start(request).await?).await?).await
     }
 
-    /// What is done within the deadline of one answer.
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Kind>>) -> Result<T, Kind> {
-        tokio::time::timeout(self.deadlines.answer, work).await.unwrap_or(Err(Kind::Timeout))
+    /// Sends once; gives the head of the answer.
+    async fn start(&self, request: RequestBuilder) -> Result<Response, Kind> {
+        let sent = tokio::time::timeout(self.deadlines.answer, request.send()).await;
+        sent.map_err(|_| Kind::Timeout)?.map_err(transport)
     }
 
     /// A success as it is, anything else as what it means.
@@ -314,15 +308,22 @@ impl Sender {
         })
     }
 
+    /// The body as it comes, however slowly, as long as it moves on: the longest transcripts take minutes on a slow line.
     async fn read(&self, mut response: Response) -> Result<Answer, Kind> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(Kind::BadBody { path: "a body of more than 64 MiB".to_owned() });
+        let whole = async {
+            let mut body = Vec::new();
+            loop {
+                let chunk = tokio::time::timeout(self.deadlines.answer, response.chunk()).await;
+                let Some(chunk) = chunk.map_err(|_| Kind::Timeout)?.map_err(transport)? else {
+                    return Ok(Answer { body });
+                };
+                if body.len() + chunk.len() > LARGEST_BODY {
+                    return Err(Kind::BadBody { path: "a body of more than 64 MiB".to_owned() });
+                }
+                body.extend_from_slice(&chunk);
             }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { body })
+        };
+        tokio::time::timeout(self.deadlines.body, whole).await.unwrap_or(Err(Kind::Timeout))
     }
 
     /// The end of a request that failed, and its line in the log.
@@ -330,6 +331,16 @@ impl Sender {
         let error = Error { service: self.service, kind };
         tracing::warn!("{error}");
         error
+    }
+}
+
+/// Whether this is an address of this computer.
+pub fn is_local(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }
 

@@ -27,25 +27,54 @@ impl fmt::Display for Problem {
 }
 
 /// What a `.env` file in this folder or one above says and then what the environment says, which wins; and what is
-/// wrong with the file. A line is named, not quoted: it may hold a secret.
+/// wrong with the file.
 pub(super) fn environment() -> (Vec<(String, String)>, Vec<Problem>) {
-    let (mut variables, mut problems) = (Vec::new(), Vec::new());
-    match dotenvy::dotenv_iter() {
-        Ok(lines) => {
-            for (index, line) in lines.enumerate() {
-                match line {
-                    Ok(variable) => variables.push(variable),
-                    Err(_) => problems.push(Problem::new(".env", format!("entry {} is not NAME=value", index + 1))),
-                }
-            }
-        }
-        Err(error) if error.not_found() => {}
-        Err(_) => problems.push(Problem::new(".env", "cannot be read")),
-    }
+    let folder = std::env::current_dir().unwrap_or_default();
+    let file = folder.ancestors().map(|folder| folder.join(".env")).find(|file| file.is_file());
+    let (mut variables, problems) = match file.map(std::fs::read_to_string) {
+        None => (Vec::new(), Vec::new()),
+        Some(Ok(text)) => read_file(text.trim_start_matches('\u{feff}')),
+        Some(Err(error)) => (Vec::new(), vec![Problem::new(".env", format!("cannot be read: {}", error.kind()))]),
+    };
     // What is not Unicode cannot be one of our settings' values.
     let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     variables.extend(std::env::vars_os().filter_map(unicode));
     (variables, problems)
+}
+
+/// The entries of a `.env` file. What is wrong is told by the entry's name, never by its value: it may be a secret.
+fn read_file(text: &str) -> (Vec<(String, String)>, Vec<Problem>) {
+    let unquoted = |name| Problem::new(".env", format!("{name}: expected its value between single quotes"));
+    let (mut variables, mut problems) = (Vec::new(), Vec::new());
+    for entry in dotenvy::from_read_iter(text.as_bytes()) {
+        match entry {
+            Ok(variable) => variables.push(variable),
+            // What is told is the line, or the part of it behind the name.
+            Err(dotenvy::Error::LineParse(part, _)) => problems.push(match line_with(text, &part).and_then(name_in) {
+                Some(name) => unquoted(name),
+                None => Problem::new(".env", "expected lines of the form NAME=value"),
+            }),
+            Err(_) => problems.push(Problem::new(".env", "cannot be read")),
+        }
+    }
+    // $NAME would quietly be replaced, and a secret that holds a $ be another, weaker one.
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        let value = line.split_once('=').map_or("", |(_, value)| value.trim_start());
+        let replaced = name_in(line).filter(|_| value.contains('$') && !value.starts_with('\''));
+        problems.extend(replaced.map(unquoted).filter(|problem| !problems.contains(problem)));
+    }
+    (variables, problems)
+}
+
+fn line_with<'t>(text: &'t str, part: &str) -> Option<&'t str> {
+    text.lines().find(|line| line.contains(part.trim_end()))
+}
+
+/// The name before the `=`.
+fn name_in(line: &str) -> Option<&str> {
+    let name = line.split_once('=')?.0.trim().trim_start_matches("export ").trim();
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then_some(name)
 }
 
 /// Variables, read by name. Each reading that fails notes its problem, so that all can be told at once.

@@ -5,20 +5,24 @@ mod env;
 pub mod settings;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
-use crate::clients::{Deadlines, assemblyai, twilio};
+use crate::clients::{self, Deadlines, assemblyai, twilio};
 use crate::model::keyterms::{Keyterms, Limit};
 use crate::model::phone::PhoneNumber;
 use crate::urls::Urls;
 use env::Env;
 pub use env::Problem;
+
+/// A token of fewer characters can be guessed.
+const SAFE_TOKEN: usize = 16;
 
 /// All settings.
 #[derive(Debug)]
@@ -206,7 +210,11 @@ fn read_accounts(env: &mut Env) -> Option<Vendors> {
     let urls = env.read("BASE_URL", |text| Urls::parse(text).map_err(|error| error.to_string()));
     let key = env.read("ASSEMBLYAI_KEY", secret);
     let api_url = env.read("ASSEMBLYAI_API_URL", api_url);
-    if urls.as_ref().is_some_and(Urls::is_plain_http) {
+    if urls.as_ref().is_some_and(Urls::is_local)
+        && !twilio.as_ref().is_some_and(|twilio| clients::is_local(&twilio.api_url))
+    {
+        env.warn("BASE_URL is an address of this computer, which Twilio cannot call: calls will not be greeted");
+    } else if urls.as_ref().is_some_and(Urls::is_plain_http) {
         env.warn("BASE_URL is plain http: what the vendors send can be read and changed on the way");
     }
     let assemblyai = AssemblyAiConfig { key: key?, api_url: api_url? };
@@ -281,7 +289,8 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         if named { Ok(models) } else { Err("expected names of speech models, comma separated".to_owned()) }
     });
     let options = env.read("TRANSCRIPT_OPTIONS", |text| {
-        let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}";
+        let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}, and in .env \
+                        between single quotes";
         let mut options: Map<String, Value> = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
         if options.contains_key("audio_url") {
             return Err("audio_url is what each request says, not a setting".to_owned());
@@ -301,8 +310,11 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
     let checked = |terms: Keyterms| terms.check(&limit).map(|()| terms).map_err(|error| error.to_string());
     let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text)));
     let filed = env.read_if_set("KEYTERMS_FILE", |path| {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {}", error.kind()))?;
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => "there is no such file".to_owned(),
+            ErrorKind::InvalidData => "the file is not text in UTF-8".to_owned(),
+            kind => format!("the file cannot be read: {kind}"),
+        })?;
         checked(Keyterms::from_lines(&text))
     });
     let keyterms = match optional.check(&limit) {
@@ -334,6 +346,9 @@ fn read_server(env: &mut Env) -> Option<ServerConfig> {
         env.read("BIND_ADDR", |text| text.split(',').map(|part| address(part.trim())).collect::<Result<Vec<_>, _>>());
     let operator_token = env.read_if_set("OPERATOR_TOKEN", secret);
     let (bind, operator_token) = (bind?, operator_token?);
+    if operator_token.as_ref().is_some_and(|token| token.expose_secret().len() < SAFE_TOKEN) {
+        env.warn("OPERATOR_TOKEN is short: whoever guesses it can make calls that you pay");
+    }
     if operator_token.is_none() && bind.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
         env.refuse("BIND_ADDR", "an address that other computers reach needs OPERATOR_TOKEN to be set");
     }
@@ -347,7 +362,11 @@ fn read_log(env: &mut Env) -> Option<LogConfig> {
         _ => Err("expected text or json".to_owned()),
     });
     let targets = env.read("RUST_LOG", |text| {
-        Targets::from_str(text).map_err(|_| "expected levels and targets, such as info,callscribe=debug".to_owned())
+        // A level that is misspelt is read as a target, and nothing of this program would be logged.
+        let targets = Targets::from_str(text)
+            .ok()
+            .filter(|targets| text.contains("off") || targets.would_enable("callscribe", &tracing::Level::ERROR));
+        targets.ok_or_else(|| "expected levels and targets, such as info,callscribe=debug".to_owned())
     });
     Some(LogConfig { format: format?, targets: targets? })
 }

@@ -39,7 +39,7 @@ pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> 
                 Ok(call)
             }
             Err(error) => {
-                tracing::warn!(to = number.masked(), "not dialled: {error}");
+                tracing::warn!(to = number.masked(), "dialling failed: {error}");
                 Err(error)
             }
         }

@@ -140,7 +140,7 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
             Ok(Reply { transcript, .. }) => {
                 tracing::info!(transcript = transcript.id, recording, "transcript asked for");
             }
-            Err(error) => tracing::warn!(recording, "transcript not asked for: {error}"),
+            Err(error) => tracing::warn!(recording, "asking for a transcript failed: {error}"),
         }
         reply
     };
@@ -209,8 +209,11 @@ pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> 
         }
         Ok::<(), Error>(())
     };
-    // Out of time: what was seen last is the answer.
-    tokio::time::timeout(wait, waiting).await.unwrap_or(Ok(()))?;
+    // Out of time, or the program stops: what was seen last is the answer.
+    tokio::select! {
+        result = tokio::time::timeout(wait, waiting) => result.unwrap_or(Ok(()))?,
+        () = context.stopping.cancelled() => {}
+    }
     Ok(reply)
 }
 

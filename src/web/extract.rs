@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -115,6 +115,9 @@ pub(super) fn only_header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h 
 
 /// The whole body, if it is no longer than this and comes in time.
 pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(ApiError::TooLarge(limit));
+    }
     let read = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, limit)).await;
     read.map_err(|_| ApiError::TooSlow)?.map_err(|error| {
         let is_long =

@@ -96,7 +96,9 @@ fn read_request(context: &Shared, mut fields: Map<String, Value>) -> Result<tran
         }
     }
     let [(name, text)] = &named[..] else {
-        return Err(ApiError::BadRequest("expected one of recording_url, recording_sid and call_sid".to_owned()));
+        return Err(ApiError::BadRequest(
+            "expected exactly one of recording_url, recording_sid and call_sid".to_owned(),
+        ));
     };
     let source = match *name {
         "call_sid" => Source::Call(text.parse()?),

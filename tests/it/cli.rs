@@ -138,7 +138,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
             &many_terms,
             "there are 201 key terms, universal-2 takes 200 at most; the first one too many is \"term 201\"",
         ),
-        ("KEYTERMS_FILE", no_file, "the file cannot be read: entity not found"),
+        ("KEYTERMS_FILE", no_file, "there is no such file"),
         (
             "KEYTERMS_FILE",
             &long_file,
@@ -150,6 +150,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         ("TRANSCRIPT_OPTIONS", "{\"keyterms_prompt\": [1]}", "expected keyterms_prompt to be a list of strings"),
         ("LOG_FORMAT", "xml", "expected text or json"),
         ("RUST_LOG", "callscribe=loud", LEVELS),
+        ("RUST_LOG", "inof", LEVELS),
         ("BIND_ADDR", "nonsense", ADDRESS),
         ("BIND_ADDR", "localhost:8000", ADDRESS),
         ("BIND_ADDR", "127.0.0.1:0,", ADDRESS),
@@ -281,11 +282,25 @@ fn a_file_fills_in_what_the_environment_lacks_and_the_environment_wins() {
 #[test]
 fn a_broken_line_in_the_file_is_told_without_quoting_it() {
     let folder = Folder::new();
-    for line in ["TWILIO_AUTH_TOKEN=canary and more", "canary", "TWILIO_AUTH_TOKEN='canary", "a canary=b"] {
-        folder.write(".env", &format!("# a comment\n\n{}{line}\n", env_file(&ENOUGH)));
+    let quotes = ".env: OPERATOR_TOKEN: expected its value between single quotes";
+    let form = ".env: expected lines of the form NAME=value";
+    for (line, expected) in [
+        ("OPERATOR_TOKEN=canary and more", quotes),
+        ("OPERATOR_TOKEN='canary", quotes),
+        ("OPERATOR_TOKEN=canary$more", quotes),
+        ("export OPERATOR_TOKEN=\"canary$more\"", quotes),
+        ("canary", form),
+        ("a canary=b", form),
+    ] {
+        // With a byte order mark, which is none of the line's business.
+        folder.write(".env", &format!("\u{feff}# a comment\n\n{}{line}\n", env_file(&ENOUGH)));
         let ended = Program::start(folder.path(), &[], &[]).refused();
         assert_eq!(ended.code, Some(2), "{line}");
-        assert_eq!(ended.stderr, [".env: entry 7 is not NAME=value", HINT], "{line}");
+        assert_eq!(ended.stderr, [expected, HINT], "{line}");
+
+        // All problems are told, wherever they are.
+        let ended = Program::start(folder.path(), &[], &[("LOG_FORMAT", "xml")]).refused();
+        assert_eq!(ended.stderr, [expected, "LOG_FORMAT: expected text or json", HINT], "{line}");
     }
 }
 

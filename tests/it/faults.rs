@@ -128,16 +128,6 @@ async fn a_short_retry_after_is_waited_for_and_one_beyond_the_deadline_is_not() 
 }
 
 #[tokio::test]
-async fn when_time_is_up_the_last_failure_is_told() {
-    let deadlines = Deadlines { repeated: Duration::from_millis(900), ..Deadlines::default() };
-    let world = World::with_deadlines(&[], deadlines).await;
-    world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
-    world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", Fault::Hang);
-    world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await.problem(502, "vendor-unavailable");
-    assert_eq!(world.vendor_requests(), 2);
-}
-
-#[tokio::test]
 async fn a_post_to_where_nothing_is_blames_the_settings() {
     let world = World::with(&[]).await;
     world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(404));

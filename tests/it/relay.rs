@@ -235,10 +235,34 @@ async fn audio_that_ends_with_the_connection_is_held_against_the_length_that_the
     assert_eq!(transcribe(&world, RECORDING).await.status, 200);
     assert!(world.assemblyai.uploads()[0].is_speech);
 
-    for short in [&speech::WAV[..speech::WAV.len() / 2], &speech::WAV[..20], b"", b"RIFF", &[7; 5_000]] {
+    for short in [&speech::WAV[..speech::WAV.len() / 2], &speech::WAV[..20], b"RIFF", &[7; 5_000]] {
         let world = World::with(&[("TWILIO_API_URL", &closing_twilio(short.to_vec()).await)]).await;
         let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
         assert!(detail.ends_with("at the end of the audio, which nothing tells from a break"), "{detail}");
+        assert_nothing_ordered(&world);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_audio_is_neither_transcribed_nor_played() {
+    let nothing = || Body::empty();
+    for (status, media_type, body) in [
+        (200, "text/html", Body::from("<html>sign in</html>")),
+        (200, "application/json", Body::from("null")),
+        (200, "application/xml; charset=utf-8", Body::from("<TwilioResponse/>")),
+        (200, "audio/x-wav", nothing()),
+        (200, "audio/x-wav", Body::from_stream(stream::empty::<Result<Bytes, axum::Error>>())),
+        (204, "audio/x-wav", nothing()),
+    ] {
+        let shown = format!("{status} {media_type}");
+        let body = Arc::new(Mutex::new(Some(body)));
+        let twilio = twilio_with(move |_, _| {
+            let body = body.lock().expect("no test panics here").take().unwrap_or_default();
+            (StatusCode::from_u16(status).expect("a status"), [(header::CONTENT_TYPE, media_type)], body)
+        });
+        let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+        let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
+        assert!(detail.ends_with("at the audio, which is none"), "{shown}: {detail}");
         assert_nothing_ordered(&world);
     }
 }

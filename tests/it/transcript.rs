@@ -96,6 +96,19 @@ async fn a_wait_ends_with_the_seconds_if_the_transcript_does_not() {
 }
 
 #[tokio::test]
+async fn a_wait_ends_when_the_program_stops() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let id = ordered(&world).await;
+    let url = format!("{}/transcript/{id}?wait=120&format=text", world.base);
+    let asking = tokio::spawn(world.http.get(url).send());
+    let looks = || (!world.assemblyai.control.seen_at(Method::GET, "/v2/transcript/").is_empty()).then_some(());
+    world.assemblyai.control.until(looks).await;
+    world.app.stop().await;
+    assert_eq!(asking.await.unwrap().unwrap().status(), 202);
+}
+
+#[tokio::test]
 async fn a_wait_ends_with_the_transcript_even_if_the_webhook_is_lost() {
     // Nothing listens there.
     let world = World::with(&[("BASE_URL", "http://127.0.0.1:1")]).await;

@@ -57,8 +57,7 @@ impl AssemblyAi {
             return Err(error);
         }
         let answer = async { self.sender.read(self.sender.accept(sent?).await?).await?.json::<UploadedFile>() };
-        let file = self.sender.in_time(answer).await;
-        file.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind.of_post()))
+        answer.await.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind.of_post()))
     }
 
     /// Ends when no byte has moved for the stall deadline. The source keeps the same deadline and is asked for its first byte a moment

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
-use reqwest::header::{HeaderMap, LOCATION, RANGE, TRANSFER_ENCODING};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RANGE, TRANSFER_ENCODING};
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -166,7 +166,7 @@ impl Twilio {
             if let Some(range) = range {
                 request = request.header(RANGE, range);
             }
-            let response = self.sender.in_time(async { request.send().await.map_err(transport) }).await?;
+            let response = self.sender.start(request).await?;
             let redirect = matches!(
                 response.status(),
                 StatusCode::MOVED_PERMANENTLY
@@ -176,12 +176,14 @@ impl Twilio {
                     | StatusCode::PERMANENT_REDIRECT
             );
             if !redirect {
-                let accepted = self.sender.in_time(self.sender.accept(response)).await;
-                return accepted.map_err(|kind| match kind {
+                return match self.sender.accept(response).await {
                     // Storage elsewhere got no credentials of ours: its no says nothing of them.
-                    Kind::Unauthorized(refusal) if !at_home => Kind::Unavailable { retry_after: None, refusal },
-                    kind => kind,
-                });
+                    Err(Kind::Unauthorized(refusal)) if !at_home => {
+                        Err(Kind::Unavailable { retry_after: None, refusal })
+                    }
+                    Err(kind) => Err(kind),
+                    Ok(response) => check_audio(response),
+                };
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let next = location.and_then(|location| url.join(location).ok());
@@ -203,6 +205,18 @@ impl Twilio {
     }
 }
 
+/// A success may be a page, or nothing at all. Storage is known to call audio plain bytes.
+fn check_audio(response: Response) -> Result<Response, Kind> {
+    let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_audio = media_type.starts_with("audio/") || media_type.ends_with("/octet-stream") || media_type.is_empty();
+    let is_there = response.status() != StatusCode::NO_CONTENT && response.content_length() != Some(0);
+    match is_audio && is_there {
+        true => Ok(response),
+        false => Err(Kind::BadBody { path: "the audio, which is none".to_owned() }),
+    }
+}
+
 /// Seconds since 1970; what has no date is the oldest.
 fn created(recording: &Recording) -> i64 {
     let date = recording.date_created.as_deref().and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
@@ -214,7 +228,7 @@ fn created(recording: &Recording) -> i64 {
 fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Bytes, Error>> {
     let is_chunked = response.headers().contains_key(TRANSFER_ENCODING);
     let is_framed = response.content_length().is_some() || is_chunked;
-    let begun = Guarded { response, sender, riff: (!is_framed).then(Riff::default), begun: Instant::now() };
+    let begun = Guarded { response, sender, is_framed, riff: Riff::default(), begun: Instant::now() };
     stream::try_unfold(begun, |mut audio| async move {
         match audio.next().await {
             Ok(None) => Ok(None),
@@ -228,8 +242,9 @@ fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Byte
 struct Guarded {
     response: Response,
     sender: Sender,
-    /// Kept where HTTP does not tell the end of the body from a broken connection.
-    riff: Option<Riff>,
+    /// Whether HTTP tells the end of the body from a broken connection.
+    is_framed: bool,
+    riff: Riff,
     begun: Instant,
 }
 
@@ -239,14 +254,17 @@ impl Guarded {
         let left = audio.saturating_sub(self.begun.elapsed());
         let chunk = tokio::time::timeout(stall.min(left), self.response.chunk()).await;
         let chunk = chunk.map_err(|_| Kind::Timeout)?.map_err(transport)?;
-        match (&mut self.riff, &chunk) {
-            (Some(riff), Some(bytes)) => riff.see(bytes),
-            (Some(riff), None) if !riff.is_whole() => {
+        match &chunk {
+            Some(bytes) => self.riff.see(bytes),
+            None if self.riff.seen == 0 => {
+                return Err(Kind::BadBody { path: "the audio, which is none".to_owned() });
+            }
+            None if !self.is_framed && !self.riff.is_whole() => {
                 return Err(Kind::BadBody {
                     path: "the end of the audio, which nothing tells from a break".to_owned(),
                 });
             }
-            _ => {}
+            None => {}
         }
         Ok(chunk)
     }
