@@ -1,28 +1,27 @@
 //! Every setting, read once at start, one struct per area. All problems are reported at once, and none with a value:
 //! it may be a secret.
 
+//!
+//! What there is to set stands here, the words of `--help` in `settings`; `read` makes the one from the variables that
+//! `env` finds.
+
 mod env;
+mod read;
 pub mod settings;
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::str::FromStr;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
-use crate::clients::{self, Deadlines, assemblyai, twilio};
+use crate::clients::{Deadlines, assemblyai, twilio};
 use crate::model::keyterms::{Keyterms, Limit};
 use crate::model::phone::PhoneNumber;
 use crate::urls::Urls;
-use env::Env;
 pub use env::Problem;
-
-/// A token of fewer characters can be guessed.
-const SAFE_TOKEN: usize = 16;
 
 /// All settings.
 #[derive(Debug)]
@@ -120,6 +119,11 @@ impl TranscriptConfig {
     }
 }
 
+fn keyterm_limit(speech_models: &[String]) -> Limit {
+    let (terms, model) = assemblyai::limits::keyterms(speech_models);
+    Limit { terms, words: assemblyai::limits::KEYTERM_WORDS, model: model.to_owned() }
+}
+
 /// The options may hold a secret, such as that of a webhook.
 impl fmt::Debug for TranscriptConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,243 +164,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-impl Config {
-    /// Reads all settings from the environment and a `.env` file.
-    ///
-    /// # Errors
-    /// Every problem there is, those of the file first.
-    pub fn from_environment(sandbox: bool) -> Result<Self, Vec<Problem>> {
-        let (variables, mut problems) = env::environment();
-        match Self::read(variables, sandbox) {
-            Ok(config) if problems.is_empty() => Ok(config),
-            Ok(_) => Err(problems),
-            Err(more) => {
-                problems.extend(more);
-                Err(problems)
-            }
-        }
-    }
-
-    /// Reads all settings from `variables`.
-    ///
-    /// # Errors
-    /// Every problem there is, in the order of `--help`.
-    pub fn read(variables: impl IntoIterator<Item = (String, String)>, sandbox: bool) -> Result<Self, Vec<Problem>> {
-        let mut env = Env::new(variables);
-        let vendors = if sandbox { read_sandbox(&mut env) } else { read_accounts(&mut env) };
-        let transcript = read_transcript(&mut env);
-        let call = read_call(&mut env);
-        let server = read_server(&mut env);
-        let log = read_log(&mut env);
-        match (vendors, call, transcript, server, log) {
-            (Some(vendors), Some(call), Some(transcript), Some(server), Some(log)) if !env.has_problems() => Ok(Self {
-                vendors,
-                call,
-                transcript,
-                server,
-                log,
-                deadlines: Deadlines::default(),
-                warnings: env.into_warnings(),
-            }),
-            _ => Err(env.into_problems()),
-        }
-    }
-}
-
-fn read_accounts(env: &mut Env) -> Option<Vendors> {
-    let twilio = read_twilio(env);
-    let urls = env.read("BASE_URL", |text| Urls::parse(text).map_err(|error| error.to_string()));
-    let key = env.read("ASSEMBLYAI_KEY", secret);
-    let api_url = env.read("ASSEMBLYAI_API_URL", api_url);
-    if urls.as_ref().is_some_and(Urls::is_local)
-        && !twilio.as_ref().is_some_and(|twilio| clients::is_local(&twilio.api_url))
-    {
-        env.warn("BASE_URL is an address of this computer, which Twilio cannot call: calls will not be greeted");
-    } else if urls.as_ref().is_some_and(Urls::is_plain_http) {
-        env.warn("BASE_URL is plain http: what the vendors send can be read and changed on the way");
-    }
-    let assemblyai = AssemblyAiConfig { key: key?, api_url: api_url? };
-    Some(Vendors::Accounts(Box::new(Accounts { twilio: twilio?, assemblyai, urls: urls? })))
-}
-
-fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
-    let account_sid = env.read("TWILIO_ACCOUNT_SID", |text| sid("AC", text));
-    let auth_token = env.read("TWILIO_AUTH_TOKEN", secret);
-    let secondary = env.read_if_set("TWILIO_SECONDARY_AUTH_TOKEN", secret);
-    let phone_number = env.read("TWILIO_PHONE_NUMBER", |text| match text.parse() {
-        Ok(number) if text.starts_with('+') => Ok(number),
-        _ => Err("expected + and 8 to 15 digits with the country code, such as +14155551234".to_owned()),
-    });
-    let api_key = env.read_if_set("TWILIO_API_KEY", |text| sid("SK", text));
-    let api_secret = env.read_if_set("TWILIO_API_SECRET", secret);
-    for (half, other) in [("TWILIO_API_KEY", "TWILIO_API_SECRET"), ("TWILIO_API_SECRET", "TWILIO_API_KEY")] {
-        if env.is_set(half) && !env.is_set(other) {
-            env.refuse(other, &format!("missing; {half} is set and goes with it"));
-        }
-    }
-    let region = env.read_if_set("TWILIO_REGION", label);
-    let edge = env.read_if_set("TWILIO_EDGE", label);
-    let other_url = env.read_if_set("TWILIO_API_URL", api_url);
-    if env.is_set("TWILIO_API_URL") && (env.is_set("TWILIO_REGION") || env.is_set("TWILIO_EDGE")) {
-        env.warn("TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used");
-    }
-
-    let (account_sid, auth_token) = (account_sid?, auth_token?);
-    let credentials = match (api_key?, api_secret?) {
-        (Some(user), Some(password)) => twilio::Credentials { user, password },
-        _ => twilio::Credentials { user: account_sid.clone(), password: auth_token.clone() },
-    };
-    Some(TwilioConfig {
-        credentials,
-        account_sid,
-        auth_tokens: [Some(auth_token), secondary?].into_iter().flatten().collect(),
-        phone_number: phone_number?,
-        api_url: other_url?.unwrap_or(twilio_url(region?.as_deref(), edge?.as_deref())?),
-    })
-}
-
-/// `api[.edge][.region].twilio.com`, where an edge without a region means `us1`, as in Twilio's own libraries.
-fn twilio_url(region: Option<&str>, edge: Option<&str>) -> Option<Url> {
-    let host = match (edge, region) {
-        (None, None) => return Url::parse(twilio::API_URL).ok(),
-        (None, Some(region)) => format!("api.{region}.twilio.com"),
-        (Some(edge), region) => format!("api.{edge}.{}.twilio.com", region.unwrap_or("us1")),
-    };
-    Url::parse(&format!("https://{host}")).ok()
-}
-
-fn read_sandbox(env: &mut Env) -> Option<Vendors> {
-    let twilio = env.read("SANDBOX_TWILIO_ADDR", address);
-    let assemblyai = env.read("SANDBOX_ASSEMBLYAI_ADDR", address);
-    Some(Vendors::Sandbox { twilio: twilio?, assemblyai: assemblyai? })
-}
-
-fn read_call(env: &mut Env) -> Option<CallConfig> {
-    let greeting = env.read("GREETING", |text| Ok(text.to_owned()));
-    let max_seconds = env.read("MAX_CALL_SECONDS", |text| {
-        let seconds = text.parse().ok().filter(|seconds| (1..=14_400).contains(seconds));
-        seconds.ok_or("expected a whole number of seconds from 1 to 14400".to_owned())
-    });
-    Some(CallConfig { greeting: greeting?, max_seconds: max_seconds? })
-}
-
-fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
-    let listed_models = env.read("ASSEMBLYAI_SPEECH_MODELS", |text| {
-        let models: Vec<String> = text.split(',').map(|model| model.trim().to_owned()).collect();
-        let named = models.iter().all(|model| !model.is_empty());
-        if named { Ok(models) } else { Err("expected names of speech models, comma separated".to_owned()) }
-    });
-    let options = env.read("TRANSCRIPT_OPTIONS", |text| {
-        let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}, and in .env \
-                        between single quotes";
-        let mut options: Map<String, Value> = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
-        if options.contains_key("audio_url") {
-            return Err("audio_url is what each request says, not a setting".to_owned());
-        }
-        let terms = take_texts(&mut options, "keyterms_prompt")?.map(Keyterms::from_terms);
-        let models = take_texts(&mut options, "speech_models")?;
-        Ok((options, terms.unwrap_or_default(), models))
-    });
-    let (options, optional, optional_models) =
-        options.map_or((None, Keyterms::default(), None), |(options, terms, models)| (Some(options), terms, models));
-    if optional_models.is_some() && env.is_set("ASSEMBLYAI_SPEECH_MODELS") {
-        env.warn("TRANSCRIPT_OPTIONS holds speech_models, so ASSEMBLYAI_SPEECH_MODELS is not used");
-    }
-    let speech_models = optional_models.or(listed_models);
-
-    let limit = keyterm_limit(speech_models.as_deref().unwrap_or_default());
-    let checked = |terms: Keyterms| terms.check(&limit).map(|()| terms).map_err(|error| error.to_string());
-    let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text)));
-    let filed = env.read_if_set("KEYTERMS_FILE", |path| {
-        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "there is no such file".to_owned(),
-            ErrorKind::InvalidData => "the file is not text in UTF-8".to_owned(),
-            kind => format!("the file cannot be read: {kind}"),
-        })?;
-        checked(Keyterms::from_lines(&text))
-    });
-    let keyterms = match optional.check(&limit) {
-        Ok(()) => listed?.unwrap_or_default().and(&filed?.unwrap_or_default()).and(&optional),
-        Err(error) => {
-            env.refuse("TRANSCRIPT_OPTIONS", &error.to_string());
-            return None;
-        }
-    };
-    if let Err(error) = keyterms.check(&limit) {
-        env.refuse("KEYTERMS", &format!("with those of KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"));
-    }
-    Some(TranscriptConfig { speech_models: speech_models?, keyterms, options: options? })
-}
-
-/// Takes a list of texts out of the options.
-fn take_texts(options: &mut Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, String> {
-    let texts = options.shift_remove(name).map(serde_json::from_value).transpose();
-    texts.map_err(|_| format!("expected {name} to be a list of strings"))
-}
-
-fn keyterm_limit(speech_models: &[String]) -> Limit {
-    let (terms, model) = assemblyai::limits::keyterms(speech_models);
-    Limit { terms, words: assemblyai::limits::KEYTERM_WORDS, model: model.to_owned() }
-}
-
-fn read_server(env: &mut Env) -> Option<ServerConfig> {
-    let bind =
-        env.read("BIND_ADDR", |text| text.split(',').map(|part| address(part.trim())).collect::<Result<Vec<_>, _>>());
-    let operator_token = env.read_if_set("OPERATOR_TOKEN", secret);
-    let (bind, operator_token) = (bind?, operator_token?);
-    if operator_token.as_ref().is_some_and(|token| token.expose_secret().len() < SAFE_TOKEN) {
-        env.warn("OPERATOR_TOKEN is short: whoever guesses it can make calls that you pay");
-    }
-    if operator_token.is_none() && bind.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
-        env.refuse("BIND_ADDR", "an address that other computers reach needs OPERATOR_TOKEN to be set");
-    }
-    Some(ServerConfig { bind, bind_is_set: env.is_set("BIND_ADDR"), operator_token })
-}
-
-fn read_log(env: &mut Env) -> Option<LogConfig> {
-    let format = env.read("LOG_FORMAT", |text| match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("expected text or json".to_owned()),
-    });
-    let targets = env.read("RUST_LOG", |text| {
-        // A level that is misspelt is read as a target, and nothing of this program would be logged.
-        let targets = Targets::from_str(text)
-            .ok()
-            .filter(|targets| text.contains("off") || targets.would_enable("callscribe", &tracing::Level::ERROR));
-        targets.ok_or_else(|| "expected levels and targets, such as info,callscribe=debug".to_owned())
-    });
-    Some(LogConfig { format: format?, targets: targets? })
-}
-
-fn sid(prefix: &str, text: &str) -> Result<String, String> {
-    let fits = crate::model::is_sid(prefix, text);
-    if fits { Ok(text.to_owned()) } else { Err(format!("expected {prefix} and 32 hex digits")) }
-}
-
-fn secret(text: &str) -> Result<SecretString, String> {
-    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if printable { Ok(text.into()) } else { Err("expected letters, digits and signs without a space".to_owned()) }
-}
-
-/// A part of a host name.
-fn label(text: &str) -> Result<String, String> {
-    let in_alphabet = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    // `xn--` and the like are of that alphabet and no host all the same.
-    let fits = in_alphabet && !text.starts_with('-') && Url::parse(&format!("https://{text}.twilio.com")).is_ok();
-    if fits { Ok(text.to_owned()) } else { Err("expected a name of letters, digits and hyphens".to_owned()) }
-}
-
-fn api_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| {
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
-    });
-    url.ok_or_else(|| "expected an http(s) address without credentials, query and fragment".to_owned())
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "expected IP address and port, such as 127.0.0.1:8000".to_owned())
 }
