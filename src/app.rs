@@ -49,7 +49,7 @@ impl App {
                 Ok(listener) => listeners.push(listener),
                 // Computers without IPv6 say so in many ways.
                 Err(error) if !config.bind_is_set && address.is_ipv6() && !is_taken(&error) => {
-                    tracing::warn!("not listening at {address}: this computer has no IPv6");
+                    tracing::warn!("not listening at {address}: {}", error.kind());
                 }
                 Err(error) => return Err(unavailable("BIND_ADDR", *address, &error)),
             }

@@ -44,7 +44,7 @@ pub struct Deadlines {
     pub repeated: Duration,
     /// For audio that is under way to move on by at least a byte.
     pub stall: Duration,
-    /// For audio to arrive whole, over whatever line.
+    /// For audio to arrive whole, over whatever line, as long as somebody reads it.
     pub audio: Duration,
 }
 
@@ -52,7 +52,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            // Less than the time that a stop gives to requests under way.
+            // Less than the time that a stop gives to what has begun.
             answer: Duration::from_secs(8),
             body: Duration::from_secs(180),
             repeated: Duration::from_secs(20),

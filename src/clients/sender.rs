@@ -141,7 +141,8 @@ impl Sender {
         }
         let headers = response.headers().clone();
         // What an error says matters less than that it is one.
-        let body = self.read(response).await.map(|answer| answer.body).unwrap_or_default();
+        let body = tokio::time::timeout(self.deadlines.answer, self.read(response)).await;
+        let body = body.ok().and_then(Result::ok).map(|answer| answer.body).unwrap_or_default();
         let refusal = (self.refusal)(status, &headers, &body);
         Err(match status {
             StatusCode::UNAUTHORIZED => Kind::Unauthorized(refusal),

@@ -42,39 +42,36 @@ pub(super) fn environment() -> (Vec<(String, String)>, Vec<Problem>) {
     (variables, problems)
 }
 
-/// The entries of a `.env` file. What is wrong is told by the entry's name, never by its value: it may be a secret.
+/// Stands for `$` while a file is read: `$NAME` would quietly be replaced, and a secret with a `$` be another one.
+const DOLLAR: &str = "\u{e000}";
+
+/// The entries of a `.env` file. What is wrong is told by the setting's name, never by its value: it may be a secret.
 fn read_file(text: &str) -> (Vec<(String, String)>, Vec<Problem>) {
-    let unquoted = |name| Problem::new(".env", format!("{name}: expected its value between single quotes"));
+    let text = text.replace("\\$", DOLLAR).replace('$', DOLLAR);
     let (mut variables, mut problems) = (Vec::new(), Vec::new());
     for entry in dotenvy::from_read_iter(text.as_bytes()) {
         match entry {
-            Ok(variable) => variables.push(variable),
-            // What is told is the line, or the part of it behind the name.
-            Err(dotenvy::Error::LineParse(part, _)) => problems.push(match line_with(text, &part).and_then(name_in) {
-                Some(name) => unquoted(name),
+            Ok((name, value)) => variables.push((name, value.replace(DOLLAR, "$"))),
+            Err(dotenvy::Error::LineParse(part, _)) => problems.push(match setting_with(&text, &part) {
+                Some(name) => Problem::new(".env", format!("{name}: expected its value between single quotes")),
                 None => Problem::new(".env", "expected lines of the form NAME=value"),
             }),
             Err(_) => problems.push(Problem::new(".env", "cannot be read")),
         }
     }
-    // $NAME would quietly be replaced, and a secret that holds a $ be another, weaker one.
-    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        let value = line.split_once('=').map_or("", |(_, value)| value.trim_start());
-        let replaced = name_in(line).filter(|_| value.contains('$') && !value.starts_with('\''));
-        problems.extend(replaced.map(unquoted).filter(|problem| !problems.contains(problem)));
-    }
     (variables, problems)
 }
 
-fn line_with<'t>(text: &'t str, part: &str) -> Option<&'t str> {
-    text.lines().find(|line| line.contains(part.trim_end()))
-}
-
-/// The name before the `=`.
-fn name_in(line: &str) -> Option<&str> {
-    let name = line.split_once('=')?.0.trim().trim_start_matches("export ").trim();
-    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    is_name.then_some(name)
+/// The setting whose line could not be read: told is the line, or its part behind the `=`, and what follows if a quote
+/// is not closed.
+fn setting_with(text: &str, part: &str) -> Option<&'static str> {
+    let part = part.lines().next()?.trim();
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let name = name.trim().trim_start_matches("export").trim();
+        let is_it = line.trim() == part || value.trim() == part;
+        settings::SETTINGS.iter().map(|setting| setting.name).find(|setting| is_it && *setting == name)
+    })
 }
 
 /// Variables, read by name. Each reading that fails notes its problem, so that all can be told at once.
@@ -145,5 +142,18 @@ impl Env {
 
     pub(super) fn has_problems(&self) -> bool {
         !self.problems.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dollar_in_a_file_is_a_dollar() {
+        let (variables, problems) = read_file("A=x\nB=a$A\nC=\"costs \\$5, ${A}\"\nD='$A'\n");
+        assert_eq!(problems, []);
+        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(variables, [("A", "x"), ("B", "a$A"), ("C", "costs $5, ${A}"), ("D", "$A")]);
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 use super::env::{self, Env};
@@ -73,7 +73,7 @@ fn read_accounts(env: &mut Env) -> Option<Vendors> {
         && !twilio.as_ref().is_some_and(|twilio| clients::is_local(&twilio.api_url))
     {
         env.warn("BASE_URL is an address of this computer, which Twilio cannot call: calls will not be greeted");
-    } else if urls.as_ref().is_some_and(Urls::is_plain_http) {
+    } else if urls.as_ref().is_some_and(|urls| urls.is_plain_http() && !urls.is_local()) {
         env.warn("BASE_URL is plain http: what the vendors send can be read and changed on the way");
     }
     let assemblyai = AssemblyAiConfig { key: key?, api_url: api_url? };
@@ -216,10 +216,10 @@ fn read_log(env: &mut Env) -> Option<LogConfig> {
         _ => Err("expected text or json".to_owned()),
     });
     let targets = env.read("RUST_LOG", |text| {
-        // A level that is misspelt is read as a target, and nothing of this program would be logged.
-        let targets = Targets::from_str(text)
-            .ok()
-            .filter(|targets| text.contains("off") || targets.would_enable("callscribe", &tracing::Level::ERROR));
+        // A level that is misspelt would be read as a target of that name.
+        let is_meant =
+            |part: &str| part.contains(['=', ':']) || part == "callscribe" || LevelFilter::from_str(part).is_ok();
+        let targets = Targets::from_str(text).ok().filter(|_| text.split(',').map(str::trim).all(is_meant));
         targets.ok_or_else(|| "expected levels and targets, such as info,callscribe=debug".to_owned())
     });
     Some(LogConfig { format: format?, targets: targets? })

@@ -160,13 +160,13 @@ pub fn help() -> String {
 pub fn env_example() -> String {
     let mut text = String::from(
         "# Settings of callscribe. Copy this file to .env and fill in the first five.\n\
-         # A value with spaces, quotes, # or $ goes between single quotes.\n",
+         # A value with spaces, quotes or # goes between single quotes.\n",
     );
     for Setting { name, default, meaning } in SETTINGS {
         let line = match default {
             Required => format!("{name}="),
             Nothing | Derived(_) => format!("# {name}="),
-            Value(value) => match value.contains([' ', '{', '$', '#']) {
+            Value(value) => match value.contains([' ', '{', '#']) {
                 true => format!("# {name}='{value}'"),
                 false => format!("# {name}={value}"),
             },

@@ -17,17 +17,16 @@ use crate::model::phone::PhoneNumber;
 pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> Result<CallSid, Error> {
     context.transcript.keyterms.and(&keyterms).check(&context.transcript.keyterm_limit(None))?;
 
-    let paid = context.paid.clone();
-    let context = Arc::clone(context);
+    let shared = Arc::clone(context);
     let placing = async move {
         let call = CreateCall {
             to: &number.to_string(),
-            from: &context.phone_number.to_string(),
-            url: &context.urls.record(),
-            status_callback: &context.urls.call_progress(),
-            time_limit: context.call.max_seconds,
+            from: &shared.phone_number.to_string(),
+            url: &shared.urls.record(),
+            status_callback: &shared.urls.call_progress(),
+            time_limit: shared.call.max_seconds,
         };
-        let created = context.twilio.create_call(&call).await;
+        let created = shared.twilio.create_call(&call).await;
         let created = created.and_then(|call| {
             let unreadable = Kind::Ambiguous(Box::new(Kind::BadBody { path: "sid".to_owned() }));
             call.sid.parse::<CallSid>().map_err(|_| clients::Error { service: Service::Twilio, kind: unreadable })
@@ -35,7 +34,7 @@ pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> 
         match created {
             Ok(call) => {
                 tracing::info!(%call, to = number.masked(), "dialled");
-                context.call_keyterms.keep(call.clone(), keyterms);
+                shared.call_keyterms.keep(call.clone(), keyterms);
                 Ok(call)
             }
             Err(error) => {
@@ -44,5 +43,5 @@ pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> 
             }
         }
     };
-    Ok(seen_through(&paid, placing).await?)
+    seen_through(context, placing).await
 }

@@ -4,10 +4,10 @@ pub mod call;
 pub mod dial;
 pub mod transcription;
 
-use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::clients;
+use crate::context::Shared;
 use crate::model::call::CallSid;
 use crate::model::keyterms::BadKeyterms;
 
@@ -48,15 +48,26 @@ pub enum Error {
         /// Whether there may be audio later.
         later: bool,
     },
+    /// The program stops.
+    #[error("the program is being stopped; nothing was ordered")]
+    Stopping,
     /// A vendor refused or failed.
     #[error(transparent)]
     Vendor(#[from] clients::Error),
 }
 
 /// Runs a request that costs money in a task of its own, which ends with the answer even if whoever asked has gone: a
-/// browser tab that is closed must not leave a call that nobody knows of. A stop of the program waits for it.
-async fn seen_through<T: Send + 'static>(paid: &TaskTracker, request: impl Future<Output = T> + Send + 'static) -> T {
-    let ended = paid.spawn(request.in_current_span()).await;
+/// browser tab that is closed must not leave a call that nobody knows of. A stop of the program waits for those that
+/// have begun, and lets none begin.
+async fn seen_through<T, F>(context: &Shared, request: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, clients::Error>> + Send + 'static,
+{
+    if context.stopping.is_cancelled() {
+        return Err(Error::Stopping);
+    }
+    let ended = context.paid.spawn(request.in_current_span()).await;
     // The task is never aborted, so what can be joined here is its own panic.
-    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    Ok(ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
 }

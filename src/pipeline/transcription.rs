@@ -132,10 +132,9 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
         body.insert("webhook_auth_header_value".to_owned(), json!(context.assemblyai.webhook_secret(&job)));
     }
 
-    let paid = context.paid.clone();
-    let context = Arc::clone(context);
+    let shared = Arc::clone(context);
     let asking = async move {
-        let reply = context.assemblyai.create_transcript(&body).await;
+        let reply = shared.assemblyai.create_transcript(&body).await;
         match &reply {
             Ok(Reply { transcript, .. }) => {
                 tracing::info!(transcript = transcript.id, recording, "transcript asked for");
@@ -144,7 +143,7 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
         }
         reply
     };
-    Ok(seen_through(&paid, asking).await?)
+    seen_through(context, asking).await
 }
 
 /// The audio of a call that has one finished recording.

@@ -212,6 +212,7 @@ fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
         E::NotRecorded { later, .. } => {
             Face::new(StatusCode::CONFLICT, "not-recorded", "The recording has no audio", detail).later(soon(later))
         }
+        E::Stopping => Face::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The program is being stopped", detail),
         E::Vendor(error) => vendor_face(error.service, error.kind),
     }
 }

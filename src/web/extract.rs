@@ -149,7 +149,7 @@ pub(super) fn read_form<T: DeserializeOwned>(encoded: &[u8]) -> Result<T, ApiErr
 
 /// Whether the client is a browser that wants a page.
 pub(super) fn wants_page(headers: &HeaderMap) -> bool {
-    preferred(headers, &["text/html"]).is_some()
+    preferred(headers, &["text/html", "application/json", "application/problem+json"]) == Some("text/html")
 }
 
 /// The one of these media types that `Accept` names with the highest weight, the first of those of the same weight.
@@ -160,7 +160,9 @@ pub(super) fn preferred<'t>(headers: &HeaderMap, media_types: &[&'t str]) -> Opt
     for range in accepted.flat_map(|value| value.split(',')) {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        let weight = parts
+            .find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='))
+            .map_or(1.0, |q| q.parse().unwrap_or(0.0));
         let named = media_types.iter().copied().find(|media_type| media_type.eq_ignore_ascii_case(name));
         if named.is_some() && weight > best.0 {
             best = (weight, named);

@@ -287,8 +287,8 @@ fn a_broken_line_in_the_file_is_told_without_quoting_it() {
     for (line, expected) in [
         ("OPERATOR_TOKEN=canary and more", quotes),
         ("OPERATOR_TOKEN='canary", quotes),
-        ("OPERATOR_TOKEN=canary$more", quotes),
-        ("export OPERATOR_TOKEN=\"canary$more\"", quotes),
+        ("export OPERATOR_TOKEN=canary and more\nKEYTERMS='canary and more or less'", quotes),
+        ("OTHER=canary and more", form),
         ("canary", form),
         ("a canary=b", form),
     ] {

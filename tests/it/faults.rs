@@ -111,7 +111,7 @@ async fn a_retry_after_longer_than_a_caller_waits_is_passed_on_at_once() {
 }
 
 #[tokio::test]
-async fn a_short_retry_after_is_waited_for_and_one_beyond_the_deadline_is_not() {
+async fn a_retry_after_beyond_the_deadline_is_not_waited_for() {
     let deadlines = Deadlines { repeated: Duration::from_secs(1), ..Deadlines::default() };
     let world = World::with_deadlines(&[], deadlines).await;
     let path = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";

@@ -265,6 +265,10 @@ async fn what_is_no_audio_is_neither_transcribed_nor_played() {
         assert!(detail.ends_with("at the audio, which is none"), "{shown}: {detail}");
         assert_nothing_ordered(&world);
     }
+    let page = || (StatusCode::OK, [(header::CONTENT_TYPE, "text/html")], "<script>");
+    let twilio = twilio_with(move |_, _| page());
+    let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+    world.get(&format!("/recordings/{RECORDING}.wav")).await.problem(502, "vendor-bad-answer");
 }
 
 #[tokio::test]

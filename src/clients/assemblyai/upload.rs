@@ -60,8 +60,9 @@ impl AssemblyAi {
         answer.await.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind.of_post()))
     }
 
-    /// Ends when no byte has moved for the stall deadline. The source keeps the same deadline and is asked for its first byte a moment
-    /// after this begins, so this looks for the first time when one has passed: who holds up the audio is named.
+    /// Ends when no byte has moved for the stall deadline. The source keeps the same deadline and is asked for its first
+    /// byte a moment after this begins, so this looks for the first time when one has passed: who holds up the audio is
+    /// named.
     async fn stalled(&self, moved: &AtomicU64) {
         let mut before = None;
         loop {

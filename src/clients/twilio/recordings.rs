@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RANGE, TRANSFER_ENCODIN
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 use tokio::time::Instant;
+use tracing::Span;
 use url::Url;
 
 use super::Twilio;
@@ -91,25 +92,24 @@ impl Twilio {
     /// # Errors
     /// As Twilio refuses, or fails to answer.
     pub async fn recordings_of_call(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
-        let pages = tokio::time::timeout(self.sender.deadlines.repeated, self.all_pages(call_sid)).await;
-        let mut recordings = pages.unwrap_or_else(|_| Err(self.sender.error(Kind::Timeout)))?;
-        // Twilio lists the newest first; those of the same second keep that order, reversed.
-        recordings.reverse();
-        recordings.sort_by_key(created);
-        Ok(recordings)
-    }
-
-    async fn all_pages(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
+        let begun = Instant::now();
         let mut url = self.url(&["Calls", call_sid, "Recordings.json"]);
         let mut recordings = Vec::new();
         loop {
             let (_, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
             recordings.extend(page.recordings);
             match page.next_page_uri {
-                None => return Ok(recordings),
+                Some(_) if begun.elapsed() > self.sender.deadlines.repeated => {
+                    return Err(self.sender.error(Kind::Timeout));
+                }
                 Some(next) => url = self.same_host(&next)?,
+                None => break,
             }
         }
+        // Twilio lists the newest first; those of the same second keep that order, reversed.
+        recordings.reverse();
+        recordings.sort_by_key(created);
+        Ok(recordings)
     }
 
     /// One recording.
@@ -209,7 +209,9 @@ impl Twilio {
 fn check_audio(response: Response) -> Result<Response, Kind> {
     let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_audio = media_type.starts_with("audio/") || media_type.ends_with("/octet-stream") || media_type.is_empty();
+    let is_audio = ["", "multipart/byteranges"].contains(&&*media_type)
+        || media_type.starts_with("audio/")
+        || media_type.ends_with("/octet-stream");
     let is_there = response.status() != StatusCode::NO_CONTENT && response.content_length() != Some(0);
     match is_audio && is_there {
         true => Ok(response),
@@ -226,14 +228,17 @@ fn created(recording: &Recording) -> i64 {
 /// The body in pieces, each within the stall deadline and all within that for audio, ended by an error if it breaks,
 /// falls short, or ends where nothing says that this is its end.
 fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Bytes, Error>> {
-    let is_chunked = response.headers().contains_key(TRANSFER_ENCODING);
-    let is_framed = response.content_length().is_some() || is_chunked;
-    let begun = Guarded { response, sender, is_framed, riff: Riff::default(), begun: Instant::now() };
+    let is_framed = response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
+    // A part is for a player: it has no head to check, and is never transcribed.
+    let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+    let tells_end = is_framed || is_part;
+    let begun =
+        Guarded { response, sender, tells_end, riff: Riff::default(), begun: Instant::now(), span: Span::current() };
     stream::try_unfold(begun, |mut audio| async move {
         match audio.next().await {
             Ok(None) => Ok(None),
             Ok(Some(bytes)) => Ok(Some((bytes, audio))),
-            Err(kind) => Err(audio.sender.error(kind)),
+            Err(kind) => Err(audio.span.in_scope(|| audio.sender.error(kind))),
         }
     })
     .boxed()
@@ -242,10 +247,12 @@ fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Byte
 struct Guarded {
     response: Response,
     sender: Sender,
-    /// Whether HTTP tells the end of the body from a broken connection.
-    is_framed: bool,
+    /// Whether HTTP tells the end of the body from a broken connection, or that does not matter.
+    tells_end: bool,
     riff: Riff,
     begun: Instant,
+    /// The request that the log tells of, wherever the audio is read.
+    span: Span,
 }
 
 impl Guarded {
@@ -259,7 +266,7 @@ impl Guarded {
             None if self.riff.seen == 0 => {
                 return Err(Kind::BadBody { path: "the audio, which is none".to_owned() });
             }
-            None if !self.is_framed && !self.riff.is_whole() => {
+            None if !self.tells_end && !self.riff.is_whole() => {
                 return Err(Kind::BadBody {
                     path: "the end of the audio, which nothing tells from a break".to_owned(),
                 });
