@@ -1,5 +1,6 @@
 //! `/transcribe`.
 
+use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
 use reqwest::Method;
@@ -289,4 +290,24 @@ async fn a_browser_fills_in_a_form_and_is_sent_to_the_text() {
     assert_eq!(sent.status, 303);
     let text = world.get_with(sent.header("location"), &browser[..1]).await;
     assert_eq!(text.text().trim_end(), speech::text());
+}
+
+#[tokio::test]
+async fn a_stop_orders_nothing_more() {
+    let world = World::new().await;
+    let recording = world.twilio.add_recording(SeededRecording::default());
+    let assemblyai = &world.assemblyai.control;
+    assemblyai.fail_next(Method::POST, "/v2/upload", Fault::Late);
+    let request = world.http.post(format!("{}/transcribe", world.base)).json(&json!({"recording_sid": recording}));
+    let asking = tokio::spawn(request.send());
+    assemblyai.until(|| (!assemblyai.seen_at(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
+    let mut stop = Box::pin(world.app.stop());
+    assert!(futures_util::poll!(&mut stop).is_pending());
+    assemblyai.answer_late();
+    stop.await;
+    let answer = asking.await.expect("no panic").expect("an answer");
+    assert_eq!(answer.status(), 503);
+    let problem: Value = answer.json().await.expect("a problem");
+    assert_eq!(problem["type"], "urn:callscribe:problem:stopping");
+    assert!(assemblyai.seen_at(Method::POST, "/v2/transcript").is_empty());
 }
