@@ -56,7 +56,7 @@ impl Default for Deadlines {
             answer: Duration::from_secs(8),
             body: Duration::from_secs(180),
             repeated: Duration::from_secs(20),
-            stall: Duration::from_secs(30),
+            stall: Duration::from_secs(15),
             audio: Duration::from_secs(3_600),
         }
     }

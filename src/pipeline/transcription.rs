@@ -183,7 +183,7 @@ async fn bring(
             }
         }
         // The audio itself is the better witness of whether it is there.
-        Err(clients::Error { kind: Kind::NotFound(_), .. }) => {}
+        Err(clients::Error { kind: Kind::NotFound(_) | Kind::Rejected(_), .. }) => {}
         Err(error) => return Err(error.into()),
     }
     let media = context.twilio.media(sid.as_str(), &wanted).await?;

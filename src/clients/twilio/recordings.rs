@@ -205,15 +205,13 @@ impl Twilio {
     }
 }
 
-/// A success may be a page, or nothing at all. Storage is known to call audio plain bytes.
+/// A success may be a page or an error's document, or nothing at all. Audio has many types, plain bytes among them.
 fn check_audio(response: Response) -> Result<Response, Kind> {
     let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_audio = ["", "multipart/byteranges"].contains(&&*media_type)
-        || media_type.starts_with("audio/")
-        || media_type.ends_with("/octet-stream");
+    let is_document = media_type.starts_with("text/") || media_type.ends_with("json") || media_type.ends_with("xml");
     let is_there = response.status() != StatusCode::NO_CONTENT && response.content_length() != Some(0);
-    match is_audio && is_there {
+    match is_there && !is_document {
         true => Ok(response),
         false => Err(Kind::BadBody { path: "the audio, which is none".to_owned() }),
     }
@@ -225,8 +223,9 @@ fn created(recording: &Recording) -> i64 {
     date.map_or(i64::MIN, |date| date.timestamp().as_second())
 }
 
-/// The body in pieces, each within the stall deadline and all within that for audio, ended by an error if it breaks,
-/// falls short, or ends where nothing says that this is its end.
+/// The body in pieces, each within the stall deadline and all within that for audio, ended by an error if it breaks or
+/// falls short. Where its end is that of the connection, which a break looks like, a WAV file's own length is the judge;
+/// for what is no WAV file there is none.
 fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Bytes, Error>> {
     let is_framed = response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
     // A part is for a player: it has no head to check, and is never transcribed.
@@ -267,9 +266,7 @@ impl Guarded {
                 return Err(Kind::BadBody { path: "the audio, which is none".to_owned() });
             }
             None if !self.tells_end && !self.riff.is_whole() => {
-                return Err(Kind::BadBody {
-                    path: "the end of the audio, which nothing tells from a break".to_owned(),
-                });
+                return Err(Kind::BadBody { path: "the audio, which is shorter than it says".to_owned() });
             }
             None => {}
         }
@@ -297,7 +294,7 @@ impl Riff {
     fn is_whole(&self) -> bool {
         match self.head[..] {
             [b'R', b'I', b'F', b'F', a, b, c, d] => self.seen >= u64::from(u32::from_le_bytes([a, b, c, d])) + 8,
-            _ => false,
+            _ => self.head.len() == Self::HEAD,
         }
     }
 }
