@@ -12,7 +12,7 @@ use crate::support::World;
 
 /// A vendor that stalls is given up after a moment, so that the tests need not wait as long as people do.
 fn impatient() -> Deadlines {
-    let moment = Duration::from_millis(300);
+    let moment = Duration::from_secs(1);
     Deadlines { answer: moment, stall: moment, ..Deadlines::default() }
 }
 
