@@ -102,7 +102,13 @@ impl Twilio {
                 Some(_) if begun.elapsed() > self.sender.deadlines.repeated => {
                     return Err(self.sender.error(Kind::Timeout));
                 }
-                Some(next) => url = self.same_host(&next)?,
+                Some(next) => {
+                    let next = self.same_host(&next)?;
+                    if next == url {
+                        return Err(self.sender.error(Kind::BadBody { path: "next_page_uri".to_owned() }));
+                    }
+                    url = next;
+                }
                 None => break,
             }
         }
