@@ -4,6 +4,8 @@
 
 pub mod callbacks;
 mod calls;
+mod media;
+mod pages;
 mod recordings;
 pub mod signature;
 
@@ -16,7 +18,8 @@ use serde::Deserialize;
 use url::Url;
 
 pub use calls::{Call, CreateCall};
-pub use recordings::{Media, MediaFormat, MediaRequest, Recording};
+pub use media::{Media, MediaFormat, MediaRequest};
+pub use recordings::Recording;
 
 use super::{Deadlines, Refusal, Sender, Service};
 
