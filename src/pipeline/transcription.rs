@@ -167,13 +167,14 @@ async fn bring(
     limit: &Limit,
 ) -> Result<(String, Option<String>), Error> {
     let Audio { sid, format, channels } = audio;
-    let mut wanted = MediaRequest { format, channels, range: None };
+    let mut wanted = MediaRequest { format, channels, ..Default::default() };
     match context.twilio.recording(sid.as_str()).await {
         Ok(details) => {
             *keyterms = keyterms.and(&context.call_keyterms.of(details.call_sid.as_deref().unwrap_or_default()));
             keyterms.check(limit)?;
             // As recorded: a stereo recording has a side of the call on each channel.
             wanted.channels = channels.or(details.channels.filter(|channels| *channels > 1));
+            wanted.seconds = details.seconds();
             let recorded = call::recorded(context, details);
             if !recorded.is_complete() {
                 return Err(Error::NotRecorded { recording: recorded.lack(), later: recorded.is_coming() });

@@ -11,6 +11,7 @@ use tracing::Span;
 use url::Url;
 
 use super::Twilio;
+use super::wav::Wav;
 use crate::clients::{Deadlines, Error, Kind, Sender, transport};
 
 /// Storage to which Twilio may point is at most this many redirects away.
@@ -33,8 +34,10 @@ pub struct MediaRequest {
     pub format: MediaFormat,
     /// `RequestedChannels`: 2 for the original of a stereo recording, 1 for a down-mix, none for as recorded.
     pub channels: Option<u32>,
-    /// A `Range` header to pass on.
+    /// A `Range` header to pass on. A part is not judged: it is for a player, and never transcribed.
     pub range: Option<String>,
+    /// What Twilio says of the recording's duration, for a WAV file to be held against.
+    pub seconds: Option<u64>,
 }
 
 /// Audio on its way.
@@ -45,7 +48,7 @@ pub struct Media {
     pub headers: HeaderMap,
     /// How many bytes come, if it was said.
     pub length: Option<u64>,
-    /// The bytes. A break, a stall or a shortfall ends it with an error.
+    /// The bytes. A break, a stall or what is wrong with them ends it with an error, before the last of them.
     pub bytes: BoxStream<'static, Result<Bytes, Error>>,
 }
 
@@ -66,7 +69,7 @@ impl Twilio {
         let response = self.sender.repeat(|| self.follow(url.clone(), wanted.range.as_deref())).await?;
         let length = response.content_length();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Media { status, headers, length, bytes: guarded(response, self.sender.clone()) })
+        Ok(Media { status, headers, length, bytes: guarded(response, self.sender.clone(), wanted.seconds) })
     }
 
     /// Asks for audio and goes where Twilio points, which may be another company's storage: there without our
@@ -97,7 +100,7 @@ impl Twilio {
                         Err(Kind::Unavailable { retry_after: None, refusal })
                     }
                     Err(kind) => Err(kind),
-                    Ok(response) => check_audio(response),
+                    Ok(response) => check_audio(response, range.is_some()),
                 };
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
@@ -110,28 +113,38 @@ impl Twilio {
     }
 }
 
-/// A success may be a page or an error's document, or nothing at all. Audio has many types, plain bytes among them.
-fn check_audio(response: Response) -> Result<Response, Kind> {
+/// A success may be a page or an error's document, nothing at all, or a part that nobody asked for. Audio has many
+/// types, plain bytes among them.
+fn check_audio(response: Response, may_be_part: bool) -> Result<Response, Kind> {
     let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_document = media_type.starts_with("text/") || media_type.ends_with("json") || media_type.ends_with("xml");
     let is_there = response.status() != StatusCode::NO_CONTENT && response.content_length() != Some(0);
-    match is_there && !is_document {
-        true => Ok(response),
-        false => Err(Kind::BadBody { path: "the audio, which is none".to_owned() }),
+    if is_document || !is_there {
+        return Err(unfit("is none"));
     }
+    if response.status() == StatusCode::PARTIAL_CONTENT && !may_be_part {
+        return Err(unfit("is not whole"));
+    }
+    Ok(response)
+}
+
+fn unfit(why: &str) -> Kind {
+    Kind::BadBody { path: format!("the audio, which {why}") }
 }
 
 /// The body in pieces, each within the stall deadline and all within that for audio, ended by an error if it breaks or
-/// falls short. Where its end is that of the connection, which a break looks like, a WAV file's own length is the judge;
-/// for what is no WAV file there is none.
-fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Bytes, Error>> {
-    let is_framed = response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
-    // A part is for a player: it has no head to check, and is never transcribed.
-    let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
-    let tells_end = is_framed || is_part;
-    let begun =
-        Guarded { response, sender, tells_end, riff: Riff::default(), begun: Instant::now(), span: Span::current() };
+/// is found out not to be the audio that it should be.
+fn guarded(response: Response, sender: Sender, seconds: Option<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
+    let codings = response.headers().get_all(TRANSFER_ENCODING).iter().next_back();
+    let is_chunked = codings.is_some_and(|codings| codings.as_bytes().to_ascii_lowercase().ends_with(b"chunked"));
+    let length = response.content_length();
+    let tells_end = length.is_some() || is_chunked;
+    let witness = match response.status() {
+        StatusCode::PARTIAL_CONTENT => None,
+        _ => Some(Witness { seconds, tells_end, is_blank: true, wav: Wav::default() }),
+    };
+    let begun = Guarded { response, sender, length, came: 0, witness, begun: Instant::now(), span: Span::current() };
     stream::try_unfold(begun, |mut audio| async move {
         match audio.next().await {
             Ok(None) => Ok(None),
@@ -145,9 +158,11 @@ fn guarded(response: Response, sender: Sender) -> BoxStream<'static, Result<Byte
 struct Guarded {
     response: Response,
     sender: Sender,
-    /// Whether HTTP tells the end of the body from a broken connection, or that does not matter.
-    tells_end: bool,
-    riff: Riff,
+    /// How many bytes HTTP promises.
+    length: Option<u64>,
+    came: u64,
+    /// For all but parts.
+    witness: Option<Witness>,
     begun: Instant,
     /// The request that the log tells of, wherever the audio is read.
     span: Span,
@@ -159,41 +174,50 @@ impl Guarded {
         let left = audio.saturating_sub(self.begun.elapsed());
         let chunk = tokio::time::timeout(stall.min(left), self.response.chunk()).await;
         let chunk = chunk.map_err(|_| Kind::Timeout)?.map_err(transport)?;
-        match &chunk {
-            Some(bytes) => self.riff.see(bytes),
-            None if self.riff.seen == 0 => {
-                return Err(Kind::BadBody { path: "the audio, which is none".to_owned() });
-            }
-            None if !self.tells_end && !self.riff.is_whole() => {
-                return Err(Kind::BadBody { path: "the audio, which is shorter than it says".to_owned() });
-            }
-            None => {}
+        let piece = chunk.as_deref().unwrap_or_default();
+        self.came += piece.len() as u64;
+        if chunk.is_none() && self.came == 0 {
+            return Err(unfit("is none"));
+        }
+        if let Some(witness) = &mut self.witness {
+            // Whoever was promised a length stops reading with the last byte of it: by then all must be said.
+            let total = self.length.or(chunk.is_none().then_some(self.came));
+            witness.look(piece, total, total == Some(self.came)).map_err(unfit)?;
         }
         Ok(chunk)
     }
 }
 
-/// What a WAV file says of its own length, and what came.
-#[derive(Default)]
-struct Riff {
-    head: Vec<u8>,
-    seen: u64,
+/// Looks at whole audio as it passes, for what tells that it is not what it should be.
+struct Witness {
+    seconds: Option<u64>,
+    /// Whether HTTP tells the end of the body from a broken connection.
+    tells_end: bool,
+    /// Whether nothing but white space came.
+    is_blank: bool,
+    wav: Wav,
 }
 
-impl Riff {
-    /// `RIFF`, and the number of bytes after these eight.
-    const HEAD: usize = 8;
-
-    fn see(&mut self, bytes: &[u8]) {
-        let missing = Self::HEAD - self.head.len();
-        self.head.extend_from_slice(&bytes[..missing.min(bytes.len())]);
-        self.seen += bytes.len() as u64;
-    }
-
-    fn is_whole(&self) -> bool {
-        match self.head[..] {
-            [b'R', b'I', b'F', b'F', a, b, c, d] => self.seen >= u64::from(u32::from_le_bytes([a, b, c, d])) + 8,
-            _ => self.head.len() == Self::HEAD,
+impl Witness {
+    /// Takes the next bytes; `total` is how many there will have been, if that is known.
+    fn look(&mut self, piece: &[u8], total: Option<u64>, is_over: bool) -> Result<(), &'static str> {
+        if self.is_blank
+            && let Some(first) = piece.iter().find(|byte| !byte.is_ascii_whitespace())
+        {
+            self.is_blank = false;
+            // No audio begins like a page or like JSON, whatever its type says.
+            if b"<{".contains(first) {
+                return Err("is a document");
+            }
         }
+        if is_over && self.is_blank {
+            return Err("is none");
+        }
+        self.wav.see(piece);
+        // A break looks like the end of the connection. What is no WAV file has no length that could tell them apart.
+        if !self.tells_end && self.wav.hides_its_length() {
+            return Err("does not say where it ends");
+        }
+        self.wav.check(total, self.seconds)
     }
 }

@@ -8,6 +8,7 @@ mod media;
 mod pages;
 mod recordings;
 pub mod signature;
+mod wav;
 
 use quick_xml::Reader;
 use quick_xml::events::Event;

@@ -38,6 +38,13 @@ pub struct Recording {
     pub media_url: Option<String>,
 }
 
+impl Recording {
+    /// How long it is, in seconds, once that is known.
+    pub fn seconds(&self) -> Option<u64> {
+        self.duration.as_deref()?.parse().ok()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Recordings {
     recordings: Vec<Recording>,
