@@ -145,7 +145,7 @@ impl fmt::Display for Refusal {
 
 impl Kind {
     /// Whether asking again soon may help.
-    fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         matches!(self, Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable { .. } | Self::Broken(_))
     }
 
@@ -163,7 +163,7 @@ impl Kind {
     }
 
     /// When to ask again, if the vendor said so.
-    fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,

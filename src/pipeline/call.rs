@@ -145,6 +145,7 @@ mod tests {
             to: None,
             from: None,
             direction: None,
+            date_created: None,
             end_time: Some("Mon, 23 Nov 2026 01:50:00 +0000".to_owned()),
         };
         let at = |time: &str| time.parse::<Timestamp>().unwrap();

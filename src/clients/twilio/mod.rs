@@ -10,6 +10,7 @@ mod recordings;
 pub mod signature;
 mod wav;
 
+use jiff::Timestamp;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -65,6 +66,11 @@ impl Twilio {
         let Credentials { user, password } = &self.credentials;
         self.sender.http.request(method, url).basic_auth(user, Some(password.expose_secret()))
     }
+}
+
+/// A date as Twilio writes it in JSON, in RFC 2822.
+fn date(written: Option<&str>) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(written?).ok().map(|date| date.timestamp())
 }
 
 /// Twilio's error body: JSON, or XML where the path does not end in `.json`. Any part may be missing.

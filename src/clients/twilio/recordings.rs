@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde::Deserialize;
 use url::Url;
 
-use super::Twilio;
 use super::pages::Page;
+use super::{Twilio, date};
 use crate::clients::Error;
 
 /// A recording, as far as it is used here.
@@ -68,9 +68,9 @@ impl Twilio {
     pub async fn recordings_of_call(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
         let url = self.url(&["Calls", call_sid, "Recordings.json"]);
         let mut recordings = self.list::<Recordings>(url, |_| false).await?;
-        // Twilio lists the newest first; those of the same second keep that order, reversed.
+        // Twilio lists the newest first; those of the same second keep that order, reversed. What has no date comes first.
         recordings.reverse();
-        recordings.sort_by_key(created);
+        recordings.sort_by_key(|recording| date(recording.date_created.as_deref()));
         Ok(recordings)
     }
 
@@ -96,10 +96,4 @@ impl Twilio {
         let host = url.host_str()?;
         (host == "twilio.com" || host.ends_with(".twilio.com")).then(|| url.path())
     }
-}
-
-/// Seconds since 1970; what has no date is the oldest.
-fn created(recording: &Recording) -> i64 {
-    let date = recording.date_created.as_deref().and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    date.map_or(i64::MIN, |date| date.timestamp().as_second())
 }
