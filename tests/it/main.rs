@@ -14,6 +14,7 @@ mod transcript;
 
 // The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
 mod faults;
+mod lists;
 mod media;
 mod openapi;
 mod problems;

@@ -4,8 +4,10 @@
 
 pub mod callbacks;
 pub mod limits;
+mod list;
 mod transcripts;
 mod upload;
+mod words;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -13,7 +15,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+pub use list::Listed;
 pub use transcripts::{Reply, SubtitleFormat, Transcript, TranscriptStatus};
+pub use words::Word;
 
 use super::{Deadlines, Refusal, Sender, Service};
 
@@ -39,11 +43,15 @@ impl AssemblyAi {
     }
 
     /// Each segment is escaped.
-    fn request(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+    fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push("v2").extend(segments);
         }
+        url
+    }
+
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.sender.http.request(method, url).header(AUTHORIZATION, self.key.expose_secret())
     }
 }

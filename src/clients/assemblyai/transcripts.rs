@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::AssemblyAi;
+use super::words::{Word, words};
 use crate::clients::{Error, Kind};
 
 /// How a transcript stands.
@@ -21,6 +22,18 @@ pub enum TranscriptStatus {
     Processing,
 }
 
+impl TranscriptStatus {
+    /// AssemblyAI's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// A transcript, as far as it is used here.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Transcript {
@@ -28,9 +41,15 @@ pub struct Transcript {
     pub id: String,
     /// How it stands.
     pub status: TranscriptStatus,
+    /// The audio: for a recording of ours an upload that no other transcript has.
+    #[serde(default)]
+    pub audio_url: Option<String>,
     /// What was said, once it is completed.
     #[serde(default)]
     pub text: Option<String>,
+    /// The same word for word.
+    #[serde(default, deserialize_with = "words")]
+    pub words: Vec<Word>,
     /// Why it failed.
     #[serde(default)]
     pub error: Option<String>,
@@ -68,7 +87,7 @@ impl AssemblyAi {
     /// # Errors
     /// [`Kind::Ambiguous`] if nobody knows whether it was accepted.
     pub async fn create_transcript(&self, parameters: &impl Serialize) -> Result<Reply, Error> {
-        let request = self.request(Method::POST, &["transcript"]).json(parameters);
+        let request = self.request(Method::POST, self.url(&["transcript"])).json(parameters);
         let (answer, transcript) = self.sender.once_json(request).await?;
         Ok(Reply { json: answer.body, transcript })
     }
@@ -78,7 +97,7 @@ impl AssemblyAi {
     /// # Errors
     /// [`Kind::NotFound`] for an id that AssemblyAI does not know.
     pub async fn transcript(&self, id: &str) -> Result<Reply, Error> {
-        let asked = self.sender.get_json(|| self.request(Method::GET, &["transcript", id])).await;
+        let asked = self.sender.get_json(|| self.request(Method::GET, self.url(&["transcript", id]))).await;
         let (answer, transcript) = asked.map_err(unknown_id)?;
         Ok(Reply { json: answer.body, transcript })
     }
@@ -92,7 +111,7 @@ impl AssemblyAi {
             SubtitleFormat::Srt => "srt",
             SubtitleFormat::Vtt => "vtt",
         };
-        let asked = self.sender.get(|| self.request(Method::GET, &["transcript", id, format])).await;
+        let asked = self.sender.get(|| self.request(Method::GET, self.url(&["transcript", id, format]))).await;
         let answer = asked.map_err(unknown_id)?;
         String::from_utf8(answer.body)
             .map_err(|_| self.sender.error(Kind::BadBody { path: "text in UTF-8".to_owned() }))

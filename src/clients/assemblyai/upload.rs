@@ -41,7 +41,7 @@ impl AssemblyAi {
             }
         });
         let mut request = self
-            .request(Method::POST, &["upload"])
+            .request(Method::POST, self.url(&["upload"]))
             .header(CONTENT_TYPE, "application/octet-stream")
             .body(Body::wrap_stream(watched));
         if let Some(length) = length {

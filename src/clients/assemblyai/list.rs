@@ -1,0 +1,130 @@
+//! The list of transcripts, in which one is found whose id nobody was told.
+//! Source: <https://www.assemblyai.com/docs/api-reference/transcripts/list>.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use reqwest::Method;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{AssemblyAi, TranscriptStatus};
+use crate::clients::{Error, Kind};
+
+/// Transcripts on a page: the most there may be.
+const LIMIT: &str = "200";
+
+/// Pages that are read at most. The transcripts of the last minutes are on the first.
+const PAGES: usize = 25;
+
+/// A transcript as the list has it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// How it stands.
+    pub status: TranscriptStatus,
+    /// The audio.
+    #[serde(default)]
+    pub audio_url: Option<String>,
+    /// ISO 8601, in UTC without saying so.
+    #[serde(default)]
+    pub created: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    page_details: PageDetails,
+    transcripts: Vec<Listed>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PageDetails {
+    /// Where older ones are.
+    #[serde(default)]
+    prev_url: Option<String>,
+}
+
+impl Listed {
+    /// When it was asked for.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        let created = self.created.as_deref()?.trim();
+        let named_zone = || created.parse::<Timestamp>().ok();
+        let utc = || TimeZone::UTC.to_timestamp(created.parse::<DateTime>().ok()?).ok();
+        named_zone().or_else(utc)
+    }
+
+    /// One whose date cannot be read may be the one that is looked for.
+    fn may_be_since(&self, since: Timestamp) -> bool {
+        self.created_at().is_none_or(|created| created >= since)
+    }
+}
+
+impl AssemblyAi {
+    /// The transcripts that were asked for at or after `since`, newest first, and those whose date cannot be read. It
+    /// looks no further back than 5,000 of them.
+    ///
+    /// # Errors
+    /// As AssemblyAI refuses, or fails to answer.
+    pub async fn transcripts_since(&self, since: Timestamp) -> Result<Vec<Listed>, Error> {
+        let begun = Instant::now();
+        let mut found: Vec<Listed> = Vec::new();
+        let mut before: Option<String> = None;
+        for _ in 0..PAGES {
+            let mut url = self.url(&["transcript"]);
+            url.query_pairs_mut().append_pair("limit", LIMIT);
+            if let Some(id) = &before {
+                url.query_pairs_mut().append_pair("before_id", id);
+            }
+            let (_, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
+            let is_last = page.page_details.prev_url.is_none()
+                || page.transcripts.iter().any(|transcript| !transcript.may_be_since(since));
+            // The next page is asked for by the last id: an address that came along would be told our key.
+            let oldest = page.transcripts.last().map(|transcript| transcript.id.clone());
+            found.extend(page.transcripts.into_iter().filter(|transcript| transcript.may_be_since(since)));
+            if is_last || oldest.is_none() {
+                return Ok(found);
+            }
+            if oldest == before {
+                return Err(self.sender.error(Kind::BadBody { path: "page_details.prev_url".to_owned() }));
+            }
+            if begun.elapsed() > self.sender.deadlines.repeated {
+                return Err(self.sender.error(Kind::Timeout));
+            }
+            before = oldest;
+        }
+        tracing::warn!("AssemblyAI lists more transcripts since {since} than are read");
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_without_a_zone_is_in_utc() {
+        let read = |created: &str| {
+            let listed = Listed {
+                id: String::new(),
+                status: TranscriptStatus::Queued,
+                audio_url: None,
+                created: Some(created.to_owned()),
+            };
+            listed.created_at().map(|created| created.to_string())
+        };
+        for (created, expected) in [
+            ("2026-11-23T01:50:00.123456", Some("2026-11-23T01:50:00.123456Z")),
+            ("2026-11-23T01:50:00", Some("2026-11-23T01:50:00Z")),
+            ("2026-11-23 01:50:00.5", Some("2026-11-23T01:50:00.5Z")),
+            (" 2026-11-23T01:50:00Z\n", Some("2026-11-23T01:50:00Z")),
+            ("2026-11-23T01:50:00+01:00", Some("2026-11-23T00:50:00Z")),
+            ("", None),
+            ("yesterday", None),
+            ("1763862600", None),
+            ("2026-13-23T01:50:00", None),
+        ] {
+            assert_eq!(read(created).as_deref(), expected, "{created}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The vendors' lists, in which a call or a transcript is found whose id was never heard: how far they are read, and what
+//! an address in them is good for.
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Request, State};
+use axum::{Json, Router};
+use callscribe::clients::assemblyai::{AssemblyAi, TranscriptStatus};
+use callscribe::clients::twilio::{Credentials, Twilio};
+use callscribe::clients::{Deadlines, Kind};
+use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::pace::Pace;
+use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN, PHONE_NUMBER, SeededCall};
+use callscribe::sandbox::{assemblyai, twilio};
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{client, listen};
+
+const TO: &str = "+14155551234";
+
+/// A vendor of the test's own making.
+struct Vendor {
+    url: String,
+    /// Path and query of each request.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+type Answer = Arc<dyn Fn(&str) -> Value + Send + Sync>;
+
+impl Vendor {
+    /// One that gives this for a path and query.
+    async fn start(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> Self {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let state: (Answer, _) = (Arc::new(answer), Arc::clone(&asked));
+        let reply = |State((answer, asked)): State<(Answer, Arc<Mutex<Vec<String>>>)>, request: Request| async move {
+            let target = request.uri().to_string();
+            asked.lock().expect("no test has failed here").push(target.clone());
+            Json(answer(&target))
+        };
+        let listener = listen().await;
+        let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
+        let router = Router::new().fallback(reply).with_state(state);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no test has failed here").clone()
+    }
+}
+
+fn twilio_at(url: &str) -> Twilio {
+    let credentials = Credentials { user: ACCOUNT_SID.to_owned(), password: AUTH_TOKEN.into() };
+    Twilio::new(url.parse().expect("an address"), ACCOUNT_SID.to_owned(), credentials, Deadlines::default())
+}
+
+fn assemblyai_at(url: &str) -> AssemblyAi {
+    AssemblyAi::new(url.parse().expect("an address"), assemblyai::KEY.into(), Deadlines::default())
+}
+
+fn at(time: &str) -> Timestamp {
+    time.parse().expect("a time")
+}
+
+#[tokio::test]
+async fn calls_between_two_numbers_are_listed_newest_first_over_all_pages() {
+    let sandbox = twilio::Twilio::start(listen().await, Pace::instant());
+    let mut calls = Vec::new();
+    for _ in 0..60 {
+        calls.push(sandbox.add_call(SeededCall::default()));
+        sandbox.add_call(SeededCall { to: "+14155550000".to_owned(), ..Default::default() });
+    }
+    calls.reverse();
+    let since = Timestamp::UNIX_EPOCH;
+    let found = twilio_at(sandbox.url()).calls_between(TO, PHONE_NUMBER, since).await.expect("calls");
+    assert_eq!(found.iter().map(|call| &call.sid).collect::<Vec<_>>(), calls.iter().collect::<Vec<_>>());
+    assert!(found.iter().all(|call| call.to.as_deref() == Some(TO) && call.created().is_some()));
+    assert_eq!(sandbox.control.seen().len(), 2);
+    let of_another = twilio_at(sandbox.url()).calls_between(TO, "+14155559999", since).await.expect("calls");
+    assert_eq!(of_another.len(), 0);
+}
+
+#[tokio::test]
+async fn calls_from_before_are_left_out_and_looked_for_no_further_than_one_page() {
+    let call = |sid, date| json!({ "sid": sid, "status": "queued", "date_created": date });
+    let vendor = Vendor::start(move |target| match target.rsplit_once("Page=").map(|(_, page)| page) {
+        None => json!({
+            "calls": [
+                call("CA1", json!("Mon, 23 Nov 2026 01:50:20 +0000")),
+                call("CA2", json!(null)),
+                call("CA3", json!("Mon, 23 Nov 2026 01:50:10 +0000")),
+            ],
+            "next_page_uri": "/2010-04-01/Calls.json?Page=1",
+        }),
+        Some("1") => json!({ "calls": [], "next_page_uri": "/2010-04-01/Calls.json?Page=2" }),
+        Some("2") => json!({
+            "calls": [
+                call("CA4", json!("Mon, 23 Nov 2026 01:50:05 +0000")),
+                call("CA5", json!("Mon, 23 Nov 2026 01:50:04 +0000")),
+            ],
+            "next_page_uri": "/2010-04-01/Calls.json?Page=3",
+        }),
+        _ => panic!("an older page is asked for"),
+    })
+    .await;
+    // Twilio may have created CA4 at any time in that second.
+    let since = at("2026-11-23T01:50:05.9Z");
+    let found = twilio_at(&vendor.url).calls_between("+14155551234", "+15005550006", since).await.expect("calls");
+    assert_eq!(found.iter().map(|call| &*call.sid).collect::<Vec<_>>(), ["CA1", "CA3", "CA4"]);
+    assert_eq!(found[0].created(), Some(at("2026-11-23T01:50:20Z")));
+    let first =
+        format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json?To=%2B14155551234&From=%2B15005550006&PageSize=50");
+    assert_eq!(vendor.asked(), [&first, "/2010-04-01/Calls.json?Page=1", "/2010-04-01/Calls.json?Page=2"]);
+}
+
+#[tokio::test]
+async fn a_page_that_ends_without_a_date_is_the_last() {
+    for date in [json!(null), json!("soon")] {
+        let vendor = Vendor::start(move |_| {
+            let call = json!({ "sid": "CA1", "status": "queued", "date_created": date });
+            json!({ "calls": [call], "next_page_uri": "/2010-04-01/Calls.json?Page=1" })
+        });
+        let vendor = vendor.await;
+        let found = twilio_at(&vendor.url).calls_between(TO, PHONE_NUMBER, Timestamp::UNIX_EPOCH).await;
+        assert_eq!(found.expect("calls").len(), 0);
+        assert_eq!(vendor.asked().len(), 1);
+    }
+}
+
+/// Has AssemblyAI transcribe something at this address; gives the id.
+async fn order(sandbox: &assemblyai::AssemblyAi, audio_url: &str) -> String {
+    let request = client().post(format!("{}/v2/transcript", sandbox.url())).header("authorization", assemblyai::KEY);
+    let body = json!({ "audio_url": audio_url }).to_string();
+    let answer = request.header("content-type", "application/json").body(body).send().await.expect("an answer");
+    let answer: Value = answer.json().await.expect("JSON");
+    answer["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn transcripts_are_listed_newest_first_over_all_pages_and_asked_for_again_if_that_fails() {
+    let sandbox = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
+    let mut ids = Vec::new();
+    for number in 0..201 {
+        ids.push(order(&sandbox, &format!("https://example.com/{number}")).await);
+    }
+    ids.reverse();
+    let before = sandbox.control.seen().len();
+    sandbox.control.fail_next(Method::GET, "/v2/transcript", Fault::Refuse { status: 503, retry_after: None });
+    let client = assemblyai_at(sandbox.url());
+    let found = client.transcripts_since(Timestamp::UNIX_EPOCH).await.expect("transcripts");
+    assert_eq!(found.iter().map(|listed| &listed.id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
+    assert_eq!(found[200].audio_url.as_deref(), Some("https://example.com/0"));
+    assert!(found[200].created_at().is_some_and(|created| created > at("2026-01-01T00:00:00Z")));
+    assert_eq!(sandbox.control.seen().len() - before, 3);
+    let tomorrow = found[0].created_at().expect("a date") + jiff::SignedDuration::from_hours(24);
+    assert_eq!(client.transcripts_since(tomorrow).await.expect("transcripts").len(), 0);
+}
+
+#[tokio::test]
+async fn older_transcripts_are_asked_of_assemblyai_by_id_whatever_address_it_gives() {
+    let elsewhere = Vendor::start(|_| json!({})).await;
+    let prev_url = format!("{}/v2/transcript?limit=200&before_id=x", elsewhere.url);
+    let listed = |id: &str, created: &str| json!({ "id": id, "status": "new", "created": created, "audio_url": null });
+    let vendor = Vendor::start(move |target| {
+        let transcripts = match target.rsplit_once("before_id=").map(|(_, id)| id) {
+            None => json!([listed("e", "2026-11-23T01:50:20.5"), listed("d&", "soon")]),
+            Some("d%26") => json!([
+                listed("c", "2026-11-23T01:50:05"),
+                listed("b", "2026-11-23T01:50:04.999999"),
+                { "id": "a", "status": "completed" },
+            ]),
+            _ => panic!("an older page is asked for"),
+        };
+        json!({ "page_details": { "prev_url": prev_url, "new": 1 }, "transcripts": transcripts })
+    })
+    .await;
+    let found = assemblyai_at(&vendor.url).transcripts_since(at("2026-11-23T01:50:05Z")).await.expect("transcripts");
+    // A date that cannot be read hides nothing.
+    assert_eq!(found.iter().map(|listed| &*listed.id).collect::<Vec<_>>(), ["e", "d&", "c", "a"]);
+    assert_eq!((found[0].status, &found[3].audio_url), (TranscriptStatus::Processing, &None));
+    assert_eq!(vendor.asked(), ["/v2/transcript?limit=200", "/v2/transcript?limit=200&before_id=d%26"]);
+    assert_eq!(elsewhere.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn a_list_of_transcripts_without_end_is_read_for_25_pages() {
+    let vendor = Vendor::start(|target| {
+        let page = target.rsplit_once("before_id=").map_or(0, |(_, id)| id.parse::<u32>().expect("a number"));
+        let listed = json!({ "id": (page + 1).to_string(), "status": "queued", "created": "2026-11-23T01:50:20" });
+        json!({ "page_details": { "prev_url": "/older" }, "transcripts": [listed] })
+    })
+    .await;
+    let found = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect("transcripts");
+    assert_eq!((found.len(), vendor.asked().len()), (25, 25));
+}
+
+#[tokio::test]
+async fn a_list_of_transcripts_that_leads_nowhere_is_no_list() {
+    let same = json!({ "page_details": { "prev_url": "/" }, "transcripts": [{ "id": "a", "status": "queued" }] });
+    for (answer, place, asked) in [
+        (same, "page_details.prev_url", 2),
+        (json!({}), "the top level", 1),
+        (json!({ "page_details": {}, "transcripts": [{ "id": 7 }] }), "transcripts[0].id", 1),
+    ] {
+        let vendor = Vendor::start(move |_| answer.clone()).await;
+        let error = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("no list");
+        assert_eq!(error.kind, Kind::BadBody { path: place.to_owned() });
+        assert_eq!(vendor.asked().len(), asked);
+    }
+}
