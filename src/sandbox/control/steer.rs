@@ -1,169 +1,17 @@
-//! How tests steer an emulated vendor: what goes wrong next, what it was asked, and waiting for something to be true.
-//!
-//! Knows nothing of either vendor. In `--sandbox` mode nobody schedules a fault, and the log of requests is bounded.
-
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! The layer in front of an emulated vendor: it remembers each request and lets happen what was planned for it.
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::watch;
 
-/// The newest requests that are remembered.
-const REMEMBERED: usize = 1_000;
+use super::{Control, Fault, LateEnd, Seen, lock, path};
+use crate::sandbox::pace::wait;
 
-/// Something that goes wrong, once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing is done; the answer has this status and the vendor's own kind of error body.
-    Refuse {
-        /// The HTTP status.
-        status: u16,
-        /// `Retry-After`, in seconds.
-        retry_after: Option<u32>,
-    },
-    /// Nothing is done and nothing is answered, ever.
-    Hang,
-    /// It is done, but nothing is answered, ever.
-    HangAfter,
-    /// It is done, and answered once [`Control::answer_late`] is called.
-    Late,
-    /// It is done, but the connection is closed before an answer.
-    DropAfter,
-    /// It is done; the answer breaks off in the middle of its body.
-    CutBody,
-    /// It is done; the answer has the right status and this text as its body.
-    WrongBody(&'static str),
-}
-
-/// A request that the vendor received.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// The method.
-    pub method: Method,
-    /// Path and query, as received.
-    pub target: String,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The body if it was small and known in length; empty for uploads.
-    pub body: Bytes,
-}
-
-/// How a request with [`Fault::Late`] ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LateEnd {
-    /// The client waited and was answered.
-    Answered,
-    /// The client went away before.
-    Abandoned,
-}
-
-/// The switchboard of one emulated vendor. Clones share it.
-#[derive(Clone)]
-pub struct Control {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    faults: Mutex<Vec<Planned>>,
-    seen: Mutex<VecDeque<Seen>>,
-    changes: watch::Sender<u64>,
-    late_is_over: Mutex<bool>,
-    late_ends: Mutex<Vec<LateEnd>>,
-    error_body: fn(StatusCode) -> serde_json::Value,
-    streamed_path: &'static str,
-}
-
-struct Planned {
-    method: Method,
-    path_contains: String,
-    fault: Fault,
-}
-
-impl Control {
-    /// `error_body` writes the vendor's own error for a status. Bodies sent to `streamed_path` are passed on unread.
-    pub(super) fn new(error_body: fn(StatusCode) -> serde_json::Value, streamed_path: &'static str) -> Self {
-        let inner = Inner {
-            faults: Mutex::default(),
-            seen: Mutex::default(),
-            changes: watch::Sender::new(0),
-            late_is_over: Mutex::default(),
-            late_ends: Mutex::default(),
-            error_body,
-            streamed_path,
-        };
-        Self { inner: Arc::new(inner) }
-    }
-
-    /// Plans a fault for the next request of this method whose path contains this text. Several plans for the same
-    /// requests happen one after the other, in the order they were made.
-    pub fn fail_next(&self, method: Method, path_contains: &str, fault: Fault) {
-        let path_contains = path_contains.to_owned();
-        lock(&self.inner.faults).push(Planned { method, path_contains, fault });
-    }
-
-    /// Answers every request with [`Fault::Late`], those that wait and those to come.
-    pub fn answer_late(&self) {
-        *lock(&self.inner.late_is_over) = true;
-        self.changed();
-    }
-
-    /// How the requests with [`Fault::Late`] ended so far.
-    pub fn late_ends(&self) -> Vec<LateEnd> {
-        lock(&self.inner.late_ends).clone()
-    }
-
-    /// What the vendor was asked, oldest first (the newest 1,000).
-    pub fn seen(&self) -> Vec<Seen> {
-        lock(&self.inner.seen).iter().cloned().collect()
-    }
-
-    /// What the vendor was asked by this method at paths that contain this text, oldest first.
-    pub fn seen_at(&self, method: Method, path_contains: &str) -> Vec<Seen> {
-        let matches = |seen: &Seen| seen.method == method && path(&seen.target).contains(path_contains);
-        self.seen().into_iter().filter(matches).collect()
-    }
-
-    /// Waits until `fact` returns something. It is asked again whenever anything changes at this vendor.
-    pub async fn until<T>(&self, mut fact: impl FnMut() -> Option<T>) -> T {
-        let mut changes = self.inner.changes.subscribe();
-        loop {
-            changes.borrow_and_update();
-            if let Some(value) = fact() {
-                return value;
-            }
-            changes.changed().await.expect("the sender lives as long as self");
-        }
-    }
-
-    /// To be called after every change of the vendor's state.
-    pub(super) fn changed(&self) {
-        self.inner.changes.send_modify(|count| *count += 1);
-    }
-
-    fn take_fault(&self, method: &Method, path: &str) -> Option<Fault> {
-        let mut faults = lock(&self.inner.faults);
-        let due = faults.iter().position(|plan| plan.method == *method && path.contains(&plan.path_contains))?;
-        Some(faults.remove(due).fault)
-    }
-
-    fn remember(&self, seen: Seen) {
-        let mut log = lock(&self.inner.seen);
-        if log.len() == REMEMBERED {
-            log.pop_front();
-        }
-        log.push_back(seen);
-        drop(log);
-        self.changed();
-    }
-}
-
-/// Remembers each request and lets the planned faults happen. The outermost layer of an emulated vendor.
-pub(super) async fn steer(State(control): State<Control>, request: Request, next: Next) -> Response {
+/// Remembers each request and lets its fault happen. The outermost layer of an emulated vendor.
+pub(in crate::sandbox) async fn steer(State(control): State<Control>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let (kept, body) = if parts.uri.path() == control.inner.streamed_path {
         (Bytes::new(), body)
@@ -173,10 +21,17 @@ pub(super) async fn steer(State(control): State<Control>, request: Request, next
     };
     let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let method = parts.method.clone();
-    let fault = control.take_fault(&method, path(&target));
-    control.remember(Seen { method, target, headers: parts.headers.clone(), body: kept });
+    let fault = lock(&control.inner.faults).take(&method, path(&target));
+    lock(&control.inner.log).add(Seen { method, target, headers: parts.headers.clone(), body: kept });
+    control.changed();
 
-    let request = Request::from_parts(parts, body);
+    let latency = *lock(&control.inner.latency);
+    let answer = answer(control, Request::from_parts(parts, body), next, fault).await;
+    wait(latency).await;
+    answer
+}
+
+async fn answer(control: Control, request: Request, next: Next, fault: Option<Fault>) -> Response {
     match fault {
         None => next.run(request).await,
         Some(Fault::Refuse { status, retry_after }) => {
@@ -225,6 +80,7 @@ impl Drop for Waiting {
 }
 
 impl Control {
+    /// The vendor's own kind of refusal.
     fn refuse(&self, status: u16, retry_after: Option<u32>) -> Response {
         let status = StatusCode::from_u16(status).expect("tests plan real statuses");
         let body = (self.inner.error_body)(status).to_string();
@@ -259,36 +115,38 @@ fn cut(response: Response) -> Response {
     Response::from_parts(parts, Body::from_stream(half.chain(broken)))
 }
 
-fn path(target: &str) -> &str {
-    target.split('?').next().unwrap_or_default()
-}
-
-/// A test that panicked while holding the lock has already failed; the others go on.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use axum::Router;
+    use axum::http::Method;
     use axum::middleware::from_fn_with_state;
     use axum::routing::get;
 
     use super::*;
+    use crate::sandbox::control::Disturbance;
     use crate::sandbox::outgoing;
 
     /// How long a client waits for the answer that never comes.
     const PATIENCE: Duration = Duration::from_millis(100);
 
-    async fn ask(fault: Fault) -> (Control, reqwest::Result<reqwest::Response>) {
+    /// What the vendor says when nothing is wrong.
+    const BODY: &str = "a body of some length";
+
+    /// A vendor that knows one address.
+    async fn vendor() -> (Control, String) {
         let control = Control::new(|status| serde_json::json!({ "status": status.as_u16() }), "");
-        let router = Router::new().route("/thing", get(|| async { "a body of some length" }));
+        let router = Router::new().route("/thing", get(|| async { BODY }));
         let router = router.layer(from_fn_with_state(control.clone(), steer));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/thing?a=b", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
+        (control, url)
+    }
+
+    async fn ask(fault: Fault) -> (Control, reqwest::Result<reqwest::Response>) {
+        let (control, url) = vendor().await;
         let hangs = matches!(fault, Fault::Hang | Fault::HangAfter);
         control.fail_next(Method::GET, "/thing", fault);
         let request = outgoing::client().get(url);
@@ -323,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn a_cut_body_breaks_off_after_a_good_head() {
         let mut answer = ask(Fault::CutBody).await.1.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.content_length()), (200, Some(21)));
+        assert_eq!((answer.status().as_u16(), answer.content_length()), (200, Some(BODY.len() as u64)));
         assert_eq!(answer.chunk().await.unwrap().unwrap(), "a body of ");
         let error = answer.chunk().await.unwrap_err();
         assert!(!error.is_timeout(), "{error:?}");
@@ -334,5 +192,37 @@ mod tests {
         let answer = ask(Fault::WrongBody("<html>")).await.1.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.text().await.unwrap(), "<html>");
+    }
+
+    /// Whether this request brings what it should.
+    async fn is_right(request: reqwest::RequestBuilder) -> bool {
+        match request.send().await {
+            Ok(answer) if answer.status() == 200 => answer.text().await.is_ok_and(|body| body == BODY),
+            _ => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disturbed_vendor_fails_until_it_is_left_alone() {
+        let (control, url) = vendor().await;
+        let http = outgoing::client();
+        control.disturb(Disturbance { seed: 1, per_mille: 1_000, hangs: false });
+        for _ in 0..50 {
+            assert!(!is_right(http.get(&url)).await);
+        }
+        assert_eq!(control.disturbed(), 50);
+        control.stop_disturbing();
+        assert!(is_right(http.get(&url)).await);
+        assert_eq!(control.requests(Method::GET, "/thing"), 51);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_as_late_as_was_asked_for() {
+        let (control, url) = vendor().await;
+        control.answer_after(Duration::from_secs(3_600));
+        let answer = outgoing::client().get(&url).timeout(PATIENCE).send().await;
+        assert!(answer.unwrap_err().is_timeout());
+        control.answer_after(Duration::from_millis(1));
+        assert!(is_right(outgoing::client().get(&url)).await);
     }
 }
