@@ -9,5 +9,6 @@ mod chance;
 pub mod control;
 mod outgoing;
 pub mod pace;
+mod register;
 pub mod speech;
 pub mod twilio;

@@ -1,11 +1,17 @@
 //! What the person on the phone says: a few seconds of made-up speech, 8 kHz, 16 bit, mono, as Twilio records it.
+//! `mark` makes a file of it that says which recording it is; `ear` hears all that while a file streams by.
+
+mod ear;
+mod mark;
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+pub(super) use ear::{Ear, Heard};
+pub(super) use mark::marked;
 
 /// The speech as a WAV file.
 pub const WAV: &[u8] = include_bytes!("speech/speech.wav");
@@ -23,6 +29,11 @@ pub fn duration() -> Duration {
 
 /// The speech as a WAV file of two channels: the person on the first, silence on the second.
 pub(super) fn stereo() -> Bytes {
+    static FILE: LazyLock<Bytes> = LazyLock::new(widened);
+    FILE.clone()
+}
+
+fn widened() -> Bytes {
     let samples = &WAV[HEADER..];
     let mut file = WAV[..HEADER].to_vec();
     // RIFF length, channels, bytes per second, bytes per frame, data length: all but the first are doubled.
@@ -37,7 +48,7 @@ pub(super) fn stereo() -> Bytes {
 }
 
 /// A spoken word.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Word {
     /// As it is written, with its punctuation.
     pub text: String,
@@ -57,14 +68,6 @@ pub fn words() -> &'static [Word] {
 /// All words as one text.
 pub fn text() -> &'static str {
     &TRANSCRIPT.text
-}
-
-/// How many channels the file with this SHA-256 (in hex) has, if it is one of the files of the speech.
-pub(super) fn channels(sha256: &str) -> Option<u8> {
-    static FILES: LazyLock<[(String, u8); 3]> = LazyLock::new(|| {
-        [(WAV, 1), (MP3, 1), (&stereo(), 2)].map(|(audio, channels)| (hex(&Sha256::digest(audio)), channels))
-    });
-    FILES.iter().find(|(known, _)| known == sha256).map(|(_, channels)| *channels)
 }
 
 /// A checksum as it is written.

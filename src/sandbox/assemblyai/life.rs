@@ -7,11 +7,11 @@ use axum::body::Bytes;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::super::control::Callbacks;
 use super::super::pace::wait;
-use super::super::speech;
-use super::params::{self, Webhook};
+use super::params::{self, Order, Webhook};
 use super::transcript::Transcript;
-use super::{Account, AssemblyAi, Refusal};
+use super::{Account, AssemblyAi, Refusal, Upload};
 
 /// How often a webhook is tried.
 const WEBHOOK_ATTEMPTS: u32 = 10;
@@ -24,40 +24,62 @@ pub(super) async fn create(State(vendor): State<AssemblyAi>, body: Bytes) -> Res
     let order = params::check(&body)?;
     let transcript = Transcript::new(&order);
     let (id, answer) = (transcript.id.clone(), transcript.answer());
-    let heard = vendor.change(|account| {
-        account.transcripts.push(transcript);
-        account.planned_errors.pop_front().map_or_else(|| listen(account, &order.audio_url), Err)
+    let planned_error = vendor.change(|account| {
+        account.transcripts.push(&id, transcript);
+        account.count_accepted(&order.audio_url);
+        account.planned_errors.pop_front()
     });
-    tokio::spawn(live(vendor, id, heard, order.model, order.webhook));
+    let life = tokio::spawn(live(vendor.clone(), id, planned_error, order));
+    if vendor.control.callbacks() == Callbacks::Shuffled {
+        // The webhook overtakes the answer. Should it have panicked, there is nothing left to wait for.
+        let _ = life.await;
+    }
     Ok(Json(answer))
 }
 
-/// The number of channels if the speech is heard there, otherwise the reason why nothing is.
-fn listen(account: &Account, audio_url: &str) -> Result<u8, String> {
-    match account.uploads.iter().find(|upload| upload.upload_url == audio_url) {
-        Some(upload) => speech::channels(&upload.sha256).ok_or_else(|| {
-            "the sandbox transcribes only the recording that its own Twilio makes; this audio is another".into()
-        }),
-        None => Err(format!(
-            "Download error, unable to download {audio_url}. Please make sure the file exists and is accessible from \
-             the internet."
-        )),
+impl Account {
+    fn count_accepted(&mut self, audio_url: &str) {
+        *self.accepted_per_audio_url.entry(audio_url.to_owned()).or_default() += 1;
+        if let Some(recording) = self.uploads.get(audio_url).and_then(|upload| upload.recording.clone()) {
+            *self.accepted_per_recording.entry(recording).or_default() += 1;
+        }
+    }
+
+    /// The upload in which the speech is heard, otherwise the reason why nothing is.
+    fn listen(&self, audio_url: &str) -> Result<Upload, String> {
+        match self.uploads.get(audio_url).filter(|upload| !upload.is_lost) {
+            Some(upload) if upload.is_speech => Ok(upload.clone()),
+            Some(_) => {
+                Err("the sandbox transcribes only the recording that its own Twilio makes; this audio is another"
+                    .into())
+            }
+            None => Err(format!(
+                "Download error, unable to download {audio_url}. Please make sure the file exists and is accessible from \
+                 the internet."
+            )),
+        }
     }
 }
 
-async fn live(vendor: AssemblyAi, id: String, heard: Result<u8, String>, model: String, webhook: Option<Webhook>) {
+async fn live(vendor: AssemblyAi, id: String, planned_error: Option<String>, order: Order) {
     let pace = vendor.inner.pace;
     wait(pace.transcript_queued).await;
     update(&vendor, &id, |transcript| transcript.set("status", "processing"));
     wait(pace.transcript_processing).await;
     // This cannot fail: `vendor` keeps the sender.
     let _ = vendor.inner.held.subscribe().wait_for(|held| !held).await;
+    let heard = planned_error.map_or_else(|| vendor.account().listen(&order.audio_url), Err);
     update(&vendor, &id, |transcript| match &heard {
-        Ok(channels) => transcript.complete(&model, *channels),
+        Ok(upload) => transcript.complete(&order.model, upload),
         Err(error) => transcript.fail(error),
     });
-    if let Some(webhook) = webhook {
-        notify(&vendor, &id, &webhook).await;
+    let Some(webhook) = order.webhook else { return };
+    match vendor.control.callbacks() {
+        Callbacks::Drop => {}
+        Callbacks::Deliver | Callbacks::Shuffled => notify(&vendor, &id, &webhook).await,
+        Callbacks::Twice => {
+            tokio::join!(notify(&vendor, &id, &webhook), notify(&vendor, &id, &webhook));
+        }
     }
 }
 

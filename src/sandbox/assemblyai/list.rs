@@ -27,16 +27,15 @@ pub(super) async fn page(
     let account = vendor.account();
     let place = |cursor: &str| match query.get(cursor) {
         None => Ok(None),
-        Some(id) => match account.transcripts.iter().position(|transcript| transcript.id == *id) {
+        Some(id) => match account.transcripts.place(id) {
             Some(place) => Ok(Some(place)),
             None => Err(Refusal::bad(format!("\"{cursor}\" is not the id of a transcript"))),
         },
     };
     let (after, before) = (place("after_id")?, place("before_id")?);
-    let wanted: Vec<(usize, &Transcript)> = account
+    let wanted: Vec<(u64, &Transcript)> = account
         .transcripts
         .iter()
-        .enumerate()
         .filter(|(_, transcript)| status.is_none_or(|status| transcript.status() == status))
         .filter(|(_, transcript)| query.get("created_on").is_none_or(|day| transcript.created.starts_with(day)))
         .collect();

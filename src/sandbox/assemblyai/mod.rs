@@ -1,7 +1,7 @@
 //! AssemblyAI's API for recorded audio, emulated: uploads, transcripts, their exports and the webhook.
 //!
-//! It recognizes one recording, the sandbox's own, by its checksum. It fetches no audio, keeps none, and knows nothing
-//! of the program that calls it.
+//! It recognizes one speech, the sandbox's own, by the checksum of its sound, and reads off a file which recording of it
+//! that is. It fetches no audio, keeps none, and knows nothing of the program that calls it.
 
 mod export;
 mod life;
@@ -10,7 +10,7 @@ mod params;
 mod transcript;
 mod upload;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{Path, Request, State};
@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use super::control::{self, Control};
 use super::pace::Pace;
+use super::register::Register;
 use transcript::Transcript;
 pub use upload::Upload;
 
@@ -48,12 +49,15 @@ struct Inner {
     http: reqwest::Client,
 }
 
-/// All that this AssemblyAI remembers, oldest first.
+/// All that this AssemblyAI remembers.
 #[derive(Default)]
 struct Account {
-    uploads: Vec<Upload>,
-    transcripts: Vec<Transcript>,
+    /// By the address that was answered.
+    uploads: Register<Upload>,
+    transcripts: Register<Transcript>,
     planned_errors: VecDeque<String>,
+    accepted_per_audio_url: HashMap<String, u64>,
+    accepted_per_recording: HashMap<String, u64>,
 }
 
 impl AssemblyAi {
@@ -80,12 +84,29 @@ impl AssemblyAi {
 
     /// What was uploaded, oldest first.
     pub fn uploads(&self) -> Vec<Upload> {
-        self.account().uploads.clone()
+        self.account().uploads.values().cloned().collect()
+    }
+
+    /// Loses the audio of every upload so far, as happens a day or two after it: transcripts of it that are not finished
+    /// yet, or ordered from now on, end in a download error.
+    pub fn forget_uploads(&self) {
+        self.change(|account| account.uploads.values_mut().for_each(|upload| upload.is_lost = true));
+    }
+
+    /// The transcripts that were accepted, whatever became of the answer, by the recording they are of. Only recordings
+    /// that say which one they are count, see [`Upload::recording`]. None is forgotten.
+    pub fn accepted_per_recording(&self) -> HashMap<String, u64> {
+        self.account().accepted_per_recording.clone()
+    }
+
+    /// The transcripts that were accepted, by their `audio_url`. None is forgotten.
+    pub fn accepted_per_audio_url(&self) -> HashMap<String, u64> {
+        self.account().accepted_per_audio_url.clone()
     }
 
     /// All transcripts as `GET /v2/transcript/{id}` would answer, oldest first.
     pub fn transcripts(&self) -> Vec<Value> {
-        self.account().transcripts.iter().map(Transcript::answer).collect()
+        self.account().transcripts.values().map(Transcript::answer).collect()
     }
 
     /// From now on no transcript gets further than `processing`.
@@ -118,8 +139,7 @@ impl AssemblyAi {
     /// Reads or changes a transcript by its id.
     fn with<T>(&self, id: &str, act: impl FnOnce(&mut Transcript) -> T) -> Result<T, Refusal> {
         let unknown = || Refusal::bad("Transcript lookup error, transcript id not found");
-        let mut account = self.account();
-        account.transcripts.iter_mut().find(|transcript| transcript.id == id).map(act).ok_or_else(unknown)
+        self.account().transcripts.get_mut(id).map(act).ok_or_else(unknown)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The emulator as its clients see it: over real HTTP, with no waiting but for facts.
 
+mod steering;
+
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 

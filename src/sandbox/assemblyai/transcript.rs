@@ -1,10 +1,13 @@
 //! A transcript: the JSON that every answer about it repeats, and the words once they are there.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::super::speech;
+use super::super::speech::{self, Word};
+use super::Upload;
 use super::params::Order;
 
 /// What AssemblyAI puts in the place of deleted addresses.
@@ -42,7 +45,7 @@ pub(super) struct Transcript {
 #[derive(Clone, Serialize)]
 pub(super) struct Spoken {
     #[serde(flatten)]
-    pub(super) word: &'static speech::Word,
+    pub(super) word: Cow<'static, Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'static str>,
     speaker: Option<&'static str>,
@@ -63,7 +66,15 @@ impl Transcript {
     }
 
     pub(super) fn answer(&self) -> Value {
-        Value::Object(self.answer.clone())
+        let mut answer = self.answer.clone();
+        // As JSON they would be the largest part of what is remembered of thousands of transcripts.
+        if let Some(words) = &self.words {
+            answer.insert("words".to_owned(), json!(words));
+            if words.iter().any(|spoken| spoken.speaker.is_some()) {
+                answer.insert("utterances".to_owned(), json!([spoken_passage(words)]));
+            }
+        }
+        Value::Object(answer)
     }
 
     pub(super) fn field(&self, name: &str) -> &Value {
@@ -85,7 +96,8 @@ impl Transcript {
         self.deleted
     }
 
-    pub(super) fn complete(&mut self, model: &str, channels: u8) {
+    /// Fills in what was heard in this upload.
+    pub(super) fn complete(&mut self, model: &str, upload: &Upload) {
         if self.deleted {
             return;
         }
@@ -99,19 +111,16 @@ impl Transcript {
             (false, true) => Some("A"),
             (false, false) => None,
         };
-        let words: Vec<Spoken> = speech::words().iter().map(|word| Spoken { word, channel, speaker }).collect();
+        let words = speech::words().iter().map(Cow::Borrowed).chain(upload.recording.as_deref().map(spoken_sid));
+        let words: Vec<Spoken> = words.map(|word| Spoken { word, channel, speaker }).collect();
 
         let whole = passage(&words);
         self.set("confidence", whole["confidence"].clone());
-        self.set("text", speech::text());
-        self.set("words", json!(words));
+        self.set("text", whole["text"].clone());
         self.set("audio_duration", speech::duration().as_secs_f64().round() as u64);
         self.set("speech_model_used", model);
         if multichannel {
-            self.set("audio_channels", channels);
-        }
-        if speaker.is_some() {
-            self.set("utterances", json!([spoken_passage(&words)]));
+            self.set("audio_channels", upload.channels);
         }
         self.set("status", "completed");
         self.completed = Some(now());
@@ -125,7 +134,7 @@ impl Transcript {
 
     /// Leaves a stub.
     pub(super) fn delete(&mut self) {
-        for name in ["words", "utterances", "confidence", "prompt", "custom_spelling"] {
+        for name in ["confidence", "prompt", "custom_spelling"] {
             self.set(name, Value::Null);
         }
         self.set("keyterms_prompt", json!([]));
@@ -139,6 +148,13 @@ impl Transcript {
         self.words = None;
         self.deleted = true;
     }
+}
+
+/// A recording's SID as the last word of its speech, in the silence after it.
+fn spoken_sid(sid: &str) -> Cow<'static, Word> {
+    let start = speech::words().last().map_or(0, |last| last.end);
+    let end = speech::duration().as_millis().try_into().unwrap_or(start);
+    Cow::Owned(Word { text: sid.to_owned(), start, end, confidence: 1.0 })
 }
 
 /// Consecutive words as AssemblyAI's paragraphs show them.

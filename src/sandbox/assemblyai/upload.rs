@@ -1,4 +1,4 @@
-//! Uploads: the audio streams through a checksum and is gone.
+//! Uploads: the audio streams past an ear and is gone.
 
 use axum::Json;
 use axum::body::HttpBody;
@@ -6,10 +6,9 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::super::speech;
+use super::super::speech::{Ear, Heard};
 use super::{AssemblyAi, Refusal};
 
 /// Where audio is sent to.
@@ -27,8 +26,14 @@ pub struct Upload {
     pub bytes: u64,
     /// The address that a transcript can be made from.
     pub upload_url: String,
-    /// Whether it was the sandbox's own recording, the only one that is understood here.
+    /// Whether it was the sandbox's own speech, the only one that is understood here.
     pub is_speech: bool,
+    /// The recording that it says it is; its SID ends the transcript.
+    pub recording: Option<String>,
+    /// How many channels the speech has.
+    pub(super) channels: Option<u8>,
+    /// Whether the audio is gone.
+    pub(super) is_lost: bool,
 }
 
 pub(super) async fn receive(State(vendor): State<AssemblyAi>, request: Request) -> Result<Json<Value>, Refusal> {
@@ -38,25 +43,24 @@ pub(super) async fn receive(State(vendor): State<AssemblyAi>, request: Request) 
         return Err(too_large());
     }
     let mut parts = body.into_data_stream();
-    let mut checksum = Sha256::new();
-    let mut bytes = 0;
+    let mut ear = Ear::new();
     while let Some(part) = parts.next().await {
         let part = part.map_err(|_| Refusal::bad("Upload failed, the request body was cut short"))?;
-        bytes += part.len() as u64;
-        if bytes > LIMIT {
+        ear.hear(&part);
+        if ear.bytes() > LIMIT {
             return Err(too_large());
         }
-        checksum.update(&part);
     }
-    if bytes == 0 {
+    if ear.bytes() == 0 {
         return Err(Refusal::bad("Upload failed, the request body is empty"));
     }
 
-    let sha256 = speech::hex(&checksum.finalize());
+    let Heard { sha256, bytes, channels, recording } = ear.end();
     let upload_url = format!("{}/upload/{}", vendor.url(), Uuid::new_v4());
-    let is_speech = speech::channels(&sha256).is_some();
     let answer = Json(json!({ "upload_url": upload_url }));
-    vendor.change(|account| account.uploads.push(Upload { sha256, bytes, upload_url, is_speech }));
+    let is_speech = channels.is_some();
+    let upload = Upload { sha256, bytes, upload_url, is_speech, recording, channels, is_lost: false };
+    vendor.change(|account| account.uploads.push(&upload.upload_url.clone(), upload));
     Ok(answer)
 }
 
