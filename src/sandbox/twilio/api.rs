@@ -11,9 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::media::{self, Format};
-use super::page::{Entry, page};
+use super::page::page;
 use super::refusal::Refusal;
-use super::state::sid;
+use super::state::{Call, Recording, sid};
 use super::wire::account_path;
 use super::{ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, Twilio, create};
 use crate::clients::twilio::signature::Param;
@@ -88,10 +88,10 @@ impl Twilio {
                     query.iter().find(|(key, _)| key == name).is_none_or(|(_, value)| value == actual)
                 };
                 let calls = state.calls.iter().rev();
-                let calls = calls
-                    .filter(|call| asked("To", &call.to) && asked("From", &call.from) && asked("Status", call.status));
-                let entries = calls.map(|call| Entry { serial: call.serial, json: call.json() }).collect();
-                Ok(json(&page("calls", path, query, entries)?))
+                let calls = calls.filter(|(_, call)| {
+                    asked("To", &call.to) && asked("From", &call.from) && asked("Status", call.status)
+                });
+                Ok(json(&page("calls", path, query, &calls.collect::<Vec<_>>(), Call::json)?))
             }
             ("GET", Resource::Call(sid)) => Ok(json(&self.state().call(sid).ok_or_else(missing)?.json())),
             ("POST", Resource::Call(sid)) => self.update_call(sid, path, &pairs(body)),
@@ -99,7 +99,7 @@ impl Twilio {
                 if !state.call(sid).ok_or_else(missing)?.is_over() {
                     return Err(Refusal::bad_request(20009, "Cannot delete a call that is in progress"));
                 }
-                state.calls.retain(|call| call.sid != *sid);
+                state.calls.remove(sid);
                 Ok(StatusCode::NO_CONTENT.into_response())
             }),
             ("GET", Resource::Recordings(call)) => {
@@ -108,12 +108,10 @@ impl Twilio {
                     return Err(missing());
                 }
                 let asked = query.iter().find(|(name, _)| name == "CallSid").map(|(_, value)| value.as_str());
-                let recordings = state.recordings.iter().rev();
-                let recordings =
-                    recordings.filter(|one| call.or(asked).is_none_or(|call_sid| one.call_sid == call_sid));
-                let entries =
-                    recordings.map(|one| Entry { serial: one.serial, json: one.json(host, call.is_some()) }).collect();
-                Ok(json(&page("recordings", path, query, entries)?))
+                let mut recordings = state.recordings(call.or(asked));
+                recordings.reverse();
+                let write = |one: &Recording| one.json(host, call.is_some());
+                Ok(json(&page("recordings", path, query, &recordings, write)?))
             }
             ("GET", Resource::Recording(call, sid)) => {
                 let state = self.state();
@@ -121,7 +119,7 @@ impl Twilio {
             }
             ("DELETE", Resource::Recording(call, sid)) => self.change(|state| {
                 state.recording(*call, sid).ok_or_else(missing)?;
-                state.recordings.retain(|recording| recording.sid != *sid);
+                state.remove_recording(sid);
                 Ok(StatusCode::NO_CONTENT.into_response())
             }),
             ("GET", Resource::Media(call, sid, format)) => {

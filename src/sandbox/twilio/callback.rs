@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::twiml::Problem;
 use super::{AUTH_TOKEN, Delivery, Twilio};
 use crate::clients::twilio::signature::{self, Algorithm, Param};
+use crate::sandbox::control::Callbacks;
 
 /// How long Twilio waits for the answer to a voice webhook.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -28,6 +29,19 @@ pub(super) struct Answer {
 }
 
 impl Twilio {
+    /// Tells how something gets on, as often as the test wants it told.
+    pub(super) async fn report(&self, method: &Method, url: &str, params: &[Param]) {
+        match self.control.callbacks() {
+            Callbacks::Drop => {}
+            Callbacks::Deliver | Callbacks::Shuffled => {
+                self.deliver(method, url, params).await;
+            }
+            Callbacks::Twice => {
+                tokio::join!(self.deliver(method, url, params), self.deliver(method, url, params));
+            }
+        }
+    }
+
     /// Sends a callback whose answer nobody reads; returns its status.
     pub(super) async fn deliver(&self, method: &Method, url: &str, params: &[Param]) -> Option<u16> {
         let answer = match Url::parse(url) {

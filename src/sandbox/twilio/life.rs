@@ -12,6 +12,7 @@ use super::wire::date;
 use super::{Outcome, Stage, Twilio};
 use crate::clients::twilio::signature::Param;
 use crate::clock;
+use crate::sandbox::control::Callbacks;
 use crate::sandbox::pace::wait;
 use crate::sandbox::speech;
 
@@ -22,10 +23,11 @@ impl Twilio {
     /// Puts the call in the queue and lets it live; returns the resource as it is at the beginning.
     pub(super) fn begin_call(&self, asked: &Asked) -> Value {
         let call = self.change(|state| {
-            let mut call = Call::new(state.serial(), &asked.to, &asked.from);
+            let mut call = Call::new(&asked.to, &asked.from);
             call.outcome = std::mem::take(&mut state.next_outcome);
             call.plan = asked.plan.clone();
-            state.calls.push(call.clone());
+            state.add_call(call.clone());
+            state.count_placed(&asked.plan.url);
             call
         });
         self.spawn(live(self.clone(), call.sid.clone()));
@@ -34,7 +36,8 @@ impl Twilio {
 
     /// Waits for as long as this stage is held.
     pub(super) async fn reach(&self, stage: Stage) {
-        self.control.until(|| (!self.state().held.contains(&stage)).then_some(())).await;
+        // This cannot fail: `self` keeps the sender.
+        let _ = self.inner.held.subscribe().wait_for(|held| !held.contains(&stage)).await;
     }
 
     /// Moves a call on.
@@ -44,12 +47,8 @@ impl Twilio {
 
     /// Begins a recording of this call; returns its SID.
     pub(super) fn begin_recording(&self, call: &str, source: &'static str, channels: u8, hook: Option<Hook>) -> String {
-        let recording = self.change(|state| {
-            let new = Recording::new(state.serial(), call);
-            let recording = Recording { source, channels, hook, ..new };
-            state.recordings.push(recording.clone());
-            recording
-        });
+        let new = Recording { source, channels, hook, ..Recording::new(call) };
+        let recording = self.change(|state| state.add_recording(new));
         self.tell(&recording);
         recording.sid
     }
@@ -86,16 +85,17 @@ impl Twilio {
             let params = recording.params(self.url());
             let twilio = self.clone();
             self.spawn(async move {
-                twilio.deliver(&hook.method, &hook.url, &params).await;
+                twilio.report(&hook.method, &hook.url, &params).await;
             });
         }
     }
 
     /// Ends what is still being recorded when the call is over.
     fn end_recordings(&self, call: &str) {
-        let open = |recording: &&Recording| recording.call_sid == call && recording.status == "in-progress";
-        let left: Vec<_> =
-            self.state().recordings.iter().filter(open).map(|one| (one.sid.clone(), one.created)).collect();
+        let open = |(_, recording): (u64, &Recording)| {
+            (recording.status == "in-progress").then(|| (recording.sid.clone(), recording.created))
+        };
+        let left: Vec<_> = self.state().recordings(Some(call)).into_iter().filter_map(open).collect();
         for (sid, begun) in left {
             let passed = clock::now().duration_since(begun).unsigned_abs();
             let heard = if self.inner.pace.speech { passed.min(speech::duration()) } else { speech::duration() };
@@ -109,7 +109,8 @@ pub(super) async fn live(twilio: Twilio, sid: String) {
     let (reports, inbox) = mpsc::unbounded_channel();
     twilio.spawn(deliver_in_order(twilio.clone(), inbox));
     let reporter = Reporter { twilio: &twilio, sid: &sid, reports };
-    let limit = twilio.state().call(&sid).and_then(|call| call.plan.time_limit);
+    let Some(call) = twilio.state().call(&sid).cloned() else { return };
+    let limit = call.plan.time_limit;
     let limit = async {
         match limit.filter(|_| twilio.inner.pace.speech) {
             Some(limit) => {
@@ -119,11 +120,10 @@ pub(super) async fn live(twilio: Twilio, sid: String) {
             None => std::future::pending().await,
         }
     };
-    let over = || twilio.state().call(&sid).is_none_or(Call::is_over).then_some(());
     tokio::select! {
         status = natural_course(&reporter) => twilio.enter(&sid, status),
         () = limit => twilio.enter(&sid, "completed"),
-        () = twilio.control.until(over) => {}
+        () = call.over.cancelled() => {}
     }
     twilio.end_recordings(&sid);
     reporter.report("completed");
@@ -169,8 +169,8 @@ struct Reporter<'a> {
 impl Reporter<'_> {
     fn report(&self, event: &str) {
         let report = self.twilio.change(|state| {
-            let of_call = |one: &&Recording| one.call_sid == self.sid && one.source == "OutboundAPI";
-            let recording = state.recordings.iter().find(of_call).filter(|_| event == "completed").cloned();
+            let mut of_call = state.recordings(Some(self.sid)).into_iter().map(|(_, one)| one);
+            let recording = of_call.find(|one| one.source == "OutboundAPI" && event == "completed").cloned();
             let call = state.call_mut(self.sid)?;
             let hook = call.plan.status.clone().filter(|hook| hook.events.iter().any(|one| one == event))?;
             let mut params = report_params(call, event);
@@ -215,7 +215,16 @@ fn report_params(call: &Call, event: &str) -> Vec<Param> {
 
 /// The reports of one call go out one after the other, and the call does not wait for them.
 async fn deliver_in_order(twilio: Twilio, mut inbox: mpsc::UnboundedReceiver<(Method, String, Vec<Param>)>) {
+    let mut kept = Vec::new();
     while let Some((method, url, params)) = inbox.recv().await {
-        twilio.deliver(&method, &url, &params).await;
+        if twilio.control.callbacks() == Callbacks::Shuffled {
+            kept.push((method, url, params));
+        } else {
+            twilio.report(&method, &url, &params).await;
+        }
+    }
+    twilio.control.shuffle(&mut kept);
+    for (method, url, params) in kept {
+        twilio.report(&method, &url, &params).await;
     }
 }

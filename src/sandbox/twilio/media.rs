@@ -1,7 +1,5 @@
 //! The audio of recordings, served as Twilio serves it: `audio/x-wav` or `audio/mpeg`, whole or a range of it.
 
-use std::fmt::Write as _;
-
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -11,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::refusal::Refusal;
 use super::state::Recording;
 use crate::clients::twilio::signature::Param;
-use crate::sandbox::speech;
+use crate::sandbox::{chance, speech};
 
 /// Bytes of generated audio that exist at a time.
 const CHUNK: u64 = 1 << 16;
@@ -21,6 +19,11 @@ const CHUNK: u64 = 1 << 16;
 pub enum Audio {
     /// The sandbox's speech, as WAV or MP3, with one or two channels.
     Speech,
+    /// The same, and WAV files carry the recording's SID as a comment. MP3 files do not.
+    Marked {
+        /// How long a WAV file is at least; silence that nobody hears fills it up. 0 if it may be as long as it is.
+        bytes: u64,
+    },
     /// These bytes, whatever is asked for.
     Bytes(Bytes),
     /// Noise that is made while it is sent, always the same for the same length.
@@ -53,23 +56,31 @@ enum Range {
 
 impl Audio {
     /// SHA-256 of the bytes that `.wav` answers with for one channel, in lower-case hex.
+    ///
+    /// # Panics
+    /// For [`Audio::Marked`], of which each recording has its own; see
+    /// [`Twilio::recording_sha256`](super::Twilio::recording_sha256).
     pub fn sha256(&self) -> String {
+        assert!(!matches!(self, Self::Marked { .. }), "each marked recording has a checksum of its own");
+        self.sha256_of("", 1)
+    }
+
+    /// The same of a recording with this SID and so many channels.
+    pub(super) fn sha256_of(&self, sid: &str, channels: u8) -> String {
         let mut hash = Sha256::new();
-        match self.content(Format::Wav, 1) {
+        match self.content(sid, Format::Wav, channels) {
             Content::Whole(bytes) => hash.update(&bytes),
             Content::Generated(length) => noise(0, length).for_each(|chunk| hash.update(&chunk)),
         }
-        hash.finalize().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        speech::hex(&hash.finalize())
     }
 
-    fn content(&self, format: Format, channels: u8) -> Content {
+    fn content(&self, sid: &str, format: Format, channels: u8) -> Content {
         match (self, format, channels) {
             (Self::Generated { bytes }, ..) => Content::Generated(*bytes),
             (Self::Bytes(bytes), ..) => Content::Whole(bytes.clone()),
-            (Self::Speech, Format::Mp3, _) => Content::Whole(Bytes::from_static(speech::MP3)),
+            (Self::Speech | Self::Marked { .. }, Format::Mp3, _) => Content::Whole(Bytes::from_static(speech::MP3)),
+            (Self::Marked { bytes }, Format::Wav, _) => Content::Whole(speech::marked(sid, channels, *bytes)),
             (Self::Speech, Format::Wav, 2) => Content::Whole(speech::stereo()),
             (Self::Speech, Format::Wav, _) => Content::Whole(Bytes::from_static(speech::WAV)),
         }
@@ -89,7 +100,7 @@ pub(super) fn serve(
         Some("2") if recording.channels == 2 => 2,
         Some(_) => return Err(Refusal::bad_request(20001, "The recording does not have the requested channels")),
     };
-    let content = recording.audio.content(format, channels);
+    let content = recording.audio.content(&recording.sid, format, channels);
     let length = match &content {
         Content::Whole(bytes) => bytes.len() as u64,
         Content::Generated(length) => *length,
@@ -149,19 +160,11 @@ fn noise(first: u64, end: u64) -> impl Iterator<Item = Bytes> + Send {
     starts.take_while(move |at| *at < end).map(move |at| {
         let stop = end.min((at / CHUNK + 1) * CHUNK);
         let words = (at / 8)..stop.div_ceil(8);
-        let bytes: Vec<u8> = words.flat_map(|word| mixed(word).to_le_bytes()).collect();
+        let bytes: Vec<u8> = words.flat_map(|word| chance::number(word).to_le_bytes()).collect();
         let skip = at % 8;
         // Both are less than a chunk.
         Bytes::from(bytes).slice(skip as usize..(skip + stop - at) as usize)
     })
-}
-
-/// SplitMix64 at this place of its sequence.
-fn mixed(place: u64) -> u64 {
-    let mut word = place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 //!
 //! Emulated is what a program needs that calls somebody, has that recorded and fetches the recording. Left out are,
 //! among others: `Twiml`, `ApplicationSid` and `FallbackUrl` of a call, redirecting a live call, answering machine
-//! detection, filters by date, and the verbs that `twiml` does not know.
+//! detection, and the verbs that `twiml` does not know. Lists are filtered by `To`, `From` and `Status`, or by `CallSid`;
+//! any other filter, such as `StartTime>=` or `DateCreated`, changes nothing.
 
 mod api;
 mod callback;
@@ -24,10 +25,12 @@ mod tests;
 mod twiml;
 mod wire;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::Method;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 pub use media::Audio;
 pub use seed::{SeededCall, SeededRecording};
@@ -65,6 +68,8 @@ struct Inner {
     pace: Pace,
     http: reqwest::Client,
     state: Mutex<State>,
+    /// Where calls have to wait.
+    held: watch::Sender<BTreeSet<Stage>>,
 }
 
 /// What happens when a call rings.
@@ -117,7 +122,13 @@ impl Twilio {
     /// Serves on this listener until the runtime ends. Calls live at the pace given.
     pub fn start(listener: TcpListener, pace: Pace) -> Self {
         let address = listener.local_addr().expect("a bound listener has an address");
-        let inner = Inner { url: format!("http://{address}"), pace, http: outgoing::client(), state: Mutex::default() };
+        let inner = Inner {
+            url: format!("http://{address}"),
+            pace,
+            http: outgoing::client(),
+            state: Mutex::default(),
+            held: watch::Sender::default(),
+        };
         let control = Control::new(|status| Refusal::of(status).json(), "");
         let twilio = Self { control, inner: Arc::new(inner) };
         let router = api::router(&twilio);
@@ -133,13 +144,13 @@ impl Twilio {
     /// Somebody rings our number: Twilio posts to `voice_url` and obeys. Returns the call's SID.
     pub fn inbound_call(&self, voice_url: &str, from: &str) -> String {
         let sid = self.change(|state| {
-            let mut call = Call::new(state.serial(), PHONE_NUMBER, from);
+            let mut call = Call::new(PHONE_NUMBER, from);
             call.inbound = true;
             call.outcome = std::mem::take(&mut state.next_outcome);
             call.plan = Plan { url: voice_url.to_owned(), method: Method::POST, ..Plan::default() };
             call.enter("ringing");
             let sid = call.sid.clone();
-            state.calls.push(call);
+            state.add_call(call);
             sid
         });
         self.spawn(life::live(self.clone(), sid.clone()));
@@ -153,12 +164,16 @@ impl Twilio {
 
     /// Makes every call and recording that comes to this place wait there.
     pub fn hold(&self, stage: Stage) {
-        self.change(|state| state.held.insert(stage));
+        self.inner.held.send_modify(|held| {
+            held.insert(stage);
+        });
     }
 
     /// Lets those that wait there go on, and those that come later pass.
     pub fn release(&self, stage: Stage) {
-        self.change(|state| state.held.remove(&stage));
+        self.inner.held.send_modify(|held| {
+            held.remove(&stage);
+        });
     }
 
     /// Twilio's word for the state of a call.
@@ -173,9 +188,25 @@ impl Twilio {
 
     /// The recordings of a call, oldest first.
     pub fn recordings_of(&self, call_sid: &str) -> Vec<String> {
-        let state = self.state();
-        let of_call = state.recordings.iter().filter(|recording| recording.call_sid == call_sid);
-        of_call.map(|recording| recording.sid.clone()).collect()
+        self.state().recordings(Some(call_sid)).into_iter().map(|(_, recording)| recording.sid.clone()).collect()
+    }
+
+    /// From now on every recording of the speech also says in its file which recording it is: [`Audio::Marked`]. The
+    /// emulated AssemblyAI says it at the end of the transcript.
+    pub fn mark_recordings(&self) {
+        self.change(|state| state.marking = true);
+    }
+
+    /// SHA-256 of the audio as `.wav` answers with it when no channels are asked for, in lower-case hex.
+    pub fn recording_sha256(&self, sid: &str) -> Option<String> {
+        let recording = self.state().recording(None, sid).cloned()?;
+        Some(recording.audio.sha256_of(sid, recording.channels))
+    }
+
+    /// The calls that were created through the API, whatever became of the answer, by the `t` in the query of their
+    /// `Url`. Those without it are counted under the empty text. None is forgotten.
+    pub fn placed_per_token(&self) -> HashMap<String, u64> {
+        self.state().placed.clone()
     }
 
     /// The callbacks that were answered, or could not be sent, oldest first (the newest 1,000).

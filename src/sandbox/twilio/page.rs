@@ -11,12 +11,6 @@ const DEFAULT_SIZE: usize = 50;
 /// Entries of a page at most.
 const MAX_SIZE: usize = 1_000;
 
-/// Something that stands in a list. What is newer has the higher `serial`, which therefore orders entries and marks places.
-pub(super) struct Entry {
-    pub(super) serial: u64,
-    pub(super) json: Value,
-}
-
 /// The place of a page. It names an entry, not an offset, so that what is created or deleted meanwhile moves nothing.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
@@ -25,8 +19,15 @@ enum Place {
     NewerThan(u64),
 }
 
-/// The page of `entries` (newest first) that `query` asks for; `name` is the property that holds them.
-pub(super) fn page(name: &str, path: &str, query: &[Param], entries: Vec<Entry>) -> Result<Value, Refusal> {
+/// The page of `entries` that `query` asks for; `name` is the property that holds them. The entries are newest first, each
+/// with its place in the order of creation, by which it is found again. Only those shown are written.
+pub(super) fn page<T>(
+    name: &str,
+    path: &str,
+    query: &[Param],
+    entries: &[(u64, &T)],
+    write: impl Fn(&T) -> Value,
+) -> Result<Value, Refusal> {
     let asked = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let number = |name, default| asked(name).map_or(Some(default), |text| text.parse::<usize>().ok());
     let (Some(size), Some(page)) = (number("PageSize", DEFAULT_SIZE), number("Page", 0)) else {
@@ -38,23 +39,23 @@ pub(super) fn page(name: &str, path: &str, query: &[Param], entries: Vec<Entry>)
         Some(token) => read(token).ok_or_else(|| Refusal::bad_request(20001, "PageToken is not valid"))?,
     };
 
-    let older = |serial| entries.iter().position(|entry| entry.serial < serial).unwrap_or(entries.len());
-    let newer = |serial| entries.iter().position(|entry| entry.serial <= serial).unwrap_or(entries.len());
+    let older = |place| entries.partition_point(|(entry, _)| *entry >= place);
+    let newer = |place| entries.partition_point(|(entry, _)| *entry > place);
     let start = match place {
         Place::Top => 0,
-        Place::OlderThan(serial) => older(serial),
-        Place::NewerThan(serial) => newer(serial).saturating_sub(size),
+        Place::OlderThan(entry) => older(entry),
+        Place::NewerThan(entry) => newer(entry).saturating_sub(size),
     };
     let end = entries.len().min(start + size);
     let shown = &entries[start..end];
-    let last = shown.last().filter(|_| end < entries.len()).map(|entry| Place::OlderThan(entry.serial));
-    let first = shown.first().filter(|_| start > 0).map(|entry| Place::NewerThan(entry.serial));
+    let last = shown.last().filter(|_| end < entries.len()).map(|entry| Place::OlderThan(entry.0));
+    let first = shown.first().filter(|_| start > 0).map(|entry| Place::NewerThan(entry.0));
 
     let address = |page: usize, place: Option<&Place>| {
         let mut address = url::form_urlencoded::Serializer::new(String::new());
         address.extend_pairs(query.iter().filter(|(name, _)| !name.starts_with("Page")));
         address.append_pair("PageSize", &size.to_string()).append_pair("Page", &page.to_string());
-        if let Some(token) = place.and_then(write) {
+        if let Some(token) = place.and_then(token) {
             address.append_pair("PageToken", &token);
         }
         format!("{path}?{}", address.finish())
@@ -71,24 +72,24 @@ pub(super) fn page(name: &str, path: &str, query: &[Param], entries: Vec<Entry>)
     envelope.insert("page_size".to_owned(), json!(size));
     envelope.insert("start".to_owned(), json!(page * size));
     envelope.insert("end".to_owned(), json!(page * size + shown.len().saturating_sub(1)));
-    envelope.insert(name.to_owned(), shown.iter().map(|entry| entry.json.clone()).collect());
+    envelope.insert(name.to_owned(), shown.iter().map(|(_, entry)| write(entry)).collect());
     Ok(Value::Object(envelope))
 }
 
-fn write(place: &Place) -> Option<String> {
+fn token(place: &Place) -> Option<String> {
     match place {
         Place::Top => None,
-        Place::OlderThan(serial) => Some(format!("PA{serial:032x}")),
-        Place::NewerThan(serial) => Some(format!("PB{serial:032x}")),
+        Place::OlderThan(entry) => Some(format!("PA{entry:032x}")),
+        Place::NewerThan(entry) => Some(format!("PB{entry:032x}")),
     }
 }
 
 fn read(token: &str) -> Option<Place> {
-    let (kind, serial) = token.split_at_checked(2)?;
-    let serial = u64::from_str_radix(serial, 16).ok()?;
+    let (kind, entry) = token.split_at_checked(2)?;
+    let entry = u64::from_str_radix(entry, 16).ok()?;
     match kind {
-        "PA" => Some(Place::OlderThan(serial)),
-        "PB" => Some(Place::NewerThan(serial)),
+        "PA" => Some(Place::OlderThan(entry)),
+        "PB" => Some(Place::NewerThan(entry)),
         _ => None,
     }
 }
@@ -97,11 +98,12 @@ fn read(token: &str) -> Option<Place> {
 mod tests {
     use super::*;
 
-    fn list(serials: impl DoubleEndedIterator<Item = u64>, address: &str) -> Value {
-        let entries = serials.rev().map(|serial| Entry { serial, json: json!(serial) }).collect();
+    fn list(places: impl DoubleEndedIterator<Item = u64>, address: &str) -> Value {
+        let things: Vec<u64> = places.rev().collect();
+        let entries: Vec<(u64, &u64)> = things.iter().map(|thing| (*thing, thing)).collect();
         let query = address.split_once('?').map_or("", |(_, query)| query);
         let query: Vec<Param> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        page("things", "/Things.json", &query, entries).unwrap()
+        page("things", "/Things.json", &query, &entries, |thing| json!(thing)).unwrap()
     }
 
     #[test]

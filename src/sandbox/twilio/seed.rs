@@ -60,14 +60,14 @@ impl Twilio {
     /// Puts a call there, with no life of its own; returns its SID.
     pub fn add_call(&self, seeded: SeededCall) -> String {
         self.change(|state| {
-            let mut call = Call::new(state.serial(), &seeded.to, PHONE_NUMBER);
+            let mut call = Call::new(&seeded.to, PHONE_NUMBER);
             if seeded.duration.is_some() {
                 call.enter("in-progress");
             }
             call.enter(seeded.status);
             call.talked = seeded.duration.unwrap_or_default();
             let sid = call.sid.clone();
-            state.calls.push(call);
+            state.add_call(call);
             sid
         })
     }
@@ -75,12 +75,18 @@ impl Twilio {
     /// Puts a recording there; returns its SID.
     pub fn add_recording(&self, seeded: SeededRecording) -> String {
         let SeededRecording { call_sid, status, channels, source, duration, audio, error_code } = seeded;
-        self.change(|state| {
-            let new = Recording::new(state.serial(), &call_sid);
-            let recording = Recording { status, channels, source, duration, audio, error_code, ..new };
-            let sid = recording.sid.clone();
-            state.recordings.push(recording);
-            sid
-        })
+        let new = Recording::new(&call_sid);
+        let recording = Recording { status, channels, source, duration, audio, error_code, ..new };
+        self.change(|state| state.add_recording(recording)).sid
+    }
+
+    /// Tells an address how this recording stands, in the words in which Twilio itself would; returns the status of the
+    /// answer. It is sent once, whatever becomes of other callbacks.
+    ///
+    /// # Panics
+    /// If there is no such recording.
+    pub async fn send_recording_callback(&self, sid: &str, url: &str) -> Option<u16> {
+        let params = self.state().recording(None, sid).expect("a recording that is there").params(self.url());
+        self.send_callback(url, &params).await
     }
 }

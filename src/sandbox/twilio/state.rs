@@ -1,59 +1,94 @@
 //! What the emulated account holds: calls and recordings, as plain data. How they look outside, `wire` knows.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use axum::http::Method;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::media::Audio;
-use super::{Delivery, Outcome, Stage};
+use super::{Delivery, Outcome};
 use crate::clock;
+use crate::sandbox::register::Register;
 
-/// All of it. Lists are oldest first.
+/// All of it.
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) calls: Vec<Call>,
-    pub(super) recordings: Vec<Recording>,
+    pub(super) calls: Register<Call>,
+    recordings: Register<Recording>,
+    /// Where the recordings of a call stand among all.
+    recordings_of: HashMap<String, Vec<u64>>,
     pub(super) deliveries: VecDeque<Delivery>,
+    /// Calls created so far by the token in their address; see [`Twilio::placed_per_token`](super::Twilio::placed_per_token).
+    pub(super) placed: HashMap<String, u64>,
     /// What happens to the next call; answered if nothing is said.
     pub(super) next_outcome: Outcome,
-    /// Where calls have to wait.
-    pub(super) held: BTreeSet<Stage>,
+    /// Whether new recordings of the speech are marked.
+    pub(super) marking: bool,
     /// Lives of calls and deliveries that are under way.
     pub(super) busy: usize,
-    last_serial: u64,
 }
 
 impl State {
-    /// The next place in the order of creation.
-    pub(super) fn serial(&mut self) -> u64 {
-        self.last_serial += 1;
-        self.last_serial
+    pub(super) fn add_call(&mut self, call: Call) {
+        self.calls.push(&call.sid.clone(), call);
     }
 
     pub(super) fn call(&self, sid: &str) -> Option<&Call> {
-        self.calls.iter().find(|call| call.sid == sid)
+        self.calls.get(sid)
     }
 
     pub(super) fn call_mut(&mut self, sid: &str) -> Option<&mut Call> {
-        self.calls.iter_mut().find(|call| call.sid == sid)
+        self.calls.get_mut(sid)
+    }
+
+    /// Notes that a call was created which asks for its first document here.
+    pub(super) fn count_placed(&mut self, url: &str) {
+        let url = Url::parse(url).ok();
+        let token = url.and_then(|url| Some(url.query_pairs().find(|(name, _)| name == "t")?.1.into_owned()));
+        *self.placed.entry(token.unwrap_or_default()).or_default() += 1;
+    }
+
+    /// Adds a recording, marked if it is to be; returns it as it is now.
+    pub(super) fn add_recording(&mut self, mut recording: Recording) -> Recording {
+        if self.marking && recording.audio == Audio::Speech {
+            recording.audio = Audio::Marked { bytes: 0 };
+        }
+        let place = self.recordings.push(&recording.sid, recording.clone());
+        self.recordings_of.entry(recording.call_sid.clone()).or_default().push(place);
+        recording
     }
 
     /// The recording, if it is there and, where a call is named, of that call.
     pub(super) fn recording(&self, call: Option<&str>, sid: &str) -> Option<&Recording> {
-        self.recordings.iter().find(|one| one.sid == sid && call.is_none_or(|call| one.call_sid == call))
+        self.recordings.get(sid).filter(|one| call.is_none_or(|call| one.call_sid == call))
     }
 
     pub(super) fn recording_mut(&mut self, sid: &str) -> Option<&mut Recording> {
-        self.recordings.iter_mut().find(|recording| recording.sid == sid)
+        self.recordings.get_mut(sid)
+    }
+
+    pub(super) fn remove_recording(&mut self, sid: &str) {
+        let place = self.recordings.place(sid);
+        let Some(recording) = self.recordings.remove(sid) else { return };
+        if let Some(places) = self.recordings_of.get_mut(&recording.call_sid) {
+            places.retain(|one| Some(*one) != place);
+        }
+    }
+
+    /// The recordings of a call with their places, or all, oldest first.
+    pub(super) fn recordings(&self, call: Option<&str>) -> Vec<(u64, &Recording)> {
+        let Some(call) = call else { return self.recordings.iter().collect() };
+        let places = self.recordings_of.get(call).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|place| Some((*place, self.recordings.at(*place)?))).collect()
     }
 }
 
 /// A call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    pub(super) serial: u64,
     pub(super) sid: String,
     pub(super) to: String,
     pub(super) from: String,
@@ -69,6 +104,8 @@ pub(super) struct Call {
     /// Status callbacks sent so far.
     pub(super) reports: u32,
     pub(super) plan: Plan,
+    /// Tells that the call is over to whoever waits for that alone.
+    pub(super) over: CancellationToken,
 }
 
 /// What the request for the call asked for.
@@ -92,10 +129,9 @@ pub(super) struct Hook {
 
 impl Call {
     /// A call that nobody has begun yet.
-    pub(super) fn new(serial: u64, to: &str, from: &str) -> Self {
+    pub(super) fn new(to: &str, from: &str) -> Self {
         let now = clock::now();
         Self {
-            serial,
             sid: sid("CA"),
             to: to.to_owned(),
             from: from.to_owned(),
@@ -109,6 +145,7 @@ impl Call {
             talked: Duration::ZERO,
             reports: 0,
             plan: Plan::default(),
+            over: CancellationToken::new(),
         }
     }
 
@@ -124,6 +161,7 @@ impl Call {
         }
         if self.is_over() {
             self.ended = Some(self.updated);
+            self.over.cancel();
         }
     }
 
@@ -142,7 +180,6 @@ impl Call {
 /// A recording.
 #[derive(Debug, Clone)]
 pub(super) struct Recording {
-    pub(super) serial: u64,
     pub(super) sid: String,
     pub(super) call_sid: String,
     pub(super) status: &'static str,
@@ -158,10 +195,9 @@ pub(super) struct Recording {
 
 impl Recording {
     /// A recording of this call that begins now: mono, and of the sandbox's speech.
-    pub(super) fn new(serial: u64, call_sid: &str) -> Self {
+    pub(super) fn new(call_sid: &str) -> Self {
         let now = clock::now();
         Self {
-            serial,
             sid: sid("RE"),
             call_sid: call_sid.to_owned(),
             status: "in-progress",

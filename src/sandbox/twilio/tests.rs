@@ -1,5 +1,7 @@
 //! Calls and requests from beginning to end, against a program that checks every signature.
 
+mod steering;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
