@@ -25,3 +25,6 @@ mod vendor_clients;
 mod cli;
 mod dependencies;
 mod settings;
+
+// All of it on the other kind of store.
+mod postgres;

@@ -4,6 +4,7 @@ pub(crate) mod callbacks;
 pub(crate) mod command;
 pub(crate) mod log;
 pub(crate) mod openapi;
+pub(crate) mod store;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) twilio: twilio::Twilio,
     pub(crate) assemblyai: assemblyai::AssemblyAi,
     pub(crate) app: App,
+    pub(crate) store: store::Database,
 }
 
 /// A whole answer.
@@ -54,12 +56,14 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("a bound listener"));
 
+        let store = store::Database::new();
         let mut variables = variables(&base, twilio.url(), assemblyai.url());
+        variables.push(("DATABASE_URL".to_owned(), store.url.clone()));
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
         config.deadlines = deadlines;
         let app = App::start(config, vec![listener]).await.expect("a program that starts");
-        Self { base, http: client(), twilio, assemblyai, app }
+        Self { base, http: client(), twilio, assemblyai, app, store }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -1,0 +1,88 @@
+//! The whole suite once more with its stores in PostgreSQL, where `TEST_DATABASE_URL` names one; and that each program
+//! under test has a store of its own.
+//!
+//! `.ci/postgres cargo test` sets that variable for as long as the tests run. `TEST_STORE=postgres` marks the second
+//! run; set by hand, it has single tests use PostgreSQL.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::support::World;
+use crate::support::store::{Database, remove_schemas_of, server};
+
+/// What has nothing to do with the kind of store: settings and start, packages, the emulated vendors, and this.
+const SKIPPED: [&str; 5] = ["cli::", "settings::", "dependencies::", "vendor_clients::", "postgres::"];
+
+#[test]
+fn the_suite_passes_on_postgresql() {
+    if std::env::var_os("TEST_STORE").is_some() {
+        return;
+    }
+    let Some(server) = server() else { return };
+    let mut suite = Command::new(std::env::current_exe().expect("the tests' own file"));
+    suite.args(SKIPPED.iter().flat_map(|module| ["--skip", module])).env("TEST_STORE", "postgres");
+    suite.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let suite = suite.spawn().expect("the tests start");
+    let process = suite.id();
+    let output = suite.wait_with_output().expect("they end");
+    remove_schemas_of(process, &server);
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "with TEST_STORE=postgres:\n{stdout}\n{stderr}");
+    println!("with TEST_STORE=postgres:{stdout}");
+}
+
+async fn execute(connection: &mut PgConnection, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(connection).await.expect("SQL that PostgreSQL takes");
+}
+
+/// The schemas that have a table of this name.
+async fn schemas_with(table: &str, server: &str) -> Vec<String> {
+    let mut connection = PgConnection::connect(server).await.expect("a connection");
+    let sql = "SELECT schemaname::text FROM pg_tables WHERE tablename = $1";
+    sqlx::query_scalar(sql).bind(table).fetch_all(&mut connection).await.expect("names")
+}
+
+#[tokio::test]
+async fn a_store_in_postgresql_is_a_schema_that_no_other_store_sees_and_that_goes_with_it() {
+    let Some(server) = server() else { return };
+    let (one, other) = (Database::postgres(&server), Database::postgres(&server));
+    let mut of_one = PgConnection::connect(&one.url).await.expect("a connection");
+    let mut of_other = PgConnection::connect(&other.url).await.expect("a connection");
+    execute(&mut of_one, "CREATE TABLE seen_by_one (id integer)").await;
+    // A table of the same name would be refused in the same schema.
+    execute(&mut of_other, "CREATE TABLE seen_by_one (id integer)").await;
+    let schemas = schemas_with("seen_by_one", &server).await;
+    assert_eq!(schemas.len(), 2);
+    for store in [&one, &other] {
+        assert!(schemas.iter().any(|schema| store.url.ends_with(schema)), "{schemas:?}");
+    }
+
+    // Nobody is left to end this transaction: the thread that would do it is the one that drops the store.
+    execute(&mut of_one, "BEGIN; INSERT INTO seen_by_one VALUES (1)").await;
+    drop(one);
+    let left = schemas_with("seen_by_one", &server).await;
+    assert!(left.len() == 1 && other.url.ends_with(&left[0]), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_store_in_sqlite_is_a_new_file_that_goes_with_it() {
+    let (one, other) = (Database::sqlite(), Database::sqlite());
+    assert_ne!(one.url, other.url);
+    let file = Path::new(one.url.trim_start_matches("sqlite://")).to_owned();
+    assert!(!file.exists());
+    let options: SqliteConnectOptions = one.url.parse().expect("a URL of SQLite");
+    options.create_if_missing(true).connect().await.expect("a connection").close().await.expect("it closes");
+    assert!(file.exists());
+    drop(one);
+    assert!(!file.parent().expect("a folder").exists());
+}
+
+#[tokio::test]
+async fn each_world_has_a_store_of_its_own() {
+    let (one, other) = (World::new().await, World::new().await);
+    assert_ne!(one.store.url, other.store.url);
+}

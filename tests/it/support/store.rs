@@ -1,0 +1,112 @@
+//! A new store for each program under test: a SQLite file, or a schema in PostgreSQL if `TEST_STORE=postgres`. It knows
+//! nothing of the tables in it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
+
+use super::command::Folder;
+
+/// An empty store. Removed in the end, whatever is in it and whoever still uses it.
+pub(crate) struct Database {
+    /// Its `DATABASE_URL`.
+    pub(crate) url: String,
+    _folder: Option<Folder>,
+    _schema: Option<Schema>,
+}
+
+/// Dropped in PostgreSQL when it is dropped here.
+struct Schema {
+    server: String,
+    name: String,
+}
+
+/// The URL of a PostgreSQL that tests may make schemas in. None if `TEST_DATABASE_URL` names none, which
+/// `REQUIRE_DATABASE=1` makes a failure.
+pub(crate) fn server() -> Option<String> {
+    let how = "TEST_DATABASE_URL names no PostgreSQL";
+    let url = std::env::var("TEST_DATABASE_URL").ok();
+    if url.is_none() {
+        assert!(std::env::var_os("REQUIRE_DATABASE").is_none_or(|value| value != "1"), "{how}");
+        println!("skipped: {how}");
+    }
+    url
+}
+
+impl Database {
+    /// Of the kind that this run of the tests is for.
+    pub(crate) fn new() -> Self {
+        match std::env::var("TEST_STORE").as_deref() {
+            Ok("postgres") => Self::postgres(&server().expect("TEST_STORE=postgres needs TEST_DATABASE_URL")),
+            Ok(other) => panic!("TEST_STORE is postgres or not set, not {other}"),
+            Err(_) => Self::sqlite(),
+        }
+    }
+
+    /// A file that does not exist yet, in a folder of its own.
+    pub(crate) fn sqlite() -> Self {
+        let folder = Folder::new();
+        let file = folder.path().join("callscribe.db");
+        let url = format!("sqlite://{}", file.to_str().expect("a path in UTF-8"));
+        Self { url, _folder: Some(folder), _schema: None }
+    }
+
+    /// A schema of its own in this server's database. Who connects with its URL sees no other.
+    pub(crate) fn postgres(server: &str) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}{count}", schemas_of(std::process::id()));
+        // A killed process with the same id may have left one.
+        let new = [format!("DROP SCHEMA IF EXISTS {name} CASCADE"), format!("CREATE SCHEMA {name}")];
+        execute(server, &new).expect("a schema in the database that TEST_DATABASE_URL names");
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let url = format!("{server}{separator}options=-c%20search_path%3D{name}");
+        Self { url, _folder: None, _schema: Some(Schema { server: server.to_owned(), name }) }
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        let name = &self.name;
+        let holders = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
+             WHERE relnamespace = '{name}'::regnamespace"
+        );
+        // Who is in a transaction would be waited for in vain if this thread is the one that runs it.
+        let gone = ["SET lock_timeout = '2s'".to_owned(), holders, format!("DROP SCHEMA {name} CASCADE")];
+        // What cannot be dropped now is left to `remove_schemas_of`.
+        _ = execute(&self.server, &gone);
+    }
+}
+
+/// Removes what a process that has ended may have left.
+pub(crate) fn remove_schemas_of(process: u32, server: &str) {
+    let each = format!(
+        "DO $$ DECLARE name text; BEGIN \
+         FOR name IN SELECT nspname FROM pg_namespace WHERE starts_with(nspname, '{}') \
+         LOOP EXECUTE format('DROP SCHEMA %I CASCADE', name); END LOOP; END $$",
+        schemas_of(process)
+    );
+    execute(server, &[each]).expect("schemas can be dropped");
+}
+
+/// How the names of a process's schemas begin.
+fn schemas_of(process: u32) -> String {
+    format!("callscribe_test_{process}_")
+}
+
+/// Executes statements over a connection of their own. In a thread, too: it must do where a runtime waits for it, and
+/// where there is none.
+fn execute(server: &str, statements: &[String]) -> Result<(), sqlx::Error> {
+    let work = async {
+        let mut connection = PgConnection::connect(server).await?;
+        for statement in statements {
+            sqlx::raw_sql(AssertSqlSafe(statement.as_str())).execute(&mut connection).await?;
+        }
+        connection.close().await
+    };
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work);
+    thread::scope(|threads| threads.spawn(run).join().expect("a thread that does not panic"))
+}
