@@ -4,36 +4,50 @@
 use std::fmt::Write;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::{Credentials, Twilio};
 use crate::config::{Accounts, AssemblyAiConfig, Config, Problem, ServerConfig, TwilioConfig, Vendors};
-use crate::context::Context;
+use crate::context::{Context, Shared};
 use crate::events::Events;
+use crate::pipeline::worker;
 use crate::sandbox::pace::Pace;
 use crate::sandbox::{assemblyai, twilio};
 use crate::server::Server;
+use crate::store::{Location, Store};
 use crate::urls::Urls;
 use crate::web;
 
 /// What every page says in the sandbox.
 const SANDBOX_NOTICE: &str = "Sandbox: no phone rings, nothing is paid, and every call says the same.";
 
-/// A stop takes no longer.
-const STOP: Duration = Duration::from_millis(9_500);
+/// A stop takes no longer, and then no longer than [`CLOSING`].
+const STOP: Duration = Duration::from_millis(8_900);
+
+/// Giving back jobs and closing the database takes no longer.
+const CLOSING: Duration = Duration::from_millis(800);
+
+/// So many recordings are on their way from Twilio to AssemblyAI at once.
+const TRANSFERS: usize = 4;
 
 /// The program, running.
 #[derive(Debug)]
 pub struct App {
     server: Server,
-    paid: TaskTracker,
-    stopping: CancellationToken,
+    context: Shared,
+    worker: Option<JoinHandle<()>>,
+    /// The sandbox's store, which goes with it.
+    scratch: Option<Scratch>,
     welcome: String,
 }
 
@@ -67,22 +81,25 @@ impl App {
         }
         let bound: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let mut welcome = String::new();
-        let (accounts, notice) = match config.vendors {
-            Vendors::Accounts(accounts) => (*accounts, None),
+        let (accounts, database, scratch, notice) = match config.vendors {
+            Vendors::Accounts(accounts) => (*accounts, config.database, None, None),
             Vendors::Sandbox { twilio, assemblyai } => {
                 let accounts = start_sandbox(twilio, assemblyai, &bound).await?;
                 describe_sandbox(&mut welcome, &accounts);
-                (accounts, Some(SANDBOX_NOTICE))
+                let scratch = Scratch::new();
+                (accounts, Location::file(&scratch.path), Some(scratch), Some(SANDBOX_NOTICE))
             }
         };
+        let store = Store::open(&database).await.map_err(|bad| Problem::new("DATABASE_URL", bad.to_string()))?;
         for address in &bound {
             _ = writeln!(welcome, "listening at http://{address}");
         }
 
         let Accounts { twilio, assemblyai, urls } = accounts;
         let deadlines = config.deadlines;
-        let (paid, stopping) = (TaskTracker::new(), CancellationToken::new());
         let context = Arc::new(Context {
+            store,
+            clock: config.work.clock,
             twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone()),
             assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
             account_sid: twilio.account_sid,
@@ -92,15 +109,30 @@ impl App {
             transcript: config.transcript,
             urls,
             operator_token: config.server.operator_token,
-            call_keyterms: Default::default(),
-            paid: paid.clone(),
-            stopping: stopping.clone(),
+            patience: config.work.patience,
+            owner: Uuid::new_v4().simple().to_string(),
+            in_hand: Default::default(),
+            due: Notify::new(),
+            transfers: Semaphore::new(TRANSFERS),
+            under_way: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             events: Events::new(),
             notice,
         });
-        let server = Server::start(&web::router(context), listeners)
+        let server = Server::start(&web::router(Arc::clone(&context)), listeners)
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
-        Ok(Self { server, paid, stopping, welcome })
+        let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
+        Ok(Self { server, context, worker, scratch, welcome })
+    }
+
+    /// Runs the jobs that are due, until none is, for tests in which nothing happens by itself; gives their number.
+    pub async fn run_due_jobs(&self) -> usize {
+        worker::drain(&self.context).await
+    }
+
+    /// The database, for tests that look into it.
+    pub fn store(&self) -> &Store {
+        &self.context.store
     }
 
     /// What a person wants to know first: where it is, and in the sandbox what to type.
@@ -108,21 +140,72 @@ impl App {
         &self.welcome
     }
 
-    /// Takes no new requests, lets those under way end, and returns within ten seconds. Those that cost money are
-    /// waited for the longest.
+    /// Takes no new requests, lets what is under way end, gives back the jobs that do not, and returns within ten
+    /// seconds. What costs money is waited for the longest.
     pub async fn stop(self) {
-        self.stopping.cancel();
+        let Self { server, context, worker, scratch, .. } = self;
+        context.stopping.cancel();
         let stop = async {
-            self.server.stop().await;
-            self.paid.close();
-            self.paid.wait().await;
+            server.stop().await;
+            context.under_way.close();
+            context.under_way.wait().await;
+            if let Some(worker) = worker {
+                let _ = worker.await;
+            }
         };
         if tokio::time::timeout(STOP, stop).await.is_err() {
-            let left = self.paid.len();
-            tracing::warn!(
-                left,
-                "stopped without an answer: calls may have been placed, or transcripts ordered, all the same"
-            );
+            let left = context.under_way.len();
+            tracing::warn!(left, "stopped without an answer: what was asked for is looked for at the next start");
+        }
+        let closing = async {
+            worker::release(&context).await;
+            context.store.close().await;
+        };
+        if tokio::time::timeout(CLOSING, closing).await.is_err() {
+            tracing::warn!("the database did not close in time");
+        }
+        drop(scratch);
+    }
+}
+
+/// The sandbox's database, a file in the temporary folder.
+#[derive(Debug)]
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// How its name begins; the process's id follows.
+    const NAME: &str = "callscribe-sandbox-";
+
+    fn new() -> Self {
+        let folder = std::env::temp_dir();
+        Self::sweep(&folder);
+        Self { path: folder.join(format!("{}{}.db", Self::NAME, std::process::id())) }
+    }
+
+    /// Removes what sandboxes left that were killed, and what an earlier process of this one's id did.
+    fn sweep(folder: &Path) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let id =
+                name.to_str().and_then(|name| name.strip_prefix(Self::NAME)?.split('.').next()?.parse::<u32>().ok());
+            let is_running = |id: u32| id != std::process::id() && Path::new(&format!("/proc/{id}")).exists();
+            if id.is_some_and(|id| Path::new("/proc/self").exists() && !is_running(id)) {
+                // Somebody else's cannot be removed, and need not be.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            // Those that SQLite has removed already are not there.
+            let _ = std::fs::remove_file(path);
         }
     }
 }

@@ -1,19 +1,21 @@
-//! The long-lived things that handlers share. Built once in `app`; nothing in it changes but what says so.
+//! The long-lived things that handlers and workers share. Built once in `app`; nothing in it changes but what says so.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
+use crate::clock::Clock;
 use crate::config::{CallConfig, TranscriptConfig};
 use crate::events::Events;
-use crate::model::call::CallSid;
-use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
+use crate::store::{Job, JobKind, Store};
 use crate::urls::Urls;
 
 /// The context, shared.
@@ -22,6 +24,10 @@ pub type Shared = Arc<Context>;
 /// Clients, settings and what they share.
 #[derive(Debug)]
 pub struct Context {
+    /// Calls, recordings, transcripts, jobs.
+    pub store: Store,
+    /// The time by which work is planned.
+    pub clock: Clock,
     /// The client of our account.
     pub twilio: Twilio,
     /// The client of our project.
@@ -40,44 +46,22 @@ pub struct Context {
     pub urls: Urls,
     /// What lets an operator in from elsewhere.
     pub operator_token: Option<SecretString>,
-    /// Key terms that were given with a call.
-    pub call_keyterms: CallKeyterms,
-    /// Requests that cost money and are under way: a stop waits for their answers.
-    pub paid: TaskTracker,
+    /// How long whoever dials is kept waiting for the call's SID.
+    pub patience: Duration,
+    /// What this running program claims jobs as.
+    pub owner: String,
+    /// The jobs that are being run here; their leases are renewed.
+    pub in_hand: Mutex<HashMap<(JobKind, String), Job>>,
+    /// Told when a job may have become due.
+    pub due: Notify,
+    /// So many recordings are brought from Twilio to AssemblyAI at once.
+    pub transfers: Semaphore,
+    /// What has begun and must be seen to its end, whoever asked for it: a stop waits for it.
+    pub under_way: TaskTracker,
     /// Told when the program is to stop: nobody is kept waiting from then on.
     pub stopping: CancellationToken,
     /// What changed.
     pub events: Events,
     /// A sentence that every page shows, such as that no phone rings here.
     pub notice: Option<&'static str>,
-}
-
-/// Key terms that were given with a call, for its transcript later. In memory, for the newest calls.
-#[derive(Debug, Default)]
-pub struct CallKeyterms {
-    newest_last: Mutex<VecDeque<(CallSid, Keyterms)>>,
-}
-
-impl CallKeyterms {
-    /// So many calls are remembered.
-    const CALLS: usize = 1_000;
-
-    /// Keeps the key terms of a call.
-    pub fn keep(&self, call: CallSid, keyterms: Keyterms) {
-        if keyterms.is_empty() {
-            return;
-        }
-        let mut calls = self.newest_last.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.len() == Self::CALLS {
-            calls.pop_front();
-        }
-        calls.push_back((call, keyterms));
-    }
-
-    /// The key terms that were given with this call.
-    pub fn of(&self, call_sid: &str) -> Keyterms {
-        let calls = self.newest_last.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = calls.iter().rev().find(|(call, _)| call.as_str() == call_sid);
-        found.map(|(_, keyterms)| keyterms.clone()).unwrap_or_default()
-    }
 }

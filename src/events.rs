@@ -1,33 +1,32 @@
-//! "Transcript X changed": wakes the requests that wait for it. A missed event costs them a look, never the result.
+//! "This call or transcript changed": wakes the requests that wait for it. A missed event costs them a look, never the
+//! result.
 
 use tokio::sync::broadcast;
 
-use crate::model::transcript::TranscriptId;
-
 /// So many events may be unread before the oldest is dropped.
-const UNREAD: usize = 256;
+const UNREAD: usize = 1_024;
 
-/// Where changes are told and heard. Clones share it.
+/// Where changes are told and heard, each by our id of the call or transcript. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Events {
-    finished: broadcast::Sender<TranscriptId>,
+    changes: broadcast::Sender<String>,
 }
 
 impl Events {
     /// With nobody listening yet.
     pub fn new() -> Self {
-        Self { finished: broadcast::Sender::new(UNREAD) }
+        Self { changes: broadcast::Sender::new(UNREAD) }
     }
 
-    /// AssemblyAI says that a transcript is finished.
-    pub fn transcript_finished(&self, id: TranscriptId) {
+    /// This call or transcript changed.
+    pub fn changed(&self, id: &str) {
         // Nobody may be waiting.
-        let _ = self.finished.send(id);
+        let _ = self.changes.send(id.to_owned());
     }
 
     /// What is told from now on.
     pub fn listen(&self) -> Listener {
-        Listener { finished: self.finished.subscribe() }
+        Listener { changes: self.changes.subscribe() }
     }
 }
 
@@ -40,15 +39,15 @@ impl Default for Events {
 /// Hears what [`Events`] tells.
 #[derive(Debug)]
 pub struct Listener {
-    finished: broadcast::Receiver<TranscriptId>,
+    changes: broadcast::Receiver<String>,
 }
 
 impl Listener {
-    /// Waits until this transcript is said to be finished, or until so much was told that it may have been.
-    pub async fn finished(&mut self, id: &TranscriptId) {
+    /// Waits until this call or transcript is said to have changed, or until so much was told that it may have.
+    pub async fn changed(&mut self, id: &str) {
         loop {
-            match self.finished.recv().await {
-                Ok(finished) if finished != *id => {}
+            match self.changes.recv().await {
+                Ok(changed) if changed != id => {}
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             }

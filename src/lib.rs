@@ -4,18 +4,31 @@
 //! # The life of a call
 //!
 //! 1. `GET /dial/14155551234` reaches [`web`], which lets the operator alone in (`web::access`), parses a
-//!    [`PhoneNumber`](model::phone::PhoneNumber) and asks [`pipeline::dial`] to ring it. That runs in a task of its own,
-//!    so that a closed browser tab changes nothing, and sends `POST Calls` once, with callback addresses from [`urls`].
+//!    [`PhoneNumber`](model::phone::PhoneNumber) and asks [`pipeline::dial`] to ring it. That commits an intent to the
+//!    [`store`], then sends `POST Calls` once, in a task of its own, so that a closed browser tab changes nothing. The
+//!    addresses from [`urls`] that Twilio is given carry the call's own id, by which it is found whatever is told first.
 //! 2. Somebody picks up. Twilio asks `/record/` (`web::record`), its signature is checked against the address that
-//!    [`urls`] handed out, and [`twiml`] answers: say the greeting, record, then ask `/record/done/`, which hangs up.
-//!    A call that comes in from outside gets the same document.
-//! 3. Twilio tells `/hooks/twilio/call` and `/hooks/twilio/recording` how things get on. That goes to the log; whoever
-//!    wants to know how a call stands asks Twilio ([`pipeline::call`], for `/calls/<sid>` and `/get-recording-url/<sid>`).
-//! 4. `POST /transcribe` reaches [`pipeline::transcription`]: the audio streams from Twilio into AssemblyAI's upload,
-//!    never whole in memory and never on disk, then a transcript is ordered, once, with the key terms of the settings,
-//!    of the call and of the request, and with a webhook whose secret only AssemblyAI is told.
-//! 5. `GET /transcript/<id>?wait=60` asks AssemblyAI how the transcript stands, and again every few seconds.
-//!    `/hooks/assemblyai` makes that look due at once through [`events`]; a lost webhook costs seconds, nothing else.
+//!    [`urls`] handed out, and [`twiml`] answers: say the greeting, record, then ask `/record/done/`, which hangs up. No
+//!    database is asked for that. A call that comes in from outside gets the same document.
+//! 3. Twilio tells `/hooks/twilio/call` and `/hooks/twilio/recording` how things get on. [`pipeline::progress`] commits
+//!    each step forward before it is acknowledged; a finished recording is committed together with the job that
+//!    transcribes it. What no callback tells, the call's job finds out by asking Twilio (`pipeline::follow`).
+//! 4. The worker ([`pipeline::worker`]) claims that job (`pipeline::order`): the audio streams from Twilio into AssemblyAI's
+//!    upload, never whole in memory and never on disk; then a transcript is ordered, once, with the key terms of the
+//!    settings, of the call and of the request, and with a webhook whose secret only AssemblyAI is told.
+//! 5. `/hooks/assemblyai` makes the job due at once: it fetches the transcript and stores JSON, text and words. A lost
+//!    webhook costs a minute at most. `POST /transcribe` and `GET /transcript/<id>` ([`pipeline::transcription`]) go the
+//!    same way, and answer from the store what is there.
+//! 6. Each change is told through [`events`] to the requests that wait for it.
+//!
+//! # When something dies
+//!
+//! A job is leased for seconds and its lease renewed; when the program is killed, the lease runs out and the job is taken
+//! up where its row stands, by any instance that shares the database. Two steps cost money, and both are written down
+//! before they are taken: a call that Twilio may have taken is looked for by its id in callbacks and in Twilio's list of
+//! calls, an order that AssemblyAI may have taken by the address of its audio in AssemblyAI's list. What is found is
+//! adopted. A call that is not found in two minutes is lost, and never dialled by itself; an order that is not found
+//! after a minute was not carried out, and is sent again. [`failpoint`] names the places where the crash test kills.
 //!
 //! # The rooms, in reading order
 //!
@@ -26,27 +39,33 @@
 //! | [`context`] | the long-lived things that handlers share |
 //! | [`server`], [`telemetry`] | the listener with its deadlines and its end; the log |
 //! | [`web`] | HTTP in: every route in one list, who may, errors, one file a route, the vendors' hooks, pages |
-//! | [`pipeline`] | what happens to a call: dial, look, transcribe |
-//! | [`model`] | phone numbers, ids, key terms: plain types, parsed at the door |
-//! | [`urls`], [`twiml`], [`events`], [`clock`] | callback addresses; instructions to Twilio; "transcript X changed"; the time |
+//! | [`pipeline`] | what happens to a call: dial, progress, follow, order, and the worker that runs the jobs |
+//! | [`store`] | calls, recordings, transcripts, jobs, history, in SQLite or PostgreSQL: the only SQL |
+//! | [`model`] | phone numbers, ids, key terms, states and their order: plain types, parsed at the door |
+//! | [`urls`], [`twiml`], [`events`], [`clock`] | callback addresses; instructions to Twilio; "X changed"; the time |
 //! | [`clients`] | thin clients of the two vendors: deadlines, what may be repeated, errors to decide on |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //!
-//! Imports point one way: `main` → `app` → `web` → `pipeline` → `clients`. `web` takes from `clients` the bodies and
+//! Imports point one way: `main` → `app` → `web` → `pipeline` → `store`, `clients`. `web` reads from `store`, and takes from `clients` the bodies and
 //! signatures of callbacks and the shapes of what it passes on. `clients` knows nothing of the rest, `model` and `twiml`
 //! nothing of HTTP. The sandbox takes from `clients` the signer alone, so that its wire formats are its own reading of
 //! the vendors' documents and not ours repeated.
 //!
 //! # What always holds
 //!
-//! - A `POST` that costs money is sent once. If nobody knows whether it was carried out, the caller is told so
-//!   ([`clients::Kind::Ambiguous`]); nothing is repeated in the hope that it was not.
+//! - No durable intent, no money. A `POST` that costs money is sent once. If nobody knows whether it was carried out, the
+//!   caller is told so ([`clients::Kind::Ambiguous`]), and it is looked for; nothing is repeated in the hope that it was
+//!   not.
+//! - Callbacks are acknowledged once they are committed. States move forward only, by rank; a state and the job that
+//!   follows from it commit together; no transaction is held while a vendor is asked.
+//! - At most one call to a number is up, over all instances: an index of the database says so.
 //! - No callback is believed that does not prove where it comes from, and even then it is a hint: the vendor's API says
 //!   how things are.
 //! - Credentials go to the vendor's own host and nowhere else: no redirect is followed with them, and no address that
 //!   came from outside is fetched.
-//! - reqwest is used only in [`clients`] (and by the sandbox, to call back), axum only in [`web`], [`sandbox`], [`app`]
-//!   and [`server`], the environment only in [`config`], the time of day only in [`clock`]; what the program does never depends on whether its vendors are the sandbox.
+//! - SQL is only in [`store`], reqwest only in [`clients`] (and in the sandbox, to call back), axum only in [`web`],
+//!   [`sandbox`], [`app`] and [`server`], the environment only in [`config`], the time of day only in [`clock`]; what the
+//!   program does never depends on whether its vendors are the sandbox.
 //! - Phone numbers are masked in the log; secrets, bodies and media addresses are not in it. Addresses asked of us are
 //!   logged as their route.
 
@@ -56,10 +75,12 @@ pub mod clock;
 pub mod config;
 pub mod context;
 pub mod events;
+pub mod failpoint;
 pub mod model;
 pub mod pipeline;
 pub mod sandbox;
 pub mod server;
+pub mod store;
 pub mod telemetry;
 pub mod twiml;
 pub mod urls;

@@ -46,18 +46,27 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(config: Config) -> Result<(), Problem> {
     telemetry::start(&config.log);
+    #[cfg(feature = "failpoints")]
+    if let Some(plan) = callscribe::config::failpoints() {
+        callscribe::failpoint::arm(&plan);
+    }
     // Before anything is said: whoever reads that the program listens may tell it to stop.
     let unheard = |_| Problem::new("signals", "cannot be listened for");
     let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
 
     let listeners = App::bind(&config.server)?;
-    let app = App::start(config, listeners).await?;
+    let app = tokio::select! {
+        app = App::start(config, listeners) => app?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     print!("{}", app.welcome());
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        () = app.stop() => Ok(()),
+        // Not by the runtime's own end, which waits for names that are being looked up.
+        () = app.stop() => std::process::exit(0),
         _ = terminate.recv() => std::process::exit(1),
         _ = interrupt.recv() => std::process::exit(1),
     }

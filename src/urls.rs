@@ -1,6 +1,8 @@
 //! The addresses under which the vendors call back. They are handed out here, and checked against here, so that the
 //! two cannot differ. What the request says of its own host never counts.
 
+use crate::model::call::CallId;
+
 /// `BASE_URL`, and what hangs from it.
 #[derive(Debug, Clone)]
 pub struct Urls {
@@ -60,24 +62,32 @@ impl Urls {
         rest.split('/').next().unwrap_or(rest)
     }
 
-    /// Where Twilio asks for TwiML.
-    pub fn record(&self) -> String {
-        format!("{}/record/", self.base)
+    /// Where Twilio asks for TwiML. `call` is the token by which what comes to this and the next addresses is known to be
+    /// about a call that this program dialled, even before Twilio has given its SID; inbound calls have none.
+    pub fn record(&self, call: Option<&CallId>) -> String {
+        self.about("/record/", call)
     }
 
     /// Where Twilio asks what to do after the recording.
-    pub fn record_done(&self) -> String {
-        format!("{}/record/done/", self.base)
+    pub fn record_done(&self, call: Option<&CallId>) -> String {
+        self.about("/record/done/", call)
     }
 
     /// Where Twilio says how a call gets on.
-    pub fn call_progress(&self) -> String {
-        format!("{}/hooks/twilio/call", self.base)
+    pub fn call_progress(&self, call: Option<&CallId>) -> String {
+        self.about("/hooks/twilio/call", call)
     }
 
     /// Where Twilio says how a recording gets on.
-    pub fn recording_progress(&self) -> String {
-        format!("{}/hooks/twilio/recording", self.base)
+    pub fn recording_progress(&self, call: Option<&CallId>) -> String {
+        self.about("/hooks/twilio/recording", call)
+    }
+
+    fn about(&self, path: &str, call: Option<&CallId>) -> String {
+        match call {
+            Some(call) => format!("{}{path}?t={call}", self.base),
+            None => format!("{}{path}", self.base),
+        }
     }
 
     /// Where AssemblyAI says that a transcript is finished. `job` tells one secret from another.

@@ -11,6 +11,7 @@ pub mod settings;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -18,8 +19,10 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use crate::clients::{Deadlines, assemblyai, twilio};
+use crate::clock::Clock;
 use crate::model::keyterms::{Keyterms, Limit};
 use crate::model::phone::PhoneNumber;
+use crate::store::Location;
 use crate::urls::Urls;
 pub use env::Problem;
 
@@ -32,14 +35,41 @@ pub struct Config {
     pub call: CallConfig,
     /// What every transcript is asked for with.
     pub transcript: TranscriptConfig,
+    /// `DATABASE_URL`, by default `sqlite://callscribe.db`. The sandbox has a file of its own.
+    pub database: Location,
     /// Where is listened, and who may come from elsewhere.
     pub server: ServerConfig,
     /// What is logged and how.
     pub log: LogConfig,
     /// How long the vendors may take. No variable: tests alone set others.
     pub deadlines: Deadlines,
+    /// How work goes on. No variable: tests alone set others.
+    pub work: WorkConfig,
     /// Settings that fight each other, in words for the operator.
     pub warnings: Vec<String>,
+}
+
+/// Where the program is to die: `FAIL`, read for the crash tests alone.
+#[cfg(feature = "failpoints")]
+pub fn failpoints() -> Option<String> {
+    std::env::var("FAIL").ok()
+}
+
+/// How work goes on.
+#[derive(Debug, Clone)]
+pub struct WorkConfig {
+    /// Whether jobs are run as they become due, or by hand.
+    pub by_itself: bool,
+    /// The time by which it is planned.
+    pub clock: Clock,
+    /// How long whoever dials is kept waiting for the call's SID.
+    pub patience: Duration,
+}
+
+impl Default for WorkConfig {
+    fn default() -> Self {
+        Self { by_itself: true, clock: Clock::system(), patience: Duration::from_secs(10) }
+    }
 }
 
 /// The real vendors, or the built-in ones.

@@ -12,10 +12,11 @@ use url::Url;
 use super::env::{self, Env};
 use super::{
     Accounts, AssemblyAiConfig, CallConfig, Config, LogConfig, LogFormat, Problem, ServerConfig, TranscriptConfig,
-    TwilioConfig, Vendors, keyterm_limit,
+    TwilioConfig, Vendors, WorkConfig, keyterm_limit,
 };
 use crate::clients::{self, Deadlines, twilio};
 use crate::model::keyterms::Keyterms;
+use crate::store::Location;
 use crate::urls::Urls;
 
 /// A token of fewer characters can be guessed.
@@ -47,18 +48,25 @@ impl Config {
         let vendors = if sandbox { read_sandbox(&mut env) } else { read_accounts(&mut env) };
         let transcript = read_transcript(&mut env);
         let call = read_call(&mut env);
+        let database = env.read("DATABASE_URL", Location::parse);
         let server = read_server(&mut env);
         let log = read_log(&mut env);
-        match (vendors, call, transcript, server, log) {
-            (Some(vendors), Some(call), Some(transcript), Some(server), Some(log)) if !env.has_problems() => Ok(Self {
-                vendors,
-                call,
-                transcript,
-                server,
-                log,
-                deadlines: Deadlines::default(),
-                warnings: env.into_warnings(),
-            }),
+        match (vendors, call, transcript, database, server, log) {
+            (Some(vendors), Some(call), Some(transcript), Some(database), Some(server), Some(log))
+                if !env.has_problems() =>
+            {
+                Ok(Self {
+                    vendors,
+                    call,
+                    transcript,
+                    database,
+                    server,
+                    log,
+                    deadlines: Deadlines::default(),
+                    work: WorkConfig::default(),
+                    warnings: env.into_warnings(),
+                })
+            }
             _ => Err(env.into_problems()),
         }
     }

@@ -99,6 +99,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "the longest that a call, and so its recording, may last: 1 to 14400",
     },
     Setting {
+        name: "DATABASE_URL",
+        default: Value("sqlite://callscribe.db"),
+        meaning: "where calls and transcripts are kept: sqlite://<file>, made if it is not there, or postgres://…",
+    },
+    Setting {
         name: "BIND_ADDR",
         default: Value("127.0.0.1:8000,[::1]:8000"),
         meaning: "addresses to listen at, comma separated; any but this computer's own needs OPERATOR_TOKEN",
@@ -142,7 +147,7 @@ pub fn help() -> String {
         "  -h, --help     print this\n",
         "  -V, --version  print the version\n\n",
         "Settings come from the environment; a file .env in this folder, or in one above it, fills in what the\n",
-        "environment lacks. With --sandbox, those of the vendors and BASE_URL are not needed and not used.\n",
+        "environment lacks. With --sandbox, those of the vendors, BASE_URL and DATABASE_URL are not needed and not used.\n",
     ));
     for Setting { name, default, meaning } in SETTINGS {
         let default = match default {

@@ -1,15 +1,16 @@
-//! How a call stands, and its recordings. Asked of Twilio each time.
+//! How a call stands, and its recordings, as Twilio says when it is asked.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Error;
 use crate::clients::twilio::{Call, Recording};
-use crate::clock;
 use crate::context::Shared;
 use crate::model::call::CallSid;
 
-/// The recording of a call that was answered is listed this many seconds after its end, if ever.
-const LISTED_WITHIN: i64 = 60;
+/// The recording of a call that was answered is listed this long after its end, if ever.
+pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A recording as people see it.
 #[derive(Debug, Clone)]
@@ -45,11 +46,15 @@ impl Recorded {
 
     /// A sentence on a recording whose audio cannot be fetched.
     pub fn lack(&self) -> String {
-        let Self { sid, status, .. } = self;
-        match self.error_code {
-            Some(code) => format!("recording {sid} is {status}: {} (Twilio code {code})", reason(code)),
-            None => format!("recording {sid} is {status}"),
-        }
+        lack(&self.sid, &self.status, self.error_code)
+    }
+}
+
+/// A sentence on a recording whose audio cannot be fetched.
+pub fn lack(sid: &str, status: &str, error_code: Option<i64>) -> String {
+    match error_code {
+        Some(code) => format!("recording {sid} is {status}: {} (Twilio code {code})", reason(code)),
+        None => format!("recording {sid} is {status}"),
     }
 }
 
@@ -88,7 +93,7 @@ pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[Recorded])
         Err(error) => error,
         Ok(found) => Error::NoRecording {
             call: call.clone(),
-            later: is_recording_awaited(&found, recordings, clock::now()),
+            later: is_recording_awaited(&found, recordings, context.clock.now()),
             recording: match recordings.last() {
                 None if found.is_up() => "it has no recording yet".to_owned(),
                 None => "it has no recording".to_owned(),
@@ -101,7 +106,7 @@ pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[Recorded])
 
 /// Whether audio of this call may still come.
 pub fn is_recording_awaited(call: &Call, recordings: &[Recorded], now: Timestamp) -> bool {
-    let just_ended = || call.ended().is_some_and(|ended| now.as_second() - ended.as_second() < LISTED_WITHIN);
+    let just_ended = || call.ended().is_some_and(|ended| now.as_second() - ended.as_second() < 60);
     let unlisted = call.status == "completed" && recordings.is_empty();
     call.is_up() || recordings.iter().any(Recorded::is_coming) || (unlisted && just_ended())
 }

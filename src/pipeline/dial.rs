@@ -1,47 +1,263 @@
-//! Placing a call.
+//! Placing a call. The intent is committed before Twilio is asked; the question is sent once, and where its answer does
+//! not come, the call is looked for and adopted: by the token in the addresses that Twilio calls back to, or in
+//! Twilio's list of calls (`pipeline::follow`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Error, seen_through};
+use tokio::time::Instant;
+
+use super::worker::{self, Claimed};
+use super::{Error, seen_through, words};
 use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
-use crate::model::call::CallSid;
+use crate::failpoint;
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
+use crate::store::{self, Job, JobKind, Reached};
 
-/// Dials a number, once. The key terms are kept for the call's transcript.
+/// How often Twilio is asked again that said it was asked too much: then nothing was done.
+const REPEATS: u32 = 5;
+
+/// First pause before that; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A call is not placed this long after its intent.
+const TOO_LATE: Duration = Duration::from_secs(100);
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Whoever waits for a call's SID looks this often even if nothing is told.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What went wrong is told by the step itself, which ends in time; this much later, that it goes on.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Dials a number, once. While a call to it is up, that call is the answer. The key terms are kept for the transcript.
 ///
 /// # Errors
-/// [`Kind::Ambiguous`] if nobody knows whether the phone rings.
+/// [`Kind::Ambiguous`] if nobody knows whether the phone rings, [`Error::Unsettled`] if Twilio has not taken the call
+/// yet; both are gone on with.
 pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> Result<CallSid, Error> {
     context.transcript.keyterms.and(&keyterms).check(&context.transcript.keyterm_limit(None))?;
+    if context.stopping.is_cancelled() {
+        return Err(Error::Stopping);
+    }
+    let call = Call::to_be_placed(&number, &context.phone_number, keyterms, context.clock.now_ms());
+    let id = call.id.clone();
+    let until = Instant::now() + context.patience;
+    let placing = seen_through(context, place(Arc::clone(context), number, call, until));
+    match tokio::time::timeout_at(until + GRACE, placing).await {
+        Ok(placed) => placed,
+        Err(_) => Err(Error::Unsettled { call: id }),
+    }
+}
 
-    let shared = Arc::clone(context);
-    let placing = async move {
-        let call = CreateCall {
-            to: &number.to_string(),
-            from: &shared.phone_number.to_string(),
-            url: &shared.urls.record(),
-            status_callback: &shared.urls.call_progress(),
-            time_limit: shared.call.max_seconds,
-        };
-        let created = shared.twilio.create_call(&call).await;
-        let created = created.and_then(|call| {
-            let unreadable = Kind::Ambiguous(Box::new(Kind::BadBody { path: "sid".to_owned() }));
-            call.sid.parse::<CallSid>().map_err(|_| clients::Error { service: Service::Twilio, kind: unreadable })
-        });
-        match created {
-            Ok(call) => {
-                tracing::info!(%call, to = number.masked(), "dialled");
-                shared.call_keyterms.keep(call.clone(), keyterms);
-                Ok(call)
+async fn place(context: Shared, number: PhoneNumber, call: Call, until: Instant) -> Result<CallSid, Error> {
+    let claimed = match intend(&context, &number, &call).await {
+        // Somebody else was faster by a moment: now that call is found.
+        Err(store::Error::Taken) => intend(&context, &number, &call).await?,
+        claimed => claimed?,
+    };
+    match claimed {
+        Ok(claimed) => ask(&context, &call, claimed, until).await,
+        Err(other) => {
+            tracing::info!(call = %other.id, to = number.masked(), "a call to this number is up already");
+            let placed = tokio::time::timeout_at(until, placed(&context, &other.id)).await;
+            placed.unwrap_or(Err(Error::Unsettled { call: other.id }))
+        }
+    }
+}
+
+/// Commits that this call is to be placed, with the job that follows it, or gives the call that has the number.
+async fn intend(context: &Shared, number: &PhoneNumber, call: &Call) -> Result<Result<Claimed, Call>, store::Error> {
+    let job = context
+        .store
+        .write(("C1", "C2"), call.id.as_str(), |mut tx| async move {
+            let now = context.clock.now_ms();
+            match tx.call_to(number).await? {
+                Some(other) if other.id != call.id => return Ok((tx, Err(other))),
+                Some(_) => {}
+                None => tx.add_call(call).await?,
             }
-            Err(error) => {
-                tracing::warn!(to = number.masked(), "dialling failed: {error}");
-                Err(error)
+            let job = worker::open_and_claim(&mut tx, context, JobKind::Call, call.id.as_str(), now).await?;
+            Ok((tx, Ok(job)))
+        })
+        .await?;
+    Ok(job.map(|job| Claimed::new(context, job)))
+}
+
+/// Asks Twilio to place the call, and writes down what it says.
+async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) -> Result<CallSid, Error> {
+    let (id, to) = (&call.id, call.to.as_deref().unwrap_or_default());
+    let request = CreateCall {
+        to,
+        from: call.from.as_deref().unwrap_or_default(),
+        url: &context.urls.record(Some(id)),
+        status_callback: &context.urls.call_progress(Some(id)),
+        time_limit: context.call.max_seconds,
+    };
+    let masked = to.parse::<PhoneNumber>().map(|to| to.masked()).unwrap_or_default();
+    let mut repeats = 0;
+    let error = loop {
+        match context.twilio.create_call(&request).await {
+            Ok(_) if failpoint::reach("C3", id.as_str()).is_err() => {
+                return lost_sight(context, call, claimed, None, until).await;
             }
+            Ok(created) => match created.sid.parse::<CallSid>() {
+                Ok(sid) => {
+                    let state = CallState::of_twilio(&created.status).unwrap_or(CallState::Queued);
+                    tracing::info!(call = %id, %sid, to = masked, "dialled");
+                    if let Err(error) = took(context, call, &sid, state, claimed).await {
+                        // The phone rings all the same; the call is found again as one that nobody knows of.
+                        tracing::error!(call = %id, %sid, "the call's SID could not be stored: {error}");
+                    }
+                    return Ok(sid);
+                }
+                Err(_) => break unreadable(),
+            },
+            Err(too_much)
+                if matches!(too_much.kind, Kind::RateLimited { .. })
+                    && repeats < REPEATS
+                    && !context.stopping.is_cancelled() =>
+            {
+                let retry_after = too_much.kind.retry_after();
+                let pause = worker::jittered(FIRST_PAUSE * 2u32.pow(repeats)).max(retry_after.unwrap_or_default());
+                repeats += 1;
+                tokio::select! {
+                    () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
+                    () = context.stopping.cancelled() => break too_much,
+                }
+                if !may_ask_again(context, call, claimed.job()).await? {
+                    break too_much;
+                }
+            }
+            Err(error) => break error,
         }
     };
-    seen_through(context, placing).await
+    tracing::warn!(call = %id, to = masked, "dialling failed: {error}");
+    if matches!(error.kind, Kind::Ambiguous(_)) {
+        return lost_sight(context, call, claimed, Some(error), until).await;
+    }
+    let (reason, code) = (words::of_vendor(&error), words::code(&error));
+    let job = claimed.job();
+    context
+        .store
+        .write(("refused", "refused, committed"), id.as_str(), |mut tx| {
+            let reached = Reached { state: CallState::Failed, reason: Some(&reason), code };
+            async move {
+                let now = context.clock.now_ms();
+                tx.advance_call(id, reached, now).await?;
+                tx.close_job(JobKind::Call, job.subject.as_str(), now).await?;
+                Ok((tx, ()))
+            }
+        })
+        .await?;
+    context.events.changed(id.as_str());
+    Err(error.into())
+}
+
+/// Whether the call is still this one's to place: nobody else has begun to look for it, and it is young. A phone does not
+/// ring when whoever dialled has long given up.
+async fn may_ask_again(context: &Shared, call: &Call, job: &Job) -> Result<bool, store::Error> {
+    context
+        .store
+        .write(("ask again", "ask again, committed"), &format!("{} {}", call.id, job.attempt), |mut tx| async move {
+            let is_young = context.clock.now_ms() - call.created_at < super::ms(TOO_LATE);
+            let is_ours = tx.renew_job(job, worker::lease(context)).await?;
+            Ok((tx, is_young && is_ours))
+        })
+        .await
+}
+
+/// Twilio has taken the call.
+async fn took(
+    context: &Shared,
+    call: &Call,
+    sid: &CallSid,
+    state: CallState,
+    claimed: Claimed,
+) -> Result<(), store::Error> {
+    let job = claimed.job();
+    let taken = context
+        .store
+        .write(("C4", "C5"), call.id.as_str(), |mut tx| async move {
+            let now = context.clock.now_ms();
+            tx.name_call(&call.id, sid, now).await?;
+            tx.advance_call(&call.id, state.into(), now).await?;
+            tx.open_job(JobKind::Call, call.id.as_str(), worker::next_look(now, 0), now).await?;
+            match tx.put_back(job, worker::next_look(now, 0), now, None).await {
+                // Whoever has the job by now finds the SID.
+                Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
+                Err(error) => Err(error),
+            }
+        })
+        .await;
+    context.events.changed(call.id.as_str());
+    taken
+}
+
+/// Nobody knows whether the phone rings. The call is looked for from now on; if it is found soon, that is the answer.
+async fn lost_sight(
+    context: &Shared,
+    call: &Call,
+    claimed: Claimed,
+    error: Option<clients::Error>,
+    until: Instant,
+) -> Result<CallSid, Error> {
+    let reason = error.as_ref().map(words::of_vendor);
+    let reason = reason.as_deref().unwrap_or("Twilio was asked, and its answer was not seen");
+    let job = claimed.job();
+    context
+        .store
+        .write(("unknown", "unknown, committed"), call.id.as_str(), |mut tx| async move {
+            let now = context.clock.now_ms();
+            let unknown = Reached { state: CallState::Unknown, reason: Some(reason), code: None };
+            tx.advance_call(&call.id, unknown, now).await?;
+            match tx.put_back(job, now, now, Some(reason)).await {
+                Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
+                Err(error) => Err(error),
+            }
+        })
+        .await?;
+    drop(claimed);
+    // The first look needs no worker. If it finds nothing yet, the next ones come by themselves.
+    if let Some(job) = worker::claim_again(context, JobKind::Call, call.id.as_str()).await? {
+        let _ = worker::run_here(context, job).await;
+    }
+    context.due.notify_one();
+    let found = tokio::time::timeout_at(until, placed(context, &call.id)).await;
+    match (found, error) {
+        (Ok(found), _) => found,
+        (Err(_), Some(error)) => Err(error.into()),
+        (Err(_), None) => Err(Error::Unsettled { call: call.id.clone() }),
+    }
+}
+
+/// Waits for the SID of a call that is being placed.
+async fn placed(context: &Shared, id: &CallId) -> Result<CallSid, Error> {
+    let mut listener = context.events.listen();
+    loop {
+        let call = context.store.read().await?.call(&CallName::Id(id.clone())).await?;
+        match call {
+            Some(Call { sid: Some(sid), .. }) => return Ok(sid),
+            Some(Call { state, reason, .. }) if !state.holds_number() => {
+                return Err(Error::NotPlaced(reason.unwrap_or_else(|| state.as_str().to_owned())));
+            }
+            _ => {}
+        }
+        tokio::select! {
+            () = listener.changed(id.as_str()) => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = context.stopping.cancelled() => return Err(Error::Unsettled { call: id.clone() }),
+        }
+    }
+}
+
+fn unreadable() -> clients::Error {
+    let kind = Kind::Ambiguous(Box::new(Kind::BadBody { path: "sid".to_owned() }));
+    clients::Error { service: Service::Twilio, kind }
 }

@@ -1,15 +1,30 @@
-//! What happens to a call: it is dialled, recorded, transcribed. Knows the vendors' clients and nothing of HTTP in.
+//! What happens to a call: it is dialled, recorded, transcribed. Knows the store and the vendors' clients, and nothing
+//! of HTTP in.
+//!
+//! Every step may run twice, on any instance, after any crash. What costs money is written down before it is asked for,
+//! and when nobody knows what became of it, it is looked for and never asked for again.
+//!
+//! [`dial`] places a call; [`progress`] takes in what the vendors tell, `follow` what they are asked; `order` makes a
+//! transcript of a recording; [`worker`] runs the jobs of the latter two, again when they fail, and [`retry`] has that done
+//! once more. [`call`] and [`transcription`] answer people.
 
 pub mod call;
 pub mod dial;
+mod follow;
+mod order;
+pub mod progress;
+pub mod retry;
 pub mod transcription;
+mod words;
+pub mod worker;
 
 use tracing::Instrument;
 
 use crate::clients;
 use crate::context::Shared;
-use crate::model::call::CallSid;
+use crate::model::call::{CallId, CallSid};
 use crate::model::keyterms::BadKeyterms;
+use crate::store;
 
 /// Why a step could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +35,9 @@ pub enum Error {
     /// An address of Twilio that is not one of our account's recordings.
     #[error("{0}")]
     NotOurRecording(&'static str),
+    /// A call that this program and Twilio do not know.
+    #[error("call {0} is not known here")]
+    NoSuchCall(String),
     /// A call without a finished recording.
     #[error("call {call} is {state}; {recording}")]
     NoRecording {
@@ -48,26 +66,66 @@ pub enum Error {
         /// Whether there may be audio later.
         later: bool,
     },
+    /// A call that has no SID yet, although it has been waited for.
+    #[error(
+        "Twilio has not said whether it has taken the call; callscribe goes on by itself and shows it at /calls/{call}"
+    )]
+    Unsettled {
+        /// The call.
+        call: CallId,
+    },
+    /// A call that somebody else asked for at the same time, and that came to nothing.
+    #[error("the call was not placed: {0}")]
+    NotPlaced(String),
+    /// A transcript that came to nothing.
+    #[error("the transcript failed: {0}")]
+    TranscriptFailed(String),
+    /// Something that is on its way, and is looked at again later.
+    #[error("{0}")]
+    UnderWay(&'static str),
+    /// A call of which nothing can be tried again.
+    #[error("{0}")]
+    NothingToRetry(&'static str),
     /// The program stops.
     #[error("the program is being stopped; nothing was ordered")]
     Stopping,
+    /// The database refused or failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// A vendor refused or failed.
     #[error(transparent)]
     Vendor(#[from] clients::Error),
+    /// A bug, which the log tells of.
+    #[error("the step broke down")]
+    Panicked,
 }
 
-/// Runs a request that costs money in a task of its own, which ends with the answer even if whoever asked has gone: a
-/// browser tab that is closed must not leave a call that nobody knows of. A stop of the program waits for those that
-/// have begun, and lets none begin.
-async fn seen_through<T, F>(context: &Shared, request: F) -> Result<T, Error>
+/// Runs something in a task of its own, which comes to its end even if whoever asked has gone: a browser tab that is
+/// closed must not leave a call that nobody knows of, nor a transaction half way. A stop of the program waits for it.
+///
+/// # Errors
+/// Those of the task.
+async fn seen_through<T, E, F>(context: &Shared, task: F) -> Result<T, E>
 where
     T: Send + 'static,
-    F: Future<Output = Result<T, clients::Error>> + Send + 'static,
+    E: From<Panicked> + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
 {
-    if context.stopping.is_cancelled() {
-        return Err(Error::Stopping);
+    let ended = context.under_way.spawn(task.in_current_span()).await;
+    // The task is never aborted, so what cannot be joined has panicked.
+    ended.unwrap_or_else(|_| Err(Panicked.into()))
+}
+
+/// A task that panicked. The panic's own words are in the log.
+struct Panicked;
+
+impl From<Panicked> for Error {
+    fn from(_: Panicked) -> Self {
+        Self::Panicked
     }
-    let ended = context.paid.spawn(request.in_current_span()).await;
-    // The task is never aborted, so what can be joined here is its own panic.
-    Ok(ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?)
+}
+
+/// Milliseconds, as times are stored.
+fn ms(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

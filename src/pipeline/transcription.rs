@@ -1,26 +1,31 @@
-//! From audio to transcript: Twilio's audio streams into AssemblyAI's upload, then a transcript is asked for.
+//! Transcripts as people ask for them: of what, whether there is one already, and how it stands. How one is made stands
+//! in `pipeline::order`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
 use url::Url;
-use uuid::Uuid;
 
+use super::order::{self, AudioForm, Wanted};
+use super::worker;
 use super::{Error, call, seen_through};
-use crate::clients::assemblyai::callbacks::SECRET_HEADER;
 use crate::clients::assemblyai::{Reply, SubtitleFormat};
 use crate::clients::twilio::{Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
 use crate::model::call::CallSid;
-use crate::model::keyterms::{Keyterms, Limit};
+use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::TranscriptId;
+use crate::model::transcript::{TranscriptId, TranscriptState};
+use crate::store::{self, Job, JobKind, NewTranscript};
 
 /// A transcript that is waited for is looked at this often even if AssemblyAI's webhook is lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+/// Whoever waits for an order that another works at looks this often even if nothing is told.
+const LOOK_INTO_STORE: Duration = Duration::from_millis(250);
 
 /// What is to be transcribed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +43,13 @@ pub enum Source {
 pub struct Audio {
     /// Which.
     pub sid: RecordingSid,
-    /// WAV unless MP3 was named.
-    pub format: MediaFormat,
-    /// The `RequestedChannels` that was named; as recorded if none was.
-    pub channels: Option<u32>,
+    /// How it is asked for.
+    pub form: AudioForm,
 }
 
 impl From<RecordingSid> for Audio {
     fn from(sid: RecordingSid) -> Self {
-        Self { sid, format: MediaFormat::Wav, channels: None }
+        Self { sid, form: AudioForm { format: MediaFormat::Wav, channels: None } }
     }
 }
 
@@ -59,6 +62,8 @@ pub struct Request {
     pub keyterms: Keyterms,
     /// AssemblyAI's parameters beyond those of the settings.
     pub parameters: Map<String, Value>,
+    /// Whether another transcript is wanted where the same request has one.
+    pub again: bool,
 }
 
 impl Source {
@@ -92,58 +97,115 @@ impl Source {
         let channels = url.query_pairs().find(|(name, _)| name == "RequestedChannels");
         let channels = channels.and_then(|(_, value)| value.parse().ok());
         match sid.parse() {
-            Ok(sid) => Ok(Self::Recording(Audio { sid, format, channels })),
+            Ok(sid) => Ok(Self::Recording(Audio { sid, form: AudioForm { format, channels } })),
             Err(_) => not_ours("this address at Twilio is not that of a recording"),
         }
     }
 }
 
-/// Asks AssemblyAI for a transcript, once.
+/// Has a transcript made, once: the same audio with the same parameters has the transcript that there is, unless another
+/// is wanted. Answers as soon as AssemblyAI has taken the order.
 ///
 /// # Errors
-/// [`Kind::Ambiguous`] if nobody knows whether AssemblyAI accepted it.
+/// [`Kind::Ambiguous`] if nobody knows whether AssemblyAI accepted it; it is looked for. Whatever may pass is tried again
+/// without being asked.
 pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Error> {
-    let Request { source, keyterms, parameters } = request;
-    let mut body = Map::new();
-    body.insert("speech_models".to_owned(), json!(context.transcript.speech_models));
-    body.extend(context.transcript.options.clone());
-    body.extend(parameters);
-
-    let models = body.get("speech_models").and_then(|models| Vec::<String>::deserialize(models).ok());
-    let limit = context.transcript.keyterm_limit(models.as_deref());
-    let mut keyterms = context.transcript.keyterms.and(&keyterms);
-    keyterms.check(&limit)?;
-
-    let (audio_url, recording) = match source {
-        Source::Url(url) => (url, None),
-        Source::Recording(audio) => bring(context, audio, &mut keyterms, &limit).await?,
-        Source::Call(call) => bring(context, only_recording(context, &call).await?, &mut keyterms, &limit).await?,
-    };
-
-    body.insert("audio_url".to_owned(), json!(audio_url));
-    if !keyterms.is_empty() {
-        body.insert("keyterms_prompt".to_owned(), json!(keyterms.as_slice()));
+    let Request { source, keyterms, parameters, again } = request;
+    let parameters = order::parameters(context, parameters, &keyterms);
+    order::check_keyterms(context, &parameters, &order::keyterms_of(&parameters))?;
+    if context.stopping.is_cancelled() {
+        return Err(Error::Stopping);
     }
-    // A webhook that was asked for by name is somebody else's, and so is its secret.
-    if !body.contains_key("webhook_url") {
-        let job = Uuid::new_v4().simple().to_string();
-        body.insert("webhook_url".to_owned(), json!(context.urls.transcript_ready(&job)));
-        body.insert("webhook_auth_header_name".to_owned(), json!(SECRET_HEADER));
-        body.insert("webhook_auth_header_value".to_owned(), json!(context.assemblyai.webhook_secret(&job)));
-    }
-
-    let shared = Arc::clone(context);
-    let asking = async move {
-        let reply = shared.assemblyai.create_transcript(&body).await;
-        match &reply {
-            Ok(Reply { transcript, .. }) => {
-                tracing::info!(transcript = transcript.id, recording, "transcript asked for");
-            }
-            Err(error) => tracing::warn!(recording, "asking for a transcript failed: {error}"),
+    let (recording, audio) = match source {
+        Source::Url(url) => (None, url),
+        Source::Recording(audio) => (Some(audio.sid), audio.form.to_string()),
+        Source::Call(call) => {
+            let audio = only_recording(context, &call).await?;
+            (Some(audio.sid), audio.form.to_string())
         }
-        reply
     };
-    seen_through(context, asking).await
+    let wanted = Wanted { recording, audio, parameters };
+    let shared = Arc::clone(context);
+    seen_through(context, async move { ordered(&shared, &wanted, again).await }).await
+}
+
+/// The order of this request: begun here, or seen to its answer.
+async fn ordered(context: &Shared, wanted: &Wanted, again: bool) -> Result<Reply, Error> {
+    let new = &wanted.new_transcript(context.clock.now_ms());
+    let mut listener = context.events.listen();
+    let (id, job) = match begin(context, new, again).await {
+        // Somebody else asked for the same by a moment sooner.
+        Err(store::Error::Taken) => begin(context, new, false).await?,
+        begun => begun?,
+    };
+    let until = Instant::now() + context.patience;
+    let mut failed = match job {
+        Some(job) => worker::run_here(context, job).await.err(),
+        None => None,
+    };
+    loop {
+        let transcript = context.store.read().await?.transcript(&id).await?;
+        let transcript = transcript.ok_or(store::Error::Unreadable("transcripts.id"))?;
+        if let Some(reply) = transcript.json.and_then(Reply::read) {
+            return Ok(reply);
+        }
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
+        if transcript.state == TranscriptState::Failed {
+            return Err(Error::TranscriptFailed(transcript.reason.unwrap_or_default()));
+        }
+        tokio::select! {
+            () = listener.changed(&id) => {}
+            () = tokio::time::sleep(LOOK_INTO_STORE) => {}
+            () = tokio::time::sleep_until(until) => return Err(Error::UnderWay("the transcript is being made; ask again")),
+            () = context.stopping.cancelled() => return Err(Error::Stopping),
+        }
+    }
+}
+
+/// Finds the transcript of the same request, or adds this one. The job is claimed if nobody has it, so that whoever asks
+/// does not wait for a worker, and is told what goes wrong.
+async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(String, Option<Job>), store::Error> {
+    context
+        .store
+        .write(("wanted", worker::UNSEEN), &new.id, |mut tx| async move {
+            let now = context.clock.now_ms();
+            let kind = JobKind::Transcript;
+            let known = tx.transcript_of_request(&new.request_key).await?;
+            let known = match known {
+                // Added by this very request, in a try whose end was not seen.
+                Some(known) if known.id == new.id => None,
+                Some(known) if !again && known.state != TranscriptState::Failed => Some(known),
+                // It failed although AssemblyAI has taken the order, or may have: that is gone on with.
+                Some(known) if !again && known.asked_at.is_some() && !order::is_void(&known) => {
+                    tx.begin_round(&known, false, "asked for again", now).await?;
+                    tx.open_job(kind, &known.id, now, now).await?;
+                    Some(known)
+                }
+                other => {
+                    // That one alone: what another request has added since is not to be ordered once more.
+                    if let Some(other) = other {
+                        tx.supersede(&other.id).await?;
+                    }
+                    if !tx.add_transcript(new).await? {
+                        return Err(store::Error::Taken);
+                    }
+                    None
+                }
+            };
+            let (id, job) = match known {
+                None => (new.id.clone(), Some(worker::open_and_claim(&mut tx, context, kind, &new.id, now).await?)),
+                Some(known) if known.json.is_some() => (known.id, None),
+                Some(known) => {
+                    tx.open_job(kind, &known.id, now, now).await?;
+                    let job = tx.claim_job(kind, &known.id, worker::lease(context), now).await?;
+                    (known.id, job)
+                }
+            };
+            Ok((tx, (id, job)))
+        })
+        .await
 }
 
 /// The audio of a call that has one finished recording.
@@ -158,54 +220,23 @@ async fn only_recording(context: &Shared, call: &CallSid) -> Result<Audio, Error
     }
 }
 
-/// Makes a recording's audio available to AssemblyAI. Gives its URL there, and the SID for the log. The call's own key
-/// terms join the others.
-async fn bring(
-    context: &Shared,
-    audio: Audio,
-    keyterms: &mut Keyterms,
-    limit: &Limit,
-) -> Result<(String, Option<String>), Error> {
-    let Audio { sid, format, channels } = audio;
-    let mut wanted = MediaRequest { format, channels, ..Default::default() };
-    match context.twilio.recording(sid.as_str()).await {
-        Ok(details) => {
-            *keyterms = keyterms.and(&context.call_keyterms.of(details.call_sid.as_deref().unwrap_or_default()));
-            keyterms.check(limit)?;
-            // As recorded: a stereo recording has a side of the call on each channel.
-            wanted.channels = channels.or(details.channels.filter(|channels| *channels > 1));
-            wanted.seconds = details.seconds();
-            let recorded = call::recorded(context, details);
-            if !recorded.is_complete() {
-                return Err(Error::NotRecorded { recording: recorded.lack(), later: recorded.is_coming() });
-            }
-            if recorded.is_elsewhere {
-                return Ok((recorded.url, Some(recorded.sid)));
-            }
-        }
-        // The audio itself is the better witness of whether it is there.
-        Err(clients::Error { kind: Kind::NotFound(_) | Kind::Rejected(_), .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let media = context.twilio.media(sid.as_str(), &wanted).await?;
-    let url = context.assemblyai.upload(media.bytes, media.length).await?;
-    Ok((url, Some(sid.to_string())))
-}
-
-/// How a transcript stands, or, within `wait`, how it ended.
+/// How a transcript stands, or, within `wait`, how it ended. One that has ended is answered from the store; one that is
+/// not of this store is asked for at AssemblyAI each time.
 ///
 /// # Errors
 /// As AssemblyAI refuses, or fails to answer.
 pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Reply, Error> {
     let mut listener = context.events.listen();
-    let mut reply = context.assemblyai.transcript(id.as_str()).await?;
+    let mut reply = seen(context, id).await?;
+    let known = context.store.read().await?.transcript_named(id).await?;
+    let subject = known.map_or_else(|| id.to_string(), |transcript| transcript.id);
     let waiting = async {
         while !reply.transcript.is_final() {
             tokio::select! {
-                () = listener.finished(id) => {}
+                () = listener.changed(&subject) => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
-            reply = context.assemblyai.transcript(id.as_str()).await?;
+            reply = seen(context, id).await?;
         }
         Ok::<(), Error>(())
     };
@@ -215,6 +246,20 @@ pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> 
         () = context.stopping.cancelled() => {}
     }
     Ok(reply)
+}
+
+/// A transcript as it stands.
+async fn seen(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
+    let known = context.store.read().await?.transcript_named(id).await?;
+    let Some(known) = known else { return Ok(context.assemblyai.transcript(id.as_str()).await?) };
+    if known.state.is_final()
+        && let Some(reply) = known.json.clone().and_then(Reply::read)
+        && reply.transcript.is_final()
+    {
+        return Ok(reply);
+    }
+    let (shared, id) = (Arc::clone(context), id.clone());
+    seen_through(context, async move { order::look(&shared, &known, &id).await.map_err(|failed| failed.error) }).await
 }
 
 /// The captions of a completed transcript.

@@ -1,46 +1,412 @@
-//! `/calls/<sid>`: a call's page. It begins with the tutorial's sentence and follows the call until it is recorded.
+//! `/calls`: the calls, newest first, and each with what became of it: as a page, or as JSON by `Accept`.
 
 use askama::Template;
+use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, LOOK_AGAIN};
-use super::extract::Id;
-use super::{dial, page};
-use crate::clock;
+use super::extract::{Id, Query, wants_page};
+use super::{page, recordings};
+use crate::clients::twilio;
 use crate::context::Shared;
-use crate::model::call::CallSid;
+use crate::model::call::{Call, CallName, CallSid, CallState, Direction};
+use crate::model::recording::Recording;
+use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::call::{self, Recorded};
+use crate::pipeline::{self, retry as again};
+use crate::store::{Cursor, Event, JobKind, JobState};
+
+/// Calls on one page of the list.
+const PAGE: i64 = 100;
+
+/// A call in the list.
+#[derive(Debug, Serialize)]
+struct Listed {
+    id: Option<String>,
+    sid: Option<String>,
+    direction: &'static str,
+    to: Option<String>,
+    from: Option<String>,
+    /// Twilio's word once Twilio has the call; before that `dialing`, `unknown` or `lost`.
+    state: String,
+    reason: Option<String>,
+    code: Option<i64>,
+    created_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+}
+
+/// How far a call has come on its way to a transcript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Progress {
+    /// It is being placed, rings, or is up.
+    Calling,
+    /// Its recording is being made, or is awaited.
+    Recording,
+    /// A transcript is being made.
+    Transcribing,
+    /// Every recording has its transcript.
+    Done,
+    /// It is over, and was not recorded.
+    NotRecorded,
+    /// It was not placed, or a transcript failed.
+    Failed,
+}
+
+/// A call with all there is.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    call: Listed,
+    progress: Progress,
+    /// Whether `POST /calls/<sid>/retry` would begin something.
+    can_retry: bool,
+    keyterms: Vec<String>,
+    timeline: Vec<Step>,
+    recordings: Vec<ShownRecording>,
+    transcripts: Vec<ShownTranscript>,
+}
+
+/// A step forward of the call, of a recording, or of a transcript.
+#[derive(Debug, Serialize)]
+struct Step {
+    at: Option<Timestamp>,
+    kind: String,
+    subject: String,
+    state: String,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownRecording {
+    sid: String,
+    state: String,
+    duration_seconds: Option<i64>,
+    channels: Option<i64>,
+    source: Option<String>,
+    error_code: Option<i64>,
+    /// Why there is no audio.
+    reason: Option<String>,
+    /// Where Twilio has it.
+    url: String,
+    /// Where it can be heard without Twilio's credentials.
+    audio: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownTranscript {
+    /// AssemblyAI's, for `/transcript/<id>`.
+    id: Option<String>,
+    recording_sid: Option<String>,
+    state: &'static str,
+    /// Why it failed, or what it is waiting for.
+    reason: Option<String>,
+    text: Option<String>,
+    created_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct Page {
+    calls: Vec<Listed>,
+    /// The address of the next page, if there is one.
+    next: Option<String>,
+}
 
 #[derive(Template)]
 #[template(path = "call.html", config = "src/web/pages/askama.toml")]
 struct CallPage {
     notice: Option<&'static str>,
     sentence: String,
-    status: String,
-    is_up: bool,
-    is_following: bool,
-    recordings: Vec<Recorded>,
+    call: Shown,
 }
 
-/// Reloads itself as long as something is still to come; a reload asks Twilio how things stand and dials nothing.
-pub(super) async fn page_of_call(State(context): State<Shared>, Id(sid): Id<CallSid>) -> Result<Response, ApiError> {
-    let found = call::look(&context, &sid).await?;
-    let recordings = call::recordings(&context, &sid).await?;
-    let is_outbound = found.direction.as_deref().is_some_and(|direction| direction.starts_with("outbound"));
-    let sentence = match is_outbound {
-        true => dial::sentence(found.to.as_deref().unwrap_or("somebody"), &sid),
-        false => format!("call from {}. call SID is: {sid}", found.from.as_deref().unwrap_or("somebody")),
-    };
-    let is_following = call::is_recording_awaited(&found, &recordings, clock::now());
-    let is_up = found.is_up();
-    let mut response = page(
-        CallPage { notice: context.notice, sentence, status: found.status, is_up, is_following, recordings }.render(),
-    );
+#[derive(Template)]
+#[template(path = "calls.html", config = "src/web/pages/askama.toml")]
+struct CallsPage {
+    notice: Option<&'static str>,
+    page: Page,
+}
+
+/// What may follow the `?` of the list.
+#[derive(Deserialize)]
+pub(super) struct Options {
+    /// Time and id of the last call of the page before, as `next` has them.
+    after: Option<String>,
+}
+
+/// The calls, newest first.
+pub(super) async fn list(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Query(Options { after }): Query<Options>,
+) -> Result<Response, ApiError> {
+    let after = after.as_deref().map(cursor).transpose()?;
+    let mut calls = context.store.read().await?.calls(after.as_ref(), PAGE + 1).await?;
+    let is_more = calls.len() > PAGE as usize;
+    calls.truncate(PAGE as usize);
+    let next = calls.last().filter(|_| is_more).map(|last| format!("/calls?after={}.{}", last.created_at, last.id));
+    let page = Page { calls: calls.iter().map(listed).collect(), next };
+    match wants_page(&headers) {
+        true => Ok(super::page(CallsPage { notice: context.notice, page }.render())),
+        false => Ok(Json(page).into_response()),
+    }
+}
+
+/// A call's page begins with the tutorial's sentence, and follows the call until it has come to its end: a reload asks
+/// this program how things stand, and dials nothing.
+pub(super) async fn show(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Id(name): Id<CallName>,
+) -> Result<Response, ApiError> {
+    let shown = shown(&context, &headers, &name).await?;
+    if !wants_page(&headers) {
+        return Ok(Json(shown).into_response());
+    }
+    let is_following = shown.is_following();
+    let sentence = shown.sentence();
+    let mut response = page(CallPage { notice: context.notice, sentence, call: shown }.render());
     if is_following {
         let seconds = HeaderValue::from(LOOK_AGAIN.as_secs());
         response.headers_mut().insert(HeaderName::from_static("refresh"), seconds);
     }
     Ok(response)
+}
+
+/// Has tried again what failed of a call. Rings no phone.
+pub(super) async fn retry(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Id(name): Id<CallName>,
+) -> Result<Response, ApiError> {
+    let call = context.store.read().await?.call(&name).await?.ok_or_else(|| unknown(&name))?;
+    again::retry(&context, call.id.clone()).await?;
+    if wants_page(&headers) {
+        let location = format!("/calls/{}", call.sid.map_or(call.id.to_string(), |sid| sid.to_string()));
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+    }
+    Ok(Json(shown(&context, &headers, &name).await?).into_response())
+}
+
+/// A call as it is stored; one of our account that this program has nothing of, as Twilio has it.
+async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<Shown, ApiError> {
+    let mut conn = context.store.read().await?;
+    let Some(call) = conn.call(name).await? else {
+        drop(conn);
+        return match name {
+            CallName::Sid(sid) => shown_by_twilio(context, headers, sid).await,
+            CallName::Id(_) => Err(unknown(name)),
+        };
+    };
+    let timeline = conn.history(&call.id).await?;
+    let recordings = conn.recordings_of(&call.id).await?;
+    let transcripts = conn.transcripts_of(&call.id).await?;
+    let following = conn.job_state(JobKind::Call, call.id.as_str()).await?;
+    let mut shown_transcripts = Vec::new();
+    for transcript in &transcripts {
+        let job = conn.job_state(JobKind::Transcript, &transcript.id).await?;
+        shown_transcripts.push(shown_transcript(transcript, job));
+    }
+    drop(conn);
+
+    let is_followed = following.as_ref().is_some_and(|job| job.state == "open");
+    let is_given_up = following.as_ref().is_some_and(|job| job.state == "failed");
+    let has_failed =
+        transcripts.iter().any(|transcript| transcript.is_current && transcript.state == TranscriptState::Failed);
+    Ok(Shown {
+        progress: match is_given_up {
+            true => Progress::Failed,
+            false => progress(&call, is_followed, &recordings, &transcripts),
+        },
+        can_retry: has_failed || (call.sid.is_some() && is_given_up),
+        keyterms: call.keyterms.as_slice().to_vec(),
+        timeline: timeline.into_iter().map(step).collect(),
+        recordings: recordings.iter().map(|recording| shown_recording(context, headers, recording)).collect(),
+        transcripts: shown_transcripts,
+        call: listed(&call),
+    })
+}
+
+async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -> Result<Shown, ApiError> {
+    let found = call::look(context, sid).await?;
+    let recordings = call::recordings(context, sid).await?;
+    let is_awaited = call::is_recording_awaited(&found, &recordings, context.clock.now());
+    let recorded = |recorded: &Recorded| ShownRecording {
+        audio: recordings::address(context, headers, &recorded.sid),
+        sid: recorded.sid.clone(),
+        state: recorded.status.clone(),
+        duration_seconds: recorded.duration_seconds.and_then(|seconds| seconds.try_into().ok()),
+        channels: recorded.channels.map(i64::from),
+        source: recorded.source.clone(),
+        error_code: recorded.error_code,
+        reason: (!recorded.is_complete()).then(|| recorded.lack()),
+        url: recorded.url.clone(),
+    };
+    Ok(Shown {
+        progress: match is_awaited {
+            true if found.is_up() => Progress::Calling,
+            true => Progress::Recording,
+            false if recordings.iter().any(Recorded::is_complete) => Progress::Done,
+            false => Progress::NotRecorded,
+        },
+        can_retry: false,
+        keyterms: Vec::new(),
+        timeline: Vec::new(),
+        recordings: recordings.iter().map(recorded).collect(),
+        transcripts: Vec::new(),
+        call: listed_by_twilio(found),
+    })
+}
+
+fn unknown(name: &CallName) -> ApiError {
+    let name = match name {
+        CallName::Sid(sid) => sid.to_string(),
+        CallName::Id(id) => id.to_string(),
+    };
+    pipeline::Error::NoSuchCall(name).into()
+}
+
+fn listed(call: &Call) -> Listed {
+    Listed {
+        id: Some(call.id.to_string()),
+        sid: call.sid.as_ref().map(CallSid::to_string),
+        direction: call.direction.as_str(),
+        to: call.to.clone(),
+        from: call.from.clone(),
+        state: call.state.as_str().to_owned(),
+        reason: call.reason.clone(),
+        code: call.code,
+        created_at: Timestamp::from_millisecond(call.created_at).ok(),
+        ended_at: call.ended_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+    }
+}
+
+fn listed_by_twilio(call: twilio::Call) -> Listed {
+    Listed {
+        id: None,
+        ended_at: call.ended(),
+        created_at: call.created(),
+        sid: Some(call.sid),
+        direction: Direction::of_twilio(call.direction.as_deref().unwrap_or_default()).as_str(),
+        to: call.to,
+        from: call.from,
+        state: call.status,
+        reason: None,
+        code: None,
+    }
+}
+
+fn progress(call: &Call, is_followed: bool, recordings: &[Recording], transcripts: &[Transcript]) -> Progress {
+    let states = || transcripts.iter().filter(|transcript| transcript.is_current).map(|transcript| transcript.state);
+    if call.state.holds_number() {
+        Progress::Calling
+    } else if recordings.iter().any(|recording| recording.state.is_coming()) {
+        Progress::Recording
+    } else if states().any(|state| !state.is_final()) {
+        Progress::Transcribing
+    } else if states().any(|state| state == TranscriptState::Failed) {
+        Progress::Failed
+    } else if !transcripts.is_empty() {
+        Progress::Done
+    } else if call.state == CallState::Completed && is_followed {
+        Progress::Recording
+    } else if matches!(call.state, CallState::Completed) {
+        Progress::NotRecorded
+    } else {
+        Progress::Failed
+    }
+}
+
+fn step(event: Event) -> Step {
+    let Event { kind, subject, state, reason, at, .. } = event;
+    Step { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason }
+}
+
+fn shown_recording(context: &Shared, headers: &HeaderMap, recording: &Recording) -> ShownRecording {
+    let Recording { sid, state, duration_seconds, channels, source, error_code, .. } = recording;
+    let reason = (state.rank() >= crate::model::recording::RecordingState::Completed.rank()
+        && *state != crate::model::recording::RecordingState::Completed)
+        .then(|| call::lack(sid.as_str(), state.as_str(), *error_code));
+    ShownRecording {
+        url: context.twilio.media_url(sid.as_str()),
+        audio: recordings::address(context, headers, sid.as_str()),
+        sid: sid.to_string(),
+        state: state.as_str().to_owned(),
+        duration_seconds: *duration_seconds,
+        channels: *channels,
+        source: source.clone(),
+        error_code: *error_code,
+        reason,
+    }
+}
+
+fn shown_transcript(transcript: &Transcript, job: Option<JobState>) -> ShownTranscript {
+    let waits_for = job.filter(|job| job.state == "open").and_then(|job| job.reason);
+    ShownTranscript {
+        id: transcript.transcript_id.as_ref().map(|id| id.to_string()),
+        recording_sid: transcript.recording.as_ref().map(|sid| sid.to_string()),
+        state: transcript.state.as_str(),
+        reason: transcript.reason.clone().or(waits_for),
+        text: transcript.text.clone(),
+        created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
+    }
+}
+
+/// `<milliseconds>.<id>`.
+fn cursor(text: &str) -> Result<Cursor, ApiError> {
+    let read = || {
+        let (at, id) = text.split_once('.')?;
+        Some(Cursor { created_at: at.parse().ok()?, id: id.parse().ok()? })
+    };
+    read().ok_or_else(|| ApiError::BadRequest("after: expected what next says".to_owned()))
+}
+
+impl Shown {
+    /// Whether something is still to come by itself.
+    fn is_following(&self) -> bool {
+        matches!(self.progress, Progress::Calling | Progress::Recording | Progress::Transcribing)
+    }
+
+    /// The tutorial's words, for a call that was dialled.
+    fn sentence(&self) -> String {
+        let who = |number: &Option<String>| number.clone().unwrap_or_else(|| "somebody".to_owned());
+        match (self.call.direction, &self.call.sid) {
+            ("outbound", Some(sid)) => super::dial::sentence(&who(&self.call.to), sid),
+            ("outbound", None) => format!("dialing {}. Twilio has given no call SID", who(&self.call.to)),
+            (_, sid) => format!("call from {}. call SID is: {}", who(&self.call.from), sid.as_deref().unwrap_or("–")),
+        }
+    }
+
+    /// What is said of it on its page.
+    fn words(&self) -> &'static str {
+        match self.progress {
+            Progress::Calling => "This page follows it.",
+            Progress::Recording => "The recording is on its way; this page shows it as soon as it is there.",
+            Progress::Transcribing => "The recording is being transcribed; this page shows the text when it is there.",
+            Progress::Done | Progress::Failed => "",
+            Progress::NotRecorded => "There is no recording.",
+        }
+    }
+
+    /// The transcripts of a recording.
+    fn transcripts_of<'s>(&'s self, recording: &'s ShownRecording) -> impl Iterator<Item = &'s ShownTranscript> {
+        self.transcripts.iter().filter(|transcript| transcript.recording_sid.as_deref() == Some(&recording.sid))
+    }
+}
+
+impl Listed {
+    /// What the call's page is named by.
+    fn name(&self) -> &str {
+        self.sid.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+
+    /// Who is at the other end.
+    fn party(&self) -> &str {
+        let party = if self.direction == "outbound" { &self.to } else { &self.from };
+        party.as_deref().unwrap_or("somebody")
+    }
 }

@@ -11,7 +11,6 @@ use super::error::ApiError;
 use super::extract::{Id, Query, read_body, read_form, wants_page};
 use super::{page, text};
 use crate::context::Shared;
-use crate::model::call::CallSid;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::pipeline;
@@ -74,7 +73,7 @@ async fn ring(
     keyterms: &str,
 ) -> Result<Response, ApiError> {
     let call = pipeline::dial::dial(context, number.clone(), Keyterms::from_list(keyterms)).await?;
-    let said = text(&sentence(&number.to_string(), &call));
+    let said = text(&sentence(&number.to_string(), call.as_str()));
     match wants_page(headers) {
         true => Ok((StatusCode::SEE_OTHER, [(header::LOCATION, format!("/calls/{call}"))], said).into_response()),
         false => Ok(said),
@@ -87,6 +86,6 @@ pub(super) async fn not_get() -> ApiError {
 }
 
 /// The tutorial's words.
-pub(super) fn sentence(to: &str, call: &CallSid) -> String {
+pub(super) fn sentence(to: &str, call: &str) -> String {
     format!("dialing {to}. call SID is: {call}")
 }

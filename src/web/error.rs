@@ -13,6 +13,7 @@ use crate::clients::{self, Kind, Refusal, Service};
 use crate::model::BadId;
 use crate::model::phone::BadPhoneNumber;
 use crate::pipeline;
+use crate::store;
 
 /// How long to wait before a look at something that is on its way.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -212,7 +213,28 @@ fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
         E::NotRecorded { later, .. } => {
             Face::new(StatusCode::CONFLICT, "not-recorded", "The recording has no audio", detail).later(soon(later))
         }
+        E::NoSuchCall(_) => Face::new(StatusCode::NOT_FOUND, "no-such-call", "The call is not known here", detail),
+        E::Unsettled { .. } => {
+            Face::new(StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not taken the call yet", detail)
+                .later(Some(LOOK_AGAIN))
+        }
+        E::NotPlaced(_) => Face::new(StatusCode::BAD_GATEWAY, "not-placed", "The call was not placed", detail),
+        E::TranscriptFailed(_) => {
+            Face::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)
+        }
+        E::UnderWay(_) => Face::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "It is not finished", detail)
+            .later(Some(LOOK_AGAIN)),
+        E::NothingToRetry(_) => {
+            Face::new(StatusCode::CONFLICT, "nothing-to-retry", "There is nothing to try again", detail)
+        }
         E::Stopping => Face::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The program is being stopped", detail),
+        E::Store(error) => {
+            tracing::error!("{error}");
+            let detail = "the database does not answer; the log says why".to_owned();
+            Face::new(StatusCode::SERVICE_UNAVAILABLE, "database", "The database does not answer", detail)
+                .later(Some(LOOK_AGAIN))
+        }
+        E::Panicked => ApiError::Internal.face(),
         E::Vendor(error) => vendor_face(error.service, error.kind),
     }
 }
@@ -273,10 +295,10 @@ fn vendor_face(service: Service, kind: Kind) -> Face {
             let cause = vendor_face(service, *cause);
             let may_have = match service {
                 Service::Twilio => {
-                    "the call may have been placed all the same: look at Twilio's call log before dialling again"
+                    "the call may have been placed all the same; callscribe looks for it and shows it at /calls"
                 }
                 Service::AssemblyAi => {
-                    "the transcript may have been ordered all the same: look at AssemblyAI's list before asking again"
+                    "the transcript may have been ordered all the same; callscribe looks for it, and to ask again is safe"
                 }
             };
             let detail = format!("{}; {may_have}", cause.detail);
@@ -309,6 +331,12 @@ fn rejected(service: Service, refusal: &Refusal) -> (StatusCode, &'static str) {
         // 403 to our caller would mean that the caller is not let in; here it is this program that is not.
         _ if own == StatusCode::FORBIDDEN || !own.is_client_error() => (StatusCode::BAD_GATEWAY, ""),
         _ => (own, ""),
+    }
+}
+
+impl From<store::Error> for ApiError {
+    fn from(error: store::Error) -> Self {
+        Self::Pipeline(error.into())
     }
 }
 

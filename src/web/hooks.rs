@@ -1,4 +1,5 @@
-//! What the vendors tell: hints, each proved to be theirs. The vendors' APIs are asked for the truth.
+//! What the vendors tell: hints, each proved to be theirs, and acknowledged once they are committed. The vendors' APIs
+//! are asked for the truth.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -9,22 +10,60 @@ use super::extract::{FromTwilio, LARGEST_CALLBACK, Query, only_header, read_body
 use crate::clients::assemblyai::callbacks::{SECRET_HEADER, TranscriptReady};
 use crate::clients::twilio::callbacks::{CallProgress, RecordingProgress};
 use crate::context::Shared;
-use crate::model::call::CallSid;
-use crate::model::recording::RecordingSid;
+use crate::model::call::{CallId, Direction};
+use crate::model::transcript::TranscriptId;
+use crate::pipeline::progress::{self, CallNews, RecordingNews};
+
+/// What the address that Twilio was given says of the call: the token of a call that was dialled here.
+#[derive(Deserialize)]
+pub(super) struct About {
+    #[serde(default)]
+    t: String,
+}
+
+impl About {
+    /// The token. One that is none was not given out here, and says nothing.
+    pub(super) fn token(&self) -> Option<CallId> {
+        self.t.parse().ok()
+    }
+}
 
 /// A call got on.
-pub(super) async fn call_progress(FromTwilio(progress): FromTwilio<CallProgress>) -> Result<StatusCode, ApiError> {
-    let call: CallSid = progress.call_sid.parse()?;
-    tracing::info!(%call, status = progress.call_status, "call");
+pub(super) async fn call_progress(
+    State(context): State<Shared>,
+    Query(about): Query<About>,
+    FromTwilio(told): FromTwilio<CallProgress>,
+) -> Result<StatusCode, ApiError> {
+    let news = CallNews {
+        token: about.token(),
+        sid: told.call_sid.parse()?,
+        status: told.call_status,
+        direction: Direction::of_twilio(&told.direction),
+        to: told.to,
+        from: told.from,
+    };
+    progress::call_told(&context, news).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// A recording got on.
 pub(super) async fn recording_progress(
-    FromTwilio(progress): FromTwilio<RecordingProgress>,
+    State(context): State<Shared>,
+    Query(about): Query<About>,
+    FromTwilio(told): FromTwilio<RecordingProgress>,
 ) -> Result<StatusCode, ApiError> {
-    let (call, recording): (CallSid, RecordingSid) = (progress.call_sid.parse()?, progress.recording_sid.parse()?);
-    tracing::info!(%call, %recording, status = progress.recording_status, error_code = progress.error_code, "recording");
+    let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok()).filter(|number| *number >= 0);
+    let news = RecordingNews {
+        token: about.token(),
+        call: told.call_sid.parse()?,
+        sid: told.recording_sid.parse()?,
+        status: told.recording_status,
+        duration_seconds: number(told.recording_duration),
+        channels: number(told.recording_channels),
+        source: told.recording_source,
+        error_code: number(told.error_code),
+    };
+    progress::recording_told(&context, news).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -35,7 +74,7 @@ pub(super) struct Job {
     job: String,
 }
 
-/// A transcript is finished: those who wait for it look now.
+/// A transcript is finished: it is looked at now.
 pub(super) async fn transcript_ready(
     State(context): State<Shared>,
     Query(Job { job }): Query<Job>,
@@ -50,11 +89,8 @@ pub(super) async fn transcript_ready(
     let is_object = body.trim_ascii_start().starts_with(b"{");
     let ready = serde_json::from_slice::<TranscriptReady>(&body).ok().filter(|_| is_object);
     let ready = ready.ok_or_else(|| ApiError::BadRequest("expected a JSON object with a transcript_id".to_owned()))?;
-    // The webhook for redacted audio comes to the same address without an id; nobody waits for that.
-    if let Some(id) = ready.transcript_id {
-        let id = id.parse()?;
-        tracing::info!(transcript = %id, "transcript finished");
-        context.events.transcript_finished(id);
-    }
+    // The webhook for redacted audio comes to the same address without an id.
+    let id = ready.transcript_id.map(|id| id.parse::<TranscriptId>()).transpose()?;
+    progress::transcript_told(&context, job, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -56,12 +56,14 @@ pub fn router(context: Shared) -> Router {
         .at("/hooks/twilio/recording", post(hooks::recording_progress))
         .at("/hooks/assemblyai", post(hooks::transcript_ready))
         .at("/healthz", get(|| async { "ok\n" }))
+        .at("/readyz", get(ready))
         .router;
     let operator = Routes::new()
         .at("/", get(pages::start))
         .at("/dial/{number}", get(dial::dial).head(dial::not_get).fallback(dial::not_get))
-        .at("/calls", post(dial::confirmed))
-        .at("/calls/{sid}", get(calls::page_of_call))
+        .at("/calls", get(calls::list).post(dial::confirmed))
+        .at("/calls/{call}", get(calls::show))
+        .at("/calls/{call}/retry", post(calls::retry))
         .at("/get-recording-url/{sid}", get(recording_url::list))
         .at("/recordings/{file}", get(recordings::listen))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
@@ -78,6 +80,12 @@ pub fn router(context: Shared) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(context.clone(), finish))
         .with_state(context)
+}
+
+/// Whether work can be taken in: the database answers.
+async fn ready(State(context): State<Shared>) -> Result<&'static str, ApiError> {
+    context.store.check().await?;
+    Ok("ok\n")
 }
 
 async fn method_not_allowed() -> ApiError {

@@ -1,35 +1,70 @@
 //! `/record/`: what Twilio is to do with a call, dialled or inbound. Asks nothing of anybody, so it always answers.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
 
-use super::extract::FromTwilio;
+use super::extract::{FromTwilio, Query};
+use super::hooks::About;
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::Shared;
+use crate::model::call::{CallId, CallState, Direction};
+use crate::pipeline::progress::{self, CallNews};
 use crate::twiml::{self, Record, Verb};
 
 /// Seconds of silence after which a recording ends.
 const SILENCE: u32 = 5;
 
-/// Says the greeting, records, and goes on at `/record/done/`.
-pub(super) async fn greet(State(context): State<Shared>, FromTwilio(call): FromTwilio<VoiceRequest>) -> Response {
-    tracing::info!(call = call.call_sid, direction = call.direction, "answered, recording");
-    xml(twiml::response(&[
+/// Says the greeting, records, and goes on at `/record/done/`. That somebody answered is taken in on the side: Twilio does
+/// not wait for the database.
+pub(super) async fn greet(
+    State(context): State<Shared>,
+    Query(about): Query<About>,
+    FromTwilio(call): FromTwilio<VoiceRequest>,
+) -> Response {
+    let token = about.token();
+    tracing::info!(
+        call = token.as_ref().map(CallId::as_str),
+        sid = call.call_sid,
+        direction = call.direction,
+        "answered, recording"
+    );
+    let document = twiml::response(&[
         Verb::Say(context.call.greeting.clone()),
         Verb::Record(Record {
-            action: context.urls.record_done(),
-            recording_status_callback: context.urls.recording_progress(),
+            action: context.urls.record_done(token.as_ref()),
+            recording_status_callback: context.urls.recording_progress(token.as_ref()),
             max_length: context.call.max_seconds,
             timeout: SILENCE,
         }),
         Verb::Hangup,
-    ]))
+    ]);
+    if let Ok(sid) = call.call_sid.parse() {
+        let news = CallNews {
+            token,
+            sid,
+            status: CallState::InProgress.as_str().to_owned(),
+            direction: Direction::of_twilio(&call.direction),
+            to: call.to,
+            from: call.from,
+        };
+        let shared = Arc::clone(&context);
+        let taking_in = async move {
+            if let Err(error) = progress::call_told(&shared, news).await {
+                tracing::warn!("that a call was answered could not be stored: {error}");
+            }
+        };
+        context.under_way.spawn(taking_in.in_current_span());
+    }
+    xml(document)
 }
 
 /// Hangs up.
-pub(super) async fn done(FromTwilio(call): FromTwilio<VoiceRequest>) -> Response {
-    tracing::info!(call = call.call_sid, "recorded, hanging up");
+pub(super) async fn done(Query(about): Query<About>, FromTwilio(call): FromTwilio<VoiceRequest>) -> Response {
+    tracing::info!(call = about.token().as_ref().map(CallId::as_str), sid = call.call_sid, "recorded, hanging up");
     xml(twiml::response(&[Verb::Hangup]))
 }
 

@@ -49,7 +49,8 @@ pub(super) async fn listen(
     Id(File { sid, format }): Id<File>,
 ) -> Result<Response<Body>, ApiError> {
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).map(str::to_owned);
-    let media = transcription::listen(&context, &sid, &MediaRequest { format, range, ..Default::default() }).await?;
+    let media =
+        transcription::listen(&context, &sid, &MediaRequest { format, range, ..MediaRequest::default() }).await?;
     let mut response = Response::new(Body::from_stream(media.bytes));
     *response.status_mut() = StatusCode::from_u16(media.status).unwrap_or(StatusCode::OK);
     for name in PASSED_ON {

@@ -117,9 +117,12 @@ fn read_request(context: &Shared, mut fields: Map<String, Value>) -> Result<tran
     for name in ["keyterms", "keyterms_prompt"] {
         keyterms = keyterms.and(&read_keyterms(name, fields.shift_remove(name))?);
     }
-    // Every request makes a transcript; to say so is allowed.
-    fields.shift_remove("again");
-    Ok(transcription::Request { source, keyterms, parameters: fields })
+    let again = match fields.shift_remove("again") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(again)) => again,
+        Some(_) => return Err(ApiError::BadRequest("again: expected true or false".to_owned())),
+    };
+    Ok(transcription::Request { source, keyterms, parameters: fields, again })
 }
 
 /// A list, or a comma separated text.

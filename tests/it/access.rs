@@ -456,7 +456,7 @@ async fn nothing_is_loaded_ahead_of_its_user() {
 async fn a_transcript_is_ordered_from_no_other_page() {
     let world = World::new().await;
     let port = world.base.rsplit_once(':').expect("a port").1;
-    let body = json!({ "recording_url": "https://example.com/a.mp3" }).to_string();
+    let body = json!({ "recording_url": "https://example.com/a.mp3", "again": true }).to_string();
     let post = async |headers: &[(&str, &str)]| {
         let headers = [&[("content-type", "application/json")], headers].concat();
         world.send(Method::POST, "/transcribe", &headers, &body).await

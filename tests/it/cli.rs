@@ -2,11 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::thread;
 
+use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::pace::Pace;
+use callscribe::sandbox::twilio::{SeededCall, SeededRecording};
 use callscribe::sandbox::{assemblyai, twilio};
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::command::{ENOUGH, Ended, Folder, Program, request, with};
+use crate::support::listen;
+use crate::support::store::Database;
 
 const HINT: &str = "try it without accounts: cargo run -- --sandbox";
 
@@ -384,4 +392,92 @@ fn the_log_in_json_is_an_object_a_line_and_a_line_for_each_answer() {
     assert!(answered.iter().all(|line| line["ms"].is_u64()));
     assert_eq!(answered[1]["span"]["route"], "/dial/{number}");
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()));
+}
+
+/// The values of a field in the lines of a log in JSON.
+fn logged<'l>(lines: &'l [Value], message: &str, name: &str) -> Vec<&'l str> {
+    let with_message = lines.iter().filter(|line| line["message"] == message);
+    // What is not said of the line is said of the work that it is about.
+    let value = |line: &'l Value| line[name].as_str().or_else(|| line["span"][name].as_str()).unwrap_or("(none)");
+    with_message.map(value).collect()
+}
+
+#[test]
+fn one_id_runs_through_all_lines_of_a_call() {
+    let folder = Folder::new();
+    let mut program = Program::sandbox(folder.path(), &[("LOG_FORMAT", "json")]);
+    request(&program.address(), "GET", "/dial/14155551234", "");
+    program.wait_for_log("\"Completed\"");
+    program.signal("TERM");
+    let ended = program.end();
+    let lines: Vec<Value> = ended.stderr.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let id = logged(&lines, "dialled", "call")[0];
+    assert_eq!(id.len(), 32, "{id}");
+    for message in [
+        "dialled",
+        "call",
+        "recording",
+        "uploaded",
+        "transcript ordered",
+        "transcript finished",
+        "looked at a call",
+        "looked at a transcript",
+    ] {
+        let calls = logged(&lines, message, "call");
+        assert!(!calls.is_empty() && calls.iter().all(|call| *call == id), "{message}: {calls:?} in {lines:#?}");
+    }
+}
+
+#[test]
+fn the_sandbox_leaves_no_file_behind() {
+    let folder = Folder::new();
+    let temporary = folder.path().to_str().expect("a path in UTF-8");
+    let mut program = Program::sandbox(folder.path(), &[("TMPDIR", temporary)]);
+    request(&program.address(), "GET", "/dial/14155551234", "");
+    assert!(!folder.files().is_empty(), "its store is there");
+    program.signal("TERM");
+    assert_eq!(program.end().code, Some(0));
+    assert_eq!(folder.files(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_during_an_upload_takes_no_longer_than_others_and_the_next_start_goes_on_with_it() {
+    let twilio = twilio::Twilio::start(listen().await, Pace::instant());
+    let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
+    let (folder, store) = (Folder::new(), Database::sqlite());
+    let environment = [
+        ("TWILIO_API_URL", twilio.url()),
+        ("ASSEMBLYAI_API_URL", assemblyai.url()),
+        ("DATABASE_URL", store.url.as_str()),
+    ];
+    let environment = with(&ENOUGH, &environment);
+    let call_sid = twilio.add_call(SeededCall::default());
+    twilio.mark_recordings();
+    let recording = twilio.add_recording(SeededRecording { call_sid: call_sid.clone(), ..Default::default() });
+    assemblyai.control.fail_next(Method::POST, "/v2/upload", Fault::Hang);
+
+    let mut program = Program::start(folder.path(), &[], &environment);
+    // Twilio's own callback comes to the public address, and is signed for it; a person may ask as well.
+    let address = program.address();
+    let asking = thread::spawn({
+        let order = format!("{{\"recording_sid\": \"{recording}\"}}");
+        move || request(&address, "POST", "/transcribe", &order)
+    });
+    let is_uploading = || (!assemblyai.control.seen_at(Method::POST, "/v2/upload").is_empty()).then_some(());
+    assemblyai.control.until(is_uploading).await;
+    program.signal("TERM");
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(!ended.all().contains("stopped without an answer"), "{ended:#?}");
+    let answer = asking.join().expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+
+    let mut program = Program::start(folder.path(), &[], &environment);
+    let address = program.address();
+    let is_completed = || assemblyai.transcripts().iter().any(|one| one["status"] == "completed").then_some(());
+    assemblyai.control.until(is_completed).await;
+    program.wait_for_log("status=Completed");
+    let shown = request(&address, "GET", &format!("/calls/{call_sid}"), "");
+    assert!(shown.contains("\"progress\":\"done\"") && shown.contains(&recording), "{shown}");
+    assert_eq!(assemblyai.accepted_per_recording().into_values().collect::<Vec<_>>(), [1]);
 }

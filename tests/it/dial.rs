@@ -11,6 +11,7 @@ use crate::support::World;
 async fn dialling_says_the_tutorials_sentence() {
     let world = World::new().await;
     for path in ["/dial/14155551234", "/dial/+14155551234", "/dial/%2B14155551234", "/dial/14155551234/"] {
+        world.settle().await;
         let answer = world.get(path).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
@@ -28,12 +29,14 @@ async fn a_call_is_placed_with_every_callback_absolute_and_a_time_limit() {
     let seen = world.twilio.control.seen_at(Method::POST, "/Calls.json");
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&seen[0].body).into_owned().collect();
     let base = &world.base;
+    let token = form[2].1.rsplit_once("?t=").expect("a token").1;
+    assert!(token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
     let expected = [
         ("To", "+14155551234"),
         ("From", "+15005550006"),
-        ("Url", &format!("{base}/record/")),
+        ("Url", &format!("{base}/record/?t={token}")),
         ("Method", "POST"),
-        ("StatusCallback", &format!("{base}/hooks/twilio/call")),
+        ("StatusCallback", &format!("{base}/hooks/twilio/call?t={token}")),
         ("StatusCallbackMethod", "POST"),
         ("StatusCallbackEvent", "initiated"),
         ("StatusCallbackEvent", "ringing"),

@@ -5,10 +5,11 @@ use std::time::Duration;
 use callscribe::clients::Deadlines;
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::twilio::{SeededCall, SeededRecording};
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::{World, fail_step, listen};
 
 /// A vendor that stalls is given up after a moment, so that the tests need not wait as long as people do.
 fn impatient() -> Deadlines {
@@ -20,51 +21,106 @@ fn refuse(status: u16) -> Fault {
     Fault::Refuse { status, retry_after: None }
 }
 
-#[tokio::test]
-async fn a_call_is_asked_for_once_whatever_happens() {
-    for (fault, status, kind) in [
-        (refuse(401), 502, "vendor-credentials"),
-        (refuse(429), 429, "vendor-rate-limited"),
-        (refuse(500), 502, "vendor-ambiguous"),
-        (refuse(503), 502, "vendor-ambiguous"),
-        (Fault::Hang, 504, "vendor-ambiguous"),
-        (Fault::HangAfter, 504, "vendor-ambiguous"),
-        (Fault::DropAfter, 502, "vendor-ambiguous"),
-        (Fault::CutBody, 502, "vendor-ambiguous"),
-        (Fault::WrongBody("{}"), 502, "vendor-ambiguous"),
-        (Fault::WrongBody("<html>"), 502, "vendor-ambiguous"),
-        (Fault::WrongBody(r#"{"sid": "CA1", "status": "queued"}"#), 502, "vendor-ambiguous"),
-    ] {
-        let world = World::with_deadlines(&[], impatient()).await;
-        world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
-        let detail = world.get("/dial/14155551234").await.problem(status, kind);
-        if kind == "vendor-ambiguous" {
-            assert!(detail.contains("the call may have been placed all the same"), "{fault:?}: {detail}");
-        }
-        assert_eq!(world.calls_placed(), 1, "{fault:?}");
-    }
+/// What leaves open whether a request was carried out, and it was.
+const DONE: [Fault; 5] =
+    [Fault::HangAfter, Fault::DropAfter, Fault::CutBody, Fault::WrongBody("{}"), Fault::WrongBody("<html>")];
+
+/// What leaves it open, and it was not.
+fn not_done() -> [(Fault, u16); 3] {
+    [(refuse(500), 502), (refuse(503), 502), (Fault::Hang, 504)]
+}
+
+/// A program that nobody can call back: what it knows, it has asked for.
+async fn unreachable() -> World {
+    let nowhere = format!("http://{}", listen().await.local_addr().unwrap());
+    World::with_deadlines(&[("BASE_URL", &nowhere)], impatient()).await
 }
 
 #[tokio::test]
-async fn a_transcript_is_asked_for_once_whatever_happens() {
-    for (fault, status, kind) in [
-        (refuse(401), 502, "vendor-credentials"),
-        (refuse(429), 429, "vendor-rate-limited"),
-        (refuse(500), 502, "vendor-ambiguous"),
-        (Fault::HangAfter, 504, "vendor-ambiguous"),
-        (Fault::DropAfter, 502, "vendor-ambiguous"),
-        (Fault::CutBody, 502, "vendor-ambiguous"),
-        (Fault::WrongBody("[]"), 502, "vendor-ambiguous"),
-    ] {
-        let world = World::with_deadlines(&[], impatient()).await;
+async fn a_call_whose_answer_is_lost_is_found_in_twilios_list_and_asked_for_once() {
+    join_all(DONE.map(async |fault| {
+        let world = unreachable().await;
+        world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
+        let sid = world.dial("14155551234").await;
+        assert!(world.twilio.call_status(&sid).is_some(), "{fault:?}: {sid} is at Twilio");
+        assert_eq!(world.calls_placed(), 1, "{fault:?}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_placed_is_asked_for_once_and_lost_after_two_minutes() {
+    join_all(not_done().map(async |(fault, status)| {
+        let world = unreachable().await;
+        world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
+        let detail = world.get("/dial/14155551234").await.problem(status, "vendor-ambiguous");
+        assert!(detail.contains("the call may have been placed all the same"), "{fault:?}: {detail}");
+        for state in ["unknown", "unknown", "unknown", "lost"] {
+            let calls = world.get("/calls").await.json();
+            assert_eq!(calls["calls"][0]["state"], state, "{fault:?}");
+            world.after(Duration::from_secs(40)).await;
+        }
+        assert_eq!(world.calls_placed(), 1, "{fault:?}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_twilio_has_no_time_for_is_asked_for_again_until_it_has() {
+    let world = World::new().await;
+    let too_much = Fault::Refuse { status: 429, retry_after: Some(0) };
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", too_much);
+    world.dial("14155551234").await;
+    assert_eq!((world.calls_placed(), world.twilio.placed_per_token().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_transcript_whose_answer_is_lost_is_found_in_assemblyais_list_and_asked_for_once() {
+    join_all(DONE.map(async |fault| {
+        let world = unreachable().await;
         world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
         let order = json!({"audio_url": "https://example.com/a.wav"});
-        let detail = world.post_json("/transcribe", &order).await.problem(status, kind);
-        if kind == "vendor-ambiguous" {
-            assert!(detail.contains("the transcript may have been ordered all the same"), "{fault:?}: {detail}");
-        }
+        let answer = world.post_json("/transcribe", &order).await;
+        assert_eq!(answer.status, 200, "{fault:?}: {}", answer.text());
+        assert_eq!(answer.json()["id"], world.assemblyai.transcripts()[0]["id"], "{fault:?}");
         assert_eq!(world.transcript_requests().len(), 1, "{fault:?}");
-    }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_transcript_that_was_not_ordered_is_ordered_again_once_that_is_sure() {
+    join_all(not_done().map(async |(fault, status)| {
+        let world = unreachable().await;
+        world.assemblyai.hold();
+        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
+        let order = json!({"audio_url": "https://example.com/a.wav"});
+        let detail = world.post_json("/transcribe", &order).await.problem(status, "vendor-ambiguous");
+        assert!(detail.contains("the transcript may have been ordered all the same"), "{fault:?}: {detail}");
+        world.after(Duration::from_secs(30)).await;
+        assert_eq!(world.transcript_requests().len(), 1, "{fault:?}: it may turn up in the list yet");
+        world.after(Duration::from_secs(60)).await;
+        assert_eq!(world.transcript_requests().len(), 2, "{fault:?}");
+        assert_eq!(world.assemblyai.transcripts().len(), 1, "{fault:?}");
+        let again = world.post_json("/transcribe", &order).await;
+        assert_eq!(again.status, 200, "{fault:?}: {}", again.text());
+        assert_eq!(world.assemblyai.transcripts().len(), 1, "{fault:?}: the same request has the same transcript");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_vendor_refuses_is_asked_for_once() {
+    let world = World::new().await;
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(401));
+    world.get("/dial/14155551234").await.problem(502, "vendor-credentials");
+    world.settle().await;
+    assert_eq!(world.calls_placed(), 1);
+    let order = json!({"audio_url": "https://example.com/a.wav"});
+    world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", refuse(401));
+    world.post_json("/transcribe", &order).await.problem(502, "vendor-credentials");
+    world.after(Duration::from_secs(3_600)).await;
+    assert_eq!(world.transcript_requests().len(), 1);
 }
 
 #[tokio::test]
@@ -134,7 +190,7 @@ async fn a_post_to_where_nothing_is_blames_the_settings() {
     let detail = world.get("/dial/14155551234").await.problem(502, "vendor-rejected");
     assert!(detail.contains("TWILIO_ACCOUNT_SID"), "{detail}");
     for path in ["/v2/upload", "/v2/transcript"] {
-        world.assemblyai.control.fail_next(Method::POST, path, refuse(404));
+        fail_step(&world.assemblyai.control, &Method::POST, path, &refuse(404));
         let recording = world.twilio.add_recording(SeededRecording::default());
         let detail =
             world.post_json("/transcribe", &json!({"recording_sid": recording})).await.problem(502, "vendor-rejected");

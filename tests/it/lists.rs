@@ -185,15 +185,16 @@ async fn older_transcripts_are_asked_of_assemblyai_by_id_whatever_address_it_giv
 }
 
 #[tokio::test]
-async fn a_list_of_transcripts_without_end_is_read_for_25_pages() {
+async fn a_list_of_transcripts_without_end_is_given_up_after_25_pages() {
     let vendor = Vendor::start(|target| {
         let page = target.rsplit_once("before_id=").map_or(0, |(_, id)| id.parse::<u32>().expect("a number"));
         let listed = json!({ "id": (page + 1).to_string(), "status": "queued", "created": "2026-11-23T01:50:20" });
         json!({ "page_details": { "prev_url": "/older" }, "transcripts": [listed] })
     })
     .await;
-    let found = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect("transcripts");
-    assert_eq!((found.len(), vendor.asked().len()), (25, 25));
+    let error = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("no whole list");
+    assert!(matches!(error.kind, Kind::BadBody { .. }), "{error}");
+    assert_eq!(vendor.asked().len(), 25);
 }
 
 #[tokio::test]

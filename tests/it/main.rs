@@ -12,6 +12,11 @@ mod signature;
 mod transcribe;
 mod transcript;
 
+// What becomes of a call, whatever is lost or fails on the way.
+mod pipeline;
+mod store;
+mod transcripts_kept;
+
 // The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
 mod faults;
 mod lists;
@@ -26,5 +31,6 @@ mod cli;
 mod dependencies;
 mod settings;
 
-// All of it on the other kind of store.
+// All of it on the other kind of store, and two programs on one.
 mod postgres;
+mod two_programs;

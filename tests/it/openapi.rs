@@ -13,7 +13,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::support::openapi::{Faults, Spec};
-use crate::support::{Answer, World};
+use crate::support::{Answer, World, steps_repeat};
 
 /// A fault that a test expects, and why it is none of ours.
 type Known = (&'static str, &'static str);
@@ -85,6 +85,8 @@ async fn whole_journey(world: &World) {
     {
         assert_eq!(world.get(&path).await.status, 200, "{path}");
     }
+    let elsewhere = world.twilio.add_call(SeededCall::default());
+    assert_eq!(world.get(&format!("/calls/{elsewhere}")).await.status, 200);
     let asked = world.post_json("/transcribe", &json!({ "recording_sid": recording, "keyterms": ["ahoy"] })).await;
     let transcript = asked.json()["id"].as_str().expect("an id").to_owned();
     for format in ["json", "text", "srt", "vtt"] {
@@ -117,8 +119,12 @@ async fn a_whole_journey_asks_the_vendors_only_for_what_their_files_have() {
             "POST /v2/transcript",
             "POST /v2/upload",
         ];
-        let seen = world.assemblyai.control.seen();
-        assert_eq!(names(&Spec::assemblyai(), seen), expected.map(str::to_owned).into());
+        let mut asked = names(&Spec::assemblyai(), world.assemblyai.control.seen());
+        if steps_repeat() {
+            // An order whose answer was not seen may be looked for.
+            asked.remove("GET /v2/transcript");
+        }
+        assert_eq!(asked, expected.map(str::to_owned).into());
     }
 }
 

@@ -14,8 +14,10 @@ use sqlx::{ConnectOptions, Connection};
 use crate::support::World;
 use crate::support::store::{Database, remove_schemas_of, server};
 
-/// What has nothing to do with the kind of store: settings and start, packages, the emulated vendors, and this.
-const SKIPPED: [&str; 5] = ["cli::", "settings::", "dependencies::", "vendor_clients::", "postgres::"];
+/// What has nothing to do with the kind of store: settings and start, packages, the emulated vendors; and what is of PostgreSQL
+/// alone.
+const SKIPPED: [&str; 6] =
+    ["cli::", "settings::", "dependencies::", "vendor_clients::", "postgres::", "two_programs::"];
 
 #[test]
 fn the_suite_passes_on_postgresql() {

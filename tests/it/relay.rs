@@ -19,7 +19,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Answer, World, listen};
+use crate::support::{Answer, World, assert_happened, fail_step, listen};
 
 /// A recording that exists only at a Twilio of the test's own making.
 const RECORDING: &str = "RE5a9db0c05a9db0c05a9db0c05a9db0c0";
@@ -184,7 +184,7 @@ async fn audio_that_breaks_off_at_twilio_is_never_transcribed() {
     let world = World::new().await;
     for audio in [Audio::Speech, Audio::Generated { bytes: 3_000_000 }] {
         let recording = world.twilio.add_recording(SeededRecording { audio, ..Default::default() });
-        world.twilio.control.fail_next(Method::GET, ".wav", Fault::CutBody);
+        fail_step(&world.twilio.control, &Method::GET, ".wav", &Fault::CutBody);
         let detail = transcribe(&world, &recording).await.problem(502, "vendor-unavailable");
         assert_eq!(detail, "the connection to Twilio broke");
         assert_nothing_ordered(&world);
@@ -299,7 +299,7 @@ async fn an_upload_that_assemblyai_does_not_answer_is_given_up_and_assemblyai_is
     ] {
         let world = World::with_deadlines(&[], deadlines.clone()).await;
         let recording = world.twilio.add_recording(SeededRecording { audio, ..Default::default() });
-        world.assemblyai.control.fail_next(Method::POST, "/v2/upload", fault);
+        fail_step(&world.assemblyai.control, &Method::POST, "/v2/upload", &fault);
         let detail = transcribe(&world, &recording).await.problem(504, "vendor-timeout");
         assert_eq!(detail, "AssemblyAI did not answer in time");
         assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
@@ -317,12 +317,13 @@ async fn an_upload_that_assemblyai_refuses_is_told_in_its_words_and_orders_nothi
     ] {
         let world = World::new().await;
         let recording = world.twilio.add_recording(SeededRecording::default());
-        world.assemblyai.control.fail_next(Method::POST, "/v2/upload", refuse(upstream));
+        fail_step(&world.assemblyai.control, &Method::POST, "/v2/upload", &refuse(upstream));
         let answer = transcribe(&world, &recording).await;
         assert_eq!(answer.problem(status, kind), detail);
         assert_eq!(answer.header("retry-after"), if upstream == 429 { "7" } else { "" });
         assert_nothing_ordered(&world);
-        assert_eq!(world.vendor_requests(), 3, "recording, audio, upload; nothing is repeated");
+        // Recording, audio, upload; nothing is repeated.
+        assert_happened(world.vendor_requests(), 3);
     }
 }
 
@@ -341,7 +342,6 @@ async fn a_key_that_assemblyai_does_not_take_is_told_with_the_setting_to_look_at
 
 #[tokio::test]
 async fn an_upload_whose_answer_is_lost_orders_nothing() {
-    let world = World::new().await;
     let broke = "the connection to AssemblyAI broke";
     for (fault, kind, detail) in [
         (Fault::DropAfter, "vendor-unavailable", broke),
@@ -352,12 +352,13 @@ async fn an_upload_whose_answer_is_lost_orders_nothing() {
             "AssemblyAI answered with something that could not be read, at the top level",
         ),
     ] {
+        let world = World::new().await;
         let recording = world.twilio.add_recording(SeededRecording::default());
-        world.assemblyai.control.fail_next(Method::POST, "/v2/upload", fault);
+        fail_step(&world.assemblyai.control, &Method::POST, "/v2/upload", &fault);
         assert_eq!(transcribe(&world, &recording).await.problem(502, kind), detail);
+        assert_happened(world.assemblyai.uploads().len(), 1);
+        assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
     }
-    assert_eq!(world.assemblyai.uploads().len(), 3);
-    assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
 }
 
 #[tokio::test]
@@ -385,7 +386,7 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
         assert!(world.assemblyai.uploads()[0].is_speech);
 
         let seen = seen.lock().expect("no test has failed here");
-        assert_eq!(seen.len(), 1);
+        assert_happened(seen.len(), 1);
         for name in ["authorization", "cookie", "proxy-authorization", "referer"] {
             assert!(!seen[0].contains_key(name), "{name} went along to {:?}", seen[0]);
         }

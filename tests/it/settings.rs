@@ -164,7 +164,7 @@ fn assemblyai_is_asked_in_the_eu_where_that_is_set() {
 fn callbacks_hang_from_the_base_url_without_a_doubled_slash() {
     for base in ["https://example.com/phones", "https://example.com/phones/"] {
         let urls = accounts(&[("BASE_URL", base)]).urls;
-        assert_eq!(urls.record(), "https://example.com/phones/record/");
+        assert_eq!(urls.record(None), "https://example.com/phones/record/");
         assert!(!urls.is_plain_http());
     }
     let plain = config(&[("BASE_URL", "http://example.com")]);

@@ -6,7 +6,7 @@ use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stag
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::{World, assert_happened, steps_repeat};
 
 #[tokio::test]
 async fn a_recording_goes_byte_for_byte_into_an_upload_and_a_transcript_is_ordered_of_it() {
@@ -16,14 +16,15 @@ async fn a_recording_goes_byte_for_byte_into_an_upload_and_a_transcript_is_order
     let answer = world.post_form("/transcribe", &format!("recording_url={url}")).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
     let order = answer.json();
-    assert_eq!(order["status"], "queued");
+    assert!(order["status"] == "queued" || steps_repeat(), "{order}");
 
     let uploads = world.assemblyai.uploads();
-    assert_eq!(uploads.len(), 1);
-    assert_eq!(uploads[0].bytes, speech::WAV.len() as u64);
-    assert!(uploads[0].is_speech, "SHA-256 of the original");
+    assert_happened(uploads.len(), 1);
+    let upload = uploads.last().expect("an upload");
+    assert_eq!(upload.bytes, speech::WAV.len() as u64);
+    assert!(upload.is_speech, "SHA-256 of the original");
     let asked = &world.transcript_requests()[0];
-    assert_eq!(asked["audio_url"], uploads[0].upload_url);
+    assert_eq!(asked["audio_url"], upload.upload_url);
     assert_eq!(asked["speech_models"], json!(["universal-3-5-pro", "universal-2"]));
     assert_eq!(asked.get("keyterms_prompt"), None);
     let webhook = asked["webhook_url"].as_str().unwrap();
@@ -40,7 +41,7 @@ async fn the_same_recording_has_many_names() {
     let (call, recording) = world.recorded_call().await;
     let url = world.media_url(&recording);
     let query_free = format!("https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/{recording}");
-    for named in [
+    for mut named in [
         json!({"recording_url": url}),
         json!({"audio_url": url}),
         json!({"recording_url": format!("{url}.wav")}),
@@ -51,13 +52,15 @@ async fn the_same_recording_has_many_names() {
         json!({"recording_sid": recording}),
         json!({"call_sid": call}),
     ] {
+        named["again"] = json!(true);
         let answer = world.post_json("/transcribe", &named).await;
         assert_eq!(answer.status, 200, "{named}: {}", answer.text());
     }
     let uploads = world.assemblyai.uploads();
-    assert_eq!(uploads.len(), 9);
+    assert_happened(uploads.len(), 9);
     assert!(uploads.iter().all(|upload| upload.is_speech));
-    assert_eq!(uploads[4].bytes, speech::MP3.len() as u64, "as MP3 where MP3 is named");
+    let as_mp3 = uploads.iter().filter(|upload| upload.bytes == speech::MP3.len() as u64);
+    assert_happened(as_mp3.count(), 1);
 }
 
 #[tokio::test]

@@ -93,8 +93,8 @@ impl AssemblyAi {
             }
             before = oldest;
         }
-        tracing::warn!("AssemblyAI lists more transcripts since {since} than are read");
-        Ok(found)
+        // Part of a list must not pass for the whole: what is not in it would be ordered again.
+        Err(self.sender.error(Kind::BadBody { path: "page_details, whose pages do not end".to_owned() }))
     }
 }
 

@@ -71,6 +71,14 @@ pub struct Reply {
     pub transcript: Transcript,
 }
 
+impl Reply {
+    /// A transcript from AssemblyAI's JSON, as it was kept.
+    pub fn read(json: Vec<u8>) -> Option<Self> {
+        let transcript = serde_json::from_slice(&json).ok()?;
+        Some(Self { json, transcript })
+    }
+}
+
 /// A caption format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubtitleFormat {

@@ -17,6 +17,12 @@ pub struct VoiceRequest {
     /// `inbound`, or one that begins with `outbound`.
     #[serde(default)]
     pub direction: String,
+    /// Who was called.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Who called.
+    #[serde(default)]
+    pub from: Option<String>,
 }
 
 /// A call got on.
@@ -29,6 +35,15 @@ pub struct CallProgress {
     pub call_sid: String,
     /// `initiated`, `ringing`, `in-progress`, `completed`, `busy`, `failed`, `no-answer` or `canceled`.
     pub call_status: String,
+    /// `inbound`, or one that begins with `outbound`.
+    #[serde(default)]
+    pub direction: String,
+    /// Who was called.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Who called.
+    #[serde(default)]
+    pub from: Option<String>,
 }
 
 /// A recording got on.
@@ -43,6 +58,15 @@ pub struct RecordingProgress {
     pub recording_sid: String,
     /// `in-progress`, `completed`, `absent` or `failed`.
     pub recording_status: String,
+    /// Whole seconds, once it is completed.
+    #[serde(default)]
+    pub recording_duration: Option<String>,
+    /// `1` or `2`.
+    #[serde(default)]
+    pub recording_channels: Option<String>,
+    /// What makes it, such as `RecordVerb`.
+    #[serde(default)]
+    pub recording_source: Option<String>,
     /// Why it is absent.
     #[serde(default)]
     pub error_code: Option<String>,

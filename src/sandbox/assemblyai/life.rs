@@ -27,9 +27,14 @@ pub(super) async fn create(State(vendor): State<AssemblyAi>, body: Bytes) -> Res
     let planned_error = vendor.change(|account| {
         account.transcripts.push(&id, transcript);
         account.count_accepted(&order.audio_url);
+        account.busy += 1;
         account.planned_errors.pop_front()
     });
-    let life = tokio::spawn(live(vendor.clone(), id, planned_error, order));
+    let living = vendor.clone();
+    let life = tokio::spawn(async move {
+        live(living.clone(), id, planned_error, order).await;
+        living.change(|account| account.busy -= 1);
+    });
     if vendor.control.callbacks() == Callbacks::Shuffled {
         // The webhook overtakes the answer. Should it have panicked, there is nothing left to wait for.
         let _ = life.await;

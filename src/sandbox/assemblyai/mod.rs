@@ -56,6 +56,8 @@ struct Account {
     uploads: Register<Upload>,
     transcripts: Register<Transcript>,
     planned_errors: VecDeque<String>,
+    /// Transcripts that are neither finished, with their webhook sent, nor held.
+    busy: usize,
     accepted_per_audio_url: HashMap<String, u64>,
     accepted_per_recording: HashMap<String, u64>,
 }
@@ -112,11 +114,18 @@ impl AssemblyAi {
     /// From now on no transcript gets further than `processing`.
     pub fn hold(&self) {
         self.inner.held.send_replace(true);
+        self.control.changed();
     }
 
     /// Ends [`hold`](Self::hold).
     pub fn release(&self) {
         self.inner.held.send_replace(false);
+    }
+
+    /// Waits until every transcript has come to its end and its webhook was answered, or is held.
+    pub async fn settled(&self) {
+        let is_held = || *self.inner.held.borrow();
+        self.control.until(|| (is_held() || self.account().busy == 0).then_some(())).await;
     }
 
     /// The next transcript that is created ends in status `error` with these words. Several calls are for several

@@ -8,10 +8,13 @@ pub(crate) mod store;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callscribe::app::App;
 use callscribe::clients::Deadlines;
-use callscribe::config::Config;
+use callscribe::clock::{Clock, now};
+use callscribe::config::{Config, WorkConfig};
+use callscribe::sandbox::control::{Control, Fault};
 use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::{assemblyai, twilio};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -19,13 +22,17 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The program with its vendors.
+/// How long whoever dials waits for a call's SID, unless the vendors must be faster. Long, for a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program with its vendors. Nothing happens by itself: jobs are run, and the clock is moved, by hand.
 pub(crate) struct World {
     pub(crate) base: String,
     pub(crate) http: reqwest::Client,
     pub(crate) twilio: twilio::Twilio,
     pub(crate) assemblyai: assemblyai::AssemblyAi,
     pub(crate) app: App,
+    pub(crate) clock: Clock,
     pub(crate) store: store::Database,
 }
 
@@ -50,7 +57,17 @@ impl World {
 
     /// With vendors that must answer within these deadlines.
     pub(crate) async fn with_deadlines(settings: &[(&str, &str)], deadlines: Deadlines) -> Self {
+        Self::with_clock(settings, deadlines, Clock::by_hand(now())).await
+    }
+
+    /// Going by this clock. One that is behind the vendors' own can be moved on without getting ahead of them, which
+    /// matters to what is looked for in their lists by the time it was made.
+    pub(crate) async fn with_clock(settings: &[(&str, &str)], deadlines: Deadlines, clock: Clock) -> Self {
         log::start();
+        #[cfg(feature = "failpoints")]
+        if let Some(plan) = callscribe::config::failpoints() {
+            callscribe::failpoint::arm(&plan);
+        }
         let twilio = twilio::Twilio::start(listen().await, Pace::instant());
         let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -61,9 +78,40 @@ impl World {
         variables.push(("DATABASE_URL".to_owned(), store.url.clone()));
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
+        // Where vendors are not waited for, whoever dials does not wait either.
+        let is_impatient = deadlines.answer < Deadlines::default().answer;
+        let patience = if is_impatient { 2 * deadlines.answer } else { PATIENCE };
         config.deadlines = deadlines;
+        config.work = WorkConfig { by_itself: false, clock: clock.clone(), patience };
         let app = App::start(config, vec![listener]).await.expect("a program that starts");
-        Self { base, http: client(), twilio, assemblyai, app, store }
+        Self { base, http: client(), twilio, assemblyai, app, clock, store }
+    }
+
+    /// Another program at the same store, with the same vendors and going by the same clock.
+    pub(crate) async fn another_app(&self) -> App {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let mut variables = variables(&self.base, self.twilio.url(), self.assemblyai.url());
+        variables.push(("DATABASE_URL".to_owned(), self.store.url.clone()));
+        let mut config = Config::read(variables, false).expect("settings that fit");
+        config.work = WorkConfig { by_itself: false, clock: self.clock.clone(), patience: PATIENCE };
+        App::start(config, vec![listener]).await.expect("a program that starts")
+    }
+
+    /// Lets everything happen that is due, and what follows from it at both vendors.
+    pub(crate) async fn settle(&self) {
+        loop {
+            self.twilio.settled().await;
+            self.assemblyai.settled().await;
+            if self.app.run_due_jobs().await == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass, and what becomes due happen.
+    pub(crate) async fn after(&self, time: Duration) {
+        self.clock.advance(time);
+        self.settle().await;
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -139,9 +187,16 @@ impl World {
         format!("{}/2010-04-01/Accounts/{}/Recordings/{recording}", self.twilio.url(), twilio::ACCOUNT_SID)
     }
 
+    /// A call as `/calls/<sid>` has it in JSON.
+    pub(crate) async fn call(&self, sid: &str) -> Value {
+        let answer = self.get(&format!("/calls/{sid}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
     /// How many calls Twilio was asked to place.
     pub(crate) fn calls_placed(&self) -> usize {
-        self.twilio.control.seen_at(Method::POST, "/Calls.json").len()
+        usize::try_from(self.twilio.control.requests(Method::POST, "/Calls.json")).expect("a number of calls")
     }
 
     /// How often either vendor was asked anything.
@@ -186,6 +241,24 @@ impl Answer {
         assert_eq!(problem["request_id"], self.header("x-request-id"));
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
         problem["detail"].as_str().expect("a detail").to_owned()
+    }
+}
+
+/// Whether every step ends once at every failpoint, and is taken up again: then what may be asked for again is.
+pub(crate) fn steps_repeat() -> bool {
+    cfg!(feature = "failpoints") && std::env::var_os("FAIL").is_some()
+}
+
+/// Asserts that something that may be repeated happened so often; at least so often where steps repeat.
+pub(crate) fn assert_happened(times: usize, expected: usize) {
+    let fits = if steps_repeat() { times >= expected } else { times == expected };
+    assert!(fits, "{times} times, expected {expected}");
+}
+
+/// Plans a fault for the next request that may be repeated, and for its repetitions where steps repeat.
+pub(crate) fn fail_step(control: &Control, method: &Method, path: &str, fault: &Fault) {
+    for _ in 0..if steps_repeat() { 20 } else { 1 } {
+        control.fail_next(method.clone(), path, fault.clone());
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::command::Folder;
@@ -14,7 +15,7 @@ pub(crate) struct Database {
     /// Its `DATABASE_URL`.
     pub(crate) url: String,
     _folder: Option<Folder>,
-    _schema: Option<Schema>,
+    schema: Option<Schema>,
 }
 
 /// Dropped in PostgreSQL when it is dropped here.
@@ -50,7 +51,7 @@ impl Database {
         let folder = Folder::new();
         let file = folder.path().join("callscribe.db");
         let url = format!("sqlite://{}", file.to_str().expect("a path in UTF-8"));
-        Self { url, _folder: Some(folder), _schema: None }
+        Self { url, _folder: Some(folder), schema: None }
     }
 
     /// A schema of its own in this server's database. Who connects with its URL sees no other.
@@ -63,7 +64,53 @@ impl Database {
         execute(server, &new).expect("a schema in the database that TEST_DATABASE_URL names");
         let separator = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{separator}options=-c%20search_path%3D{name}");
-        Self { url, _folder: None, _schema: Some(Schema { server: server.to_owned(), name }) }
+        Self { url, _folder: None, schema: Some(Schema { server: server.to_owned(), name }) }
+    }
+}
+
+/// The first column of a query, over a connection of its own.
+macro_rules! answers {
+    ($store:expr, $query:expr) => {{
+        let query = AssertSqlSafe($query.to_owned());
+        if $store.is_postgres() {
+            let mut connection = PgConnection::connect(&$store.url).await.expect("a connection");
+            sqlx::query_scalar(query).fetch_all(&mut connection).await.expect("an answer")
+        } else {
+            let mut connection = SqliteConnection::connect(&$store.url).await.expect("a connection");
+            sqlx::query_scalar(query).fetch_all(&mut connection).await.expect("an answer")
+        }
+    }};
+}
+
+impl Database {
+    /// Whether it is a schema in PostgreSQL.
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.schema.is_some()
+    }
+
+    /// The one number that this query has for an answer.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        answers!(self, query)[0]
+    }
+
+    /// The texts that this query has for an answer.
+    pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
+        answers!(self, query)
+    }
+
+    /// Runs statements over a connection of their own.
+    pub(crate) async fn execute(&self, statements: &str) -> Result<(), sqlx::Error> {
+        let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+        if self.is_postgres() {
+            let mut connection = PgConnection::connect(&self.url).await?;
+            statements.execute(&mut connection).await?;
+            connection.close().await
+        } else {
+            let mut connection = SqliteConnection::connect(&self.url).await?;
+            statements.execute(&mut connection).await?;
+            // The last one folds the log into the file.
+            connection.close().await
+        }
     }
 }
 

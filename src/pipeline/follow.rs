@@ -1,0 +1,183 @@
+//! Following a call by asking Twilio: the truth, also where no callback comes. A call that Twilio may or may not have
+//! placed is looked for first.
+
+use std::time::Duration;
+
+use super::worker::{self, Unfinished};
+use super::{Error, call, ms, progress};
+use crate::clients::{self, Kind};
+use crate::context::Shared;
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
+use crate::store::{self, Job, Reached};
+
+/// When a call that may have been placed is looked for, counted from its intent. After the last look it is lost.
+const LOOKS: [Duration; 4] =
+    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45), Duration::from_secs(120)];
+
+/// Twilio's clock may be behind ours by this much.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// A call is given up on this long after it was first heard of. The longest calls take four hours.
+const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// A call that Twilio does not know yet, or any more, is asked for again for this long.
+const UNKNOWN_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// Runs the job of a call.
+pub(super) async fn follow(context: &Shared, job: &Job) -> Result<(), Unfinished> {
+    let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
+    let call = context.store.read().await?.call(&CallName::Id(id)).await?;
+    match call {
+        None => close(context, job).await,
+        Some(Call { sid: Some(ref sid), .. }) => {
+            let sid = sid.clone();
+            look(context, job, &call.expect("it was just matched"), &sid).await
+        }
+        Some(call) if call.state.holds_number() => search(context, job, &call).await,
+        Some(_) => close(context, job).await,
+    }
+}
+
+async fn close(context: &Shared, job: &Job) -> Result<(), Unfinished> {
+    context
+        .store
+        .write(("close", "closed"), &job.subject, |mut tx| async move {
+            tx.end_job(job, None, context.clock.now_ms()).await?;
+            Ok((tx, ()))
+        })
+        .await?;
+    Ok(())
+}
+
+/// Looks for a call that Twilio may have placed: one to this number that begins after the intent, and that is no other
+/// of ours.
+async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), Unfinished> {
+    let since = jiff::Timestamp::from_millisecond(call.created_at - ms(SKEW)).unwrap_or_default();
+    let (to, from) = (call.to.as_deref().unwrap_or_default(), call.from.as_deref().unwrap_or_default());
+    let placed = context.twilio.calls_between(to, from, since).await.map_err(passing)?;
+    let mut candidates = Vec::new();
+    for found in placed {
+        if let Ok(sid) = found.sid.parse::<CallSid>()
+            && !context.store.read().await?.is_known(sid.as_str()).await?
+        {
+            candidates.push((sid, found.status));
+        }
+    }
+    let found = match &candidates[..] {
+        [(sid, status)] => Some((sid, CallState::of_twilio(status).unwrap_or(CallState::Queued))),
+        _ => None,
+    };
+    let several = candidates.len() > 1;
+
+    let now = context.clock.now_ms();
+    // A clock that was set back makes it young, not unborn.
+    let age = (now - call.created_at).max(0);
+    let next = LOOKS.iter().map(|look| ms(*look)).find(|look| *look > age).map(|look| now + look - age);
+    // After a sleep, the question may be on its way still: one look does not make sure.
+    let next = next.or((job.looks == 0).then_some(now + ms(LOOKS[0])));
+    let again = &Job { looks: job.looks + 1, ..job.clone() };
+    context
+        .store
+        .write(("searched", "searched, committed"), &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+            // A callback may have named it meanwhile.
+            if tx.call(&CallName::Id(call.id.clone())).await?.is_some_and(|call| call.sid.is_some()) {
+                tx.put_back(job, now, now, None).await?;
+                return Ok((tx, ()));
+            }
+            match (found, next) {
+                (Some((sid, state)), _) => {
+                    tx.name_call(&call.id, sid, now).await?;
+                    tx.advance_call(&call.id, state.into(), now).await?;
+                    tx.put_back(job, now, now, None).await?;
+                }
+                (None, Some(next)) => {
+                    let reason = Some("Twilio was asked to place the call, and nobody knows yet whether it did");
+                    tx.advance_call(&call.id, Reached { state: CallState::Unknown, reason, code: None }, now).await?;
+                    tx.put_back(again, next, now, reason).await?;
+                }
+                (None, None) => {
+                    let reason = match several {
+                        true => {
+                            "several calls to this number were placed at the time; which one is this cannot be told"
+                        }
+                        false => "Twilio has no such call: it was not placed",
+                    };
+                    let lost = Reached { state: CallState::Lost, reason: Some(reason), code: None };
+                    tx.advance_call(&call.id, lost, now).await?;
+                    tx.end_job(job, None, now).await?;
+                }
+            }
+            Ok((tx, ()))
+        })
+        .await?;
+    match found {
+        Some((sid, _)) => tracing::info!(%sid, "found a call that Twilio's answer was missing for"),
+        None => tracing::info!(age_ms = age, given_up = next.is_none(), "looked for a call in vain"),
+    }
+    context.events.changed(call.id.as_str());
+    context.due.notify_one();
+    Ok(())
+}
+
+/// Asks Twilio how the call and its recordings stand.
+async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result<(), Unfinished> {
+    let age = context.clock.now_ms() - call.created_at;
+    let found = match context.twilio.call(sid.as_str()).await {
+        Err(error) if matches!(error.kind, Kind::NotFound(_)) && age < ms(UNKNOWN_FOR) => {
+            return Err(Unfinished::later(error.into(), pause(job)));
+        }
+        found => found.map_err(passing)?,
+    };
+    let recordings = context.twilio.recordings_of_call(sid.as_str()).await.map_err(passing)?;
+    let direction = Direction::of_twilio(found.direction.as_deref().unwrap_or_default());
+    let state = CallState::of_twilio(&found.status);
+
+    let now = context.clock.now_ms();
+    let recorded: Vec<_> = recordings.iter().cloned().map(|one| call::recorded(context, one)).collect();
+    // By our own clock, since we knew of its end.
+    let just_ended = call.ended_at.is_none_or(|ended| now - ended < ms(call::LISTED_WITHIN));
+    let is_unlisted = found.status == CallState::Completed.as_str() && recordings.is_empty();
+    let is_awaited = found.is_up() || recorded.iter().any(call::Recorded::is_coming) || (is_unlisted && just_ended);
+    let (found, recordings) = (&found, &recordings);
+    let settled = context
+        .store
+        .write(("looked", "looked, committed"), &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+            tx.complete_call(&call.id, direction, found.to.as_deref(), found.from.as_deref()).await?;
+            if let Some(state) = state {
+                tx.advance_call(&call.id, state.into(), now).await?;
+            }
+            for recording in recordings {
+                if let Some(recording) = progress::seen(call, recording) {
+                    progress::put_recording(&mut tx, context, &recording, now).await?;
+                }
+            }
+            if !is_awaited {
+                tx.end_job(job, None, now).await?;
+            }
+            Ok((tx, !is_awaited))
+        })
+        .await?;
+    tracing::info!(%sid, status = found.status, recordings = recordings.len(), settled, "looked at a call");
+    context.events.changed(call.id.as_str());
+    context.due.notify_one();
+    if settled {
+        return Ok(());
+    }
+    let error = Error::UnderWay("the call or its recording has not come to its end");
+    match age > ms(DEADLINE) {
+        true => Err(Unfinished::failed(error)),
+        false => Err(Unfinished::later(error, pause(job))),
+    }
+}
+
+/// What Twilio refuses to tell of a call now, it may tell later; the call goes on meanwhile.
+fn passing(error: clients::Error) -> Unfinished {
+    match error.kind {
+        Kind::NotFound(_) | Kind::Rejected(_) => Unfinished { error: error.into(), then: worker::Then::Retry(None) },
+        _ => error.into(),
+    }
+}
+
+fn pause(job: &Job) -> Duration {
+    Duration::from_millis(u64::try_from(worker::next_look(0, job.looks)).unwrap_or_default())
+}

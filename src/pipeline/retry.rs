@@ -1,0 +1,72 @@
+//! Trying again what has failed of a call, because a person says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::order::{self, Wanted};
+use super::{Error, seen_through};
+use crate::context::Shared;
+use crate::model::call::CallId;
+use crate::model::recording::RecordingState;
+use crate::model::transcript::TranscriptState;
+use crate::store::JobKind;
+
+/// Begins anew every transcript of the call that failed, and asks Twilio again how the call stands. Rings no phone.
+///
+/// # Errors
+/// [`Error::NothingToRetry`] if nothing has failed that could be done again.
+pub async fn retry(context: &Shared, id: CallId) -> Result<(), Error> {
+    let shared = Arc::clone(context);
+    seen_through(context, async move { begin_anew(&shared, &id).await }).await
+}
+
+async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
+    let name = &id.clone().into();
+    // Of a try whose commit was not seen, the next one finds nothing left to begin.
+    let most = &AtomicUsize::new(0);
+    let (sid, is_sought) = context
+        .store
+        .write(("retry", "retry, committed"), &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
+            let now = context.clock.now_ms();
+            let call = tx.call(name).await?;
+            let is_sought = call.as_ref().is_some_and(|call| call.sid.is_none() && call.state.holds_number());
+            let sid = call.and_then(|call| call.sid);
+            let mut begun = 0;
+            for transcript in tx.transcripts_of(id).await? {
+                if transcript.state == TranscriptState::Failed && transcript.is_current {
+                    let is_void = order::is_void(&transcript);
+                    tx.begin_round(&transcript, is_void, "tried again because somebody asked for it", now).await?;
+                    tx.open_job(JobKind::Transcript, &transcript.id, now, now).await?;
+                    begun += 1;
+                }
+            }
+            let recordings = tx.recordings_of(id).await?;
+            let has_recording = !recordings.is_empty();
+            for recording in recordings {
+                if recording.state == RecordingState::Completed && !tx.has_transcript(&recording.sid).await? {
+                    order::want(&mut tx, &Wanted::of_recording(context, &recording.sid), now).await?;
+                    begun += 1;
+                }
+            }
+            let job = tx.job_state(JobKind::Call, id.as_str()).await?;
+            if sid.is_some() && job.is_some_and(|job| job.state == "failed" || (job.state == "done" && !has_recording))
+            {
+                tx.leave_call(id, None).await?;
+                tx.open_job(JobKind::Call, id.as_str(), now, now).await?;
+                begun += 1;
+            }
+            most.fetch_max(begun, Ordering::Relaxed);
+            Ok((tx, (sid, is_sought)))
+        })
+        .await?;
+    let begun = most.load(Ordering::Relaxed);
+    tracing::info!(call = %id, begun, "trying again");
+    context.due.notify_one();
+    context.events.changed(id.as_str());
+    match (begun, sid) {
+        (0, None) if is_sought => Err(Error::NothingToRetry("the call is still being looked for at Twilio")),
+        (0, None) => Err(Error::NothingToRetry("the call was not placed; to call, dial the number again")),
+        (0, Some(_)) => Err(Error::NothingToRetry("nothing of this call has failed that could be tried again")),
+        _ => Ok(()),
+    }
+}

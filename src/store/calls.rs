@@ -1,0 +1,225 @@
+//! Calls.
+
+use super::{Conn, Error, Event, Row, args};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
+use crate::model::keyterms::Keyterms;
+use crate::model::phone::PhoneNumber;
+
+/// Where a page of the list of calls ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// [`Call::created_at`] of its last call.
+    pub created_at: i64,
+    /// The id of that call.
+    pub id: CallId,
+}
+
+/// A new state of a call, with what is to be said of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached<'a> {
+    pub(crate) state: CallState,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) code: Option<i64>,
+}
+
+impl From<CallState> for Reached<'_> {
+    fn from(state: CallState) -> Self {
+        Self { state, reason: None, code: None }
+    }
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, sid, direction, to_number, from_number, keyterms, state, reason, code, created_at, ended_at \
+             FROM calls ",
+            $rest
+        )
+    };
+}
+
+impl Conn {
+    /// Adds a call. [`Error::Taken`] if the number is in use by another one.
+    pub(crate) async fn add_call(&mut self, call: &Call) -> Result<(), Error> {
+        let is_first = call.direction == Direction::Outbound && call.state.holds_number();
+        self.execute(
+            "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, \
+             created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
+            args![
+                call.id.as_str(),
+                call.sid.as_ref().map(CallSid::as_str),
+                call.direction.as_str(),
+                call.to.as_deref(),
+                call.from.as_deref(),
+                serde_json::to_string(call.keyterms.as_slice()).unwrap_or_default().as_str(),
+                call.state.as_str(),
+                call.state.rank(),
+                i64::from(is_first),
+                call.created_at,
+            ],
+        )
+        .await?;
+        self.note(Some(&call.id), call_event(&call.id, call.state.into(), call.created_at)).await
+    }
+
+    /// Adds a call that was placed by others, or gives the one that is there under its SID.
+    pub(crate) async fn take_in_call(&mut self, call: &Call) -> Result<Call, Error> {
+        let sid = call.sid.as_ref().map(CallSid::as_str);
+        let added = self
+            .execute(
+                "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, \
+                 created_at, updated_at) VALUES ($1, $2, $3, $4, $5, '[]', $6, $7, 0, $8, $8) \
+                 ON CONFLICT (sid) DO NOTHING",
+                args![
+                    call.id.as_str(),
+                    sid,
+                    call.direction.as_str(),
+                    call.to.as_deref(),
+                    call.from.as_deref(),
+                    call.state.as_str(),
+                    call.state.rank(),
+                    call.created_at,
+                ],
+            )
+            .await?;
+        if added > 0 {
+            self.note(Some(&call.id), call_event(&call.id, call.state.into(), call.created_at)).await?;
+        }
+        let row = self.fetch_one(select!("WHERE sid = $1"), args![sid]).await?;
+        row.as_ref().map(crate::store::calls::call).transpose()?.ok_or(Error::Unreadable("calls.sid"))
+    }
+
+    /// The call that holds a number.
+    pub(crate) async fn call_to(&mut self, number: &PhoneNumber) -> Result<Option<Call>, Error> {
+        let sql = select!("WHERE to_number = $1 AND holds_number = 1");
+        self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(call).transpose()
+    }
+
+    /// A call by either of its names.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn call(&mut self, name: &CallName) -> Result<Option<Call>, Error> {
+        let row = match name {
+            CallName::Id(id) => self.fetch_one(select!("WHERE id = $1"), args![id.as_str()]).await?,
+            CallName::Sid(sid) => self.fetch_one(select!("WHERE sid = $1"), args![sid.as_str()]).await?,
+        };
+        row.as_ref().map(call).transpose()
+    }
+
+    /// The newest calls, or those that come after a cursor.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn calls(&mut self, after: Option<&Cursor>, limit: i64) -> Result<Vec<Call>, Error> {
+        let rows = match after {
+            None => self.fetch(select!("ORDER BY created_at DESC, id DESC LIMIT $1"), args![limit]).await?,
+            Some(Cursor { created_at, id }) => {
+                let sql = select!("WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3");
+                self.fetch(sql, args![*created_at, id.as_str(), limit]).await?
+            }
+        };
+        rows.iter().map(call).collect()
+    }
+
+    /// Gives a call the SID that Twilio has for it, if it has none yet.
+    pub(crate) async fn name_call(&mut self, id: &CallId, sid: &CallSid, now: i64) -> Result<(), Error> {
+        self.execute(
+            "UPDATE calls SET sid = $2, updated_at = $3 WHERE id = $1 AND sid IS NULL",
+            args![id.as_str(), sid.as_str(), now],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Whether a call of ours has this SID.
+    pub(crate) async fn is_known(&mut self, sid: &str) -> Result<bool, Error> {
+        Ok(self.fetch_one("SELECT id FROM calls WHERE sid = $1", args![sid]).await?.is_some())
+    }
+
+    /// Notes who is on a call that was taken in without that.
+    pub(crate) async fn complete_call(
+        &mut self,
+        id: &CallId,
+        direction: Direction,
+        to: Option<&str>,
+        from: Option<&str>,
+    ) -> Result<(), Error> {
+        self.execute(
+            "UPDATE calls SET direction = CASE WHEN direction = 'unknown' THEN $2 ELSE direction END, \
+             to_number = coalesce(to_number, $3), from_number = coalesce(from_number, $4) \
+             WHERE id = $1 AND (direction = 'unknown' OR to_number IS NULL OR from_number IS NULL)",
+            args![id.as_str(), direction.as_str(), to, from],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Moves a call forward. Says whether it moved.
+    pub(crate) async fn advance_call(&mut self, id: &CallId, to: Reached<'_>, now: i64) -> Result<bool, Error> {
+        let Reached { state, reason, code } = to;
+        let moved = self
+            .execute(
+                "UPDATE calls SET state = $2, rank = $3, reason = $4, code = $5, updated_at = $6, \
+                 holds_number = CASE WHEN $7 = 1 THEN holds_number ELSE 0 END, \
+                 ended_at = CASE WHEN $8 = 1 THEN $6 ELSE ended_at END WHERE id = $1 AND rank < $3",
+                args![
+                    id.as_str(),
+                    state.as_str(),
+                    state.rank(),
+                    reason,
+                    code,
+                    now,
+                    i64::from(state.holds_number()),
+                    i64::from(state.is_over()),
+                ],
+            )
+            .await?;
+        if moved > 0 {
+            self.note(Some(id), call_event(id, to, now)).await?;
+        }
+        Ok(moved > 0)
+    }
+
+    /// Follows a call no longer, or again: it stays where it is, for this reason if there is one, and its number is free.
+    pub(crate) async fn leave_call(&mut self, id: &CallId, reason: Option<&str>) -> Result<(), Error> {
+        let sql = "UPDATE calls SET reason = $2, holds_number = 0 WHERE id = $1";
+        self.execute(sql, args![id.as_str(), reason]).await.map(drop)
+    }
+}
+
+fn call_event(id: &CallId, Reached { state, reason, .. }: Reached<'_>, at: i64) -> Event {
+    Event {
+        kind: "call".to_owned(),
+        subject: id.to_string(),
+        state: state.as_str().to_owned(),
+        rank: state.rank(),
+        round: 1,
+        reason: reason.map(str::to_owned),
+        at,
+    }
+}
+
+fn call(row: &Row) -> Result<Call, Error> {
+    let keyterms: Vec<String> =
+        serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("keyterms"))?;
+    let sid = row.text_if_set("sid")?.map(|sid| sid.parse()).transpose();
+    let direction = match row.text("direction")?.as_str() {
+        "outbound" => Direction::Outbound,
+        "inbound" => Direction::Inbound,
+        _ => Direction::Unknown,
+    };
+    Ok(Call {
+        id: row.text("id")?.parse().map_err(|_| Error::Unreadable("calls.id"))?,
+        sid: sid.map_err(|_| Error::Unreadable("calls.sid"))?,
+        direction,
+        to: row.text_if_set("to_number")?,
+        from: row.text_if_set("from_number")?,
+        keyterms: Keyterms::from_terms(keyterms),
+        state: CallState::named(&row.text("state")?).ok_or(Error::Unreadable("calls.state"))?,
+        reason: row.text_if_set("reason")?,
+        code: row.int_if_set("code")?,
+        created_at: row.int("created_at")?,
+        ended_at: row.int_if_set("ended_at")?,
+    })
+}

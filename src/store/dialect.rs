@@ -1,0 +1,441 @@
+//! All that differs between SQLite and PostgreSQL: how each is opened, how a transaction begins, and the few words of
+//! SQL that they do not share. Every other statement of the program is one text for both.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, Postgres, Row as _, SqlSafeStr as _, Sqlite, Transaction,
+};
+
+use super::{BadDatabase, Error};
+
+/// How long a statement waits for another process that writes to the same SQLite file.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How long a statement waits for a free connection.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// Connections that read from SQLite. One more writes.
+const READERS: u32 = 4;
+
+/// Connections to PostgreSQL, for reading and writing.
+const CONNECTIONS: u32 = 12;
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// A file.
+    Sqlite(Box<SqliteConnectOptions>),
+    /// A server.
+    Postgres(Box<PgConnectOptions>),
+}
+
+/// Open connections.
+#[derive(Debug, Clone)]
+pub(super) enum Pools {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// A connection to read from, or a transaction to write in.
+#[derive(Debug)]
+pub(super) enum Session {
+    SqliteRead(PoolConnection<Sqlite>),
+    SqliteWrite(Transaction<'static, Sqlite>),
+    PostgresRead(PoolConnection<Postgres>),
+    PostgresWrite(Transaction<'static, Postgres>),
+}
+
+/// A value for `$1`, `$2` and so on.
+#[derive(Debug, Clone)]
+pub(super) enum Arg {
+    Text(Option<String>),
+    Int(Option<i64>),
+    Bytes(Option<Vec<u8>>),
+}
+
+/// A row, read by column name.
+#[derive(Debug)]
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Location {
+    /// Reads `DATABASE_URL`.
+    ///
+    /// # Errors
+    /// Says what is expected. The URL is not repeated: it may hold a password.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let expected = || "expected sqlite://<file> or postgres://<user>:<password>@<host>/<database>".to_owned();
+        if let Some(file) = url.strip_prefix("sqlite:") {
+            if matches!(file.trim_start_matches("//").split('?').next(), None | Some("" | ":memory:")) {
+                return Err("expected a file behind sqlite://".to_owned());
+            }
+            return url.parse().map(|options| Self::Sqlite(Box::new(options))).map_err(|_| expected());
+        }
+        match url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            true => url.parse().map(|options| Self::Postgres(Box::new(options))).map_err(|_| expected()),
+            false => Err(expected()),
+        }
+    }
+
+    /// A SQLite file.
+    pub fn file(path: &Path) -> Self {
+        Self::Sqlite(Box::new(SqliteConnectOptions::new().filename(path)))
+    }
+
+    /// The file, if it is one.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Sqlite(options) => Some(options.get_filename().to_owned()),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+impl Pools {
+    /// Opens the database. A file that is not there is made, readable by its owner alone; one that is there is looked
+    /// at before anything in it is changed.
+    pub(super) async fn open(location: &Location) -> Result<Self, BadDatabase> {
+        match location {
+            Location::Sqlite(options) => open_file(options.as_ref().clone()).await,
+            Location::Postgres(options) => {
+                let pool = PgPoolOptions::new()
+                    .max_connections(CONNECTIONS)
+                    .acquire_timeout(ACQUIRE)
+                    // sqlx 0.9.0 gives back connections on which a dropped `begin()` left a transaction open: what the
+                    // next borrower writes would never be seen. Inside one, now() stands still. As a raw statement,
+                    // because a prepared one is bound at another time than it runs, and would always differ.
+                    .after_release(|connection, _| {
+                        Box::pin(async move {
+                            let row =
+                                connection.fetch_one(sqlx::raw_sql("SELECT now() <> statement_timestamp()")).await?;
+                            Ok(!row.try_get::<bool, _>(0)?)
+                        })
+                    })
+                    .connect_with(options.as_ref().clone().disable_statement_logging())
+                    .await;
+                pool.map(Self::Postgres).map_err(BadDatabase::Unreachable)
+            }
+        }
+    }
+
+    /// A connection that only reads.
+    pub(super) async fn read(&self) -> Result<Session, sqlx::Error> {
+        match self {
+            Self::Sqlite { readers, .. } => readers.acquire().await.map(Session::SqliteRead),
+            Self::Postgres(pool) => pool.acquire().await.map(Session::PostgresRead),
+        }
+    }
+
+    /// A transaction. SQLite's takes the write lock at once: one that began by reading could not wait for it later.
+    pub(super) async fn begin(&self) -> Result<Session, sqlx::Error> {
+        match self {
+            Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Session::SqliteWrite),
+            Self::Postgres(pool) => pool.begin().await.map(Session::PostgresWrite),
+        }
+    }
+
+    /// Brings the tables to what this program knows.
+    pub(super) async fn migrate(&self) -> Result<(), BadDatabase> {
+        let run = match self {
+            Self::Sqlite { writer, .. } => migrations(SQLITE_MIGRATIONS).run(writer).await,
+            Self::Postgres(pool) => migrations(POSTGRES_MIGRATIONS).run(pool).await,
+        };
+        run.map_err(BadDatabase::of_migration)
+    }
+
+    /// Gives all connections back, so that SQLite folds its log into the file.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// The migrations, oldest first. What has been released is never edited: sqlx compares checksums and refuses to start.
+const SQLITE_MIGRATIONS: &[(&str, &str)] = &[("calls", include_str!("migrations/sqlite/0001_calls.sql"))];
+const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[("calls", include_str!("migrations/postgres/0001_calls.sql"))];
+
+fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
+    let numbered = (1..).zip(texts).map(|(version, (name, text))| {
+        Migration::new(version, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    Migrator::with_migrations(numbered.collect())
+}
+
+async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> {
+    let path = options.get_filename().to_owned();
+    let options = options.busy_timeout(BUSY).foreign_keys(true).disable_statement_logging();
+    if path.try_exists().map_err(BadDatabase::Inaccessible)? {
+        look_at(&options).await?;
+    } else {
+        make(&path).map_err(BadDatabase::Inaccessible)?;
+    }
+    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+    let writer = writer.connect_with(options.clone()).await.map_err(BadDatabase::of_file)?;
+    let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE);
+    let readers = readers.connect_lazy_with(options.pragma("query_only", "on"));
+    Ok(Pools::Sqlite { writer, readers })
+}
+
+/// An empty file that nobody else may read: it will hold phone numbers and what people said.
+fn make(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        // Another instance was faster.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+/// Whether a file that is there can be used, before anything in it is changed.
+async fn look_at(options: &SqliteConnectOptions) -> Result<(), BadDatabase> {
+    let mut connection = options.connect().await.map_err(BadDatabase::of_file)?;
+    let looked = async {
+        let problem: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+        if problem != "ok" {
+            return Ok(Err(BadDatabase::Corrupt));
+        }
+        let tables = "SELECT count(*) AS tables, coalesce(sum(name = '_sqlx_migrations'), 0) AS ours \
+                      FROM sqlite_schema WHERE type = 'table'";
+        let row = sqlx::query(tables).fetch_one(&mut connection).await?;
+        let (tables, ours): (i64, i64) = (row.try_get("tables")?, row.try_get("ours")?);
+        if tables > 0 && ours == 0 {
+            return Ok(Err(BadDatabase::Foreign));
+        }
+        if ours > 0 {
+            let newest: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+                .fetch_one(&mut connection)
+                .await?;
+            if usize::try_from(newest).is_ok_and(|newest| newest > SQLITE_MIGRATIONS.len()) {
+                return Ok(Err(BadDatabase::Newer));
+            }
+        }
+        // Leaves nothing behind, and fails where nothing can be written: there, BEGIN IMMEDIATE alone would only read.
+        let attempt = "BEGIN IMMEDIATE; CREATE TABLE may_write (something INTEGER); ROLLBACK";
+        connection.execute(sqlx::raw_sql(attempt)).await?;
+        Ok(Ok(()))
+    };
+    let looked: Result<Result<(), BadDatabase>, sqlx::Error> = looked.await;
+    let closed = connection.close().await;
+    looked.map_err(BadDatabase::of_file)??;
+    closed.map_err(BadDatabase::of_file)
+}
+
+/// A query of either database with its arguments.
+macro_rules! bound {
+    ($sql:expr, $args:expr) => {
+        $args.into_iter().fold(sqlx::query($sql), |query, arg| match arg {
+            Arg::Text(value) => query.bind(value),
+            Arg::Int(value) => query.bind(value),
+            Arg::Bytes(value) => query.bind(value),
+        })
+    };
+}
+
+impl Session {
+    /// Runs a statement; gives the number of rows that it changed.
+    pub(super) async fn execute(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
+        debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
+        macro_rules! run {
+            ($connection:expr) => {
+                Ok(bound!(sql, args).execute($connection).await?.rows_affected())
+            };
+        }
+        match self {
+            Self::SqliteRead(connection) => run!(&mut **connection),
+            Self::SqliteWrite(transaction) => run!(&mut **transaction),
+            Self::PostgresRead(connection) => run!(&mut **connection),
+            Self::PostgresWrite(transaction) => run!(&mut **transaction),
+        }
+    }
+
+    /// Runs a statement; gives its rows.
+    pub(super) async fn fetch(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
+        debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
+        macro_rules! run {
+            ($connection:expr, $row:path) => {
+                Ok(bound!(sql, args).fetch_all($connection).await?.into_iter().map($row).collect())
+            };
+        }
+        match self {
+            Self::SqliteRead(connection) => run!(&mut **connection, Row::Sqlite),
+            Self::SqliteWrite(transaction) => run!(&mut **transaction, Row::Sqlite),
+            Self::PostgresRead(connection) => run!(&mut **connection, Row::Postgres),
+            Self::PostgresWrite(transaction) => run!(&mut **transaction, Row::Postgres),
+        }
+    }
+
+    /// Makes what was written last.
+    pub(super) async fn commit(self) -> Result<(), Error> {
+        match self {
+            Self::SqliteWrite(transaction) => Ok(transaction.commit().await?),
+            Self::PostgresWrite(transaction) => Ok(transaction.commit().await?),
+            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+        }
+    }
+
+    /// Undoes what was written.
+    pub(super) async fn rollback(self) -> Result<(), Error> {
+        match self {
+            Self::SqliteWrite(transaction) => Ok(transaction.rollback().await?),
+            Self::PostgresWrite(transaction) => Ok(transaction.rollback().await?),
+            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+        }
+    }
+
+    fn is_postgres(&self) -> bool {
+        matches!(self, Self::PostgresRead(_) | Self::PostgresWrite(_))
+    }
+
+    /// The jobs that are due, each for one instance. PostgreSQL passes over those that another is claiming just now; on
+    /// SQLite nobody else writes meanwhile.
+    pub(super) fn claim_jobs(&self) -> &'static str {
+        macro_rules! claim {
+            ($lock:literal) => {
+                concat!(
+                    "WITH due AS MATERIALIZED (SELECT kind, subject FROM jobs WHERE state = 'open' \
+                     AND (due_at <= $3 OR due_at > $4) \
+                     AND (lease_until IS NULL OR lease_until <= $3 OR lease_until > $2 + 60000) \
+                     ORDER BY due_at LIMIT $5",
+                    $lock,
+                    ") UPDATE jobs SET owner = $1, lease_until = $2, attempt = attempt + 1, nudged = 0 \
+                     WHERE (kind, subject) IN (SELECT kind, subject FROM due) \
+                     RETURNING kind, subject, attempt, failures, looks, created_at"
+                )
+            };
+        }
+        if self.is_postgres() { claim!(" FOR UPDATE SKIP LOCKED") } else { claim!("") }
+    }
+
+    /// The words of a transcript, from a JSON array of objects.
+    pub(super) fn insert_words(&self) -> &'static str {
+        if self.is_postgres() {
+            "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence, speaker, channel) \
+             SELECT $1, position - 1, word->>'text', (word->>'start')::bigint, (word->>'end')::bigint, \
+             (word->>'confidence')::double precision, word->>'speaker', word->>'channel' \
+             FROM jsonb_array_elements($2::text::jsonb) WITH ORDINALITY AS each (word, position)"
+        } else {
+            "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence, speaker, channel) \
+             SELECT $1, key, value->>'text', value->>'start', value->>'end', \
+             CAST(value->>'confidence' AS REAL), value->>'speaker', value->>'channel' FROM json_each($2)"
+        }
+    }
+}
+
+impl Row {
+    pub(super) fn text(&self, column: &str) -> Result<String, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(super) fn text_if_set(&self, column: &str) -> Result<Option<String>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(super) fn int(&self, column: &str) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(super) fn int_if_set(&self, column: &str) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(super) fn bytes_if_set(&self, column: &str) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        // PostgreSQL has no NUL in its texts.
+        Self::Text(Some(text.replace('\0', "")))
+    }
+}
+
+impl From<Option<&str>> for Arg {
+    fn from(text: Option<&str>) -> Self {
+        Self::Text(text.map(|text| text.replace('\0', "")))
+    }
+}
+
+impl From<i64> for Arg {
+    fn from(number: i64) -> Self {
+        Self::Int(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Arg {
+    fn from(number: Option<i64>) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<&[u8]> for Arg {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(Some(bytes.to_vec()))
+    }
+}
+
+/// Whether `$1` to `$n` are in the text and none beyond.
+fn binds_all(sql: &str, args: usize) -> bool {
+    let numbers = sql.split('$').skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse::<usize>().unwrap_or(0)
+    });
+    numbers.max().unwrap_or(0) == args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_committed_to_a_file_is_on_the_disk_and_readers_do_not_write() {
+        let path = std::env::temp_dir().join(format!("callscribe-pragmas-{}.db", std::process::id()));
+        let pools = Pools::open(&Location::file(&path)).await.unwrap();
+        let Pools::Sqlite { writer, readers } = &pools else { unreachable!("it is a file") };
+        const FULL: i64 = 2;
+        for (pool, query_only) in [(writer, 0), (readers, 1)] {
+            for (pragma, value) in
+                [("PRAGMA synchronous", FULL), ("PRAGMA foreign_keys", 1), ("PRAGMA query_only", query_only)]
+            {
+                let found: i64 = sqlx::query_scalar(pragma).fetch_one(pool).await.unwrap();
+                assert_eq!(found, value, "{pragma}");
+            }
+        }
+        pools.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
+}

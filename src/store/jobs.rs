@@ -1,0 +1,199 @@
+//! Jobs: what is to be done next, when, and who is doing it. A job is claimed with a lease, which its owner renews
+//! while it works; when the owner dies, the lease runs out and another instance takes the job over. Each claim has a
+//! number, and what an earlier claim wants to write back is refused. A lease that lasts a minute longer than leases do
+//! was written by a clock that has been set back since, and counts for nothing.
+
+use super::{Conn, Error, Row, args};
+
+/// A job whose time is further away than this was planned by a clock that has been set back since.
+const FURTHEST: i64 = 2 * 60 * 60 * 1_000;
+
+/// What a job is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobKind {
+    /// Following a call until it and its recordings have come to their end. The subject is our id of the call.
+    Call,
+    /// Bringing audio to AssemblyAI, ordering a transcript, and fetching it. The subject is our id of the transcript.
+    Transcript,
+}
+
+/// A job that was claimed.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What it is about.
+    pub kind: JobKind,
+    /// Of which call or transcript.
+    pub subject: String,
+    /// The number of this claim.
+    pub attempt: i64,
+    /// How often it has failed in a row.
+    pub failures: i64,
+    /// How often it has looked without finding an end.
+    pub looks: i64,
+    /// When it was first wanted, in milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// How a job stands.
+#[derive(Debug, Clone)]
+pub struct JobState {
+    /// `open`, `done` or `failed`.
+    pub state: String,
+    /// Why it failed, or is tried again.
+    pub reason: Option<String>,
+    /// When it is taken up, in milliseconds since 1970.
+    pub due_at: i64,
+}
+
+/// Who claims, and until when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lease<'a> {
+    pub(crate) owner: &'a str,
+    pub(crate) until: i64,
+}
+
+impl JobKind {
+    /// As it is stored and logged.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Transcript => "transcript",
+        }
+    }
+}
+
+impl Conn {
+    /// Makes sure that a job is open and due at this time at the latest. One that had ended begins anew.
+    pub(crate) async fn open_job(&mut self, kind: JobKind, subject: &str, due: i64, now: i64) -> Result<(), Error> {
+        self.execute(
+            "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at) \
+             VALUES ($1, $2, 'open', $3, 0, 0, 0, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET \
+             nudged = 1, reason = NULL, \
+             due_at = CASE WHEN jobs.state = 'open' AND jobs.due_at < excluded.due_at THEN jobs.due_at \
+             ELSE excluded.due_at END, \
+             failures = CASE WHEN jobs.state = 'open' THEN jobs.failures ELSE 0 END, \
+             looks = CASE WHEN jobs.state = 'open' THEN jobs.looks ELSE 0 END, \
+             created_at = CASE WHEN jobs.state = 'open' THEN jobs.created_at ELSE excluded.created_at END, \
+             state = 'open'",
+            args![kind.as_str(), subject, due, now],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Makes a job due at once if it is open: something happened that it waits for.
+    pub(crate) async fn nudge_job(&mut self, kind: JobKind, subject: &str, now: i64) -> Result<bool, Error> {
+        let sql = "UPDATE jobs SET due_at = CASE WHEN due_at < $3 THEN due_at ELSE $3 END, nudged = 1 \
+                   WHERE kind = $1 AND subject = $2 AND state = 'open'";
+        Ok(self.execute(sql, args![kind.as_str(), subject, now]).await? > 0)
+    }
+
+    /// Makes every open job due at once, as after a sleep in which callbacks were missed.
+    pub(crate) async fn nudge_all_jobs(&mut self, now: i64) -> Result<u64, Error> {
+        self.execute("UPDATE jobs SET due_at = $1 WHERE state = 'open' AND due_at > $1", args![now]).await
+    }
+
+    /// Claims jobs that are due, those that have waited longest first.
+    pub(crate) async fn claim_jobs(&mut self, lease: Lease<'_>, now: i64, limit: i64) -> Result<Vec<Job>, Error> {
+        let sql = self.session.claim_jobs();
+        let rows = self.fetch(sql, args![lease.owner, lease.until, now, now + FURTHEST, limit]).await?;
+        rows.iter().map(job).collect()
+    }
+
+    /// Claims this job, due or not, unless somebody has it or it has ended.
+    pub(crate) async fn claim_job(
+        &mut self,
+        kind: JobKind,
+        subject: &str,
+        lease: Lease<'_>,
+        now: i64,
+    ) -> Result<Option<Job>, Error> {
+        let sql = "UPDATE jobs SET owner = $3, lease_until = $4, attempt = attempt + 1, nudged = 0 \
+                   WHERE kind = $1 AND subject = $2 AND state = 'open' \
+                   AND (lease_until IS NULL OR lease_until <= $5 OR lease_until > $4 + 60000) \
+                   RETURNING kind, subject, attempt, failures, looks, created_at";
+        let args = args![kind.as_str(), subject, lease.owner, lease.until, now];
+        self.fetch_one(sql, args).await?.as_ref().map(job).transpose()
+    }
+
+    /// Makes a lease last longer. Says whether the job is still the owner's.
+    pub(crate) async fn renew_job(&mut self, job: &Job, lease: Lease<'_>) -> Result<bool, Error> {
+        let sql = "UPDATE jobs SET lease_until = $3 WHERE kind = $1 AND subject = $2 AND owner = $4 AND attempt = $5";
+        let args = args![job.kind.as_str(), job.subject.as_str(), lease.until, lease.owner, job.attempt];
+        Ok(self.execute(sql, args).await? > 0)
+    }
+
+    /// Gives a job back, to be taken up at this time, or at once if it was nudged meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] if somebody else has it by now.
+    pub(crate) async fn put_back(&mut self, job: &Job, due: i64, now: i64, reason: Option<&str>) -> Result<(), Error> {
+        let sql = "UPDATE jobs SET due_at = CASE WHEN nudged = 1 THEN $4 ELSE $5 END, failures = $6, looks = $7, \
+                   reason = $8, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
+        let Job { kind, subject, attempt, failures, looks, .. } = job;
+        let args = args![kind.as_str(), subject.as_str(), *attempt, now, due, *failures, *looks, reason];
+        if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
+    }
+
+    /// Ends a job: done, or failed for a reason. One that was nudged meanwhile stays open if it was done.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] if somebody else has it by now.
+    pub(crate) async fn end_job(&mut self, job: &Job, failure: Option<&str>, now: i64) -> Result<(), Error> {
+        let sql = "UPDATE jobs SET state = CASE WHEN $4 = 'done' AND nudged = 1 THEN 'open' ELSE $4 END, due_at = $5, \
+                   reason = $6, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
+        let end = if failure.is_some() { "failed" } else { "done" };
+        let args = args![job.kind.as_str(), job.subject.as_str(), job.attempt, end, now, failure];
+        if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
+    }
+
+    /// Takes a job from whoever has it.
+    pub(crate) async fn release_job(&mut self, kind: JobKind, subject: &str) -> Result<(), Error> {
+        let sql = "UPDATE jobs SET owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2";
+        self.execute(sql, args![kind.as_str(), subject]).await.map(drop)
+    }
+
+    /// Ends a job whose work is done, whoever did it.
+    pub(crate) async fn close_job(&mut self, kind: JobKind, subject: &str, now: i64) -> Result<(), Error> {
+        let sql = "UPDATE jobs SET state = 'done', due_at = $3, reason = NULL, owner = NULL, lease_until = NULL \
+                   WHERE kind = $1 AND subject = $2 AND state = 'open'";
+        self.execute(sql, args![kind.as_str(), subject, now]).await.map(drop)
+    }
+
+    /// Gives back whatever this owner has.
+    pub(crate) async fn release_jobs(&mut self, owner: &str) -> Result<u64, Error> {
+        self.execute("UPDATE jobs SET owner = NULL, lease_until = NULL WHERE owner = $1", args![owner]).await
+    }
+
+    /// Whether a job may be claimed, as far as can be told without the lock that claiming takes.
+    pub(crate) async fn is_job_due(&mut self, now: i64) -> Result<bool, Error> {
+        let sql = "SELECT subject FROM jobs WHERE state = 'open' AND (due_at <= $1 OR due_at > $2) \
+                   AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $1 + 90000) LIMIT 1";
+        Ok(self.fetch_one(sql, args![now, now + FURTHEST]).await?.is_some())
+    }
+
+    /// How a job stands.
+    pub(crate) async fn job_state(&mut self, kind: JobKind, subject: &str) -> Result<Option<JobState>, Error> {
+        let sql = "SELECT state, reason, due_at FROM jobs WHERE kind = $1 AND subject = $2";
+        let row = self.fetch_one(sql, args![kind.as_str(), subject]).await?;
+        row.map(|row| {
+            Ok(JobState { state: row.text("state")?, reason: row.text_if_set("reason")?, due_at: row.int("due_at")? })
+        })
+        .transpose()
+    }
+}
+
+fn job(row: &Row) -> Result<Job, Error> {
+    Ok(Job {
+        kind: match row.text("kind")?.as_str() {
+            "call" => JobKind::Call,
+            "transcript" => JobKind::Transcript,
+            _ => return Err(Error::Unreadable("jobs.kind")),
+        },
+        subject: row.text("subject")?,
+        attempt: row.int("attempt")?,
+        failures: row.int("failures")?,
+        looks: row.int("looks")?,
+        created_at: row.int("created_at")?,
+    })
+}

@@ -1,0 +1,289 @@
+//! The database: calls, recordings, transcripts, jobs, and the history of what became of them. The only SQL of the
+//! program is in this folder, and it knows the model alone.
+//!
+//! Reads go through [`Store::read`]; everything that is written goes through [`Store::write`], in one transaction that
+//! holds a state and the job that follows from it. No transaction is held while a vendor is asked.
+
+mod calls;
+mod dialect;
+mod history;
+mod jobs;
+mod recordings;
+mod transcripts;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use calls::Cursor;
+pub(crate) use calls::Reached;
+pub use dialect::Location;
+pub use history::Event;
+pub(crate) use jobs::Lease;
+pub use jobs::{Job, JobKind, JobState};
+pub use transcripts::{NewTranscript, SpokenWord};
+
+use crate::failpoint::{self, Aborted};
+use dialect::{Arg, Pools, Row, Session};
+
+/// How often a transaction is tried that failed for a passing reason.
+const TRIES: u32 = 3;
+
+/// The database, open. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pools: Pools,
+    file: Option<File>,
+    /// Whether the file was removed or replaced since.
+    is_gone: AtomicBool,
+}
+
+/// The file that was opened, to be told from another of the same name.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+/// A connection to read from, or a transaction to write in.
+#[derive(Debug)]
+pub struct Conn {
+    session: Session,
+}
+
+/// Why a statement brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What should be unique is there already.
+    #[error("it is there already")]
+    Taken,
+    /// Somebody else has the job by now.
+    #[error("the job was given to another")]
+    LeaseLost,
+    /// A test ends the step here.
+    #[error(transparent)]
+    Aborted(#[from] Aborted),
+    /// A row that holds what this program does not write.
+    #[error("a row cannot be read: {0}")]
+    Unreadable(&'static str),
+    /// The file was removed or replaced while the program runs.
+    #[error("the database file was removed or replaced")]
+    Gone,
+    /// The database itself.
+    #[error("the database failed: {0}")]
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(database) if database.is_unique_violation() => Self::Taken,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl Error {
+    /// Whether the same transaction may work when it is tried again at once.
+    fn is_passing(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        match error {
+            sqlx::Error::Io(_) => true,
+            sqlx::Error::Database(error) => {
+                // Serialization failures, deadlocks, and a server that is shut down or cut off.
+                error.code().is_some_and(|code| {
+                    ["40001", "40P01", "57P01", "57P02", "57P03"].contains(&code.as_ref()) || code.starts_with("08")
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Why a database cannot be used. Each is one line for the operator; nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum BadDatabase {
+    /// Folder missing, no permission.
+    #[error("cannot be opened: {}", .0.kind())]
+    Inaccessible(std::io::Error),
+    /// The server does not answer, or refuses.
+    #[error("cannot be reached: {0}")]
+    Unreachable(sqlx::Error),
+    /// Not a database, or a broken one.
+    #[error("is no database, or is damaged; restore it from a copy, or name another file")]
+    Corrupt,
+    /// Can be read and not written.
+    #[error("cannot be written to")]
+    ReadOnly,
+    /// Tables of another program.
+    #[error("belongs to another program")]
+    Foreign,
+    /// Tables that this program does not know yet.
+    #[error("was written by a newer callscribe; run that one, or name another database")]
+    Newer,
+    /// Tables that differ from those this program made.
+    #[error("has tables that differ from what callscribe made: {0}")]
+    Differs(sqlx::migrate::MigrateError),
+    /// Anything else.
+    #[error("cannot be used: {0}")]
+    Unusable(sqlx::Error),
+}
+
+impl BadDatabase {
+    fn of_file(error: sqlx::Error) -> Self {
+        // Primary codes of https://sqlite.org/rescode.html.
+        let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok());
+        match code.map(|code| code & 0xff) {
+            Some(11 | 26) => Self::Corrupt,
+            Some(8) => Self::ReadOnly,
+            _ => Self::Unusable(error),
+        }
+    }
+
+    fn of_migration(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError;
+        match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => Self::Newer,
+            MigrateError::Execute(error) => Self::of_file(error),
+            error => Self::Differs(error),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the database and brings its tables to what this program knows.
+    ///
+    /// # Errors
+    /// One line for the operator.
+    pub async fn open(location: &Location) -> Result<Self, BadDatabase> {
+        let pools = Pools::open(location).await?;
+        pools.migrate().await?;
+        let file = location.path().map(|path| File { identity: identity(&path), path });
+        Ok(Self { inner: Arc::new(Inner { pools, file, is_gone: AtomicBool::new(false) }) })
+    }
+
+    /// A connection to read from.
+    ///
+    /// # Errors
+    /// If there is none within seconds.
+    pub async fn read(&self) -> Result<Conn, Error> {
+        Ok(Conn { session: self.inner.pools.read().await? })
+    }
+
+    /// Runs a transaction to its commit, again if that may help: it must be one that may happen twice, because nobody
+    /// knows of a connection that broke during a commit whether that took place. Never called from a future that may
+    /// be dropped on the way.
+    ///
+    /// `points` are the [failpoints](crate::failpoint) before and after the commit, none if it is empty; `subject` is what
+    /// it is about.
+    ///
+    /// # Errors
+    /// Of the work, or of the database.
+    pub async fn write<T, F>(
+        &self,
+        points: (&'static str, &'static str),
+        subject: &str,
+        work: impl Fn(Conn) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<(Conn, T), Error>>,
+    {
+        let mut tries = 0;
+        loop {
+            let attempt = async {
+                if self.is_gone() {
+                    return Err(Error::Gone);
+                }
+                let conn = Conn { session: self.inner.pools.begin().await? };
+                let (conn, value) = work(conn).await?;
+                if let Err(aborted) = failpoint::reach(points.0, subject) {
+                    conn.session.rollback().await?;
+                    return Err(aborted.into());
+                }
+                conn.session.commit().await?;
+                if !points.1.is_empty() {
+                    failpoint::reach(points.1, subject)?;
+                }
+                Ok(value)
+            };
+            match attempt.await {
+                Err(Error::Aborted(_)) => {}
+                Err(error) if error.is_passing() && tries + 1 < TRIES => {
+                    tries += 1;
+                    tracing::debug!("trying a transaction again: {error}");
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn check(&self) -> Result<(), Error> {
+        if self.is_gone() {
+            return Err(Error::Gone);
+        }
+        self.read().await?.fetch("SELECT 1 AS one", vec![]).await.map(drop)
+    }
+
+    /// Looks whether the file is still the one that was opened. What would be written to a file that was removed, or
+    /// has another in its place, would be lost.
+    pub fn watch_file(&self) {
+        let Some(File { path, identity: Some(opened) }) = &self.inner.file else { return };
+        let is_gone = identity(path) != Some(*opened);
+        if is_gone != self.inner.is_gone.swap(is_gone, Ordering::Relaxed) {
+            match is_gone {
+                true => tracing::error!("the database file was removed or replaced; nothing is dialled or taken in"),
+                false => tracing::info!("the database file is back"),
+            }
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.inner.is_gone.load(Ordering::Relaxed)
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.inner.pools.close().await;
+    }
+}
+
+/// Device and inode.
+#[cfg(unix)]
+fn identity(path: &std::path::Path) -> Option<(u64, u64)> {
+    let about = std::fs::metadata(path).ok()?;
+    Some((std::os::unix::fs::MetadataExt::dev(&about), std::os::unix::fs::MetadataExt::ino(&about)))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &std::path::Path) -> Option<(u64, u64)> {
+    None
+}
+
+impl Conn {
+    async fn execute(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
+        self.session.execute(sql, args).await
+    }
+
+    async fn fetch(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
+        self.session.fetch(sql, args).await
+    }
+
+    async fn fetch_one(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Option<Row>, Error> {
+        Ok(self.fetch(sql, args).await?.into_iter().next())
+    }
+}
+
+/// The arguments of a statement.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$(crate::store::dialect::Arg::from($value)),*] };
+}
+use args;

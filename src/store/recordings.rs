@@ -1,0 +1,84 @@
+//! Recordings.
+
+use super::{Conn, Error, Event, Row, args};
+use crate::model::call::CallId;
+use crate::model::recording::{Recording, RecordingSid, RecordingState};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT sid, call_id, state, duration_seconds, channels, source, error_code FROM recordings ", $rest)
+    };
+}
+
+impl Conn {
+    /// Adds a recording, or moves it forward and notes what is new of it. Says whether anything moved.
+    pub(crate) async fn put_recording(&mut self, recording: &Recording, now: i64) -> Result<bool, Error> {
+        let Recording { sid, call, state, duration_seconds, channels, source, error_code } = recording;
+        let moved = self
+            .execute(
+                "INSERT INTO recordings \
+                 (sid, call_id, state, rank, duration_seconds, channels, source, error_code, created_at, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (sid) DO UPDATE SET \
+                 state = excluded.state, rank = excluded.rank, updated_at = excluded.updated_at, \
+                 duration_seconds = coalesce(excluded.duration_seconds, recordings.duration_seconds), \
+                 channels = coalesce(excluded.channels, recordings.channels), \
+                 source = coalesce(excluded.source, recordings.source), \
+                 error_code = coalesce(excluded.error_code, recordings.error_code) \
+                 WHERE recordings.rank < excluded.rank",
+                args![
+                    sid.as_str(),
+                    call.as_str(),
+                    state.as_str(),
+                    state.rank(),
+                    *duration_seconds,
+                    *channels,
+                    source.as_deref(),
+                    *error_code,
+                    now,
+                ],
+            )
+            .await?;
+        if moved > 0 {
+            let event = Event {
+                kind: "recording".to_owned(),
+                subject: sid.to_string(),
+                state: state.as_str().to_owned(),
+                rank: state.rank(),
+                round: 1,
+                reason: None,
+                at: now,
+            };
+            self.note(Some(call), event).await?;
+        }
+        Ok(moved > 0)
+    }
+
+    /// A recording.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn recording(&mut self, sid: &RecordingSid) -> Result<Option<Recording>, Error> {
+        self.fetch_one(select!("WHERE sid = $1"), args![sid.as_str()]).await?.as_ref().map(recording).transpose()
+    }
+
+    /// The recordings of a call, oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn recordings_of(&mut self, call: &CallId) -> Result<Vec<Recording>, Error> {
+        let rows = self.fetch(select!("WHERE call_id = $1 ORDER BY created_at, sid"), args![call.as_str()]).await?;
+        rows.iter().map(recording).collect()
+    }
+}
+
+fn recording(row: &Row) -> Result<Recording, Error> {
+    Ok(Recording {
+        sid: row.text("sid")?.parse().map_err(|_| Error::Unreadable("recordings.sid"))?,
+        call: row.text("call_id")?.parse().map_err(|_| Error::Unreadable("recordings.call_id"))?,
+        state: RecordingState::named(&row.text("state")?).ok_or(Error::Unreadable("recordings.state"))?,
+        duration_seconds: row.int_if_set("duration_seconds")?,
+        channels: row.int_if_set("channels")?,
+        source: row.text_if_set("source")?,
+        error_code: row.int_if_set("error_code")?,
+    })
+}

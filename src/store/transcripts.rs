@@ -1,0 +1,287 @@
+//! Transcripts, and the words in them.
+
+use super::{Conn, Error, Event, Row, args};
+use crate::model::call::CallId;
+use crate::model::recording::RecordingSid;
+use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
+
+/// A transcript that is wanted.
+#[derive(Debug, Clone)]
+pub struct NewTranscript {
+    /// Ours.
+    pub id: String,
+    /// The recording, unless the audio is elsewhere.
+    pub recording: Option<RecordingSid>,
+    /// What the audio is asked for with, or its address elsewhere.
+    pub audio: String,
+    /// AssemblyAI's parameters, as a JSON object.
+    pub parameters: String,
+    /// What the same request is known by.
+    pub request_key: String,
+    /// In milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// A word of a transcript, as it is stored.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct SpokenWord {
+    /// The word, with its punctuation.
+    pub text: String,
+    /// When it begins, in milliseconds from the start of the audio.
+    pub start: i64,
+    /// When it ends.
+    pub end: i64,
+    /// How sure AssemblyAI is, from 0 to 1.
+    pub confidence: f64,
+    /// Who says it, if speakers were told apart.
+    pub speaker: Option<String>,
+    /// The channel, if each was transcribed for itself.
+    pub channel: Option<String>,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason, json, \
+             text, created_at, (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id, \
+             CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current \
+             FROM transcripts ",
+            $rest
+        )
+    };
+}
+
+impl Conn {
+    /// Adds a transcript. Says no if the same request has one.
+    pub(crate) async fn add_transcript(&mut self, new: &NewTranscript) -> Result<bool, Error> {
+        let NewTranscript { id, recording, audio, parameters, request_key, created_at } = new;
+        let state = TranscriptState::Waiting;
+        let added = self
+            .execute(
+                "INSERT INTO transcripts (id, recording_sid, audio, parameters, request_key, state, rank, round, \
+                 created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) ON CONFLICT DO NOTHING",
+                args![
+                    id.as_str(),
+                    recording.as_ref().map(RecordingSid::as_str),
+                    audio.as_str(),
+                    parameters.as_str(),
+                    request_key.as_str(),
+                    state.as_str(),
+                    state.rank(),
+                    *created_at,
+                ],
+            )
+            .await?;
+        if added > 0 {
+            self.note_transcript(id, state, 1, None, *created_at).await?;
+        }
+        Ok(added > 0)
+    }
+
+    /// Lets another transcript take the place of this one, as that of its request.
+    pub(crate) async fn supersede(&mut self, id: &str) -> Result<(), Error> {
+        let sql = "UPDATE transcripts SET request_key = NULL WHERE id = $1";
+        self.execute(sql, args![id]).await.map(drop)
+    }
+
+    /// The transcript that this request has.
+    pub(crate) async fn transcript_of_request(&mut self, request_key: &str) -> Result<Option<Transcript>, Error> {
+        let row = self.fetch_one(select!("WHERE request_key = $1"), args![request_key]).await?;
+        row.as_ref().map(transcript).transpose()
+    }
+
+    /// A transcript by our id.
+    pub(crate) async fn transcript(&mut self, id: &str) -> Result<Option<Transcript>, Error> {
+        self.fetch_one(select!("WHERE id = $1"), args![id]).await?.as_ref().map(transcript).transpose()
+    }
+
+    /// A transcript by AssemblyAI's id.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn transcript_named(&mut self, id: &TranscriptId) -> Result<Option<Transcript>, Error> {
+        let row = self.fetch_one(select!("WHERE transcript_id = $1"), args![id.as_str()]).await?;
+        row.as_ref().map(transcript).transpose()
+    }
+
+    /// The transcripts of a call's recordings, oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn transcripts_of(&mut self, call: &CallId) -> Result<Vec<Transcript>, Error> {
+        let sql =
+            select!("WHERE recording_sid IN (SELECT sid FROM recordings WHERE call_id = $1) ORDER BY created_at, id");
+        self.fetch(sql, args![call.as_str()]).await?.iter().map(transcript).collect()
+    }
+
+    /// Whether anybody has asked for a transcript of this recording.
+    pub(crate) async fn has_transcript(&mut self, recording: &RecordingSid) -> Result<bool, Error> {
+        let sql = "SELECT id FROM transcripts WHERE recording_sid = $1 LIMIT 1";
+        Ok(self.fetch_one(sql, args![recording.as_str()]).await?.is_some())
+    }
+
+    /// AssemblyAI has the audio.
+    pub(crate) async fn uploaded(&mut self, of: &Transcript, audio_url: &str, now: i64) -> Result<(), Error> {
+        let sql = "UPDATE transcripts SET audio_url = $3 WHERE id = $1 AND round = $2 AND audio_url IS NULL";
+        self.execute(sql, args![of.id.as_str(), of.round, audio_url]).await?;
+        self.advance_transcript(of, TranscriptState::Uploaded, None, now).await.map(drop)
+    }
+
+    /// AssemblyAI is about to be asked for it, or is known not to have been.
+    pub(crate) async fn asking(&mut self, of: &Transcript, asked_at: Option<i64>) -> Result<(), Error> {
+        let sql = "UPDATE transcripts SET asked_at = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
+        self.execute(sql, args![of.id.as_str(), of.round, asked_at]).await.map(drop)
+    }
+
+    /// AssemblyAI has taken the order. Its answer is kept as it came, if there was one.
+    pub(crate) async fn ordered(
+        &mut self,
+        of: &Transcript,
+        transcript_id: &str,
+        json: Option<&[u8]>,
+        now: i64,
+    ) -> Result<(), Error> {
+        let id = of.id.as_str();
+        let sql = "UPDATE transcripts SET transcript_id = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
+        self.execute(sql, args![id, of.round, transcript_id]).await?;
+        if let Some(json) = json {
+            let sql = "UPDATE transcripts SET json = $3 WHERE id = $1 AND round = $2 AND json IS NULL";
+            self.execute(sql, args![id, of.round, json]).await?;
+        }
+        self.advance_transcript(of, TranscriptState::Queued, None, now).await.map(drop)
+    }
+
+    /// AssemblyAI's answer about a transcript that is not finished, as it came.
+    pub(crate) async fn keep_json(&mut self, of: &Transcript, json: &[u8]) -> Result<(), Error> {
+        let sql = "UPDATE transcripts SET json = $4 WHERE id = $1 AND round = $2 AND rank < $3";
+        self.execute(sql, args![of.id.as_str(), of.round, TranscriptState::Completed.rank(), json]).await.map(drop)
+    }
+
+    /// The text is there, with its words and AssemblyAI's JSON as it came.
+    pub(crate) async fn completed(
+        &mut self,
+        of: &Transcript,
+        json: &[u8],
+        text: &str,
+        words: &[SpokenWord],
+        now: i64,
+    ) -> Result<bool, Error> {
+        let moved = self.advance_transcript(of, TranscriptState::Completed, None, now).await?;
+        if moved {
+            let sql = "UPDATE transcripts SET json = $2, text = $3 WHERE id = $1";
+            self.execute(sql, args![of.id.as_str(), json, text]).await?;
+            let words = serde_json::to_string(words).unwrap_or_default();
+            self.execute("DELETE FROM words WHERE transcript = $1", args![of.id.as_str()]).await?;
+            let insert = self.session.insert_words();
+            self.execute(insert, args![of.id.as_str(), words.as_str()]).await?;
+        }
+        Ok(moved)
+    }
+
+    /// There will be none by itself. AssemblyAI's JSON that says why is kept as it came.
+    pub(crate) async fn failed(
+        &mut self,
+        of: &Transcript,
+        json: Option<&[u8]>,
+        reason: &str,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let moved = self.advance_transcript(of, TranscriptState::Failed, Some(reason), now).await?;
+        if let (true, Some(json)) = (moved, json) {
+            let sql = "UPDATE transcripts SET json = $2 WHERE id = $1";
+            self.execute(sql, args![of.id.as_str(), json]).await?;
+        }
+        Ok(moved)
+    }
+
+    /// Moves a transcript forward within its round. Says whether it moved.
+    pub(crate) async fn advance_transcript(
+        &mut self,
+        of: &Transcript,
+        state: TranscriptState,
+        reason: Option<&str>,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let sql = "UPDATE transcripts SET state = $3, rank = $4, reason = $5, updated_at = $6 \
+                   WHERE id = $1 AND round = $2 AND rank < $4";
+        let args = args![of.id.as_str(), of.round, state.as_str(), state.rank(), reason, now];
+        let moved = self.execute(sql, args).await? > 0;
+        if moved {
+            self.note_transcript(&of.id, state, of.round, reason, now).await?;
+        }
+        Ok(moved)
+    }
+
+    /// Begins anew. What was ordered, or may have been, is gone on with, unless AssemblyAI has nothing to give for it: then
+    /// the audio is brought again. Says no if somebody else has begun anew.
+    pub(crate) async fn begin_round(
+        &mut self,
+        of: &Transcript,
+        is_void: bool,
+        reason: &str,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let state = match of.transcript_id {
+            Some(_) if !is_void => TranscriptState::Queued,
+            _ => TranscriptState::Waiting,
+        };
+        let sql = "UPDATE transcripts SET round = round + 1, state = $3, rank = $4, reason = $5, \
+                   audio_url = CASE WHEN $7 = 0 AND asked_at IS NOT NULL THEN audio_url END, \
+                   asked_at = CASE WHEN $7 = 0 THEN asked_at END, \
+                   transcript_id = CASE WHEN $7 = 0 THEN transcript_id END, json = NULL, updated_at = $6 WHERE id = $1 AND round = $2 \
+                   AND state <> 'completed'";
+        let void = i64::from(is_void);
+        let args = args![of.id.as_str(), of.round, state.as_str(), state.rank(), reason, now, void];
+        let begun = self.execute(sql, args).await? > 0;
+        if begun {
+            self.note_transcript(&of.id, state, of.round + 1, Some(reason), now).await?;
+        }
+        Ok(begun)
+    }
+
+    async fn note_transcript(
+        &mut self,
+        id: &str,
+        state: TranscriptState,
+        round: i64,
+        reason: Option<&str>,
+        at: i64,
+    ) -> Result<(), Error> {
+        let sql = "SELECT call_id FROM recordings WHERE sid = (SELECT recording_sid FROM transcripts WHERE id = $1)";
+        let call = self.fetch_one(sql, args![id]).await?.map(|row| row.text("call_id")).transpose()?;
+        let call: Option<CallId> = call.and_then(|call| call.parse().ok());
+        let event = Event {
+            kind: "transcript".to_owned(),
+            subject: id.to_owned(),
+            state: state.as_str().to_owned(),
+            rank: state.rank(),
+            round,
+            reason: reason.map(str::to_owned),
+            at,
+        };
+        self.note(call.as_ref(), event).await
+    }
+}
+
+fn transcript(row: &Row) -> Result<Transcript, Error> {
+    let transcript_id = row.text_if_set("transcript_id")?.map(|id| id.parse()).transpose();
+    let recording = row.text_if_set("recording_sid")?.map(|sid| sid.parse()).transpose();
+    let call = row.text_if_set("call_id")?.map(|id| id.parse()).transpose();
+    Ok(Transcript {
+        id: row.text("id")?,
+        transcript_id: transcript_id.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?,
+        recording: recording.map_err(|_| Error::Unreadable("transcripts.recording_sid"))?,
+        call: call.map_err(|_| Error::Unreadable("recordings.call_id"))?,
+        is_current: row.int("is_current")? == 1,
+        audio: row.text("audio")?,
+        parameters: row.text("parameters")?,
+        audio_url: row.text_if_set("audio_url")?,
+        asked_at: row.int_if_set("asked_at")?,
+        state: TranscriptState::named(&row.text("state")?).ok_or(Error::Unreadable("transcripts.state"))?,
+        round: row.int("round")?,
+        reason: row.text_if_set("reason")?,
+        json: row.bytes_if_set("json")?,
+        text: row.text_if_set("text")?,
+        created_at: row.int("created_at")?,
+    })
+}

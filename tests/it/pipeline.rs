@@ -1,0 +1,498 @@
+//! What becomes of a call when nobody touches it: from the dialling to the transcript, whatever is lost, repeated,
+//! late or broken on the way.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use callscribe::clients::Deadlines;
+use callscribe::clock::{Clock, now};
+use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, PHONE_NUMBER, SeededCall, SeededRecording, Stage};
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{World, assert_happened, steps_repeat};
+
+/// Longer than the first pause between two looks at something that is under way.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Longer than any pause.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A number of its own for each.
+fn number(index: usize) -> String {
+    format!("1415555{:04}", 1_000 + index)
+}
+
+/// Dials so many numbers at the same time; gives the SIDs of the calls.
+async fn dial_all(world: &World, calls: usize) -> Vec<String> {
+    join_all((0..calls).map(async |index| world.dial(&number(index)).await)).await
+}
+
+/// Asserts that this call is done, and that it has the transcript of its own recording and no other. Needs recordings
+/// that are marked.
+async fn assert_transcribed(world: &World, sid: &str) {
+    let call = world.call(sid).await;
+    assert_eq!((&call["state"], &call["progress"]), (&json!("completed"), &json!("done")), "{call:#}");
+    let recordings = world.twilio.recordings_of(sid);
+    assert_eq!(recordings.len(), 1);
+    assert_eq!(sids(&call["recordings"], "sid"), recordings, "{call:#}");
+    assert_eq!(sids(&call["transcripts"], "recording_sid"), recordings, "{call:#}");
+    let text = call["transcripts"][0]["text"].as_str().unwrap_or_default();
+    assert!(text.ends_with(&recordings[0]), "{text} is of {}", recordings[0]);
+    assert_goes_forward(world, &call).await;
+}
+
+fn sids(list: &Value, name: &str) -> Vec<String> {
+    let sid = |one: &Value| one[name].as_str().unwrap_or_default().to_owned();
+    list.as_array().expect("a list").iter().map(sid).collect()
+}
+
+/// Asserts that nothing in the history of a call goes back.
+async fn assert_goes_forward(world: &World, call: &Value) {
+    let id = call["id"].as_str().expect("an id").parse().expect("32 hex digits");
+    let mut conn = world.app.store().read().await.expect("a connection");
+    let mut reached = HashMap::new();
+    for event in conn.history(&id).await.expect("a history") {
+        let now = (event.round, event.rank);
+        if let Some(before) = reached.insert(event.subject.clone(), now) {
+            assert!(before < now, "{event:?} comes after {before:?}");
+        }
+    }
+}
+
+/// Asserts that AssemblyAI was asked for one transcript of each of so many recordings.
+fn assert_ordered_once(world: &World, recordings: usize) {
+    let accepted = world.assemblyai.accepted_per_recording();
+    assert_eq!(accepted.len(), recordings);
+    assert!(accepted.values().all(|count| *count == 1), "{accepted:?}");
+}
+
+/// Lets time pass until every one of these calls is done.
+async fn until_done(world: &World, sids: &[String], pause: Duration, at_most: usize) {
+    let mut open: Vec<&String> = sids.iter().collect();
+    for _ in 0..at_most {
+        world.after(pause).await;
+        let mut left = Vec::new();
+        for sid in open {
+            if world.call(sid).await["progress"] != "done" {
+                left.push(sid);
+            }
+        }
+        if left.is_empty() {
+            return;
+        }
+        open = left;
+    }
+    panic!("{} of {} calls are not done, such as {:#}", open.len(), sids.len(), world.call(open[0]).await);
+}
+
+fn set_callbacks(world: &World, callbacks: Callbacks) {
+    world.twilio.control.set_callbacks(callbacks);
+    world.assemblyai.control.set_callbacks(callbacks);
+}
+
+#[tokio::test]
+async fn a_dialled_call_becomes_a_transcript_and_nobody_touches_it() {
+    let world = World::new().await;
+    // What comes later in the call may be told sooner than that it rings.
+    world.twilio.hold(Stage::InProgress);
+    let sid = world.dial("14155551234").await;
+    let rings = ("CallStatus".to_owned(), "ringing".to_owned());
+    let is_told = || world.twilio.deliveries().iter().any(|told| told.params.contains(&rings)).then_some(());
+    world.twilio.control.until(is_told).await;
+    world.twilio.release(Stage::InProgress);
+    world.settle().await;
+    let call = world.call(&sid).await;
+    assert_eq!(call["progress"], "done", "{call:#}");
+    assert_eq!(
+        (&call["sid"], &call["to"], &call["direction"]),
+        (&json!(sid), &json!("+14155551234"), &json!("outbound"))
+    );
+    assert_eq!(call["can_retry"], false);
+    let text = call["transcripts"][0]["text"].as_str().expect("a text").to_owned();
+    assert!(!text.is_empty());
+    let steps = call["timeline"].as_array().expect("a list").iter();
+    let steps: Vec<(&str, &str)> =
+        steps.map(|step| (step["kind"].as_str().unwrap(), step["state"].as_str().unwrap())).collect();
+    // What is told of the call and what is told of the recording overtake each other.
+    for (kind, states) in [
+        ("call", &["dialing", "queued", "ringing", "in-progress", "completed"][..]),
+        ("recording", &["completed"]),
+        ("transcript", &["waiting", "uploaded", "queued", "completed"]),
+    ] {
+        // Where steps repeat, Twilio's answer is not seen at first.
+        let is_seen = |step: &&(&str, &str)| !(steps_repeat() && step.1 == "unknown");
+        let of_kind = steps.iter().filter(|step| step.0 == kind).filter(is_seen).map(|step| step.1);
+        let of_kind: Vec<&str> = of_kind.collect();
+        assert_eq!(of_kind, states, "{kind} in {steps:?}");
+    }
+    assert_eq!(steps.first(), Some(&("call", "dialing")));
+    assert_eq!(steps.last(), Some(&("transcript", "completed")));
+
+    let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    let words = text.split(['\'', '&', '"']).next().expect("words");
+    assert!(page.text().contains(words) && page.text().contains(&sid), "{words} in {}", page.text());
+    assert_eq!(page.header("refresh"), "", "there is nothing more to come");
+}
+
+#[tokio::test]
+async fn without_any_callback_a_hundred_calls_come_to_their_own_transcripts() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    set_callbacks(&world, Callbacks::Drop);
+    let sids = dial_all(&world, 100).await;
+    until_done(&world, &sids, LOOK, 10).await;
+    for sid in &sids {
+        assert_transcribed(&world, sid).await;
+    }
+    assert_ordered_once(&world, 100);
+    assert_eq!(world.calls_placed(), 100);
+}
+
+#[tokio::test]
+async fn callbacks_that_come_twice_or_in_any_order_change_nothing() {
+    for callbacks in [Callbacks::Twice, Callbacks::Shuffled] {
+        let world = World::new().await;
+        world.twilio.mark_recordings();
+        set_callbacks(&world, callbacks);
+        let sids = dial_all(&world, 20).await;
+        world.settle().await;
+        for sid in &sids {
+            assert_transcribed(&world, sid).await;
+        }
+        assert_ordered_once(&world, 20);
+    }
+}
+
+/// Every order of these.
+fn permutations<T: Copy>(of: &[T]) -> Vec<Vec<T>> {
+    if of.is_empty() {
+        return vec![vec![]];
+    }
+    let mut all = Vec::new();
+    for (index, first) in of.iter().enumerate() {
+        let others: Vec<T> = [&of[..index], &of[index + 1..]].concat();
+        all.extend(permutations(&others).into_iter().map(|rest| [&[*first], &rest[..]].concat()));
+    }
+    all
+}
+
+#[tokio::test]
+async fn in_whatever_order_twilio_tells_it_a_call_ends_the_same() {
+    let orders = permutations(&["initiated", "ringing", "in-progress", "completed", "recording"]);
+    assert_eq!(orders.len(), 120);
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    world.twilio.control.set_callbacks(Callbacks::Drop);
+    let sids = dial_all(&world, orders.len()).await;
+    world.twilio.settled().await;
+    for (sid, order) in sids.iter().zip(&orders) {
+        let recording = &world.twilio.recordings_of(sid)[0];
+        let call = world.call(sid).await;
+        let token = call["id"].as_str().expect("an id");
+        for event in order {
+            let about = [("AccountSid", ACCOUNT_SID), ("CallSid", sid.as_str())];
+            let (path, params) = match *event {
+                "recording" => ("recording", [("RecordingSid", recording.as_str()), ("RecordingStatus", "completed")]),
+                status => ("call", [("CallStatus", status), ("Direction", "outbound-api")]),
+            };
+            let answer = world.callback(&format!("/hooks/twilio/{path}?t={token}"), &[about, params].concat()).await;
+            assert_eq!(answer.status, 204, "{order:?}");
+        }
+        let call = world.call(sid).await;
+        assert_eq!(call["state"], "completed", "{order:?}");
+        assert_eq!(call["progress"], "transcribing", "{order:?}");
+        let mut states = call["timeline"].as_array().expect("a list").iter().filter(|step| step["kind"] == "call");
+        assert_eq!(states.next_back().expect("a step")["state"], "completed", "{order:?}");
+    }
+    world.settle().await;
+    for sid in &sids {
+        assert_transcribed(&world, sid).await;
+    }
+    assert_ordered_once(&world, orders.len());
+}
+
+#[tokio::test]
+async fn a_recording_that_is_told_two_hundred_times_at_once_is_one_recording_one_job_and_one_transcript() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    world.twilio.control.set_callbacks(Callbacks::Drop);
+    let (sid, recording) = world.recorded_call().await;
+    let url = format!("{}/hooks/twilio/recording", world.base);
+    let told = join_all((0..200).map(|_| world.twilio.send_recording_callback(&recording, &url))).await;
+    assert!(told.iter().all(|status| *status == Some(204)), "{told:?}");
+    world.settle().await;
+    assert_transcribed(&world, &sid).await;
+    assert_ordered_once(&world, 1);
+    for (count, query) in [
+        (1, "SELECT count(*) FROM calls"),
+        (1, "SELECT count(*) FROM recordings"),
+        (1, "SELECT count(*) FROM transcripts"),
+        (1, "SELECT count(*) FROM jobs WHERE kind = 'transcript'"),
+        (1, "SELECT count(*) FROM history WHERE kind = 'recording'"),
+    ] {
+        assert_eq!(world.store.number(query).await, count, "{query}");
+    }
+    assert_happened(world.assemblyai.uploads().len(), 1);
+}
+
+#[tokio::test]
+async fn a_number_that_fifty_ask_for_at_once_is_rung_once() {
+    let world = World::new().await;
+    world.twilio.hold(Stage::Ringing);
+    let sids: HashSet<String> = join_all((0..50).map(|_| world.dial("14155551234"))).await.into_iter().collect();
+    assert_eq!(sids.len(), 1, "{sids:?}");
+    assert_eq!((world.calls_placed(), world.store.number("SELECT count(*) FROM calls").await), (1, 1));
+    assert_eq!(world.dial("14155551234").await, *sids.iter().next().unwrap(), "while the call is up, it is the answer");
+    world.twilio.release(Stage::Ringing);
+    world.settle().await;
+    assert_eq!(world.calls_placed(), 1);
+}
+
+#[tokio::test]
+async fn a_number_may_be_dialled_again_once_the_call_is_over() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    let first = world.dial("14155551234").await;
+    world.settle().await;
+    let second = world.dial("14155551234").await;
+    world.settle().await;
+    assert_ne!(first, second);
+    for sid in [first, second] {
+        assert_transcribed(&world, &sid).await;
+    }
+    assert_eq!(world.calls_placed(), 2);
+}
+
+#[tokio::test]
+async fn a_call_from_outside_is_taken_in_recorded_and_transcribed() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    let sid = world.twilio.inbound_call(&format!("{}/record/", world.base), "+14155550199");
+    world.settle().await;
+    assert_transcribed(&world, &sid).await;
+    let call = world.call(&sid).await;
+    for (name, value) in [("direction", "inbound"), ("from", "+14155550199"), ("to", PHONE_NUMBER)] {
+        assert_eq!(call[name], value, "{call:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_recording_of_a_call_that_others_placed_is_taken_in() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    let sid = world.twilio.add_call(SeededCall { to: "+14155550111".to_owned(), ..Default::default() });
+    let recording = world.twilio.add_recording(SeededRecording { call_sid: sid.clone(), ..Default::default() });
+    let url = format!("{}/hooks/twilio/recording", world.base);
+    assert_eq!(world.twilio.send_recording_callback(&recording, &url).await, Some(204));
+    world.settle().await;
+    let call = world.call(&sid).await;
+    assert_eq!((&call["progress"], &call["state"]), (&json!("done"), &json!("completed")), "{call:#}");
+    assert_eq!((&call["to"], &call["direction"]), (&json!("+14155550111"), &json!("outbound")));
+    assert_eq!(sids(&call["transcripts"], "recording_sid"), [recording]);
+    assert_goes_forward(&world, &call).await;
+}
+
+#[tokio::test]
+async fn of_a_recording_that_came_to_nothing_twilios_reason_is_told() {
+    for callbacks in [Callbacks::Deliver, Callbacks::Drop] {
+        let world = World::new().await;
+        world.twilio.control.set_callbacks(callbacks);
+        world.twilio.outcome_of_next_call(Outcome::TooShort);
+        let sid = world.dial("14155551234").await;
+        let mut call = world.call(&sid).await;
+        for _ in 0..10 {
+            if call["progress"] != "not-recorded" {
+                world.after(LOOK).await;
+                call = world.call(&sid).await;
+            }
+        }
+        assert_eq!((&call["progress"], &call["state"]), (&json!("not-recorded"), &json!("completed")), "{call:#}");
+        let recording = &call["recordings"][0];
+        assert_eq!((&recording["state"], &recording["error_code"]), (&json!("absent"), &json!(16101)));
+        let reason = recording["reason"].as_str().expect("a reason");
+        assert!(reason.contains("too short") && reason.contains("16101"), "{reason}");
+        assert_eq!(call["transcripts"], json!([]));
+        assert_eq!(world.transcript_requests().len(), 0);
+        assert_ends(&world).await;
+    }
+}
+
+/// Asserts that nobody is asked anything more, however much time passes.
+async fn assert_ends(world: &World) {
+    // The minute within which a recording may yet be listed.
+    for _ in 0..4 {
+        world.after(Duration::from_secs(60)).await;
+    }
+    let asked = world.vendor_requests();
+    for _ in 0..8 {
+        world.after(HOUR).await;
+    }
+    assert_eq!(world.vendor_requests(), asked);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_takes_ends_by_itself_and_frees_the_number() {
+    for (outcome, state) in [(Outcome::Busy, "busy"), (Outcome::NoAnswer, "no-answer"), (Outcome::Failed, "failed")] {
+        for callbacks in [Callbacks::Deliver, Callbacks::Drop] {
+            let world = World::new().await;
+            world.twilio.control.set_callbacks(callbacks);
+            world.twilio.outcome_of_next_call(outcome);
+            let sid = world.dial("14155551234").await;
+            world.after(LOOK).await;
+            let call = world.call(&sid).await;
+            assert_eq!((&call["state"], &call["progress"]), (&json!(state), &json!("failed")), "{call:#}");
+            assert!(call["ended_at"].is_string(), "{call:#}");
+            assert_ends(&world).await;
+            assert_ne!(world.dial("14155551234").await, sid);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_recording_that_is_not_ready_is_waited_for() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    for _ in 0..3 {
+        world.twilio.control.fail_next(Method::GET, ".wav", Fault::Refuse { status: 404, retry_after: None });
+    }
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let call = world.call(&sid).await;
+    assert_eq!((&call["progress"], &call["transcripts"][0]["state"]), (&json!("transcribing"), &json!("waiting")));
+    until_done(&world, std::slice::from_ref(&sid), LOOK, 3).await;
+    assert_transcribed(&world, &sid).await;
+    let asked = world.twilio.control.requests(Method::GET, "/Recordings/{id}.wav");
+    assert_happened(usize::try_from(asked).expect("a few"), 4);
+}
+
+#[tokio::test]
+async fn what_assemblyai_says_of_its_failure_is_kept_and_a_person_may_try_again() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    world.assemblyai.fail_next_transcript("Audio duration is too short.");
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let call = world.call(&sid).await;
+    assert_eq!((&call["progress"], &call["can_retry"]), (&json!("failed"), &json!(true)), "{call:#}");
+    assert_eq!(call["transcripts"][0]["reason"], "AssemblyAI: Audio duration is too short.");
+    assert_ends(&world).await;
+
+    let retry = format!("/calls/{sid}/retry");
+    assert_eq!(world.post_form(&retry, "").await.status, 200);
+    assert_eq!(world.call(&sid).await["progress"], "transcribing");
+    world.settle().await;
+    assert_transcribed(&world, &sid).await;
+    assert_eq!(world.assemblyai.accepted_per_recording().into_values().collect::<Vec<_>>(), [2]);
+    assert_eq!(world.calls_placed(), 1, "no phone rings again");
+    world.post_form(&retry, "").await.problem(409, "nothing-to-retry");
+    world.settle().await;
+    assert_eq!(world.transcript_requests().len(), 2);
+}
+
+#[tokio::test]
+async fn audio_that_assemblyai_has_lost_is_brought_again_once() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    world.assemblyai.hold();
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    assert_eq!(world.transcript_requests().len(), 1);
+    world.assemblyai.forget_uploads();
+    world.assemblyai.release();
+    world.settle().await;
+    assert_transcribed(&world, &sid).await;
+    assert_happened(world.assemblyai.uploads().len(), 2);
+    assert_eq!(world.transcript_requests().len(), 2);
+
+    world.assemblyai.hold();
+    let sid = world.dial("14155551234").await;
+    for _ in 0..2 {
+        world.settle().await;
+        world.assemblyai.forget_uploads();
+        world.assemblyai.release();
+        // Its webhook has been taken, and nobody has acted on it yet.
+        world.assemblyai.settled().await;
+        world.assemblyai.hold();
+    }
+    world.settle().await;
+    let call = world.call(&sid).await;
+    assert_eq!(call["transcripts"][0]["state"], "failed", "{call:#}");
+    assert_happened(world.assemblyai.uploads().len(), 4);
+    assert_eq!(world.transcript_requests().len(), 4);
+    assert_ends(&world).await;
+}
+
+#[tokio::test]
+async fn a_step_that_keeps_failing_is_given_up_after_eight_times_and_may_be_tried_again() {
+    if steps_repeat() {
+        // It counts failures, which are more then.
+        return;
+    }
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    let fail = |times: usize| {
+        for _ in 0..times {
+            let fault = Fault::Refuse { status: 500, retry_after: None };
+            world.assemblyai.control.fail_next(Method::POST, "/v2/upload", fault);
+        }
+    };
+    fail(8);
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    for failures in 1..=7 {
+        let call = world.call(&sid).await;
+        assert_eq!(call["progress"], "transcribing", "after {failures} failures: {call:#}");
+        world.after(HOUR).await;
+    }
+    let call = world.call(&sid).await;
+    assert_eq!((&call["progress"], &call["transcripts"][0]["state"]), (&json!("failed"), &json!("failed")), "{call:#}");
+    let reason = call["transcripts"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("AssemblyAI"), "{reason}");
+    assert_eq!(world.assemblyai.control.requests(Method::POST, "/v2/upload"), 8);
+    assert_ends(&world).await;
+
+    // The count begins anew.
+    fail(7);
+    assert_eq!(world.post_form(&format!("/calls/{sid}/retry"), "").await.status, 200);
+    until_done(&world, std::slice::from_ref(&sid), HOUR, 8).await;
+    assert_transcribed(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn of_two_hundred_calls_between_vendors_that_fail_at_random_each_has_its_own_transcript_once() {
+    const CALLS: usize = 200;
+    // So a request that fails is repeated by the job, which waits by the clock that is moved here.
+    let deadlines = Deadlines { repeated: Duration::from_millis(100), ..Deadlines::default() };
+    let behind = now() - jiff::SignedDuration::from_hours(24);
+    let world = World::with_clock(&[], deadlines, Clock::by_hand(behind)).await;
+    world.twilio.mark_recordings();
+    let disturbance = |seed| Disturbance { seed, per_mille: if steps_repeat() { 50 } else { 100 }, hangs: false };
+    world.twilio.control.disturb(disturbance(1));
+    world.assemblyai.control.disturb(disturbance(2));
+
+    // A call that was not placed is lost after two minutes, and then a person dials again.
+    for _ in 0..10 {
+        let placed = world.store.texts("SELECT to_number FROM calls WHERE sid IS NOT NULL").await;
+        let open = (0..CALLS).map(number).filter(|number| !placed.contains(&format!("+{number}")));
+        join_all(open.map(async |number| world.get(&format!("/dial/{number}")).await)).await;
+        for _ in 0..4 {
+            world.after(Duration::from_secs(45)).await;
+        }
+    }
+    let sids = world.store.texts("SELECT sid FROM calls WHERE sid IS NOT NULL").await;
+    assert_eq!(sids.len(), CALLS, "one call to each number");
+    until_done(&world, &sids, Duration::from_secs(120), 60).await;
+    assert!(world.twilio.control.disturbed() > 50 && world.assemblyai.control.disturbed() > 15);
+    world.twilio.control.stop_disturbing();
+    world.assemblyai.control.stop_disturbing();
+    for sid in &sids {
+        assert_transcribed(&world, sid).await;
+    }
+    assert_ordered_once(&world, CALLS);
+    let placed = world.twilio.placed_per_token();
+    assert_eq!((placed.len(), placed.values().all(|count| *count == 1)), (CALLS, true));
+}

@@ -1,0 +1,289 @@
+//! The store: what it refuses to be opened on, what it holds fast, and what happens while it is away.
+
+use std::fs;
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use callscribe::sandbox::control::Fault;
+use futures_util::future::{join, join_all};
+use reqwest::Method;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Executor};
+
+use crate::support::World;
+use crate::support::callbacks::CALL_PARAMS;
+use crate::support::command::{ENOUGH, Folder, Program, with};
+use crate::support::store::Database;
+
+/// The path of a SQLite store.
+fn file(store: &Database) -> PathBuf {
+    PathBuf::from(store.url.trim_start_matches("sqlite://"))
+}
+
+/// Starts the program on this store and stops it again, so that its tables are there.
+fn begin(store: &Database) {
+    let folder = Folder::new();
+    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
+    program.address();
+    program.signal("TERM");
+    assert_eq!(program.end().code, Some(0));
+}
+
+/// Asserts that the program does not start on this database, and says so in one line.
+fn assert_refused(url: &str, reason: &str) {
+    let folder = Folder::new();
+    let ended = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", url)])).refused();
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let said: Vec<&String> = ended.stderr.iter().filter(|line| line.starts_with("DATABASE_URL: ")).collect();
+    assert!(said.len() == 1 && said[0].contains(reason), "{reason} in {ended:?}");
+}
+
+/// Asserts that the program does not start on this file, and leaves it as it is.
+fn assert_left_alone(store: &Database, url: &str, reason: &str) {
+    let before = fs::read(file(store)).expect("a file");
+    assert_refused(url, reason);
+    assert!(fs::read(file(store)).expect("a file") == before, "the file is as it was");
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
+    let store = Database::new();
+    begin(&store);
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 SELECT 999, 'newer', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+    store.execute(newer).await.expect("a row");
+    match store.is_postgres() {
+        true => assert_refused(&store.url, "newer callscribe"),
+        false => assert_left_alone(&store, &store.url, "newer callscribe"),
+    }
+    assert_eq!(store.number("SELECT count(*) FROM _sqlx_migrations").await, 2);
+}
+
+#[test]
+fn a_damaged_file_is_refused_and_left_alone() {
+    let store = Database::sqlite();
+    fs::write(file(&store), "this is no database, and never was one\n".repeat(100)).expect("a file");
+    assert_left_alone(&store, &store.url, "is no database, or is damaged");
+
+    let store = Database::sqlite();
+    begin(&store);
+    let mut bytes = fs::read(file(&store)).expect("a file");
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0xa5);
+    fs::write(file(&store), bytes).expect("a file");
+    assert_left_alone(&store, &store.url, "is no database, or is damaged");
+}
+
+#[tokio::test]
+async fn the_file_of_another_program_is_refused_and_left_alone() {
+    let store = Database::sqlite();
+    fs::write(file(&store), "").expect("a file");
+    store.execute("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine')").await.expect("a table");
+    assert_left_alone(&store, &store.url, "belongs to another program");
+}
+
+#[test]
+fn a_file_that_may_only_be_read_is_refused_and_left_alone() {
+    let store = Database::sqlite();
+    begin(&store);
+    assert_left_alone(&store, &format!("{}?mode=ro", store.url), "cannot be written to");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made() {
+    let store = Database::sqlite();
+    let folder = file(&store).with_file_name("none");
+    assert_refused(&format!("sqlite://{}/callscribe.db", folder.display()), "cannot be opened");
+    assert!(!folder.exists());
+}
+
+#[test]
+fn nobody_else_may_read_the_file() {
+    let store = Database::sqlite();
+    let folder = Folder::new();
+    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
+    program.address();
+    let files = fs::read_dir(file(&store).parent().expect("a folder")).expect("a folder");
+    let files: Vec<_> = files.map(|entry| entry.expect("a file").path()).collect();
+    assert!(files.contains(&file(&store)), "{files:?}");
+    for path in files {
+        let mode = fs::metadata(&path).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{path:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_file_has_a_write_ahead_log() {
+    let store = Database::sqlite();
+    begin(&store);
+    assert_eq!(store.texts("PRAGMA journal_mode").await, ["wal"]);
+}
+
+#[tokio::test]
+async fn history_is_never_changed() {
+    let world = World::new().await;
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let before = world.call(&sid).await;
+    for statement in ["UPDATE history SET state = 'lost'", "DELETE FROM history"] {
+        let refused = world.store.execute(statement).await.expect_err(statement);
+        assert!(refused.to_string().contains("history is append-only"), "{refused}");
+    }
+    assert_eq!(world.call(&sid).await["timeline"], before["timeline"]);
+}
+
+/// What Twilio says of a call.
+fn progress(status: &'static str) -> Vec<(&'static str, &'static str)> {
+    let mut params = CALL_PARAMS.to_vec();
+    params.retain(|(name, _)| *name != "CallStatus");
+    params.push(("CallStatus", status));
+    params
+}
+
+#[tokio::test]
+async fn nothing_is_dialled_or_taken_in_while_the_file_is_gone() {
+    let store = Database::sqlite();
+    let world = World::with(&[("DATABASE_URL", &store.url)]).await;
+    assert_eq!(world.get("/readyz").await.status, 200);
+    let (path, elsewhere) = (file(&store), file(&store).with_file_name("elsewhere.db"));
+    for put_another_there in [false, true] {
+        fs::rename(&path, &elsewhere).expect("a file");
+        if put_another_there {
+            fs::copy(&elsewhere, &path).expect("a file");
+        }
+        // As the worker does each second.
+        world.app.store().watch_file();
+        assert_eq!(world.get("/readyz").await.status, 503);
+        assert_eq!(world.get("/dial/14155551234").await.status, 503);
+        assert_eq!(world.callback("/hooks/twilio/call", &progress("ringing")).await.status, 503);
+        let voice = world.callback("/record/", &CALL_PARAMS).await;
+        assert!(voice.status == 200 && voice.text().contains("<Record"), "{}", voice.text());
+        assert_eq!(world.calls_placed(), 0);
+
+        fs::rename(&elsewhere, &path).expect("a file");
+        world.app.store().watch_file();
+        assert_eq!(world.get("/readyz").await.status, 200);
+    }
+    world.dial("14155551234").await;
+}
+
+#[tokio::test]
+async fn a_caller_is_greeted_while_another_program_holds_the_file() {
+    let store = Database::sqlite();
+    let world = World::with(&[("DATABASE_URL", &store.url)]).await;
+    let mut other = SqliteConnection::connect(&store.url).await.expect("a connection");
+    other.execute("BEGIN EXCLUSIVE").await.expect("the lock");
+    let told = progress("ringing");
+    // What is told waits for the lock, and is not acknowledged without it.
+    let greeted = async {
+        let voice = world.callback("/record/", &CALL_PARAMS).await;
+        assert!(voice.status == 200 && voice.text().contains("<Record"), "{}", voice.text());
+        assert_eq!(world.get("/readyz").await.status, 200);
+        assert_eq!(world.get("/calls").await.status, 200);
+    };
+    let (refused, ()) = join(world.callback("/hooks/twilio/call", &told), greeted).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    other.execute("ROLLBACK").await.expect("no lock");
+    assert_eq!(world.callback("/hooks/twilio/call", &told).await.status, 204);
+    assert_eq!(store.number("SELECT count(*) FROM calls").await, 1);
+}
+
+/// Drops a future after it was asked so often whether it is ready.
+async fn dropped_after<F: Future>(polls: usize, future: F) {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Pending if left > 0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_dropped_while_it_begins_leaves_nothing_open_and_costs_no_later_write() {
+    /// As many as there are connections.
+    const AT_ONCE: usize = 12;
+    let store = Database::new();
+    let name = format!("callscribe-dropped-{}", std::process::id());
+    let url = match store.is_postgres() {
+        true => format!("{}&application_name={name}", store.url),
+        false => store.url.clone(),
+    };
+    let open = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state LIKE 'idle in transaction%'"
+    );
+    let world = World::with(&[("DATABASE_URL", &url)]).await;
+    let write = || world.app.store().write(("", ""), "", |conn| async { Ok((conn, ())) });
+    for polls in 0..10 {
+        join_all((0..AT_ONCE).map(|_| write())).await;
+        join_all((0..AT_ONCE).map(|_| dropped_after(polls, write()))).await;
+        let mut looks = 0;
+        // What was just dropped is still on its way back.
+        while store.is_postgres() && store.number(&open).await > 0 {
+            looks += 1;
+            assert!(looks < 200, "dropped after {polls} polls, a connection stays inside of its transaction");
+        }
+        let sid = format!("CA{polls:032x}");
+        let mut told = progress("ringing");
+        told.retain(|(name, _)| *name != "CallSid");
+        told.push(("CallSid", &sid));
+        assert_eq!(world.callback("/hooks/twilio/call", &told).await.status, 204);
+    }
+    assert_eq!(store.number("SELECT count(*) FROM calls").await, 10);
+}
+
+#[tokio::test]
+async fn the_job_of_a_program_that_died_is_taken_over_once_its_lease_has_run_out() {
+    if crate::support::steps_repeat() {
+        // It leaves a step at its first question to Twilio, which there are more of then.
+        return;
+    }
+    for path in ["/v2/upload", "/v2/transcript"] {
+        let world = World::new().await;
+        world.twilio.mark_recordings();
+        let sid = world.dial("14155551234").await;
+        world.twilio.settled().await;
+        let other = world.another_app().await;
+        // It gets no answer, and does not renew what it has.
+        world.assemblyai.control.fail_next(Method::POST, path, Fault::Late);
+        let mut dying = pin!(world.app.run_due_jobs());
+        let is_asked = || (!world.assemblyai.control.seen_at(Method::POST, path).is_empty()).then_some(());
+        tokio::select! {
+            _ = &mut dying => panic!("it waits for an answer"),
+            () = world.assemblyai.control.until(is_asked) => {}
+        }
+        let progress = async || world.call(&sid).await["progress"].clone();
+        for pause in [0, 3_999] {
+            world.clock.advance(Duration::from_millis(pause));
+            other.run_due_jobs().await;
+            assert_eq!(progress().await, "transcribing", "{path}: the other one may be alive");
+        }
+        world.clock.advance(Duration::from_millis(1));
+        assert!(other.run_due_jobs().await > 0, "{path}");
+        for _ in 0..4 {
+            other.run_due_jobs().await;
+            world.assemblyai.settled().await;
+            world.clock.advance(Duration::from_secs(6));
+        }
+        assert_eq!(progress().await, "done", "{path}");
+        let ended = world.call(&sid).await;
+
+        // It was not dead after all, and changes nothing any more.
+        world.assemblyai.control.answer_late();
+        dying.await;
+        world.settle().await;
+        assert_eq!(world.call(&sid).await, ended, "{path}");
+        let accepted = world.assemblyai.accepted_per_recording();
+        assert_eq!(accepted.into_values().collect::<Vec<_>>(), [1], "{path}");
+    }
+}
