@@ -1,0 +1,213 @@
+//! What must be true of a world after any number of crashes. Each is named as it is reported: `I1` to `I9`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use callscribe::sandbox::{assemblyai, twilio};
+use serde_json::Value;
+
+use crate::database;
+use crate::world::World;
+
+/// A program that does not end by then when it is asked to is broken.
+const STOPS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How a world ended.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// Calls that the program knows of.
+    pub(crate) calls: usize,
+    /// Those of them that Twilio never placed.
+    pub(crate) unplaced: usize,
+    /// Recordings, each with its transcript unless that is a violation.
+    pub(crate) recordings: usize,
+    pub(crate) violations: Vec<String>,
+}
+
+impl Outcome {
+    /// Both together.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.unplaced += other.unplaced;
+        self.recordings += other.recordings;
+        self.violations.extend(other.violations);
+    }
+}
+
+/// A recording as the emulated Twilio lists it.
+struct Recording {
+    sid: String,
+    call: String,
+    status: String,
+}
+
+impl World {
+    /// Waits for the end of everything, ends the program, and looks for violations.
+    pub(crate) async fn check(mut self) -> Outcome {
+        let calls = self.end().await;
+        let (placed, recordings) = (self.calls_at_twilio().await, self.recordings_at_twilio().await);
+        self.check_calls(&calls, &placed);
+        self.check_transcripts(&calls, &recordings);
+        let (status, log) = self.program.take().expect("it runs").terminate(STOPS_WITHIN).await;
+        self.log.extend(log);
+        if status.and_then(|status| status.code()) != Some(0) {
+            self.violations.push(format!("the program did not end well: {status:?}"));
+        }
+        self.check_database().await;
+        for file in self.folder.files() {
+            if !database::is_of_database(&file) {
+                self.violations.push(format!("I7: {} was left behind", file.display()));
+            }
+        }
+        self.check_log(&calls);
+        if !self.violations.is_empty() {
+            let file = std::env::temp_dir().join(format!("callscribe-crash-{}.log", self.name.replace(' ', "-")));
+            _ = std::fs::write(&file, self.log.join("\n"));
+            self.violations.push(format!("what the program logged is in {}", file.display()));
+        }
+        Outcome {
+            calls: calls.len(),
+            unplaced: calls.values().filter(|call| call["sid"].is_null()).count(),
+            recordings: recordings.len(),
+            violations: self.violations.iter().map(|violation| format!("{}: {violation}", self.name)).collect(),
+        }
+    }
+
+    /// I1 and I2.
+    fn check_calls(&mut self, calls: &BTreeMap<String, Value>, placed: &[String]) {
+        let mut violations = Vec::new();
+        for (token, times) in self.twilio.placed_per_token() {
+            if times > 1 || !calls.contains_key(&token) {
+                violations.push(format!("I1: call {token:?} was placed {times} times"));
+            }
+        }
+        let numbers = self.outside.numbers.lock().unwrap_or_else(PoisonError::into_inner).len();
+        if placed.len() > numbers {
+            violations.push(format!("I1: {} calls for {numbers} requests", placed.len()));
+        }
+        let by_sid: HashMap<&str, &Value> =
+            calls.values().filter_map(|call| Some((call["sid"].as_str()?, call))).collect();
+        for sid in self.outside.shown.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if !placed.contains(sid) {
+                violations.push(format!("I1: Twilio has no call {sid}, which an answer showed"));
+            }
+        }
+        for sid in placed.iter().filter(|sid| !by_sid.contains_key(sid.as_str())) {
+            violations.push(format!("I4: nobody here knows of call {sid}"));
+        }
+        for (call, recording) in &self.taken_in {
+            let Some(shown) = by_sid.get(call.as_str()) else {
+                violations.push(format!("I2: call {call} was taken in and is not there"));
+                continue;
+            };
+            let Some((sid, _)) = recording else { continue };
+            let found = shown["recordings"].as_array().into_iter().flatten().find(|one| one["sid"] == **sid);
+            // Every recording ends as `completed` here, so that is what must be shown of it.
+            if found.is_none_or(|found| found["state"] != "completed") {
+                violations.push(format!("I2: recording {sid} was taken in and is shown as {found:?}"));
+            }
+        }
+        self.violations.extend(violations);
+    }
+
+    /// I3 and I5, and that what AssemblyAI told was taken in.
+    fn check_transcripts(&mut self, calls: &BTreeMap<String, Value>, recordings: &[Recording]) {
+        let accepted = self.assemblyai.accepted_per_recording();
+        for Recording { sid, call, status } in recordings {
+            let times = accepted.get(sid).copied().unwrap_or_default();
+            if status != "completed" || times != 1 {
+                self.violations.push(format!("I3: {status} recording {sid} was ordered {times} times"));
+            }
+            let shown = calls.values().find(|shown| shown["sid"] == **call);
+            let transcripts = shown.and_then(|shown| shown["transcripts"].as_array());
+            let mut texts = transcripts.into_iter().flatten().filter(|one| one["recording_sid"] == **sid);
+            let text = texts.next().and_then(|one| one["text"].as_str()).unwrap_or_default();
+            if !text.trim_end_matches('.').ends_with(sid) || texts.next().is_some() {
+                self.violations.push(format!("I5: {sid} of call {call} has the transcript {text:?}"));
+            }
+        }
+        for (sid, _) in accepted.iter().filter(|(sid, _)| !recordings.iter().any(|one| one.sid == **sid)) {
+            self.violations.push(format!("I3: {sid} was ordered, and Twilio has no such recording"));
+        }
+        for transcript in self.assemblyai.transcripts() {
+            let is_taken_in = transcript["webhook_status_code"].as_u64().is_some_and(|code| (200..300).contains(&code));
+            let is_shown = |call: &Value| {
+                call["transcripts"].as_array().into_iter().flatten().any(|shown| shown["id"] == transcript["id"])
+            };
+            if is_taken_in && !calls.values().any(is_shown) {
+                self.violations.push(format!("I2: transcript {} was taken in and is not there", transcript["id"]));
+            }
+        }
+    }
+
+    /// I6 and I9.
+    async fn check_database(&mut self) {
+        self.check_file().await;
+        let history = match self.database.history().await {
+            Ok(history) => history,
+            Err(error) => {
+                self.violations.push(format!("I9: the history cannot be read: {error}"));
+                return;
+            }
+        };
+        let mut reached = HashMap::new();
+        for (kind, subject, round, rank) in history {
+            let before = reached.insert((kind.clone(), subject.clone()), (round, rank));
+            if before.is_some_and(|before| before > (round, rank)) {
+                self.violations.push(format!("I9: {kind} {subject} went from {before:?} to {:?}", (round, rank)));
+            }
+        }
+    }
+
+    /// I6.
+    pub(crate) async fn check_file(&mut self) {
+        match self.database.faults().await {
+            Ok(faults) => self.violations.extend(faults.into_iter().map(|fault| format!("I6: {fault}"))),
+            Err(error) => self.violations.push(format!("I6: the database cannot be read: {error}")),
+        }
+    }
+
+    /// I8, and that nothing broke down.
+    fn check_log(&mut self, calls: &BTreeMap<String, Value>) {
+        let mut canaries = vec![twilio::AUTH_TOKEN.to_owned(), assemblyai::KEY.to_owned()];
+        canaries.extend(self.outside.numbers.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        let texts = calls.values().flat_map(|call| call["transcripts"].as_array().into_iter().flatten());
+        let words = texts.filter_map(|one| Some(one["text"].as_str()?.chars().take(24).collect::<String>()));
+        canaries.extend(words.take(1));
+        let log = self.log.join("\n");
+        for canary in canaries.iter().filter(|canary| log.contains(canary.as_str())) {
+            self.violations.push(format!("I8: {canary:?} was logged"));
+        }
+        for line in self.log.iter().filter(|line| line.contains("panicked at") || line.contains("broke down")) {
+            self.violations.push(format!("the program said {line:?}"));
+        }
+    }
+
+    async fn calls_at_twilio(&self) -> Vec<String> {
+        let calls = self.listed("Calls", "calls").await;
+        calls.iter().filter_map(|call| call["sid"].as_str().map(str::to_owned)).collect()
+    }
+
+    async fn recordings_at_twilio(&self) -> Vec<Recording> {
+        let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+        let all = self.listed("Recordings", "recordings").await;
+        all.iter()
+            .map(|one| Recording { sid: text(one, "sid"), call: text(one, "call_sid"), status: text(one, "status") })
+            .collect()
+    }
+
+    /// All of a list of the emulated Twilio, page after page.
+    async fn listed(&self, list: &str, field: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut page = Some(format!("/2010-04-01/Accounts/{}/{list}.json?PageSize=1000", twilio::ACCOUNT_SID));
+        while let Some(path) = page {
+            let request = self.outside.http.get(format!("{}{path}", self.twilio.url()));
+            let request = request.basic_auth(twilio::ACCOUNT_SID, Some(twilio::AUTH_TOKEN));
+            let answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+            all.extend(answer[field].as_array().expect("a list").iter().cloned());
+            page = answer["next_page_uri"].as_str().map(str::to_owned);
+        }
+        all
+    }
+}

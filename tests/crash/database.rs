@@ -1,0 +1,111 @@
+//! The store as it lies there while the program is dead: looked at past the program, and made to look as if the outage
+//! had lasted longer.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::support::command::Folder;
+use crate::support::store::Database as Schema;
+
+const NAME: &str = "callscribe.db";
+
+/// As if all that is stored had happened this many milliseconds earlier. The history stays as it is.
+const AGE: [&str; 3] = [
+    "UPDATE calls SET created_at = created_at - 150000",
+    "UPDATE transcripts SET created_at = created_at - 150000, asked_at = asked_at - 150000",
+    "UPDATE jobs SET created_at = created_at - 150000, due_at = due_at - 150000, lease_until = lease_until - 150000",
+];
+
+const HISTORY: &str = "SELECT kind, subject, CAST(round AS BIGINT), CAST(rank AS BIGINT) FROM history ORDER BY number";
+
+/// Where a world is stored.
+pub(crate) enum Database {
+    /// A file in the world's own folder.
+    Sqlite(PathBuf),
+    /// A schema of the world's own.
+    Postgres(Schema),
+}
+
+/// `kind`, `subject`, `round` and `rank`.
+pub(crate) type Step = (String, String, i64, i64);
+
+impl Database {
+    /// In this folder, or in this PostgreSQL.
+    pub(crate) fn new(folder: &Path, server: Option<&str>) -> Self {
+        match server {
+            None => Self::Sqlite(folder.join(NAME)),
+            Some(server) => Self::Postgres(Schema::postgres(server)),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Sqlite(file) => format!("sqlite://{}", file.to_str().expect("a path in UTF-8")),
+            Self::Postgres(schema) => schema.url.clone(),
+        }
+    }
+
+    /// Makes what is stored older than any deadline for looking again.
+    pub(crate) async fn age(&self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(file) => {
+                let mut connection = open(file).await?;
+                for sql in AGE {
+                    sqlx::raw_sql(sql).execute(&mut connection).await?;
+                }
+                connection.close().await
+            }
+            Self::Postgres(schema) => {
+                let mut connection = PgConnection::connect(&schema.url).await?;
+                for sql in AGE {
+                    sqlx::raw_sql(sql).execute(&mut connection).await?;
+                }
+                connection.close().await
+            }
+        }
+    }
+
+    /// All steps in the order they were taken.
+    pub(crate) async fn history(&self) -> Result<Vec<Step>, sqlx::Error> {
+        match self {
+            Self::Sqlite(file) => sqlx::query_as(HISTORY).fetch_all(&mut open(file).await?).await,
+            Self::Postgres(schema) => {
+                sqlx::query_as(HISTORY).fetch_all(&mut PgConnection::connect(&schema.url).await?).await
+            }
+        }
+    }
+
+    /// What is wrong with the file. It is a copy that is looked at: recovering is left to the program.
+    pub(crate) async fn faults(&self) -> Result<Vec<String>, sqlx::Error> {
+        let Self::Sqlite(file) = self else { return Ok(Vec::new()) };
+        let folder = Folder::new();
+        for suffix in ["", "-wal"] {
+            let name = format!("{NAME}{suffix}");
+            if let Some(parent) = file.parent().filter(|parent| parent.join(&name).exists()) {
+                std::fs::copy(parent.join(&name), folder.path().join(&name)).map_err(sqlx::Error::Io)?;
+            }
+        }
+        let mut copy = open(&folder.path().join(NAME)).await?;
+        let found: Vec<(String,)> = sqlx::query_as("PRAGMA integrity_check").fetch_all(&mut copy).await?;
+        let mut faults: Vec<String> = found.into_iter().map(|(words,)| words).filter(|words| words != "ok").collect();
+        let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut copy).await?;
+        if !orphans.is_empty() {
+            faults.push(format!("{} rows refer to nothing", orphans.len()));
+        }
+        copy.close().await?;
+        Ok(faults)
+    }
+}
+
+async fn open(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnectOptions::new().filename(file).connect().await
+}
+
+/// Whether a file in the folder is the database's.
+pub(crate) fn is_of_database(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    [NAME.to_owned(), format!("{NAME}-wal"), format!("{NAME}-shm")].iter().any(|known| known == name)
+}

@@ -1,0 +1,107 @@
+//! The real program as a child process that can be killed, and all it has said. Knows nothing of what it does.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// Lines of one stream, as they come.
+#[derive(Clone)]
+struct Lines {
+    all: Arc<Mutex<Vec<String>>>,
+    count: watch::Sender<usize>,
+}
+
+/// The program, running until it is killed.
+pub(crate) struct Program {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Lines {
+    fn read(pipe: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
+        let lines = Self { all: Arc::default(), count: watch::Sender::new(0) };
+        let reading = lines.clone();
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                reading.all.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                reading.count.send_modify(|count| *count += 1);
+            }
+            // Whoever still waits for a line waits in vain; their deadline tells.
+        });
+        (lines, reader)
+    }
+
+    async fn has(&self, is_it: impl Fn(&str) -> bool, deadline: Duration) -> bool {
+        let mut count = self.count.subscribe();
+        let found =
+            count.wait_for(|_| self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|l| is_it(l)));
+        tokio::time::timeout(deadline, found).await.is_ok()
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Program {
+    pub(crate) fn start(folder: &Path, environment: &[(String, String)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_callscribe"));
+        command.current_dir(folder).env_clear().envs(environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be run");
+        let (stdout, out) = Lines::read(child.stdout.take().expect("a pipe"));
+        let (stderr, err) = Lines::read(child.stderr.take().expect("a pipe"));
+        Self { child, stdout, stderr, readers: vec![out, err] }
+    }
+
+    /// Waits until it says where it listens.
+    pub(crate) async fn listens(&self, deadline: Duration) -> bool {
+        self.stdout.has(|line| line.starts_with("listening at http://"), deadline).await
+    }
+
+    /// Waits until it stands still at this point.
+    pub(crate) async fn stops_at(&self, point: &str, deadline: Duration) -> bool {
+        let words = format!("failpoint {point}");
+        self.stderr.has(|line| line == words, deadline).await
+    }
+
+    /// Kills it without a word. Gives what it wrote to standard error.
+    pub(crate) fn kill(mut self) -> Vec<String> {
+        _ = self.child.kill();
+        self.ended().1
+    }
+
+    /// Asks it to end. What does not within the deadline is killed.
+    pub(crate) async fn terminate(mut self, deadline: Duration) -> (Option<ExitStatus>, Vec<String>) {
+        // The shell's own kill: a small system has no other.
+        _ = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
+        let asked = tokio::time::Instant::now();
+        while asked.elapsed() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        _ = self.child.kill();
+        self.ended()
+    }
+
+    fn ended(&mut self) -> (Option<ExitStatus>, Vec<String>) {
+        let status = self.child.wait().ok();
+        for reader in self.readers.drain(..) {
+            _ = reader.join();
+        }
+        (status, self.stderr.take())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
