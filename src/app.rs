@@ -106,6 +106,7 @@ impl App {
             auth_tokens: twilio.auth_tokens,
             phone_number: twilio.phone_number,
             call: config.call,
+            dial: config.dial,
             transcript: config.transcript,
             urls,
             operator_token: config.server.operator_token,

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
 use crate::clock::Clock;
-use crate::config::{CallConfig, TranscriptConfig};
+use crate::config::{CallConfig, DialConfig, TranscriptConfig};
 use crate::events::Events;
 use crate::model::phone::PhoneNumber;
 use crate::store::{Job, JobKind, Store};
@@ -40,6 +40,8 @@ pub struct Context {
     pub phone_number: PhoneNumber,
     /// What every call is like.
     pub call: CallConfig,
+    /// How much is dialled.
+    pub dial: DialConfig,
     /// What every transcript is asked for with.
     pub transcript: TranscriptConfig,
     /// Where the vendors call back to.

@@ -33,6 +33,8 @@ pub struct Config {
     pub vendors: Vendors,
     /// What every call is like.
     pub call: CallConfig,
+    /// How much is dialled.
+    pub dial: DialConfig,
     /// What every transcript is asked for with.
     pub transcript: TranscriptConfig,
     /// `DATABASE_URL`, by default `sqlite://callscribe.db`. The sandbox has a file of its own.
@@ -128,6 +130,28 @@ pub struct CallConfig {
     pub greeting: String,
     /// `MAX_CALL_SECONDS`, by default 3600.
     pub max_seconds: u32,
+}
+
+/// How much is dialled.
+#[derive(Debug, Clone)]
+pub struct DialConfig {
+    /// `DIAL_PER_MINUTE`, `DIAL_PER_HOUR` and `DIAL_PER_DAY`, by default 5, 30 and 100.
+    pub caps: [Cap; 3],
+    /// `REDIAL_AFTER`, by default ten minutes.
+    pub redial_after: Duration,
+}
+
+/// The most calls that are dialled in any such time. Counted in the database, so it holds across restarts and instances.
+#[derive(Debug, Clone, Copy)]
+pub struct Cap {
+    /// The variable that says so.
+    pub setting: &'static str,
+    /// How many.
+    pub calls: u32,
+    /// The time.
+    pub window: Duration,
+    /// Its name.
+    pub window_name: &'static str,
 }
 
 /// What every transcript is asked for with.

@@ -3,7 +3,9 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -11,7 +13,7 @@ use url::Url;
 
 use super::env::{self, Env};
 use super::{
-    Accounts, AssemblyAiConfig, CallConfig, Config, LogConfig, LogFormat, Problem, ServerConfig, TranscriptConfig,
+    Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, LogConfig, LogFormat, Problem, ServerConfig, TranscriptConfig,
     TwilioConfig, Vendors, WorkConfig, keyterm_limit,
 };
 use crate::clients::{self, Deadlines, twilio};
@@ -21,6 +23,9 @@ use crate::urls::Urls;
 
 /// A token of fewer characters can be guessed.
 const SAFE_TOKEN: usize = 16;
+
+/// `REDIAL_AFTER` is for reloads and open tabs, not for good.
+const LONGEST_REDIAL: Duration = Duration::from_hours(7 * 24);
 
 impl Config {
     /// Reads all settings from the environment and a `.env` file.
@@ -48,16 +53,18 @@ impl Config {
         let vendors = if sandbox { read_sandbox(&mut env) } else { read_accounts(&mut env) };
         let transcript = read_transcript(&mut env);
         let call = read_call(&mut env);
+        let dial = read_dial(&mut env);
         let database = env.read("DATABASE_URL", Location::parse);
         let server = read_server(&mut env);
         let log = read_log(&mut env);
-        match (vendors, call, transcript, database, server, log) {
-            (Some(vendors), Some(call), Some(transcript), Some(database), Some(server), Some(log))
+        match (vendors, call, dial, transcript, database, server, log) {
+            (Some(vendors), Some(call), Some(dial), Some(transcript), Some(database), Some(server), Some(log))
                 if !env.has_problems() =>
             {
                 Ok(Self {
                     vendors,
                     call,
+                    dial,
                     transcript,
                     database,
                     server,
@@ -147,6 +154,25 @@ fn read_call(env: &mut Env) -> Option<CallConfig> {
         seconds.ok_or("expected a whole number of seconds from 1 to 14400".to_owned())
     });
     Some(CallConfig { greeting: greeting?, max_seconds: max_seconds? })
+}
+
+fn read_dial(env: &mut Env) -> Option<DialConfig> {
+    let mut cap = |setting, window_name, seconds| {
+        let calls = env.read(setting, |text| text.parse().map_err(|_| "expected a whole number of calls".to_owned()));
+        calls.map(|calls| Cap { setting, calls, window: Duration::from_secs(seconds), window_name })
+    };
+    let caps = [
+        cap("DIAL_PER_MINUTE", "minute", 60),
+        cap("DIAL_PER_HOUR", "hour", 60 * 60),
+        cap("DIAL_PER_DAY", "day", 24 * 60 * 60),
+    ];
+    let redial_after = env.read("REDIAL_AFTER", |text| {
+        let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+        let duration = duration.filter(|duration| *duration <= LONGEST_REDIAL);
+        duration.ok_or("expected a time with its unit, such as 90s, 10m or 1h, of at most 7 days".to_owned())
+    });
+    let [Some(per_minute), Some(per_hour), Some(per_day)] = caps else { return None };
+    Some(DialConfig { caps: [per_minute, per_hour, per_day], redial_after: redial_after? })
 }
 
 fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {

@@ -98,6 +98,14 @@ pub const SETTINGS: &[Setting] = &[
         default: Value("3600"),
         meaning: "the longest that a call, and so its recording, may last: 1 to 14400",
     },
+    Setting { name: "DIAL_PER_MINUTE", default: Value("5"), meaning: "the most calls that are dialled within a minute" },
+    Setting { name: "DIAL_PER_HOUR", default: Value("30"), meaning: "the most calls that are dialled within an hour" },
+    Setting { name: "DIAL_PER_DAY", default: Value("100"), meaning: "the most calls that are dialled within 24 hours" },
+    Setting {
+        name: "REDIAL_AFTER",
+        default: Value("10m"),
+        meaning: "a browser that opens the same /dial/ again within this time is shown the call there is; such as 90s, 1h or 0s",
+    },
     Setting {
         name: "DATABASE_URL",
         default: Value("sqlite://callscribe.db"),

@@ -72,6 +72,39 @@ impl fmt::Display for CallId {
     }
 }
 
+/// Names one press of a button that dials, so that two clicks are one call: 32 hex digits, random, in the form itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Press(String);
+
+impl Press {
+    /// That of a new form.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().simple().to_string())
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Press {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        match text.parse::<CallId>() {
+            Ok(CallId(digits)) => Ok(Self(digits)),
+            Err(_) => Err(BadId::new("a form's press", "32 hex digits")),
+        }
+    }
+}
+
+impl fmt::Display for Press {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What a person names a call by: Twilio's SID, or this program's own id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallName {

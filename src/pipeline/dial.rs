@@ -11,12 +11,13 @@ use super::worker::{self, Claimed};
 use super::{Error, seen_through, words};
 use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
-use crate::context::Shared;
+use crate::config::Cap;
+use crate::context::{Context, Shared};
 use crate::failpoint;
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Press};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
-use crate::store::{self, Job, JobKind, Reached};
+use crate::store::{self, Conn, Job, JobKind, Reached};
 
 /// How often Twilio is asked again that said it was asked too much: then nothing was done.
 const REPEATS: u32 = 5;
@@ -36,58 +37,129 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// What went wrong is told by the step itself, which ends in time; this much later, that it goes on.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What is to be dialled.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who is called.
+    pub number: PhoneNumber,
+    /// Terms for the transcript beyond those of the settings.
+    pub keyterms: Keyterms,
+    /// Whether the number is dialled once more although it was not long ago. An address that a browser opens may have
+    /// been opened by itself: a session that is restored, a tab that is doubled.
+    pub again: bool,
+    /// The press of a button that asks for it.
+    pub press: Option<Press>,
+}
+
+/// A call that was asked for.
+#[derive(Debug, Clone)]
+pub struct Dialled {
+    /// Twilio's name of it.
+    pub sid: CallSid,
+    /// Whether it was there before.
+    pub was_there: bool,
+}
+
+/// What becomes of an intent.
+enum Intent {
+    /// It is committed, with the job that follows the call.
+    Committed(Job),
+    /// Another call is the answer.
+    Other(Call),
+    /// It would be one too many; the next may be dialled in so many milliseconds.
+    TooMany(Cap, i64),
+}
+
 /// Dials a number, once. While a call to it is up, that call is the answer. The key terms are kept for the transcript.
 ///
 /// # Errors
 /// [`Kind::Ambiguous`] if nobody knows whether the phone rings, [`Error::Unsettled`] if Twilio has not taken the call
-/// yet; both are gone on with.
-pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> Result<CallSid, Error> {
-    context.transcript.keyterms.and(&keyterms).check(&context.transcript.keyterm_limit(None))?;
+/// yet; both are gone on with. [`Error::TooManyCalls`] if a cap is reached.
+pub async fn dial(context: &Shared, request: Request) -> Result<Dialled, Error> {
+    let Request { number, keyterms, .. } = &request;
+    context.transcript.keyterms.and(keyterms).check(&context.transcript.keyterm_limit(None))?;
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);
     }
-    let call = Call::to_be_placed(&number, &context.phone_number, keyterms, context.clock.now_ms());
+    let call = Call::to_be_placed(number, &context.phone_number, keyterms.clone(), context.clock.now_ms());
     let id = call.id.clone();
     let until = Instant::now() + context.patience;
-    let placing = seen_through(context, place(Arc::clone(context), number, call, until));
+    let placing = seen_through(context, place(Arc::clone(context), request, call, until));
     match tokio::time::timeout_at(until + GRACE, placing).await {
         Ok(placed) => placed,
         Err(_) => Err(Error::Unsettled { call: id }),
     }
 }
 
-async fn place(context: Shared, number: PhoneNumber, call: Call, until: Instant) -> Result<CallSid, Error> {
-    let claimed = match intend(&context, &number, &call).await {
-        // Somebody else was faster by a moment: now that call is found.
-        Err(store::Error::Taken) => intend(&context, &number, &call).await?,
-        claimed => claimed?,
-    };
-    match claimed {
-        Ok(claimed) => ask(&context, &call, claimed, until).await,
-        Err(other) => {
-            tracing::info!(call = %other.id, to = number.masked(), "a call to this number is up already");
+async fn place(context: Shared, request: Request, call: Call, until: Instant) -> Result<Dialled, Error> {
+    let to = request.number.masked();
+    match intend(&context, &request, &call).await? {
+        Intent::Committed(job) => {
+            let sid = ask(&context, &call, Claimed::new(&context, job), until).await?;
+            Ok(Dialled { sid, was_there: false })
+        }
+        Intent::Other(other) => {
+            tracing::info!(call = %other.id, to, "not dialled: there is a call to this number");
             let placed = tokio::time::timeout_at(until, placed(&context, &other.id)).await;
-            placed.unwrap_or(Err(Error::Unsettled { call: other.id }))
+            let sid = placed.unwrap_or(Err(Error::Unsettled { call: other.id }))?;
+            Ok(Dialled { sid, was_there: true })
+        }
+        Intent::TooMany(Cap { setting, calls, window_name: window, .. }, left) => {
+            tracing::warn!(to, setting, "not dialled: the cap is reached");
+            let retry_after = Duration::from_millis(u64::try_from(left).unwrap_or_default());
+            Err(Error::TooManyCalls { calls, window, setting, retry_after })
         }
     }
 }
 
-/// Commits that this call is to be placed, with the job that follows it, or gives the call that has the number.
-async fn intend(context: &Shared, number: &PhoneNumber, call: &Call) -> Result<Result<Claimed, Call>, store::Error> {
-    let job = context
+/// Commits that this call is to be placed, with the job that follows it, unless another is the answer or it is one too
+/// many.
+async fn intend(context: &Shared, request: &Request, call: &Call) -> Result<Intent, store::Error> {
+    context
         .store
         .write(("C1", "C2"), call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
-            match tx.call_to(number).await? {
-                Some(other) if other.id != call.id => return Ok((tx, Err(other))),
-                Some(_) => {}
-                None => tx.add_call(call).await?,
+            tx.lock_dialling(now).await?;
+            // It is there if this is a second try, because nobody saw how the first one ended.
+            if tx.call(&call.id.clone().into()).await?.is_none() {
+                if let Some(other) = instead(&mut tx, context, request, now).await? {
+                    return Ok((tx, Intent::Other(other)));
+                }
+                for cap in context.dial.caps {
+                    if let Some(left) = full_for(&mut tx, cap, now).await? {
+                        return Ok((tx, Intent::TooMany(cap, left)));
+                    }
+                }
+                tx.add_call(call, request.press.as_ref()).await?;
             }
             let job = worker::open_and_claim(&mut tx, context, JobKind::Call, call.id.as_str(), now).await?;
-            Ok((tx, Ok(job)))
+            Ok((tx, Intent::Committed(job)))
         })
-        .await?;
-    Ok(job.map(|job| Claimed::new(context, job)))
+        .await
+}
+
+/// The call that is the answer, so that none is dialled.
+async fn instead(tx: &mut Conn, context: &Context, request: &Request, now: i64) -> Result<Option<Call>, store::Error> {
+    if let Some(press) = &request.press
+        && let Some(other) = tx.call_of_press(press).await?
+    {
+        return Ok(Some(other));
+    }
+    if let Some(other) = tx.call_to(&request.number).await? {
+        return Ok(Some(other));
+    }
+    match request.again {
+        true => Ok(None),
+        false => tx.dialled_since(&request.number, now - super::ms(context.dial.redial_after)).await,
+    }
+}
+
+/// How many milliseconds a cap stays reached, if it is.
+async fn full_for(tx: &mut Conn, cap: Cap, now: i64) -> Result<Option<i64>, store::Error> {
+    let window = super::ms(cap.window);
+    let Some(newer) = i64::from(cap.calls).checked_sub(1).filter(|newer| *newer >= 0) else { return Ok(Some(window)) };
+    let oldest = tx.dialled_before(newer, now - window).await?;
+    Ok(oldest.map(|oldest| (oldest + window - now).clamp(0, window)))
 }
 
 /// Asks Twilio to place the call, and writes down what it says.

@@ -18,6 +18,8 @@ pub mod transcription;
 mod words;
 pub mod worker;
 
+use std::time::Duration;
+
 use tracing::Instrument;
 
 use crate::clients;
@@ -73,6 +75,20 @@ pub enum Error {
     Unsettled {
         /// The call.
         call: CallId,
+    },
+    /// More calls than a setting allows.
+    #[error(
+        "{calls} calls were dialled within the last {window}, and more are not: {setting} rules this; nothing was dialled"
+    )]
+    TooManyCalls {
+        /// How many it allows.
+        calls: u32,
+        /// In what time.
+        window: &'static str,
+        /// The setting.
+        setting: &'static str,
+        /// When the next one may be dialled.
+        retry_after: Duration,
     },
     /// A call that somebody else asked for at the same time, and that came to nothing.
     #[error("the call was not placed: {0}")]

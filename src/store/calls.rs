@@ -1,7 +1,7 @@
 //! Calls.
 
 use super::{Conn, Error, Event, Row, args};
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction, Press};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 
@@ -39,12 +39,17 @@ macro_rules! select {
 }
 
 impl Conn {
-    /// Adds a call. [`Error::Taken`] if the number is in use by another one.
-    pub(crate) async fn add_call(&mut self, call: &Call) -> Result<(), Error> {
+    /// Lets nobody else dial until this transaction ends, so that what is counted stays true.
+    pub(crate) async fn lock_dialling(&mut self, now: i64) -> Result<(), Error> {
+        self.execute("UPDATE dialling SET at = $1", args![now]).await.map(drop)
+    }
+
+    /// Adds a call that is to be dialled. [`Error::Taken`] if the number is in use by another one.
+    pub(crate) async fn add_call(&mut self, call: &Call, press: Option<&Press>) -> Result<(), Error> {
         let is_first = call.direction == Direction::Outbound && call.state.holds_number();
         self.execute(
             "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, \
-             created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)",
+             created_at, updated_at, dialled_at, press) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10, $11)",
             args![
                 call.id.as_str(),
                 call.sid.as_ref().map(CallSid::as_str),
@@ -56,6 +61,7 @@ impl Conn {
                 call.state.rank(),
                 i64::from(is_first),
                 call.created_at,
+                press.map(Press::as_str),
             ],
         )
         .await?;
@@ -93,6 +99,27 @@ impl Conn {
     pub(crate) async fn call_to(&mut self, number: &PhoneNumber) -> Result<Option<Call>, Error> {
         let sql = select!("WHERE to_number = $1 AND holds_number = 1");
         self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(call).transpose()
+    }
+
+    /// The newest call that was dialled to a number since then and that rang, or may have.
+    pub(crate) async fn dialled_since(&mut self, number: &PhoneNumber, since: i64) -> Result<Option<Call>, Error> {
+        let sql = select!(
+            "WHERE to_number = $1 AND dialled_at > $2 AND (sid IS NOT NULL OR holds_number = 1) \
+             ORDER BY dialled_at DESC LIMIT 1"
+        );
+        self.fetch_one(sql, args![number.to_string().as_str(), since]).await?.as_ref().map(call).transpose()
+    }
+
+    /// The call that this press of a button has asked for.
+    pub(crate) async fn call_of_press(&mut self, press: &Press) -> Result<Option<Call>, Error> {
+        self.fetch_one(select!("WHERE press = $1"), args![press.as_str()]).await?.as_ref().map(call).transpose()
+    }
+
+    /// When the call was dialled that has `newer` others after it, if that was since then. What seems to have been dialled
+    /// in the future, because a clock was set back, counts.
+    pub(crate) async fn dialled_before(&mut self, newer: i64, since: i64) -> Result<Option<i64>, Error> {
+        let sql = "SELECT dialled_at FROM calls WHERE dialled_at > $1 ORDER BY dialled_at DESC LIMIT 1 OFFSET $2";
+        self.fetch_one(sql, args![since, newer]).await?.map(|row| row.int("dialled_at")).transpose()
     }
 
     /// A call by either of its names.

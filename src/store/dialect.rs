@@ -166,8 +166,14 @@ impl Pools {
 }
 
 /// The migrations, oldest first. What has been released is never edited: sqlx compares checksums and refuses to start.
-const SQLITE_MIGRATIONS: &[(&str, &str)] = &[("calls", include_str!("migrations/sqlite/0001_calls.sql"))];
-const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[("calls", include_str!("migrations/postgres/0001_calls.sql"))];
+const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
+    ("calls", include_str!("migrations/sqlite/0001_calls.sql")),
+    ("dialling", include_str!("migrations/sqlite/0003_dialling.sql")),
+];
+const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
+    ("calls", include_str!("migrations/postgres/0001_calls.sql")),
+    ("dialling", include_str!("migrations/postgres/0003_dialling.sql")),
+];
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
     let numbered = (1..).zip(texts).map(|(version, (name, text))| {

@@ -13,7 +13,7 @@ use super::extract::{Id, Query, wants_page};
 use super::{page, recordings};
 use crate::clients::twilio;
 use crate::context::Shared;
-use crate::model::call::{Call, CallName, CallSid, CallState, Direction};
+use crate::model::call::{Call, CallName, CallSid, CallState, Direction, Press};
 use crate::model::recording::Recording;
 use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::call::{self, Recorded};
@@ -121,7 +121,11 @@ struct Page {
 struct CallPage {
     notice: Option<&'static str>,
     sentence: String,
+    /// Whether who opened the address of a number was shown this call instead of a new one.
+    was_there: bool,
     call: Shown,
+    /// That of the button that dials once more.
+    press: Press,
 }
 
 #[derive(Template)]
@@ -156,12 +160,20 @@ pub(super) async fn list(
     }
 }
 
+/// What may follow the `?` of a call.
+#[derive(Deserialize)]
+pub(super) struct Arrival {
+    /// `before` if nothing was dialled now.
+    dialled: Option<String>,
+}
+
 /// A call's page begins with the tutorial's sentence, and follows the call until it has come to its end: a reload asks
 /// this program how things stand, and dials nothing.
 pub(super) async fn show(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(name): Id<CallName>,
+    Query(Arrival { dialled }): Query<Arrival>,
 ) -> Result<Response, ApiError> {
     let shown = shown(&context, &headers, &name).await?;
     if !wants_page(&headers) {
@@ -169,7 +181,9 @@ pub(super) async fn show(
     }
     let is_following = shown.is_following();
     let sentence = shown.sentence();
-    let mut response = page(CallPage { notice: context.notice, sentence, call: shown }.render());
+    let was_there = dialled.as_deref() == Some("before");
+    let press = Press::random();
+    let mut response = page(CallPage { notice: context.notice, sentence, was_there, call: shown, press }.render());
     if is_following {
         let seconds = HeaderValue::from(LOOK_AGAIN.as_secs());
         response.headers_mut().insert(HeaderName::from_static("refresh"), seconds);
@@ -379,6 +393,12 @@ impl Shown {
             ("outbound", None) => format!("dialing {}. Twilio has given no call SID", who(&self.call.to)),
             (_, sid) => format!("call from {}. call SID is: {}", who(&self.call.from), sid.as_deref().unwrap_or("–")),
         }
+    }
+
+    /// The number that may be dialled once more: of a call from here that is over.
+    fn again(&self) -> Option<&str> {
+        let is_ours = self.call.id.is_some() && self.call.direction == Direction::Outbound.as_str();
+        self.call.to.as_deref().filter(|_| is_ours && self.call.ended_at.is_some())
     }
 
     /// What is said of it on its page.

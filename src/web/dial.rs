@@ -1,7 +1,7 @@
 //! `/dial/<number>`: rings a phone.
 
 use askama::Template;
-use axum::extract::{Request, State};
+use axum::extract::{self, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -12,8 +12,10 @@ use super::extract::{Id, Query, read_body, read_form, wants_page};
 use super::{page, text};
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
+use crate::model::call::Press;
 use crate::model::phone::PhoneNumber;
 use crate::pipeline;
+use crate::pipeline::dial::{Dialled, Request};
 
 /// A number and a thousand key terms.
 const LARGEST_FORM: usize = 64 << 10;
@@ -32,6 +34,8 @@ pub(super) struct Confirmed {
     number: String,
     #[serde(default)]
     keyterms: String,
+    /// The form's own, so that a second click is no second call.
+    press: Option<String>,
 }
 
 #[derive(Template)]
@@ -40,6 +44,7 @@ struct ConfirmPage {
     notice: Option<&'static str>,
     number: PhoneNumber,
     keyterms: String,
+    press: Press,
 }
 
 /// Dials if that is meant; asks a browser that leaves it open.
@@ -50,34 +55,48 @@ pub(super) async fn dial(
     Query(Options { keyterms }): Query<Options>,
 ) -> Result<Response, ApiError> {
     match access::wish(&headers) {
-        Wish::Meant => ring(&context, &headers, number, &keyterms).await,
-        Wish::Unsaid => Ok(page(ConfirmPage { notice: context.notice, number, keyterms }.render())),
+        Wish::Meant => {
+            let keyterms = Keyterms::from_list(&keyterms);
+            let again = !is_browser(&headers);
+            ring(&context, &headers, Request { number, keyterms, again, press: None }).await
+        }
+        Wish::Unsaid => {
+            let press = Press::random();
+            Ok(page(ConfirmPage { notice: context.notice, number, keyterms, press }.render()))
+        }
         Wish::NotMeant => {
             Err(ApiError::Forbidden("a page may not dial: type the address into the browser's address bar"))
         }
     }
 }
 
-/// Dials what the confirmation page's button says.
-pub(super) async fn confirmed(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
+/// Dials what the button of a page says.
+pub(super) async fn confirmed(State(context): State<Shared>, request: extract::Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let Confirmed { number, keyterms } = read_form(&read_body(body, LARGEST_FORM).await?)?;
-    ring(&context, &parts.headers, number.parse()?, &keyterms).await
+    let Confirmed { number, keyterms, press } = read_form(&read_body(body, LARGEST_FORM).await?)?;
+    let (number, keyterms) = (number.parse()?, Keyterms::from_list(&keyterms));
+    let press = press.as_deref().map(str::parse).transpose()?;
+    ring(&context, &parts.headers, Request { number, keyterms, again: true, press }).await
+}
+
+/// Whether a browser asks, which may do so by itself: it restores what was open, and doubles tabs.
+fn is_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key("sec-fetch-mode") || wants_page(headers)
 }
 
 /// Dials, and says so in the tutorial's words. A browser is sent on to the call's page, so that a reload dials nothing.
-async fn ring(
-    context: &Shared,
-    headers: &HeaderMap,
-    number: PhoneNumber,
-    keyterms: &str,
-) -> Result<Response, ApiError> {
-    let call = pipeline::dial::dial(context, number.clone(), Keyterms::from_list(keyterms)).await?;
-    let said = text(&sentence(&number.to_string(), call.as_str()));
-    match wants_page(headers) {
-        true => Ok((StatusCode::SEE_OTHER, [(header::LOCATION, format!("/calls/{call}"))], said).into_response()),
-        false => Ok(said),
+async fn ring(context: &Shared, headers: &HeaderMap, request: Request) -> Result<Response, ApiError> {
+    let number = request.number.to_string();
+    let Dialled { sid, was_there } = pipeline::dial::dial(context, request).await?;
+    let said = text(&sentence(&number, sid.as_str()));
+    if !wants_page(headers) {
+        return Ok(said);
     }
+    let location = match was_there {
+        true => format!("/calls/{sid}?dialled=before"),
+        false => format!("/calls/{sid}"),
+    };
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)], said).into_response())
 }
 
 /// Every other method. axum answers HEAD with the handler of GET, which here would ring a phone.

@@ -218,6 +218,10 @@ fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
             Face::new(StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not taken the call yet", detail)
                 .later(Some(LOOK_AGAIN))
         }
+        E::TooManyCalls { retry_after, .. } => {
+            Face::new(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls were dialled", detail)
+                .later(Some(retry_after))
+        }
         E::NotPlaced(_) => Face::new(StatusCode::BAD_GATEWAY, "not-placed", "The call was not placed", detail),
         E::TranscriptFailed(_) => {
             Face::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)

@@ -5,6 +5,7 @@ mod support;
 // Who may, and the routes.
 mod access;
 mod dial;
+mod dial_limits;
 mod hooks;
 mod record;
 mod recording_url;

@@ -90,8 +90,14 @@ impl World {
     /// Another program at the same store, with the same vendors and going by the same clock.
     pub(crate) async fn another_app(&self) -> App {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        self.another_app_at(listener, &[]).await
+    }
+
+    /// Another program that listens here, with these settings over the default ones.
+    pub(crate) async fn another_app_at(&self, listener: TcpListener, settings: &[(&str, &str)]) -> App {
         let mut variables = variables(&self.base, self.twilio.url(), self.assemblyai.url());
         variables.push(("DATABASE_URL".to_owned(), self.store.url.clone()));
+        variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
         config.work = WorkConfig { by_itself: false, clock: self.clock.clone(), patience: PATIENCE };
         App::start(config, vec![listener]).await.expect("a program that starts")
@@ -272,6 +278,10 @@ pub(crate) fn variables(base: &str, twilio_url: &str, assemblyai_url: &str) -> V
         ("BASE_URL", base),
         ("ASSEMBLYAI_KEY", assemblyai::KEY),
         ("ASSEMBLYAI_API_URL", assemblyai_url),
+        // Tests dial more than people do.
+        ("DIAL_PER_MINUTE", "1000000"),
+        ("DIAL_PER_HOUR", "1000000"),
+        ("DIAL_PER_DAY", "1000000"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec()

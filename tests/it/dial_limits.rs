@@ -1,0 +1,190 @@
+//! How much is dialled: caps that hold across restarts and instances, and a number that is not dialled again by itself.
+
+use std::time::Duration;
+
+use callscribe::sandbox::control::Fault;
+use futures_util::future::join_all;
+use reqwest::Method;
+
+use crate::support::{Answer, World};
+
+/// A browser whose user typed the address.
+const TYPED: [(&str, &str); 5] = [
+    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("sec-fetch-site", "none"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-user", "?1"),
+];
+
+/// A browser in which a button of our page was pressed.
+const PRESSED: [(&str, &str); 3] =
+    [("accept", "text/html"), ("sec-fetch-site", "same-origin"), ("content-type", "application/x-www-form-urlencoded")];
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// One of many numbers.
+fn number(n: usize) -> String {
+    format!("1415555{:04}", 1000 + n)
+}
+
+fn assert_full(answer: &Answer, calls: u32, window: &str, setting: &str) -> u64 {
+    let detail = answer.problem(429, "too-many-calls");
+    assert!(detail.starts_with(&format!("{calls} calls were dialled within the last {window}")), "{detail}");
+    assert!(detail.contains(setting), "{detail}");
+    answer.header("retry-after").parse().expect("seconds")
+}
+
+#[tokio::test]
+async fn no_more_is_dialled_in_a_minute_an_hour_and_a_day_than_the_settings_say() {
+    for (setting, window, seconds) in
+        [("DIAL_PER_MINUTE", "minute", 60), ("DIAL_PER_HOUR", "hour", 3_600), ("DIAL_PER_DAY", "day", 86_400)]
+    {
+        let world = World::with(&[(setting, "2")]).await;
+        world.dial(&number(1)).await;
+        world.clock.advance(Duration::from_secs(10));
+        world.dial(&number(2)).await;
+        let retry_after = assert_full(&world.get(&format!("/dial/{}", number(3))).await, 2, window, setting);
+        assert_eq!(retry_after, seconds - 10, "until the first of the two is a {window} ago");
+        assert_eq!(world.calls_placed(), 2);
+
+        world.clock.advance(Duration::from_secs(retry_after));
+        world.dial(&number(3)).await;
+        assert_full(&world.get(&format!("/dial/{}", number(4))).await, 2, window, setting);
+        assert_eq!(world.calls_placed(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_cap_of_none_dials_nothing() {
+    let world = World::with(&[("DIAL_PER_DAY", "0")]).await;
+    assert_full(&world.get("/dial/14155551234").await, 0, "day", "DIAL_PER_DAY");
+    assert_eq!(world.calls_placed(), 0);
+}
+
+#[tokio::test]
+async fn what_others_dial_is_no_call_of_ours() {
+    let world = World::with(&[("DIAL_PER_DAY", "1")]).await;
+    for _ in 0..3 {
+        world.twilio.inbound_call(&format!("{}/record/", world.base), "+14155550111");
+    }
+    world.settle().await;
+    world.dial("14155551234").await;
+}
+
+#[tokio::test]
+async fn a_cap_holds_across_restarts_and_instances() {
+    let settings = [("DIAL_PER_MINUTE", "5")];
+    let world = World::with(&settings).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let other = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    let app = world.another_app_at(listener, &settings).await;
+    let asked = (0..20).map(|n| {
+        let base = if n % 2 == 0 { &world.base } else { &other };
+        let request = world.http.get(format!("{base}/dial/{}", number(n)));
+        async { Answer::of(request.send().await.expect("an answer")).await }
+    });
+    let answers = join_all(asked).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 5);
+    for refused in answers.iter().filter(|answer| answer.status != 200) {
+        assert_full(refused, 5, "minute", "DIAL_PER_MINUTE");
+    }
+    assert_eq!(world.calls_placed(), 5);
+    app.stop().await;
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let restarted = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    let app = world.another_app_at(listener, &settings).await;
+    let answer = world.http.get(format!("{restarted}/dial/{}", number(21))).send().await.expect("an answer");
+    assert_full(&Answer::of(answer).await, 5, "minute", "DIAL_PER_MINUTE");
+    assert_eq!(world.calls_placed(), 5);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_frees_no_cap() {
+    let world = World::with(&[("DIAL_PER_MINUTE", "1")]).await;
+    world.dial(&number(1)).await;
+    let back = "UPDATE calls SET dialled_at = dialled_at + 3600000";
+    world.store.execute(back).await.expect("a call that was dialled in an hour");
+    assert_full(&world.get(&format!("/dial/{}", number(2))).await, 1, "minute", "DIAL_PER_MINUTE");
+    assert_eq!(world.calls_placed(), 1);
+}
+
+#[tokio::test]
+async fn a_browser_that_comes_again_soon_is_shown_the_call_there_is_and_a_button() {
+    let world = World::new().await;
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let shown = format!("/calls/{sid}?dialled=before");
+    for path in ["/dial/14155551234", "/dial/+14155551234/"] {
+        let answer = world.get_with(path, &TYPED).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, shown.as_str()));
+    }
+    assert_eq!(world.calls_placed(), 1);
+    let page = world.get_with(&shown, &TYPED).await.text();
+    assert!(page.contains("Nothing was dialled now") && page.contains("<button>Call again</button>"), "{page}");
+
+    world.clock.advance(10 * MINUTE);
+    let answer = world.get_with("/dial/14155551234", &TYPED).await;
+    assert!(answer.status == 303 && !answer.header("location").contains("before"), "{}", answer.header("location"));
+    assert_eq!(world.calls_placed(), 2);
+}
+
+#[tokio::test]
+async fn a_program_is_held_to_one_call_at_a_time_alone() {
+    let world = World::new().await;
+    let first = world.dial("14155551234").await;
+    assert_eq!(world.dial("14155551234").await, first, "it is up");
+    world.settle().await;
+    assert_ne!(world.dial("14155551234").await, first);
+    assert_eq!(world.calls_placed(), 2);
+}
+
+#[tokio::test]
+async fn the_time_in_which_a_browser_dials_no_second_call_is_a_setting() {
+    let world = World::with(&[("REDIAL_AFTER", "90s")]).await;
+    for (passed, placed) in [(0, 1), (89, 1), (1, 2), (89, 2)] {
+        world.after(Duration::from_secs(passed)).await;
+        assert_eq!(world.get_with("/dial/14155551234", &TYPED).await.status, 303);
+        world.settle().await;
+        assert_eq!(world.calls_placed(), placed);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_twilio_refused_may_be_dialled_again_at_once() {
+    let world = World::new().await;
+    let refused = Fault::Refuse { status: 400, retry_after: None };
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refused);
+    assert_eq!(world.get_with("/dial/14155551234", &TYPED).await.status, 400);
+    assert_eq!(world.get_with("/dial/14155551234", &TYPED).await.status, 303);
+    assert_eq!(world.calls_placed(), 2);
+}
+
+#[tokio::test]
+async fn a_button_that_is_pressed_twice_is_one_call() {
+    let world = World::new().await;
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let page = world.get_with(&format!("/calls/{sid}"), &TYPED).await.text();
+    let (_, press) = page.split_once(r#"name="press" value=""#).expect("a form that dials");
+    let form = format!("number=%2B14155551234&press={}", &press[..32]);
+    let clicks = (0..20).map(|_| world.send(Method::POST, "/calls", &PRESSED, &form));
+    let mut locations: Vec<String> = join_all(clicks)
+        .await
+        .iter()
+        .map(|answer| {
+            assert_eq!(answer.status, 303, "{}", answer.text());
+            answer.header("location").trim_end_matches("?dialled=before").to_owned()
+        })
+        .collect();
+    // Also when the call is over, as when the page is sent again from the browser's history.
+    world.settle().await;
+    let late = world.send(Method::POST, "/calls", &PRESSED, &form).await;
+    locations.push(late.header("location").trim_end_matches("?dialled=before").to_owned());
+    locations.dedup();
+    assert!(locations.len() == 1 && locations[0] != format!("/calls/{sid}"), "{locations:?}");
+    assert_eq!(world.calls_placed(), 2);
+    assert_eq!(world.send(Method::POST, "/calls", &PRESSED, "number=14155551234&press=1").await.status, 400);
+}
