@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::worker::{self, Claimed};
-use super::{Error, seen_through, words};
+use super::{Error, allowed, seen_through, words};
 use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
@@ -39,9 +39,10 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Dials a number, once. While a call to it is up, that call is the answer. The key terms are kept for the transcript.
 ///
 /// # Errors
-/// [`Kind::Ambiguous`] if nobody knows whether the phone rings, [`Error::Unsettled`] if Twilio has not taken the call
+/// [`Error::NotAllowed`] before anything is stored or asked; [`Kind::Ambiguous`] if nobody knows whether the phone rings, [`Error::Unsettled`] if Twilio has not taken the call
 /// yet; both are gone on with.
 pub async fn dial(context: &Shared, number: PhoneNumber, keyterms: Keyterms) -> Result<CallSid, Error> {
+    allowed::check(context, &number)?;
     context.transcript.keyterms.and(&keyterms).check(&context.transcript.keyterm_limit(None))?;
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);

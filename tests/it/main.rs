@@ -6,6 +6,8 @@ mod support;
 mod access;
 mod dial;
 mod hooks;
+mod numbering;
+mod numbers;
 mod record;
 mod recording_url;
 mod signature;
