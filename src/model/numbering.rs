@@ -14,9 +14,12 @@ use std::sync::LazyLock;
 
 use super::phone::PhoneNumber;
 
-/// Word and prefixes of each line of a calling code, in their order; the head of the file says what they mean.
-static PLANS: LazyLock<HashMap<&str, Vec<(&str, &str)>>> = LazyLock::new(|| {
-    let mut plans: HashMap<_, Vec<_>> = HashMap::new();
+/// Word and prefixes of each line about a calling code, in their order.
+type Plan = Vec<(&'static str, &'static str)>;
+
+/// Plans by their calling code, from the file, whose head says what its words mean.
+static PLANS: LazyLock<HashMap<&str, Plan>> = LazyLock::new(|| {
+    let mut plans: HashMap<_, Plan> = HashMap::new();
     for line in include_str!("plans.txt").lines().filter(|line| !line.starts_with('#')) {
         let (code, line) = line.split_once(' ').expect("a calling code");
         plans.entry(code).or_default().push(line.split_once(' ').expect("a word and prefixes"));
@@ -56,6 +59,9 @@ pub enum Barred {
     /// Neither of a country nor of a person.
     #[error("one of the {0} numbers, which are of no country")]
     Service(&'static str),
+    /// A national prefix hides what the number is: exchanges may skip it and ring whom it would have been refused for.
+    #[error("a number with a national prefix, such as the 0 of +44 0…, behind its country code")]
+    Prefixed,
     /// Too short for a subscriber's, so that it is an emergency number, or a service of the country.
     #[error("an emergency number, or another service's short number")]
     Short,
@@ -99,6 +105,10 @@ impl PhoneNumber {
             return Some(*barred);
         }
         let (code, plan, rest) = self.split()?;
+        let has_zero = plan.iter().any(|(word, _)| *word == "zero");
+        if (rest.starts_with('0') && !has_zero) || (rest.starts_with('1') && code == "1") {
+            return Some(Barred::Prefixed);
+        }
         // In +1, no area code ends in 11: 911 and its like are services everywhere.
         if code == "1" && rest.get(1..3) == Some("11") {
             return Some(Barred::Short);
@@ -111,10 +121,10 @@ impl PhoneNumber {
     }
 
     /// The calling code, if it is a country's, its plan, and what stands behind it. No code begins another one.
-    fn split(&self) -> Option<(&str, &'static [(&'static str, &'static str)], &str)> {
+    fn split(&self) -> Option<(&str, &'static Plan, &str)> {
         (1..=3).map(|length| self.digits().split_at(length)).find_map(|(code, rest)| {
             let plan = PLANS.get(code)?;
-            Some((code, plan.as_slice(), rest))
+            Some((code, plan, rest))
         })
     }
 }

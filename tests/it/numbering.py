@@ -114,6 +114,8 @@ def plans():
             continue
         known = [PhoneMetadata.metadata_for_region(name) for name in names]
         lines("shortest", [str(min(length for length in known[0].general_desc.possible_length if length > 0))], code)
+        if any(may_fit(plan.general_desc, "0") for plan in known):
+            lines("zero", ["0"], code)
         lines("costly", costly(known), code)
         for name, prefixes in countries(known).items():
             lines(name, prefixes, code)
@@ -134,6 +136,7 @@ HEAD = """\
 #
 # calling code, word, prefixes behind the code
 #   shortest  digits that a number has behind the code at least: what is shorter is a short number
+#   zero      numbers may begin with 0; anywhere else a 0 there is a national prefix, which is not dialled from abroad
 #   costly    premium-rate and shared-cost numbers
 #   US, CA …  numbers of this country; * for all that no line above names"""
 
