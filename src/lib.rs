@@ -4,9 +4,10 @@
 //! # The life of a call
 //!
 //! 1. `GET /dial/14155551234` reaches [`web`], which lets the operator alone in (`web::access`), parses a
-//!    [`PhoneNumber`](model::phone::PhoneNumber) and asks [`pipeline::dial`] to ring it. If [`pipeline::allowed`] has nothing against the number, that commits an intent to the
-//!    [`store`], then sends `POST Calls` once, in a task of its own, so that a closed browser tab changes nothing. The
-//!    addresses from [`urls`] that Twilio is given carry the call's own id, by which it is found whatever is told first.
+//!    [`PhoneNumber`](model::phone::PhoneNumber) and asks [`pipeline::dial`] to ring it. If [`pipeline::allowed`] has
+//!    nothing against the number, that commits an intent to the [`store`], then sends `POST Calls` once, in a task of
+//!    its own, so that a closed browser tab changes nothing. The addresses from [`urls`] that Twilio is given carry
+//!    the call's own id, by which it is found whatever is told first.
 //! 2. Somebody picks up. Twilio asks `/record/` (`web::record`), its signature is checked against the address that
 //!    [`urls`] handed out, and [`twiml`] answers: say the greeting, record, then ask `/record/done/`, which hangs up. No
 //!    database is asked for that. A call that comes in from outside gets the same document.
