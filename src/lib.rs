@@ -4,9 +4,10 @@
 //! # The life of a call
 //!
 //! 1. `GET /dial/14155551234` reaches [`web`], which lets the operator alone in (`web::access`), parses a
-//!    [`PhoneNumber`](model::phone::PhoneNumber) and asks [`pipeline::dial`] to ring it. That commits an intent to the
-//!    [`store`], then sends `POST Calls` once, in a task of its own, so that a closed browser tab changes nothing. The
-//!    addresses from [`urls`] that Twilio is given carry the call's own id, by which it is found whatever is told first.
+//!    [`PhoneNumber`](model::phone::PhoneNumber) and asks [`pipeline::dial`] to ring it. If [`pipeline::allowed`] has
+//!    nothing against the number, that commits an intent to the [`store`], then sends `POST Calls` once, in a task of
+//!    its own, so that a closed browser tab changes nothing. The addresses from [`urls`] that Twilio is given carry
+//!    the call's own id, by which it is found whatever is told first.
 //! 2. Somebody picks up. Twilio asks `/record/` (`web::record`), its signature is checked against the address that
 //!    [`urls`] handed out, and [`twiml`] answers: say the greeting, record, then ask `/record/done/`, which hangs up. No
 //!    database is asked for that. A call that comes in from outside gets the same document.
@@ -58,6 +59,8 @@
 //!   not.
 //! - Callbacks are acknowledged once they are committed. States move forward only, by rank; a state and the job that
 //!   follows from it commit together; no transaction is held while a vendor is asked.
+//! - A number is not dialled that costs extra, is of no country or of one that the settings do not name: it is refused before
+//!   anything is stored or asked.
 //! - At most one call to a number is up, over all instances: an index of the database says so.
 //! - No callback is believed that does not prove where it comes from, and even then it is a hint: the vendor's API says
 //!   how things are.

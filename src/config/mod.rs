@@ -21,6 +21,7 @@ use url::Url;
 use crate::clients::{Deadlines, assemblyai, twilio};
 use crate::clock::Clock;
 use crate::model::keyterms::{Keyterms, Limit};
+use crate::model::numbering::Countries;
 use crate::model::phone::PhoneNumber;
 use crate::store::Location;
 use crate::urls::Urls;
@@ -128,6 +129,8 @@ pub struct AssemblyAiConfig {
 pub struct CallConfig {
     /// `GREETING`, by default `Ahoy! Call recording starts now.`
     pub greeting: String,
+    /// `DIAL_COUNTRIES`, by default the country of `TWILIO_PHONE_NUMBER`.
+    pub countries: Countries,
     /// `MAX_CALL_SECONDS`, by default 3600.
     pub max_seconds: u32,
 }

@@ -18,6 +18,8 @@ use super::{
 };
 use crate::clients::{self, Deadlines, twilio};
 use crate::model::keyterms::Keyterms;
+use crate::model::numbering::{BadCountries, Countries};
+use crate::model::phone::PhoneNumber;
 use crate::store::Location;
 use crate::urls::Urls;
 
@@ -103,6 +105,11 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
         Ok(number) if text.starts_with('+') => Ok(number),
         _ => Err("expected + and 8 to 15 digits with the country code, such as +14155551234".to_owned()),
     });
+    let is_placed = phone_number.as_ref().is_none_or(|number: &PhoneNumber| number.country().is_some());
+    if !is_placed && !env.is_set("DIAL_COUNTRIES") {
+        let expected = "missing; TWILIO_PHONE_NUMBER is of no country known here, so expected ISO codes of countries";
+        env.refuse("DIAL_COUNTRIES", expected);
+    }
     let api_key = env.read_if_set("TWILIO_API_KEY", |text| sid("SK", text));
     let api_secret = env.read_if_set("TWILIO_API_SECRET", secret);
     for (half, other) in [("TWILIO_API_KEY", "TWILIO_API_SECRET"), ("TWILIO_API_SECRET", "TWILIO_API_KEY")] {
@@ -149,11 +156,14 @@ fn read_sandbox(env: &mut Env) -> Option<Vendors> {
 
 fn read_call(env: &mut Env) -> Option<CallConfig> {
     let greeting = env.read("GREETING", |text| Ok(text.to_owned()));
+    let countries =
+        env.read_if_set("DIAL_COUNTRIES", |text| text.parse().map_err(|error: BadCountries| error.to_string()));
     let max_seconds = env.read("MAX_CALL_SECONDS", |text| {
         let seconds = text.parse().ok().filter(|seconds| (1..=14_400).contains(seconds));
         seconds.ok_or("expected a whole number of seconds from 1 to 14400".to_owned())
     });
-    Some(CallConfig { greeting: greeting?, max_seconds: max_seconds? })
+    let countries = countries?.unwrap_or(Countries::Own);
+    Some(CallConfig { greeting: greeting?, countries, max_seconds: max_seconds? })
 }
 
 fn read_dial(env: &mut Env) -> Option<DialConfig> {

@@ -94,6 +94,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "what is said before the recording starts",
     },
     Setting {
+        name: "DIAL_COUNTRIES",
+        default: Derived("the country of TWILIO_PHONE_NUMBER"),
+        meaning: "countries that may be dialled, as ISO codes, comma separated, such as US,CA; * for all",
+    },
+    Setting {
         name: "MAX_CALL_SECONDS",
         default: Value("3600"),
         meaning: "the longest that a call, and so its recording, may last: 1 to 14400",

@@ -4,6 +4,7 @@
 
 pub mod call;
 pub mod keyterms;
+pub mod numbering;
 pub mod phone;
 pub mod recording;
 pub mod transcript;

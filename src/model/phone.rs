@@ -25,6 +25,11 @@ pub enum BadPhoneNumber {
 }
 
 impl PhoneNumber {
+    /// The digits, without `+`.
+    pub(super) fn digits(&self) -> &str {
+        &self.digits
+    }
+
     /// The last four digits behind dots.
     pub fn masked(&self) -> String {
         format!("+•••{}", &self.digits[self.digits.len() - 4..])

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::worker::{self, Claimed};
-use super::{Error, seen_through, words};
+use super::{Error, allowed, seen_through, words};
 use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
 use crate::config::Cap;
@@ -73,10 +73,12 @@ enum Intent {
 /// Dials a number, once. While a call to it is up, that call is the answer. The key terms are kept for the transcript.
 ///
 /// # Errors
-/// [`Kind::Ambiguous`] if nobody knows whether the phone rings, [`Error::Unsettled`] if Twilio has not taken the call
-/// yet; both are gone on with. [`Error::TooManyCalls`] if a cap is reached.
+/// [`Error::NotAllowed`] and [`Error::TooManyCalls`] if the number, or one more call, is not allowed: then nothing was
+/// asked. [`Kind::Ambiguous`] if nobody knows whether the phone rings, [`Error::Unsettled`] if Twilio has not taken the
+/// call yet; both are gone on with.
 pub async fn dial(context: &Shared, request: Request) -> Result<Dialled, Error> {
     let Request { number, keyterms, .. } = &request;
+    allowed::check(context, number)?;
     context.transcript.keyterms.and(keyterms).check(&context.transcript.keyterm_limit(None))?;
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);

@@ -4,10 +4,11 @@
 //! Every step may run twice, on any instance, after any crash. What costs money is written down before it is asked for,
 //! and when nobody knows what became of it, it is looked for and never asked for again.
 //!
-//! [`dial`] places a call; [`progress`] takes in what the vendors tell, `follow` what they are asked; `order` makes a
+//! [`dial`] places a call, if [`allowed`] has nothing against the number; [`progress`] takes in what the vendors tell, `follow` what they are asked; `order` makes a
 //! transcript of a recording; [`worker`] runs the jobs of the latter two, again when they fail, and [`retry`] has that done
 //! once more. [`call`] and [`transcription`] answer people.
 
+pub mod allowed;
 pub mod call;
 pub mod dial;
 mod follow;
@@ -34,6 +35,9 @@ pub enum Error {
     /// Key terms that no speech model takes.
     #[error(transparent)]
     Keyterms(#[from] BadKeyterms),
+    /// A number that is not dialled.
+    #[error(transparent)]
+    NotAllowed(#[from] allowed::NotAllowed),
     /// An address of Twilio that is not one of our account's recordings.
     #[error("{0}")]
     NotOurRecording(&'static str),

@@ -201,6 +201,7 @@ fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
     let soon = |later: bool| later.then_some(LOOK_AGAIN);
     match error {
         E::Keyterms(_) => Face::new(StatusCode::BAD_REQUEST, "bad-keyterms", "The key terms cannot be sent", detail),
+        E::NotAllowed(_) => Face::new(StatusCode::FORBIDDEN, "not-allowed", "The number is not dialled", detail),
         E::NotOurRecording(_) => {
             Face::new(StatusCode::BAD_REQUEST, "not-our-recording", "Not a recording of this account", detail)
         }

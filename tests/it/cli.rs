@@ -89,6 +89,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
     const LABEL: &str = "expected a name of letters, digits and hyphens";
     const API: &str = "expected an http(s) address without credentials, query and fragment";
     const SECONDS: &str = "expected a whole number of seconds from 1 to 14400";
+    const COUNTRIES: &str = "expected ISO codes of countries, comma separated, such as US,CA, or * for all";
     const OBJECT: &str = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}";
     const LEVELS: &str = "expected levels and targets, such as info,callscribe=debug";
     const ADDRESS: &str = "expected IP address and port, such as 127.0.0.1:8000";
@@ -132,6 +133,12 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         ("TWILIO_API_URL", "https://me:word@api.example.com", API),
         ("ASSEMBLYAI_API_URL", "ftp://api.example.com", API),
         ("ASSEMBLYAI_SPEECH_MODELS", "universal-2,,", "expected names of speech models, comma separated"),
+        ("DIAL_COUNTRIES", "US;CA", COUNTRIES),
+        ("DIAL_COUNTRIES", "US,", COUNTRIES),
+        ("DIAL_COUNTRIES", "US,*", COUNTRIES),
+        ("DIAL_COUNTRIES", "001", COUNTRIES),
+        ("DIAL_COUNTRIES", "US,uk", "UK is the ISO code of no country with phone numbers; expected such as US,CA"),
+        ("DIAL_COUNTRIES", "SHORTEST", COUNTRIES),
         ("MAX_CALL_SECONDS", "0", SECONDS),
         ("MAX_CALL_SECONDS", "-1", SECONDS),
         ("MAX_CALL_SECONDS", "14401", SECONDS),

@@ -7,6 +7,8 @@ mod access;
 mod dial;
 mod dial_limits;
 mod hooks;
+mod numbering;
+mod numbers;
 mod record;
 mod recording_url;
 mod signature;

@@ -16,8 +16,8 @@ use crate::support::store::{Database, remove_schemas_of, server};
 
 /// What has nothing to do with the kind of store: settings and start, packages, the emulated vendors; and what is of PostgreSQL
 /// alone.
-const SKIPPED: [&str; 6] =
-    ["cli::", "settings::", "dependencies::", "vendor_clients::", "postgres::", "two_programs::"];
+const SKIPPED: [&str; 7] =
+    ["cli::", "settings::", "dependencies::", "vendor_clients::", "postgres::", "two_programs::", "numbering::"];
 
 #[test]
 fn the_suite_passes_on_postgresql() {

@@ -5,6 +5,7 @@ use std::fs;
 use callscribe::clients::twilio::Credentials;
 use callscribe::config::settings::{SETTINGS, Setting, Unset, env_example, help};
 use callscribe::config::{Accounts, Config, Vendors};
+use callscribe::model::numbering::Countries;
 use callscribe::sandbox::{assemblyai, twilio};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -198,4 +199,24 @@ fn debug_shows_no_secret_and_no_whole_phone_number() {
     let shown = format!("{config:?} {config:#?}");
     assert!(!shown.contains("canary") && !shown.contains("5005550006"), "{shown}");
     assert!(shown.contains("•••0006"));
+}
+
+#[test]
+fn countries_are_read_in_any_case_and_must_be_named_where_the_own_number_tells_none() {
+    let countries = |settings: &[(&str, &str)]| config(settings).call.countries;
+    assert_eq!(countries(&[]), Countries::Own);
+    assert_eq!(countries(&[("DIAL_COUNTRIES", " * ")]), Countries::Any);
+    assert_eq!(countries(&[("DIAL_COUNTRIES", "us, Ca,DO")]).to_string(), "US,CA,DO");
+
+    let placeless = [("TWILIO_PHONE_NUMBER", "+15555550006")];
+    let variables = |settings: &[(&'static str, &'static str)]| {
+        with(&ENOUGH, settings).into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>()
+    };
+    let problems = Config::read(variables(&placeless), false).expect_err("no country");
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let expected =
+        "DIAL_COUNTRIES: missing; TWILIO_PHONE_NUMBER is of no country known here, so expected ISO codes of countries";
+    assert_eq!(problems, [expected]);
+    let named = [placeless[0], ("DIAL_COUNTRIES", "US")];
+    Config::read(variables(&named), false).expect("settings that fit");
 }

@@ -8,6 +8,7 @@
 //! CALLSCRIBE_TEST_PYTHON=$PWD/target/vendors/bin/python cargo test --test it vendor_clients
 //! ```
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -22,16 +23,20 @@ use serde_json::{Value, json};
 
 use crate::support::{World, client, listen};
 
-/// Has `vendor_clients.py` do something in this world; gives what it returns. None where there is no Python to run it,
-/// which `REQUIRE_VENDOR_CLIENTS=1` makes a failure.
-async fn python(world: &World, function: &str, more: &[(&str, &str)], input: Value) -> Option<Value> {
-    let Some(python) = std::env::var_os("CALLSCRIBE_TEST_PYTHON") else {
+/// The Python that has them. None where there is none, which `REQUIRE_VENDOR_CLIENTS=1` makes a failure.
+pub(crate) fn test_python() -> Option<OsString> {
+    let python = std::env::var_os("CALLSCRIBE_TEST_PYTHON");
+    if python.is_none() {
         let how = "CALLSCRIBE_TEST_PYTHON names no Python with tests/it/requirements.txt installed";
         assert!(std::env::var_os("REQUIRE_VENDOR_CLIENTS").is_none_or(|value| value != "1"), "{how}");
         println!("skipped: {how}");
-        return None;
-    };
-    let mut command = Command::new(python);
+    }
+    python
+}
+
+/// Has `vendor_clients.py` do something in this world; gives what it returns. None where there is no Python to run it.
+async fn python(world: &World, function: &str, more: &[(&str, &str)], input: Value) -> Option<Value> {
+    let mut command = Command::new(test_python()?);
     command
         .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/vendor_clients.py"), function])
         .env_clear()

@@ -1,0 +1,206 @@
+"""Google's libphonenumber, as the package phonenumbers has it: source of the table of numbering plans, and its judge.
+
+`python tests/it/numbering.py plans > src/model/plans.txt` writes the table anew, for another version of the
+package. `numbers <seed> <count>` prints random numbers of all regions, with their country and whether they cost extra.
+"""
+
+import functools
+import random
+import sys
+import textwrap
+
+import phonenumbers
+import regex
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberType
+
+try:
+    from re import _parser as parser
+except ImportError:  # before Python 3.11
+    import sre_parse as parser
+
+COSTLY = {"premium_rate", "shared_cost"}
+TYPES = sorted(COSTLY) + [
+    *("fixed_line", "mobile", "toll_free", "voip", "personal_number", "pager", "uan", "voicemail"),
+]
+
+# Prefixes of this many digits are looked at, and longer ones, up to DEPTH, where that may tell more.
+LOOK = 4
+DEPTH = 7
+
+
+def may_fit(desc, prefix):
+    """Whether some number of this description begins so."""
+    lengths = [length for length in desc.possible_length if length > 0] if desc else []
+    if not lengths or not desc.national_number_pattern or len(prefix) > max(lengths):
+        return False
+    return bool(regex.fullmatch(desc.national_number_pattern, prefix, partial=True))
+
+
+def types(plan, prefix):
+    if not may_fit(plan.general_desc, prefix):
+        return frozenset()
+    return frozenset(name for name in TYPES if may_fit(getattr(plan, name), prefix))
+
+
+def regions(plans, prefix):
+    """The regions whose valid numbers may begin so, the first of which has those that several claim."""
+    found = []
+    for plan in plans:
+        if plan.leading_digits:
+            there = regex.match(plan.leading_digits, prefix, partial=True) and may_fit(plan.general_desc, prefix)
+        else:
+            there = types(plan, prefix)
+        if there:
+            found.append(plan.id)
+    return found
+
+
+def split(of, is_whole, least, prefix=""):
+    """The shortest prefixes, but of so many digits at least, under which nothing is mixed, each with what `of` says of
+    it. Where more digits tell no more, mixed ones are given, too."""
+    found = of(prefix)
+    if not found:
+        return []
+    if len(prefix) >= least:
+        ways = [of(prefix + digit) for digit in "0123456789"]
+        is_stuck = len(prefix) >= LOOK and all(way in (found, type(found)()) for way in ways)
+        if is_whole(found) or is_stuck or len(prefix) == DEPTH:
+            return [(prefix, found)]
+    parts = [part for digit in "0123456789" for part in split(of, is_whole, least, prefix + digit)]
+    if len(prefix) >= least and all(way == found for _, way in parts):
+        return [(prefix, found)]
+    return parts
+
+
+def countries(plans):
+    """Prefixes by region, without those of the main one."""
+    main, by_region = plans[0].id, {}
+    # In zone 1, area codes: one that is not given out yet may become anybody's.
+    least = 3 if main == "US" else 1
+    for prefix, found in split(lambda prefix: regions(plans, prefix), lambda found: len(found) == 1, least):
+        # What several claim, such as toll-free numbers of zone 1, libphonenumber gives to the first.
+        if found[0] != main or main == "US":
+            by_region.setdefault(found[0], []).append(prefix)
+    return by_region
+
+
+def costly(plans):
+    """Prefixes of numbers whose callers pay extra. Where it cannot be told, they do."""
+
+    def of(prefix):
+        return frozenset().union(*(types(plan, prefix) for plan in plans))
+
+    def is_whole(found):
+        return not found & COSTLY or found <= COSTLY
+
+    return join([prefix for prefix, found in split(of, is_whole, 1) if found & COSTLY])
+
+
+def join(prefixes):
+    """Ten prefixes that differ in the last digit alone are one."""
+    prefixes = set(prefixes)
+    for length in range(DEPTH, 1, -1):
+        for head in {prefix[:-1] for prefix in prefixes if len(prefix) == length}:
+            if all(head + digit in prefixes for digit in "0123456789"):
+                prefixes = {prefix for prefix in prefixes if not prefix.startswith(head)} | {head}
+    return sorted(prefixes)
+
+
+def plans():
+    """The table: a line says of a calling code and some prefixes behind it what they are; the first that fits holds."""
+    print(HEAD.format(version=phonenumbers.__version__))
+    for code, names in sorted(COUNTRY_CODE_TO_REGION_CODE.items(), key=lambda item: str(item[0])):
+        if names == ("001",):
+            continue
+        known = [PhoneMetadata.metadata_for_region(name) for name in names]
+        lines("shortest", [str(min(length for length in known[0].general_desc.possible_length if length > 0))], code)
+        if any(may_fit(plan.general_desc, "0") for plan in known):
+            lines("zero", ["0"], code)
+        lines("costly", costly(known), code)
+        for name, prefixes in countries(known).items():
+            lines(name, prefixes, code)
+        # A new area code of zone 1 is not taken for one of the United States.
+        if code != 1:
+            lines(names[0], ["*"], code)
+
+
+def lines(word, prefixes, code):
+    for line in textwrap.wrap(" ".join(prefixes), 100):
+        print(code, word, line)
+
+
+HEAD = """\
+# The world's numbering plans, as far as they say which country a number is of and what its caller pays.
+# Source: Google's libphonenumber, as of the Python package phonenumbers {version}; it has them from the ITU and
+# from each country's regulator. Written by tests/it/numbering.py, which says how to write it anew.
+#
+# calling code, word, prefixes behind the code
+#   shortest  digits that a number has behind the code at least: what is shorter is a short number
+#   zero      numbers may begin with 0; anywhere else a 0 there is a national prefix, which is not dialled from abroad
+#   costly    premium-rate and shared-cost numbers
+#   US, CA …  numbers of this country; * for all that no line above names"""
+
+
+parsed = functools.cache(parser.parse)
+
+
+def example(pattern):
+    """A random text that matches the pattern."""
+    out = []
+
+    def write(parts):
+        for kind, value in parts:
+            kind = str(kind)
+            if kind == "LITERAL":
+                out.append(chr(value))
+            elif kind == "IN":
+                kind, value = random.choice([part for part in value for _ in range(width(part))])
+                kind = str(kind)
+                if kind == "CATEGORY":
+                    out.append(random.choice("0123456789"))
+                else:
+                    out.append(chr(value) if kind == "LITERAL" else chr(random.randint(*value)))
+            elif kind == "MAX_REPEAT":
+                least, most, parts = value
+                for _ in range(random.randint(least, most)):
+                    write(parts)
+            elif kind == "SUBPATTERN":
+                write(value[-1])
+            elif kind == "BRANCH":
+                write(random.choice(value[1]))
+            else:
+                raise ValueError(kind)
+
+    write(parsed(pattern))
+    return "".join(out)
+
+
+def width(part):
+    kind, value = part
+    return {"LITERAL": 1, "CATEGORY": 10}.get(str(kind)) or value[1] - value[0] + 1
+
+
+def numbers(seed, count):
+    """Valid numbers, each with the region it is of (001: none) and whether it is costly."""
+    random.seed(int(seed))
+    kinds = []
+    for code, names in COUNTRY_CODE_TO_REGION_CODE.items():
+        for name in names:
+            plan = PhoneMetadata.metadata_for_region_or_calling_code(code, name)
+            descs = [getattr(plan, kind) for kind in TYPES]
+            kinds.append((code, [desc.national_number_pattern for desc in descs if desc and desc.national_number_pattern]))
+    left = int(count)
+    while left:
+        code, patterns = random.choice(kinds)
+        number = phonenumbers.parse(f"+{code}{example(random.choice(patterns))}")
+        text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        if not phonenumbers.is_valid_number(number) or not 9 <= len(text) <= 16:
+            continue
+        kind = phonenumbers.number_type(number)
+        is_costly = kind in (PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST)
+        print(text, phonenumbers.region_code_for_number(number), "costly" if is_costly else "plain")
+        left -= 1
+
+
+if __name__ == "__main__":
+    {"plans": plans, "numbers": numbers}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,84 @@
+//! Which numbers are dialled, and what is said of the others.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::support::World;
+
+/// Countries that are set, what is asked for, the status and words of the answer.
+const NUMBERS: &str = include_str!("fixtures/numbers.tsv");
+
+#[tokio::test]
+async fn a_number_that_may_not_be_dialled_is_refused_before_anybody_is_asked() {
+    let mut by_setting: BTreeMap<&str, Vec<[&str; 3]>> = BTreeMap::new();
+    for line in NUMBERS.lines().skip(1) {
+        let [countries, path, status, words] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("four columns, not {line:?}")
+        };
+        by_setting.entry(countries).or_default().push([path, status, words]);
+    }
+    for (countries, rows) in by_setting {
+        let settings = [("DIAL_COUNTRIES", countries)];
+        let world = World::with(if countries == "-" { &[] } else { &settings }).await;
+        let mut dialled = 0;
+        for [path, status, words] in rows {
+            let row = format!("DIAL_COUNTRIES={countries} {path}");
+            let asked = world.vendor_requests();
+            let answer = world.get(&path.replace("{10000 digits}", &"1".repeat(10_000))).await;
+            assert_eq!(answer.status.as_str(), status, "{row}: {}", answer.text());
+            if status == "200" {
+                dialled += 1;
+                assert!(answer.text().contains(words), "{row}: {}", answer.text());
+                assert_eq!(world.calls_placed(), dialled, "{row}");
+            } else {
+                let kind = BTreeMap::from([("400", "bad-request"), ("403", "not-allowed"), ("404", "no-such-path")]);
+                let detail = answer.problem(answer.status.as_u16(), kind[status]);
+                assert!(detail.contains(words), "{row}: {detail}");
+                assert_eq!(world.vendor_requests(), asked, "{row}");
+            }
+            assert_eq!(world.get("/healthz").await.text().trim(), "ok", "{row}");
+        }
+        let stored = world.get_with("/calls", &[("accept", "application/json")]).await.json();
+        assert_eq!(stored["calls"].as_array().map(Vec::len), Some(dialled), "{countries}: {stored}");
+    }
+}
+
+#[tokio::test]
+async fn the_confirmation_pages_button_dials_no_other_numbers_than_the_address_bar() {
+    let world = World::new().await;
+    for (number, words) in [("18095551234", "number of DO"), ("%2B19005551234", "premium-rate")] {
+        let answer = world.post_form("/calls", &format!("number={number}")).await;
+        assert!(answer.problem(403, "not-allowed").contains(words));
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_browser_is_told_on_a_page_which_setting_rules_a_number() {
+    let world = World::new().await;
+    let browser = [
+        ("accept", "text/html"),
+        ("sec-fetch-site", "none"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+        ("sec-fetch-user", "?1"),
+    ];
+    let page = world.get_with("/dial/442079460000", &browser).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (403, "text/html; charset=utf-8"));
+    assert!(page.text().contains("this is a number of GB, and DIAL_COUNTRIES allows US alone"), "{}", page.text());
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn by_default_the_country_of_the_own_number_may_be_dialled() {
+    let world = World::with(&[("TWILIO_PHONE_NUMBER", "+442079460001")]).await;
+    world.get("/dial/14155551234").await.problem(403, "not-allowed");
+    assert_eq!(world.vendor_requests(), 0);
+    // The emulated Twilio knows no such caller: it was asked.
+    world.get("/dial/442079460000").await.problem(502, "vendor-rejected");
+    assert_eq!(world.calls_placed(), 1);
+    let refused = world.get("/dial/442079460001").await.problem(403, "not-allowed");
+    assert!(refused.starts_with("this is TWILIO_PHONE_NUMBER"), "{refused}");
+    assert_eq!(world.get("/calls").await.json()["calls"][0]["state"], json!("failed"));
+}
