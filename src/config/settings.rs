@@ -111,7 +111,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "OPERATOR_TOKEN",
         default: Nothing,
-        meaning: "lets an operator in from elsewhere than this computer (Authorization: Bearer, or Basic password)",
+        meaning: "lets an operator in from elsewhere than this computer (Bearer, Basic password, or the log-in page)",
     },
     Setting { name: "LOG_FORMAT", default: Value("text"), meaning: "text, or json for one JSON object a line" },
     Setting { name: "RUST_LOG", default: Value("info"), meaning: "what is logged, such as info,callscribe=debug" },

@@ -1,12 +1,12 @@
 //! `/dial/<number>`: rings a phone.
 
 use askama::Template;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::access::{self, Wish};
+use super::access::{self, Who, Wish};
 use super::error::ApiError;
 use super::extract::{Id, Query, read_body, read_form, wants_page};
 use super::{page, text};
@@ -45,11 +45,12 @@ struct ConfirmPage {
 /// Dials if that is meant; asks a browser that leaves it open.
 pub(super) async fn dial(
     State(context): State<Shared>,
+    Extension(who): Extension<Who>,
     headers: HeaderMap,
     Id(number): Id<PhoneNumber>,
     Query(Options { keyterms }): Query<Options>,
 ) -> Result<Response, ApiError> {
-    match access::wish(&headers) {
+    match access::wish(&headers, who) {
         Wish::Meant => ring(&context, &headers, number, &keyterms).await,
         Wish::Unsaid => Ok(page(ConfirmPage { notice: context.notice, number, keyterms }.render())),
         Wish::NotMeant => {

@@ -6,11 +6,13 @@ mod support;
 mod access;
 mod dial;
 mod hooks;
+mod login;
 mod record;
 mod recording_url;
 mod signature;
 mod transcribe;
 mod transcript;
+mod tunnel;
 
 // What becomes of a call, whatever is lost or fails on the way.
 mod pipeline;
