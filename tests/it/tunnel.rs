@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::callbacks::CALL;
+use crate::support::command::{ENOUGH, Folder, Program, request, with};
 use crate::support::store::Database;
 use crate::support::{World, listen, log, variables};
 
@@ -165,4 +166,32 @@ async fn the_program_looks_by_itself_when_it_starts() {
     assert!(!log::lines_with("hides what it is").is_empty());
     assert_eq!(log::lines_with("login?token="), Vec::<String>::new(), "the log does not let in");
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_is_printed_where_the_program_runs_and_the_reason_is_logged() {
+    let (listener, folder) = (listen().await, Folder::new());
+    let base = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("BASE_URL", &base)]));
+    let address = program.address();
+    tokio::spawn(tunnel(Tunnel::Raw, listener, address.clone()));
+    let link = program.wait_for_output("/login?token=");
+    let port = address.rsplit_once(':').expect("a port").1;
+    let path = link.strip_prefix(&format!("http://localhost:{port}")).expect("an address of this computer").to_owned();
+    assert!(request(&address, "GET", "/calls", "").starts_with("HTTP/1.1 403 "));
+    assert!(request(&address, "GET", &path, "").starts_with("HTTP/1.1 303 "));
+    program.signal("TERM");
+    let ended = program.end();
+    let log = ended.stderr.join("\n");
+    assert_eq!(log.matches("hides what it is").count(), 1, "{log}");
+    assert!(!log.contains("login?token"), "{log}");
+}
+
+#[test]
+fn that_base_url_leads_nowhere_is_told_while_the_program_serves() {
+    let folder = Folder::new();
+    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("BASE_URL", "http://127.0.0.1:1")]));
+    let address = program.address();
+    program.wait_for_log("BASE_URL does not lead to this program");
+    assert!(request(&address, "GET", "/calls", "").starts_with("HTTP/1.1 200 "));
 }

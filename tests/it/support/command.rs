@@ -119,6 +119,11 @@ impl Program {
         line[LISTENING.len()..].to_owned()
     }
 
+    /// Waits for a line on standard output that holds this text.
+    pub(crate) fn wait_for_output(&mut self, text: &str) -> String {
+        self.wait_for(Stream::Out, text)
+    }
+
     /// Waits for a line on standard error that holds this text.
     pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
         self.wait_for(Stream::Err, text)
