@@ -20,13 +20,14 @@ use crate::clients::twilio::{Credentials, Twilio};
 use crate::config::{Accounts, AssemblyAiConfig, Config, Problem, ServerConfig, TwilioConfig, Vendors};
 use crate::context::{Context, Shared};
 use crate::events::Events;
+use crate::operator::Operator;
 use crate::pipeline::worker;
 use crate::sandbox::pace::Pace;
 use crate::sandbox::{assemblyai, twilio};
 use crate::server::Server;
 use crate::store::{Location, Store};
 use crate::urls::Urls;
-use crate::web;
+use crate::web::{self, probe};
 
 /// What every page says in the sandbox.
 const SANDBOX_NOTICE: &str = "Sandbox: no phone rings, nothing is paid, and every call says the same.";
@@ -46,6 +47,8 @@ pub struct App {
     server: Server,
     context: Shared,
     worker: Option<JoinHandle<()>>,
+    /// Where it listens.
+    bound: Vec<SocketAddr>,
     /// The sandbox's store, which goes with it.
     scratch: Option<Scratch>,
     welcome: String,
@@ -109,7 +112,7 @@ impl App {
             dial: config.dial,
             transcript: config.transcript,
             urls,
-            operator_token: config.server.operator_token,
+            operator: Operator::new(config.server.operator_token),
             patience: config.work.patience,
             owner: Uuid::new_v4().simple().to_string(),
             in_hand: Default::default(),
@@ -123,7 +126,38 @@ impl App {
         let server = Server::start(&web::router(Arc::clone(&context)), listeners)
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
         let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
-        Ok(Self { server, context, worker, scratch, welcome })
+        let app = Self { server, context, worker, bound, scratch, welcome };
+        if config.work.by_itself && app.is_behind_something() {
+            let watching = probe::watch(Arc::clone(&app.context), app.port());
+            tokio::spawn(watching);
+        }
+        Ok(app)
+    }
+
+    /// Whether a tunnel or proxy stands between `BASE_URL` and this program.
+    fn is_behind_something(&self) -> bool {
+        let ports: Vec<u16> = self.bound.iter().map(SocketAddr::port).collect();
+        !self.context.urls.leads_straight_to(&ports)
+    }
+
+    fn port(&self) -> u16 {
+        self.bound.first().map_or(0, SocketAddr::port)
+    }
+
+    /// Looks whether strangers who come through `BASE_URL` look like this computer, for tests in which nothing happens
+    /// by itself; gives whether `BASE_URL` leads here.
+    pub async fn probe(&self) -> bool {
+        probe::probe(&self.context, self.port()).await
+    }
+
+    /// Waits until to be at this computer no longer lets anybody in, and gives what to print then.
+    pub async fn log_in_link(&self) -> String {
+        self.context.operator.exposed().await;
+        let (port, link) = (self.port(), self.context.operator.new_link());
+        format!(
+            "strangers who come through BASE_URL look like this computer, so everybody must log in; \
+             this link does so, once:\nhttp://localhost:{port}/login?token={link}\n"
+        )
     }
 
     /// Runs the jobs that are due, until none is, for tests in which nothing happens by itself; gives their number.

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
 use crate::events::Events;
 use crate::model::phone::PhoneNumber;
+use crate::operator::Operator;
 use crate::store::{Job, JobKind, Store};
 use crate::urls::Urls;
 
@@ -46,8 +47,8 @@ pub struct Context {
     pub transcript: TranscriptConfig,
     /// Where the vendors call back to.
     pub urls: Urls,
-    /// What lets an operator in from elsewhere.
-    pub operator_token: Option<SecretString>,
+    /// What lets an operator in.
+    pub operator: Operator,
     /// How long whoever dials is kept waiting for the call's SID.
     pub patience: Duration,
     /// What this running program claims jobs as.

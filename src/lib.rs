@@ -3,11 +3,11 @@
 //!
 //! # The life of a call
 //!
-//! 1. `GET /dial/14155551234` reaches [`web`], which lets the operator alone in (`web::access`), parses a
+//! 1. `GET /dial/14155551234` reaches [`web`], which lets the operator alone in (`web::access`, [`operator`]), parses a
 //!    [`PhoneNumber`](model::phone::PhoneNumber) and asks [`pipeline::dial`] to ring it. If [`pipeline::allowed`] has
-//!    nothing against the number, that commits an intent to the [`store`], then sends `POST Calls` once, in a task of
-//!    its own, so that a closed browser tab changes nothing. The addresses from [`urls`] that Twilio is given carry
-//!    the call's own id, by which it is found whatever is told first.
+//!    nothing against the number, and no cap is reached, that commits an intent to the [`store`], then sends `POST Calls`
+//!    once, in a task of its own, so that a closed browser tab changes nothing. The addresses from [`urls`] that Twilio is
+//!    given carry the call's own id, by which it is found whatever is told first.
 //! 2. Somebody picks up. Twilio asks `/record/` (`web::record`), its signature is checked against the address that
 //!    [`urls`] handed out, and [`twiml`] answers: say the greeting, record, then ask `/record/done/`, which hangs up. No
 //!    database is asked for that. A call that comes in from outside gets the same document.
@@ -40,11 +40,12 @@
 //! | [`context`] | the long-lived things that handlers share |
 //! | [`server`], [`telemetry`] | the listener with its deadlines and its end; the log |
 //! | [`web`] | HTTP in: every route in one list, who may, errors, one file a route, the vendors' hooks, pages |
+//! | [`operator`] | what lets an operator in: the token, sessions, the log-in link, whether localhost proves anything |
 //! | [`pipeline`] | what happens to a call: dial, progress, follow, order, and the worker that runs the jobs |
 //! | [`store`] | calls, recordings, transcripts, jobs, history, in SQLite or PostgreSQL: the only SQL |
 //! | [`model`] | phone numbers, ids, key terms, states and their order: plain types, parsed at the door |
 //! | [`urls`], [`twiml`], [`events`], [`clock`] | callback addresses; instructions to Twilio; "X changed"; the time |
-//! | [`clients`] | thin clients of the two vendors: deadlines, what may be repeated, errors to decide on |
+//! | [`clients`] | thin clients of the two vendors: deadlines, what may be repeated, errors to decide on; and of our own address |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //!
 //! Imports point one way: `main` → `app` → `web` → `pipeline` → `store`, `clients`. `web` reads from `store`, and takes from `clients` the bodies and
@@ -62,6 +63,8 @@
 //! - A number is not dialled that costs extra, is of no country or of one that the settings do not name: it is refused before
 //!   anything is stored or asked.
 //! - At most one call to a number is up, over all instances: an index of the database says so.
+//! - Who is at this computer needs nothing, as long as nothing about a request speaks against that and no tunnel makes
+//!   strangers look so; everybody else needs the operator's token, or a session that was opened with it.
 //! - No callback is believed that does not prove where it comes from, and even then it is a hint: the vendor's API says
 //!   how things are.
 //! - Credentials go to the vendor's own host and nowhere else: no redirect is followed with them, and no address that
@@ -80,6 +83,7 @@ pub mod context;
 pub mod events;
 pub mod failpoint;
 pub mod model;
+pub mod operator;
 pub mod pipeline;
 pub mod sandbox;
 pub mod server;

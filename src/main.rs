@@ -62,7 +62,11 @@ async fn run(config: Config) -> Result<(), Problem> {
         _ = interrupt.recv() => return Ok(()),
     };
     print!("{}", app.welcome());
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    let tell = async {
+        print!("{}", app.log_in_link().await);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! { () = tell => {}, _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
         // Not by the runtime's own end, which waits for names that are being looked up.

@@ -95,6 +95,17 @@ impl Urls {
         format!("{}/hooks/assemblyai?job={job}", self.base)
     }
 
+    /// Where the program looks whether it can be reached, and as whom.
+    pub fn probe(&self, nonce: &str) -> String {
+        format!("{}/_probe/{nonce}", self.base)
+    }
+
+    /// Whether it is one of these ports of this computer itself, with nothing in between.
+    pub fn leads_straight_to(&self, ports: &[u16]) -> bool {
+        let port = url::Url::parse(&self.base).ok().and_then(|url| url.port_or_known_default());
+        self.is_local() && port.is_some_and(|port| ports.contains(&port))
+    }
+
     /// The URL that Twilio requested, and signed, when this path and query came in.
     pub fn requested(&self, path_and_query: &str) -> String {
         format!("{}{path_and_query}", self.base)

@@ -4,6 +4,7 @@
 //! request may be repeated.
 
 pub mod assemblyai;
+pub mod outside;
 mod sender;
 mod tls;
 pub mod twilio;

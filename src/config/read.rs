@@ -13,8 +13,8 @@ use url::Url;
 
 use super::env::{self, Env};
 use super::{
-    Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, LogConfig, LogFormat, Problem, ServerConfig, TranscriptConfig,
-    TwilioConfig, Vendors, WorkConfig, keyterm_limit,
+    Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, LogConfig, LogFormat, Problem, ServerConfig,
+    TranscriptConfig, TwilioConfig, Vendors, WorkConfig, keyterm_limit,
 };
 use crate::clients::{self, Deadlines, twilio};
 use crate::model::keyterms::Keyterms;

@@ -103,7 +103,11 @@ pub const SETTINGS: &[Setting] = &[
         default: Value("3600"),
         meaning: "the longest that a call, and so its recording, may last: 1 to 14400",
     },
-    Setting { name: "DIAL_PER_MINUTE", default: Value("5"), meaning: "the most calls that are dialled within a minute" },
+    Setting {
+        name: "DIAL_PER_MINUTE",
+        default: Value("5"),
+        meaning: "the most calls that are dialled within a minute",
+    },
     Setting { name: "DIAL_PER_HOUR", default: Value("30"), meaning: "the most calls that are dialled within an hour" },
     Setting { name: "DIAL_PER_DAY", default: Value("100"), meaning: "the most calls that are dialled within 24 hours" },
     Setting {
@@ -124,7 +128,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "OPERATOR_TOKEN",
         default: Nothing,
-        meaning: "lets an operator in from elsewhere than this computer (Authorization: Bearer, or Basic password)",
+        meaning: "lets an operator in from elsewhere than this computer (Bearer, Basic password, or the log-in page)",
     },
     Setting { name: "LOG_FORMAT", default: Value("text"), meaning: "text, or json for one JSON object a line" },
     Setting { name: "RUST_LOG", default: Value("info"), meaning: "what is logged, such as info,callscribe=debug" },

@@ -1,23 +1,23 @@
-//! Who may. Everything but the vendors' callbacks is for the operator: from this computer, or with `OPERATOR_TOKEN`.
+//! Who may. Everything but the vendors' callbacks is for the operator: at this computer, with `OPERATOR_TOKEN`, or with
+//! a session that was opened with it (`login`).
 //!
 //! The port that a tunnel leads to is the port that dials phones, so a request counts as from this computer only if
-//! nothing about it speaks against that. What a proxy adds can take trust away and never give it.
+//! nothing about it speaks against that, and as long as no tunnel was found that makes strangers look so (`probe`). What
+//! a proxy adds can take trust away and never give it.
 
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::ExposeSecret;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
 use super::extract::only_header;
-use crate::context::Shared;
+use super::login;
+use crate::context::{Context, Shared};
 
 /// Headers that say that somebody stands between.
 const PROXY_HEADERS: &[&str] = &["forwarded", "via", "x-real-ip", "x-original-host", "true-client-ip"];
@@ -26,56 +26,152 @@ const PROXY_HEADERS: &[&str] = &["forwarded", "via", "x-real-ip", "x-original-ho
 const PROXY_PREFIXES: &[&str] =
     &["x-forwarded-", "cf-", "ngrok-", "x-envoy-", "x-amzn-", "fly-", "tailscale-", "x-arr-", "x-azure-"];
 
-/// Lets the operator through.
+/// What an answer here depends on, for whatever keeps answers although it is told not to.
+const VARY: HeaderValue = HeaderValue::from_static(
+    "accept, authorization, cookie, origin, purpose, sec-fetch-dest, sec-fetch-mode, sec-fetch-site, sec-fetch-user, \
+     sec-purpose, user-agent, x-moz, x-purpose",
+);
+
+/// As whom somebody was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Who is at this computer.
+    Here,
+    /// Who sends the token along.
+    Token,
+    /// A browser that logged in.
+    Session,
+}
+
+/// Lets the operator through, and says as whom.
 pub(super) async fn operator_only(
+    State(context): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let response = match admit(&context, peer, &request) {
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    };
+    varying(response)
+}
+
+/// Lets everybody to the log-in page, if there is a way to log in; else it is an address like any other.
+pub(super) async fn door(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
-) -> Result<Response, ApiError> {
-    let headers = request.headers();
-    if is_speculative(headers) {
+) -> Response {
+    let admitted = match is_meant(&request) {
+        Ok(()) if is_from_here(&context, peer, &request) || context.operator.can_log_in() => Ok(()),
+        Ok(()) => Err(refusal(&context)),
+        Err(error) => Err(error),
+    };
+    varying(match admitted {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    })
+}
+
+fn varying(mut response: Response) -> Response {
+    response.headers_mut().insert(header::VARY, VARY);
+    response
+}
+
+fn admit(context: &Context, peer: SocketAddr, request: &Request) -> Result<Who, ApiError> {
+    is_meant(request)?;
+    if is_from_here(context, peer, request) {
+        return Ok(Who::Here);
+    }
+    if login::has_session(context, request.headers()) {
+        return Ok(Who::Session);
+    }
+    match given_token(request.headers()) {
+        Some(given) if context.operator.is_token(&given, context.clock.now_ms())? => Ok(Who::Token),
+        _ => Err(refusal(context)),
+    }
+}
+
+/// What everybody is told who is not let in, wherever he goes.
+pub(super) fn refusal(context: &Context) -> ApiError {
+    match (context.operator.has_token(), context.operator.is_exposed()) {
+        (true, _) => ApiError::TokenNeeded,
+        (false, true) => ApiError::Forbidden(
+            "who comes through this program's tunnel cannot be told from who is at its computer, so everybody must log in: open the link that callscribe printed where it runs, or set OPERATOR_TOKEN",
+        ),
+        (false, false) => ApiError::Forbidden(
+            "this is answered only on the computer that callscribe runs on, at localhost; set OPERATOR_TOKEN to let an operator in from elsewhere",
+        ),
+    }
+}
+
+/// Neither ahead of its user nor sent by another site.
+fn is_meant(request: &Request) -> Result<(), ApiError> {
+    if is_speculative(request.headers()) {
         return Err(ApiError::Speculative);
     }
-    if is_from_another_site(request.method(), headers) {
+    if is_from_another_site(request.method(), request.headers()) {
         return Err(ApiError::Forbidden("another web site may not use this program"));
     }
-    let from_here = peer.ip().to_canonical().is_loopback() && names_this_computer(&request);
-    match &context.operator_token {
-        _ if from_here => {}
-        Some(token) if carries(headers, token.expose_secret()) => {}
-        Some(_) => return Err(ApiError::TokenNeeded),
-        None => {
-            return Err(ApiError::Forbidden(
-                "this is answered only on the computer that callscribe runs on, at localhost; set OPERATOR_TOKEN to let an operator in from elsewhere",
-            ));
-        }
-    }
-    Ok(next.run(request).await)
+    Ok(())
+}
+
+/// Whether somebody at this computer asks: it looks so, and no stranger was seen to look so.
+pub(super) fn is_from_here(context: &Context, peer: SocketAddr, request: &Request) -> bool {
+    looks_local(peer, request) && !context.operator.is_exposed()
+}
+
+/// Whether nothing about it says that it comes from elsewhere.
+pub(super) fn looks_local(peer: SocketAddr, request: &Request) -> bool {
+    peer.ip().to_canonical().is_loopback() && names_this_computer(request)
 }
 
 /// What a request says of whether somebody means to dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// A browser whose user typed the address, or a client without fetch metadata, as curl is.
+    /// A browser at this computer whose user typed the address, or a program, as curl is.
     Meant,
-    /// A browser that navigates here without saying whether its user meant to: Safari, which leaves that out.
+    /// A browser that does not say whether its user meant to, or whose word is not enough.
     Unsaid,
     /// A part of a page.
     NotMeant,
 }
 
 /// What this request says.
-pub(super) fn wish(headers: &HeaderMap) -> Wish {
-    if !headers.keys().any(|name| name.as_str().starts_with("sec-fetch-")) {
-        return Wish::Meant;
+pub(super) fn wish(headers: &HeaderMap, who: Who) -> Wish {
+    let has_metadata = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
+    let wish = match has_metadata {
+        true => navigation(headers),
+        // Old browsers, and any from another computer by plain HTTP, send none. Nor do programs, which dial.
+        false if headers.contains_key(header::ORIGIN) || is_named_like_a_browser(headers) => Wish::Unsaid,
+        false => Wish::Meant,
+    };
+    match who {
+        // A browser brings cookie and password by itself, also to where a link in a message sends it. A program that
+        // sends the token does so because it means it, and gets what it would get at this computer.
+        Who::Session if wish == Wish::Meant => Wish::Unsaid,
+        Who::Token if wish == Wish::Meant && has_metadata => Wish::Unsaid,
+        _ => wish,
     }
+}
+
+/// What fetch metadata says. Safari leaves out whether there was a user.
+fn navigation(headers: &HeaderMap) -> Wish {
     let says = |name: &str, wanted: &str| only_header(headers, name) == Some(wanted);
     match says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document") {
         true if says("sec-fetch-user", "?1") => Wish::Meant,
         true if says("sec-fetch-site", "none") && !headers.contains_key("sec-fetch-user") => Wish::Unsaid,
         _ => Wish::NotMeant,
     }
+}
+
+fn is_named_like_a_browser(headers: &HeaderMap) -> bool {
+    headers.get_all(header::USER_AGENT).iter().any(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
 }
 
 /// Browsers load addresses ahead of their users: while one types, on hover, because a page asks them to.
@@ -129,22 +225,16 @@ fn is_local_name(host: &str) -> bool {
     ["localhost", "127.0.0.1", "[::1]"].iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// Whether exactly one `Authorization` brings the token, as Bearer or as Basic password with any name.
-fn carries(headers: &HeaderMap, token: &str) -> bool {
-    let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(given), None) = (given.next(), given.next()) else { return false };
-    let Some((scheme, value)) = given.to_str().ok().and_then(|given| given.split_once(' ')) else { return false };
-    let password = match scheme.to_ascii_lowercase().as_str() {
-        "bearer" => value.trim().as_bytes().to_vec(),
-        "basic" => match STANDARD.decode(value.trim()) {
-            Ok(pair) => match pair.iter().position(|byte| *byte == b':') {
-                Some(colon) => pair[colon + 1..].to_vec(),
-                None => return false,
-            },
-            Err(_) => return false,
-        },
-        _ => return false,
-    };
-    // Of hashes, so that the time taken does not tell the token's length either.
-    Sha256::digest(&password).ct_eq(&Sha256::digest(token.as_bytes())).into()
+/// The token that exactly one `Authorization` brings, as Bearer or as Basic password with any name.
+fn given_token(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let (scheme, value) = only_header(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(value.trim().as_bytes().to_vec()),
+        "basic" => {
+            let pair = STANDARD.decode(value.trim()).ok()?;
+            let colon = pair.iter().position(|byte| *byte == b':')?;
+            Some(pair[colon + 1..].to_vec())
+        }
+        _ => None,
+    }
 }

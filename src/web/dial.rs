@@ -1,18 +1,18 @@
 //! `/dial/<number>`: rings a phone.
 
 use askama::Template;
-use axum::extract::{self, State};
+use axum::extract::{self, Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::access::{self, Wish};
+use super::access::{self, Who, Wish};
 use super::error::ApiError;
 use super::extract::{Id, Query, read_body, read_form, wants_page};
 use super::{page, text};
 use crate::context::Shared;
-use crate::model::keyterms::Keyterms;
 use crate::model::call::Press;
+use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::pipeline;
 use crate::pipeline::dial::{Dialled, Request};
@@ -50,11 +50,12 @@ struct ConfirmPage {
 /// Dials if that is meant; asks a browser that leaves it open.
 pub(super) async fn dial(
     State(context): State<Shared>,
+    Extension(who): Extension<Who>,
     headers: HeaderMap,
     Id(number): Id<PhoneNumber>,
     Query(Options { keyterms }): Query<Options>,
 ) -> Result<Response, ApiError> {
-    match access::wish(&headers) {
+    match access::wish(&headers, who) {
         Wish::Meant => {
             let keyterms = Keyterms::from_list(&keyterms);
             let again = !is_browser(&headers);

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::clients::{self, Kind, Refusal, Service};
 use crate::model::BadId;
 use crate::model::phone::BadPhoneNumber;
+use crate::operator::TooManyGuesses;
 use crate::pipeline;
 use crate::store;
 
@@ -44,9 +45,18 @@ pub(super) enum ApiError {
     Forbidden(&'static str),
     /// From elsewhere, without the operator's token. 401.
     #[error(
-        "from elsewhere than this computer, the operator's token is needed: send it as Authorization: Bearer, or as Basic password"
+        "from elsewhere than this computer, the operator's token is needed: send it as Authorization: Bearer, or as Basic password, or log in at /login"
     )]
     TokenNeeded,
+    /// A log-in with something else than the token. 403.
+    #[error("that is not the operator's token")]
+    WrongToken,
+    /// A log-in link that opens nothing. 403.
+    #[error("this log-in link was used before, or is not the last one that was printed")]
+    UsedLink,
+    /// A token that was not looked at, because too many were wrong. 429.
+    #[error("too many wrong tokens came of late; wait a little")]
+    TooManyGuesses,
     /// AssemblyAI's webhook without its secret. 401.
     #[error("the webhook's secret is missing or wrong")]
     BadWebhookSecret,
@@ -62,6 +72,12 @@ pub(super) enum ApiError {
     /// A bug. 500.
     #[error("something went wrong here; the log says what, under this request id")]
     Internal,
+}
+
+impl From<TooManyGuesses> for ApiError {
+    fn from(_: TooManyGuesses) -> Self {
+        Self::TooManyGuesses
+    }
 }
 
 impl From<BadId> for ApiError {
@@ -96,6 +112,11 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    /// Whether to log in, perhaps once more, would mend it.
+    pub(super) fn wants_log_in(&self) -> bool {
+        ["token-needed", "wrong-token", "too-many-guesses"].iter().any(|slug| self.kind.ends_with(slug))
+    }
+
     /// The vendor's page, if it is an address that may stand in a link.
     pub(super) fn page(&self) -> Option<&str> {
         self.more_info.as_deref().filter(|page| page.starts_with("https://") || page.starts_with("http://"))
@@ -180,6 +201,12 @@ impl ApiError {
             Self::Forbidden(_) => Face::new(StatusCode::FORBIDDEN, "forbidden", "Refused", detail),
             Self::TokenNeeded => {
                 Face::new(StatusCode::UNAUTHORIZED, "token-needed", "The operator's token is needed", detail)
+            }
+            Self::WrongToken => Face::new(StatusCode::FORBIDDEN, "wrong-token", "That is not the token", detail),
+            Self::UsedLink => Face::new(StatusCode::FORBIDDEN, "used-link", "The link opens nothing", detail),
+            Self::TooManyGuesses => {
+                Face::new(StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many wrong tokens", detail)
+                    .later(Some(LOOK_AGAIN))
             }
             Self::BadWebhookSecret => {
                 Face::new(StatusCode::UNAUTHORIZED, "bad-webhook-secret", "The webhook is not proved", detail)

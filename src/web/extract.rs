@@ -9,12 +9,14 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded;
 
 use super::error::ApiError;
 use crate::clients::twilio::signature::{self, Algorithm, Param};
 use crate::context::{Context, Shared};
+use crate::model::call::CallId;
 
 /// Callbacks are small.
 pub(super) const LARGEST_CALLBACK: usize = 64 << 10;
@@ -50,8 +52,43 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A callback of our Twilio account: its signature is right and its account ours.
-pub(super) struct FromTwilio<T>(pub(super) T);
+/// What a callback says once, and in its form: not in the address, which is ours.
+const SAID_ONCE: [&str; 12] = [
+    "AccountSid",
+    "CallSid",
+    "CallStatus",
+    "Direction",
+    "From",
+    "To",
+    "RecordingSid",
+    "RecordingStatus",
+    "RecordingDuration",
+    "RecordingChannels",
+    "RecordingSource",
+    "ErrorCode",
+];
+
+/// What the address that Twilio was given says of the call: the token of a call that was dialled here.
+#[derive(Deserialize)]
+pub(super) struct About {
+    #[serde(default)]
+    t: String,
+}
+
+impl About {
+    /// The token. One that is none was not given out here, and says nothing.
+    pub(super) fn token(&self) -> Option<CallId> {
+        self.t.parse().ok()
+    }
+}
+
+/// A callback of our Twilio account: its signature is right and its account ours. Nothing of it is read before.
+pub(super) struct FromTwilio<T> {
+    /// What its address says.
+    pub(super) about: About,
+    /// What Twilio says.
+    pub(super) told: T,
+}
 
 impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
     type Rejection = ApiError;
@@ -76,14 +113,25 @@ impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
             return Err(NOT_SIGNED);
         }
 
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
         let form = match parts.method {
-            Method::GET => parts.uri.query().unwrap_or_default().as_bytes(),
+            Method::GET => query,
             _ => &body,
         };
         let fields = pairs(form);
+        let beside = if parts.method == Method::GET { Vec::new() } else { pairs(query) };
         let mut accounts = fields.iter().filter(|(name, _)| name == "AccountSid");
         match (accounts.next(), accounts.next()) {
-            (Some((_, account)), None) if *account == context.account_sid => read_form(form).map(Self),
+            (Some((_, account)), None) if *account == context.account_sid => {
+                let is_twice = |name: &&&str| {
+                    let in_form = fields.iter().filter(|(other, _)| other == **name).count();
+                    in_form > 1 || beside.iter().any(|(other, _)| other == **name)
+                };
+                if let Some(name) = SAID_ONCE.iter().find(is_twice) {
+                    return Err(ApiError::BadRequest(format!("{name}: expected once, and not in the address")));
+                }
+                Ok(Self { about: read_form(query)?, told: read_form(form)? })
+            }
             (Some(_), None) => Err(ApiError::Forbidden("this callback is of another Twilio account")),
             _ => Err(ApiError::BadRequest("AccountSid: expected once".to_owned())),
         }

@@ -6,33 +6,18 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::extract::{FromTwilio, LARGEST_CALLBACK, Query, only_header, read_body};
+use super::extract::{FromTwilio, LARGEST_CALLBACK, only_header, read_body, read_form};
 use crate::clients::assemblyai::callbacks::{SECRET_HEADER, TranscriptReady};
 use crate::clients::twilio::callbacks::{CallProgress, RecordingProgress};
 use crate::context::Shared;
-use crate::model::call::{CallId, Direction};
+use crate::model::call::Direction;
 use crate::model::transcript::TranscriptId;
 use crate::pipeline::progress::{self, CallNews, RecordingNews};
-
-/// What the address that Twilio was given says of the call: the token of a call that was dialled here.
-#[derive(Deserialize)]
-pub(super) struct About {
-    #[serde(default)]
-    t: String,
-}
-
-impl About {
-    /// The token. One that is none was not given out here, and says nothing.
-    pub(super) fn token(&self) -> Option<CallId> {
-        self.t.parse().ok()
-    }
-}
 
 /// A call got on.
 pub(super) async fn call_progress(
     State(context): State<Shared>,
-    Query(about): Query<About>,
-    FromTwilio(told): FromTwilio<CallProgress>,
+    FromTwilio { about, told }: FromTwilio<CallProgress>,
 ) -> Result<StatusCode, ApiError> {
     let news = CallNews {
         token: about.token(),
@@ -49,8 +34,7 @@ pub(super) async fn call_progress(
 /// A recording got on.
 pub(super) async fn recording_progress(
     State(context): State<Shared>,
-    Query(about): Query<About>,
-    FromTwilio(told): FromTwilio<RecordingProgress>,
+    FromTwilio { about, told }: FromTwilio<RecordingProgress>,
 ) -> Result<StatusCode, ApiError> {
     let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok()).filter(|number| *number >= 0);
     let news = RecordingNews {
@@ -75,11 +59,9 @@ pub(super) struct Job {
 }
 
 /// A transcript is finished: it is looked at now.
-pub(super) async fn transcript_ready(
-    State(context): State<Shared>,
-    Query(Job { job }): Query<Job>,
-    request: Request,
-) -> Result<StatusCode, ApiError> {
+pub(super) async fn transcript_ready(State(context): State<Shared>, request: Request) -> Result<StatusCode, ApiError> {
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    let Job { job } = read_form(query).map_err(|_| ApiError::BadWebhookSecret)?;
     let secret = only_header(request.headers(), SECRET_HEADER).ok_or(ApiError::BadWebhookSecret)?;
     if !context.assemblyai.is_webhook_secret(&job, secret.as_bytes()) {
         return Err(ApiError::BadWebhookSecret);

@@ -7,7 +7,9 @@ mod dial;
 mod error;
 mod extract;
 mod hooks;
+mod login;
 mod pages;
+pub(crate) mod probe;
 mod record;
 mod recording_url;
 mod recordings;
@@ -15,20 +17,22 @@ mod transcribe;
 mod transcript;
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::context::Shared;
 use error::{ApiError, Problem};
+use record::Greeted;
 
 /// Names a request in its answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -49,15 +53,24 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 
 /// Every route, with and without its trailing slash.
 pub fn router(context: Shared) -> Router {
+    let greeted = Arc::new(Greeted::default());
     let vendors = Routes::new()
-        .at("/record", get(record::greet).post(record::greet))
+        .at("/record", get(record::greet).post(record::greet).layer(Extension(greeted)))
         .at("/record/done", get(record::done).post(record::done))
         .at("/hooks/twilio/call", post(hooks::call_progress))
         .at("/hooks/twilio/recording", post(hooks::recording_progress))
         .at("/hooks/assemblyai", post(hooks::transcript_ready))
         .at("/healthz", get(|| async { "ok\n" }))
         .at("/readyz", get(ready))
+        .at("/_probe/{nonce}", get(probe::arrive))
         .router;
+    let door = Routes::new()
+        // Once used, the link in the address is worth nothing: HEAD must not use it.
+        .at("/login", get(login::show).head(login::not_head).post(login::log_in))
+        .at("/assets/style.css", get(pages::style))
+        .router
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(context.clone(), access::door));
     let operator = Routes::new()
         .at("/", get(pages::start))
         .at("/dial/{number}", get(dial::dial).head(dial::not_get).fallback(dial::not_get))
@@ -68,7 +81,7 @@ pub fn router(context: Shared) -> Router {
         .at("/recordings/{file}", get(recordings::listen))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
         .at("/transcript/{id}", get(transcript::transcript))
-        .at("/assets/style.css", get(pages::style))
+        .at("/logout", post(login::log_out))
         .router
         .fallback(|| async { ApiError::NoSuchPath })
         // Before the layer, so that it is the operator alone who hears of methods.
@@ -76,6 +89,7 @@ pub fn router(context: Shared) -> Router {
         .layer(middleware::from_fn_with_state(context.clone(), access::operator_only));
     vendors
         .method_not_allowed_fallback(method_not_allowed)
+        .merge(door)
         .merge(operator)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(context.clone(), finish))

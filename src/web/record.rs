@@ -1,30 +1,67 @@
 //! `/record/`: what Twilio is to do with a call, dialled or inbound. Asks nothing of anybody, so it always answers.
 
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
-use super::extract::{FromTwilio, Query};
-use super::hooks::About;
+use super::extract::FromTwilio;
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::Shared;
-use crate::model::call::{CallId, CallState, Direction};
+use crate::model::call::{CallId, CallSid, CallState, Direction};
 use crate::pipeline::progress::{self, CallNews};
 use crate::twiml::{self, Record, Verb};
 
 /// Seconds of silence after which a recording ends.
 const SILENCE: u32 = 5;
 
+/// Twilio asks twice if the first answer was lost on its way. Whoever asks a third time goes round in circles.
+const GREETINGS: u8 = 2;
+
+/// So many calls are remembered as greeted, each instance its own: more than are up at once, or begin in an hour.
+const REMEMBERED: usize = 10_000;
+
+/// How often calls were greeted, the oldest forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct Greeted {
+    inner: Mutex<(HashMap<CallSid, u8>, VecDeque<CallSid>)>,
+}
+
+impl Greeted {
+    /// Whether the call is to be greeted once more.
+    fn once_more(&self, call: &CallSid) -> bool {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counts, order) = &mut *inner;
+        if let Some(count) = counts.get_mut(call) {
+            *count = count.saturating_add(1);
+            return *count <= GREETINGS;
+        }
+        if order.len() == REMEMBERED
+            && let Some(oldest) = order.pop_front()
+        {
+            counts.remove(&oldest);
+        }
+        counts.insert(call.clone(), 1);
+        order.push_back(call.clone());
+        true
+    }
+}
+
 /// Says the greeting, records, and goes on at `/record/done/`. That somebody answered is taken in on the side: Twilio does
 /// not wait for the database.
 pub(super) async fn greet(
     State(context): State<Shared>,
-    Query(about): Query<About>,
-    FromTwilio(call): FromTwilio<VoiceRequest>,
+    Extension(greeted): Extension<Arc<Greeted>>,
+    FromTwilio { about, told: call }: FromTwilio<VoiceRequest>,
 ) -> Response {
+    let sid = call.call_sid.parse::<CallSid>();
+    if sid.as_ref().is_ok_and(|sid| !greeted.once_more(sid)) {
+        tracing::warn!(sid = call.call_sid, "asked for the greeting again and again, hanging up");
+        return xml(twiml::response(&[Verb::Hangup]));
+    }
     let token = about.token();
     tracing::info!(
         call = token.as_ref().map(CallId::as_str),
@@ -42,7 +79,7 @@ pub(super) async fn greet(
         }),
         Verb::Hangup,
     ]);
-    if let Ok(sid) = call.call_sid.parse() {
+    if let Ok(sid) = sid {
         let news = CallNews {
             token,
             sid,
@@ -63,11 +100,28 @@ pub(super) async fn greet(
 }
 
 /// Hangs up.
-pub(super) async fn done(Query(about): Query<About>, FromTwilio(call): FromTwilio<VoiceRequest>) -> Response {
+pub(super) async fn done(FromTwilio { about, told: call }: FromTwilio<VoiceRequest>) -> Response {
     tracing::info!(call = about.token().as_ref().map(CallId::as_str), sid = call.call_sid, "recorded, hanging up");
     xml(twiml::response(&[Verb::Hangup]))
 }
 
 fn xml(document: String) -> Response {
     ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], document).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_greeted_twice_at_most_and_others_all_the_same() {
+        let greeted = Greeted::default();
+        let sid = |number: usize| format!("CA{number:032x}").parse::<CallSid>().expect("a SID");
+        let asked: Vec<bool> = (0..4).map(|_| greeted.once_more(&sid(0))).collect();
+        assert_eq!(asked, [true, true, false, false]);
+        for other in 1..2 * REMEMBERED {
+            assert!(greeted.once_more(&sid(other)));
+        }
+        assert_eq!(greeted.inner.lock().expect("no panic").0.len(), REMEMBERED, "and memory ends somewhere");
+    }
 }

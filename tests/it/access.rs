@@ -15,6 +15,9 @@ use crate::support::{Answer, World};
 const RECORDING: &str = "RE0123456789abcdef0123456789abcdef";
 const TRANSCRIPT: &str = "01234567-89ab-cdef-0123-456789abcdef";
 
+const HOSTS: &str = include_str!("fixtures/hosts.tsv");
+const FETCH_METADATA: &str = include_str!("fixtures/fetch_metadata.tsv");
+
 /// Every route for the operator by the method that does something, and an address where nothing is.
 fn operator_routes() -> Vec<(Method, String)> {
     let get = |path: &str| (Method::GET, path.to_owned());
@@ -30,7 +33,6 @@ fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/recordings/{RECORDING}")),
         get(&format!("/recordings/{RECORDING}.mp3")),
         get(&format!("/calls/{CALL}")),
-        get("/assets/style.css"),
         get("/no/such/path"),
     ]
 }
@@ -60,84 +62,89 @@ fn anonymous(answer: &Answer) -> Value {
     problem
 }
 
-/// `Host` lines of strangers, and of those that only look like this computer.
-fn strange_heads() -> Vec<Vec<String>> {
-    let hosts = [
-        "",
-        "localhost.",
-        "localhost:",
-        "localhost:x",
-        "localhost:-1",
-        "localhost:+1",
-        "localhost:8000:1",
-        "localhost:800000",
-        "localhost:8000/",
-        "localhost/",
-        "localhost@evil.example",
-        "evil.example@localhost",
-        "evil.example#localhost",
-        "localhost,evil.example",
-        "localhost evil.example",
-        "http://localhost",
-        "127.1",
-        "127.0.0.01",
-        "127.0.0.2",
-        "2130706433",
-        "0x7f.1",
-        "017700000001",
-        "::1",
-        "[::1",
-        "::1]",
-        "[::1].evil.example",
-        "[::ffff:127.0.0.1]",
-        "[0:0:0:0:0:0:0:1]",
-        "0.0.0.0",
-        "0.0.0.0:8000",
-        "[::]",
-        "localhost.evil.example",
-        "evil.localhost",
-        "localhost.localdomain",
-        "127.0.0.1.nip.io",
-        "rebind.evil.example:8000",
-        "example.ngrok.app",
-        "l\u{f6}calhost",
-        "loc\talhost",
-    ];
-    let mut heads: Vec<Vec<String>> = hosts.iter().map(|host| vec![format!("Host: {host}")]).collect();
-    heads.push(vec![]);
-    heads.push(vec!["Host: localhost".to_owned(), "Host: localhost".to_owned()]);
-    heads.push(vec!["Host: localhost".to_owned(), "Host: evil.example".to_owned()]);
-    heads.push(vec!["Host: evil.example".to_owned(), "Host: localhost".to_owned()]);
-    heads
+/// A row of a table under `fixtures/`: its name, what becomes of the request, and the request's lines.
+struct Row {
+    name: String,
+    fate: String,
+    lines: Vec<String>,
 }
 
-/// What proxies and tunnels add. None of it may be there, whatever it says.
-const PROXY_LINES: [&str; 24] = [
-    "Forwarded: for=127.0.0.1;host=localhost",
-    "Via: 1.1 vegur",
-    "X-Real-IP: 127.0.0.1",
-    "X-Original-Host: localhost",
-    "True-Client-IP: 127.0.0.1",
-    "X-Forwarded-For: 127.0.0.1",
-    "X-Forwarded-For:",
-    "x-forwarded-host: localhost",
-    "X-Forwarded-Host: localhost:8000",
-    "X-Forwarded-Proto: http",
-    "X-Forwarded-Port: 8000",
-    "X-FORWARDED-SERVER: localhost",
-    "X-Forwarded-Anything: x",
-    "CF-Connecting-IP: 127.0.0.1",
-    "CF-Ray: 0",
-    "ngrok-skip-browser-warning: 1",
-    "Ngrok-Trace-Id: 0",
-    "X-Envoy-External-Address: 127.0.0.1",
-    "X-Amzn-Trace-Id: Root=1",
-    "Fly-Client-IP: 127.0.0.1",
-    "Tailscale-User-Login: me@example.com",
-    "X-ARR-SSL: 2048",
-    "X-Azure-Ref: 0",
-    "X-Azure-ClientIP: 127.0.0.1",
-];
+/// The rows of a table. `{port}` in it is the port of this world.
+fn rows(table: &str, world: &World) -> Vec<Row> {
+    let port = world.base.rsplit_once(':').expect("a port").1;
+    let rows = table.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let mut cells = line.split('\t').map(|cell| cell.replace("{port}", port));
+        let mut next = || cells.next().expect("a name and a fate");
+        Row { name: next(), fate: next(), lines: cells.collect() }
+    });
+    rows.collect()
+}
+
+/// Sends these lines with as many calls placed as the row says. The program answers the next one, too.
+async fn assert_fate(world: &World, Row { name, fate, lines }: &Row, calls_to_one: &AtomicUsize) {
+    let (calls, asked) = (world.calls_placed(), world.vendor_requests());
+    // Each call has a number of its own, so that none is kept from dialling by the one before.
+    let number = calls_to_one.fetch_add(1, Ordering::Relaxed);
+    let lines: String = lines
+        .iter()
+        .map(|line| line.replace("14155551234", &format!("1415555{:04}", 2_000 + number)) + "\r\n")
+        .collect();
+    let request = format!("{lines}Connection: close\r\n\r\n");
+    if fate == "unread" {
+        let answer = world.raw(&request).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{name}: {answer}");
+    } else {
+        let answer = world.raw_answer(&request).await;
+        let expected: &[u16] = match fate.as_str() {
+            "dials" => &[200, 303],
+            "asks" => &[200],
+            // hyper itself refuses some, before anybody here is asked.
+            "refused" => &[403, 400],
+            "later" => &[503],
+            fate => panic!("{name}: no such fate as {fate}"),
+        };
+        assert!(expected.contains(&answer.status.as_u16()), "{name}: {} {}", answer.status, answer.text());
+        assert!(answer.status != 400 || answer.body.is_empty(), "{name}");
+        assert_eq!(fate == "asks", answer.text().contains("action=\"/calls\""), "{name}");
+    }
+    assert_eq!(world.calls_placed() - calls, usize::from(fate == "dials"), "{name}");
+    if fate != "dials" {
+        assert_eq!(world.vendor_requests(), asked, "{name}: nobody hears of it");
+    }
+    assert_eq!(world.get("/healthz").await.text(), "ok\n", "{name}: it lives");
+}
+
+#[tokio::test]
+async fn no_host_but_this_computers_dials() {
+    let world = World::new().await;
+    let (rows, number) = (rows(HOSTS, &world), AtomicUsize::new(0));
+    assert!(rows.len() >= 45, "{}", rows.len());
+    for row in &rows {
+        assert_fate(&world, row, &number).await;
+    }
+}
+
+#[tokio::test]
+async fn no_page_and_no_guess_of_a_browser_dials() {
+    let world = World::new().await;
+    let (rows, number) = (rows(FETCH_METADATA, &world), AtomicUsize::new(0));
+    assert!(rows.len() >= 40, "{}", rows.len());
+    for mut row in rows {
+        row.lines.splice(0..0, ["GET /dial/14155551234 HTTP/1.1".to_owned(), format!("Host: {}", local(&world))]);
+        assert_fate(&world, &row, &number).await;
+    }
+}
+
+/// This world under the name that browsers use.
+fn local(world: &World) -> String {
+    world.base.replace("http://127.0.0.1", "localhost")
+}
+
+/// The heads that the table of hosts refuses, of this version of HTTP and without an absolute target.
+fn strange_heads(world: &World) -> Vec<Vec<String>> {
+    let is_plain = |row: &Row| row.fate == "refused" && row.lines[0] == "GET /dial/14155551234 HTTP/1.1";
+    rows(HOSTS, world).into_iter().filter(is_plain).map(|row| row.lines[1..].to_vec()).collect()
+}
 
 /// Every operator route refuses this head in the same words, and no vendor hears of it.
 async fn assert_shut(world: &World, version: &str, origin: &str, lines: &[String]) -> Option<Value> {
@@ -160,30 +167,17 @@ async fn assert_shut(world: &World, version: &str, origin: &str, lines: &[String
 }
 
 #[tokio::test]
-async fn who_does_not_name_this_computer_gets_the_same_refusal_everywhere() {
+async fn a_stranger_gets_the_same_refusal_everywhere() {
     let world = World::new().await;
-    let heads = strange_heads();
-    assert!(heads.len() >= 40, "{}", heads.len());
+    let heads = strange_heads(&world);
+    assert!(heads.len() >= 60, "{}", heads.len());
     let mut refusals = Vec::new();
     for lines in heads {
         refusals.extend(assert_shut(&world, "HTTP/1.1", "", &lines).await);
     }
-    assert!(refusals.len() >= 35, "{} were refused here", refusals.len());
+    assert!(refusals.len() >= 55, "{} were refused here", refusals.len());
     assert!(refusals.iter().all(|refusal| *refusal == refusals[0]));
     assert!(!refusals[0].to_string().contains("evil"), "nothing is echoed");
-    assert_eq!(world.vendor_requests(), 0);
-}
-
-#[tokio::test]
-async fn who_comes_through_a_proxy_gets_the_same_refusal_everywhere() {
-    let world = World::new().await;
-    let stranger = assert_shut(&world, "HTTP/1.1", "", &["Host: evil.example".to_owned()]).await;
-    for line in PROXY_LINES {
-        let refusal = assert_shut(&world, "HTTP/1.1", "", &["Host: localhost:8000".to_owned(), line.to_owned()]).await;
-        assert_eq!(refusal, stranger, "{line}");
-        let refusal = assert_shut(&world, "HTTP/1.1", "", &[line.to_owned(), "Host: 127.0.0.1".to_owned()]).await;
-        assert_eq!(refusal, stranger, "{line}");
-    }
     assert_eq!(world.vendor_requests(), 0);
 }
 
@@ -645,6 +639,7 @@ async fn a_method_that_a_route_does_not_have_is_refused_everywhere() {
     let world = World::new().await;
     let mut paths: Vec<String> = operator_routes().into_iter().map(|(_, path)| path).collect();
     paths.pop().expect("the address where nothing is");
+    paths.push("/assets/style.css".to_owned());
     paths.extend(PUBLIC_ROUTES.map(str::to_owned));
     paths.extend(PUBLIC_ROUTES.map(|path| match path.strip_suffix('/') {
         Some(path) => path.to_owned(),
@@ -767,7 +762,12 @@ async fn every_answer_is_guarded_and_none_is_shared() {
         format!("/transcript/{id}?format=vtt"),
         format!("/transcript/{TRANSCRIPT}"),
         "/assets/style.css".to_owned(),
+        "/calls".to_owned(),
+        "/login".to_owned(),
+        "/logout".to_owned(),
+        "/_probe/x".to_owned(),
         "/healthz".to_owned(),
+        "/readyz".to_owned(),
         "/record/".to_owned(),
         "/no/such/path".to_owned(),
     ];
@@ -779,4 +779,61 @@ async fn every_answer_is_guarded_and_none_is_shared() {
     }
     assert_guarded(&world.callback("/record/", &CALL_PARAMS).await);
     assert_guarded(&world.callback("/hooks/twilio/call", &CALL_PARAMS).await);
+}
+
+#[tokio::test]
+async fn no_page_holds_a_link_or_a_form_that_dials_without_its_button() {
+    let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
+    let (call, _) = world.recorded_call().await;
+    let safari = [("accept", "text/html"), ("user-agent", "Mozilla/5.0")];
+    let call = format!("/calls/{call}");
+    for path in ["/", "/calls", &call, "/transcribe", "/dial/14155551234", "/dial/x", "/no/such/path"] {
+        let page = world.get_with(path, &safari).await;
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8", "{path}");
+        let page = page.text().to_lowercase();
+        for attribute in ["href=", "src=", "action=", "content=", "data-href=", "formaction="] {
+            for quote in ["\"", "'", ""] {
+                for origin in ["", "http://localhost:8000", "."] {
+                    let link = format!("{attribute}{quote}{origin}/dial");
+                    assert!(!page.contains(&link), "{path} has {link}");
+                }
+            }
+        }
+        for form in page.split("<form").skip(1) {
+            assert!(form.trim_start().starts_with("method=\"post\""), "{path}: {form}");
+        }
+    }
+    assert_eq!(world.calls_placed(), 1);
+}
+
+#[tokio::test]
+async fn no_cache_takes_the_answer_to_one_for_the_answer_to_another() {
+    let world = World::new().await;
+    let asked_ahead = [("sec-purpose", "prefetch")];
+    for answer in [
+        world.get("/dial/14155551234").await,
+        world.get_with("/dial/14155551234", &[("user-agent", "Mozilla/5.0")]).await,
+        world.get_with("/dial/14155551234", &asked_ahead).await,
+        world.get_with("/calls", &[("host", "evil.example")]).await,
+        world.get("/login").await,
+    ] {
+        for name in ["accept", "cookie", "sec-purpose", "sec-fetch-site", "sec-fetch-mode", "user-agent"] {
+            assert!(answer.header("vary").split(", ").any(|other| other == name), "{name}: {}", answer.header("vary"));
+        }
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+}
+
+#[tokio::test]
+async fn nobody_sees_from_a_refusal_what_there_is() {
+    let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
+    let call = world.dial("14155551234").await;
+    let stranger = [("host", "example.ngrok.app")];
+    let mut words = None;
+    for path in [format!("/calls/{call}"), format!("/calls/{CALL}"), "/calls".to_owned(), "/nothing".to_owned()] {
+        let answer = world.get_with(&path, &stranger).await;
+        answer.problem(401, "token-needed");
+        let said = (anonymous(&answer), answer.headers.len());
+        assert_eq!(*words.get_or_insert_with(|| said.clone()), said, "{path}");
+    }
 }

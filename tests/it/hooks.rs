@@ -200,10 +200,87 @@ async fn a_callback_names_its_call_once() {
             let mut twice = params.clone();
             twice.push((name, "another"));
             let detail = world.callback(path, &twice).await.problem(400, "bad-request");
-            assert_eq!(detail, format!("duplicate field `{name}`"));
+            assert_eq!(detail, format!("{name}: expected once, and not in the address"));
         }
     }
     assert_eq!(log::lines_with(call), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_callback_does_not_say_the_same_twice_or_in_its_address() {
+    let world = World::new().await;
+    let call = "CA00000000000000000000000000000010";
+    let cases = [
+        ("/record/", call_progress(call, "in-progress"), &["CallSid", "Direction", "To", "From"][..]),
+        ("/record/done/", call_progress(call, "in-progress"), &["CallSid", "AccountSid"]),
+        ("/hooks/twilio/call", call_progress(call, "completed"), &["CallSid", "CallStatus", "Direction", "To"]),
+        (
+            "/hooks/twilio/recording",
+            recording_progress(call, "completed"),
+            &["CallSid", "RecordingSid", "RecordingStatus", "RecordingDuration", "RecordingChannels"],
+        ),
+    ];
+    for (path, params, names) in &cases {
+        for name in *names {
+            let value = params.iter().find(|(other, _)| other == name).expect("a parameter of this name").1;
+            // The same value or another: who reads the first and who reads the last must not differ.
+            for second in [value, "another"] {
+                let mut twice = params.clone();
+                twice.push((name, second));
+                world.callback(path, &twice).await.problem(400, "bad-request");
+                let beside = format!("{path}?{}", encode(&[(name, second)]));
+                world.callback(&beside, params).await.problem(400, "bad-request");
+                // Who has not signed hears nothing of it.
+                let words = world.signed(Method::POST, &beside, "x", &encode(params)).await.problem(403, "forbidden");
+                assert!(words.contains("X-Twilio-Signature"), "{words}");
+            }
+        }
+        let twice = format!("{path}?t=a&t=b");
+        world.callback(&twice, params).await.problem(400, "bad-request");
+        world.signed(Method::POST, &twice, "x", &encode(params)).await.problem(403, "forbidden");
+    }
+    world.post_json("/hooks/assemblyai?job=1&job=2", &json!({})).await.problem(401, "bad-webhook-secret");
+    let listed = world.get("/calls").await.json();
+    assert_eq!(listed["calls"], json!([]), "nothing was taken in");
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn no_callback_writes_a_line_of_its_own_into_the_log() {
+    let world = World::new().await;
+    let forged = "CA1\r\n2026-01-01T00:00:00Z  INFO forged-line-7315 \u{1b}[31m\u{2028}\u{9b}2J\0";
+    let agent = [("user-agent", "forged-line-7315\u{9b}")];
+    for path in ["/record/", "/record/done/", "/hooks/twilio/call"] {
+        let mut params = call_progress(forged, forged);
+        params.push(("UserAgent", forged));
+        world.callback(path, &params).await;
+        world.get_with(path, &agent).await;
+    }
+    let lines = log::lines_with("forged-line-7315");
+    assert!(!lines.is_empty(), "the log has the SID, or the test sees nothing");
+    for line in lines {
+        assert!(!line.starts_with("2026-01-01") && line.contains("callscribe"), "{line:?}");
+        assert!(!line.contains(|char: char| char.is_control() || char == '\u{2028}'), "{line:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_caller_is_called_stays_text_on_every_page() {
+    let world = World::new().await;
+    let markup = "\"'></script><img src=x onerror=alert(1)>";
+    let call = "CA00000000000000000000000000000011";
+    let mut params = call_progress(call, "in-progress");
+    params.retain(|(name, _)| !["From", "Direction"].contains(name));
+    params.extend([("From", markup), ("Direction", "inbound"), ("CallerName", markup)]);
+    assert_taken(&world.callback("/hooks/twilio/call", &params).await);
+    for path in ["/calls".to_owned(), format!("/calls/{call}")] {
+        let page = world.get_with(&path, &[("accept", "text/html")]).await;
+        assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
+        assert!(page.text().contains(call) || page.text().contains("inbound"), "{}", page.text());
+        assert!(!page.text().contains("<img") && !page.text().contains("</script"), "{}", page.text());
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("script-src"), "{policy}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod access;
 mod dial;
 mod dial_limits;
 mod hooks;
+mod login;
 mod numbering;
 mod numbers;
 mod record;
@@ -14,6 +15,7 @@ mod recording_url;
 mod signature;
 mod transcribe;
 mod transcript;
+mod tunnel;
 
 // What becomes of a call, whatever is lost or fails on the way.
 mod pipeline;

@@ -1,5 +1,7 @@
 //! `/record/`: what Twilio is told to do with a call, whatever the greeting is, and that a call which obeys it ends.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use callscribe::clients::twilio::signature;
 use callscribe::sandbox::twilio::{Outcome, Twilio};
 use quick_xml::XmlVersion;
@@ -13,10 +15,14 @@ use crate::support::{Answer, World};
 /// Asks as Twilio does, by POST and by GET, with and without the trailing slash. All answers must be the same.
 async fn ask(world: &World, path: &str, base: &str) -> Answer {
     let mut answers = Vec::new();
+    // Each about a call of its own: the third answer about one is another.
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
     for path in [path, path.trim_end_matches('/')] {
-        let signature = sign(&format!("{base}{path}"), &CALL_PARAMS);
-        answers.push(world.signed(Method::POST, path, &signature, &encode(&CALL_PARAMS)).await);
-        let path = format!("{path}?{}", encode(&CALL_PARAMS));
+        let call = format!("CA{:032x}", CALLS.fetch_add(1, Ordering::Relaxed));
+        let params = CALL_PARAMS.map(|(name, value)| (name, if name == "CallSid" { call.as_str() } else { value }));
+        let signature = sign(&format!("{base}{path}"), &params);
+        answers.push(world.signed(Method::POST, path, &signature, &encode(&params)).await);
+        let path = format!("{path}?{}", encode(&params));
         let signature = sign(&format!("{base}{path}"), &[]);
         answers.push(world.get_with(&path, &[(signature::HEADER, &signature)]).await);
     }
@@ -245,4 +251,20 @@ async fn the_document_asks_nothing_of_anybody() {
         world.callback(path, &twice).await.problem(400, "bad-request");
     }
     assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_asks_for_the_greeting_for_ever_is_hung_up() {
+    let world = World::new().await;
+    let mut said = Vec::new();
+    for _ in 0..5 {
+        let answer = world.callback("/record/", &CALL_PARAMS).await;
+        assert_eq!(answer.status, 200);
+        said.push(read_strictly(&answer.text()).into_iter().map(|(name, ..)| name).collect::<Vec<_>>().join(" "));
+    }
+    assert_eq!(said, ["Say Record Hangup", "Say Record Hangup", "Hangup", "Hangup", "Hangup"]);
+    let params = CALL_PARAMS
+        .map(|(name, value)| (name, if name == "CallSid" { "CA00000000000000000000000000000013" } else { value }));
+    let other = world.callback("/record/", &params).await;
+    assert_eq!(read_strictly(&other.text()).len(), 3, "another call is greeted");
 }

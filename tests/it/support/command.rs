@@ -17,7 +17,7 @@ pub(crate) const ENOUGH: [(&str, &str); 6] = [
     ("TWILIO_ACCOUNT_SID", twilio::ACCOUNT_SID),
     ("TWILIO_AUTH_TOKEN", twilio::AUTH_TOKEN),
     ("TWILIO_PHONE_NUMBER", twilio::PHONE_NUMBER),
-    ("BASE_URL", "https://example.ngrok.app"),
+    ("BASE_URL", "https://callscribe.invalid"),
     ("ASSEMBLYAI_KEY", assemblyai::KEY),
     ("BIND_ADDR", "127.0.0.1:0"),
 ];
@@ -117,6 +117,11 @@ impl Program {
     pub(crate) fn address(&mut self) -> String {
         let line = self.wait_for(Stream::Out, LISTENING);
         line[LISTENING.len()..].to_owned()
+    }
+
+    /// Waits for a line on standard output that holds this text.
+    pub(crate) fn wait_for_output(&mut self, text: &str) -> String {
+        self.wait_for(Stream::Out, text)
     }
 
     /// Waits for a line on standard error that holds this text.

@@ -1,0 +1,236 @@
+//! The log-in page: how a browser from elsewhere is let in, and nobody else with it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::support::callbacks::FORM;
+use crate::support::{Answer, World};
+
+const TOKEN: &str = "operator:secret-1";
+
+/// What a browser says when its user types an address, from elsewhere.
+const TYPED: [(&str, &str); 7] = [
+    ("host", "example.ngrok.app"),
+    ("x-forwarded-for", "203.0.113.7"),
+    ("accept", "text/html"),
+    ("sec-fetch-site", "none"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-user", "?1"),
+];
+
+/// And when its user sends a form of ours.
+const SENT: [(&str, &str); 7] = [
+    ("host", "example.ngrok.app"),
+    ("x-forwarded-for", "203.0.113.7"),
+    ("accept", "text/html"),
+    ("origin", "https://example.ngrok.app"),
+    ("sec-fetch-site", "same-origin"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+];
+
+async fn world() -> World {
+    World::with(&[("OPERATOR_TOKEN", TOKEN)]).await
+}
+
+async fn log_in(world: &World, token: &str, headers: &[(&str, &str)]) -> Answer {
+    let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
+    world.send(Method::POST, "/login", &[headers, &[FORM]].concat(), &form).await
+}
+
+/// Name and value of the cookie that an answer sets, and what else it says of it.
+fn cookie(answer: &Answer) -> (String, Vec<String>) {
+    let mut parts = answer.header("set-cookie").split("; ").map(str::to_owned);
+    (parts.next().expect("a cookie"), parts.collect())
+}
+
+#[tokio::test]
+async fn a_browser_from_elsewhere_logs_in_looks_around_and_logs_out() {
+    let world = world().await;
+    let page = world.get_with("/login", &TYPED).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("action=\"/login\"") && !page.text().contains("/logout"), "{}", page.text());
+    assert_eq!(world.get_with("/assets/style.css", &TYPED).await.status, 200, "what the page looks like");
+
+    let answer = log_in(&world, TOKEN, &SENT).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/"));
+    let (session, said) = cookie(&answer);
+    assert_eq!(said, ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=604800", "Secure"]);
+    assert!(!answer.header("set-cookie").contains(TOKEN));
+
+    let with_session = [&TYPED[..], &[("cookie", &session)]].concat();
+    for path in ["/", "/calls", "/transcribe", "/login"] {
+        assert_eq!(world.get_with(path, &with_session).await.status, 200, "{path}");
+    }
+    let among_others = format!("a=b; {session}; callscribe-8000=x");
+    assert_eq!(world.get_with("/calls", &[&TYPED[..], &[("cookie", &among_others)]].concat()).await.status, 200);
+    assert!(world.get_with("/login", &with_session).await.text().contains("action=\"/logout\""));
+
+    let answer = world.send(Method::POST, "/logout", &[&SENT[..], &[("cookie", &session)]].concat(), "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/login"));
+    let (emptied, said) = cookie(&answer);
+    assert_eq!(emptied, "callscribe=");
+    assert!(said.contains(&"Max-Age=0".to_owned()), "{said:?}");
+    assert_eq!(world.get_with("/", &TYPED).await.status, 401);
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_session_does_not_dial_unless_its_button_is_pressed() {
+    let world = world().await;
+    let session = cookie(&log_in(&world, TOKEN, &SENT).await).0;
+    let program = [("host", "example.ngrok.app"), ("user-agent", "curl/8.14.1")];
+    for headers in [&TYPED[..], &TYPED[..3], &program] {
+        let answer = world.get_with("/dial/14155551234", &[headers, &[("cookie", &session)]].concat()).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+        assert!(answer.text().contains("action=\"/calls\""), "{headers:?}");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+    let pressed = [&SENT[..], &[FORM, ("cookie", &session)]].concat();
+    assert_eq!(world.send(Method::POST, "/calls", &pressed, "number=%2B14155551234").await.status, 303);
+    assert_eq!(world.calls_placed(), 1);
+}
+
+#[tokio::test]
+async fn a_password_that_a_browser_remembers_does_not_dial_and_a_programs_does() {
+    let world = world().await;
+    let token = ("authorization", "Basic b3BlcmF0b3I6b3BlcmF0b3I6c2VjcmV0LTE=");
+    let old_browser = [("host", "example.ngrok.app"), ("user-agent", "Mozilla/5.0"), token];
+    for headers in [&[&TYPED[..], &[token]].concat()[..], &old_browser] {
+        let answer = world.get_with("/dial/14155551234", headers).await;
+        assert_eq!(answer.status, 200, "{headers:?}");
+        assert!(answer.text().contains("action=\"/calls\""), "{headers:?}");
+    }
+    assert_eq!(world.vendor_requests(), 0);
+    for (number, given) in [token, ("authorization", "Bearer operator:secret-1")].into_iter().enumerate() {
+        let curl = [("host", "example.ngrok.app"), ("user-agent", "curl/8.14.1"), given];
+        let answer = world.get_with(&format!("/dial/1415555201{number}"), &curl).await;
+        assert!(answer.text().starts_with("dialing +1415555201"), "{}", answer.text());
+    }
+    assert_eq!(world.calls_placed(), 2);
+}
+
+#[tokio::test]
+async fn a_forged_or_ended_session_opens_nothing() {
+    let world = world().await;
+    let session = cookie(&log_in(&world, TOKEN, &SENT).await).0;
+    let (name, value) = session.split_once('=').expect("a name");
+    let other_name = format!("callscribe-8000={value}");
+    let forged = [
+        format!("{name}="),
+        format!("{name}={}", &value[1..]),
+        format!("{name}={}", &value[..value.len() - 1]),
+        format!("{name}=9{value}"),
+        format!("{name}={TOKEN}"),
+        format!("{name}=\"{value}\""),
+        other_name,
+        value.to_owned(),
+    ];
+    for cookie in &forged {
+        let answer = world.get_with("/calls", &[&TYPED[..1], &[("cookie", cookie)]].concat()).await;
+        answer.problem(401, "token-needed");
+    }
+    let with_session = [&TYPED[..1], &[("cookie", session.as_str())]].concat();
+    world.clock.advance(Duration::from_secs(7 * 24 * 60 * 60 - 1));
+    assert_eq!(world.get_with("/calls", &with_session).await.status, 200);
+    world.clock.advance(Duration::from_secs(1));
+    world.get_with("/calls", &with_session).await.problem(401, "token-needed");
+    let changed = World::with(&[("OPERATOR_TOKEN", "another-secret-token")]).await;
+    changed.get_with("/calls", &with_session).await.problem(401, "token-needed");
+}
+
+#[tokio::test]
+async fn a_cookie_is_named_by_its_port_and_secure_where_the_browser_came_by_https() {
+    let world = World::with(&[("OPERATOR_TOKEN", TOKEN), ("BASE_URL", "https://calls.example.com")]).await;
+    for (host, origin, name, is_secure) in [
+        ("calls.example.com", None, "callscribe", true),
+        ("calls.example.com", Some("https://calls.example.com"), "callscribe", true),
+        ("other.example.com", Some("https://other.example.com"), "callscribe", true),
+        ("other.example.com:8443", Some("https://other.example.com:8443"), "callscribe-8443", true),
+        ("other.example.com:8000", Some("http://other.example.com:8000"), "callscribe-8000", false),
+        ("localhost:8000", None, "callscribe-8000", false),
+        ("[2001:db8::1]:9000", None, "callscribe-9000", false),
+        ("[2001:db8::1]", None, "callscribe", false),
+    ] {
+        let mut headers = vec![("host", host)];
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        let answer = log_in(&world, TOKEN, &headers).await;
+        assert_eq!(answer.status, 303, "{host}: {}", answer.text());
+        let (session, said) = cookie(&answer);
+        assert_eq!(session.split_once('=').expect("a name").0, name, "{host}");
+        assert_eq!(said.contains(&"Secure".to_owned()), is_secure, "{host} {origin:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_keeps_guessing_is_slowed_down_and_holds_up_no_session() {
+    let world = world().await;
+    let session = cookie(&log_in(&world, TOKEN, &SENT).await).0;
+    let bearer = |token: &'static str| [TYPED[0], ("authorization", token)];
+    for _ in 0..30 {
+        let answer = log_in(&world, "wrong", &TYPED[..1]).await;
+        answer.problem(403, "wrong-token");
+        assert_eq!(answer.header("set-cookie"), "");
+        world.get_with("/calls", &bearer("Bearer wrong")).await.problem(401, "token-needed");
+    }
+    for answer in [
+        log_in(&world, "wrong", &TYPED[..1]).await,
+        log_in(&world, TOKEN, &TYPED[..1]).await,
+        world.get_with("/calls", &bearer("Bearer wrong")).await,
+        world.get_with("/no/such/path", &bearer("Bearer operator:secret-1")).await,
+    ] {
+        answer.problem(429, "too-many-guesses");
+        assert_eq!(answer.header("retry-after"), "3");
+    }
+    assert_eq!(world.get_with("/calls", &[&TYPED[..], &[("cookie", &session)]].concat()).await.status, 200);
+    assert_eq!(world.get("/calls").await.status, 200, "nor anybody at this computer");
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(log_in(&world, TOKEN, &TYPED[..1]).await.status, 303);
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn another_site_logs_nobody_in_or_out() {
+    let world = world().await;
+    for headers in [
+        [("host", "example.ngrok.app"), ("origin", "https://evil.example")],
+        [("host", "example.ngrok.app"), ("origin", "null")],
+        [("host", "example.ngrok.app"), ("sec-fetch-site", "cross-site")],
+        [("host", "example.ngrok.app"), ("sec-fetch-site", "same-site")],
+    ] {
+        let answer = log_in(&world, TOKEN, &headers).await;
+        answer.problem(403, "forbidden");
+        assert_eq!(answer.header("set-cookie"), "");
+        world.send(Method::POST, "/logout", &headers, "").await.problem(403, "forbidden");
+    }
+    let ahead = [TYPED[0], ("sec-purpose", "prefetch")];
+    world.get_with("/login", &ahead).await.problem(503, "speculative");
+}
+
+#[tokio::test]
+async fn where_nobody_can_log_in_the_log_in_page_is_an_address_like_any_other() {
+    let world = World::new().await;
+    let stranger = [("host", "example.ngrok.app")];
+    let words = world.get_with("/no/such/path", &stranger).await.problem(403, "forbidden");
+    for path in ["/login", "/login/", "/login?token=x", "/assets/style.css", "/_probe/x", "/logout"] {
+        assert_eq!(world.get_with(path, &stranger).await.problem(403, "forbidden"), words, "{path}");
+    }
+    assert_eq!(log_in(&world, "", &stranger).await.problem(403, "forbidden"), words);
+    let home = world.get("/login").await;
+    assert_eq!((home.status.as_u16(), home.header("location")), (303, "/"), "nor needs to at this computer");
+    log_in(&world, "", &[]).await.problem(403, "wrong-token");
+}
+
+#[tokio::test]
+async fn who_is_not_logged_in_is_shown_where_to() {
+    let world = world().await;
+    let page = world.get_with("/calls", &TYPED).await;
+    assert_eq!(page.status, 401);
+    assert!(page.text().contains("<a href=\"/login\">Log in</a>"), "{}", page.text());
+    let page = log_in(&world, "wrong", &SENT).await;
+    assert_eq!(page.status, 403);
+    assert!(page.text().contains("<a href=\"/login\">Log in</a>"), "{}", page.text());
+    assert!(!page.text().contains("value="), "what was typed is not repeated");
+}
