@@ -13,6 +13,8 @@ mod transcribe;
 mod transcript;
 
 // What becomes of a call, whatever is lost or fails on the way.
+mod absence;
+mod paid_once;
 mod pipeline;
 mod store;
 mod transcripts_kept;
