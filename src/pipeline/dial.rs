@@ -81,7 +81,7 @@ async fn intend(context: &Shared, number: &PhoneNumber, call: &Call) -> Result<R
             match tx.call_to(number).await? {
                 Some(other) if other.id != call.id => return Ok((tx, Err(other))),
                 Some(_) => {}
-                None => tx.add_call(call).await?,
+                None => tx.add_call(call, context.urls.base()).await?,
             }
             let job = worker::open_and_claim(&mut tx, context, JobKind::Call, call.id.as_str(), now).await?;
             Ok((tx, Ok(job)))

@@ -166,8 +166,14 @@ impl Pools {
 }
 
 /// The migrations, oldest first. What has been released is never edited: sqlx compares checksums and refuses to start.
-const SQLITE_MIGRATIONS: &[(&str, &str)] = &[("calls", include_str!("migrations/sqlite/0001_calls.sql"))];
-const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[("calls", include_str!("migrations/postgres/0001_calls.sql"))];
+const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
+    ("calls", include_str!("migrations/sqlite/0001_calls.sql")),
+    ("base url", include_str!("migrations/sqlite/0002_base_url.sql")),
+];
+const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
+    ("calls", include_str!("migrations/postgres/0001_calls.sql")),
+    ("base url", include_str!("migrations/postgres/0002_base_url.sql")),
+];
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
     let numbered = (1..).zip(texts).map(|(version, (name, text))| {
