@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::access::{self, Wish};
 use super::error::ApiError;
 use super::extract::{Id, Query, read_body, read_form, wants_page};
+use super::pages::Notices;
 use super::{page, text};
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
@@ -37,7 +38,7 @@ pub(super) struct Confirmed {
 #[derive(Template)]
 #[template(path = "confirm.html", config = "src/web/pages/askama.toml")]
 struct ConfirmPage {
-    notice: Option<&'static str>,
+    notices: Notices,
     number: PhoneNumber,
     keyterms: String,
 }
@@ -51,7 +52,7 @@ pub(super) async fn dial(
 ) -> Result<Response, ApiError> {
     match access::wish(&headers) {
         Wish::Meant => ring(&context, &headers, number, &keyterms).await,
-        Wish::Unsaid => Ok(page(ConfirmPage { notice: context.notice, number, keyterms }.render())),
+        Wish::Unsaid => Ok(page(ConfirmPage { notices: Notices::of(&context), number, keyterms }.render())),
         Wish::NotMeant => {
             Err(ApiError::Forbidden("a page may not dial: type the address into the browser's address bar"))
         }
