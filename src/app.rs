@@ -123,6 +123,7 @@ impl App {
             events: Events::new(),
             notice,
         });
+        warn_of_calls_dialled_elsewhere(&context).await;
         let server = Server::start(&web::router(Arc::clone(&context)), listeners)
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
         let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
@@ -200,6 +201,21 @@ impl App {
             tracing::warn!("the database did not close in time");
         }
         drop(scratch);
+    }
+}
+
+/// Calls that were dialled before `BASE_URL` became another, such as a new name of a tunnel, are followed all the same, by
+/// asking Twilio.
+async fn warn_of_calls_dialled_elsewhere(context: &Shared) {
+    let base = context.urls.base();
+    let asked = async { context.store.read().await?.calls_dialled_elsewhere(base).await };
+    match asked.await {
+        Ok(0) => {}
+        Ok(calls) => tracing::warn!(
+            "open calls that were dialled with another BASE_URL than {base}: {calls}. Their callbacks do not arrive; \
+             Twilio is asked how they get on, which takes longer"
+        ),
+        Err(error) => tracing::warn!("open calls could not be looked through: {error}"),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clients::Service;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
 use crate::clock::Clock;
@@ -67,4 +68,13 @@ pub struct Context {
     pub events: Events,
     /// A sentence that every page shows, such as that no phone rings here.
     pub notice: Option<&'static str>,
+}
+
+impl Context {
+    /// The vendors that refused our credentials when they were last asked.
+    pub fn refusing(&self) -> impl Iterator<Item = Service> {
+        let vendors =
+            [(Service::Twilio, self.twilio.is_refused()), (Service::AssemblyAi, self.assemblyai.is_refused())];
+        vendors.into_iter().filter(|(_, is_refused)| *is_refused).map(|(service, _)| service)
+    }
 }

@@ -46,6 +46,11 @@ impl Urls {
         Ok(Self { base: base.to_owned() })
     }
 
+    /// `BASE_URL`, without a trailing slash.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Whether what is said to this address can be read on the way.
     pub fn is_plain_http(&self) -> bool {
         self.base.starts_with("http://")

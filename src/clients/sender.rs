@@ -4,6 +4,8 @@
 //! idempotency key: a second call would ring, a second transcript would cost.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -52,6 +54,8 @@ pub(super) struct Sender {
     pub(super) deadlines: Deadlines,
     /// Reads the vendor's own error body.
     refusal: fn(StatusCode, &HeaderMap, &[u8]) -> Refusal,
+    /// Whether the vendor refused our credentials when it was last asked.
+    is_refused: Arc<AtomicBool>,
 }
 
 impl Sender {
@@ -72,7 +76,7 @@ impl Sender {
             .pool_max_idle_per_host(IDLE_CONNECTIONS);
         let builder = if is_local(base) { builder.no_proxy() } else { builder };
         let http = builder.build().expect("a client with TLS set up builds");
-        Self { http, service, deadlines, refusal }
+        Self { http, service, deadlines, refusal, is_refused: Arc::default() }
     }
 
     /// Sends a GET and reads the whole answer, asking again as long as that may help.
@@ -124,7 +128,14 @@ impl Sender {
 
     /// Sends once and reads the whole answer.
     async fn ask(&self, request: RequestBuilder) -> Result<Answer, Kind> {
-        self.read(self.accept(self.start(request).await?).await?).await
+        let accepted = self.accept(self.start(request).await?).await?;
+        self.is_refused.store(false, Ordering::Relaxed);
+        self.read(accepted).await
+    }
+
+    /// Whether the vendor refused our credentials when it was last asked, audio aside, which may need none.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
     }
 
     /// Sends once; gives the head of the answer.
@@ -173,6 +184,9 @@ impl Sender {
 
     /// The end of a request that failed, and its line in the log.
     pub(super) fn error(&self, kind: Kind) -> Error {
+        if matches!(kind, Kind::Unauthorized(_)) {
+            self.is_refused.store(true, Ordering::Relaxed);
+        }
         let error = Error { service: self.service, kind };
         tracing::warn!("{error}");
         error

@@ -132,7 +132,7 @@ async fn intend(context: &Shared, request: &Request, call: &Call) -> Result<Inte
                         return Ok((tx, Intent::TooMany(cap, left)));
                     }
                 }
-                tx.add_call(call, request.press.as_ref()).await?;
+                tx.add_call(call, context.urls.base(), request.press.as_ref()).await?;
             }
             let job = worker::open_and_claim(&mut tx, context, JobKind::Call, call.id.as_str(), now).await?;
             Ok((tx, Intent::Committed(job)))

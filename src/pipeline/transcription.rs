@@ -18,7 +18,7 @@ use crate::context::Shared;
 use crate::model::call::CallSid;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{TranscriptId, TranscriptState};
+use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
 use crate::store::{self, Job, JobKind, NewTranscript};
 
 /// A transcript that is waited for is looked at this often even if AssemblyAI's webhook is lost.
@@ -181,7 +181,8 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
                 Some(known) if !again && known.asked_at.is_some() && !order::is_void(&known) => {
                     tx.begin_round(&known, false, "asked for again", now).await?;
                     tx.open_job(kind, &known.id, now, now).await?;
-                    Some(known)
+                    // As the round left it.
+                    Some(Transcript { json: None, ..known })
                 }
                 other => {
                     // That one alone: what another request has added since is not to be ordered once more.

@@ -44,12 +44,14 @@ impl Conn {
         self.execute("UPDATE dialling SET at = $1", args![now]).await.map(drop)
     }
 
-    /// Adds a call that is to be dialled. [`Error::Taken`] if the number is in use by another one.
-    pub(crate) async fn add_call(&mut self, call: &Call, press: Option<&Press>) -> Result<(), Error> {
+    /// Adds a call that is to be dialled with this address for its callbacks. [`Error::Taken`] if the number is in use by
+    /// another one.
+    pub(crate) async fn add_call(&mut self, call: &Call, base_url: &str, press: Option<&Press>) -> Result<(), Error> {
         let is_first = call.direction == Direction::Outbound && call.state.holds_number();
         self.execute(
             "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, \
-             created_at, updated_at, dialled_at, press) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10, $11)",
+             created_at, updated_at, dialled_at, base_url, press) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10, $11, $12)",
             args![
                 call.id.as_str(),
                 call.sid.as_ref().map(CallSid::as_str),
@@ -61,6 +63,7 @@ impl Conn {
                 call.state.rank(),
                 i64::from(is_first),
                 call.created_at,
+                base_url,
                 press.map(Press::as_str),
             ],
         )
@@ -147,6 +150,13 @@ impl Conn {
             }
         };
         rows.iter().map(call).collect()
+    }
+
+    /// How many calls are followed whose callbacks go to another address than this one.
+    pub(crate) async fn calls_dialled_elsewhere(&mut self, base_url: &str) -> Result<i64, Error> {
+        let sql = "SELECT count(*) AS calls FROM jobs JOIN calls ON calls.id = jobs.subject \
+                   WHERE jobs.kind = 'call' AND jobs.state = 'open' AND calls.base_url <> $1";
+        self.fetch_one(sql, args![base_url]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 
     /// Gives a call the SID that Twilio has for it, if it has none yet.

@@ -168,10 +168,12 @@ impl Pools {
 /// The migrations, oldest first. What has been released is never edited: sqlx compares checksums and refuses to start.
 const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/sqlite/0001_calls.sql")),
+    ("base url", include_str!("migrations/sqlite/0002_base_url.sql")),
     ("dialling", include_str!("migrations/sqlite/0003_dialling.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/postgres/0001_calls.sql")),
+    ("base url", include_str!("migrations/postgres/0002_base_url.sql")),
     ("dialling", include_str!("migrations/postgres/0003_dialling.sql")),
 ];
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, wants_page};
+use super::pages::Notices;
 use super::{page, recordings};
 use crate::clients::twilio;
 use crate::context::Shared;
@@ -119,7 +120,7 @@ struct Page {
 #[derive(Template)]
 #[template(path = "call.html", config = "src/web/pages/askama.toml")]
 struct CallPage {
-    notice: Option<&'static str>,
+    notices: Notices,
     sentence: String,
     /// Whether who opened the address of a number was shown this call instead of a new one.
     was_there: bool,
@@ -131,7 +132,7 @@ struct CallPage {
 #[derive(Template)]
 #[template(path = "calls.html", config = "src/web/pages/askama.toml")]
 struct CallsPage {
-    notice: Option<&'static str>,
+    notices: Notices,
     page: Page,
 }
 
@@ -155,7 +156,7 @@ pub(super) async fn list(
     let next = calls.last().filter(|_| is_more).map(|last| format!("/calls?after={}.{}", last.created_at, last.id));
     let page = Page { calls: calls.iter().map(listed).collect(), next };
     match wants_page(&headers) {
-        true => Ok(super::page(CallsPage { notice: context.notice, page }.render())),
+        true => Ok(super::page(CallsPage { notices: Notices::of(&context), page }.render())),
         false => Ok(Json(page).into_response()),
     }
 }
@@ -182,8 +183,8 @@ pub(super) async fn show(
     let is_following = shown.is_following();
     let sentence = shown.sentence();
     let was_there = dialled.as_deref() == Some("before");
-    let press = Press::random();
-    let mut response = page(CallPage { notice: context.notice, sentence, was_there, call: shown, press }.render());
+    let (notices, press) = (Notices::of(&context), Press::random());
+    let mut response = page(CallPage { notices, sentence, was_there, call: shown, press }.render());
     if is_following {
         let seconds = HeaderValue::from(LOOK_AGAIN.as_secs());
         response.headers_mut().insert(HeaderName::from_static("refresh"), seconds);

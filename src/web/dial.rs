@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::access::{self, Who, Wish};
 use super::error::ApiError;
 use super::extract::{Id, Query, read_body, read_form, wants_page};
+use super::pages::Notices;
 use super::{page, text};
 use crate::context::Shared;
 use crate::model::call::Press;
@@ -41,7 +42,7 @@ pub(super) struct Confirmed {
 #[derive(Template)]
 #[template(path = "confirm.html", config = "src/web/pages/askama.toml")]
 struct ConfirmPage {
-    notice: Option<&'static str>,
+    notices: Notices,
     number: PhoneNumber,
     keyterms: String,
     press: Press,
@@ -62,8 +63,8 @@ pub(super) async fn dial(
             ring(&context, &headers, Request { number, keyterms, again, press: None }).await
         }
         Wish::Unsaid => {
-            let press = Press::random();
-            Ok(page(ConfirmPage { notice: context.notice, number, keyterms, press }.render()))
+            let (notices, press) = (Notices::of(&context), Press::random());
+            Ok(page(ConfirmPage { notices, number, keyterms, press }.render()))
         }
         Wish::NotMeant => {
             Err(ApiError::Forbidden("a page may not dial: type the address into the browser's address bar"))

@@ -276,10 +276,7 @@ fn vendor_face(service: Service, kind: Kind) -> Face {
     let bad_gateway = |slug, title: String, detail| Face::new(StatusCode::BAD_GATEWAY, slug, title, detail);
     match kind {
         Kind::Unauthorized(refusal) => {
-            let settings = match service {
-                Service::Twilio => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
-                Service::AssemblyAi => "ASSEMBLYAI_KEY",
-            };
+            let settings = credentials_of(service);
             let title = format!("{service} refused the credentials");
             let detail =
                 format!("{service} refused this program's credentials: {}; look at {settings}", words(&refusal));
@@ -336,6 +333,14 @@ fn vendor_face(service: Service, kind: Kind) -> Face {
             let detail = format!("{}; {may_have}", cause.detail);
             Face { slug: "vendor-ambiguous", title: "Nobody knows whether it was done".to_owned(), detail, ..cause }
         }
+    }
+}
+
+/// The settings that a vendor knows us by.
+pub(super) fn credentials_of(service: Service) -> &'static str {
+    match service {
+        Service::Twilio => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
+        Service::AssemblyAi => "ASSEMBLYAI_KEY",
     }
 }
 

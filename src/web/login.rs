@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::extract::{Query, only_header, read_body, read_form};
+use super::pages::Notices;
 use super::{access, page};
 use crate::context::{Context, Shared};
 use crate::operator::SESSION;
@@ -35,7 +36,7 @@ pub(super) struct Form {
 #[derive(Template)]
 #[template(path = "login.html", config = "src/web/pages/askama.toml")]
 struct LoginPage {
-    notice: Option<&'static str>,
+    notices: Notices,
     /// Whether there is a token to be typed.
     has_token: bool,
     is_logged_in: bool,
@@ -59,7 +60,8 @@ pub(super) async fn show(
     if access::is_from_here(&context, peer, &request) && !is_logged_in {
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response());
     }
-    Ok(page(LoginPage { notice: context.notice, has_token: context.operator.has_token(), is_logged_in }.render()))
+    let (notices, has_token) = (Notices::for_strangers(&context), context.operator.has_token());
+    Ok(page(LoginPage { notices, has_token, is_logged_in }.render()))
 }
 
 /// Opens a session for the token.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use callscribe::clients::Deadlines;
-use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::control::{Callbacks, Fault};
 use callscribe::sandbox::twilio::{SeededCall, SeededRecording};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{World, fail_step, listen};
+use crate::support::{World, fail_step, listen, steps_repeat};
 
 /// A vendor that stalls is given up after a moment, so that the tests need not wait as long as people do.
 fn impatient() -> Deadlines {
@@ -341,4 +341,73 @@ async fn wrong_numbers_are_400_and_nobody_is_called() {
         world.get(&format!("/dial/{number}")).await.problem(400, "bad-request");
     }
     assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn while_a_vendor_refuses_the_credentials_every_page_says_so_and_which_settings_to_look_at() {
+    let world = World::new().await;
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let pages = ["/", "/calls", &format!("/calls/{sid}"), "/transcribe", "/dial/14155551234"];
+    let browser = [
+        ("accept", "text/html"),
+        ("sec-fetch-site", "none"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
+    let alerts = async || {
+        let mut alerts = Vec::new();
+        for page in pages {
+            let page = world.get_with(page, &browser).await;
+            assert_eq!(page.status, 200, "{}", page.text());
+            let text = page.text();
+            alerts.push(
+                text.split("role=\"alert\">").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned()).collect(),
+            );
+        }
+        let first: Vec<String> = alerts.pop().expect("a page");
+        assert!(alerts.iter().all(|others| *others == first), "{alerts:?}");
+        first
+    };
+    assert_eq!(alerts().await, [""; 0]);
+
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(401));
+    world.get("/dial/14155551234").await.problem(502, "vendor-credentials");
+    let twilio = "Twilio refuses the credentials: look at TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY \
+                  and TWILIO_API_SECRET.";
+    assert_eq!(alerts().await, [twilio]);
+    let transcript = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";
+    world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(401));
+    world.get(transcript).await.problem(502, "vendor-credentials");
+    let assemblyai = "AssemblyAI refuses the credentials: look at ASSEMBLYAI_KEY.";
+    assert_eq!(alerts().await, [twilio, assemblyai]);
+    let page = world.get_with("/nowhere", &[("accept", "text/html")]).await;
+    assert!(page.status == 404 && !page.text().contains("refuses"), "a problem's page may be a stranger's");
+    assert_eq!(world.get(&format!("/get-recording-url/{sid}")).await.status, 200);
+    assert_eq!(alerts().await, [assemblyai]);
+    world.assemblyai.hold();
+    let order = json!({"audio_url": "https://example.com/a.wav"});
+    assert_eq!(world.post_json("/transcribe", &order).await.status, 200);
+    assert_eq!(alerts().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn no_attempt_is_used_up_while_twilio_refuses_the_credentials() {
+    if steps_repeat() {
+        // A look that was refused is taken once more then, and answered.
+        return;
+    }
+    let world = World::new().await;
+    world.twilio.control.set_callbacks(Callbacks::Drop);
+    let sid = world.dial("14155551234").await;
+    for refused in 0..12 {
+        world.twilio.control.fail_next(Method::GET, "/Calls/", refuse(401));
+        world.after(Duration::from_secs(61)).await;
+        let page = world.get_with("/", &[("accept", "text/html")]).await;
+        assert!(page.text().contains("Twilio refuses the credentials"), "{refused}");
+    }
+    assert_eq!(world.store.number("SELECT failures FROM jobs WHERE kind = 'call'").await, 0);
+    world.after(Duration::from_secs(61)).await;
+    assert_eq!(world.call(&sid).await["progress"], "done");
+    assert!(!world.get_with("/", &[("accept", "text/html")]).await.text().contains("refuses"));
 }

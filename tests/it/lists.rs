@@ -200,8 +200,11 @@ async fn a_list_of_transcripts_without_end_is_given_up_after_25_pages() {
 #[tokio::test]
 async fn a_list_of_transcripts_that_leads_nowhere_is_no_list() {
     let same = json!({ "page_details": { "prev_url": "/" }, "transcripts": [{ "id": "a", "status": "queued" }] });
+    let empty = json!({ "page_details": { "prev_url": "/" }, "transcripts": [] });
     for (answer, place, asked) in [
         (same, "page_details.prev_url", 2),
+        // What is older cannot be asked for.
+        (empty, "page_details.prev_url", 1),
         (json!({}), "the top level", 1),
         (json!({ "page_details": {}, "transcripts": [{ "id": 7 }] }), "transcripts[0].id", 1),
     ] {

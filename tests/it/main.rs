@@ -18,6 +18,8 @@ mod transcript;
 mod tunnel;
 
 // What becomes of a call, whatever is lost or fails on the way.
+mod absence;
+mod paid_once;
 mod pipeline;
 mod store;
 mod transcripts_kept;

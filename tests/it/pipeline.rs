@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use crate::support::{World, assert_happened, steps_repeat};
 
 /// Longer than the first pause between two looks at something that is under way.
-const LOOK: Duration = Duration::from_secs(15);
+pub(crate) const LOOK: Duration = Duration::from_secs(15);
 
 /// Longer than any pause.
-const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A number of its own for each.
 fn number(index: usize) -> String {
@@ -32,7 +32,7 @@ async fn dial_all(world: &World, calls: usize) -> Vec<String> {
 
 /// Asserts that this call is done, and that it has the transcript of its own recording and no other. Needs recordings
 /// that are marked.
-async fn assert_transcribed(world: &World, sid: &str) {
+pub(crate) async fn assert_transcribed(world: &World, sid: &str) {
     let call = world.call(sid).await;
     assert_eq!((&call["state"], &call["progress"]), (&json!("completed"), &json!("done")), "{call:#}");
     let recordings = world.twilio.recordings_of(sid);
@@ -70,7 +70,7 @@ fn assert_ordered_once(world: &World, recordings: usize) {
 }
 
 /// Lets time pass until every one of these calls is done.
-async fn until_done(world: &World, sids: &[String], pause: Duration, at_most: usize) {
+pub(crate) async fn until_done(world: &World, sids: &[String], pause: Duration, at_most: usize) {
     let mut open: Vec<&String> = sids.iter().collect();
     for _ in 0..at_most {
         world.after(pause).await;

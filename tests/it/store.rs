@@ -60,7 +60,27 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
         true => assert_refused(&store.url, "newer callscribe"),
         false => assert_left_alone(&store, &store.url, "newer callscribe"),
     }
-    assert_eq!(store.number("SELECT count(*) FROM _sqlx_migrations").await, 2);
+    assert_eq!(store.number("SELECT max(version) FROM _sqlx_migrations").await, 999);
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_program_is_brought_up_to_date_with_all_that_is_in_it() {
+    let world = World::new().await;
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let before = world.call(&sid).await;
+    let newest = world.store.number("SELECT max(version) FROM _sqlx_migrations").await;
+    let older = "ALTER TABLE calls DROP COLUMN base_url; DROP TABLE dialling; \
+                 DROP INDEX calls_press; DROP INDEX calls_dialled; DROP INDEX calls_dialled_number; \
+                 ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
+                 DELETE FROM _sqlx_migrations WHERE version > 1";
+    world.store.execute(older).await.expect("the tables of the first version");
+    let newer = world.another_app().await;
+    assert!(newest > 1 && world.store.number("SELECT max(version) FROM _sqlx_migrations").await == newest);
+    assert_eq!(world.call(&sid).await, before);
+    world.dial("14155551234").await;
+    assert_eq!(world.store.number("SELECT count(*) FROM calls WHERE base_url IS NOT NULL").await, 1);
+    newer.stop().await;
 }
 
 #[test]

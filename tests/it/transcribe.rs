@@ -1,12 +1,19 @@
 //! `/transcribe`.
 
+use std::time::Duration;
+
+use callscribe::clients::Deadlines;
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
+use futures_util::future::join;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{World, assert_happened, steps_repeat};
+
+/// Longer than anybody is kept waiting, also on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_recording_goes_byte_for_byte_into_an_upload_and_a_transcript_is_ordered_of_it() {
@@ -313,4 +320,36 @@ async fn a_stop_orders_nothing_more() {
     let problem: Value = answer.json().await.expect("a problem");
     assert_eq!(problem["type"], "urn:callscribe:problem:stopping");
     assert!(assemblyai.seen_at(Method::POST, "/v2/transcript").is_empty());
+}
+
+#[tokio::test]
+async fn nobody_is_kept_waiting_for_an_order_that_is_in_doubt_and_it_goes_on() {
+    // Whoever waits for what another works at does so for twice as long.
+    let deadlines = Deadlines { answer: Duration::from_secs(1), ..Deadlines::default() };
+    let world = World::with_deadlines(&[], deadlines).await;
+    world.assemblyai.hold();
+    let order = json!({"audio_url": "https://example.com/a.wav"});
+    let assemblyai = &world.assemblyai.control;
+    assemblyai.fail_next(Method::POST, "/v2/transcript", Fault::Hang);
+    let second = async {
+        assemblyai.until(|| (!assemblyai.seen_at(Method::POST, "/v2/transcript").is_empty()).then_some(())).await;
+        world.post_json("/transcribe", &order).await
+    };
+    let answers = join(world.post_json("/transcribe", &order), second);
+    let (first, second) = tokio::time::timeout(PATIENCE, answers).await.expect("answers");
+    first.problem(504, "vendor-ambiguous");
+    assert_eq!(second.problem(503, "under-way"), "the transcript is being made; ask again");
+    let third = world.post_json("/transcribe", &order).await;
+    assert_eq!(third.problem(503, "under-way"), "nobody knows yet whether AssemblyAI has taken the order");
+    assert!(third.headers.contains_key("retry-after"));
+    assert_eq!(world.transcript_requests().len(), 1);
+
+    // It was not carried out, which is sure after a minute.
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(60));
+        while world.app.run_due_jobs().await > 0 {}
+    }
+    assert_eq!(world.transcript_requests().len(), 2);
+    assert_eq!(world.post_json("/transcribe", &order).await.status, 200);
+    assert_eq!(world.transcript_requests().len(), 2);
 }

@@ -1,6 +1,10 @@
 //! What is kept of a transcript: it is ordered once for the same request, and answered from the store once it is there.
 
+use std::time::Duration;
+
+use callscribe::sandbox::control::Fault;
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -124,4 +128,48 @@ async fn the_words_are_kept_with_their_times_and_speakers() {
     let sure = format!("SELECT count(*) {of_this} AND confidence > 0 AND confidence <= 1");
     assert_eq!(world.store.number(&sure).await, spoken.len() as i64);
     assert_eq!(world.store.number(&format!("SELECT max(position) {of_this}")).await, spoken.len() as i64 - 1);
+}
+
+#[tokio::test]
+async fn a_transcript_whose_place_another_has_taken_is_not_tried_again() {
+    let world = World::new().await;
+    world.assemblyai.fail_next_transcript("Audio duration is too short.");
+    let (sid, recording) = world.recorded_call().await;
+    world.settle().await;
+    let again = json!({"recording_sid": recording, "again": true});
+    let retry = format!("/calls/{sid}/retry");
+
+    world.assemblyai.fail_next_transcript("Audio duration is too short.");
+    world.clock.advance(Duration::from_secs(1));
+    ordered(&world, &again).await;
+    world.settle().await;
+    assert_eq!(world.post_form(&retry, "").await.status, 200);
+    world.settle().await;
+    assert_eq!(world.transcript_requests().len(), 3, "the newer one is tried again, and no other");
+    let states = |call: &Value| -> Vec<Value> {
+        call["transcripts"].as_array().expect("a list").iter().map(|one| one["state"].clone()).collect()
+    };
+    let call = world.call(&sid).await;
+    assert_eq!((states(&call), &call["can_retry"]), (vec![json!("failed"), json!("completed")], &json!(false)));
+    world.post_form(&retry, "").await.problem(409, "nothing-to-retry");
+    world.settle().await;
+    assert_eq!(world.transcript_requests().len(), 3);
+}
+
+#[tokio::test]
+async fn no_word_is_kept_with_a_nul_in_it() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let (sid, _) = world.recorded_call().await;
+    world.settle().await;
+    let id = world.call(&sid).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+    let word = json!({"text": "A\0hoy!", "start": 0, "end": 9, "confidence": 1, "speaker": "A\0", "channel": "\u{0}1"});
+    let body = json!({"id": id, "status": "completed", "text": "A\0hoy!\0", "words": [word]}).to_string();
+    // Faults are written by `&'static str`, and the id is known only now.
+    world.assemblyai.control.fail_next(Method::GET, &id, Fault::WrongBody(body.clone().leak()));
+    let answer = world.get(&format!("/transcript/{id}")).await;
+    assert_eq!((answer.status.as_u16(), answer.text()), (200, body.clone()));
+    assert_eq!(world.store.texts("SELECT text FROM transcripts").await, ["Ahoy!"]);
+    assert_eq!(world.store.texts("SELECT word || ' ' || speaker || ' ' || channel FROM words").await, ["Ahoy! A 1"]);
+    assert_eq!(world.get(&format!("/transcript/{id}")).await.text(), body, "the JSON is kept as it came");
 }

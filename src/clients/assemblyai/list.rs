@@ -82,10 +82,11 @@ impl AssemblyAi {
             // The next page is asked for by the last id: an address that came along would be told our key.
             let oldest = page.transcripts.last().map(|transcript| transcript.id.clone());
             found.extend(page.transcripts.into_iter().filter(|transcript| transcript.may_be_since(since)));
-            if is_last || oldest.is_none() {
+            if is_last {
                 return Ok(found);
             }
-            if oldest == before {
+            // An empty page does not tell what to ask for next.
+            if oldest.is_none() || oldest == before {
                 return Err(self.sender.error(Kind::BadBody { path: "page_details.prev_url".to_owned() }));
             }
             if begun.elapsed() > self.sender.deadlines.repeated {

@@ -42,6 +42,11 @@ impl AssemblyAi {
         Self { sender, base, key }
     }
 
+    /// Whether our credentials were refused when they were last needed.
+    pub fn is_refused(&self) -> bool {
+        self.sender.is_refused()
+    }
+
     /// Each segment is escaped.
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();

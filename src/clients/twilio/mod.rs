@@ -53,6 +53,11 @@ impl Twilio {
         Self { sender, base, account_sid, credentials }
     }
 
+    /// Whether our credentials were refused when they were last needed.
+    pub fn is_refused(&self) -> bool {
+        self.sender.is_refused()
+    }
+
     /// The URL of something of this account. Each segment is escaped.
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();

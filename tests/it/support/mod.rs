@@ -89,6 +89,11 @@ impl World {
 
     /// Another program at the same store, with the same vendors and going by the same clock.
     pub(crate) async fn another_app(&self) -> App {
+        self.another_app_with(&[], false).await
+    }
+
+    /// The same with these settings over the default ones. It may run its jobs by itself, as they become due.
+    pub(crate) async fn another_app_with(&self, settings: &[(&str, &str)], by_itself: bool) -> App {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         self.another_app_at(listener, &[]).await
     }
@@ -99,7 +104,7 @@ impl World {
         variables.push(("DATABASE_URL".to_owned(), self.store.url.clone()));
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
-        config.work = WorkConfig { by_itself: false, clock: self.clock.clone(), patience: PATIENCE };
+        config.work = WorkConfig { by_itself, clock: self.clock.clone(), patience: PATIENCE };
         App::start(config, vec![listener]).await.expect("a program that starts")
     }
 
