@@ -12,6 +12,9 @@ mod signature;
 mod transcribe;
 mod transcript;
 
+// Who may, seen from a real browser.
+mod browser;
+
 // What becomes of a call, whatever is lost or fails on the way.
 mod pipeline;
 mod store;
