@@ -12,8 +12,9 @@ mod signature;
 mod transcribe;
 mod transcript;
 
-// Who may, seen from a real browser.
+// Who may, seen from a real browser and through real proxies.
 mod browser;
+mod proxies;
 
 // What becomes of a call, whatever is lost or fails on the way.
 mod pipeline;
