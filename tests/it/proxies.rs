@@ -141,12 +141,12 @@ fn are_there() -> bool {
     missing.is_empty()
 }
 
-/// A program, and the address it listens at. None where proxies are missing.
-async fn program() -> Option<(World, String)> {
+/// A program with these settings, and the address it listens at. None where proxies are missing.
+async fn program(settings: &[(&str, &str)]) -> Option<(World, String)> {
     if !are_there() {
         return None;
     }
-    let world = World::new().await;
+    let world = World::with(settings).await;
     let address = world.base.trim_start_matches("http://").to_owned();
     Some((world, address))
 }
@@ -171,35 +171,35 @@ async fn assert_strange(world: &World, port: u16, hosts: &[&str]) {
 
 #[tokio::test]
 async fn whoever_comes_by_nginx_is_a_stranger() {
-    let Some((world, program)) = program().await else { return };
+    let Some((world, program)) = program(&[]).await else { return };
     let nginx = Proxy::nginx(free_port(), &program, "");
     assert_strange(&world, nginx.port, &HOSTS).await;
 }
 
 #[tokio::test]
 async fn whoever_comes_by_caddy_is_a_stranger() {
-    let Some((world, program)) = program().await else { return };
+    let Some((world, program)) = program(&[]).await else { return };
     let caddy = Proxy::caddy(free_port(), &program);
     assert_strange(&world, caddy.port, &HOSTS).await;
 }
 
 #[tokio::test]
 async fn whoever_comes_by_haproxy_under_its_public_name_is_a_stranger() {
-    let Some((world, program)) = program().await else { return };
+    let Some((world, program)) = program(&[]).await else { return };
     let haproxy = Proxy::haproxy(free_port(), &program, "");
     assert_strange(&world, haproxy.port, &HOSTS[..1]).await;
 }
 
 #[tokio::test]
 async fn whoever_comes_by_haproxy_is_a_stranger_if_it_says_for_whom_it_asks() {
-    let Some((world, program)) = program().await else { return };
+    let Some((world, program)) = program(&[]).await else { return };
     let haproxy = Proxy::haproxy(free_port(), &program, "option forwardfor");
     assert_strange(&world, haproxy.port, &HOSTS).await;
 }
 
 #[tokio::test]
 async fn whoever_comes_by_a_raw_tunnel_under_its_public_name_is_a_stranger() {
-    let Some((world, program)) = program().await else { return };
+    let Some((world, program)) = program(&[]).await else { return };
     let port = free_port();
     tunnel(port, &program).await;
     assert_strange(&world, port, &HOSTS[..1]).await;
