@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use super::command::Folder;
+use super::front::GIVEN_UP;
 
 /// Milliseconds from one key to the next: a person's pace. From what is typed faster Chromium learns nothing.
 const PACE: &str = "90";
@@ -107,8 +108,10 @@ impl Browser {
         let mut xdotool = Command::new("xdotool");
         xdotool.args(arguments).env("DISPLAY", &self.name).stdin(Stdio::null());
         // In a thread, because the pages are served meanwhile.
-        let output = tokio::task::spawn_blocking(move || xdotool.output()).await.expect("a thread that does not panic");
-        let output = output.expect("xdotool can be run");
+        let running = tokio::task::spawn_blocking(move || xdotool.output());
+        let ended = tokio::time::timeout(GIVEN_UP, running).await;
+        let ended = ended.unwrap_or_else(|_| panic!("in vain: xdotool {}", arguments.join(" ")));
+        let output = ended.expect("a thread that does not panic").expect("xdotool can be run");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }

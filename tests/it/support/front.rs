@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{client, listen};
 
 /// What is awaited comes in seconds. After this it does not come, and the test says what came instead.
-const GIVEN_UP: Duration = Duration::from_secs(100);
+pub(crate) const GIVEN_UP: Duration = Duration::from_secs(100);
 
 /// The door.
 pub(crate) struct Front {
