@@ -204,3 +204,39 @@ async fn whoever_comes_by_a_raw_tunnel_under_its_public_name_is_a_stranger() {
     tunnel(port, &program).await;
     assert_strange(&world, port, &HOSTS[..1]).await;
 }
+
+/// A program that is told that it is found at this port, and the address it listens at. None where proxies are missing.
+async fn program_behind(port: u16) -> Option<(World, String)> {
+    program(&[("BASE_URL", &format!("http://127.0.0.1:{port}"))]).await
+}
+
+/// There is a hole, and once the program has looked for it, it is closed.
+async fn assert_found_out(world: &World, port: u16) {
+    assert_eq!(ask(port, "/calls", "localhost").await.status, 200, "the hole is there");
+    assert!(world.app.probe().await, "the way leads to the program");
+    assert_strange(world, port, &HOSTS).await;
+}
+
+#[tokio::test]
+async fn haproxy_passes_on_any_name_and_is_found_out() {
+    let port = free_port();
+    let Some((world, program)) = program_behind(port).await else { return };
+    let _haproxy = Proxy::haproxy(port, &program, "");
+    assert_found_out(&world, port).await;
+}
+
+#[tokio::test]
+async fn nginx_that_speaks_http_1_1_hides_itself_and_is_found_out() {
+    let port = free_port();
+    let Some((world, program)) = program_behind(port).await else { return };
+    let _nginx = Proxy::nginx(port, &program, "proxy_http_version 1.1;");
+    assert_found_out(&world, port).await;
+}
+
+#[tokio::test]
+async fn a_raw_tunnel_passes_on_any_name_and_is_found_out() {
+    let port = free_port();
+    let Some((world, program)) = program_behind(port).await else { return };
+    tunnel(port, &program).await;
+    assert_found_out(&world, port).await;
+}
