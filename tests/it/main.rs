@@ -17,6 +17,10 @@ mod transcribe;
 mod transcript;
 mod tunnel;
 
+// Who may, seen from a real browser and through real proxies.
+mod browser;
+mod proxies;
+
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
 mod paid_once;

@@ -1,7 +1,9 @@
 //! The harness: the program and both emulated vendors in this process, on ports of their own, at no pace at all.
 
+pub(crate) mod browser;
 pub(crate) mod callbacks;
 pub(crate) mod command;
+pub(crate) mod front;
 pub(crate) mod log;
 pub(crate) mod openapi;
 pub(crate) mod store;

@@ -1,0 +1,242 @@
+//! Real proxies in front of the program, set up as their manuals begin: whoever comes by one is a stranger, whatever
+//! name they ask for. The vendors' callbacks come through.
+//!
+//! These facts are looked at where nginx, HAProxy and Caddy are installed.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tokio::net::TcpStream;
+
+use crate::support::command::Folder;
+use crate::support::{Answer, World, client};
+
+/// What strangers ask for, most of them by a name of this computer.
+const HOSTS: [&str; 6] =
+    ["example.ngrok.app", "localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"];
+
+/// What is the operator's.
+const ROUTES: [&str; 4] = ["/dial/14155551234", "/calls", "/", "/no/such/path"];
+
+/// A proxy that runs until it is dropped.
+struct Proxy {
+    /// The program that it is.
+    name: &'static str,
+    port: u16,
+    /// Its process's number is in a file of it.
+    folder: Folder,
+}
+
+impl Proxy {
+    /// nginx with these lines beside `proxy_pass`.
+    fn nginx(port: u16, program: &str, more: &str) -> Self {
+        let folder = Folder::new();
+        let path = folder.path().display();
+        let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {path}/{kind};\n"))
+            .concat();
+        let settings = format!(
+            "pid {path}/pid;\nerror_log {path}/log;\nevents {{}}\nhttp {{\naccess_log off;\n{scratch}\
+             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{program}; {more} }} }}\n}}\n"
+        );
+        let file = folder.write("nginx.conf", &settings);
+        let log = format!("{path}/log");
+        Self { name: "nginx", port, folder }.started(&["-e", &log, "-c", &file])
+    }
+
+    /// HAProxy with these lines in its front.
+    fn haproxy(port: u16, program: &str, more: &str) -> Self {
+        let folder = Folder::new();
+        let settings = format!(
+            "defaults\n  mode http\n  timeout connect 60s\n  timeout client 60s\n  timeout server 60s\n\
+             frontend front\n  bind 127.0.0.1:{port}\n  {more}\n  default_backend back\n\
+             backend back\n  server program {program}\n"
+        );
+        let (file, pid) = (folder.write("haproxy.cfg", &settings), folder.path().join("pid"));
+        let pid = pid.to_str().expect("a path in UTF-8").to_owned();
+        Self { name: "haproxy", port, folder }.started(&["-D", "-f", &file, "-p", &pid])
+    }
+
+    /// Caddy.
+    fn caddy(port: u16, program: &str) -> Self {
+        let folder = Folder::new();
+        let settings =
+            format!("{{\n  admin off\n}}\nhttp://:{port} {{\n  bind 127.0.0.1\n  reverse_proxy {program}\n}}\n");
+        let (file, pid) = (folder.write("Caddyfile", &settings), folder.path().join("pid"));
+        let pid = pid.to_str().expect("a path in UTF-8").to_owned();
+        Self { name: "caddy", port, folder }.started(&[
+            "start",
+            "--config",
+            &file,
+            "--adapter",
+            "caddyfile",
+            "--pidfile",
+            &pid,
+        ])
+    }
+
+    /// All of them go into the background once they listen.
+    fn started(self, arguments: &[&str]) -> Self {
+        let mut command = Command::new(self.name);
+        command.args(arguments).env("HOME", self.folder.path()).env("PATH", path());
+        command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
+        // To a file: what goes on in the background would keep a pipe open.
+        let words = File::create(self.folder.path().join("words")).expect("a file");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
+        let status = command.status().expect("the proxy can be run");
+        let words = std::fs::read_to_string(self.folder.path().join("words")).unwrap_or_default();
+        assert!(status.success(), "{}: {words}", self.name);
+        self
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap_or_default();
+        // The shell's own kill: a small system has no other.
+        _ = Command::new("sh").args(["-c", &format!("kill {}", pid.trim())]).status();
+    }
+}
+
+/// A raw tunnel, such as `ssh -R` or `socat` make one: it knows nothing of HTTP.
+async fn tunnel(port: u16, program: &str) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
+    let program = program.to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut stranger, _)) = listener.accept().await {
+            let mut inside = TcpStream::connect(&program).await.expect("the program listens");
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stranger, &mut inside).await });
+        }
+    });
+}
+
+/// A port that is free, and that stays so: it is none of those that are given to whoever asks for any.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The path, and where Debian keeps proxies away from users.
+fn path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// Whether all proxies are installed. `REQUIRE_PROXIES=1` makes it a failure if one is not.
+fn are_there() -> bool {
+    let path = path();
+    let is_missing = |name: &&str| !std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    let missing: Vec<&str> = ["nginx", "haproxy", "caddy"].into_iter().filter(is_missing).collect();
+    let how = format!("there is no {}", missing.join(", no "));
+    let is_required = std::env::var_os("REQUIRE_PROXIES").is_some_and(|value| value == "1");
+    assert!(missing.is_empty() || !is_required, "{how}");
+    if !missing.is_empty() {
+        println!("skipped: {how}");
+    }
+    missing.is_empty()
+}
+
+/// A program with these settings, and the address it listens at. None where proxies are missing.
+async fn program(settings: &[(&str, &str)]) -> Option<(World, String)> {
+    if !are_there() {
+        return None;
+    }
+    let world = World::with(settings).await;
+    let address = world.base.trim_start_matches("http://").to_owned();
+    Some((world, address))
+}
+
+/// Asks by the proxy at this port, under this name.
+async fn ask(port: u16, path: &str, host: &str) -> Answer {
+    let request = client().get(format!("http://127.0.0.1:{port}{path}")).header("host", host);
+    Answer::of(request.send().await.expect("an answer")).await
+}
+
+/// Whoever comes by this port, and asks for one of these names, is refused everything but what is the vendors'.
+async fn assert_strange(world: &World, port: u16, hosts: &[&str]) {
+    let before = world.vendor_requests();
+    for host in hosts {
+        for route in ROUTES {
+            ask(port, route, host).await.problem(403, "forbidden");
+        }
+        assert_eq!(ask(port, "/healthz", host).await.status, 200);
+    }
+    assert_eq!(world.vendor_requests(), before, "{hosts:?}");
+}
+
+#[tokio::test]
+async fn whoever_comes_by_nginx_is_a_stranger() {
+    let Some((world, program)) = program(&[]).await else { return };
+    let nginx = Proxy::nginx(free_port(), &program, "");
+    assert_strange(&world, nginx.port, &HOSTS).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_by_caddy_is_a_stranger() {
+    let Some((world, program)) = program(&[]).await else { return };
+    let caddy = Proxy::caddy(free_port(), &program);
+    assert_strange(&world, caddy.port, &HOSTS).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_by_haproxy_under_its_public_name_is_a_stranger() {
+    let Some((world, program)) = program(&[]).await else { return };
+    let haproxy = Proxy::haproxy(free_port(), &program, "");
+    assert_strange(&world, haproxy.port, &HOSTS[..1]).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_by_haproxy_is_a_stranger_if_it_says_for_whom_it_asks() {
+    let Some((world, program)) = program(&[]).await else { return };
+    let haproxy = Proxy::haproxy(free_port(), &program, "option forwardfor");
+    assert_strange(&world, haproxy.port, &HOSTS).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_by_a_raw_tunnel_under_its_public_name_is_a_stranger() {
+    let Some((world, program)) = program(&[]).await else { return };
+    let port = free_port();
+    tunnel(port, &program).await;
+    assert_strange(&world, port, &HOSTS[..1]).await;
+}
+
+/// A program that is told that it is found at this port, and the address it listens at. None where proxies are missing.
+async fn program_behind(port: u16) -> Option<(World, String)> {
+    program(&[("BASE_URL", &format!("http://127.0.0.1:{port}"))]).await
+}
+
+/// There is a hole, and once the program has looked for it, it is closed.
+async fn assert_found_out(world: &World, port: u16) {
+    assert_eq!(ask(port, "/calls", "localhost").await.status, 200, "the hole is there");
+    assert!(world.app.probe().await, "the way leads to the program");
+    assert_strange(world, port, &HOSTS).await;
+}
+
+#[tokio::test]
+async fn haproxy_passes_on_any_name_and_is_found_out() {
+    let port = free_port();
+    let Some((world, program)) = program_behind(port).await else { return };
+    let _haproxy = Proxy::haproxy(port, &program, "");
+    assert_found_out(&world, port).await;
+}
+
+#[tokio::test]
+async fn nginx_that_speaks_http_1_1_hides_itself_and_is_found_out() {
+    let port = free_port();
+    let Some((world, program)) = program_behind(port).await else { return };
+    let _nginx = Proxy::nginx(port, &program, "proxy_http_version 1.1;");
+    assert_found_out(&world, port).await;
+}
+
+#[tokio::test]
+async fn a_raw_tunnel_passes_on_any_name_and_is_found_out() {
+    let port = free_port();
+    let Some((world, program)) = program_behind(port).await else { return };
+    tunnel(port, &program).await;
+    assert_found_out(&world, port).await;
+}
