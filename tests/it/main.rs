@@ -4,6 +4,7 @@ mod support;
 
 // Who may, and the routes.
 mod access;
+mod bad_input;
 mod dial;
 mod hooks;
 mod record;

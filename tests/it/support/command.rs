@@ -170,6 +170,17 @@ impl Program {
         self.end_unless(|line| line.starts_with(LISTENING))
     }
 
+    /// Waits until it listens, which gives none, or for its end before that.
+    pub(crate) fn listens_or_ends(mut self) -> Option<Ended> {
+        while let Ok(line) = self.lines.recv() {
+            if line.0 == Stream::Out && line.1.starts_with(LISTENING) {
+                return None;
+            }
+            self.unread.push_back(line);
+        }
+        Some(self.end())
+    }
+
     fn end_unless(mut self, is_wrong: impl Fn(&str) -> bool) -> Ended {
         while let Some((stream, line)) = self.unread.pop_front().or_else(|| self.lines.recv().ok()) {
             assert!(!is_wrong(&line), "the program is not to go on, but says {line:?}");
