@@ -30,6 +30,7 @@ mod vendor_clients;
 // The program as it is started, described and made.
 mod cli;
 mod dependencies;
+mod secrets;
 mod settings;
 
 // All of it on the other kind of store, and two programs on one.

@@ -141,6 +141,13 @@ impl Program {
         assert!(status.is_ok_and(|status| status.success()), "the signal is sent");
     }
 
+    /// What every other user of this computer sees of how it was started.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn command_line(&self) -> String {
+        let path = format!("/proc/{}/cmdline", self.child.id());
+        String::from_utf8_lossy(&fs::read(path).expect("a process that runs")).replace('\0', " ")
+    }
+
     /// The most memory that it has had so far, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn peak_memory(&self) -> u64 {
@@ -216,6 +223,17 @@ fn send_lines(pipe: impl Read + Send + 'static, stream: Stream, sender: Sender<(
             }
         }
     });
+}
+
+/// Passes on what comes to this port: the public address of a program that does not know its own port yet.
+pub(crate) async fn tunnel(entrance: tokio::net::TcpListener, exit: String) {
+    while let Ok((mut from, _)) = entrance.accept().await {
+        let exit = exit.clone();
+        tokio::spawn(async move {
+            let mut to = tokio::net::TcpStream::connect(exit).await.expect("the program listens");
+            tokio::io::copy_bidirectional(&mut from, &mut to).await
+        });
+    }
 }
 
 /// Sends one request over a connection of its own, and gives the whole answer.
