@@ -1,13 +1,11 @@
 //! What nobody should send, and what becomes of it: rows of the files in `fixtures/bad_input`, over real HTTP. Whatever
 //! comes, the status is the one that the row says, no vendor is asked for anything, and the program goes on answering.
 //!
-//! A line is a row, a tab parts its cells, `#` begins a comment; a cell of `-` is empty. `\n \r \t \0 \\ \xHH \u{H}` are
-//! what they look like, `{{3*text}}` is the text three times, and `{{name}}` what the test of the file puts in its place.
+//! How the files are written is told in `support/rows.rs`.
 //!
 //! What needs more than a row has a test of its own: single bits of every published signature in `signature`, files of
 //! audio in `media`, greetings in `record`, settings that depend on files and ports in `cli`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,104 +24,10 @@ use url::{Url, form_urlencoded};
 
 use crate::support::callbacks::{CALL, FORM};
 use crate::support::command::{ENOUGH, Folder, Program, with};
-use crate::support::{Answer, World, listen};
+use crate::support::rows::{Names, Row, decode, rows};
+use crate::support::{Answer, World, listen, steps_repeat};
 
 const RECORDING: &str = "RE0123456789abcdef0123456789abcdef";
-
-/// What stands for `{{name}}`.
-type Names<'n> = HashMap<&'n str, String>;
-
-/// One case.
-struct Row<'r> {
-    /// Where it stands, for whoever has to look it up.
-    line: usize,
-    cells: Vec<&'r str>,
-    names: &'r Names<'r>,
-}
-
-/// The cases of a file of so many columns.
-fn rows<'r>(file: &'r str, columns: usize, names: &'r Names<'r>) -> impl Iterator<Item = Row<'r>> {
-    let lines = file.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
-    lines.map(move |(at, line)| {
-        let cells: Vec<&str> = line.split('\t').collect();
-        assert_eq!(cells.len(), columns, "line {}: {line:.100}", at + 1);
-        Row { line: at + 1, cells, names }
-    })
-}
-
-impl Row<'_> {
-    /// What the case is, and where.
-    fn shown(&self) -> String {
-        format!("line {}, {:.80}", self.line, self.cells[..2].join(": "))
-    }
-
-    fn fault(&self, what: &str, answer: &Answer) -> String {
-        format!("{}: {what}: {} {:.300}", self.shown(), answer.status, answer.text())
-    }
-
-    fn number<T: std::str::FromStr<Err: std::fmt::Debug>>(&self, cell: usize) -> T {
-        self.cells[cell].parse().unwrap_or_else(|error| panic!("{}: {error:?}", self.shown()))
-    }
-
-    fn bytes(&self, cell: usize) -> Vec<u8> {
-        match self.cells[cell] {
-            "-" => Vec::new(),
-            cell => decode(cell, self.names),
-        }
-    }
-
-    fn text(&self, cell: usize) -> String {
-        String::from_utf8(self.bytes(cell)).unwrap_or_else(|_| panic!("{}: no text", self.shown()))
-    }
-}
-
-fn decode(cell: &str, names: &Names<'_>) -> Vec<u8> {
-    let mut decoded = Vec::new();
-    let mut rest = cell;
-    while let Some(at) = rest.find(['\\', '{']) {
-        decoded.extend(rest[..at].bytes());
-        rest = &rest[at..];
-        if let Some(braced) = rest.strip_prefix("{{") {
-            let (inner, behind) = braced.split_once("}}").unwrap_or_else(|| panic!("{cell:.100}: {{{{ without }}}}"));
-            match inner.split_once('*').and_then(|(times, text)| Some((times.parse().ok()?, text))) {
-                Some((times, text)) => decoded.extend(decode(text, names).repeat(times)),
-                None => {
-                    let meant = names.get(inner).unwrap_or_else(|| panic!("{cell:.100}: nothing is called {inner}"));
-                    decoded.extend(decode(meant, names));
-                }
-            }
-            rest = behind;
-        } else if rest.starts_with('{') {
-            decoded.push(b'{');
-            rest = &rest[1..];
-        } else {
-            rest = unescape(rest, &mut decoded);
-        }
-    }
-    decoded.extend(rest.bytes());
-    decoded
-}
-
-/// Reads the escape that this text begins with, and gives what follows.
-fn unescape<'t>(text: &'t str, decoded: &mut Vec<u8>) -> &'t str {
-    let hex = |digits| u32::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{text:.20}: no hex"));
-    let length = match text.as_bytes()[1] {
-        b'n' => (decoded.push(b'\n'), 2).1,
-        b'r' => (decoded.push(b'\r'), 2).1,
-        b't' => (decoded.push(b'\t'), 2).1,
-        b'0' => (decoded.push(0), 2).1,
-        b'\\' => (decoded.push(b'\\'), 2).1,
-        b'x' => (decoded.push(u8::try_from(hex(&text[2..4])).expect("two digits")), 4).1,
-        b'u' => {
-            let end = text.find('}').unwrap_or_else(|| panic!("{text:.20}: no end"));
-            let character = char::from_u32(hex(&text[3..end])).expect("a character");
-            decoded.extend(character.to_string().bytes());
-            end + 1
-        }
-        _ => panic!("{text:.20}: no such escape"),
-    };
-    &text[length..]
-}
 
 fn names<'n>(more: &[(&'n str, &str)]) -> Names<'n> {
     let account = format!("AccountSid={ACCOUNT_SID}");
@@ -152,6 +56,11 @@ async fn send(world: &World, method: Method, path: &str, headers: &[(&str, &[u8]
     Answer::of(request.send().await.expect("an answer")).await
 }
 
+/// A fault of this row, with what came back.
+fn fault(row: &Row<'_>, what: &str, answer: &Answer) -> String {
+    format!("{}: {what}: {} {:.300}", row.shown(), answer.status, answer.text())
+}
+
 /// What does not hold, although it should whatever was sent. `before` is how often vendors had been asked.
 async fn faults_of(world: &World, row: &Row<'_>, answer: &Answer, before: usize) -> Vec<String> {
     let is_problem = answer.header("content-type") == "application/problem+json";
@@ -162,26 +71,12 @@ async fn faults_of(world: &World, row: &Row<'_>, answer: &Answer, before: usize)
         (is_error && !(is_problem && answer.body.len() < 500), "more is told than must be"),
         (world.get("/healthz").await.text() != "ok\n", "the program does not answer"),
     ];
-    faults.into_iter().filter(|(is_fault, _)| *is_fault).map(|(_, fault)| row.fault(fault, answer)).collect()
+    faults.into_iter().filter(|(is_fault, _)| *is_fault).map(|(_, what)| fault(row, what, answer)).collect()
 }
 
 /// All of them at once, for whoever changes the file.
 fn assert_none(faults: &[String]) {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
-}
-
-#[test]
-fn a_cell_is_what_it_looks_like() {
-    let names = Names::from([("name", "a{{2*b}}".to_owned())]);
-    for (cell, decoded) in [
-        ("plain {\"a\": {}}", &b"plain {\"a\": {}}"[..]),
-        (r"\n\r\t\0\\n", b"\n\r\t\0\\n"),
-        (r"\xff\x41\u{e9}\u{1f44b}", b"\xffA\xc3\xa9\xf0\x9f\x91\x8b"),
-        (r"{{3*ab}}|{{0*x}}|{{2*\x00}}", b"ababab||\0\0"),
-        ("<{{name}}>", b"<abb>"),
-    ] {
-        assert_eq!(decode(cell, &names), decoded, "{cell}");
-    }
 }
 
 /// What is near to the signature of this request, by name, and it itself.
@@ -247,10 +142,10 @@ async fn whatever_is_nearly_signed_is_refused_and_leaves_nothing_behind() {
         let answer = send(&world, method.parse().expect("a method"), &path, &headers, sent).await;
         faults.extend(faults_of(&world, row, &answer, before).await);
         if is_refused && !answer.text().contains("the request does not carry a valid X-Twilio-Signature") {
-            faults.push(row.fault("other words", &answer));
+            faults.push(fault(row, "other words", &answer));
         }
         if is_refused && world.get("/calls").await.json()["calls"] != json!([]) {
-            faults.push(row.fault("something is stored", &answer));
+            faults.push(fault(row, "something is stored", &answer));
         }
     }
     assert_none(&faults);
@@ -470,15 +365,18 @@ async fn whatever_a_vendor_answers_is_told_and_what_costs_is_asked_for_once() {
         let (kind, asked) = (format!("\"urn:callscribe:problem:{}\"", row.cells[3]), asked.load(Ordering::Relaxed));
         let is_told = row.cells[3] == "-" || answer.text().contains(&kind);
         let is_plain = answer.status.is_success() || (answer.body.len() < 700 && !answer.text().contains('<'));
+        // Where steps end and are taken up again, an answer may go unread, and what costs nothing is asked for again.
+        let is_lost = steps_repeat() && answer.text().contains("unsettled");
+        let may_repeat = steps_repeat() && !matches!(step, Step::Dial | Step::Order);
         let faults = [
-            (answer.status != row.number::<u16>(2), "status".to_owned()),
-            (!is_told, "problem".to_owned()),
+            (answer.status != row.number::<u16>(2) && !is_lost, "status".to_owned()),
+            (!is_told && !is_lost, "problem".to_owned()),
             (!is_plain, "the vendor's own body is passed on".to_owned()),
-            (asked != row.number::<usize>(4), format!("asked {asked} times")),
+            (asked != row.number::<usize>(4) && !may_repeat, format!("asked {asked} times")),
             (world.get("/healthz").await.text() != "ok\n", "the program does not answer".to_owned()),
         ];
         let faults = faults.into_iter().filter(|(is_fault, _)| *is_fault);
-        faults.map(|(_, fault)| row.fault(&fault, &answer)).collect::<Vec<String>>()
+        faults.map(|(_, what)| fault(&row, &what, &answer)).collect::<Vec<String>>()
     });
     assert_none(&cases.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.concat());
 }

@@ -4,6 +4,7 @@ pub(crate) mod callbacks;
 pub(crate) mod command;
 pub(crate) mod log;
 pub(crate) mod openapi;
+pub(crate) mod rows;
 pub(crate) mod store;
 
 use std::net::TcpListener;
