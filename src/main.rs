@@ -24,7 +24,10 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             _ => {
-                eprintln!("{}: no such option; callscribe --help lists what there is", argument.to_string_lossy());
+                // What stands behind = may be a secret that somebody took for an option.
+                let name = argument.to_string_lossy();
+                let name = name.split('=').next().unwrap_or_default();
+                eprintln!("{name}: no such option; callscribe --help lists what there is");
                 return ExitCode::from(EXIT_USAGE);
             }
         }

@@ -40,6 +40,9 @@ impl Urls {
         if rest.split('/').next().is_some_and(|authority| authority.contains('@')) {
             return Err(BadBaseUrl("it holds a user name or password"));
         }
+        if base.contains('\\') {
+            return Err(BadBaseUrl("it has a backslash, which some take for a slash"));
+        }
         if base.contains(['?', '#']) {
             return Err(BadBaseUrl("it has a query or a fragment"));
         }

@@ -39,10 +39,14 @@ impl Answer {
     /// The body read as JSON. The error names the path of the first thing that is wrong, never a value.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Kind> {
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let top = || "the top level".to_owned();
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let path = error.path().to_string();
-            Kind::BadBody { path: if path == "." { "the top level".to_owned() } else { path } }
-        })
+            Kind::BadBody { path: if path == "." { top() } else { path } }
+        })?;
+        // What has something behind it is not what was sent.
+        reader.end().map_err(|_| Kind::BadBody { path: top() })?;
+        Ok(value)
     }
 }
 

@@ -1,6 +1,7 @@
 //! All that differs between SQLite and PostgreSQL: how each is opened, how a transaction begins, and the few words of
 //! SQL that they do not share. Every other statement of the program is one text for both.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ const READERS: u32 = 4;
 const CONNECTIONS: u32 = 12;
 
 /// Where the database is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Location {
     /// A file.
     Sqlite(Box<SqliteConnectOptions>),
@@ -66,6 +67,16 @@ pub(super) enum Arg {
 pub(super) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
+}
+
+/// By hand: sqlx's own shows the password.
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(options) => f.debug_tuple("Sqlite").field(&options.get_filename()).finish(),
+            Self::Postgres(options) => f.debug_tuple("Postgres").field(&options.get_host()).finish(),
+        }
+    }
 }
 
 impl Location {

@@ -78,7 +78,7 @@ async fn a_cap_holds_across_restarts_and_instances() {
     let world = World::with(&settings).await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let other = format!("http://{}", listener.local_addr().expect("a bound listener"));
-    let app = world.another_app_at(listener, &settings).await;
+    let app = world.another_app_at(listener, &settings, false).await;
     let asked = (0..20).map(|n| {
         let base = if n % 2 == 0 { &world.base } else { &other };
         let request = world.http.get(format!("{base}/dial/{}", number(n)));
@@ -94,7 +94,7 @@ async fn a_cap_holds_across_restarts_and_instances() {
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let restarted = format!("http://{}", listener.local_addr().expect("a bound listener"));
-    let app = world.another_app_at(listener, &settings).await;
+    let app = world.another_app_at(listener, &settings, false).await;
     let answer = world.http.get(format!("{restarted}/dial/{}", number(21))).send().await.expect("an answer");
     assert_full(&Answer::of(answer).await, 5, "minute", "DIAL_PER_MINUTE");
     assert_eq!(world.calls_placed(), 5);

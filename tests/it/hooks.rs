@@ -1,7 +1,6 @@
 //! What the vendors tell: proved, taken as a hint, and never in the log with a number.
 
 use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
-use callscribe::clients::twilio::signature::{self, Algorithm};
 use callscribe::sandbox::assemblyai;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN};
 use reqwest::Method;
@@ -283,43 +282,6 @@ async fn what_a_caller_is_called_stays_text_on_every_page() {
     }
 }
 
-#[tokio::test]
-async fn no_form_brings_a_callback_down() {
-    let world = World::new().await;
-    let (path, long) = ("/hooks/twilio/call", "&".repeat(64 << 10));
-    let account = format!("AccountSid={ACCOUNT_SID}");
-    let call = format!("CallSid=CA{}1", "0".repeat(31));
-    let nothing_else =
-        ["", "&", "&&&", "=", "=&=", "a=b=c", "%", "%zz", "%ff=%fe", "\u{feff}", "\0", "{}", "[]", "null", &long];
-    let forms = nothing_else.map(|form| (form.to_owned(), 400)).into_iter().chain([
-        (account.clone(), 400),
-        (format!("{account}&{call}"), 400),
-        (format!("{account}&{call}&CallStatus="), 204),
-        (format!("{account}&{call}&CallStatus=%00"), 204),
-        (format!("{account}&{call}&CallStatus=%zz&%=%"), 204),
-        (format!("&&{account}&&{call}&CallStatus=x&&&"), 204),
-        (format!("{account}&{call}&CallStatus=x&CallDuration=-1&Duration=NaN&SequenceNumber=1e9"), 204),
-        (format!("{account}&CallSid=&CallStatus=x"), 400),
-        (format!("{account}&CallSid=CA1&CallStatus=x"), 400),
-        (format!("{account}&CallSid=%ff&CallStatus=x"), 400),
-        (format!("{account}&{call}%00&CallStatus=x"), 400),
-        (format!("{account}&{call}+&CallStatus=x"), 400),
-        (format!("{account}&CallSid[]=CA1&CallStatus=x"), 400),
-        (format!("\u{feff}{account}&{call}&CallStatus=x"), 400),
-        (format!("accountSid={ACCOUNT_SID}&{call}&CallStatus=x"), 400),
-        (format!("{account}%00&{call}&CallStatus=x"), 403),
-        (format!("{account}+&{call}&CallStatus=x"), 403),
-    ]);
-    for (form, status) in forms {
-        let params: Vec<_> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
-        let url = format!("{}{path}", world.base);
-        let signature = signature::sign(Algorithm::HmacSha1, AUTH_TOKEN, &url, &params);
-        let answer = world.signed(Method::POST, path, &signature, &form).await;
-        assert_eq!(answer.status, status, "{:.100}: {}", form, answer.text());
-    }
-    assert_eq!(world.get("/healthz").await.status, 200);
-}
-
 /// A transcript that AssemblyAI works on until it is released.
 struct Ordered {
     world: World,
@@ -435,42 +397,8 @@ async fn the_secret_of_one_webhook_opens_no_other() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_no_object_with_an_id_is_refused() {
+async fn a_webhook_holds_64_kib_and_no_more() {
     let ordered = Ordered::new().await;
-    let twice = format!(r#"{{"transcript_id":"{0}","transcript_id":"{0}"}}"#, ordered.id);
-    let wrong = [
-        "",
-        " ",
-        "null",
-        "true",
-        "1",
-        "\"completed\"",
-        "[1]",
-        "{",
-        "{}}",
-        "{} {}",
-        "{'transcript_id': 'x'}",
-        r#"{"transcript_id":1}"#,
-        r#"{"transcript_id":[]}"#,
-        r#"{"transcript_id":{}}"#,
-        r#"{"transcript_id":""}"#,
-        r#"{"transcript_id":"short"}"#,
-        r#"{"transcript_id":"../../../v2/transcript"}"#,
-        r#"{"transcript_id":"0000000000000\r\n"}"#,
-        r#"{"transcript_id":"\ud800"}"#,
-        r#"{"transcript_id":NaN}"#,
-        r#"transcript_id=00000000-0000-0000-0000-000000000000"#,
-        "\u{feff}{}",
-        "{\"transcript_id\":\"\0\"}",
-        &twice,
-        &format!(r#"{{"transcript_id":"{}"}}"#, "0".repeat(65)),
-        &format!("{} x", ordered.completed()),
-    ];
-    for body in wrong {
-        let answer = ordered.hook(body).await;
-        assert_eq!(answer.status, 400, "{body:.100}");
-        answer.problem(400, "bad-request");
-    }
     let padded = |length: usize| ordered.completed() + &" ".repeat(length - ordered.completed().len());
     assert_taken(&ordered.hook(&padded(64 << 10)).await);
     ordered.hook(&padded((64 << 10) + 1)).await.problem(413, "too-large");

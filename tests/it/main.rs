@@ -4,6 +4,7 @@ mod support;
 
 // Who may, and the routes.
 mod access;
+mod bad_input;
 mod dial;
 mod dial_limits;
 mod hooks;
@@ -40,6 +41,7 @@ mod vendor_clients;
 // The program as it is started, described and made.
 mod cli;
 mod dependencies;
+mod secrets;
 mod settings;
 
 // All of it on the other kind of store, and two programs on one.

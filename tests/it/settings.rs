@@ -211,6 +211,7 @@ fn debug_shows_no_secret_and_no_whole_phone_number() {
         ("TWILIO_API_SECRET", "canary-3"),
         ("ASSEMBLYAI_KEY", "canary-4"),
         ("OPERATOR_TOKEN", "canary-5"),
+        ("DATABASE_URL", "postgres://callscribe:canary-6@database.example/callscribe"),
     ]);
     let shown = format!("{config:?} {config:#?}");
     assert!(!shown.contains("canary") && !shown.contains("5005550006"), "{shown}");

@@ -10,9 +10,8 @@ use callscribe::sandbox::twilio::{Audio, SeededCall, SeededRecording, Twilio};
 use futures_util::{StreamExt, stream};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgListener};
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::command::{ENOUGH, Folder, Program, with};
+use crate::support::command::{ENOUGH, Folder, Program, tunnel, with};
 use crate::support::store::{Database, server};
 use crate::support::{listen, variables};
 
@@ -31,17 +30,6 @@ const TELL: &str = "
         $$ BEGIN PERFORM pg_notify(current_schema(), NEW.id); RETURN NULL; END $$;
     CREATE TRIGGER tell AFTER UPDATE OF state ON transcripts
         FOR EACH ROW WHEN (NEW.state = 'completed') EXECUTE FUNCTION tell()";
-
-/// Passes on what comes to this port: the public address of a program that does not know its own port yet.
-async fn tunnel(entrance: TcpListener, exit: String) {
-    while let Ok((mut from, _)) = entrance.accept().await {
-        let exit = exit.clone();
-        tokio::spawn(async move {
-            let mut to = TcpStream::connect(exit).await.expect("the program listens");
-            tokio::io::copy_bidirectional(&mut from, &mut to).await
-        });
-    }
-}
 
 /// Starts the program on this store; gives its public address, too.
 async fn start(folder: &Folder, store: &Database, twilio: &Twilio, assemblyai: &AssemblyAi) -> (Program, String) {

@@ -9,7 +9,7 @@ mod transcripts;
 mod upload;
 mod words;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -57,7 +57,10 @@ impl AssemblyAi {
     }
 
     fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.sender.http.request(method, url).header(AUTHORIZATION, self.key.expose_secret())
+        let mut key = HeaderValue::from_str(self.key.expose_secret()).expect("settings hold printable keys alone");
+        // Nobody prints it with the request.
+        key.set_sensitive(true);
+        self.sender.http.request(method, url).header(AUTHORIZATION, key)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The audio of recordings on its way, and what about it can be told to be wrong before anybody is paid for reading it.
 //! Source: <https://www.twilio.com/docs/voice/api/recording#fetch-a-recordings-media-file>.
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
@@ -8,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RANGE, TRANSFER_ENCODIN
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
-use url::Url;
+use url::{Host, Url};
 
 use super::Twilio;
 use super::wav::Wav;
@@ -73,7 +75,7 @@ impl Twilio {
     }
 
     /// Asks for audio and goes where Twilio points, which may be another company's storage: there without our
-    /// credentials, and never from HTTPS to plain HTTP.
+    /// credentials, never from HTTPS to plain HTTP, and never to an address inside our own network.
     async fn follow(&self, mut url: Url, range: Option<&str>) -> Result<Response, Kind> {
         for _ in 0..=REDIRECTS {
             let at_home = url.origin() == self.base.origin();
@@ -105,11 +107,34 @@ impl Twilio {
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let next = location.and_then(|location| url.join(location).ok());
-            let safe =
-                |next: &Url| next.scheme() == "https" || (next.scheme() == "http" && self.base.scheme() == "http");
-            url = next.filter(safe).ok_or_else(|| Kind::BadBody { path: "Location of a redirect".to_owned() })?;
+            url = next
+                .filter(|next| may_lead(&self.base, next))
+                .ok_or_else(|| Kind::BadBody { path: "Location of a redirect".to_owned() })?;
         }
         Err(Kind::BadBody { path: "Location of a redirect, which never ends".to_owned() })
+    }
+}
+
+/// Whether a vendor at `base` may send us there. Only one that is inside our network itself may point into it.
+fn may_lead(base: &Url, next: &Url) -> bool {
+    let is_as_safe = next.scheme() == "https" || (next.scheme() == "http" && base.scheme() == "http");
+    is_as_safe && (!is_inside(next) || is_inside(base))
+}
+
+/// Whether an address is written as one that only this computer or its network has, such as that of a cloud's metadata.
+fn is_inside(url: &Url) -> bool {
+    let is_inside_v4 = |ip: Ipv4Addr| ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified();
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(ip)) => is_inside_v4(ip),
+        Some(Host::Ipv6(ip)) => match ip.to_ipv4_mapped() {
+            Some(ip) => is_inside_v4(ip),
+            None => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        },
+        None => false,
     }
 }
 
@@ -219,5 +244,47 @@ impl Witness {
             return Err("does not say where it ends");
         }
         self.wav.check(total, self.seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_leads_neither_into_our_network_nor_to_plain_http() {
+        let leads = |base: &str, next: &str| may_lead(&base.parse().unwrap(), &next.parse().unwrap());
+        let (twilio, sandbox) = ("https://api.twilio.com", "http://127.0.0.1:8001");
+        for next in
+            ["https://api.ie1.twilio.com/a.wav", "https://bucket.s3.amazonaws.com/a?b=c", "https://203.0.113.7/"]
+        {
+            assert!(leads(twilio, next) && leads(sandbox, next), "{next}");
+        }
+        for next in [
+            "https://169.254.169.254/latest/meta-data/",
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://0.0.0.0/",
+            "https://10.0.0.1/",
+            "https://172.16.0.1/",
+            "https://192.168.1.1/",
+            "https://[::1]/",
+            "https://[::]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[fd00:ec2::254]/",
+            "https://[fe80::1]/",
+            "https://localhost/",
+            "https://LOCALHOST./",
+            "https://a.localhost/",
+        ] {
+            assert!(!leads(twilio, next), "{next}");
+            assert!(leads(sandbox, next), "{next}");
+        }
+        for next in ["http://api.twilio.com/a.wav", "ftp://api.twilio.com/", "file:///etc/passwd", "data:,a"] {
+            assert!(!leads(twilio, next), "{next}");
+        }
+        assert!(!leads(sandbox, "file:///etc/passwd"));
     }
 }

@@ -146,6 +146,13 @@ impl Program {
         assert!(status.is_ok_and(|status| status.success()), "the signal is sent");
     }
 
+    /// What every other user of this computer sees of how it was started.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn command_line(&self) -> String {
+        let path = format!("/proc/{}/cmdline", self.child.id());
+        String::from_utf8_lossy(&fs::read(path).expect("a process that runs")).replace('\0', " ")
+    }
+
     /// The most memory that it has had so far, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn peak_memory(&self) -> u64 {
@@ -173,6 +180,17 @@ impl Program {
     /// Waits for its end, which comes before it listens anywhere.
     pub(crate) fn refused(self) -> Ended {
         self.end_unless(|line| line.starts_with(LISTENING))
+    }
+
+    /// Waits until it listens, which gives none, or for its end before that.
+    pub(crate) fn listens_or_ends(mut self) -> Option<Ended> {
+        while let Ok(line) = self.lines.recv() {
+            if line.0 == Stream::Out && line.1.starts_with(LISTENING) {
+                return None;
+            }
+            self.unread.push_back(line);
+        }
+        Some(self.end())
     }
 
     fn end_unless(mut self, is_wrong: impl Fn(&str) -> bool) -> Ended {
@@ -210,6 +228,17 @@ fn send_lines(pipe: impl Read + Send + 'static, stream: Stream, sender: Sender<(
             }
         }
     });
+}
+
+/// Passes on what comes to this port: the public address of a program that does not know its own port yet.
+pub(crate) async fn tunnel(entrance: tokio::net::TcpListener, exit: String) {
+    while let Ok((mut from, _)) = entrance.accept().await {
+        let exit = exit.clone();
+        tokio::spawn(async move {
+            let mut to = tokio::net::TcpStream::connect(exit).await.expect("the program listens");
+            tokio::io::copy_bidirectional(&mut from, &mut to).await
+        });
+    }
 }
 
 /// Sends one request over a connection of its own, and gives the whole answer.

@@ -6,6 +6,7 @@ pub(crate) mod command;
 pub(crate) mod front;
 pub(crate) mod log;
 pub(crate) mod openapi;
+pub(crate) mod rows;
 pub(crate) mod store;
 
 use std::net::TcpListener;
@@ -97,11 +98,16 @@ impl World {
     /// The same with these settings over the default ones. It may run its jobs by itself, as they become due.
     pub(crate) async fn another_app_with(&self, settings: &[(&str, &str)], by_itself: bool) -> App {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        self.another_app_at(listener, &[]).await
+        self.another_app_at(listener, settings, by_itself).await
     }
 
-    /// Another program that listens here, with these settings over the default ones.
-    pub(crate) async fn another_app_at(&self, listener: TcpListener, settings: &[(&str, &str)]) -> App {
+    /// The same, listening here.
+    pub(crate) async fn another_app_at(
+        &self,
+        listener: TcpListener,
+        settings: &[(&str, &str)],
+        by_itself: bool,
+    ) -> App {
         let mut variables = variables(&self.base, self.twilio.url(), self.assemblyai.url());
         variables.push(("DATABASE_URL".to_owned(), self.store.url.clone()));
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
