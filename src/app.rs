@@ -119,6 +119,7 @@ impl App {
             due: Notify::new(),
             transfers: Semaphore::new(TRANSFERS),
             under_way: TaskTracker::new(),
+            behind_answers: TaskTracker::new(),
             stopping: CancellationToken::new(),
             events: Events::new(),
             notice,

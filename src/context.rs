@@ -62,6 +62,8 @@ pub struct Context {
     pub transfers: Semaphore,
     /// What has begun and must be seen to its end, whoever asked for it: a stop waits for it.
     pub under_way: TaskTracker,
+    /// Those of them that nobody waits for: their answer was given before.
+    pub behind_answers: TaskTracker,
     /// Told when the program is to stop: nobody is kept waiting from then on.
     pub stopping: CancellationToken,
     /// What changed.

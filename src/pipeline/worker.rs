@@ -245,6 +245,10 @@ pub(crate) async fn release(context: &Shared) {
 /// Runs every job that is due by the clock, and those that become due by it, one after the other. For tests: nothing
 /// happens by itself then.
 pub(crate) async fn drain(context: &Shared) -> usize {
+    // A transaction that is still open would hide its job.
+    context.behind_answers.close();
+    context.behind_answers.wait().await;
+    context.behind_answers.reopen();
     let mut ran = 0;
     loop {
         let jobs = match claim(context, 1).await {

@@ -94,7 +94,7 @@ pub(super) async fn greet(
                 tracing::warn!("that a call was answered could not be stored: {error}");
             }
         };
-        context.under_way.spawn(taking_in.in_current_span());
+        context.under_way.spawn(context.behind_answers.track_future(taking_in.in_current_span()));
     }
     xml(document)
 }
