@@ -16,11 +16,19 @@ struct Input<'a> {
     seconds: Option<u64>,
     /// The sizes of the pieces that it comes in, over and over.
     sizes: [u8; 4],
-    file: &'a [u8],
+    /// Whether a right head and a format stand before the rest.
+    has_head: bool,
+    rest: &'a [u8],
 }
 
+/// PCM at 8 kHz, with 16 bits.
+const FORMAT: &[u8] = b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0";
+
 fuzz_target!(|input: Input| {
-    let Input { seconds, sizes, file } = input;
+    let Input { seconds, sizes, has_head, rest } = input;
+    let length = ((FORMAT.len() + rest.len()) as u32).to_le_bytes();
+    let head: &[&[u8]] = if has_head { &[b"RIFF", &length, FORMAT] } else { &[] };
+    let file = &*[&head.concat(), rest].concat();
     let total = Some(file.len() as u64);
     let mut whole = Wav::default();
     whole.see(file);
