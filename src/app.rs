@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use secrecy::ExposeSecret;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -165,6 +166,11 @@ impl App {
     /// Runs the jobs that are due, until none is, for tests in which nothing happens by itself; gives their number.
     pub async fn run_due_jobs(&self) -> usize {
         worker::drain(&self.context).await
+    }
+
+    /// The routes without a listener, for the fuzz targets: the peer's address is `ConnectInfo` in the request.
+    pub fn router(&self) -> Router {
+        web::router(Arc::clone(&self.context))
     }
 
     /// The database, for tests that look into it.

@@ -34,6 +34,9 @@ const MINIMUMS: [(&str, [u64; 3]); 11] = [
     ("tracing-subscriber", [0, 3, 20]),
 ];
 
+/// TLS is rustls: nothing may bring a second kind, which is a library of the system.
+const BANNED: [&str; 3] = ["native-tls", "openssl", "openssl-sys"];
+
 /// What the program was asked to be made of; everything else gives its reason.
 const GIVEN: [&str; 10] = [
     "axum",
@@ -106,6 +109,29 @@ fn what_speaks_http_and_tls_is_there_once() {
         let versions: Vec<&String> =
             packages.iter().filter(|package| package["name"] == name).map(|package| &package["version"]).collect();
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
+    }
+}
+
+#[test]
+fn no_package_brings_another_kind_of_tls() {
+    let packages = locked();
+    for name in BANNED {
+        assert!(packages.iter().all(|package| package["name"] != name), "{name} is there");
+    }
+}
+
+#[test]
+fn cargo_deny_is_told_the_same() {
+    let told = file(".cargo/deny.toml");
+    let allowed = told.split_once("\nallow = [").and_then(|(_, rest)| rest.split_once(']')).expect("a list").0;
+    let allowed: Vec<&str> =
+        allowed.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\",")).collect();
+    assert_eq!(allowed, LICENCES);
+    let banned: Vec<&str> =
+        told.lines().filter_map(|line| line.trim().strip_prefix("{ crate = \"")?.split('"').next()).collect();
+    assert_eq!(banned, BANNED);
+    for line in ["unknown-registry = \"deny\"", "unknown-git = \"deny\""] {
+        assert!(told.lines().any(|told| told == line), "{line}");
     }
 }
 

@@ -1,0 +1,129 @@
+//! The vendors' callbacks, from signature to store: nothing is taken in that is not proved, and whatever is proved is
+//! answered, never with a failure of ours.
+
+#![no_main]
+
+mod program;
+
+use std::net::SocketAddr;
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use callscribe::clients::Deadlines;
+use callscribe::clients::assemblyai::{AssemblyAi, callbacks};
+use callscribe::clients::twilio::signature::{self, Algorithm, Param};
+use callscribe::sandbox::{assemblyai, twilio};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use program::{BASE, NOBODY, Program};
+use url::form_urlencoded;
+
+static PROGRAM: LazyLock<Program> = LazyLock::new(Program::start);
+
+static ASSEMBLYAI: LazyLock<AssemblyAi> =
+    LazyLock::new(|| AssemblyAi::new(NOBODY.parse().expect("a URL"), assemblyai::KEY.into(), Deadlines::default()));
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    door: Door,
+    /// Whether the sender has the key.
+    is_proved: bool,
+    /// How a form begins.
+    begin: Begin,
+    query: &'a str,
+    body: &'a [u8],
+}
+
+#[derive(Debug, Arbitrary)]
+enum Door {
+    RecordDone,
+    Call,
+    Recording,
+    Transcript,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Begin {
+    Nothing,
+    Account,
+    Call,
+    Recording,
+}
+
+impl Begin {
+    fn form(&self) -> String {
+        const CALL: &str = "CallSid=CA0123456789abcdef0123456789abcdef&";
+        const RECORDING: &str = "RecordingSid=RE0123456789abcdef0123456789abcdef&";
+        let ours = format!("AccountSid={}&", twilio::ACCOUNT_SID);
+        match self {
+            Self::Nothing => String::new(),
+            Self::Account => ours,
+            Self::Call => ours + CALL,
+            Self::Recording => ours + CALL + RECORDING,
+        }
+    }
+}
+
+fuzz_target!(|input: Input| -> Corpus {
+    let told = match input.door {
+        Door::RecordDone => tell_as_twilio("/record/done/", &input),
+        Door::Call => tell_as_twilio("/hooks/twilio/call", &input),
+        Door::Recording => tell_as_twilio("/hooks/twilio/recording", &input),
+        Door::Transcript => tell_as_assemblyai(&input),
+    };
+    if told.is_some() { Corpus::Keep } else { Corpus::Reject }
+});
+
+/// Nothing if that is no request.
+fn tell_as_twilio(path: &str, input: &Input) -> Option<()> {
+    let body = [input.begin.form().as_bytes(), input.body].concat();
+    let params: Vec<Param> = form_urlencoded::parse(&body).into_owned().collect();
+    let request = Request::post(format!("{path}?{}", input.query)).body(Body::from(body)).ok()?;
+    let url = format!("{BASE}{}", request.uri().path_and_query()?);
+    let key = if input.is_proved { twilio::AUTH_TOKEN } else { "another" };
+    let signed = signature::sign(Algorithm::HmacSha1, key, &url, &params);
+    let answered = tell(request, &[(header::CONTENT_TYPE.as_str(), FORM), (signature::HEADER, &signed)])?;
+
+    let accounts: Vec<&str> =
+        params.iter().filter(|(name, _)| name == "AccountSid").map(|(_, account)| account.as_str()).collect();
+    // A promise about the body is not kept by a form's signature.
+    let is_proved = input.is_proved && signature::promised_body_hash(&url).is_none();
+    match (is_proved, &accounts[..]) {
+        (true, [account]) if *account == twilio::ACCOUNT_SID => {
+            assert!(answered.is_success() || answered == StatusCode::BAD_REQUEST, "{answered}");
+        }
+        (true, [_]) => assert!(matches!(answered, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN), "{answered}"),
+        (true, _) => assert_eq!(answered, StatusCode::BAD_REQUEST),
+        // The query is read before the signature.
+        (false, _) => assert!(matches!(answered, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN), "{answered}"),
+    }
+    Some(())
+}
+
+/// Nothing if that is no request.
+fn tell_as_assemblyai(input: &Input) -> Option<()> {
+    let request = Request::post(format!("/hooks/assemblyai?{}", input.query));
+    let request = request.body(Body::from(input.body.to_vec())).ok()?;
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let job = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "job");
+    let job = job.map(|(_, job)| job.into_owned()).unwrap_or_default();
+    let secret = ASSEMBLYAI.webhook_secret(if input.is_proved { &job } else { "another" });
+    let answered = tell(request, &[(callbacks::SECRET_HEADER, &secret)])?;
+    if input.is_proved || job == "another" {
+        assert!(answered.is_success() || answered == StatusCode::BAD_REQUEST, "{answered}");
+    } else {
+        assert!(answered.is_client_error(), "{answered}");
+    }
+    Some(())
+}
+
+fn tell(mut request: Request<Body>, headers: &[(&'static str, &str)]) -> Option<StatusCode> {
+    for (name, value) in headers {
+        let name = name.parse::<header::HeaderName>().ok()?;
+        request.headers_mut().insert(name, value.parse().ok()?);
+    }
+    Some(PROGRAM.ask(request, SocketAddr::from(([192, 0, 2, 1], 50_000))))
+}

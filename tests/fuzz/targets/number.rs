@@ -1,0 +1,43 @@
+//! Phone numbers and ids, as they come in addresses: what is taken is what was written, and nothing else is taken.
+
+#![no_main]
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use callscribe::model::call::{CallId, CallName, CallSid};
+use callscribe::model::phone::PhoneNumber;
+use callscribe::model::recording::RecordingSid;
+use callscribe::model::transcript::TranscriptId;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let is_number = (8..=15).contains(&digits.chars().count())
+        && digits.chars().enumerate().all(|(at, digit)| matches!((at, digit), (0, '1'..='9') | (1.., '0'..='9')));
+    match text.parse::<PhoneNumber>() {
+        Ok(number) => {
+            assert!(is_number);
+            assert_eq!(number.to_string(), format!("+{digits}"));
+            assert_eq!(number.to_string().parse(), Ok(number.clone()));
+            assert_eq!(number.masked().strip_prefix("+•••"), digits.get(digits.len() - 4..));
+            assert_eq!(format!("{number:?}"), number.masked());
+        }
+        Err(error) => assert!(!is_number, "{error}"),
+    }
+
+    let names = [printed::<CallSid>(text), printed::<CallId>(text), printed::<RecordingSid>(text)];
+    assert!(names.iter().flatten().count() <= 1, "one text names things of two kinds");
+    assert_eq!(text.parse::<CallName>().is_ok(), names[0].is_some() || names[1].is_some());
+    let names = names.into_iter().chain([printed::<TranscriptId>(text)]).flatten();
+    for name in names {
+        assert_eq!(name, text);
+        // They go into addresses and into the log as they are.
+        assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+    }
+});
+
+/// How an id is written that this text is.
+fn printed<T: FromStr + Display>(text: &str) -> Option<String> {
+    text.parse::<T>().ok().map(|id| id.to_string())
+}

@@ -1,0 +1,70 @@
+//! The head of a WAV file: however it is cut, it is judged alike, and a file that lost its end is found out.
+
+#![no_main]
+
+// Private in the library, and made of nothing else of it.
+#[path = "../../../src/clients/twilio/wav.rs"]
+mod wav;
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use wav::Wav;
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    /// What Twilio says of its duration.
+    seconds: Option<u64>,
+    /// The sizes of the pieces that it comes in, over and over.
+    sizes: [u8; 4],
+    /// Whether a right head and a format stand before the rest.
+    has_head: bool,
+    rest: &'a [u8],
+}
+
+/// PCM at 8 kHz, with 16 bits.
+const FORMAT: &[u8] = b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0";
+
+fuzz_target!(|input: Input| {
+    let Input { seconds, sizes, has_head, rest } = input;
+    let length = ((FORMAT.len() + rest.len()) as u32).to_le_bytes();
+    let head: &[&[u8]] = if has_head { &[b"RIFF", &length, FORMAT] } else { &[] };
+    let file = &*[&head.concat(), rest].concat();
+    let total = Some(file.len() as u64);
+    let mut whole = Wav::default();
+    whole.see(file);
+    let verdict = whole.check(total, seconds);
+
+    let mut wav = Wav::default();
+    let mut rest = file;
+    for size in sizes.into_iter().cycle().map(|size| usize::from(size) + 1) {
+        let (piece, later) = rest.split_at(size.min(rest.len()));
+        wav.see(piece);
+        rest = later;
+        if rest.is_empty() {
+            break;
+        }
+        for total in [total, None] {
+            let so_far = wav.check(total, seconds);
+            assert!(so_far.is_ok() || verdict.is_err(), "{so_far:?} before the end, and then it is in order");
+        }
+    }
+    assert_eq!(wav.check(total, seconds), verdict, "in pieces");
+    assert_eq!(wav.hides_its_length(), whole.hides_its_length());
+
+    // What its head says of the length, read in another way.
+    let [b'R', b'I', b'F', b'F', a, b, c, d, _, _, _, _, ..] = file else {
+        let is_cut = !file.is_empty() && (b"RIFF".starts_with(file) || (file.starts_with(b"RIFF")));
+        assert_eq!(verdict.is_err(), is_cut);
+        assert!(!whole.hides_its_length());
+        return;
+    };
+    let length = u32::from_le_bytes([*a, *b, *c, *d]);
+    assert_eq!(whole.hides_its_length(), matches!(length, 0 | u32::MAX));
+    if verdict.is_ok() && !whole.hides_its_length() {
+        let length = u64::from(length) + 8;
+        assert!((length..=length + length % 2).contains(&(file.len() as u64)));
+        let mut cut = Wav::default();
+        cut.see(&file[..length as usize - 1]);
+        assert!(cut.check(Some(length - 1), seconds).is_err(), "the end is lost");
+    }
+});
