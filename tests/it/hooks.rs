@@ -2,6 +2,7 @@
 
 use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
 use callscribe::sandbox::assemblyai;
+use callscribe::sandbox::control::Callbacks;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -280,6 +281,46 @@ async fn what_a_caller_is_called_stays_text_on_every_page() {
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none';") && !policy.contains("script-src"), "{policy}");
     }
+}
+
+#[tokio::test]
+async fn no_address_that_a_callback_names_is_ever_asked() {
+    let world = World::new().await;
+    world.twilio.control.set_callbacks(Callbacks::Drop);
+    let (call, recording) = world.recorded_call().await;
+    let inside = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    inside.set_nonblocking(true).expect("a listener that does not wait");
+    let port = inside.local_addr().expect("a bound listener").port();
+    let hosts = [
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST.",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "0.0.0.0",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "user:password@127.0.0.1",
+        "127.0.0.1.nip.io",
+        "api.twilio.com@127.0.0.1",
+    ];
+    let schemes = ["http", "https"];
+    let urls = hosts.iter().flat_map(|host| schemes.map(|scheme| format!("{scheme}://{host}:{port}/audio.wav")));
+    let others =
+        ["file:///etc/passwd", "gopher://127.0.0.1/", "//127.0.0.1/", "", "\0", "http://169.254.169.254/latest"];
+    for url in urls.chain(others.map(str::to_owned)) {
+        let mut params = recording_progress(&call, "completed");
+        params.retain(|(name, _)| !["RecordingUrl", "RecordingSid"].contains(name));
+        params.extend([("RecordingUrl", url.as_str()), ("RecordingSid", &recording)]);
+        assert_taken(&world.callback("/hooks/twilio/recording", &params).await);
+        world.settle().await;
+    }
+    assert!(inside.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "nobody came");
+    let own = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/");
+    assert!(world.twilio.control.seen().iter().all(|seen| seen.target.starts_with(&own)));
+    assert_eq!(world.transcript_requests().len(), 1, "and it is transcribed, once");
 }
 
 /// A transcript that AssemblyAI works on until it is released.
