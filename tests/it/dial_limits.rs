@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::twilio::Stage;
 use futures_util::future::join_all;
 use reqwest::Method;
 
@@ -134,8 +135,10 @@ async fn a_browser_that_comes_again_soon_is_shown_the_call_there_is_and_a_button
 #[tokio::test]
 async fn a_program_is_held_to_one_call_at_a_time_alone() {
     let world = World::new().await;
+    world.twilio.hold(Stage::Ringing);
     let first = world.dial("14155551234").await;
     assert_eq!(world.dial("14155551234").await, first, "it is up");
+    world.twilio.release(Stage::Ringing);
     world.settle().await;
     assert_ne!(world.dial("14155551234").await, first);
     assert_eq!(world.calls_placed(), 2);
