@@ -23,7 +23,7 @@ use crate::events::Events;
 use crate::pipeline::worker;
 use crate::sandbox::pace::Pace;
 use crate::sandbox::{assemblyai, twilio};
-use crate::server::Server;
+use crate::server::{Limits, Server};
 use crate::store::{Location, Store};
 use crate::urls::Urls;
 use crate::web;
@@ -119,7 +119,7 @@ impl App {
             events: Events::new(),
             notice,
         });
-        let server = Server::start(&web::router(Arc::clone(&context)), listeners)
+        let server = Server::start(&web::router(Arc::clone(&context)), listeners, &Limits::default())
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
         let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         Ok(Self { server, context, worker, scratch, welcome })
