@@ -36,7 +36,8 @@ const BREATH: Duration = Duration::from_millis(50);
 const FEWEST_FILES: usize = 256;
 
 /// What one too many is told before its connection is closed.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
 /// How much clients may ask of the listener.
 #[derive(Debug, Clone)]
@@ -83,7 +84,8 @@ impl Server {
     pub fn start(router: &Router, listeners: Vec<TcpListener>, limits: &Limits) -> io::Result<Self> {
         let mut http = http1::Builder::new();
         // The head's deadline counts from where a request may begin, so it bounds silent and idle connections, too.
-        http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(LARGEST_HEAD);
+        http.timer(TokioTimer::new()).header_read_timeout(limits.head);
+        http.max_header_size(LARGEST_HEAD).max_buf_size(LARGEST_HEAD);
         let door = Door {
             http,
             router: router.clone(),
@@ -166,7 +168,7 @@ impl Door {
             request.extensions_mut().insert(ConnectInfo(peer));
             routes.call(request)
         });
-        let stream = Stream { tcp: TokioIo::new(stream), patience: self.stall, stalled: None, _slot: slot };
+        let stream = Stream { _slot: slot, tcp: TokioIo::new(stream), patience: self.stall, stalled: None };
         let mut connection = pin!(self.http.serve_connection(stream, service).with_upgrades());
         // How a client broke off is of no interest.
         tokio::select! {
@@ -186,11 +188,12 @@ fn refuse(stream: TcpStream) {
 
 /// A connection's stream. It has its slot with it, also where it becomes something else than HTTP.
 struct Stream {
+    /// The first field, so that whoever sees the connection closed finds the slot free.
+    _slot: OwnedSemaphorePermit,
     tcp: TokioIo<TcpStream>,
     patience: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    _slot: OwnedSemaphorePermit,
 }
 
 impl Stream {

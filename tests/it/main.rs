@@ -29,6 +29,7 @@ mod vendor_clients;
 // The program as it is started, described and made.
 mod cli;
 mod dependencies;
+mod server;
 mod settings;
 
 // All of it on the other kind of store, and two programs on one.

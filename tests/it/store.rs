@@ -182,6 +182,7 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
     let greeted = async {
         let voice = world.callback("/record/", &CALL_PARAMS).await;
         assert!(voice.status == 200 && voice.text().contains("<Record"), "{}", voice.text());
+        world.signed(Method::POST, "/hooks/twilio/call", "x", "").await.problem(403, "forbidden");
         assert_eq!(world.get("/readyz").await.status, 200);
         assert_eq!(world.get("/calls").await.status, 200);
     };
