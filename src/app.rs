@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::net::TcpSocket;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,9 @@ const CLOSING: Duration = Duration::from_millis(800);
 /// So many recordings are on their way from Twilio to AssemblyAI at once.
 const TRANSFERS: usize = 4;
 
+/// Connections that may wait to be taken.
+const WAITING: u32 = 1_024;
+
 /// The program, running.
 #[derive(Debug)]
 pub struct App {
@@ -56,10 +60,13 @@ impl App {
     ///
     /// # Errors
     /// If one cannot be had. Without IPv6, the default is IPv4 alone.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn bind(config: &ServerConfig) -> Result<Vec<TcpListener>, Problem> {
         let mut listeners = Vec::new();
         for address in &config.bind {
-            match TcpListener::bind(address) {
+            match listen(*address) {
                 Ok(listener) => listeners.push(listener),
                 // Computers without IPv6 say so in many ways.
                 Err(error) if !config.bind_is_set && address.is_ipv6() && !is_taken(&error) => {
@@ -166,6 +173,16 @@ impl App {
         }
         drop(scratch);
     }
+}
+
+/// As `TcpListener::bind`, which lets only 128 wait to be taken: whoever comes in a crowd would be put off by a second.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Otherwise connections of the program that was here before could keep the port for a minute.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)?.into_std()
 }
 
 /// The sandbox's database, a file in the temporary folder.
