@@ -41,6 +41,9 @@ const CLOSING: Duration = Duration::from_millis(800);
 /// So many recordings are on their way from Twilio to AssemblyAI at once.
 const TRANSFERS: usize = 4;
 
+/// So many calls are noted as answered at once: a flood of them must not pile up before the database.
+const ASIDES: usize = 64;
+
 /// Connections that may wait to be taken.
 const WAITING: u32 = 1_024;
 
@@ -121,6 +124,7 @@ impl App {
             in_hand: Default::default(),
             due: Notify::new(),
             transfers: Semaphore::new(TRANSFERS),
+            asides: Arc::new(Semaphore::new(ASIDES)),
             under_way: TaskTracker::new(),
             stopping: CancellationToken::new(),
             events: Events::new(),

@@ -56,6 +56,8 @@ pub struct Context {
     pub due: Notify,
     /// So many recordings are brought from Twilio to AssemblyAI at once.
     pub transfers: Semaphore,
+    /// So many calls at once are noted as answered while nobody waits for that.
+    pub asides: Arc<Semaphore>,
     /// What has begun and must be seen to its end, whoever asked for it: a stop waits for it.
     pub under_way: TaskTracker,
     /// Told when the program is to stop: nobody is kept waiting from then on.

@@ -19,7 +19,7 @@ use crate::twiml::{self, Record, Verb};
 const SILENCE: u32 = 5;
 
 /// Says the greeting, records, and goes on at `/record/done/`. That somebody answered is taken in on the side: Twilio does
-/// not wait for the database.
+/// not wait for the database. Where too much of that waits already it is left out, for the call's status tells it as well.
 pub(super) async fn greet(
     State(context): State<Shared>,
     Query(about): Query<About>,
@@ -42,7 +42,7 @@ pub(super) async fn greet(
         }),
         Verb::Hangup,
     ]);
-    if let Ok(sid) = call.call_sid.parse() {
+    if let (Ok(sid), Ok(place)) = (call.call_sid.parse(), Arc::clone(&context.asides).try_acquire_owned()) {
         let news = CallNews {
             token,
             sid,
@@ -53,6 +53,7 @@ pub(super) async fn greet(
         };
         let shared = Arc::clone(&context);
         let taking_in = async move {
+            let _place = place;
             if let Err(error) = progress::call_told(&shared, news).await {
                 tracing::warn!("that a call was answered could not be stored: {error}");
             }
