@@ -385,7 +385,8 @@ async fn slow_clients(options: &Options) {
         loop {
             tokio::select! {
                 end = clients.join_next() => match end {
-                    None => return (refused, longest),
+                    // But for the one that is asked after its health.
+                    None => return (refused, longest, program.sockets() - 1),
                     Some(end) => match end.expect("a client") {
                         End::Closed(after) => longest = longest.max(after),
                         End::Refused => refused += 1,
@@ -396,10 +397,10 @@ async fn slow_clients(options: &Options) {
             }
         }
     };
-    let ((refused, longest), times) = while_healthy(address, clients).await;
+    let ((refused, longest, left), times) = while_healthy(address, clients).await;
     let limit = format!("<= {}", LIMIT.as_secs());
     line("L4  the last slow client closed after s", longest.as_secs_f64(), &limit, None);
-    line("L4  still open at the program after that", program.sockets() as f64 - sockets as f64, "0", None);
+    line("L4  still open at the program after that", left as f64 - sockets as f64, "0", None);
     line("L4  refused at once", f64::from(refused), "", None);
     line("L4  p99 ms of /healthz meanwhile", times.percentile(0.99), "<= 50", None);
     line("L4  memory grown by MB", most - before, "<= 64", None);
@@ -418,7 +419,8 @@ async fn crowd(options: &Options, files: Option<u32>) {
             let mut first = [0];
             let told = tokio::time::timeout(Duration::from_secs(3), stream.read(&mut first)).await;
             let mut connection = Connection::of(stream);
-            (told.is_err() && connection.ask(&get("/healthz")).await.is_ok()).then_some(connection)
+            let is_held = told.is_err() && connection.ask(&get("/healthz")).await.ok()?.status == 200;
+            is_held.then_some(connection)
         });
     }
     let (mut held, mut most) = (Vec::new(), 0);
