@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use secrecy::ExposeSecret;
+use tokio::net::TcpSocket;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,13 +20,13 @@ use uuid::Uuid;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::{Credentials, Twilio};
 use crate::config::{Accounts, AssemblyAiConfig, Config, Problem, ServerConfig, TwilioConfig, Vendors};
-use crate::context::{Context, Shared};
+use crate::context::{ASIDES, Context, Shared};
 use crate::events::Events;
 use crate::operator::Operator;
 use crate::pipeline::worker;
 use crate::sandbox::pace::Pace;
 use crate::sandbox::{assemblyai, twilio};
-use crate::server::Server;
+use crate::server::{Limits, Server};
 use crate::store::{Location, Store};
 use crate::urls::Urls;
 use crate::web::{self, probe};
@@ -41,6 +42,9 @@ const CLOSING: Duration = Duration::from_millis(800);
 
 /// So many recordings are on their way from Twilio to AssemblyAI at once.
 const TRANSFERS: usize = 4;
+
+/// Connections that may wait to be taken.
+const WAITING: u32 = 1_024;
 
 /// The program, running.
 #[derive(Debug)]
@@ -60,10 +64,13 @@ impl App {
     ///
     /// # Errors
     /// If one cannot be had. Without IPv6, the default is IPv4 alone.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn bind(config: &ServerConfig) -> Result<Vec<TcpListener>, Problem> {
         let mut listeners = Vec::new();
         for address in &config.bind {
-            match TcpListener::bind(address) {
+            match listen(*address) {
                 Ok(listener) => listeners.push(listener),
                 // Computers without IPv6 say so in many ways.
                 Err(error) if !config.bind_is_set && address.is_ipv6() && !is_taken(&error) => {
@@ -119,14 +126,14 @@ impl App {
             in_hand: Default::default(),
             due: Notify::new(),
             transfers: Semaphore::new(TRANSFERS),
+            asides: Arc::new(Semaphore::new(ASIDES as usize)),
             under_way: TaskTracker::new(),
-            behind_answers: TaskTracker::new(),
             stopping: CancellationToken::new(),
             events: Events::new(),
             notice,
         });
         warn_of_calls_dialled_elsewhere(&context).await;
-        let server = Server::start(&web::router(Arc::clone(&context)), listeners)
+        let server = Server::start(&web::router(Arc::clone(&context)), listeners, &Limits::default())
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
         let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         let app = Self { server, context, worker, bound, scratch, welcome };
@@ -224,6 +231,16 @@ async fn warn_of_calls_dialled_elsewhere(context: &Shared) {
         ),
         Err(error) => tracing::warn!("open calls could not be looked through: {error}"),
     }
+}
+
+/// As `TcpListener::bind`, which lets only 128 wait to be taken: whoever comes in a crowd would be put off by a second.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Otherwise connections of the program that was here before could keep the port for a minute.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)?.into_std()
 }
 
 /// The sandbox's database, a file in the temporary folder.

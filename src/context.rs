@@ -20,6 +20,9 @@ use crate::operator::Operator;
 use crate::store::{Job, JobKind, Store};
 use crate::urls::Urls;
 
+/// So many calls are noted as answered at once: a flood of them must not pile up before the database.
+pub const ASIDES: u32 = 64;
+
 /// The context, shared.
 pub type Shared = Arc<Context>;
 
@@ -60,10 +63,10 @@ pub struct Context {
     pub due: Notify,
     /// So many recordings are brought from Twilio to AssemblyAI at once.
     pub transfers: Semaphore,
+    /// [`ASIDES`] calls at once are noted as answered while nobody waits for that.
+    pub asides: Arc<Semaphore>,
     /// What has begun and must be seen to its end, whoever asked for it: a stop waits for it.
     pub under_way: TaskTracker,
-    /// Those of them that nobody waits for: their answer was given before.
-    pub behind_answers: TaskTracker,
     /// Told when the program is to stop: nobody is kept waiting from then on.
     pub stopping: CancellationToken,
     /// What changed.

@@ -5,13 +5,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing::field::Empty;
 use uuid::Uuid;
 
 use super::{Error, follow, ms, order, words};
 use crate::clients::{self, Kind, Service};
-use crate::context::{Context, Shared};
+use crate::context::{ASIDES, Context, Shared};
 use crate::failpoint::Aborted;
 use crate::model::call::{CallId, CallName, CallState};
 use crate::store::{self, Conn, Job, JobKind, Lease, Reached};
@@ -216,14 +217,22 @@ pub(crate) async fn work(context: Shared) {
     let renewing = tokio::spawn(renew(Arc::clone(&context)));
     // What was missed while the program was not there is looked for at once.
     catch_up(&context).await;
-    while !context.stopping.is_cancelled() {
-        if let Err(broken) = tokio::spawn(claim_and_run(Arc::clone(&context))).await {
-            tracing::error!("the worker broke down and is started again: {broken}");
-        }
-    }
+    keep_up(&context.stopping, || claim_and_run(Arc::clone(&context))).await;
     // Leases of what is still being seen to its end must last: until the last of it is over.
     context.under_way.wait().await;
     renewing.abort();
+}
+
+/// Starts this again whenever it ends, until the program stops.
+async fn keep_up<F>(stopping: &CancellationToken, task: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    while !stopping.is_cancelled() {
+        if let Err(broken) = tokio::spawn(task()).await {
+            tracing::error!("the worker broke down and is started again: {broken}");
+        }
+    }
 }
 
 /// Gives back what could not be brought to its end in time, so that the next start takes it up at once.
@@ -246,9 +255,7 @@ pub(crate) async fn release(context: &Shared) {
 /// happens by itself then.
 pub(crate) async fn drain(context: &Shared) -> usize {
     // A transaction that is still open would hide its job.
-    context.behind_answers.close();
-    context.behind_answers.wait().await;
-    context.behind_answers.reopen();
+    drop(context.asides.acquire_many(ASIDES).await);
     let mut ran = 0;
     loop {
         let jobs = match claim(context, 1).await {
@@ -483,4 +490,27 @@ async fn give_up(context: &Shared, job: &Job, reason: &str) -> Result<(), store:
         .await?;
     context.events.changed(&job.subject);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_breaks_down_is_started_again() {
+        let (stopping, started) = (CancellationToken::new(), Arc::new(AtomicU32::new(0)));
+        let work = || {
+            let (stopping, started) = (stopping.clone(), Arc::clone(&started));
+            async move {
+                if started.fetch_add(1, Ordering::Relaxed) < 2 {
+                    panic!("a bug");
+                }
+                stopping.cancel();
+            }
+        };
+        keep_up(&stopping, work).await;
+        assert_eq!(started.load(Ordering::Relaxed), 3);
+    }
 }

@@ -204,9 +204,11 @@ async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> 
         make(&path).map_err(BadDatabase::Inaccessible)?;
     }
     let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-    let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+    // A file's connections do not break while nobody looks, and asking each would cost as much as a statement.
+    let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE).test_before_acquire(false);
+    let writer = pool.clone().max_connections(1);
     let writer = writer.connect_with(options.clone()).await.map_err(BadDatabase::of_file)?;
-    let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(ACQUIRE);
+    let readers = pool.max_connections(READERS);
     let readers = readers.connect_lazy_with(options.pragma("query_only", "on"));
     Ok(Pools::Sqlite { writer, readers })
 }

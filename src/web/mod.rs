@@ -87,11 +87,7 @@ pub fn router(context: Shared) -> Router {
         // Before the layer, so that it is the operator alone who hears of methods.
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(context.clone(), access::operator_only));
-    vendors
-        .method_not_allowed_fallback(method_not_allowed)
-        .merge(door)
-        .merge(operator)
-        .layer(CatchPanicLayer::custom(panicked))
+    unbroken(vendors.method_not_allowed_fallback(method_not_allowed).merge(door).merge(operator))
         .layer(middleware::from_fn_with_state(context.clone(), finish))
         .with_state(context)
 }
@@ -167,6 +163,11 @@ fn write_problem(problem: &Problem) -> Response {
     ([(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 
+/// A handler that panics is one answer, and nothing else.
+fn unbroken<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    routes.layer(CatchPanicLayer::custom(panicked))
+}
+
 /// A bug: its words go to the log, under the request's id.
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
@@ -200,7 +201,22 @@ fn json(body: Vec<u8>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_an_internal_error() {
+        async fn broken() {
+            panic!("the words");
+        }
+        let routes = TowerToHyperService::new(unbroken(Router::new().route("/", get(broken))));
+        let response = routes.call(Request::new(Body::empty())).await.expect("an answer");
+        assert_eq!(response.status(), 500);
+        assert!(response.extensions().get::<Problem>().is_some());
+    }
 
     #[test]
     fn a_panic_is_a_problem_without_its_words() {

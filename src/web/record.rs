@@ -51,7 +51,7 @@ impl Greeted {
 }
 
 /// Says the greeting, records, and goes on at `/record/done/`. That somebody answered is taken in on the side: Twilio does
-/// not wait for the database.
+/// not wait for the database. Where too much of that waits already it is left out, for the call's status tells it as well.
 pub(super) async fn greet(
     State(context): State<Shared>,
     Extension(greeted): Extension<Arc<Greeted>>,
@@ -79,7 +79,7 @@ pub(super) async fn greet(
         }),
         Verb::Hangup,
     ]);
-    if let Ok(sid) = sid {
+    if let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.asides).try_acquire_owned()) {
         let news = CallNews {
             token,
             sid,
@@ -90,11 +90,12 @@ pub(super) async fn greet(
         };
         let shared = Arc::clone(&context);
         let taking_in = async move {
+            let _place = place;
             if let Err(error) = progress::call_told(&shared, news).await {
                 tracing::warn!("that a call was answered could not be stored: {error}");
             }
         };
-        context.under_way.spawn(context.behind_answers.track_future(taking_in.in_current_span()));
+        context.under_way.spawn(taking_in.in_current_span());
     }
     xml(document)
 }

@@ -42,6 +42,7 @@ mod vendor_clients;
 mod cli;
 mod dependencies;
 mod secrets;
+mod server;
 mod settings;
 
 // All of it on the other kind of store, and two programs on one.

@@ -202,6 +202,7 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
     let greeted = async {
         let voice = world.callback("/record/", &CALL_PARAMS).await;
         assert!(voice.status == 200 && voice.text().contains("<Record"), "{}", voice.text());
+        world.signed(Method::POST, "/hooks/twilio/call", "x", "").await.problem(403, "forbidden");
         assert_eq!(world.get("/readyz").await.status, 200);
         assert_eq!(world.get("/calls").await.status, 200);
     };
@@ -210,6 +211,26 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
     other.execute("ROLLBACK").await.expect("no lock");
     assert_eq!(world.callback("/hooks/twilio/call", &told).await.status, 204);
     assert_eq!(store.number("SELECT count(*) FROM calls").await, 1);
+}
+
+#[tokio::test]
+async fn a_flood_of_callers_is_greeted_and_does_not_pile_up_before_the_database() {
+    let store = Database::sqlite();
+    let world = World::with(&[("DATABASE_URL", &store.url)]).await;
+    let mut other = SqliteConnection::connect(&store.url).await.expect("a connection");
+    other.execute("BEGIN EXCLUSIVE").await.expect("the lock");
+    for number in 0..200 {
+        let sid = format!("CA{number:032x}");
+        let mut voice = CALL_PARAMS.to_vec();
+        voice.retain(|(name, _)| *name != "CallSid");
+        voice.push(("CallSid", &sid));
+        let voice = world.callback("/record/", &voice).await;
+        assert!(voice.status == 200 && voice.text().contains("<Record"), "{}", voice.text());
+    }
+    other.execute("ROLLBACK").await.expect("no lock");
+    world.app.stop().await;
+    let stored = store.number("SELECT count(*) FROM calls").await;
+    assert!(stored <= 64, "{stored}");
 }
 
 /// Drops a future after it was asked so often whether it is ready.

@@ -1,0 +1,67 @@
+//! The yardstick: the least that a server of axum can do for the same requests. It checks signatures with the program's own
+//! function, and one INSERT into a SQLite file as durable as the program's is all that it keeps.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::routing::{get, post};
+use callscribe::clients::twilio::signature::{self, Algorithm, Param};
+use callscribe::sandbox::twilio;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use url::form_urlencoded;
+
+use crate::client::PUBLIC;
+
+const TWIML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say>Ahoy! Call recording starts now.</Say>\
+                     <Record timeout=\"5\" maxLength=\"3600\"/><Hangup/></Response>";
+
+/// Serves at this address, with its file in this folder, until the process is killed.
+pub(crate) async fn serve(address: SocketAddr, folder: &Path) {
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join("bare.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("a database");
+    sqlx::raw_sql("CREATE TABLE told (sid TEXT PRIMARY KEY, form TEXT)").execute(&pool).await.expect("a table");
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/record/", post(greet))
+        .route("/hooks/twilio/recording", post(keep))
+        .with_state(Arc::new(pool));
+    let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
+    axum::serve(listener, router).await.expect("a server");
+}
+
+/// The form, if it is signed.
+fn signed(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Param>, StatusCode> {
+    let signature = headers.get(signature::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let params: Vec<Param> = form_urlencoded::parse(body).into_owned().collect();
+    let url = format!("{PUBLIC}{uri}");
+    let is_signed = signature::verify(Algorithm::HmacSha1, twilio::AUTH_TOKEN, &url, &params, signature);
+    if is_signed { Ok(params) } else { Err(StatusCode::FORBIDDEN) }
+}
+
+async fn greet(uri: Uri, headers: HeaderMap, body: Bytes) -> Result<&'static str, StatusCode> {
+    signed(&uri, &headers, &body).map(|_| TWIML)
+}
+
+async fn keep(
+    State(pool): State<Arc<SqlitePool>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, StatusCode> {
+    let params = signed(&uri, &headers, &body)?;
+    let sid = params.iter().find(|(name, _)| name == "RecordingSid").ok_or(StatusCode::BAD_REQUEST)?;
+    let form = String::from_utf8_lossy(&body).into_owned();
+    let insert = sqlx::query("INSERT INTO told (sid, form) VALUES ($1, $2)").bind(sid.1.clone()).bind(form);
+    insert.execute(&*pool).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,561 @@
+//! What the server holds: how many requests a second, and what becomes of it under those who mean it ill. The program
+//! itself as a child process, on loopback, with both vendors emulated here; beside it, in the same run, a bare server of
+//! axum that does the least.
+//!
+//! `cargo bench --bench load`, or `-- --seconds 30 L1 L3` for some of the rows, each load that long. Two rows are driven by
+//! `wrk` (`apt-get install wrk`), and left out where it is missing. It opens up to 5,000 connections: `ulimit -n 12000`
+//! first, where fewer files are allowed. Without `--bench`, as in `cargo test --benches`, each row runs for a moment and
+//! shows that all this works.
+
+mod bare;
+mod client;
+// Shared with the tests, which use more of it.
+#[path = "../it/support/command.rs"]
+#[expect(dead_code)]
+mod command;
+mod process;
+
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use callscribe::sandbox::pace::Pace;
+use callscribe::sandbox::twilio::{Audio, SeededCall, SeededRecording};
+use callscribe::sandbox::{assemblyai, twilio};
+use reqwest::Method;
+use sqlx::{Connection as _, Executor, SqliteConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use client::{Connection, Times, VOICE, form, get, post, recording_finished, recording_told, sign};
+use process::Process;
+
+/// Connections of the loads that measure speed.
+const CONNECTIONS: usize = 32;
+
+/// How long the program waits for a request's head, and for a callback's body.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// All that is slow has been seen off after this.
+const LIMIT: Duration = Duration::from_secs(HEAD.as_secs() + 2);
+
+/// Connections that the program takes at once.
+const CAP: usize = 1_024;
+
+/// What is measured, and for how long.
+struct Options {
+    rows: Vec<String>,
+    load: Duration,
+    /// Clients of the rows that are about many, as a share of what they should be.
+    share: usize,
+}
+
+impl Options {
+    fn wants(&self, row: &str) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == row)
+    }
+
+    fn many(&self, clients: usize) -> usize {
+        clients / self.share
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    if let Ok(address) = std::env::var(process::BARE) {
+        let folder = std::env::current_dir().expect("a folder");
+        return bare::serve(address.parse().expect("an address"), &folder).await;
+    }
+    let options = options();
+    println!("{:<46} {:>12} {:>14} {:>12} {:>6}", "", "program", "goal", "bare", "ratio");
+    if options.wants("L1") {
+        callbacks(&options).await;
+    }
+    if options.wants("L2") {
+        greetings(&options).await;
+    }
+    if options.wants("L3") {
+        forgeries(&options).await;
+    }
+    if options.wants("L4") {
+        slow_clients(&options).await;
+    }
+    if options.wants("L5") {
+        crowd(&options, None).await;
+        crowd(&options, Some(1_024)).await;
+    }
+    if options.wants("L6") {
+        one_callback_many_times(&options).await;
+    }
+    if options.wants("L7") {
+        one_number_many_times(&options).await;
+    }
+    if options.wants("L13") {
+        stop_under_load(&options).await;
+    }
+}
+
+fn options() -> Options {
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let (seconds, share) = if is_bench { (10.0, 1) } else { (0.5, 20) };
+    let mut options = Options { rows: Vec::new(), load: Duration::from_secs_f64(seconds), share };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--bench" => {}
+            "--seconds" => {
+                let seconds = arguments.next().and_then(|seconds| seconds.parse().ok()).expect("--seconds NUMBER");
+                options.load = Duration::from_secs_f64(seconds);
+            }
+            row if row.starts_with('L') => options.rows.push(row.to_owned()),
+            other => panic!("--seconds NUMBER and rows such as L1, not {other}"),
+        }
+    }
+    options
+}
+
+/// A line of the table. What the bare server cannot be asked for is not there.
+fn line(what: &str, program: f64, goal: &str, bare: Option<f64>) {
+    let (bare, ratio) = match bare {
+        Some(bare) => (format!("{bare:.1}"), format!("{:.2}", program / bare)),
+        None => ("-".to_owned(), "-".to_owned()),
+    };
+    println!("{what:<46} {program:>12.1} {goal:>14} {bare:>12} {ratio:>6}");
+}
+
+/// The program with vendors that answer nobody, so that nothing but the callbacks is measured.
+async fn lonely() -> (Process, TcpListener) {
+    let nobody = listen().await;
+    let url = format!("http://{}", nobody.local_addr().expect("a bound listener"));
+    (Process::program(None, &[("TWILIO_API_URL", &url), ("ASSEMBLYAI_API_URL", &url)]), nobody)
+}
+
+/// What a load of callbacks came to.
+struct Told {
+    times: Times,
+    seconds: f64,
+    /// The recordings whose callbacks were answered with 2xx.
+    taken: Vec<String>,
+    others: u64,
+}
+
+/// Tells of ever new recordings over kept connections, until it is over or the server is gone.
+async fn tell(address: SocketAddr, until: Instant, is_over: &Arc<AtomicBool>) -> Told {
+    let numbers = Arc::new(AtomicU64::new(1));
+    let (begun, mut clients) = (Instant::now(), JoinSet::new());
+    for _ in 0..CONNECTIONS {
+        let (numbers, is_over) = (Arc::clone(&numbers), Arc::clone(is_over));
+        clients.spawn(async move {
+            let (mut times, mut taken, mut others) = (Times::default(), Vec::new(), 0);
+            let Ok(mut connection) = Connection::open(address).await else { return (times, taken, others) };
+            while Instant::now() < until && !is_over.load(Ordering::Relaxed) {
+                let (sid, request) = recording_finished(numbers.fetch_add(1, Ordering::Relaxed));
+                let asked = Instant::now();
+                match connection.ask(&request).await {
+                    Ok(answer) if answer.status == 204 => {
+                        times.since(asked);
+                        taken.push(sid);
+                    }
+                    Ok(_) => others += 1,
+                    Err(_) => break,
+                }
+            }
+            (times, taken, others)
+        });
+    }
+    let mut told = Told { times: Times::default(), seconds: 0.0, taken: Vec::new(), others: 0 };
+    while let Some(client) = clients.join_next().await {
+        let (times, taken, others) = client.expect("a client that does not panic");
+        told.times.extend(times);
+        told.taken.extend(taken);
+        told.others += others;
+    }
+    told.seconds = begun.elapsed().as_secs_f64();
+    told
+}
+
+/// How many of these the store does not have.
+async fn lost(process: &Process, taken: &[String]) -> usize {
+    let mut store = SqliteConnection::connect(&process.database()).await.expect("the program's store");
+    let stored: Vec<String> =
+        sqlx::query_scalar("SELECT sid FROM recordings").fetch_all(&mut store).await.expect("recordings");
+    let stored: HashSet<String> = stored.into_iter().collect();
+    taken.iter().filter(|sid| !stored.contains(*sid)).count()
+}
+
+/// L1: signed callbacks of finished recordings, each with a body of its own.
+async fn callbacks(options: &Options) {
+    let is_over = Arc::default();
+    let (program, _nobody) = lonely().await;
+    let told = tell(program.address, Instant::now() + options.load, &is_over).await;
+    let bare = Process::bare().await;
+    let least = tell(bare.address, Instant::now() + options.load, &is_over).await;
+    let rate = |told: &Told| told.times.len() as f64 / told.seconds;
+    line("L1  callbacks/s", rate(&told), ">= 2000", Some(rate(&least)));
+    for (name, share, goal) in [("L1  p50 ms", 0.5, ""), ("L1  p99 ms", 0.99, "<= 40")] {
+        line(name, told.times.percentile(share), goal, Some(least.times.percentile(share)));
+    }
+    line("L1  not answered with 204", told.others as f64, "0", Some(least.others as f64));
+    line("L1  acknowledged and not stored", lost(&program, &told.taken).await as f64, "0", None);
+    line("L1  memory MB", program.memory(), "", Some(bare.memory()));
+}
+
+/// What `wrk` measured.
+struct Wrk {
+    rate: f64,
+    p99_ms: f64,
+    failed: u64,
+}
+
+/// Posts the same form again and again, and counts answers of another status than this. None without `wrk`.
+async fn wrk(process: &Process, path: &str, signature: &str, body: &str, status: u16, load: Duration) -> Option<Wrk> {
+    let script = format!(
+        "wrk.method = 'POST'\nwrk.body = '{body}'\n\
+         wrk.headers['Content-Type'] = 'application/x-www-form-urlencoded'\n\
+         wrk.headers['X-Twilio-Signature'] = '{signature}'\n\
+         local threads = {{}}\nfunction setup(thread) table.insert(threads, thread) end\n\
+         function init() failed = 0 end\nfunction response(status) if status ~= {status} then failed = failed + 1 end end\n\
+         function done(summary, latency)\n local failed = summary.errors.connect + summary.errors.read\n\
+         for _, thread in ipairs(threads) do failed = failed + thread:get('failed') end\n\
+         print('figures ' .. summary.requests / summary.duration * 1e6 .. ' ' .. latency:percentile(99) / 1000 .. ' ' .. failed)\n\
+         end\n"
+    );
+    let script = process.folder.write("load.lua", &script);
+    let mut wrk = Command::new("wrk");
+    let duration = format!("{}s", load.as_secs().max(1));
+    wrk.args(["-t1", &format!("-c{CONNECTIONS}"), "-d", &duration, "-s", &script]);
+    wrk.arg(format!("http://{}{path}", process.address));
+    let output = match tokio::task::spawn_blocking(move || wrk.output()).await.expect("a thread") {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            println!("left out: there is no wrk; apt-get install wrk");
+            return None;
+        }
+        Err(error) => panic!("wrk: {error}"),
+    };
+    let figures = output.lines().find_map(|line| line.strip_prefix("figures ")).unwrap_or_else(|| panic!("{output}"));
+    let figures: Vec<f64> = figures.split(' ').map(|figure| figure.parse().expect("a number")).collect();
+    Some(Wrk { rate: figures[0], p99_ms: figures[1], failed: figures[2] as u64 })
+}
+
+/// L2: what to do with a call, also while another program holds the database.
+async fn greetings(options: &Options) {
+    let (program, _nobody) = lonely().await;
+    let bare = Process::bare().await;
+    let ask = async |process: &Process| {
+        wrk(process, "/record/", &sign("/record/", &VOICE), &form(&VOICE), 200, options.load).await
+    };
+    let (Some(asked), Some(least)) = (ask(&program).await, ask(&bare).await) else { return };
+    line("L2  TwiML/s", asked.rate, ">= 5000", Some(least.rate));
+    line("L2  p99 ms", asked.p99_ms, "<= 20", Some(least.p99_ms));
+    line("L2  not answered with 200", asked.failed as f64, "0", Some(least.failed as f64));
+
+    line("L2  memory MB", program.memory(), "", Some(bare.memory()));
+    let mut holder = SqliteConnection::connect(&program.database()).await.expect("the program's store");
+    holder.execute("BEGIN EXCLUSIVE").await.expect("the lock");
+    let (mut times, mut others) = (Times::default(), 0);
+    let mut connection = Connection::open(program.address).await.expect("a connection");
+    for _ in 0..options.many(1_000) {
+        let asked = Instant::now();
+        let answer = connection.ask(&post("/record/", &VOICE)).await.expect("an answer");
+        times.since(asked);
+        others += u64::from(answer.status != 200 || !answer.body.contains("<Record"));
+    }
+    line("L2  p99 ms while the database is locked", times.percentile(0.99), "<= 20", None);
+    line("L2  without TwiML while it is locked", others as f64, "0", None);
+}
+
+/// L3: signatures that somebody made up, and real callbacks among them.
+async fn forgeries(options: &Options) {
+    let (program, _nobody) = lonely().await;
+    let bare = Process::bare().await;
+    // Once around, so that what is had once is there.
+    let mut connection = Connection::open(program.address).await.expect("a connection");
+    connection.ask(&recording_finished(u64::MAX).1).await.expect("an answer");
+    let before = program.memory();
+    let flood = async |process: &Process| {
+        let path = "/hooks/twilio/recording";
+        let over = Arc::new(AtomicBool::new(false));
+        let steady = tokio::spawn(steadily(process.address, Arc::clone(&over)));
+        let flood = wrk(process, path, "bm9ib2R5IHNpZ25lZCB0aGlzIQ==", &form(&VOICE), 403, options.load).await;
+        over.store(true, Ordering::Relaxed);
+        (flood, steady.await.expect("a client"))
+    };
+    let (Some(refused), (times, others)) = flood(&program).await else { return };
+    let (Some(least), (least_times, _)) = flood(&bare).await else { return };
+    line("L3  refused/s", refused.rate, ">= 20000", Some(least.rate));
+    line("L3  not refused", refused.failed as f64, "0", Some(least.failed as f64));
+    let p99 = |times: &Times| times.percentile(0.99);
+    line("L3  p99 ms of 50 real ones/s", p99(&times), "<= 100", Some(p99(&least_times)));
+    line("L3  real ones not taken", others as f64, "0", None);
+    line("L3  memory grown by MB", program.memory() - before, "<= 20", None);
+}
+
+/// Fifty callbacks a second, each timed from when it was due.
+async fn steadily(address: SocketAddr, over: Arc<AtomicBool>) -> (Times, u64) {
+    let mut connection = Connection::open(address).await.expect("a connection");
+    let (mut times, mut others) = (Times::default(), 0);
+    let mut due = tokio::time::interval(Duration::from_millis(20));
+    for number in 1.. {
+        let due = due.tick().await.into_std();
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        let answer = connection.ask(&recording_finished(number).1).await.expect("an answer");
+        times.since(due);
+        others += u64::from(answer.status != 204);
+    }
+    (times, others)
+}
+
+/// Asks after the server's health ten times a second, over one connection, as long as `load` runs.
+async fn while_healthy<T>(address: SocketAddr, load: impl Future<Output = T>) -> (T, Times) {
+    let mut connection = Connection::open(address).await.expect("a connection");
+    let mut times = Times::default();
+    let watch = async {
+        let mut due = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            due.tick().await;
+            let asked = Instant::now();
+            let answer = connection.ask(&get("/healthz")).await.expect("an answer");
+            assert_eq!(answer.status, 200);
+            times.since(asked);
+        }
+    };
+    let ended = tokio::select! { ended = load => ended, () = watch => unreachable!("it has no end") };
+    (ended, times)
+}
+
+/// How a client that meant it ill was seen off.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// With 503, for there were too many.
+    Refused,
+    /// After this.
+    Closed(Duration),
+    /// Not within the limit; or the system let it in and then forgot it, of which only who sends something hears.
+    Unknown,
+}
+
+/// Sends this at once, and then a byte every second, until the connection is closed or should be.
+async fn dripping(address: SocketAddr, begin: Vec<u8>, drip: bool) -> End {
+    let begun = Instant::now();
+    let Ok(mut stream) = TcpStream::connect(address).await else { return End::Refused };
+    let (mut reading, mut writing) = stream.split();
+    let mut answer = Vec::new();
+    let read = async { while let Ok(1..) = reading.read_buf(&mut answer).await {} };
+    let write = async {
+        _ = writing.write_all(&begin).await;
+        let mut pause = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            pause.tick().await;
+            if drip {
+                _ = writing.write_all(b"a").await;
+            }
+        }
+    };
+    tokio::select! { () = read => {}, () = write => {}, () = tokio::time::sleep(LIMIT) => return End::Unknown }
+    if answer.starts_with(b"HTTP/1.1 503") { End::Refused } else { End::Closed(begun.elapsed()) }
+}
+
+/// L4: heads and bodies that come a byte a second, and connections on which nothing comes.
+async fn slow_clients(options: &Options) {
+    let (program, _nobody) = lonely().await;
+    let address = program.address;
+    let (before, sockets) = (program.memory(), program.sockets());
+    let mut most = before;
+    let clients = async {
+        let mut clients = JoinSet::new();
+        for number in 0..options.many(3_000) {
+            let head = "POST /hooks/twilio/call HTTP/1.1\r\nhost: localhost\r\nx-twilio-signature: x\r\n";
+            let (begin, drip) = match number % 6 {
+                0 => (String::new(), false),
+                1 => (format!("{head}content-length: 1000\r\n\r\n"), true),
+                _ => (format!("{head}x: "), true),
+            };
+            clients.spawn(dripping(address, begin.into_bytes(), drip));
+        }
+        let (mut refused, mut longest) = (0, Duration::ZERO);
+        let mut look = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            tokio::select! {
+                end = clients.join_next() => match end {
+                    // But for the one that is asked after its health.
+                    None => return (refused, longest, program.sockets() - 1),
+                    Some(end) => match end.expect("a client") {
+                        End::Closed(after) => longest = longest.max(after),
+                        End::Refused => refused += 1,
+                        End::Unknown => {}
+                    },
+                },
+                _ = look.tick() => most = most.max(program.memory()),
+            }
+        }
+    };
+    let ((refused, longest, left), times) = while_healthy(address, clients).await;
+    let limit = format!("<= {}", LIMIT.as_secs());
+    line("L4  the last slow client closed after s", longest.as_secs_f64(), &limit, None);
+    line("L4  still open at the program after that", left as f64 - sockets as f64, "0", None);
+    line("L4  refused at once", f64::from(refused), "", None);
+    line("L4  p99 ms of /healthz meanwhile", times.percentile(0.99), "<= 50", None);
+    line("L4  memory grown by MB", most - before, "<= 64", None);
+}
+
+/// L5: five thousand connections at once, which stay.
+async fn crowd(options: &Options, files: Option<u32>) {
+    let nobody = format!("http://{}", listen().await.local_addr().expect("a bound listener"));
+    let program = Process::program(files, &[("TWILIO_API_URL", &nobody), ("ASSEMBLYAI_API_URL", &nobody)]);
+    let (address, before) = (program.address, program.sockets());
+    let mut attempts = JoinSet::new();
+    for _ in 0..options.many(5_000) {
+        attempts.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.ok()?;
+            // Who is taken is told nothing, and who is not is told at once, or forgotten by the system.
+            let mut first = [0];
+            let told = tokio::time::timeout(Duration::from_secs(3), stream.read(&mut first)).await;
+            let mut connection = Connection::of(stream);
+            let is_held = told.is_err() && connection.ask(&get("/healthz")).await.ok()?.status == 200;
+            is_held.then_some(connection)
+        });
+    }
+    let (mut held, mut most) = (Vec::new(), 0);
+    let mut look = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            attempt = attempts.join_next() => match attempt {
+                None => break,
+                Some(attempt) => held.extend(attempt.expect("a client")),
+            },
+            _ = look.tick() => most = most.max(program.sockets()),
+        }
+    }
+    let of = files.map_or(String::new(), |files| format!(" (of {files} files)"));
+    line(&format!("L5  connections held{of}"), held.len() as f64, &format!("<= {CAP}"), None);
+    line("L5  most connections at the program", (most - before) as f64, &format!("<= {CAP}"), None);
+    line("L5  not taken for want of files", program.log().matches("could not be taken").count() as f64, "0", None);
+    drop(held);
+    let gone = Instant::now();
+    while !is_healthy(address).await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    line("L5  again at work after ms", gone.elapsed().as_secs_f64() * 1e3, "<= 2000", None);
+}
+
+async fn is_healthy(address: SocketAddr) -> bool {
+    let asked = async { Connection::open(address).await?.ask(&get("/healthz")).await };
+    asked.await.is_ok_and(|answer| answer.status == 200)
+}
+
+/// The program between vendors that are there.
+async fn between(twilio: &twilio::Twilio, assemblyai: &assemblyai::AssemblyAi) -> Process {
+    Process::program(None, &[("TWILIO_API_URL", twilio.url()), ("ASSEMBLYAI_API_URL", assemblyai.url())])
+}
+
+/// L6: the same callback, on as many connections at once.
+async fn one_callback_many_times(options: &Options) {
+    let twilio = twilio::Twilio::start(listen().await, Pace::instant());
+    let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
+    let call = twilio.add_call(SeededCall::default());
+    let audio = Audio::Marked { bytes: 100_000 };
+    let seeded = SeededRecording { call_sid: call.clone(), audio, ..Default::default() };
+    let recording = twilio.add_recording(seeded);
+    let program = between(&twilio, &assemblyai).await;
+    let request = Arc::new(recording_told(&call, &recording));
+    let mut clients = JoinSet::new();
+    for _ in 0..options.many(1_000) {
+        let (request, address) = (Arc::clone(&request), program.address);
+        clients.spawn(async move { Connection::open(address).await?.ask(&request).await });
+    }
+    let ends = clients.join_all().await;
+    let others = ends.iter().filter(|end| !end.as_ref().is_ok_and(|answer| answer.status == 204)).count();
+    let show = get(&format!("/calls/{call}"));
+    loop {
+        let mut connection = Connection::open(program.address).await.expect("a connection");
+        let shown = connection.ask(&show).await.expect("an answer");
+        if shown.body.contains("\"progress\":\"done\"") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut store = SqliteConnection::connect(&program.database()).await.expect("the program's store");
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM recordings").fetch_one(&mut store).await.expect("a count");
+    let asked = |at: &callscribe::sandbox::control::Control, method, route| at.requests(method, route) as f64;
+    line("L6  not answered with 204", others as f64, "0", None);
+    line("L6  recordings stored", rows as f64, "1", None);
+    line("L6  downloads", asked(&twilio.control, Method::GET, "/Recordings/{id}.wav"), "1", None);
+    line("L6  uploads", asked(&assemblyai.control, Method::POST, "/v2/upload"), "1", None);
+    line("L6  transcripts ordered", asked(&assemblyai.control, Method::POST, "/v2/transcript"), "1", None);
+}
+
+/// L7: the same number, dialled on as many connections at once.
+async fn one_number_many_times(options: &Options) {
+    const LATENCY: Duration = Duration::from_millis(200);
+    let twilio = twilio::Twilio::start(listen().await, Pace::live());
+    let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
+    twilio.control.answer_after(LATENCY);
+    let program = between(&twilio, &assemblyai).await;
+    let mut clients = JoinSet::new();
+    for _ in 0..options.many(200) {
+        let address = program.address;
+        clients.spawn(async move {
+            let begun = Instant::now();
+            let answer = Connection::open(address).await?.ask(&get("/dial/14155551234")).await?;
+            std::io::Result::Ok((begun.elapsed(), answer))
+        });
+    }
+    let (mut times, mut said, mut others) = (Times::default(), HashSet::new(), 0);
+    while let Some(end) = clients.join_next().await {
+        match end.expect("a client") {
+            Ok((time, answer)) if answer.status == 200 => {
+                times.push(time);
+                said.insert(answer.body);
+            }
+            _ => others += 1,
+        }
+    }
+    let calls = twilio.control.requests(Method::POST, "/Calls.json") as f64;
+    line("L7  calls placed", calls, "1", None);
+    line("L7  different answers", said.len() as f64, "1", None);
+    line("L7  not answered with 200", f64::from(others), "0", None);
+    let goal = format!("<= {}", LATENCY.as_millis() + 200);
+    line(&format!("L7  p99 ms, Twilio takes {} ms", LATENCY.as_millis()), times.percentile(0.99), &goal, None);
+}
+
+/// L13: a stop in the middle of L1, with half a request open.
+async fn stop_under_load(options: &Options) {
+    let (mut program, _nobody) = lonely().await;
+    let mut half = TcpStream::connect(program.address).await.expect("a connection");
+    half.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").await.expect("bytes are taken");
+    let is_over = Arc::new(AtomicBool::new(false));
+    let address = program.address;
+    let load = tokio::spawn({
+        let is_over = Arc::clone(&is_over);
+        async move { tell(address, Instant::now() + HEAD * 6, &is_over).await }
+    });
+    tokio::time::sleep(options.load / 2).await;
+    program.terminate();
+    let told = Instant::now();
+    let status = loop {
+        match program.ended() {
+            Some(status) => break status,
+            None => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    let took = told.elapsed();
+    is_over.store(true, Ordering::Relaxed);
+    let told = load.await.expect("clients");
+    line("L13 ended after s", took.as_secs_f64(), "<= 10", None);
+    line("L13 exit code", status.code().map_or(f64::NAN, f64::from), "0", None);
+    line("L13 callbacks acknowledged before", told.taken.len() as f64, "", None);
+    line("L13 acknowledged and not stored", lost(&program, &told.taken).await as f64, "0", None);
+}
+
+/// A free port of this computer.
+async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+}

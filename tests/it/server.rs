@@ -1,0 +1,256 @@
+//! The listener: what becomes of clients that are slow, silent, too many, or do not speak HTTP as it is.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use callscribe::server::{Limits, Server};
+use futures_util::stream;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::support::World;
+
+const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// Soon, where a deadline is what is waited for.
+const SOON: Duration = Duration::from_millis(50);
+
+/// Longer than any test waits.
+const NEVER: Duration = Duration::from_secs(600);
+
+const GENEROUS: Limits = Limits { connections: 100, head: NEVER, stall: NEVER };
+
+/// Serves these routes at a free port.
+fn serve(routes: Router, limits: &Limits) -> (Server, SocketAddr) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound listener");
+    (Server::start(&routes, vec![listener], limits).expect("a server"), address)
+}
+
+/// A connection to a server that answers `here`.
+fn server(limits: &Limits) -> (Server, SocketAddr) {
+    serve(Router::new().route("/", get(|| async { "here" })), limits)
+}
+
+async fn connect(address: SocketAddr) -> TcpStream {
+    TcpStream::connect(address).await.expect("a connection")
+}
+
+/// Sends these bytes, and gives all that comes back until the connection is closed, however that is done.
+async fn told(mut stream: TcpStream, bytes: &[u8]) -> String {
+    let (mut reading, mut writing) = stream.split();
+    let (mut answer, mut piece) = (Vec::new(), [0; 4_096]);
+    let read = async {
+        while let Ok(length @ 1..) = reading.read(&mut piece).await {
+            answer.extend_from_slice(&piece[..length]);
+        }
+    };
+    // Who is refused half way need not take the rest.
+    let write = async { _ = writing.write_all(bytes).await };
+    tokio::join!(write, read);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Asks, and reads the answer as far as `here`. The connection stays open.
+async fn answered(address: SocketAddr) -> TcpStream {
+    let mut stream = connect(address).await;
+    stream.write_all(ASK).await.expect("bytes are taken");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"here") {
+        assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    stream
+}
+
+#[tokio::test]
+async fn who_sends_nothing_or_half_a_request_is_let_go_and_the_next_one_comes_in() {
+    let (_server, address) = server(&Limits { connections: 1, head: SOON, ..GENEROUS });
+    for bytes in [&b""[..], b"GET", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nhost: localhost\r\nx: "] {
+        let answer = told(connect(address).await, bytes).await;
+        assert!(answer.is_empty(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_nothing_more_is_let_go() {
+    let (_server, address) = server(&Limits { head: SOON, ..GENEROUS });
+    assert_eq!(told(answered(address).await, b"").await, "");
+}
+
+#[tokio::test]
+async fn one_too_many_is_told_so() {
+    let (_server, address) = server(&Limits { connections: 2, ..GENEROUS });
+    let _held = (answered(address).await, answered(address).await);
+    for _ in 0..50 {
+        let refused = told(connect(address).await, b"").await;
+        assert!(refused.starts_with("HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn there_are_never_more_connections_than_files_for_them() {
+    let limits = Limits::default();
+    let files = std::process::Command::new("sh").args(["-c", "ulimit -n"]).output().expect("a shell").stdout;
+    let files = String::from_utf8(files).expect("UTF-8").trim().parse().unwrap_or(usize::MAX);
+    assert!(limits.connections <= 1_024 && limits.connections < files, "{limits:?} of {files}");
+}
+
+/// Tells that it is dropped.
+struct Told(mpsc::UnboundedSender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        _ = self.0.send(());
+    }
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_the_answer_is_cut_off() {
+    let (sender, mut dropped) = mpsc::unbounded_channel();
+    let endless = move || {
+        let answer = stream::unfold(Told(sender.clone()), |told| async {
+            Some((Ok::<_, Infallible>(Bytes::from_static(&[0; 65_536])), told))
+        });
+        async { Body::from_stream(answer) }
+    };
+    let (_server, address) = serve(Router::new().route("/", get(endless)), &Limits { stall: SOON, ..GENEROUS });
+    let mut client = connect(address).await;
+    client.write_all(ASK).await.expect("bytes are taken");
+    assert_eq!(dropped.recv().await, Some(()));
+}
+
+/// Becomes `echo`, which sends back each line, and tells when it is over.
+async fn upgrade(mut request: Request, over: mpsc::UnboundedSender<()>) -> Response {
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let mut stream = BufStream::new(TokioIo::new(upgraded.await.expect("an upgrade")));
+        let mut line = String::new();
+        while stream.read_line(&mut line).await.expect("a line") > 0 {
+            stream.write_all(line.as_bytes()).await.expect("bytes are taken");
+            stream.flush().await.expect("bytes are taken");
+            line.clear();
+        }
+        drop(stream);
+        _ = over.send(());
+    });
+    (StatusCode::SWITCHING_PROTOCOLS, [(header::CONNECTION, "upgrade"), (header::UPGRADE, "echo")]).into_response()
+}
+
+#[tokio::test]
+async fn a_connection_can_become_something_else_and_is_counted_until_its_end() {
+    let (sender, mut over) = mpsc::unbounded_channel();
+    let routes = Router::new()
+        .route("/", get(|| async { "here" }))
+        .route("/echo", get(move |request| upgrade(request, sender.clone())));
+    let (_server, address) = serve(routes, &Limits { connections: 1, ..GENEROUS });
+    let mut stream = BufStream::new(connect(address).await);
+    let ask = b"GET /echo HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    stream.write_all(ask).await.expect("bytes are taken");
+    stream.flush().await.expect("bytes are taken");
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(stream.read_line(&mut head).await.expect("a line") > 0, "{head}");
+    }
+    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+
+    assert!(told(connect(address).await, b"").await.starts_with("HTTP/1.1 503 "), "its slot is taken");
+    for said in ["one\n", "two\n"] {
+        stream.write_all(said.as_bytes()).await.expect("bytes are taken");
+        stream.flush().await.expect("bytes are taken");
+        let mut heard = String::new();
+        stream.read_line(&mut heard).await.expect("a line");
+        assert_eq!(heard, said);
+    }
+    drop(stream);
+    assert_eq!(over.recv().await, Some(()));
+    answered(address).await;
+}
+
+/// Bytes as they are written in a fixture: `\r`, `\n`, `\\`, `\xff`, and `{text*count}` for a repetition.
+fn bytes(written: &str) -> Vec<u8> {
+    let (mut all, mut rest) = (Vec::new(), written);
+    while let Some(next) = rest.chars().next() {
+        let (taken, length) = match next {
+            '\\' => match rest.as_bytes()[1] {
+                b'r' => (b"\r".to_vec(), 2),
+                b'n' => (b"\n".to_vec(), 2),
+                b'\\' => (b"\\".to_vec(), 2),
+                b'x' => (vec![u8::from_str_radix(&rest[2..4], 16).expect("two hex digits")], 4),
+                _ => panic!("no such escape: {rest}"),
+            },
+            '{' => {
+                let end = rest.find('}').expect("a closing brace");
+                let (text, count) = rest[1..end].rsplit_once('*').expect("text*count");
+                (bytes(text).repeat(count.parse().expect("a count")), end + 1)
+            }
+            other => (other.to_string().into_bytes(), other.len_utf8()),
+        };
+        all.extend(taken);
+        rest = &rest[length..];
+    }
+    all
+}
+
+/// The statuses of all answers, in their order, such as `100 403`; `closed` if there is none.
+fn statuses(answers: &str) -> String {
+    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    match statuses[..] {
+        [] => "closed".to_owned(),
+        [first, ..] if statuses.len() > 2 && statuses.iter().all(|status| *status == first) => {
+            format!("{first}x{}", statuses.len())
+        }
+        _ => statuses.join(" "),
+    }
+}
+
+#[tokio::test]
+async fn odd_framing_is_answered_as_it_should_be_and_changes_nothing() {
+    let world = World::new().await;
+    let address = world.base.trim_start_matches("http://").parse().expect("an address");
+    let (mut cases, mut wrong) = (0, Vec::new());
+    for line in include_str!("fixtures/framing.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (expected, rest) = line.split_once(" | ").expect("what is expected");
+        let (name, written) = rest.split_once(" | ").expect("a name and bytes");
+        let answers = told(connect(address).await, &bytes(written)).await;
+        if statuses(&answers) != expected {
+            wrong.push(format!("{name}: expected {expected}, not {}: {answers:.300}", statuses(&answers)));
+        }
+        assert_eq!(world.get("/healthz").await.status, 200, "{name}");
+        cases += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(cases >= 30, "{cases}");
+    assert_eq!(world.vendor_requests(), 0);
+    assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 0);
+}
+
+/// Under a signature that somebody made up, the body is read to see what was signed.
+#[tokio::test]
+async fn a_callback_whose_body_does_not_come_is_not_waited_for_for_long() {
+    let world = World::new().await;
+    let address = world.base.trim_start_matches("http://").parse().expect("an address");
+    let half = "POST /hooks/twilio/call HTTP/1.1\r\nhost: localhost\r\nx-twilio-signature: x\r\n\
+                content-type: application/x-www-form-urlencoded\r\ncontent-length: 10\r\n\r\nAccou";
+    assert_eq!(statuses(&told(connect(address).await, half.as_bytes()).await), "408");
+}
+
+#[tokio::test]
+async fn without_a_signature_the_body_is_not_waited_for() {
+    let world = World::new().await;
+    let address = world.base.trim_start_matches("http://").parse().expect("an address");
+    for hook in ["/hooks/twilio/call", "/hooks/twilio/recording", "/hooks/assemblyai", "/record/", "/record/done/"] {
+        let head = format!("POST {hook} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n");
+        let answer = told(connect(address).await, head.as_bytes()).await;
+        let expected = if hook == "/hooks/assemblyai" { "401" } else { "403" };
+        assert_eq!(statuses(&answer), expected, "{hook}: {answer}");
+    }
+}
