@@ -1,6 +1,5 @@
 //! Every setting, read once at start, one struct per area. All problems are reported at once, and none with a value:
 //! it may be a secret.
-
 //!
 //! What there is to set stands here, the words of `--help` in `settings`; `read` makes the one from the variables that
 //! `env` finds.

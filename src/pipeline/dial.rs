@@ -3,6 +3,7 @@
 //! Twilio's list of calls (`pipeline::follow`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -37,6 +38,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// What went wrong is told by the step itself, which ends in time; this much later, that it goes on.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What whoever dials is told if nothing came of it because of the database.
+const NOT_STORED: &str = "the database is busy; nothing was dialled";
+
 /// What is to be dialled.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -68,6 +72,8 @@ enum Intent {
     Other(Call),
     /// It would be one too many; the next may be dialled in so many milliseconds.
     TooMany(Cap, i64),
+    /// The database had it wait for so long that whoever asked was told that nothing is dialled.
+    TooLate,
 }
 
 /// Dials a number, once. While a call to it is up, that call is the answer. The key terms are kept for the transcript.
@@ -86,16 +92,24 @@ pub async fn dial(context: &Shared, request: Request) -> Result<Dialled, Error> 
     let call = Call::to_be_placed(number, &context.phone_number, keyterms.clone(), context.clock.now_ms());
     let id = call.id.clone();
     let until = Instant::now() + context.patience;
-    let placing = seen_through(context, place(Arc::clone(context), request, call, until));
+    let is_meant = Arc::new(AtomicBool::new(false));
+    let placing = seen_through(context, place(Arc::clone(context), request, call, until, Arc::clone(&is_meant)));
     match tokio::time::timeout_at(until + GRACE, placing).await {
         Ok(placed) => placed,
-        Err(_) => Err(Error::Unsettled { call: id }),
+        Err(_) if is_meant.load(Ordering::Relaxed) => Err(Error::Unsettled { call: id }),
+        Err(_) => Err(Error::UnderWay(NOT_STORED)),
     }
 }
 
-async fn place(context: Shared, request: Request, call: Call, until: Instant) -> Result<Dialled, Error> {
+async fn place(
+    context: Shared,
+    request: Request,
+    call: Call,
+    until: Instant,
+    is_meant: Arc<AtomicBool>,
+) -> Result<Dialled, Error> {
     let to = request.number.masked();
-    match intend(&context, &request, &call).await? {
+    match intend(&context, &request, &call, &is_meant).await? {
         Intent::Committed(job) => {
             let sid = ask(&context, &call, Claimed::new(&context, job), until).await?;
             Ok(Dialled { sid, was_there: false })
@@ -111,19 +125,37 @@ async fn place(context: Shared, request: Request, call: Call, until: Instant) ->
             let retry_after = Duration::from_millis(u64::try_from(left).unwrap_or_default());
             Err(Error::TooManyCalls { calls, window, setting, retry_after })
         }
+        Intent::TooLate => {
+            tracing::warn!(to, "not dialled: the database took too long");
+            Err(Error::UnderWay(NOT_STORED))
+        }
     }
 }
 
 /// Commits that this call is to be placed, with the job that follows it, unless another is the answer or it is one too
-/// many.
-async fn intend(context: &Shared, request: &Request, call: &Call) -> Result<Intent, store::Error> {
+/// many. From the moment on at which it may be committed, `is_meant` is true.
+async fn intend(
+    context: &Shared,
+    request: &Request,
+    call: &Call,
+    is_meant: &AtomicBool,
+) -> Result<Intent, store::Error> {
     context
         .store
         .write(("C1", "C2"), call.id.as_str(), |mut tx| async move {
+            tx.lock_dialling(context.clock.now_ms()).await?;
+            // That may have taken its time, and caps are of the time at which is dialled.
             let now = context.clock.now_ms();
-            tx.lock_dialling(now).await?;
             // It is there if this is a second try, because nobody saw how the first one ended.
-            if tx.call(&call.id.clone().into()).await?.is_none() {
+            let known = tx.call(&call.id.clone().into()).await?;
+            if let Some(other) = known.as_ref().filter(|known| known.state != CallState::Dialing) {
+                // By now somebody else looks for it.
+                return Ok((tx, Intent::Other(other.clone())));
+            }
+            if known.is_none() {
+                if now - call.created_at > super::ms(context.patience) {
+                    return Ok((tx, Intent::TooLate));
+                }
                 if let Some(other) = instead(&mut tx, context, request, now).await? {
                     return Ok((tx, Intent::Other(other)));
                 }
@@ -132,7 +164,9 @@ async fn intend(context: &Shared, request: &Request, call: &Call) -> Result<Inte
                         return Ok((tx, Intent::TooMany(cap, left)));
                     }
                 }
-                tx.add_call(call, context.urls.base(), request.press.as_ref()).await?;
+                is_meant.store(true, Ordering::Relaxed);
+                let call = Call { created_at: now, ..call.clone() };
+                tx.add_call(&call, context.urls.base(), request.press.as_ref()).await?;
             }
             let job = worker::open_and_claim(&mut tx, context, JobKind::Call, call.id.as_str(), now).await?;
             Ok((tx, Intent::Committed(job)))
@@ -143,7 +177,7 @@ async fn intend(context: &Shared, request: &Request, call: &Call) -> Result<Inte
 /// The call that is the answer, so that none is dialled.
 async fn instead(tx: &mut Conn, context: &Context, request: &Request, now: i64) -> Result<Option<Call>, store::Error> {
     if let Some(press) = &request.press
-        && let Some(other) = tx.call_of_press(press).await?
+        && let Some(other) = tx.call_of_press(press, &request.number).await?
     {
         return Ok(Some(other));
     }
@@ -177,6 +211,10 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
     let masked = to.parse::<PhoneNumber>().map(|to| to.masked()).unwrap_or_default();
     let mut repeats = 0;
     let error = loop {
+        // Of a computer that slept between the intent and now.
+        if is_old(context, call) {
+            break too_late();
+        }
         match context.twilio.create_call(&request).await {
             Ok(_) if failpoint::reach("C3", id.as_str()).is_err() => {
                 return lost_sight(context, call, claimed, None, until).await;
@@ -234,15 +272,13 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
     Err(error.into())
 }
 
-/// Whether the call is still this one's to place: nobody else has begun to look for it, and it is young. A phone does not
-/// ring when whoever dialled has long given up.
+/// Whether the call is still this one's to place: nobody else has begun to look for it, and it is young.
 async fn may_ask_again(context: &Shared, call: &Call, job: &Job) -> Result<bool, store::Error> {
     context
         .store
         .write(("ask again", "ask again, committed"), &format!("{} {}", call.id, job.attempt), |mut tx| async move {
-            let is_young = context.clock.now_ms() - call.created_at < super::ms(TOO_LATE);
             let is_ours = tx.renew_job(job, worker::lease(context)).await?;
-            Ok((tx, is_young && is_ours))
+            Ok((tx, is_ours && !is_old(context, call)))
         })
         .await
 }
@@ -329,6 +365,17 @@ async fn placed(context: &Shared, id: &CallId) -> Result<CallSid, Error> {
             () = context.stopping.cancelled() => return Err(Error::Unsettled { call: id.clone() }),
         }
     }
+}
+
+/// A phone does not ring when whoever dialled has long given up.
+fn is_old(context: &Context, call: &Call) -> bool {
+    context.clock.now_ms() - call.created_at >= super::ms(TOO_LATE)
+}
+
+/// Twilio was not asked.
+fn too_late() -> clients::Error {
+    let kind = Kind::Unreachable("it is too late".to_owned());
+    clients::Error { service: Service::Twilio, kind }
 }
 
 fn unreadable() -> clients::Error {

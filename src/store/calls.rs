@@ -113,9 +113,11 @@ impl Conn {
         self.fetch_one(sql, args![number.to_string().as_str(), since]).await?.as_ref().map(call).transpose()
     }
 
-    /// The call that this press of a button has asked for.
-    pub(crate) async fn call_of_press(&mut self, press: &Press) -> Result<Option<Call>, Error> {
-        self.fetch_one(select!("WHERE press = $1"), args![press.as_str()]).await?.as_ref().map(call).transpose()
+    /// The call to a number that this press of a button has asked for, and that rang, or may have.
+    pub(crate) async fn call_of_press(&mut self, press: &Press, to: &PhoneNumber) -> Result<Option<Call>, Error> {
+        let sql = select!("WHERE press = $1 AND to_number = $2 AND (sid IS NOT NULL OR holds_number = 1)");
+        let row = self.fetch_one(sql, args![press.as_str(), to.to_string().as_str()]).await?;
+        row.as_ref().map(call).transpose()
     }
 
     /// When the call was dialled that has `newer` others after it, if that was since then. What seems to have been dialled

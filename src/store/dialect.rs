@@ -132,7 +132,7 @@ impl Pools {
                             Ok(!row.try_get::<bool, _>(0)?)
                         })
                     })
-                    .connect_with(options.as_ref().clone().disable_statement_logging())
+                    .connect_with(waiting_no_longer(options).disable_statement_logging())
                     .await;
                 pool.map(Self::Postgres).map_err(BadDatabase::Unreachable)
             }
@@ -195,11 +195,17 @@ fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
     Migrator::with_migrations(numbered.collect())
 }
 
+/// As SQLite does: nobody waits for long for a row that another instance holds, which may hang or sleep.
+fn waiting_no_longer(options: &PgConnectOptions) -> PgConnectOptions {
+    options.clone().options([("lock_timeout", format!("{}ms", BUSY.as_millis()))])
+}
+
 async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> {
     let path = options.get_filename().to_owned();
     let options = options.busy_timeout(BUSY).foreign_keys(true).disable_statement_logging();
     if path.try_exists().map_err(BadDatabase::Inaccessible)? {
         look_at(&options).await?;
+        keep_private(&path);
     } else {
         make(&path).map_err(BadDatabase::Inaccessible)?;
     }
@@ -225,6 +231,23 @@ fn make(path: &Path) -> std::io::Result<()> {
         made => made.map(drop),
     }
 }
+
+/// A file that was made by others than this program may be open to everybody.
+#[cfg(unix)]
+fn keep_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).map(|about| about.permissions().mode()).unwrap_or_default();
+    if mode & 0o077 == 0 {
+        return;
+    }
+    match std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700)) {
+        Ok(()) => tracing::warn!("the database file was open to others; from now on its owner alone may read it"),
+        Err(error) => tracing::warn!("the database file is open to others, and cannot be closed to them: {error}"),
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) {}
 
 /// Whether a file that is there can be used, before anything in it is changed.
 async fn look_at(options: &SqliteConnectOptions) -> Result<(), BadDatabase> {

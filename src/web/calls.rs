@@ -15,7 +15,7 @@ use super::{page, recordings};
 use crate::clients::twilio;
 use crate::context::Shared;
 use crate::model::call::{Call, CallName, CallSid, CallState, Direction, Press};
-use crate::model::recording::Recording;
+use crate::model::recording::{Recording, RecordingState};
 use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::call::{self, Recorded};
 use crate::pipeline::{self, retry as again};
@@ -343,8 +343,7 @@ fn step(event: Event) -> Step {
 
 fn shown_recording(context: &Shared, headers: &HeaderMap, recording: &Recording) -> ShownRecording {
     let Recording { sid, state, duration_seconds, channels, source, error_code, .. } = recording;
-    let reason = (state.rank() >= crate::model::recording::RecordingState::Completed.rank()
-        && *state != crate::model::recording::RecordingState::Completed)
+    let reason = (state.rank() >= RecordingState::Completed.rank() && *state != RecordingState::Completed)
         .then(|| call::lack(sid.as_str(), state.as_str(), *error_code));
     ShownRecording {
         url: context.twilio.media_url(sid.as_str()),

@@ -6,6 +6,8 @@ use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::twilio::Stage;
 use futures_util::future::join_all;
 use reqwest::Method;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
 
 use crate::support::{Answer, World};
 
@@ -190,4 +192,45 @@ async fn a_button_that_is_pressed_twice_is_one_call() {
     assert!(locations.len() == 1 && locations[0] != format!("/calls/{sid}"), "{locations:?}");
     assert_eq!(world.calls_placed(), 2);
     assert_eq!(world.send(Method::POST, "/calls", &PRESSED, "number=14155551234&press=1").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_press_is_of_its_number_and_of_a_call_that_may_have_rung() {
+    let world = World::new().await;
+    let form = |number: &str| format!("number=%2B{number}&press={}", "0123456789abcdef".repeat(2));
+    let refused = Fault::Refuse { status: 400, retry_after: None };
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refused);
+    assert_eq!(world.send(Method::POST, "/calls", &PRESSED, &form("14155551234")).await.status, 400);
+    for number in ["14155551234", "14155551235"] {
+        let answer = world.send(Method::POST, "/calls", &PRESSED, &form(number)).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        assert!(answer.text().starts_with(&format!("dialing +{number}")), "{}", answer.text());
+    }
+    assert_eq!(world.calls_placed(), 3);
+}
+
+#[tokio::test]
+async fn what_waited_too_long_for_the_database_is_not_dialled_any_more() {
+    let world = World::new().await;
+    if !world.store.is_postgres() {
+        println!("skipped: another connection cannot hold one row of a SQLite file");
+        return;
+    }
+    let connect = async || PgConnection::connect(&world.store.url).await.expect("a connection");
+    let (mut holder, mut watcher) = (connect().await, connect().await);
+    let hold = sqlx::raw_sql("BEGIN; UPDATE dialling SET at = at");
+    hold.execute(&mut holder).await.expect("the row is free");
+    let request = world.http.get(format!("{}/dial/14155551234", world.base)).send();
+    let dialling = tokio::spawn(request);
+    let waits = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) \
+                 WHERE NOT granted AND query LIKE 'UPDATE dialling%' AND pg_backend_pid() <> pid \
+                 AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'dialling'::regclass)";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut watcher).await.expect("a count") == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.clock.advance(2 * MINUTE);
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.expect("the row is free again");
+    let answer = Answer::of(dialling.await.expect("a task that ends").expect("an answer")).await;
+    assert_eq!(answer.problem(503, "under-way"), "the database is busy; nothing was dialled");
+    assert_eq!((world.calls_placed(), world.store.number("SELECT count(*) FROM calls").await), (0, 0));
 }

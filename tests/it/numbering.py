@@ -19,6 +19,8 @@ except ImportError:  # before Python 3.11
     import sre_parse as parser
 
 COSTLY = {"premium_rate", "shared_cost"}
+# Personal numbers of the United Kingdom, 070, cost a caller from abroad as much.
+EXTRA = {44: {"personal_number"}}
 TYPES = sorted(COSTLY) + [
     *("fixed_line", "mobile", "toll_free", "voip", "personal_number", "pager", "uan", "voicemail"),
 ]
@@ -84,16 +86,17 @@ def countries(plans):
     return by_region
 
 
-def costly(plans):
+def costly(plans, code):
     """Prefixes of numbers whose callers pay extra. Where it cannot be told, they do."""
+    dear = COSTLY | EXTRA.get(code, set())
 
     def of(prefix):
         return frozenset().union(*(types(plan, prefix) for plan in plans))
 
     def is_whole(found):
-        return not found & COSTLY or found <= COSTLY
+        return not found & dear or found <= dear
 
-    return join([prefix for prefix, found in split(of, is_whole, 1) if found & COSTLY])
+    return join([prefix for prefix, found in split(of, is_whole, 1) if found & dear])
 
 
 def join(prefixes):
@@ -116,7 +119,7 @@ def plans():
         lines("shortest", [str(min(length for length in known[0].general_desc.possible_length if length > 0))], code)
         if any(may_fit(plan.general_desc, "0") for plan in known):
             lines("zero", ["0"], code)
-        lines("costly", costly(known), code)
+        lines("costly", costly(known, code), code)
         for name, prefixes in countries(known).items():
             lines(name, prefixes, code)
         # A new area code of zone 1 is not taken for one of the United States.

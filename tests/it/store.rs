@@ -125,14 +125,19 @@ fn a_folder_that_is_not_there_is_not_made() {
 fn nobody_else_may_read_the_file() {
     let store = Database::sqlite();
     let folder = Folder::new();
-    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
-    program.address();
-    let files = fs::read_dir(file(&store).parent().expect("a folder")).expect("a folder");
-    let files: Vec<_> = files.map(|entry| entry.expect("a file").path()).collect();
-    assert!(files.contains(&file(&store)), "{files:?}");
-    for path in files {
-        let mode = fs::metadata(&path).expect("a file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{path:?}");
+    for made in ["here", "by others"] {
+        let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
+        program.address();
+        let files = fs::read_dir(file(&store).parent().expect("a folder")).expect("a folder");
+        let files: Vec<_> = files.map(|entry| entry.expect("a file").path()).collect();
+        assert!(files.contains(&file(&store)), "{files:?}");
+        for path in files {
+            let mode = fs::metadata(&path).expect("a file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{path:?}, made {made}");
+        }
+        program.signal("TERM");
+        program.end();
+        fs::set_permissions(file(&store), fs::Permissions::from_mode(0o644)).expect("a file of ours");
     }
 }
 

@@ -3,7 +3,7 @@ ALTER TABLE calls ADD COLUMN dialled_at INTEGER;
 -- Names the press of a button that asked for the call: pressed twice, it is one call.
 ALTER TABLE calls ADD COLUMN press TEXT;
 UPDATE calls SET dialled_at = created_at WHERE direction = 'outbound';
-CREATE UNIQUE INDEX calls_press ON calls (press);
+CREATE INDEX calls_press ON calls (press) WHERE press IS NOT NULL;
 CREATE INDEX calls_dialled ON calls (dialled_at) WHERE dialled_at IS NOT NULL;
 CREATE INDEX calls_dialled_number ON calls (to_number, dialled_at) WHERE dialled_at IS NOT NULL;
 
