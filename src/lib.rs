@@ -45,13 +45,13 @@
 //! | [`store`] | calls, recordings, transcripts, jobs, history, in SQLite or PostgreSQL: the only SQL |
 //! | [`model`] | phone numbers, ids, key terms, states and their order: plain types, parsed at the door |
 //! | [`urls`], [`twiml`], [`events`], [`clock`] | callback addresses; instructions to Twilio; "X changed"; the time |
-//! | [`clients`] | thin clients of the two vendors: deadlines, what may be repeated, errors to decide on; and of our own address |
+//! | [`clients`] | thin clients of both vendors, and of our own address: deadlines, what may be repeated, errors |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //!
-//! Imports point one way: `main` → `app` → `web` → `pipeline` → `store`, `clients`. `web` reads from `store`, and takes from `clients` the bodies and
-//! signatures of callbacks and the shapes of what it passes on. `clients` knows nothing of the rest, `model` and `twiml`
-//! nothing of HTTP. The sandbox takes from `clients` the signer alone, so that its wire formats are its own reading of
-//! the vendors' documents and not ours repeated.
+//! Imports point one way: `main` → `app` → `web` → `pipeline` → `store`, `clients`. `web` reads from `store`, and takes
+//! from `clients` the bodies and signatures of callbacks and the shapes of what it passes on. `clients` knows nothing
+//! of the rest, `model` and `twiml` nothing of HTTP. The sandbox takes from `clients` the signer alone, so that its
+//! wire formats are its own reading of the vendors' documents and not ours repeated.
 //!
 //! # What always holds
 //!

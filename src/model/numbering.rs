@@ -1,11 +1,11 @@
 //! What a phone number tells by its digits alone: the country it is of, and whether it is one that is never dialled.
 //! Knows no settings: which countries are allowed is told to it.
 //!
-//! The numbering plans stand in `plans.txt`, a table made of the metadata of Google's libphonenumber, which has them from
-//! the ITU (<https://www.itu.int/oth/T0202.aspx?parent=T0202>) and from each country's regulator. Its ports to Rust were
-//! weighed: `phonenumber` 0.3 takes 23 MB of memory, and it and `rlibphonenumber` 2.2 build for longer than 20 seconds. The table is
-//! held against the original over 100,000 numbers of all regions by the tests, so what differs is known: where only its
-//! length tells a costly number from a plain one, the table takes it for costly.
+//! The numbering plans stand in `plans.txt`, a table made of the metadata of Google's libphonenumber, which has them
+//! from the ITU (<https://www.itu.int/oth/T0202.aspx?parent=T0202>) and from each country's regulator. Its ports to
+//! Rust were weighed: `phonenumber` 0.3 takes 23 MB of memory, and it and `rlibphonenumber` 2.2 build for longer than
+//! 20 seconds. The table is held against the original over 100,000 numbers of all regions by the tests, so what differs
+//! is known: where only its length tells a costly number from a plain one, the table takes it for costly.
 
 use std::collections::HashMap;
 use std::fmt;

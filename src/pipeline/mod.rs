@@ -4,9 +4,9 @@
 //! Every step may run twice, on any instance, after any crash. What costs money is written down before it is asked for,
 //! and when nobody knows what became of it, it is looked for and never asked for again.
 //!
-//! [`dial`] places a call, if [`allowed`] has nothing against the number; [`progress`] takes in what the vendors tell, `follow` what they are asked; `order` makes a
-//! transcript of a recording; [`worker`] runs the jobs of the latter two, again when they fail, and [`retry`] has that done
-//! once more. [`call`] and [`transcription`] answer people.
+//! [`dial`] places a call, if [`allowed`] has nothing against the number; [`progress`] takes in what the vendors tell,
+//! `follow` what they are asked; `order` makes a transcript of a recording; [`worker`] runs the jobs of the latter two,
+//! again when they fail, and [`retry`] has that done once more. [`call`] and [`transcription`] answer people.
 
 pub mod allowed;
 pub mod call;
