@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Bytes;
+use axum::routing::post;
 use callscribe::clients::Deadlines;
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
@@ -14,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, World, assert_happened, log};
+use crate::support::{Answer, World, assert_happened, listen, log};
 
 const MULTIPART: &str = "multipart/form-data; boundary=limit";
 
@@ -127,8 +129,8 @@ async fn a_file_of_200_mb_passes_through_whole_in_little_memory_and_touches_no_d
     use callscribe::sandbox::pace::Pace;
     use callscribe::sandbox::{assemblyai, twilio};
 
+    use crate::support::client;
     use crate::support::command::{ENOUGH, Folder, Program, with};
-    use crate::support::{client, listen};
 
     const PIECE: usize = 1 << 20;
     const PIECES: usize = 200;
@@ -221,7 +223,8 @@ async fn an_order_of_a_file_is_gone_on_with_and_the_file_not_asked_for_again() {
         let world = World::with_deadlines(&[], deadlines).await;
         world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
         let answer = send(&world, form(&[file("call.wav", speech::WAV)])).await;
-        assert!(answer.status.is_server_error(), "{fault:?}: {}", answer.text());
+        // What was done is found at once, if AssemblyAI lists it soon enough.
+        assert!(answer.status.is_server_error() || fault == Fault::DropAfter, "{fault:?}: {}", answer.text());
         let audio = world.assemblyai.uploads()[0].upload_url.clone();
         assert_eq!(world.store.texts("SELECT audio_url FROM transcripts").await, [audio.clone()], "{fault:?}");
         for _ in 0..4 {
@@ -319,6 +322,31 @@ async fn what_is_not_one_file_orders_nothing() {
     // A file input in which nothing was chosen says nothing.
     assert_eq!(send(&world, form(&[address(), file("", b"")])).await.status, 200);
     assert_eq!(world.transcript_requests()[0]["audio_url"], "https://example.com/a.wav");
+}
+
+#[tokio::test]
+async fn whoever_is_refused_in_the_middle_of_a_file_may_send_the_rest_and_reads_why() {
+    let world = World::new().await;
+    let seven = "one two three four five six seven";
+    let whole = form(&[field("keyterms", seven), file("long.wav", &vec![7; 20_000_000])]);
+    let mut stream = begin(&world, whole.len() as u64, &whole).await;
+    stream.shutdown().await.expect("the connection stands");
+    let answer = read(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("problem:bad-keyterms"), "{answer}");
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_end_of_the_file_is_not_believed() {
+    let early = || async { axum::Json(json!({ "upload_url": "https://example.com/early" })) };
+    let routes = Router::new().route("/v2/upload", post(early));
+    let listener = listen().await;
+    let assemblyai = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let world = World::with(&[("ASSEMBLYAI_API_URL", &assemblyai)]).await;
+    let answer = send(&world, form(&[file("long.wav", &vec![7; 20_000_000])])).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert_nothing_ordered(&world, &answer.text()).await;
 }
 
 #[tokio::test]
