@@ -226,7 +226,11 @@ async fn an_order_of_a_file_is_gone_on_with_and_the_file_not_asked_for_again() {
         // What was done is found at once, if AssemblyAI lists it soon enough.
         assert!(answer.status.is_server_error() || fault == Fault::DropAfter, "{fault:?}: {}", answer.text());
         let audio = world.assemblyai.uploads()[0].upload_url.clone();
-        assert_eq!(world.store.texts("SELECT audio_url FROM transcripts").await, [audio.clone()], "{fault:?}");
+        assert_eq!(
+            world.store.texts("SELECT audio_url FROM transcripts").await,
+            *std::slice::from_ref(&audio),
+            "{fault:?}"
+        );
         for _ in 0..4 {
             world.after(Duration::from_secs(60)).await;
         }
