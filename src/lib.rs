@@ -17,6 +17,8 @@
 //! 4. The worker ([`pipeline::worker`]) claims that job (`pipeline::order`): the audio streams from Twilio into AssemblyAI's
 //!    upload, never whole in memory and never on disk; then a transcript is ordered, once, with the key terms of the
 //!    settings, of the call and of the request, and with a webhook whose secret only AssemblyAI is told.
+//!    A file that is sent to `POST /transcribe` streams into the upload, too, as part of the request that brings it; the
+//!    order is committed once AssemblyAI has all of it.
 //! 5. `/hooks/assemblyai` makes the job due at once: it fetches the transcript and stores JSON, text and words. A lost
 //!    webhook costs a minute at most. `POST /transcribe` and `GET /transcript/<id>` ([`pipeline::transcription`]) go the
 //!    same way, and answer from the store what is there.

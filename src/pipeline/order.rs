@@ -60,6 +60,8 @@ pub(super) struct Wanted {
     pub(super) recording: Option<RecordingSid>,
     /// How the audio is asked for, or where it is elsewhere.
     pub(super) audio: String,
+    /// The SHA-256 of a file that was sent here. AssemblyAI has it already, each time at another address.
+    pub(super) checksum: Option<String>,
     /// AssemblyAI's parameters.
     pub(super) parameters: Map<String, Value>,
 }
@@ -78,12 +80,15 @@ impl Wanted {
     pub(super) fn of_recording(context: &Context, recording: &RecordingSid) -> Self {
         let form = AudioForm { format: MediaFormat::Wav, channels: None };
         let parameters = parameters(context, Map::new(), &Keyterms::default());
-        Self { recording: Some(recording.clone()), audio: form.to_string(), parameters }
+        Self { recording: Some(recording.clone()), audio: form.to_string(), checksum: None, parameters }
     }
 
     /// What the same request is known by: it has the same audio and the same parameters, in whatever order.
     pub(super) fn key(&self) -> String {
-        let audio = [self.recording.as_ref().map_or("", RecordingSid::as_str), &self.audio];
+        let audio = match &self.checksum {
+            Some(checksum) => ["sha256", checksum],
+            None => [self.recording.as_ref().map_or("", RecordingSid::as_str), &self.audio],
+        };
         let request = json!([audio, sorted(&Value::Object(self.parameters.clone()))]);
         clients::hex(&Sha256::digest(request.to_string()))
     }
@@ -614,7 +619,8 @@ mod tests {
     fn requests_are_the_same_whatever_the_order_of_their_parameters() {
         let wanted = |parameters: &str| {
             let parameters = serde_json::from_str(parameters).unwrap();
-            Wanted { recording: None, audio: "https://example.com/a.mp3".to_owned(), parameters }.key()
+            let audio = "https://example.com/a.mp3".to_owned();
+            Wanted { recording: None, audio, checksum: None, parameters }.key()
         };
         assert_eq!(wanted(r#"{"a": 1, "b": {"c": 2, "d": 3}}"#), wanted(r#"{"b": {"d": 3, "c": 2}, "a": 1}"#));
         assert_ne!(wanted(r#"{"a": [1, 2]}"#), wanted(r#"{"a": [2, 1]}"#));

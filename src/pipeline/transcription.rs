@@ -1,10 +1,13 @@
 //! Transcripts as people ask for them: of what, whether there is one already, and how it stands. How one is made stands
 //! in `pipeline::order`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use url::Url;
 
@@ -36,6 +39,17 @@ pub enum Source {
     Recording(Audio),
     /// The one recording of a call.
     Call(CallSid),
+    /// A file that was sent here.
+    File(Uploaded),
+}
+
+/// A file that AssemblyAI has, and that no order names yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Where AssemblyAI has it.
+    url: String,
+    /// SHA-256, in hex: the same file sent twice is the same request.
+    checksum: String,
 }
 
 /// The audio of a recording at Twilio.
@@ -103,6 +117,52 @@ impl Source {
     }
 }
 
+/// Whether a request with these wishes can be sent, before its audio is brought anywhere.
+///
+/// # Errors
+/// Names the first key term that the models do not take.
+pub fn check(context: &Shared, parameters: &Map<String, Value>, keyterms: &Keyterms) -> Result<(), Error> {
+    let parameters = order::parameters(context, parameters.clone(), keyterms);
+    order::check_keyterms(context, &parameters, &order::keyterms_of(&parameters))
+}
+
+/// Streams a file into AssemblyAI's upload. Nothing of it is kept here, and nothing is ordered: until it is whole it
+/// belongs to the request that brings it, and ends with it.
+///
+/// # Errors
+/// The file's own error if it is the file that breaks off.
+pub async fn upload<S, E>(context: &Shared, file: S) -> Result<Uploaded, E>
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: From<Error> + From<clients::Error> + Send + 'static,
+{
+    let ended = Arc::new(OnceLock::new());
+    let begun = (file.boxed(), Sha256::new(), Arc::clone(&ended));
+    let hashed = stream::try_unfold(begun, |(mut file, mut hash, ended)| async move {
+        match file.next().await.transpose()? {
+            Some(bytes) => {
+                hash.update(&bytes);
+                Ok(Some((bytes, (file, hash, ended))))
+            }
+            None => {
+                _ = ended.set(clients::hex(&hash.finalize()));
+                Ok(None)
+            }
+        }
+    });
+    let url = tokio::select! {
+        sent = context.assemblyai.upload::<_, E>(hashed, None) => sent?,
+        () = context.stopping.cancelled() => return Err(Error::Stopping.into()),
+    };
+    // AssemblyAI may have said yes to a part of it.
+    let checksum = ended.get().cloned().ok_or_else(|| {
+        let kind = Kind::BadBody { path: "an answer before the end of the audio".to_owned() };
+        clients::Error { service: Service::AssemblyAi, kind }
+    })?;
+    tracing::info!("a file was uploaded");
+    Ok(Uploaded { url, checksum })
+}
+
 /// Has a transcript made, once: the same audio with the same parameters has the transcript that there is, unless another
 /// is wanted. Answers as soon as AssemblyAI has taken the order.
 ///
@@ -116,15 +176,16 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);
     }
-    let (recording, audio) = match source {
-        Source::Url(url) => (None, url),
-        Source::Recording(audio) => (Some(audio.sid), audio.form.to_string()),
+    let (recording, audio, checksum) = match source {
+        Source::Url(url) => (None, url, None),
+        Source::Recording(audio) => (Some(audio.sid), audio.form.to_string(), None),
         Source::Call(call) => {
             let audio = only_recording(context, &call).await?;
-            (Some(audio.sid), audio.form.to_string())
+            (Some(audio.sid), audio.form.to_string(), None)
         }
+        Source::File(file) => (None, file.url, Some(file.checksum)),
     };
-    let wanted = Wanted { recording, audio, parameters };
+    let wanted = Wanted { recording, audio, checksum, parameters };
     let shared = Arc::clone(context);
     seen_through(context, async move { ordered(&shared, &wanted, again).await }).await
 }

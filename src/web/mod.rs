@@ -15,6 +15,7 @@ mod recording_url;
 mod recordings;
 mod transcribe;
 mod transcript;
+mod upload;
 
 use std::any::Any;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `/transcribe`: asks for the transcript of a recording, by JSON, by form, or on a page.
+//! `/transcribe`: asks for the transcript of a recording or of a file, by JSON, by form, or on a page.
 
 use std::fmt::Write;
 
@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use super::extract::{is_form, media_type, pairs, read_body, wants_page};
-use super::{json, pages};
+use super::{json, pages, upload};
+use crate::clients::twilio::signature::Param;
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
@@ -26,7 +27,7 @@ const SOURCES: [&str; 4] = ["recording_url", "audio_url", "recording_sid", "call
 /// Fields that are text whatever they look like.
 const TEXTS: [&str; 2] = ["keyterms", "prompt"];
 
-/// A page with a form for the same.
+/// A page with forms for the same.
 pub(super) async fn form(State(context): State<Shared>) -> Response {
     pages::transcribe(&context)
 }
@@ -34,8 +35,17 @@ pub(super) async fn form(State(context): State<Shared>) -> Response {
 /// Answers with AssemblyAI's JSON as it came. A browser is sent on to the text, so that a reload orders nothing again.
 pub(super) async fn transcribe(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?)?;
-    let request = read_request(&context, fields)?;
+    let request = match media_type(&parts.headers).as_deref() {
+        Some("multipart/form-data") => {
+            let check = |fields: &[Param]| read_wishes(&context, from_form(fields.to_vec()))?.check_for_file(&context);
+            let form = upload::read(&context, &parts.headers, body, check).await?;
+            read_wishes(&context, from_form(form.fields))?.into_request(form.file.map(Source::File))?
+        }
+        _ => {
+            let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?)?;
+            read_wishes(&context, fields)?.into_request(None)?
+        }
+    };
     let reply = transcription::transcribe(&context, request).await?;
     let id = reply.transcript.id.parse::<TranscriptId>();
     if let (true, Ok(id)) = (wants_page(&parts.headers), id) {
@@ -52,7 +62,7 @@ fn read_fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, A
         // `curl -d '{…}'` says that it is a form, which cannot begin so.
         Some("application/json") => read_json(body),
         Some(_) if is_form(headers) && looks_like_json => read_json(body),
-        Some(_) if is_form(headers) => Ok(from_form(body)),
+        Some(_) if is_form(headers) => Ok(from_form(pairs(body))),
         Some(_) => Err(ApiError::UnsupportedMediaType("neither JSON nor a form")),
         None => Err(ApiError::UnsupportedMediaType("without a Content-Type")),
     }
@@ -66,9 +76,9 @@ fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 
 /// A form has only text: numbers, `true`, `false`, lists and objects are taken as such (`speaker_labels=true`), a field
 /// that comes several times is a list, and a blank one was not filled in.
-fn from_form(body: &[u8]) -> Map<String, Value> {
+fn from_form(pairs: Vec<Param>) -> Map<String, Value> {
     let mut fields = Map::new();
-    for (name, text) in pairs(body).into_iter().filter(|(_, text)| !text.trim().is_empty()) {
+    for (name, text) in pairs.into_iter().filter(|(_, text)| !text.trim().is_empty()) {
         let is_text = SOURCES.contains(&name.as_str()) || TEXTS.contains(&name.as_str());
         let value = match serde_json::from_str(&text) {
             Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) if !is_text => value,
@@ -86,7 +96,39 @@ fn from_form(body: &[u8]) -> Map<String, Value> {
     fields
 }
 
-fn read_request(context: &Shared, mut fields: Map<String, Value>) -> Result<transcription::Request, ApiError> {
+/// What the fields ask for, whatever else says what of.
+struct Wishes {
+    source: Option<Source>,
+    keyterms: Keyterms,
+    parameters: Map<String, Value>,
+    again: bool,
+}
+
+impl Wishes {
+    /// Whether a file may be brought for them.
+    fn check_for_file(&self, context: &Shared) -> Result<(), ApiError> {
+        if self.source.is_some() {
+            return Err(not_one_source());
+        }
+        Ok(transcription::check(context, &self.parameters, &self.keyterms)?)
+    }
+
+    fn into_request(self, file: Option<Source>) -> Result<transcription::Request, ApiError> {
+        let Self { source, keyterms, parameters, again } = self;
+        match (source, file) {
+            (Some(source), None) | (None, Some(source)) => {
+                Ok(transcription::Request { source, keyterms, parameters, again })
+            }
+            _ => Err(not_one_source()),
+        }
+    }
+}
+
+fn not_one_source() -> ApiError {
+    ApiError::BadRequest("expected exactly one of recording_url, recording_sid, call_sid and a file".to_owned())
+}
+
+fn read_wishes(context: &Shared, mut fields: Map<String, Value>) -> Result<Wishes, ApiError> {
     let mut named = Vec::new();
     for name in SOURCES {
         match fields.shift_remove(name) {
@@ -95,22 +137,10 @@ fn read_request(context: &Shared, mut fields: Map<String, Value>) -> Result<tran
             Some(_) => return Err(ApiError::BadRequest(format!("{name}: expected text, once"))),
         }
     }
-    let [(name, text)] = &named[..] else {
-        return Err(ApiError::BadRequest(
-            "expected exactly one of recording_url, recording_sid and call_sid".to_owned(),
-        ));
-    };
-    let source = match *name {
-        "call_sid" => Source::Call(text.parse()?),
-        "recording_sid" => Source::Recording(Audio::from(text.parse::<RecordingSid>()?)),
-        name => match url::Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Source::from_url(context, text)?,
-            _ => {
-                return Err(ApiError::BadRequest(format!(
-                    "{name}: expected a URL that begins with https:// or http://"
-                )));
-            }
-        },
+    let source = match &named[..] {
+        [] => None,
+        [(name, text)] => Some(read_source(context, name, text)?),
+        _ => return Err(not_one_source()),
     };
 
     let mut keyterms = Keyterms::default();
@@ -122,7 +152,20 @@ fn read_request(context: &Shared, mut fields: Map<String, Value>) -> Result<tran
         Some(Value::Bool(again)) => again,
         Some(_) => return Err(ApiError::BadRequest("again: expected true or false".to_owned())),
     };
-    Ok(transcription::Request { source, keyterms, parameters: fields, again })
+    Ok(Wishes { source, keyterms, parameters: fields, again })
+}
+
+fn read_source(context: &Shared, name: &str, text: &str) -> Result<Source, ApiError> {
+    match name {
+        "call_sid" => Ok(Source::Call(text.parse()?)),
+        "recording_sid" => Ok(Source::Recording(Audio::from(text.parse::<RecordingSid>()?))),
+        name => match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                Ok(Source::from_url(context, text)?)
+            }
+            _ => Err(ApiError::BadRequest(format!("{name}: expected a URL that begins with https:// or http://"))),
+        },
+    }
 }
 
 /// A list, or a comma separated text.

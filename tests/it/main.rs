@@ -17,6 +17,7 @@ mod signature;
 mod transcribe;
 mod transcript;
 mod tunnel;
+mod upload;
 
 // Who may, seen from a real browser and through real proxies.
 mod browser;

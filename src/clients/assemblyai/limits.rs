@@ -1,4 +1,9 @@
-//! What the speech models take. Source: <https://www.assemblyai.com/docs/pre-recorded-audio/keyterms-prompting>.
+//! What the speech models take, and the upload. Sources:
+//! <https://www.assemblyai.com/docs/pre-recorded-audio/keyterms-prompting>,
+//! <https://www.assemblyai.com/docs/api-reference/files/upload>.
+
+/// The most bytes in one upload.
+pub const LARGEST_UPLOAD: u64 = 2_200_000_000;
 
 /// The most words in one term of `keyterms_prompt`, for every model.
 pub const KEYTERM_WORDS: usize = 6;

@@ -53,7 +53,7 @@ pub(super) async fn start(State(context): State<Shared>) -> Response {
     page(StartPage { notices: Notices::of(&context) }.render())
 }
 
-/// The form of `/transcribe`.
+/// The forms of `/transcribe`.
 pub(super) fn transcribe(context: &Shared) -> Response {
     page(TranscribePage { notices: Notices::of(context) }.render())
 }

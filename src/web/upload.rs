@@ -1,0 +1,196 @@
+//! `multipart/form-data`: small fields, and one file that streams past into AssemblyAI's upload. The file is never whole
+//! in memory and never on disk; its name is neither kept nor logged. What the fields mean stands in `transcribe`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
+use axum::http::{HeaderMap, header};
+use futures_util::{Stream, StreamExt, stream};
+use multer::{Field, Multipart};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::error::ApiError;
+use crate::clients::assemblyai::limits::LARGEST_UPLOAD;
+use crate::clients::twilio::signature::Param;
+use crate::context::Shared;
+use crate::pipeline::transcription::{self, Uploaded};
+
+/// The field that a file comes in.
+pub(super) const FILE: &str = "file";
+
+/// Everything in a form but its file: names, texts, headers of fields, and what stands around them.
+const LARGEST_REST: u64 = 1 << 20;
+
+/// Whoever is refused in the middle of a file is listened to for this long, since browsers show an answer only once they
+/// have sent what they had to send.
+const LISTEN_OUT: Duration = Duration::from_secs(5);
+
+/// A form that was read to its end.
+pub(super) struct Form {
+    /// Names and texts, in the order they came.
+    pub(super) fields: Vec<Param>,
+    /// The file, if there was one. AssemblyAI has it.
+    pub(super) file: Option<Uploaded>,
+}
+
+/// The body, which two want: who reads the form, and who hears out a client that was refused.
+type SharedBody = Arc<Mutex<BodyDataStream>>;
+
+/// Reads a form to its end, and has AssemblyAI take the file in it. `check` looks at the fields that came before the file,
+/// so that no file is brought for nothing.
+pub(super) async fn read(
+    context: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+    check: impl Fn(&[Param]) -> Result<(), ApiError>,
+) -> Result<Form, ApiError> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(content_type)
+        .map_err(|_| ApiError::BadRequest("multipart/form-data: expected a boundary in Content-Type".to_owned()))?;
+    if body.size_hint().lower() > LARGEST_UPLOAD + LARGEST_REST {
+        return Err(too_large(LARGEST_UPLOAD));
+    }
+    let body: SharedBody = Arc::new(Mutex::new(body.into_data_stream()));
+    let form = read_fields(context, Arc::clone(&body), boundary, check).await;
+    if matches!(&form, Err(error) if !matches!(error, ApiError::TooSlow)) {
+        let rest = async { while let Some(Ok(_)) = body.lock().await.next().await {} };
+        tokio::select! {
+            _ = timeout(LISTEN_OUT, rest) => {}
+            () = context.stopping.cancelled() => {}
+        }
+    }
+    form
+}
+
+async fn read_fields(
+    context: &Shared,
+    body: SharedBody,
+    boundary: String,
+    check: impl Fn(&[Param]) -> Result<(), ApiError>,
+) -> Result<Form, ApiError> {
+    let rest = Arc::new(AtomicU64::new(0));
+    let mut parts = Multipart::new(pieces(body, context.assemblyai.stall(), Arc::clone(&rest)), boundary);
+    let mut form = Form { fields: Vec::new(), file: None };
+    while let Some(part) = parts.next_field().await.map_err(unreadable)? {
+        let Some(name) = part.name().map(str::to_owned) else {
+            return Err(ApiError::BadRequest("multipart/form-data: expected a name for every field".to_owned()));
+        };
+        match part.file_name().map(str::to_owned) {
+            None if name == FILE => {
+                let hint = "file: expected a file, with a file name, such as curl -F file=@call.wav sends";
+                return Err(ApiError::BadRequest(hint.to_owned()));
+            }
+            None => {
+                let text = part.bytes().await.map_err(unreadable)?;
+                let text = String::from_utf8(text.into());
+                form.fields.push((name, text.map_err(|_| ApiError::BadRequest("a field is not UTF-8".to_owned()))?));
+            }
+            Some(file_name) => {
+                let mut file = Box::pin(audio(part, LARGEST_UPLOAD, Arc::clone(&rest)));
+                let first = match file.next().await.transpose()? {
+                    Some(first) => first,
+                    // A browser sends one like that where no file was chosen.
+                    None if file_name.is_empty() => continue,
+                    None => return Err(ApiError::BadRequest("file: the file is empty".to_owned())),
+                };
+                if name != FILE {
+                    return Err(ApiError::BadRequest("expected the file in a field that is called file".to_owned()));
+                }
+                if form.file.is_some() {
+                    return Err(ApiError::BadRequest("file: expected one file".to_owned()));
+                }
+                check(&form.fields)?;
+                let file = stream::iter([Ok(first)]).chain(file);
+                form.file = Some(transcription::upload::<_, ApiError>(context, file).await?);
+            }
+        }
+    }
+    Ok(form)
+}
+
+/// The body, each piece of which must come in time, one piece at a time: whoever takes a form apart reads on for as long
+/// as something is there, which on a fast line is the whole file. `rest` counts what came and was not given on as part of
+/// the file.
+fn pieces(
+    body: SharedBody,
+    stall: Duration,
+    rest: Arc<AtomicU64>,
+) -> impl Stream<Item = Result<Bytes, ApiError>> + Send + 'static {
+    stream::try_unfold((body, rest), move |(body, rest)| async move {
+        tokio::task::yield_now().await;
+        let next = async { body.lock().await.next().await };
+        let piece = timeout(stall, next).await.map_err(|_| ApiError::TooSlow)?;
+        let Some(piece) = piece.transpose().map_err(|_| broken_off())? else { return Ok(None) };
+        let length = piece.len() as u64;
+        if rest.fetch_add(length, Ordering::Relaxed) + length > LARGEST_REST {
+            return Err(too_large(LARGEST_REST));
+        }
+        Ok(Some((piece, (body, rest))))
+    })
+}
+
+/// A file's bytes, of which there are no more than this. It begins with the first one, if there is one.
+fn audio(
+    part: Field<'static>,
+    limit: u64,
+    rest: Arc<AtomicU64>,
+) -> impl Stream<Item = Result<Bytes, ApiError>> + Send + 'static {
+    let mut came = 0;
+    let pieces = part.map(move |piece| {
+        let piece = piece.map_err(unreadable)?;
+        let length = piece.len() as u64;
+        rest.fetch_sub(length, Ordering::Relaxed);
+        came += length;
+        if came > limit { Err(too_large(limit)) } else { Ok(piece) }
+    });
+    pieces.filter(|piece| std::future::ready(!matches!(piece, Ok(piece) if piece.is_empty())))
+}
+
+/// What is wrong with a form.
+fn unreadable(error: multer::Error) -> ApiError {
+    use multer::Error as E;
+    match error {
+        E::StreamReadFailed(cause) => cause.downcast().map_or_else(|_| broken_off(), |error| *error),
+        E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => {
+            ApiError::BadRequest("multipart/form-data: the form has no end".to_owned())
+        }
+        _ => ApiError::BadRequest("multipart/form-data: the headers of a field cannot be read".to_owned()),
+    }
+}
+
+fn broken_off() -> ApiError {
+    ApiError::BadRequest("the body broke off".to_owned())
+}
+
+fn too_large(limit: u64) -> ApiError {
+    ApiError::TooLarge(usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// The length of what comes of a file of these pieces, each of so many bytes.
+    async fn read_file(pieces: usize, limit: u64) -> Result<usize, ApiError> {
+        let (head, end) =
+            ("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n", "\r\n--b--\r\n");
+        let bytes = [head.as_bytes(), &vec![7; pieces], end.as_bytes()].concat();
+        let body = bytes.chunks(10).map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece))).collect::<Vec<_>>();
+        let mut form = Multipart::new(stream::iter(body), "b");
+        let part = form.next_field().await.map_err(unreadable)?.expect("a field");
+        let file: Vec<_> = audio(part, limit, Arc::new(AtomicU64::new(u64::MAX))).collect().await;
+        file.into_iter().map(|piece| piece.map(|piece| piece.len())).sum()
+    }
+
+    #[tokio::test]
+    async fn a_file_ends_with_an_error_where_it_becomes_too_long() {
+        assert_eq!(read_file(1_000, 1_000).await.expect("a file"), 1_000);
+        assert!(matches!(read_file(1_001, 1_000).await, Err(ApiError::TooLarge(1_000))));
+        assert_eq!(read_file(0, 1_000).await.expect("no bytes"), 0);
+    }
+}
