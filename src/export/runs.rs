@@ -6,6 +6,9 @@ use super::width::is_spaced;
 /// After such a silence something else begins.
 pub(super) const SILENCE: u64 = 2_000;
 
+/// So much may times be wrong where one voice follows another.
+const INEXACT: u64 = 50;
+
 /// Whatever claims to begin later than this has no time that could be right. Hours have two digits up to there.
 const LATEST: u64 = 99 * 3_600_000;
 
@@ -59,15 +62,16 @@ pub(super) fn clean(text: &str) -> String {
 /// interrupt each other only where one of them pauses.
 pub(super) fn runs(words: &[Word]) -> Vec<Run> {
     let voices = voices(words);
-    // The middle of each word, and whose it is.
-    let mut middles: Vec<(u64, usize)> = Vec::new();
+    // When each word is said, and whose it is.
+    let mut said: Vec<(u64, u64, usize)> = Vec::new();
     for (index, voice) in voices.iter().enumerate() {
-        middles.extend(voice.words.iter().map(|word| (word.start.midpoint(word.end), index)));
+        said.extend(voice.words.iter().map(|word| (word.start, word.end, index)));
     }
-    middles.sort_unstable();
+    said.sort_unstable();
     let is_interrupted = |voice: usize, from: u64, to: u64| {
-        let first = middles.partition_point(|(middle, _)| *middle < from);
-        middles[first..].iter().take_while(|(middle, _)| *middle <= to).any(|(_, other)| *other != voice)
+        let first = said.partition_point(|(start, ..)| start + INEXACT < from);
+        let mut meanwhile = said[first..].iter().take_while(|(start, ..)| *start <= to);
+        meanwhile.any(|(_, end, other)| *other != voice && *end <= to + INEXACT)
     };
 
     let mut runs = Vec::new();
