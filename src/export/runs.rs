@@ -62,16 +62,14 @@ pub(super) fn clean(text: &str) -> String {
 /// interrupt each other only where one of them pauses.
 pub(super) fn runs(words: &[Word]) -> Vec<Run> {
     let voices = voices(words);
-    // When each word is said, and whose it is.
-    let mut said: Vec<(u64, u64, usize)> = Vec::new();
-    for (index, voice) in voices.iter().enumerate() {
-        said.extend(voice.words.iter().map(|word| (word.start, word.end, index)));
-    }
-    said.sort_unstable();
+    // When another voice next says a whole word. Those of one voice begin and end one after the other.
+    let times: Vec<Vec<(u64, u64)>> =
+        voices.iter().map(|voice| voice.words.iter().map(|word| (word.start, word.end)).collect()).collect();
     let is_interrupted = |voice: usize, from: u64, to: u64| {
-        let first = said.partition_point(|(start, ..)| start + INEXACT < from);
-        let mut meanwhile = said[first..].iter().take_while(|(start, ..)| *start <= to);
-        meanwhile.any(|(_, end, other)| *other != voice && *end <= to + INEXACT)
+        times.iter().enumerate().any(|(other, times)| {
+            let next = times.partition_point(|(start, _)| start + INEXACT < from);
+            other != voice && times.get(next).is_some_and(|(start, end)| *start <= to && *end <= to + INEXACT)
+        })
     };
 
     let mut runs = Vec::new();
