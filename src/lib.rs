@@ -46,13 +46,14 @@
 //! | [`pipeline`] | what happens to a call: dial, progress, follow, order, and the worker that runs the jobs |
 //! | [`store`] | calls, recordings, transcripts, jobs, history, in SQLite or PostgreSQL: the only SQL |
 //! | [`model`] | phone numbers, ids, key terms, states and their order: plain types, parsed at the door |
+//! | [`export`] | words with times to text, SRT and WebVTT |
 //! | [`urls`], [`twiml`], [`events`], [`clock`] | callback addresses; instructions to Twilio; "X changed"; the time |
 //! | [`clients`] | thin clients of both vendors, and of our own address: deadlines, what may be repeated, errors |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //!
 //! Imports point one way: `main` → `app` → `web` → `pipeline` → `store`, `clients`. `web` reads from `store`, and takes
 //! from `clients` the bodies and signatures of callbacks and the shapes of what it passes on. `clients` knows nothing
-//! of the rest, `model` and `twiml` nothing of HTTP. The sandbox takes from `clients` the signer alone, so that its
+//! of the rest, `model`, `twiml` and `export` nothing of HTTP. The sandbox takes from `clients` the signer alone, so that its
 //! wire formats are its own reading of the vendors' documents and not ours repeated.
 //!
 //! # What always holds
@@ -83,6 +84,7 @@ pub mod clock;
 pub mod config;
 pub mod context;
 pub mod events;
+pub mod export;
 pub mod failpoint;
 pub mod model;
 pub mod operator;

@@ -14,7 +14,7 @@ use url::Url;
 use super::order::{self, AudioForm, Wanted};
 use super::worker;
 use super::{Error, call, seen_through};
-use crate::clients::assemblyai::{Reply, SubtitleFormat};
+use crate::clients::assemblyai::Reply;
 use crate::clients::twilio::{Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
@@ -322,14 +322,6 @@ async fn seen(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
     }
     let (shared, id) = (Arc::clone(context), id.clone());
     seen_through(context, async move { order::look(&shared, &known, &id).await.map_err(|failed| failed.error) }).await
-}
-
-/// The captions of a completed transcript.
-///
-/// # Errors
-/// As AssemblyAI refuses, or fails to answer.
-pub async fn captions(context: &Shared, id: &TranscriptId, format: SubtitleFormat) -> Result<String, Error> {
-    Ok(context.assemblyai.subtitles(id.as_str(), format).await?)
 }
 
 /// A recording's audio for a player here, or the range of it that is asked for.

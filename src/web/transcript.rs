@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -11,8 +11,9 @@ use serde::Deserialize;
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, preferred, wants_page};
 use super::{json, text};
-use crate::clients::assemblyai::{Reply, SubtitleFormat, Transcript, TranscriptStatus};
+use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
 use crate::context::Shared;
+use crate::export;
 use crate::model::transcript::TranscriptId;
 use crate::pipeline::transcription;
 
@@ -53,7 +54,7 @@ pub(super) async fn transcript(
     });
     let Reply { json: body, transcript } = transcription::transcript(&context, &id, Duration::from_secs(wait)).await?;
     if format == Format::Json {
-        return Ok(json(body));
+        return Ok(as_file(json(body), &id, "json"));
     }
     match transcript.status {
         TranscriptStatus::Queued | TranscriptStatus::Processing => Ok(unfinished(&transcript, wants_page(&headers))),
@@ -61,22 +62,34 @@ pub(super) async fn transcript(
             let words = transcript.error.unwrap_or_else(|| "AssemblyAI does not say why".to_owned());
             Err(ApiError::TranscriptFailed(format!("transcript {id} failed: {words}")))
         }
-        TranscriptStatus::Completed => match format {
-            Format::Srt => captions(&context, &id, SubtitleFormat::Srt, "application/x-subrip; charset=utf-8").await,
-            Format::Vtt => captions(&context, &id, SubtitleFormat::Vtt, "text/vtt; charset=utf-8").await,
-            Format::Json | Format::Text => Ok(text(&transcript.text.unwrap_or_default())),
-        },
+        TranscriptStatus::Completed => {
+            let words: Vec<export::Word> = transcript.words.iter().map(heard).collect();
+            Ok(match format {
+                Format::Srt => captions(export::srt(&words), &id, "srt", "application/x-subrip; charset=utf-8"),
+                Format::Vtt => captions(export::vtt(&words), &id, "vtt", "text/vtt; charset=utf-8"),
+                Format::Json | Format::Text => {
+                    let whole = transcript.text.as_deref().unwrap_or_default();
+                    as_file(text(&export::text(whole, &words)), &id, "txt")
+                }
+            })
+        }
     }
 }
 
-async fn captions(
-    context: &Shared,
-    id: &TranscriptId,
-    format: SubtitleFormat,
-    media_type: &'static str,
-) -> Result<Response, ApiError> {
-    let captions = transcription::captions(context, id, format).await?;
-    Ok(([(CONTENT_TYPE, media_type)], captions).into_response())
+fn captions(captions: String, id: &TranscriptId, extension: &str, media_type: &'static str) -> Response {
+    as_file(([(CONTENT_TYPE, media_type)], captions).into_response(), id, extension)
+}
+
+/// Shown where it can be shown, and saved under a name that says what it is.
+fn as_file(mut response: Response, id: &TranscriptId, extension: &str) -> Response {
+    let disposition = HeaderValue::from_str(&format!("inline; filename=\"transcript-{id}.{extension}\""));
+    response.headers_mut().extend(disposition.ok().map(|disposition| (CONTENT_DISPOSITION, disposition)));
+    response
+}
+
+fn heard(word: &Word) -> export::Word<'_> {
+    let Word { text, start, end, speaker, channel, .. } = word;
+    export::Word { text, start: *start, end: *end, speaker: speaker.as_deref(), channel: channel.as_deref() }
 }
 
 /// 202: come again. A browser does so by itself.

@@ -7,6 +7,7 @@ mod access;
 mod bad_input;
 mod dial;
 mod dial_limits;
+mod export;
 mod hooks;
 mod login;
 mod numbering;

@@ -1,7 +1,9 @@
 //! `/transcript/<id>`.
 
+use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
 use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::support::World;
 
@@ -59,16 +61,70 @@ async fn the_text_alone_is_what_was_said() {
     }
 }
 
+/// Exports of this transcript, each with its format before it.
+async fn exports(world: &World, id: &str) -> String {
+    let mut all = String::new();
+    for (format, media_type, name) in [
+        ("text", "text/plain; charset=utf-8", "txt"),
+        ("srt", "application/x-subrip; charset=utf-8", "srt"),
+        ("vtt", "text/vtt; charset=utf-8", "vtt"),
+    ] {
+        let answer = world.get(&format!("/transcript/{id}?format={format}")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, media_type));
+        let disposition = format!("inline; filename=\"transcript-{id}.{name}\"");
+        assert_eq!(answer.header("content-disposition"), disposition);
+        all += &format!("== {format}\n{}", answer.text());
+    }
+    all
+}
+
 #[tokio::test]
-async fn captions_come_as_srt_and_as_vtt() {
+async fn exports_of_a_stored_transcript_ask_no_vendor() {
     let world = World::new().await;
     let id = completed(&world).await;
-    let srt = world.get(&format!("/transcript/{id}?format=srt")).await;
-    assert_eq!((srt.status.as_u16(), srt.header("content-type")), (200, "application/x-subrip; charset=utf-8"));
-    assert!(srt.text().starts_with("1\n00:00:00,"), "{}", srt.text());
-    let vtt = world.get(&format!("/transcript/{id}?format=vtt")).await;
-    assert_eq!((vtt.status.as_u16(), vtt.header("content-type")), (200, "text/vtt; charset=utf-8"));
-    assert!(vtt.text().starts_with("WEBVTT\n\n00:00"), "{}", vtt.text());
+    let asked = world.vendor_requests();
+    insta::assert_snapshot!(exports(&world, &id).await);
+    assert_eq!(world.vendor_requests(), asked);
+}
+
+#[tokio::test]
+async fn exports_of_a_transcript_that_is_not_stored_are_made_of_assemblyais_json() {
+    let world = World::new().await;
+    let order = world.http.post(format!("{}/v2/transcript", world.assemblyai.url()));
+    let order = order.header("authorization", "sandbox-assemblyai-key");
+    let order = order.json(&json!({"audio_url": "https://example.com/a.wav", "speech_models": ["universal-2"]}));
+    let ordered: Value = serde_json::from_str(&order.send().await.unwrap().text().await.unwrap()).unwrap();
+    let id = ordered["id"].as_str().expect("an id");
+    let before = world.vendor_requests();
+    let mut words = Vec::new();
+    for (speaker, channel, from, text) in [
+        (
+            "1",
+            "1",
+            200,
+            "Good morning, this is the dispatch office. I am calling about the parcel that you have ordered.",
+        ),
+        ("2", "2", 2_600, "Okay."),
+        (
+            "2",
+            "2",
+            7_400,
+            "<b>Which</b> parcel --> the one of Q&A Ltd. or the other one, which I have never heard of again since?",
+        ),
+        ("1", "1", 15_000, "That\0 one.\n\nAhoy!"),
+    ] {
+        for (nth, text) in text.split(' ').enumerate() {
+            let start = from + 350 * nth;
+            words.push(json!({"text": text, "start": start, "end": start + 300, "confidence": 0.9, "speaker": speaker, "channel": channel}));
+        }
+    }
+    let body = json!({"id": id, "status": "completed", "text": "not looked at", "words": words}).to_string();
+    for _ in 0..3 {
+        // Faults are written by `&'static str`.
+        world.assemblyai.control.fail_next(Method::GET, id, Fault::WrongBody(body.clone().leak()));
+    }
+    insta::assert_snapshot!(exports(&world, id).await);
+    assert_eq!(world.vendor_requests(), before + 3);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use list::Listed;
-pub use transcripts::{Reply, SubtitleFormat, Transcript, TranscriptStatus};
+pub use transcripts::{Reply, Transcript, TranscriptStatus};
 pub use words::Word;
 
 use super::{Deadlines, Refusal, Sender, Service};

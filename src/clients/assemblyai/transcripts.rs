@@ -79,15 +79,6 @@ impl Reply {
     }
 }
 
-/// A caption format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SubtitleFormat {
-    /// SubRip.
-    Srt,
-    /// WebVTT.
-    Vtt,
-}
-
 impl AssemblyAi {
     /// Asks for a transcript, which costs money, so it is sent once, whatever happens. `parameters` are
     /// `TranscriptParams` of the API.
@@ -108,21 +99,6 @@ impl AssemblyAi {
         let asked = self.sender.get_json(|| self.request(Method::GET, self.url(&["transcript", id]))).await;
         let (answer, transcript) = asked.map_err(unknown_id)?;
         Ok(Reply { json: answer.body, transcript })
-    }
-
-    /// The captions of a completed transcript.
-    ///
-    /// # Errors
-    /// As AssemblyAI refuses, or fails to answer.
-    pub async fn subtitles(&self, id: &str, format: SubtitleFormat) -> Result<String, Error> {
-        let format = match format {
-            SubtitleFormat::Srt => "srt",
-            SubtitleFormat::Vtt => "vtt",
-        };
-        let asked = self.sender.get(|| self.request(Method::GET, self.url(&["transcript", id, format]))).await;
-        let answer = asked.map_err(unknown_id)?;
-        String::from_utf8(answer.body)
-            .map_err(|_| self.sender.error(Kind::BadBody { path: "text in UTF-8".to_owned() }))
     }
 }
 

@@ -1,9 +1,11 @@
-//! AssemblyAI's JSON, of webhooks and of transcripts: what is read is what it says, and half of it is not read.
+//! AssemblyAI's JSON, of webhooks and of transcripts: what is read is what it says, half of it is not read, and whatever
+//! words it has can be taken away as captions.
 
 #![no_main]
 
 use callscribe::clients::assemblyai::callbacks::TranscriptReady;
 use callscribe::clients::assemblyai::{Listed, Reply};
+use callscribe::export;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -36,6 +38,17 @@ fuzz_target!(|json: &[u8]| {
     assert_eq!(transcript.audio_url.as_deref(), value["audio_url"].as_str());
     let status = value["status"].as_str();
     assert_eq!(transcript.is_final(), matches!(status, Some("completed" | "error")), "{status:?}");
+
+    let heard = transcript.words.iter().map(|word| export::Word {
+        text: &word.text,
+        start: word.start,
+        end: word.end,
+        speaker: word.speaker.as_deref(),
+        channel: word.channel.as_deref(),
+    });
+    let heard: Vec<export::Word> = heard.collect();
+    assert_eq!(export::srt(&heard).matches(" --> ").count(), export::vtt(&heard).matches(" --> ").count());
+    export::text("", &heard);
 
     let words: Vec<&Value> = value["words"].as_array().into_iter().flatten().filter(|word| !word.is_null()).collect();
     assert_eq!(transcript.words.len(), words.len());

@@ -1,0 +1,152 @@
+//! What each voice says without being interrupted. Knows nothing of lines and captions.
+
+use super::Word;
+use super::width::is_spaced;
+
+/// After such a silence something else begins.
+pub(super) const SILENCE: u64 = 2_000;
+
+/// So much may times be wrong where one voice follows another.
+const INEXACT: u64 = 50;
+
+/// Whatever claims to begin later than this has no time that could be right. Hours have two digits up to there.
+const LATEST: u64 = 99 * 3_600_000;
+
+/// Ends of words that end no sentence.
+const ABBREVIATIONS: [&str; 8] = ["Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "No.", "vs."];
+
+/// What one voice says.
+pub(super) struct Run {
+    pub(super) voice: Option<String>,
+    /// At least one; each ends before the next begins.
+    pub(super) words: Vec<Spoken>,
+}
+
+/// A word whose characters and times can be relied on.
+#[derive(Debug, Clone)]
+pub(super) struct Spoken {
+    pub(super) text: String,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl Run {
+    pub(super) fn start(&self) -> u64 {
+        self.words[0].start
+    }
+
+    pub(super) fn text(&self) -> String {
+        joined(self.words.iter().map(|word| word.text.as_str()))
+    }
+}
+
+/// Parts of a text, with spaces between them where their script has spaces.
+fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for part in parts {
+        if !text.is_empty() && is_spaced(&text, part) {
+            text.push(' ');
+        }
+        text.push_str(part);
+    }
+    text
+}
+
+/// Without control characters, with one space where there was any.
+pub(super) fn clean(text: &str) -> String {
+    let printable: String = text.chars().filter(|c| c.is_whitespace() || !c.is_control()).collect();
+    printable.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Who says what, voice by voice, each time as far as the next who speaks, or the next long silence. Two who speak at once
+/// interrupt each other only where one of them pauses.
+pub(super) fn runs(words: &[Word]) -> Vec<Run> {
+    let voices = voices(words);
+    // When another voice next says a whole word. Those of one voice begin and end one after the other.
+    let times: Vec<Vec<(u64, u64)>> =
+        voices.iter().map(|voice| voice.words.iter().map(|word| (word.start, word.end)).collect()).collect();
+    let is_interrupted = |voice: usize, from: u64, to: u64| {
+        times.iter().enumerate().any(|(other, times)| {
+            let next = times.partition_point(|(start, _)| start + INEXACT < from);
+            other != voice && times.get(next).is_some_and(|(start, end)| *start <= to && *end <= to + INEXACT)
+        })
+    };
+
+    let mut runs = Vec::new();
+    for (index, Run { voice, words }) in voices.into_iter().enumerate() {
+        let ends_run = |before: &Spoken, after: &Spoken| {
+            after.start - before.end >= SILENCE || is_interrupted(index, before.end, after.start)
+        };
+        split(voice, words, ends_run, &mut runs);
+    }
+    runs.sort_by_key(Run::start);
+    runs
+}
+
+/// The same by sentences, so that nobody waits for the end of another's speech, and joined where nobody came between.
+pub(super) fn turns(words: &[Word]) -> Vec<Run> {
+    let mut sentences = Vec::new();
+    for Run { voice, words } in runs(words) {
+        split(voice, words, |before, after| ends_sentence(&before.text, Some(&after.text)), &mut sentences);
+    }
+    sentences.sort_by_key(Run::start);
+    let mut turns: Vec<Run> = Vec::new();
+    for sentence in sentences {
+        match turns.last_mut() {
+            Some(turn) if turn.voice == sentence.voice => turn.words.extend(sentence.words),
+            _ => turns.push(sentence),
+        }
+    }
+    turns
+}
+
+fn split(voice: Option<String>, words: Vec<Spoken>, ends: impl Fn(&Spoken, &Spoken) -> bool, runs: &mut Vec<Run>) {
+    let mut run: Vec<Spoken> = Vec::new();
+    for word in words {
+        if run.last().is_some_and(|before| ends(before, &word)) {
+            runs.push(Run { voice: voice.clone(), words: std::mem::take(&mut run) });
+        }
+        run.push(word);
+    }
+    if !run.is_empty() {
+        runs.push(Run { voice, words: run });
+    }
+}
+
+/// All that each voice says. The order of the words is right, whatever their times say: those are made to follow it.
+fn voices(words: &[Word]) -> Vec<Run> {
+    let mut voices: Vec<((Option<&str>, Option<&str>), Run)> = Vec::new();
+    for word in words {
+        let text = clean(word.text);
+        if text.is_empty() {
+            continue;
+        }
+        let whose = (word.speaker, word.channel);
+        let index = voices.iter().position(|(voice, _)| *voice == whose).unwrap_or_else(|| {
+            voices.push((whose, Run { voice: word.voice(), words: Vec::new() }));
+            voices.len() - 1
+        });
+        let spoken = &mut voices[index].1.words;
+        let start = word.start.min(LATEST).max(spoken.last().map_or(0, |before| before.start));
+        if let Some(before) = spoken.last_mut() {
+            before.end = before.end.min(start);
+        }
+        spoken.push(Spoken { text, start, end: word.end.min(LATEST).max(start) });
+    }
+    voices.into_iter().map(|(_, voice)| voice).collect()
+}
+
+/// Whether a sentence ends between these words.
+pub(super) fn ends_sentence(word: &str, next: Option<&str>) -> bool {
+    let bare = word.trim_end_matches(['"', '\'', '”', '’', '»', ')', ']']);
+    let is_initial = || matches!(bare.as_bytes(), [b'A'..=b'H' | b'J'..=b'Z', b'.']);
+    bare.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟'])
+        && !ABBREVIATIONS.contains(&bare)
+        && !is_initial()
+        && !next.is_some_and(|next| next.starts_with(char::is_lowercase))
+}
+
+/// Whether a clause ends with this word.
+pub(super) fn ends_clause(word: &str) -> bool {
+    word.ends_with([',', ';', ':', '–', '—', '、', '，', '；', '：', '،', '!', '?', '…'])
+}
