@@ -108,6 +108,7 @@ impl App {
 
         let Accounts { twilio, assemblyai, urls } = accounts;
         let deadlines = config.deadlines;
+        let common = twilio.auth_tokens.first().cloned().unwrap_or_default();
         let context = Arc::new(Context {
             store,
             clock: config.work.clock,
@@ -120,7 +121,7 @@ impl App {
             dial: config.dial,
             transcript: config.transcript,
             urls,
-            operator: Operator::new(config.server.operator_token),
+            operator: Operator::new(config.server.operator_token, common),
             patience: config.work.patience,
             owner: Uuid::new_v4().simple().to_string(),
             in_hand: Default::default(),
@@ -137,36 +138,31 @@ impl App {
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
         let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         let app = Self { server, context, worker, bound, scratch, welcome };
-        if config.work.by_itself && app.is_behind_something() {
-            let watching = probe::watch(Arc::clone(&app.context), app.port());
-            tokio::spawn(watching);
+        if config.work.by_itself {
+            tokio::spawn(probe::watch(Arc::clone(&app.context), app.ports()));
         }
         Ok(app)
     }
 
-    /// Whether a tunnel or proxy stands between `BASE_URL` and this program.
-    fn is_behind_something(&self) -> bool {
-        let ports: Vec<u16> = self.bound.iter().map(SocketAddr::port).collect();
-        !self.context.urls.leads_straight_to(&ports)
-    }
-
-    fn port(&self) -> u16 {
-        self.bound.first().map_or(0, SocketAddr::port)
+    fn ports(&self) -> Vec<u16> {
+        self.bound.iter().map(SocketAddr::port).collect()
     }
 
     /// Looks whether strangers who come through `BASE_URL` look like this computer, for tests in which nothing happens
     /// by itself; gives whether `BASE_URL` leads here.
     pub async fn probe(&self) -> bool {
-        probe::probe(&self.context, self.port()).await
+        probe::probe(&self.context, &self.ports()).await
     }
 
-    /// Waits until to be at this computer no longer lets anybody in, and gives what to print then.
+    /// Waits until to be at this computer no longer lets anybody in, or the last link was used, and gives what to print
+    /// then.
     pub async fn log_in_link(&self) -> String {
-        self.context.operator.exposed().await;
-        let (port, link) = (self.port(), self.context.operator.new_link());
+        self.context.operator.link_wanted().await;
+        let port = self.bound.first().map_or(0, SocketAddr::port);
+        let link = self.context.operator.new_link();
         format!(
             "strangers who come through BASE_URL look like this computer, so everybody must log in; \
-             this link does so, once:\nhttp://localhost:{port}/login?token={link}\n"
+             this link does so, once, and is then followed by another:\nhttp://localhost:{port}/login?token={link}\n"
         )
     }
 

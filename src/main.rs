@@ -1,5 +1,6 @@
 //! Flags and environment to settings, settings to the running program, and a signal to its end.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use callscribe::app::App;
@@ -16,11 +17,11 @@ fn main() -> ExitCode {
         match argument.to_str() {
             Some("--sandbox") => sandbox = true,
             Some("-h" | "--help") => {
-                print!("{}", settings::help());
+                print(&settings::help());
                 return ExitCode::SUCCESS;
             }
             Some("-V" | "--version") => {
-                println!("callscribe {}", env!("CARGO_PKG_VERSION"));
+                print(concat!("callscribe ", env!("CARGO_PKG_VERSION"), "\n"));
                 return ExitCode::SUCCESS;
             }
             _ => {
@@ -64,10 +65,11 @@ async fn run(config: Config) -> Result<(), Problem> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    print!("{}", app.welcome());
+    print(app.welcome());
     let tell = async {
-        print!("{}", app.log_in_link().await);
-        std::future::pending::<()>().await;
+        loop {
+            print(&app.log_in_link().await);
+        }
     };
     tokio::select! { () = tell => {}, _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     tracing::info!("stopping; a second signal stops at once");
@@ -77,4 +79,9 @@ async fn run(config: Config) -> Result<(), Problem> {
         _ = terminate.recv() => std::process::exit(1),
         _ = interrupt.recv() => std::process::exit(1),
     }
+}
+
+/// Whether anybody reads it or not: who started the program may have gone.
+fn print(text: &str) {
+    _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -104,14 +104,14 @@ impl Urls {
     }
 
     /// Where the program looks whether it can be reached, and as whom.
-    pub fn probe(&self, nonce: &str) -> String {
-        format!("{}/_probe/{nonce}", self.base)
+    pub fn probe(&self, probe: &str) -> String {
+        format!("{}/_probe/{probe}", self.base)
     }
 
-    /// Whether it is one of these ports of this computer itself, with nothing in between.
-    pub fn leads_straight_to(&self, ports: &[u16]) -> bool {
-        let port = url::Url::parse(&self.base).ok().and_then(|url| url.port_or_known_default());
-        self.is_local() && port.is_some_and(|port| ports.contains(&port))
+    /// Path and query of an address that hangs from `BASE_URL`.
+    pub fn path_of<'u>(&self, url: &'u str) -> &'u str {
+        let scheme = if self.is_plain_http() { "http://" } else { "https://" };
+        url.get(scheme.len() + self.authority().len()..).unwrap_or_default()
     }
 
     /// The URL that Twilio requested, and signed, when this path and query came in.

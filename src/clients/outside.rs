@@ -1,55 +1,150 @@
-//! This program's own public address, asked as anybody out there would ask it: without credentials, under any `Host`.
+//! This program's own public address, asked as anybody out there may ask it: without credentials, under any `Host`, with
+//! any kind of target. No HTTP client sends such requests, so they are written here, and go straight to the address,
+//! through no proxy that the environment names.
 
+use std::io::{Error, ErrorKind, Result};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::HOST;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
-use super::sender::transport;
-use super::{Kind, tls};
+use super::tls;
 
-/// An answer longer than this is not ours.
-const LARGEST_ANSWER: usize = 256;
+/// What is ours stands before this.
+const LARGEST_ANSWER: usize = 16 << 10;
 
-/// The whole takes no longer.
+/// One of several addresses has so long to be connected to.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// The whole takes no longer, nor does it to look up the name.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A client for it.
-#[derive(Debug, Clone)]
+/// Where a public address leads.
 pub struct Outside {
-    http: reqwest::Client,
+    /// Host and port, to be looked up.
+    place: String,
+    /// How to speak TLS there, and with whom.
+    tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 impl Outside {
-    /// Goes straight there if that is on this computer.
-    pub fn new(is_local: bool) -> Self {
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config())
-            .user_agent(concat!("callscribe/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(DEADLINE)
-            // Each request is one of its own, as a stranger's is.
-            .pool_max_idle_per_host(0);
-        let builder = if is_local { builder.no_proxy() } else { builder };
-        Self { http: builder.build().expect("a client with TLS set up builds") }
+    /// For this `http` or `https` address. None if it has no host.
+    pub fn new(url: &str) -> Option<Self> {
+        let url = url::Url::parse(url).ok()?;
+        let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+        let tls = match url.scheme() {
+            "https" => {
+                let mut config = tls::config();
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok()?;
+                Some((TlsConnector::from(Arc::new(config)), name))
+            }
+            _ => None,
+        };
+        Some(Self { place: format!("{host}:{port}"), tls })
     }
 
-    /// What is answered at this address, whatever its status. With `host`, the request lies about where it goes.
+    /// The addresses that its name leads to.
     ///
     /// # Errors
-    /// If there is no answer.
-    pub async fn ask(&self, url: &str, host: Option<&str>) -> Result<String, Kind> {
-        let mut request = self.http.get(url);
-        if let Some(host) = host {
-            request = request.header(HOST, host);
+    /// If it leads nowhere.
+    pub async fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        Ok(timeout(DEADLINE, lookup_host(&self.place)).await??.collect())
+    }
+
+    /// What comes back from these addresses, head and body, whatever it is. A connection that is closed without a word is
+    /// an answer, too.
+    ///
+    /// # Errors
+    /// If there is no connection or no answer in time, or somebody in between says that there is none (5xx).
+    pub async fn ask(&self, addresses: &[SocketAddr], target: &str, host: &str) -> Result<Vec<u8>> {
+        let agent = concat!("callscribe/", env!("CARGO_PKG_VERSION"));
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n");
+        let mut answer = Vec::new();
+        let end = timeout(DEADLINE, self.exchange(addresses, request.as_bytes(), &mut answer)).await;
+        // Who does not close, or not properly, may have said everything before.
+        match end.map_err(Error::from).flatten() {
+            Err(error) if answer.is_empty() => Err(error),
+            _ if answer.starts_with(b"HTTP/1.") && answer.get(9) == Some(&b'5') => Err(ErrorKind::NotConnected.into()),
+            _ => Ok(answer),
         }
-        let mut response = request.send().await.map_err(transport)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LARGEST_ANSWER {
-                break;
+    }
+
+    async fn exchange(&self, addresses: &[SocketAddr], request: &[u8], answer: &mut Vec<u8>) -> Result<()> {
+        let stream = connect(addresses).await?;
+        match &self.tls {
+            Some((tls, name)) => talk(tls.connect(name.clone(), stream).await?, request, answer).await,
+            None => talk(stream, request, answer).await,
+        }
+    }
+}
+
+async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream> {
+    let mut last = ErrorKind::NotFound.into();
+    for address in addresses {
+        match timeout(CONNECT, TcpStream::connect(address)).await.map_err(Error::from).flatten() {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8], answer: &mut Vec<u8>) -> Result<()> {
+    stream.write_all(request).await?;
+    stream.flush().await?;
+    while answer.len() < LARGEST_ANSWER && stream.read_buf(answer).await? > 0 {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What it is to be answered with this and then closed.
+    async fn answered_with(answer: &str) -> Result<Vec<u8>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener");
+        let outside = Outside::new(&format!("http://{address}")).expect("an address");
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.expect("a request");
             }
-        }
-        Ok(String::from_utf8_lossy(&body).into_owned())
+            stream.write_all(answer.as_bytes()).await.expect("bytes are taken");
+        };
+        let addresses = outside.addresses().await.expect("a numeric address");
+        tokio::join!(outside.ask(&addresses, "/", "localhost"), serve).0
+    }
+
+    #[tokio::test]
+    async fn who_closes_has_answered_and_who_cannot_reach_anybody_has_not() {
+        assert_eq!(answered_with("").await.expect("an answer"), b"");
+        assert!(answered_with("HTTP/1.1 403 Forbidden\r\n\r\n5").await.expect("an answer").ends_with(b"5"));
+        assert!(answered_with("HTTP/1.1 502 Bad Gateway\r\n\r\n").await.is_err());
+        let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("bound");
+        let outside = Outside::new(&format!("http://{nobody}")).expect("an address");
+        assert!(outside.ask(&[nobody], "/", "localhost").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_speaks_no_tls_has_not_answered_where_tls_is_to_be() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener");
+        let outside = Outside::new(&format!("https://{address}")).expect("an address");
+        let addresses = [address];
+        let (answer, ()) = tokio::join!(outside.ask(&addresses, "/", "localhost"), async {
+            drop(listener.accept().await.expect("a connection"));
+        });
+        assert!(answer.is_err());
     }
 }

@@ -20,11 +20,9 @@ use crate::clients::{self, Deadlines, twilio};
 use crate::model::keyterms::Keyterms;
 use crate::model::numbering::{BadCountries, Countries};
 use crate::model::phone::PhoneNumber;
+use crate::operator::SAFE_TOKEN;
 use crate::store::Location;
 use crate::urls::Urls;
-
-/// A token of fewer characters can be guessed.
-const SAFE_TOKEN: usize = 16;
 
 /// `REDIAL_AFTER` is for reloads and open tabs, not for good.
 const LONGEST_REDIAL: Duration = Duration::from_hours(7 * 24);

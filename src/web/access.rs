@@ -20,11 +20,41 @@ use super::login;
 use crate::context::{Context, Shared};
 
 /// Headers that say that somebody stands between.
-const PROXY_HEADERS: &[&str] = &["forwarded", "via", "x-real-ip", "x-original-host", "true-client-ip"];
+const PROXY_HEADERS: &[&str] = &[
+    "cdn-loop",
+    "client-ip",
+    "forwarded",
+    "forwarded-for",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-rewrite-url",
+];
 
 /// And how the names of others begin.
-const PROXY_PREFIXES: &[&str] =
-    &["x-forwarded-", "cf-", "ngrok-", "x-envoy-", "x-amzn-", "fly-", "tailscale-", "x-arr-", "x-azure-"];
+const PROXY_PREFIXES: &[&str] = &[
+    "cf-",
+    "fastly-",
+    "fly-",
+    "ngrok-",
+    "tailscale-",
+    "x-akamai-",
+    "x-amzn-",
+    "x-arr-",
+    "x-azure-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-original-",
+    "x-vercel-",
+];
+
+/// How a request names this computer, with or without a port.
+pub(super) const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// What an answer here depends on, for whatever keeps answers although it is told not to.
 const VARY: HeaderValue = HeaderValue::from_static(
@@ -211,7 +241,7 @@ fn names_this_computer(request: &Request) -> bool {
     request.version() == Version::HTTP_11 && !is_proxied && same_target && is_local_name(host)
 }
 
-/// `localhost`, `127.0.0.1` or `[::1]`, with or without a port.
+/// One of [`OWN_NAMES`], with or without a port.
 fn is_local_name(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => {
@@ -222,7 +252,7 @@ fn is_local_name(host: &str) -> bool {
         }
         _ => host,
     };
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|own| own.eq_ignore_ascii_case(name))
+    OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// The token that exactly one `Authorization` brings, as Bearer or as Basic password with any name.

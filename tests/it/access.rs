@@ -32,9 +32,40 @@ fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/transcript/{TRANSCRIPT}?format=text&wait=1")),
         get(&format!("/recordings/{RECORDING}")),
         get(&format!("/recordings/{RECORDING}.mp3")),
+        get("/calls"),
+        (Method::POST, "/calls".to_owned()),
         get(&format!("/calls/{CALL}")),
+        (Method::POST, format!("/calls/{CALL}/retry")),
+        (Method::POST, "/logout".to_owned()),
         get("/no/such/path"),
     ]
+}
+
+/// Whether this path is one of the route's.
+fn is_of(path: &str, route: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+    let (path, route): (Vec<&str>, Vec<&str>) =
+        (path.split('/').collect(), route.trim_end_matches('/').split('/').collect());
+    path.len() == route.len() && path.iter().zip(route).all(|(part, own)| own.starts_with('{') || *part == own)
+}
+
+#[test]
+fn every_route_of_the_operators_is_tried_here() {
+    let source = include_str!("../../src/web/mod.rs");
+    let list = source.split_once("let operator = Routes::new()").and_then(|(_, rest)| rest.split_once(".router"));
+    let mut routes = 0;
+    for (route, methods) in
+        list.expect("the list").0.split(".at(\"").skip(1).map(|line| line.split_once('"').expect("a path"))
+    {
+        for (method, sign) in [(Method::GET, "get("), (Method::POST, "post(")] {
+            if methods.contains(sign) {
+                let is_tried = operator_routes().iter().any(|(tried, path)| *tried == method && is_of(path, route));
+                assert!(is_tried, "{method} {route}");
+                routes += 1;
+            }
+        }
+    }
+    assert!(routes >= 12, "{routes}");
 }
 
 /// Every route for the vendors and for machines.

@@ -9,6 +9,9 @@ use crate::support::{Answer, World};
 
 const TOKEN: &str = "operator:secret-1";
 
+/// One that could be guessed.
+const SHORT: &str = "short-secret";
+
 /// What a browser says when its user types an address, from elsewhere.
 const TYPED: [(&str, &str); 7] = [
     ("host", "example.ngrok.app"),
@@ -166,8 +169,8 @@ async fn a_cookie_is_named_by_its_port_and_secure_where_the_browser_came_by_http
 
 #[tokio::test]
 async fn whoever_keeps_guessing_is_slowed_down_and_holds_up_no_session() {
-    let world = world().await;
-    let session = cookie(&log_in(&world, TOKEN, &SENT).await).0;
+    let world = World::with(&[("OPERATOR_TOKEN", SHORT)]).await;
+    let session = cookie(&log_in(&world, SHORT, &SENT).await).0;
     let bearer = |token: &'static str| [TYPED[0], ("authorization", token)];
     for _ in 0..30 {
         let answer = log_in(&world, "wrong", &TYPED[..1]).await;
@@ -177,9 +180,9 @@ async fn whoever_keeps_guessing_is_slowed_down_and_holds_up_no_session() {
     }
     for answer in [
         log_in(&world, "wrong", &TYPED[..1]).await,
-        log_in(&world, TOKEN, &TYPED[..1]).await,
+        log_in(&world, SHORT, &TYPED[..1]).await,
         world.get_with("/calls", &bearer("Bearer wrong")).await,
-        world.get_with("/no/such/path", &bearer("Bearer operator:secret-1")).await,
+        world.get_with("/no/such/path", &bearer("Bearer short-secret")).await,
     ] {
         answer.problem(429, "too-many-guesses");
         assert_eq!(answer.header("retry-after"), "3");
@@ -187,8 +190,20 @@ async fn whoever_keeps_guessing_is_slowed_down_and_holds_up_no_session() {
     assert_eq!(world.get_with("/calls", &[&TYPED[..], &[("cookie", &session)]].concat()).await.status, 200);
     assert_eq!(world.get("/calls").await.status, 200, "nor anybody at this computer");
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(log_in(&world, TOKEN, &TYPED[..1]).await.status, 303);
+    assert_eq!(log_in(&world, SHORT, &TYPED[..1]).await.status, 303);
     assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn whoever_keeps_guessing_at_a_long_token_holds_up_nobody() {
+    let world = world().await;
+    let bearer = |token: &'static str| [TYPED[0], ("authorization", token)];
+    for _ in 0..35 {
+        log_in(&world, "wrong", &TYPED[..1]).await.problem(403, "wrong-token");
+        world.get_with("/calls", &bearer("Bearer wrong")).await.problem(401, "token-needed");
+    }
+    assert_eq!(log_in(&world, TOKEN, &TYPED[..1]).await.status, 303);
+    assert_eq!(world.get_with("/calls", &bearer("Bearer operator:secret-1")).await.status, 200);
 }
 
 #[tokio::test]
@@ -214,7 +229,7 @@ async fn where_nobody_can_log_in_the_log_in_page_is_an_address_like_any_other() 
     let world = World::new().await;
     let stranger = [("host", "example.ngrok.app")];
     let words = world.get_with("/no/such/path", &stranger).await.problem(403, "forbidden");
-    for path in ["/login", "/login/", "/login?token=x", "/assets/style.css", "/_probe/x", "/logout"] {
+    for path in ["/login", "/login/", "/login?token=x", "/assets/style.css", "/_probe/x", "/_probe/%ff", "/logout"] {
         assert_eq!(world.get_with(path, &stranger).await.problem(403, "forbidden"), words, "{path}");
     }
     assert_eq!(log_in(&world, "", &stranger).await.problem(403, "forbidden"), words);

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::command::Folder;
@@ -31,14 +32,19 @@ struct Proxy {
 impl Proxy {
     /// nginx with these lines beside `proxy_pass`.
     fn nginx(port: u16, program: &str, more: &str) -> Self {
+        let server = format!("listen 127.0.0.1:{port}; location / {{ proxy_pass http://{program}; {more} }}");
+        Self::nginx_of(port, &format!("server {{ {server} }}"))
+    }
+
+    /// nginx with these servers.
+    fn nginx_of(port: u16, servers: &str) -> Self {
         let folder = Folder::new();
         let path = folder.path().display();
         let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {path}/{kind};\n"))
             .concat();
         let settings = format!(
-            "pid {path}/pid;\nerror_log {path}/log;\nevents {{}}\nhttp {{\naccess_log off;\n{scratch}\
-             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{program}; {more} }} }}\n}}\n"
+            "pid {path}/pid;\nerror_log {path}/log;\nevents {{}}\nhttp {{\naccess_log off;\n{scratch}{servers}\n}}\n"
         );
         let file = folder.write("nginx.conf", &settings);
         let log = format!("{path}/log");
@@ -231,6 +237,42 @@ async fn nginx_that_speaks_http_1_1_hides_itself_and_is_found_out() {
     let Some((world, program)) = program_behind(port).await else { return };
     let _nginx = Proxy::nginx(port, &program, "proxy_http_version 1.1;");
     assert_found_out(&world, port).await;
+}
+
+#[tokio::test]
+async fn nginx_that_knows_its_own_name_alone_goes_by_the_target_and_is_found_out() {
+    // Also this computer, and none of the names by which it is trusted.
+    const NAME: &str = "127.0.0.2";
+    let port = free_port();
+    let Some((world, program)) = program(&[("BASE_URL", &format!("http://{NAME}:{port}"))]).await else { return };
+    let passed_on = "proxy_http_version 1.1; proxy_set_header Host $http_host;";
+    let _nginx = Proxy::nginx_of(
+        port,
+        &format!(
+            "server {{ listen {NAME}:{port} default_server; return 444; }}\n\
+             server {{ listen {NAME}:{port}; server_name {NAME}; \
+             location / {{ proxy_pass http://{program}; {passed_on} }} }}"
+        ),
+    );
+    let ask = async |target: &str, host: &str| {
+        let mut stream = TcpStream::connect((NAME, port)).await.expect("a connection");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("bytes are taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    };
+    let absolute = format!("http://{NAME}:{port}/calls");
+    assert_eq!(ask("/calls", "localhost:8000").await, "", "the name alone opens nothing");
+    assert!(ask(&absolute, "localhost:8000").await.starts_with("HTTP/1.1 200 "), "the hole is there");
+    assert!(world.app.probe().await, "the way leads to the program");
+    for host in HOSTS {
+        for route in ROUTES {
+            let answer = ask(&format!("http://{NAME}:{port}{route}"), host).await;
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{host} {route}: {answer}");
+        }
+    }
+    assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]

@@ -173,22 +173,6 @@ fn callbacks_hang_from_the_base_url_without_a_doubled_slash() {
 }
 
 #[test]
-fn a_base_url_that_is_this_program_itself_is_behind_no_tunnel() {
-    for (base, is_straight) in [
-        ("http://127.0.0.1:8000", true),
-        ("http://localhost:8000/in/here", true),
-        ("http://[::1]:8001", true),
-        ("http://127.0.0.1:9000", false),
-        ("http://127.0.0.1", false),
-        ("http://203.0.113.7:8000", false),
-        ("https://example.com:8000", false),
-    ] {
-        let urls = accounts(&[("BASE_URL", base)]).urls;
-        assert_eq!(urls.leads_straight_to(&[8000, 8001]), is_straight, "{base}");
-    }
-}
-
-#[test]
 fn key_terms_of_all_three_settings_come_together_each_once() {
     let folder = Folder::new();
     let path = folder.write("terms.txt", "\u{feff}Ahoy Street\r\n\r\n  order   forty two \n");

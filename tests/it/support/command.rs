@@ -98,14 +98,27 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let (mut program, sender) = Self::spawn(folder, arguments, environment);
+        send_lines(program.child.stdout.take().expect("a pipe"), Stream::Out, sender);
+        program
+    }
+
+    /// Whose standard output nobody reads any more once it listens. Gives the first address, too.
+    pub(crate) fn start_unheard(folder: &Path, environment: &[(&str, &str)]) -> (Self, String) {
+        let (mut program, _) = Self::spawn(folder, &[], environment);
+        let mut lines = BufReader::new(program.child.stdout.take().expect("a pipe")).lines();
+        let address = lines.find_map(|line| line.expect("text").strip_prefix(LISTENING).map(str::to_owned));
+        (program, address.expect("the program listens"))
+    }
+
+    fn spawn(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Self, Sender<(Stream, String)>) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callscribe"));
         command.args(arguments).current_dir(folder).env_clear().envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let (sender, lines) = channel();
-        send_lines(child.stdout.take().expect("a pipe"), Stream::Out, sender.clone());
-        send_lines(child.stderr.take().expect("a pipe"), Stream::Err, sender);
-        Self { child, lines, unread: VecDeque::new(), stdout: Vec::new(), stderr: Vec::new() }
+        send_lines(child.stderr.take().expect("a pipe"), Stream::Err, sender.clone());
+        (Self { child, lines, unread: VecDeque::new(), stdout: Vec::new(), stderr: Vec::new() }, sender)
     }
 
     /// With `--sandbox`, at free ports.
