@@ -7,6 +7,7 @@ pub mod keyterms;
 pub mod numbering;
 pub mod phone;
 pub mod recording;
+pub mod search;
 pub mod transcript;
 
 /// Why a text is not the id that it was taken for.
