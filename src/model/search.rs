@@ -347,11 +347,11 @@ mod tests {
         assert_eq!(found("cafe", "the Café, <b>open</b>"), "the [Café], <b>open</b>");
         assert_eq!(found("nothing", "Ahoy!"), "");
         let text = format!("{}the \"deal\" is {}", "the ".repeat(50), "off ".repeat(50));
-        let around = |word: &str| vec![word; AROUND].join(" ");
+        let around = |word: &str| [word; AROUND].join(" ");
         assert_eq!(found("the deal", &text).matches('[').count(), 2 * AROUND + 1);
-        assert_eq!(found("deal", &text), format!("… {} \"[deal]\" is {} …", around("the"), vec!["off"; 11].join(" ")));
+        assert_eq!(found("deal", &text), format!("… {} \"[deal]\" is {} …", around("the"), ["off"; 11].join(" ")));
         let passage = Query::parse("deal").passage(&text).expect("it is there");
         assert_eq!((passage.word, passage.term.as_str()), (51, "deal"));
-        assert_eq!(found("ab", &format!("{}ab", ".".repeat(5000))), format!("… [ab]"));
+        assert_eq!(found("ab", &format!("{}ab", ".".repeat(5000))), "… [ab]");
     }
 }
