@@ -20,8 +20,9 @@
 //!    A file that is sent to `POST /transcribe` streams into the upload, too, as part of the request that brings it; the
 //!    order is committed once AssemblyAI has all of it.
 //! 5. `/hooks/assemblyai` makes the job due at once: it fetches the transcript and stores JSON, text and words. A lost
-//!    webhook costs a minute at most. `POST /transcribe` and `GET /transcript/<id>` ([`pipeline::transcription`]) go the
-//!    same way, and answer from the store what is there.
+//!    webhook costs a minute at most. What was said is found at `/calls?q=` from then on: [`model::search`] cuts texts and
+//!    queries into terms, [`store`] has them indexed in the same transaction. `POST /transcribe` and
+//!    `GET /transcript/<id>` ([`pipeline::transcription`]) go the same way, and answer from the store what is there.
 //! 6. Each change is told through [`events`] to the requests that wait for it.
 //!
 //! # When something dies
@@ -45,7 +46,7 @@
 //! | [`operator`] | what lets an operator in: the token, sessions, the log-in link, whether localhost proves anything |
 //! | [`pipeline`] | what happens to a call: dial, progress, follow, order, and the worker that runs the jobs |
 //! | [`store`] | calls, recordings, transcripts, jobs, history, in SQLite or PostgreSQL: the only SQL |
-//! | [`model`] | phone numbers, ids, key terms, states and their order: plain types, parsed at the door |
+//! | [`model`] | numbers, ids, key terms, states and their order, what is searched for: plain types, parsed at the door |
 //! | [`export`] | words with times to text, SRT and WebVTT |
 //! | [`urls`], [`twiml`], [`events`], [`clock`] | callback addresses; instructions to Twilio; "X changed"; the time |
 //! | [`clients`] | thin clients of both vendors, and of our own address: deadlines, what may be repeated, errors |

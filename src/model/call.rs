@@ -217,7 +217,8 @@ pub struct Call {
 }
 
 impl CallState {
-    const ALL: [Self; 11] = [
+    /// All of them, in the order in which a call comes through them.
+    pub const ALL: [Self; 11] = [
         Self::Dialing,
         Self::Unknown,
         Self::Lost,

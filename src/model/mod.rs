@@ -1,4 +1,4 @@
-//! The nouns: phone numbers, the ids of calls, recordings and transcripts, key terms.
+//! The nouns: phone numbers, the ids of calls, recordings and transcripts, key terms, what is searched for.
 //!
 //! Plain types that are parsed at the door and carry the proof of it. No I/O, no HTTP, no vendor's limits.
 
@@ -7,6 +7,7 @@ pub mod keyterms;
 pub mod numbering;
 pub mod phone;
 pub mod recording;
+pub mod search;
 pub mod transcript;
 
 /// Why a text is not the id that it was taken for.

@@ -1,6 +1,6 @@
 //! Calls.
 
-use super::{Conn, Error, Event, Row, args};
+use super::{Conn, Error, Event, Filter, Row, args};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction, Press};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
@@ -29,11 +29,11 @@ impl From<CallState> for Reached<'_> {
 }
 
 macro_rules! select {
-    ($rest:literal) => {
+    ($($rest:literal),+) => {
         concat!(
             "SELECT id, sid, direction, to_number, from_number, keyterms, state, reason, code, created_at, ended_at \
              FROM calls ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -154,6 +154,36 @@ impl Conn {
         rows.iter().map(call).collect()
     }
 
+    /// The same of those that a filter lets through.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn calls_like(
+        &mut self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: i64,
+    ) -> Result<Vec<Call>, Error> {
+        macro_rules! like {
+            ($state:literal) => {
+                select!(
+                    $state,
+                    " AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\\' OR from_number LIKE $2 ESCAPE '\\') \
+                     AND created_at >= $3 AND created_at < $4 AND (created_at, id) < ($5, $6) \
+                     ORDER BY created_at DESC, id DESC LIMIT $7"
+                )
+            };
+        }
+        let sql = match filter.state {
+            Some(_) => like!("WHERE state = $1"),
+            None => like!("WHERE CAST($1 AS TEXT) IS NULL"),
+        };
+        let number = filter.number();
+        let (at, id) = after.map_or((i64::MAX, ""), |Cursor { created_at, id }| (*created_at, id.as_str()));
+        let args = args![filter.state(), number.as_deref(), filter.since, filter.before, at, id, limit];
+        self.fetch(sql, args).await?.iter().map(call).collect()
+    }
+
     /// How many calls are followed whose callbacks go to another address than this one.
     pub(crate) async fn calls_dialled_elsewhere(&mut self, base_url: &str) -> Result<i64, Error> {
         let sql = "SELECT count(*) AS calls FROM jobs JOIN calls ON calls.id = jobs.subject \
@@ -239,7 +269,7 @@ fn call_event(id: &CallId, Reached { state, reason, .. }: Reached<'_>, at: i64) 
     }
 }
 
-fn call(row: &Row) -> Result<Call, Error> {
+pub(super) fn call(row: &Row) -> Result<Call, Error> {
     let keyterms: Vec<String> =
         serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("keyterms"))?;
     let sid = row.text_if_set("sid")?.map(|sid| sid.parse()).transpose();

@@ -16,6 +16,7 @@ use sqlx::{
 };
 
 use super::{BadDatabase, Error};
+use crate::model::search::Query;
 
 /// How long a statement waits for another process that writes to the same SQLite file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -181,11 +182,13 @@ const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/sqlite/0001_calls.sql")),
     ("base url", include_str!("migrations/sqlite/0002_base_url.sql")),
     ("dialling", include_str!("migrations/sqlite/0003_dialling.sql")),
+    ("search", include_str!("migrations/sqlite/0004_search.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/postgres/0001_calls.sql")),
     ("base url", include_str!("migrations/postgres/0002_base_url.sql")),
     ("dialling", include_str!("migrations/postgres/0003_dialling.sql")),
+    ("search", include_str!("migrations/postgres/0004_search.sql")),
 ];
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
@@ -327,6 +330,23 @@ impl Session {
         }
     }
 
+    /// Runs a statement that PostgreSQL is to plan for these very arguments: how often a word is said decides how it is best
+    /// looked for.
+    pub(super) async fn fetch_planned_anew(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
+        macro_rules! run {
+            ($connection:expr) => {{
+                let rows = bound!(sql, args).persistent(false).fetch_all($connection).await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }};
+        }
+        debug_assert!(binds_all(sql, args.len()), "it lacks arguments: {sql}");
+        match self {
+            Self::PostgresRead(connection) => run!(&mut **connection),
+            Self::PostgresWrite(transaction) => run!(&mut **transaction),
+            Self::SqliteRead(_) | Self::SqliteWrite(_) => self.fetch(sql, args).await,
+        }
+    }
+
     /// Makes what was written last.
     pub(super) async fn commit(self) -> Result<(), Error> {
         match self {
@@ -380,6 +400,78 @@ impl Session {
             "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence, speaker, channel) \
              SELECT $1, key, value->>'text', value->>'start', value->>'end', \
              CAST(value->>'confidence' AS REAL), value->>'speaker', value->>'channel' FROM json_each($2)"
+        }
+    }
+}
+
+impl Session {
+    /// What is looked for, in the words of each: an FTS5 expression; a tsquery, and on a line each the patterns of phrases.
+    /// Terms are letters and digits alone, so that nothing in them needs to be escaped.
+    pub(super) fn sought(&self, query: &Query) -> String {
+        let star = |is_prefix, star| if is_prefix { star } else { "" };
+        if !self.is_postgres() {
+            let each = query.sought().iter();
+            let each = each.map(|sought| format!("\"{}\"{}", sought.terms.join(" "), star(sought.is_prefix, "*")));
+            return each.collect::<Vec<_>>().join(" AND ");
+        }
+        let (mut terms, mut patterns) = (Vec::new(), String::new());
+        for sought in query.sought() {
+            let last = sought.terms.len() - 1;
+            let quoted = |(n, term)| format!("'{term}'{}", star(sought.is_prefix && n == last, ":*"));
+            terms.extend(sought.terms.iter().enumerate().map(quoted));
+            if last > 0 {
+                patterns += &format!("\n% {}{}%", sought.terms.join(" "), if sought.is_prefix { "" } else { " " });
+            }
+        }
+        terms.join(" & ") + &patterns
+    }
+
+    /// The newest transcripts with what is looked for. The index is gone through first, from its end.
+    pub(super) fn find_spoken(&self) -> &'static str {
+        macro_rules! find {
+            ($is_found:literal) => {
+                concat!(
+                    "SELECT spoken.place, spoken.transcript, transcripts.transcript_id, transcripts.recording_sid, \
+                     transcripts.text, calls.id, calls.sid, direction, to_number, from_number, keyterms, calls.state, \
+                     calls.reason, code, calls.created_at, ended_at FROM spoken_text \
+                     JOIN spoken ON spoken.place = spoken_text.rowid \
+                     JOIN transcripts ON transcripts.id = spoken.transcript \
+                     LEFT JOIN recordings ON recordings.sid = transcripts.recording_sid \
+                     LEFT JOIN calls ON calls.id = recordings.call_id WHERE ",
+                    $is_found,
+                    " AND spoken_text.rowid >= $2 AND spoken_text.rowid < $3 AND transcripts.text IS NOT NULL \
+                     AND (CAST($4 AS TEXT) IS NULL OR calls.state = $4) \
+                     AND (CAST($5 AS TEXT) IS NULL OR to_number LIKE $5 ESCAPE '\\' OR from_number LIKE $5 ESCAPE '\\') \
+                     ORDER BY spoken_text.rowid DESC LIMIT $6"
+                )
+            };
+        }
+        if self.is_postgres() {
+            find!(
+                "terms @@ CAST(split_part($1, chr(10), 1) AS tsquery) \
+                 AND words LIKE ALL ((string_to_array($1, chr(10)))[2:])"
+            )
+        } else {
+            find!("spoken_text MATCH $1")
+        }
+    }
+
+    /// Words, by a JSON array of pairs of transcript and position.
+    pub(super) fn words_at(&self) -> &'static str {
+        macro_rules! words {
+            ($each:literal) => {
+                concat!(
+                    "SELECT transcript, word, start_ms FROM words WHERE (transcript, position) IN \
+                     (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM ",
+                    $each,
+                    ")"
+                )
+            };
+        }
+        if self.is_postgres() {
+            words!("jsonb_array_elements(CAST($1 AS jsonb)) AS each (value)")
+        } else {
+            words!("json_each($1)")
         }
     }
 }

@@ -9,6 +9,7 @@ mod dialect;
 mod history;
 mod jobs;
 mod recordings;
+mod search;
 mod transcripts;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use dialect::Location;
 pub use history::Event;
 pub(crate) use jobs::Lease;
 pub use jobs::{Job, JobKind, JobState};
+pub use search::{Filter, Hit, Number};
 pub use transcripts::{NewTranscript, SpokenWord};
 
 use crate::failpoint::{self, Aborted};
@@ -164,7 +166,9 @@ impl Store {
         let pools = Pools::open(location).await?;
         pools.migrate().await?;
         let file = location.path().map(|path| File { identity: identity(&path), path });
-        Ok(Self { inner: Arc::new(Inner { pools, file, is_gone: AtomicBool::new(false) }) })
+        let store = Self { inner: Arc::new(Inner { pools, file, is_gone: AtomicBool::new(false) }) };
+        store.index_older().await?;
+        Ok(store)
     }
 
     /// A connection to read from.

@@ -174,6 +174,7 @@ impl Conn {
             self.execute("DELETE FROM words WHERE transcript = $1", args![of.id.as_str()]).await?;
             let insert = self.session.insert_words();
             self.execute(insert, args![of.id.as_str(), words.as_str()]).await?;
+            self.index_transcript(&of.id).await?;
         }
         Ok(moved)
     }

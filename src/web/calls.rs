@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, wants_page};
 use super::pages::Notices;
+use super::search::{Search, ShownHit, shown_hit};
 use super::{page, recordings};
 use crate::clients::twilio;
 use crate::context::Shared;
 use crate::model::call::{Call, CallName, CallSid, CallState, Direction, Press};
 use crate::model::recording::{Recording, RecordingState};
+use crate::model::search;
 use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::call::{self, Recorded};
 use crate::pipeline::{self, retry as again};
@@ -24,19 +26,22 @@ use crate::store::{Cursor, Event, JobKind, JobState};
 /// Calls on one page of the list.
 const PAGE: i64 = 100;
 
+/// Hits on one page: each has a text to be looked through.
+const HITS: i64 = 25;
+
 /// A call in the list.
 #[derive(Debug, Serialize)]
-struct Listed {
+pub(super) struct Listed {
     id: Option<String>,
     sid: Option<String>,
-    direction: &'static str,
+    pub(super) direction: &'static str,
     to: Option<String>,
     from: Option<String>,
     /// Twilio's word once Twilio has the call; before that `dialing`, `unknown` or `lost`.
-    state: String,
+    pub(super) state: String,
     reason: Option<String>,
     code: Option<i64>,
-    created_at: Option<Timestamp>,
+    pub(super) created_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
 }
 
@@ -112,7 +117,11 @@ struct ShownTranscript {
 
 #[derive(Debug, Serialize)]
 struct Page {
-    calls: Vec<Listed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<Vec<Listed>>,
+    /// In place of the calls, if something that was said is looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hits: Option<Vec<ShownHit>>,
     /// The address of the next page, if there is one.
     next: Option<String>,
 }
@@ -133,32 +142,54 @@ struct CallPage {
 #[template(path = "calls.html", config = "src/web/pages/askama.toml")]
 struct CallsPage {
     notices: Notices,
+    search: Search,
     page: Page,
 }
 
-/// What may follow the `?` of the list.
-#[derive(Deserialize)]
-pub(super) struct Options {
-    /// Time and id of the last call of the page before, as `next` has them.
-    after: Option<String>,
-}
-
-/// The calls, newest first.
+/// The calls, newest first; or what was said in them, if something is looked for.
 pub(super) async fn list(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Query(Options { after }): Query<Options>,
+    Query(search): Query<Search>,
 ) -> Result<Response, ApiError> {
-    let after = after.as_deref().map(cursor).transpose()?;
-    let mut calls = context.store.read().await?.calls(after.as_ref(), PAGE + 1).await?;
-    let is_more = calls.len() > PAGE as usize;
-    calls.truncate(PAGE as usize);
-    let next = calls.last().filter(|_| is_more).map(|last| format!("/calls?after={}.{}", last.created_at, last.id));
-    let page = Page { calls: calls.iter().map(listed).collect(), next };
+    let page = match search.q.trim().is_empty() {
+        true => calls(&context, &search).await?,
+        false => hits(&context, &headers, &search).await?,
+    };
     match wants_page(&headers) {
-        true => Ok(super::page(CallsPage { notices: Notices::of(&context), page }.render())),
+        true => Ok(super::page(CallsPage { notices: Notices::of(&context), search, page }.render())),
         false => Ok(Json(page).into_response()),
     }
+}
+
+async fn calls(context: &Shared, search: &Search) -> Result<Page, ApiError> {
+    let after = Some(search.after.as_str()).filter(|after| !after.is_empty()).map(cursor).transpose()?;
+    let filter = search.filter()?;
+    let mut conn = context.store.read().await?;
+    let mut calls = match search.is_any() {
+        true => conn.calls(after.as_ref(), PAGE + 1).await?,
+        false => conn.calls_like(&filter, after.as_ref(), PAGE + 1).await?,
+    };
+    let is_more = calls.len() > PAGE as usize;
+    calls.truncate(PAGE as usize);
+    let last = calls.last().filter(|_| is_more);
+    let next = last.map(|last| search.next(&format!("{}.{}", last.created_at, last.id)));
+    Ok(Page { calls: Some(calls.iter().map(listed).collect()), hits: None, next })
+}
+
+async fn hits(context: &Shared, headers: &HeaderMap, search: &Search) -> Result<Page, ApiError> {
+    let after = match search.after.as_str() {
+        "" => None,
+        after => Some(after.parse().map_err(|_| bad_after())?),
+    };
+    let (query, filter) = (search::Query::parse(&search.q), search.filter()?);
+    let mut hits = context.store.read().await?.hits(&query, &filter, after, HITS + 1).await?;
+    let is_more = hits.len() > HITS as usize;
+    hits.truncate(HITS as usize);
+    let next = hits.last().filter(|_| is_more).map(|last| search.next(&last.place.to_string()));
+    let address = |sid: &str| recordings::address(context, headers, sid);
+    let hits = hits.into_iter().map(|hit| shown_hit(hit, address)).collect();
+    Ok(Page { calls: None, hits: Some(hits), next })
 }
 
 /// What may follow the `?` of a call.
@@ -285,7 +316,7 @@ fn unknown(name: &CallName) -> ApiError {
     pipeline::Error::NoSuchCall(name).into()
 }
 
-fn listed(call: &Call) -> Listed {
+pub(super) fn listed(call: &Call) -> Listed {
     Listed {
         id: Some(call.id.to_string()),
         sid: call.sid.as_ref().map(CallSid::to_string),
@@ -376,7 +407,11 @@ fn cursor(text: &str) -> Result<Cursor, ApiError> {
         let (at, id) = text.split_once('.')?;
         Some(Cursor { created_at: at.parse().ok()?, id: id.parse().ok()? })
     };
-    read().ok_or_else(|| ApiError::BadRequest("after: expected what next says".to_owned()))
+    read().ok_or_else(bad_after)
+}
+
+fn bad_after() -> ApiError {
+    ApiError::BadRequest("after: expected what next says".to_owned())
 }
 
 impl Shown {
@@ -420,12 +455,12 @@ impl Shown {
 
 impl Listed {
     /// What the call's page is named by.
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.sid.as_deref().or(self.id.as_deref()).unwrap_or_default()
     }
 
     /// Who is at the other end.
-    fn party(&self) -> &str {
+    pub(super) fn party(&self) -> &str {
         let party = if self.direction == "outbound" { &self.to } else { &self.from };
         party.as_deref().unwrap_or("somebody")
     }

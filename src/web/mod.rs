@@ -13,6 +13,7 @@ pub(crate) mod probe;
 mod record;
 mod recording_url;
 mod recordings;
+mod search;
 mod transcribe;
 mod transcript;
 mod upload;

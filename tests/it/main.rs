@@ -28,6 +28,7 @@ mod proxies;
 mod absence;
 mod paid_once;
 mod pipeline;
+mod search;
 mod store;
 mod transcripts_kept;
 

@@ -1,0 +1,277 @@
+//! The index of what was said, and what is found in it. How texts become terms is the model's; how a database looks for
+//! them is in `dialect`.
+
+use super::{BadDatabase, Conn, Error, Row, Store, args, calls};
+use crate::model::call::{Call, CallState};
+use crate::model::recording::RecordingSid;
+use crate::model::search::{Passage, Piece, Query, folded};
+use crate::model::transcript::TranscriptId;
+
+/// Transcripts that are taken into the index in one transaction, where it is made anew.
+const AT_ONCE: i64 = 200;
+
+/// Places that are tried for a transcript. Calls of the same millisecond are few.
+const PLACES: i64 = 64;
+
+/// Which calls are wanted. By default all are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<CallState>,
+    /// To or from this number.
+    pub number: Option<Number>,
+    /// From this time on, in milliseconds since 1970.
+    pub since: i64,
+    /// Before this time.
+    pub before: i64,
+}
+
+/// A number as somebody looks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Number {
+    /// This one, or an address of another kind that a call can have.
+    Whole(String),
+    /// One that ends with these digits.
+    Ending(String),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Hit {
+    /// Where it is among the others, newest first: what [`Conn::hits`] goes on after.
+    pub place: i64,
+    /// The call in which it was said, if it was one.
+    pub call: Option<Call>,
+    /// The recording, if it is one of Twilio's.
+    pub recording: Option<RecordingSid>,
+    /// AssemblyAI's id of the transcript.
+    pub transcript: Option<TranscriptId>,
+    /// What was said, and what around it.
+    pub passage: Vec<Piece>,
+    /// When the first hit of the passage is said, in milliseconds from the start of the audio.
+    pub moment: Option<i64>,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { state: None, number: None, since: 0, before: MOST_MS }
+    }
+}
+
+impl Number {
+    /// Digits, with what people write between them, are the end of a number; behind a `+`, they are all of it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let is_number = text.chars().all(|c| c.is_ascii_digit() || " +-./()\u{a0}".contains(c)) && !digits.is_empty();
+        match (text.is_empty(), is_number) {
+            (true, _) => None,
+            (_, true) if text.starts_with('+') => Some(Self::Whole(format!("+{digits}"))),
+            (_, true) => Some(Self::Ending(digits)),
+            (_, false) => Some(Self::Whole(text.to_owned())),
+        }
+    }
+
+    /// For `LIKE`.
+    fn pattern(&self) -> String {
+        match self {
+            Self::Whole(text) => text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"),
+            Self::Ending(digits) => format!("%{digits}"),
+        }
+    }
+}
+
+impl Filter {
+    pub(super) fn state(&self) -> Option<&'static str> {
+        self.state.map(CallState::as_str)
+    }
+
+    pub(super) fn number(&self) -> Option<String> {
+        self.number.as_ref().map(Number::pattern)
+    }
+}
+
+/// Of a place, the bits that tell transcripts of the same millisecond apart.
+const LOW_BITS: u32 = 16;
+
+/// The last time that has a place.
+const MOST_MS: i64 = i64::MAX >> LOW_BITS;
+
+/// The first place of a time.
+fn place_at(ms: i64) -> i64 {
+    ms.clamp(0, MOST_MS) << LOW_BITS
+}
+
+impl Store {
+    /// Takes into the index what was there before there was one.
+    pub(super) async fn index_older(&self) -> Result<(), BadDatabase> {
+        let index = async {
+            let is_left = "SELECT transcript FROM unsearched LIMIT 1";
+            while self.read().await?.fetch_one(is_left, vec![]).await?.is_some() {
+                let some = |mut tx: Conn| async move {
+                    let sql = "DELETE FROM unsearched WHERE transcript IN \
+                               (SELECT transcript FROM unsearched ORDER BY transcript LIMIT $1) RETURNING transcript";
+                    for row in tx.fetch(sql, args![AT_ONCE]).await? {
+                        tx.index_transcript(&row.text("transcript")?).await?;
+                    }
+                    Ok((tx, ()))
+                };
+                self.write(("", ""), "", some).await?;
+            }
+            Ok(())
+        };
+        index.await.map_err(|error: Error| match error {
+            Error::Database(error) => BadDatabase::Unusable(error),
+            other => BadDatabase::Unusable(sqlx::Error::Protocol(other.to_string())),
+        })
+    }
+}
+
+impl Conn {
+    /// Has a finished transcript found from now on, in the place of an older one of the same recording.
+    pub(super) async fn index_transcript(&mut self, id: &str) -> Result<(), Error> {
+        let sql = "SELECT text, coalesce(recording_sid, audio) AS source, transcripts.created_at AS asked_for_at, \
+                   coalesce(calls.created_at, transcripts.created_at) AS at FROM transcripts \
+                   LEFT JOIN recordings ON recordings.sid = recording_sid \
+                   LEFT JOIN calls ON calls.id = recordings.call_id WHERE transcripts.id = $1";
+        let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
+        let Some(text) = row.text_if_set("text")? else { return Ok(()) };
+        let source = row.text("source")?;
+        let older = "DELETE FROM spoken WHERE source = $1 \
+                     AND transcript IN (SELECT id FROM transcripts WHERE created_at <= $2)";
+        self.execute(older, args![source.as_str(), row.int("asked_for_at")?]).await?;
+        let newer = "SELECT transcript FROM spoken WHERE source = $1";
+        if self.fetch_one(newer, args![source.as_str()]).await?.is_some() {
+            return Ok(());
+        }
+        let low = i64::from_str_radix(id.get(..4).unwrap_or_default(), 16).unwrap_or_default();
+        let first = place_at(row.int("at")?) + low.min((1 << LOW_BITS) - PLACES);
+        for place in first..first + PLACES {
+            let sql = "INSERT INTO spoken (place, transcript, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            if self.execute(sql, args![place, id, source.as_str()]).await? > 0 {
+                let sql = "INSERT INTO spoken_text (rowid, words) VALUES ($1, $2)";
+                return self.execute(sql, args![place, folded(&text).as_str()]).await.map(drop);
+            }
+        }
+        Err(Error::Taken)
+    }
+
+    /// The newest transcripts in which all is found that is looked for, or those that come after a place. A transcript that
+    /// belongs to no call is there as long as nothing is asked of the call.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn hits(
+        &mut self,
+        query: &Query,
+        filter: &Filter,
+        after: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Hit>, Error> {
+        if query.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (sql, sought) = (self.session.find_spoken(), self.session.sought(query));
+        let before = place_at(filter.before).min(after.unwrap_or(i64::MAX));
+        let number = filter.number();
+        let args = args![sought.as_str(), place_at(filter.since), before, filter.state(), number.as_deref(), limit];
+        let rows = self.session.fetch_planned_anew(sql, args).await?;
+        let found = rows.iter().map(|row| {
+            let passage = query.passage(&row.text("text")?);
+            Ok((row.text("transcript")?, passage, hit(row)?))
+        });
+        let found: Vec<(String, Option<Passage>, Hit)> = found.collect::<Result<_, Error>>()?;
+        let moments = self.moments(query, &found).await?;
+        let with_moment = |((_, passage, hit), moment): ((_, Option<Passage>, Hit), _)| Hit {
+            passage: passage.map(|passage| passage.pieces).unwrap_or_default(),
+            moment,
+            ..hit
+        };
+        Ok(found.into_iter().zip(moments).map(with_moment).collect())
+    }
+
+    /// When each passage's first hit is said. Its place in the text is nearly always its place among the words, and all
+    /// those words are asked for at once; where it is not, the transcript's words are gone through.
+    async fn moments(
+        &mut self,
+        query: &Query,
+        found: &[(String, Option<Passage>, Hit)],
+    ) -> Result<Vec<Option<i64>>, Error> {
+        let places: Vec<_> = found
+            .iter()
+            .filter_map(|(transcript, passage, _)| passage.as_ref().map(|passage| (transcript, passage.word)))
+            .collect();
+        let places = serde_json::to_string(&places).unwrap_or_default();
+        let rows = self.fetch(self.session.words_at(), args![places.as_str()]).await?;
+        let mut moments = Vec::new();
+        for (transcript, passage, _) in found {
+            let Some(passage) = passage else {
+                moments.push(None);
+                continue;
+            };
+            let mut moment = None;
+            for row in &rows {
+                let is_it = row.text("transcript")? == *transcript
+                    && folded(&row.text("word")?).contains(&format!(" {} ", passage.term));
+                if is_it {
+                    moment = Some(row.int("start_ms")?);
+                }
+            }
+            if moment.is_none() {
+                moment = self.moment_among_words(query, transcript).await?;
+            }
+            moments.push(moment);
+        }
+        Ok(moments)
+    }
+
+    async fn moment_among_words(&mut self, query: &Query, transcript: &str) -> Result<Option<i64>, Error> {
+        let sql = "SELECT word, start_ms FROM words WHERE transcript = $1 ORDER BY position";
+        let (mut text, mut starts) = (String::new(), Vec::new());
+        for row in self.fetch(sql, args![transcript]).await? {
+            for word in row.text("word")?.split_whitespace() {
+                text.push_str(word);
+                text.push(' ');
+                starts.push(row.int("start_ms")?);
+            }
+        }
+        Ok(query.passage(&text).and_then(|passage| starts.get(passage.word).copied()))
+    }
+}
+
+fn hit(row: &Row) -> Result<Hit, Error> {
+    let recording = row.text_if_set("recording_sid")?.map(|sid| sid.parse()).transpose();
+    let transcript = row.text_if_set("transcript_id")?.map(|id| id.parse()).transpose();
+    Ok(Hit {
+        place: row.int("place")?,
+        call: row.text_if_set("id")?.map(|_| calls::call(row)).transpose()?,
+        recording: recording.map_err(|_| Error::Unreadable("transcripts.recording_sid"))?,
+        transcript: transcript.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?,
+        passage: Vec::new(),
+        moment: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_looked_for_as_people_write_it() {
+        let whole = |text: &str| Some(Number::Whole(text.to_owned()));
+        let ending = |text: &str| Some(Number::Ending(text.to_owned()));
+        for (text, expected) in [
+            ("", None),
+            ("  ", None),
+            ("+1 (415) 555-1234", whole("+14155551234")),
+            ("1234", ending("1234")),
+            (" 555.12 34", ending("5551234")),
+            ("sip:alice@example.com", whole("sip:alice@example.com")),
+            ("+", whole("+")),
+            ("%", whole("%")),
+        ] {
+            assert_eq!(Number::parse(text), expected, "{text}");
+        }
+        assert_eq!(Number::Whole("a_b%\\".to_owned()).pattern(), "a\\_b\\%\\\\");
+    }
+}

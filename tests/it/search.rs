@@ -1,0 +1,442 @@
+//! What was said is found again: by words, phrases and begins of words, among calls of a state, a number and a time, and
+//! with the moment at which it was said.
+
+use std::time::Duration;
+
+use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::twilio::Stage;
+use reqwest::Method;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::support::{Answer, World};
+
+/// Milliseconds that each word takes.
+const WORD_MS: usize = 400;
+
+/// AssemblyAI's words for a text, each at its time.
+fn words(text: &str) -> Vec<Value> {
+    let word = |(number, word): (usize, &str)| {
+        let start = number * WORD_MS;
+        json!({"text": word, "start": start, "end": start + WORD_MS, "confidence": 0.9, "speaker": null})
+    };
+    text.split_whitespace().enumerate().map(word).collect()
+}
+
+/// Has AssemblyAI finish the oldest transcript that is not, with this text and these words.
+async fn finish(world: &World, id: &str, text: &str, words: &[Value]) {
+    let body = json!({"id": id, "status": "completed", "text": text, "words": words}).to_string();
+    // Faults are written by `&'static str`, and the id is known only now.
+    world.assemblyai.control.fail_next(Method::GET, id, Fault::WrongBody(body.leak()));
+    assert_eq!(world.get(&format!("/transcript/{id}")).await.status, 200);
+}
+
+/// A call to this number a second later than the one before, in which this is said. Gives its SID and its recording's.
+async fn said_to(world: &World, number: &str, text: &str) -> (String, String) {
+    world.clock.advance(Duration::from_secs(1));
+    world.assemblyai.hold();
+    let sid = world.dial(number).await;
+    world.settle().await;
+    let call = world.call(&sid).await;
+    let id = call["transcripts"][0]["id"].as_str().expect("an id");
+    finish(world, id, text, &words(text)).await;
+    (sid, call["recordings"][0]["sid"].as_str().expect("a recording").to_owned())
+}
+
+async fn said(world: &World, text: &str) -> String {
+    said_to(world, "14155551234", text).await.0
+}
+
+/// `/calls` with these parameters.
+async fn ask(world: &World, parameters: &[(&str, &str)]) -> Answer {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    world.get(&format!("/calls?{query}")).await
+}
+
+/// What is found, newest first.
+async fn hits(world: &World, q: &str) -> Vec<Value> {
+    let answer = ask(world, &[("q", q)]).await;
+    assert_eq!(answer.status, 200, "{q}: {}", answer.text());
+    answer.json()["hits"].as_array().expect("hits").clone()
+}
+
+fn sids(calls: &[Value]) -> Vec<&str> {
+    calls.iter().map(|call| call["sid"].as_str().expect("a SID")).collect()
+}
+
+/// The calls in which it is found, newest first.
+async fn found(world: &World, q: &str) -> Vec<String> {
+    hits(world, q).await.iter().map(|hit| hit["call"]["sid"].as_str().expect("a SID").to_owned()).collect()
+}
+
+/// The snippet, with its hits between brackets.
+fn snippet(hit: &Value) -> String {
+    let piece = |piece: &Value| {
+        let text = piece["text"].as_str().expect("a text");
+        if piece["hit"] == true { format!("[{text}]") } else { text.to_owned() }
+    };
+    hit["snippet"].as_array().expect("pieces").iter().map(piece).collect()
+}
+
+#[tokio::test]
+async fn all_words_must_have_been_said_and_the_newest_call_is_first() {
+    let world = World::new().await;
+    let contract = said(&world, "We sign the contract on Monday. The contract is ready.").await;
+    let monday = said(&world, "See you on MONDAY, then.").await;
+    assert_eq!(found(&world, "monday").await, [monday.clone(), contract.clone()]);
+    assert_eq!(found(&world, "Contract monday").await, [contract.as_str()]);
+    assert_eq!(found(&world, "contract tuesday").await, [""; 0]);
+    assert_eq!(found(&world, "cont").await, [""; 0], "a part of a word is no word");
+    let hits = hits(&world, "contract").await;
+    assert_eq!(snippet(&hits[0]), "We sign the [contract] on Monday. The [contract] is ready.");
+    assert_eq!(hits.len(), 1, "a call is found once, however often it was said");
+    // Who looks for nothing has all calls.
+    assert_eq!(sids(world.get("/calls?q=").await.json()["calls"].as_array().expect("calls")), [monday, contract]);
+}
+
+#[tokio::test]
+async fn a_phrase_is_its_words_in_their_order_and_a_star_stands_for_how_a_word_goes_on() {
+    let world = World::new().await;
+    let one = said(&world, "I don't think that the new contract is ready.").await;
+    let other = said(&world, "The contract is new; contractors think so.").await;
+    for (q, expected) in [
+        ("\"new contract\"", vec![&one]),
+        ("\"contract new\"", vec![]),
+        ("\"contract is\"", vec![&other, &one]),
+        ("contr*", vec![&other, &one]),
+        ("contracto*", vec![&other]),
+        ("c*", vec![&other, &one]),
+        ("\"new contr\"*", vec![&other, &one]),
+        ("\"the new contr\"*", vec![&one]),
+        ("don't", vec![&one]),
+        ("\"is ready\" think", vec![&one]),
+        ("\"is ready\" \"think so\"", vec![]),
+        ("“the contract” contractors", vec![&other]),
+    ] {
+        assert_eq!(found(&world, q).await.iter().collect::<Vec<_>>(), expected, "{q}");
+    }
+    assert_eq!(
+        snippet(&hits(&world, "\"new contract\" rea*").await[0]),
+        "I don't think that the [new contract] is [ready]."
+    );
+}
+
+#[tokio::test]
+async fn a_phrase_is_found_however_often_its_words_were_said_before() {
+    let world = World::new().await;
+    let sid = said(&world, &format!("{}on the phone at last", "on and the, ".repeat(6_000))).await;
+    let found = hits(&world, "\"on the phone\"").await;
+    assert_eq!(found[0]["call"]["sid"], *sid);
+    assert_eq!(found[0]["at_ms"], 18_000 * WORD_MS);
+}
+
+#[tokio::test]
+async fn accents_and_other_scripts_are_found_as_they_are_written_and_without() {
+    let world = World::new().await;
+    let sid = said(&world, "La reunión en el CAFÉ: niño, Ångström, cafe\u{301}, Привет Ёлка, 契約を更新 नमस्ते").await;
+    for q in [
+        "reunion",
+        "REUNIÓN",
+        "café",
+        "cafe",
+        "nino",
+        "ANGSTROM",
+        "привет",
+        "елка",
+        "ёл*",
+        "契約",
+        "更新",
+        "नमस्ते",
+        "नम*",
+    ] {
+        assert_eq!(found(&world, q).await, [sid.as_str()], "{q}");
+    }
+    for q in ["約契", "नमस्", "reuni"] {
+        assert_eq!(found(&world, q).await, [""; 0], "{q}");
+    }
+    assert!(snippet(&hits(&world, "cafe").await[0]).contains("[CAFÉ]: niño, Ångström, [cafe\u{301}],"));
+}
+
+#[tokio::test]
+async fn a_hit_has_the_moment_at_which_it_was_said() {
+    let world = World::new().await;
+    let text = format!("{}and now the price: twelve dollars. {}", "well ".repeat(40), "bye ".repeat(40));
+    let (sid, recording) = said_to(&world, "14155551234", &text).await;
+    let hit = &hits(&world, "price \"twelve dollars\"").await[0];
+    assert_eq!(hit["at_ms"], 43 * WORD_MS);
+    assert_eq!(hit["recording_sid"], *recording);
+    assert_eq!(hit["transcript_id"], world.call(&sid).await["transcripts"][0]["id"]);
+    assert_eq!(hit["audio"], format!("{}/recordings/{recording}.wav#t=17.200", world.base));
+    let around = snippet(hit);
+    assert!(around.starts_with("… well well") && around.ends_with("bye bye …"), "{around}");
+    assert!(around.contains("and now the [price]: [twelve dollars]."), "{around}");
+}
+
+#[tokio::test]
+async fn the_moment_is_that_of_the_word_where_words_and_text_do_not_go_together() {
+    let world = World::new().await;
+    let sid = said(&world, "one").await;
+    let recording = world.call(&sid).await["recordings"][0]["sid"].clone();
+    for (text, spoken, moment) in [
+        ("A: yes. B: it is ready.", "yes. it is ready.", json!(3 * WORD_MS)),
+        ("it is ready.", "", json!(null)),
+        ("it is ready.", "something else entirely", json!(null)),
+    ] {
+        world.clock.advance(Duration::from_secs(1));
+        let order = json!({"recording_sid": recording, "again": true});
+        let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+        finish(&world, &id, text, &words(spoken)).await;
+        let hits = hits(&world, "ready").await;
+        assert_eq!((hits.len(), &hits[0]["at_ms"]), (1, &moment), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_finished_transcript_of_a_recording_is_the_one_that_is_searched() {
+    let world = World::new().await;
+    let (sid, recording) = said_to(&world, "14155551234", "the first version").await;
+    world.clock.advance(Duration::from_secs(1));
+    let again = json!({"recording_sid": recording, "again": true});
+    let second = world.post_json("/transcribe", &again).await.json()["id"].as_str().expect("an id").to_owned();
+    world.clock.advance(Duration::from_secs(1));
+    let third = world.post_json("/transcribe", &again).await.json()["id"].as_str().expect("an id").to_owned();
+    assert_eq!(found(&world, "version").await, [sid.as_str()], "the first one, until another is there");
+    finish(&world, &third, "the third version", &[]).await;
+    assert_eq!(snippet(&hits(&world, "version").await[0]), "the third [version]");
+    finish(&world, &second, "the second version", &[]).await;
+    let all = hits(&world, "version").await;
+    assert_eq!(all.iter().map(snippet).collect::<Vec<_>>(), ["the third [version]"], "it came last, and is older");
+    assert_eq!(found(&world, "first").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_not_found() {
+    let world = World::new().await;
+    let kept = said(&world, "delete nothing").await;
+    said(&world, "delete everything").await;
+    let delete = "DELETE FROM words WHERE transcript IN (SELECT id FROM transcripts WHERE text = 'delete everything'); \
+                  DELETE FROM transcripts WHERE text = 'delete everything'";
+    let foreign_keys = if world.store.is_postgres() { "" } else { "PRAGMA foreign_keys = on; " };
+    world.store.execute(&format!("{foreign_keys}{delete}")).await.expect("no transcript");
+    assert_eq!(found(&world, "delete").await, [kept]);
+    assert_eq!(found(&world, "everything").await, [""; 0]);
+    assert_eq!(world.store.number("SELECT count(*) FROM spoken_text").await, 1, "nothing of it is in the index");
+}
+
+#[tokio::test]
+async fn a_transcript_of_no_call_is_found_by_what_was_said_alone() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let order = json!({"audio_url": "https://example.com/a.wav"});
+    let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+    finish(&world, &id, "a podcast", &words("a podcast")).await;
+    let hits = hits(&world, "podcast").await;
+    assert_eq!((&hits[0]["call"], &hits[0]["audio"]), (&json!(null), &json!(null)));
+    assert_eq!((&hits[0]["transcript_id"], &hits[0]["at_ms"]), (&json!(id), &json!(WORD_MS)));
+    let page = world.get_with("/calls?q=podcast", &[("accept", "text/html")]).await.text();
+    assert!(page.contains(&format!("/transcript/{id}?format=text")), "{page}");
+    let of_a_call = ask(&world, &[("q", "podcast"), ("state", "completed")]).await;
+    assert_eq!(of_a_call.json()["hits"], json!([]));
+}
+
+#[tokio::test]
+async fn calls_are_found_by_state_number_and_time() {
+    let world = World::new().await;
+    let (one, _) = said_to(&world, "14155551234", "hello there").await;
+    world.clock.advance(Duration::from_secs(3 * 24 * 3600));
+    let (two, _) = said_to(&world, "14155559876", "hello you").await;
+    world.clock.advance(Duration::from_secs(1));
+    world.twilio.hold(Stage::Ringing);
+    let up = world.dial("14155551234").await;
+    let at = |call: Value| call["created_at"].as_str().expect("a time").to_owned();
+    let (of_one, of_two) = (at(world.call(&one).await), at(world.call(&two).await));
+    let (day_one, day_two) = (&of_one[..10], &of_two[..10]);
+    for (parameters, expected) in [
+        (vec![("state", "completed")], vec![&two, &one]),
+        (vec![("state", "no-answer")], vec![]),
+        (vec![("number", "+14155551234")], vec![&up, &one]),
+        (vec![("number", "555-9876")], vec![&two]),
+        (vec![("number", "+5559876")], vec![]),
+        (vec![("number", "0006")], vec![&up, &two, &one]),
+        (vec![("number", "sip:%")], vec![]),
+        (vec![("since", day_two)], vec![&up, &two]),
+        (vec![("until", day_one)], vec![&one]),
+        (vec![("until", &of_one)], vec![&one]),
+        (vec![("since", &of_one), ("until", &of_two)], vec![&two, &one]),
+        (vec![("since", day_two), ("until", day_one)], vec![]),
+        (vec![("state", "completed"), ("number", "1234"), ("until", day_two)], vec![&one]),
+        (vec![("state", ""), ("number", " "), ("since", ""), ("until", ""), ("after", "")], vec![&up, &two, &one]),
+    ] {
+        let answer = ask(&world, &parameters).await.json();
+        let calls = answer["calls"].as_array().expect("calls");
+        assert_eq!(sids(calls), expected, "{parameters:?}");
+        // The same of what is found, where only calls with a transcript are.
+        let found = ask(&world, &[&[("q", "hello")], &*parameters].concat()).await.json();
+        let found =
+            found["hits"].as_array().expect("hits").iter().map(|hit| hit["call"]["sid"].as_str().expect("a SID"));
+        let spoken: Vec<_> = expected.into_iter().filter(|sid| **sid != up).collect();
+        assert_eq!(found.collect::<Vec<_>>(), spoken, "{parameters:?}");
+    }
+    for (name, value) in
+        [("state", "gone"), ("since", "yesterday"), ("until", "2026-13-01"), ("after", "x"), ("since", "2026-11-23T")]
+    {
+        for q in ["", "hello"] {
+            let detail = ask(&world, &[("q", q), (name, value)]).await.problem(400, "bad-request");
+            assert!(detail.starts_with(&format!("{name}: expected")), "{detail}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_hits_and_of_chosen_calls_follow_each_other_without_gap_or_overlap() {
+    let world = World::new().await;
+    let (call, _) = said_to(&world, "14155551234", "the very first").await;
+    // Of the same millisecond, so that the order among them matters as well.
+    let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 60) ";
+    let id = "substr('00000000000000000000000000000000' || n, -32)";
+    let id = if world.store.is_postgres() { "lpad(n::text, 32, '0')" } else { id };
+    let fill = format!(
+        "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, created_at, \
+         ended_at, updated_at) {many} SELECT {id}, 'CA' || {id}, 'outbound', '+14155550000', '+15005550006', '[]', 'completed', 6, 0, \
+         1700000000001 + n / 7, 1700000000000, 0 FROM n; \
+         INSERT INTO recordings (sid, call_id, state, rank, created_at, updated_at) \
+         SELECT 'RE' || id, id, 'completed', 2, 0, 0 FROM calls WHERE to_number = '+14155550000'; \
+         INSERT INTO transcripts (id, transcript_id, recording_sid, audio, parameters, state, rank, round, text, created_at, \
+         updated_at) SELECT id, id, 'RE' || id, '', '', 'completed', 4, 1, 'one of the many', 0, 0 FROM calls \
+         WHERE to_number = '+14155550000'; \
+         INSERT INTO unsearched (transcript) SELECT id FROM transcripts WHERE text = 'one of the many'"
+    );
+    world.store.execute(&fill).await.expect("rows");
+    world.another_app().await.stop().await;
+    let expected: Vec<String> = world.store.texts("SELECT id FROM calls WHERE to_number = '+14155550000'").await;
+
+    let (mut seen, mut times, mut pages) = (Vec::new(), Vec::new(), 0);
+    let mut next = Some("/calls?q=%22of+the%22+MANY&number=0000&state=completed".to_owned());
+    while let Some(path) = next {
+        let page = world.get(&path).await.json();
+        for hit in page["hits"].as_array().expect("hits") {
+            seen.push(hit["call"]["id"].as_str().expect("an id").to_owned());
+            times.push(hit["call"]["created_at"].as_str().expect("a time").to_owned());
+        }
+        next = page["next"].as_str().map(str::to_owned);
+        pages += 1;
+    }
+    assert_eq!((pages, seen.len()), (3, 60));
+    assert!(times.is_sorted_by(|one, other| one >= other), "newest first: {times:?}");
+    seen.sort();
+    let mut all = expected.clone();
+    all.sort();
+    assert_eq!(seen, all);
+    assert_eq!(found(&world, "the first").await, [call]);
+
+    // More than a page of calls.
+    let more = fill.split_once("; INSERT INTO recordings").expect("the calls alone").0.replace("n < 60", "n < 160");
+    world.store.execute(&more.replace("SELECT 1 UNION", "SELECT 61 UNION")).await.expect("rows");
+    let first = world.get("/calls?number=%2B14155550000").await.json();
+    let second = world.get(first["next"].as_str().expect("a next page")).await.json();
+    assert_eq!(second["next"], json!(null));
+    let mut both: Vec<_> =
+        [&first, &second].iter().flat_map(|page| sids(page["calls"].as_array().expect("calls"))).collect();
+    both.sort_unstable();
+    both.dedup();
+    assert_eq!((both.len(), second["calls"].as_array().expect("calls").len()), (160, 60));
+}
+
+#[tokio::test]
+async fn whatever_is_typed_is_a_search() {
+    let world = World::new().await;
+    let sid = said(&world, "AND they said: NEAR or NOT, 100% of column words a_b it's C:\\x").await;
+    let long = "word ".repeat(2000);
+    let one_word = "x".repeat(10_000);
+    for (q, is_found) in [
+        ("AND", true),
+        ("NEAR(", true),
+        ("NOT or", true),
+        ("said:", true),
+        ("words:column", false),
+        ("\"words", true),
+        ("\"\"\"words\"\"", true),
+        ("'words'", true),
+        ("words'; DROP TABLE calls; --", false),
+        ("^and", true),
+        ("-and", true),
+        ("{words} : [and]", true),
+        ("(words", true),
+        ("words)", true),
+        ("& | ! <-> and", true),
+        ("and:*", true),
+        ("100%", true),
+        ("10%", false),
+        ("a_b", true),
+        ("a_c", false),
+        ("\\x", true),
+        ("and\0they", true),
+        ("\0", false),
+        ("*", false),
+        ("***", false),
+        ("\"", false),
+        ("\" * \"", false),
+        ("+", false),
+        ("😀", false),
+        ("\u{301}", false),
+        ("and \u{301} 😀 *", true),
+        (&long, false),
+        (&one_word, false),
+        (&"\"".repeat(10_000), false),
+        (&"(".repeat(10_000), false),
+        (&"\"a\" ".repeat(2_000), true),
+    ] {
+        let shown: String = q.chars().take(40).collect();
+        assert_eq!(found(&world, q).await.first() == Some(&sid), is_found, "{shown:?}");
+    }
+    // Not even UTF-8.
+    assert_eq!(world.get("/calls?q=%ff%fe").await.status, 200);
+}
+
+#[tokio::test]
+async fn markup_that_was_said_stays_text() {
+    let world = World::new().await;
+    said(&world, "now </blockquote><script>alert(1)</script> <img src=x onerror=alert(2)> & \"done\"").await;
+    let page = world.get_with("/calls?q=script+%22%3E%3Cb%3E", &[("accept", "text/html")]).await;
+    assert_eq!(page.status, 200);
+    let text = page.text();
+    assert!(!text.contains("<script") && !text.contains("<img") && !text.contains("<b>"), "{text}");
+    let found = world.get_with("/calls?q=alert", &[("accept", "text/html")]).await.text();
+    assert!(!found.contains("<script") && !found.contains("<img"), "{found}");
+    assert!(found.contains("<mark>alert</mark>(1)"), "{found}");
+    assert_eq!(snippet(&hits(&world, "done").await[0]).matches("<script>").count(), 1, "in JSON it is as it was said");
+}
+
+#[tokio::test]
+async fn the_page_of_calls_has_a_form_that_keeps_what_was_asked_and_hits_that_play() {
+    let world = World::new().await;
+    let (sid, recording) = said_to(&world, "14155551234", "the price is twelve dollars").await;
+    let path = "/calls?q=%22twelve+dollars%22&state=completed&number=1234&since=2020-01-01&until=";
+    let page = world.get_with(path, &[("accept", "text/html")]).await.text();
+    for expected in [
+        "<form class=\"search\" method=\"get\" action=\"/calls\" role=\"search\">",
+        "value=\"&#34;twelve dollars&#34;\"",
+        "<option value=\"completed\" selected>",
+        "value=\"1234\"",
+        "value=\"2020-01-01\"",
+        "the price is <mark>twelve dollars</mark>",
+        &format!("/calls/{sid}#{recording}@{}", 3 * WORD_MS),
+        &format!("/recordings/{recording}.wav#t=1.200\">Play from 0:01</a>"),
+    ] {
+        assert!(page.contains(expected), "{expected} in {page}");
+    }
+    let nothing = world.get_with("/calls?q=thirteen", &[("accept", "text/html")]).await.text();
+    assert!(nothing.contains("Nothing was found."), "{nothing}");
+}
+
+#[tokio::test]
+async fn what_was_said_before_there_was_an_index_is_found() {
+    let world = World::new().await;
+    let sid = said(&world, "an old story").await;
+    let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_of_state; \
+                 DELETE FROM _sqlx_migrations WHERE version = 4";
+    world.store.execute(older).await.expect("the tables of the version before");
+    world.another_app().await.stop().await;
+    assert_eq!(found(&world, "\"old story\"").await, [sid]);
+    assert_eq!(world.store.number("SELECT count(*) FROM unsearched").await, 0);
+}
