@@ -115,25 +115,28 @@ fn split(voice: Option<String>, words: Vec<Spoken>, ends: impl Fn(&Spoken, &Spok
 
 /// All that each voice says. The order of the words is right, whatever their times say: those are made to follow it.
 fn voices(words: &[Word]) -> Vec<Run> {
-    let mut voices: Vec<((Option<&str>, Option<&str>), Run)> = Vec::new();
+    // Speaker and channel of each.
+    let mut known: Vec<(Option<&str>, Option<&str>)> = Vec::new();
+    let mut voices: Vec<Run> = Vec::new();
     for word in words {
         let text = clean(word.text);
         if text.is_empty() {
             continue;
         }
         let whose = (word.speaker, word.channel);
-        let index = voices.iter().position(|(voice, _)| *voice == whose).unwrap_or_else(|| {
-            voices.push((whose, Run { voice: word.voice(), words: Vec::new() }));
+        let index = known.iter().position(|voice| *voice == whose).unwrap_or_else(|| {
+            known.push(whose);
+            voices.push(Run { voice: word.voice(), words: Vec::new() });
             voices.len() - 1
         });
-        let spoken = &mut voices[index].1.words;
+        let spoken = &mut voices[index].words;
         let start = word.start.min(LATEST).max(spoken.last().map_or(0, |before| before.start));
         if let Some(before) = spoken.last_mut() {
             before.end = before.end.min(start);
         }
         spoken.push(Spoken { text, start, end: word.end.min(LATEST).max(start) });
     }
-    voices.into_iter().map(|(_, voice)| voice).collect()
+    voices
 }
 
 /// Whether a sentence ends between these words.

@@ -1,7 +1,7 @@
 //! Transcripts to take away, held against the rules of their formats over thousands of made-up transcripts, and against
 //! readers of others, where `vendor_clients` finds a Python that has them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -193,10 +193,8 @@ fn read_srt(srt: &str) -> Vec<Cue> {
         let [number, line, text] = block.splitn(3, '\n').collect::<Vec<_>>()[..] else {
             panic!("three parts: {block:?}")
         };
-        cues.push(Cue::from({
-            let (start, end) = times(line, ',');
-            (start, end, None, text.trim_end_matches('\n').to_owned())
-        }));
+        let (start, end) = times(line, ',');
+        cues.push((start, end, None, text.trim_end_matches('\n').to_owned()));
         assert_eq!(number, cues.len().to_string());
     }
     cues
@@ -265,7 +263,7 @@ fn checked(said: &[Said]) -> Vec<Cue> {
 
 /// How many milliseconds after its first word each cue is shown.
 fn delays(said: &[Said], cues: &[Cue]) -> Vec<u64> {
-    let mut rest: HashMap<String, std::collections::VecDeque<&Said>> = HashMap::new();
+    let mut rest: HashMap<String, VecDeque<&Said>> = HashMap::new();
     let last = |name: Option<&str>| name.map_or(String::new(), |name| name[name.len() - 1..].to_owned());
     for said in said {
         rest.entry(last(said.speaker)).or_default().push_back(said);
