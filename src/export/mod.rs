@@ -1,4 +1,4 @@
-//! Transcripts to take away: text, SRT and WebVTT, made of words with times. Pure: where words come from and where the
+//! Captions to take away: SRT and WebVTT, made of words with times. Pure: where words come from and where the
 //! files go is not known here.
 //!
 //! Captions have two lines of 42 characters at most. They are cut where sentences, clauses or pauses end, stay up for
@@ -42,20 +42,6 @@ impl Word<'_> {
             (None, channel) => channel.map(|channel| format!("Channel {channel}")),
         }
     }
-}
-
-/// The text: as it is, or, where several voices are told apart, what each says in a paragraph of its own, named.
-pub fn text(whole: &str, words: &[Word]) -> String {
-    let turns = runs::turns(words);
-    if turns.iter().all(|turn| turn.voice == turns[0].voice) {
-        return whole.to_owned();
-    }
-    let mut text = String::new();
-    for turn in turns {
-        let voice = turn.voice.as_deref().unwrap_or("Unknown");
-        let _ = writeln!(text, "{}{voice}: {}", if text.is_empty() { "" } else { "\n" }, turn.text());
-    }
-    text
 }
 
 /// SubRip captions. The format has no place for who speaks.

@@ -34,22 +34,6 @@ impl Run {
     pub(super) fn start(&self) -> u64 {
         self.words[0].start
     }
-
-    pub(super) fn text(&self) -> String {
-        joined(self.words.iter().map(|word| word.text.as_str()))
-    }
-}
-
-/// Parts of a text, with spaces between them where their script has spaces.
-fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
-    let mut text = String::new();
-    for part in parts {
-        if !text.is_empty() && is_spaced(&text, part) {
-            text.push(' ');
-        }
-        text.push_str(part);
-    }
-    text
 }
 
 /// Without control characters, with one space where there was any.
@@ -81,23 +65,6 @@ pub(super) fn runs(words: &[Word]) -> Vec<Run> {
     }
     runs.sort_by_key(Run::start);
     runs
-}
-
-/// The same by sentences, so that nobody waits for the end of another's speech, and joined where nobody came between.
-pub(super) fn turns(words: &[Word]) -> Vec<Run> {
-    let mut sentences = Vec::new();
-    for Run { voice, words } in runs(words) {
-        split(voice, words, |before, after| ends_sentence(&before.text, Some(&after.text)), &mut sentences);
-    }
-    sentences.sort_by_key(Run::start);
-    let mut turns: Vec<Run> = Vec::new();
-    for sentence in sentences {
-        match turns.last_mut() {
-            Some(turn) if turn.voice == sentence.voice => turn.words.extend(sentence.words),
-            _ => turns.push(sentence),
-        }
-    }
-    turns
 }
 
 fn split(voice: Option<String>, words: Vec<Spoken>, ends: impl Fn(&Spoken, &Spoken) -> bool, runs: &mut Vec<Run>) {

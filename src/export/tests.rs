@@ -33,7 +33,7 @@ fn texts(words: &[Word]) -> Vec<String> {
 fn nothing_said_is_an_empty_file_of_each_format() {
     let blank = [Word { text: " \0\n", start: 0, end: 9, speaker: Some("A"), channel: None }];
     for words in [&[][..], &blank] {
-        assert_eq!((srt(words), vtt(words), text("", words)), (String::new(), "WEBVTT\n".to_owned(), String::new()));
+        assert_eq!((srt(words), vtt(words)), (String::new(), "WEBVTT\n".to_owned()));
     }
 }
 
@@ -189,19 +189,4 @@ fn cues_that_come_too_dense_do_not_fall_behind_for_ever() {
         assert!(cue.end - cue.start >= FLASH && cue.start - said <= 2_500, "{cue:?} was said at {said}");
     }
     assert!(cues[0].end - cues[0].start >= SHORTEST);
-}
-
-#[test]
-fn the_text_is_as_it_came_unless_several_voices_are_told_apart() {
-    let ahoy = by("A", said("Ahoy there.", 0));
-    assert_eq!(text("as it\ncame", &ahoy), "as it\ncame");
-    let named = by("Ada Lovelace", said("It is me.", 2_000));
-    let line = on("2", said("Who?", 4_000));
-    let both = by("3", on("3", said("A third one.", 6_000)));
-    let nobody = said("And this?", 8_000);
-    let (words, whole) = ([ahoy, named, line, both, nobody].concat(), "Ahoy there. It is me.");
-    assert_eq!(
-        text(whole, &words),
-        "Speaker A: Ahoy there.\n\nAda Lovelace: It is me.\n\nChannel 2: Who?\n\nChannel 3: A third one.\n\nUnknown: And this?\n"
-    );
 }

@@ -68,8 +68,7 @@ pub(super) async fn transcript(
                 Format::Srt => captions(export::srt(&words), &id, "srt", "application/x-subrip; charset=utf-8"),
                 Format::Vtt => captions(export::vtt(&words), &id, "vtt", "text/vtt; charset=utf-8"),
                 Format::Json | Format::Text => {
-                    let whole = transcript.text.as_deref().unwrap_or_default();
-                    as_file(text(&export::text(whole, &words)), &id, "txt")
+                    as_file(text(transcript.text.as_deref().unwrap_or_default()), &id, "txt")
                 }
             })
         }
