@@ -1,7 +1,6 @@
 //! What each voice says without being interrupted. Knows nothing of lines and captions.
 
 use super::Word;
-use super::width::is_spaced;
 
 /// After such a silence something else begins.
 pub(super) const SILENCE: u64 = 2_000;
