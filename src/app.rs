@@ -123,6 +123,7 @@ impl App {
             behind_answers: TaskTracker::new(),
             stopping: CancellationToken::new(),
             events: Events::new(),
+            is_unreachable: Default::default(),
             notice,
         });
         warn_of_calls_dialled_elsewhere(&context).await;

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, wants_page};
 use super::pages::Notices;
+use super::reading::{self, Paragraph, doubt};
+use super::steps::{self, Step};
 use super::{page, recordings};
 use crate::clients::twilio;
 use crate::context::Shared;
@@ -19,31 +21,43 @@ use crate::model::recording::Recording;
 use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::call::{self, Recorded};
 use crate::pipeline::{self, retry as again};
-use crate::store::{Cursor, Event, JobKind, JobState};
+use crate::store::{Cursor, Digest, Event, JobKind, JobState};
 
 /// Calls on one page of the list.
-const PAGE: i64 = 100;
+const PAGE: i64 = 50;
 
 /// A call in the list.
 #[derive(Debug, Serialize)]
-struct Listed {
-    id: Option<String>,
-    sid: Option<String>,
-    direction: &'static str,
-    to: Option<String>,
-    from: Option<String>,
+pub(super) struct Listed {
+    pub(super) id: Option<String>,
+    pub(super) sid: Option<String>,
+    pub(super) direction: &'static str,
+    pub(super) to: Option<String>,
+    pub(super) from: Option<String>,
     /// Twilio's word once Twilio has the call; before that `dialing`, `unknown` or `lost`.
-    state: String,
-    reason: Option<String>,
-    code: Option<i64>,
-    created_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
+    pub(super) code: Option<i64>,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+/// A call in the list, and how far it has come.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    #[serde(flatten)]
+    pub(super) call: Listed,
+    pub(super) progress: Progress,
+    /// The length of its recordings together.
+    pub(super) duration_seconds: Option<i64>,
+    /// How its transcript begins.
+    pub(super) words: Option<String>,
 }
 
 /// How far a call has come on its way to a transcript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Progress {
+pub(super) enum Progress {
     /// It is being placed, rings, or is up.
     Calling,
     /// Its recording is being made, or is awaited.
@@ -67,19 +81,22 @@ struct Shown {
     /// Whether `POST /calls/<sid>/retry` would begin something.
     can_retry: bool,
     keyterms: Vec<String>,
-    timeline: Vec<Step>,
+    timeline: Vec<Noted>,
     recordings: Vec<ShownRecording>,
     transcripts: Vec<ShownTranscript>,
+    /// The newest row of the history when this was read.
+    #[serde(skip)]
+    since: i64,
 }
 
 /// A step forward of the call, of a recording, or of a transcript.
 #[derive(Debug, Serialize)]
-struct Step {
-    at: Option<Timestamp>,
-    kind: String,
-    subject: String,
-    state: String,
-    reason: Option<String>,
+pub(super) struct Noted {
+    pub(super) at: Option<Timestamp>,
+    pub(super) kind: String,
+    pub(super) subject: String,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,13 +125,26 @@ struct ShownTranscript {
     reason: Option<String>,
     text: Option<String>,
     created_at: Option<Timestamp>,
+    /// Ours.
+    #[serde(skip)]
+    own_id: String,
+    /// Whether no later order for the same has taken its place.
+    #[serde(skip)]
+    is_current: bool,
+    /// For a page: its words.
+    #[serde(skip)]
+    paragraphs: Vec<Paragraph>,
 }
 
+/// A part of the list.
 #[derive(Debug, Serialize)]
-struct Page {
-    calls: Vec<Listed>,
+pub(super) struct Page {
+    pub(super) calls: Vec<Line>,
     /// The address of the next page, if there is one.
-    next: Option<String>,
+    pub(super) next: Option<String>,
+    /// The newest row of the history when this was read.
+    #[serde(skip)]
+    pub(super) since: i64,
 }
 
 #[derive(Template)]
@@ -127,6 +157,8 @@ struct CallPage {
     call: Shown,
     /// That of the button that dials once more.
     press: Press,
+    /// After so many seconds a browser without scripts looks again.
+    refresh: u64,
 }
 
 #[derive(Template)]
@@ -134,6 +166,8 @@ struct CallPage {
 struct CallsPage {
     notices: Notices,
     page: Page,
+    /// Whether newer calls are on another page.
+    is_older: bool,
 }
 
 /// What may follow the `?` of the list.
@@ -150,15 +184,36 @@ pub(super) async fn list(
     Query(Options { after }): Query<Options>,
 ) -> Result<Response, ApiError> {
     let after = after.as_deref().map(cursor).transpose()?;
-    let mut calls = context.store.read().await?.calls(after.as_ref(), PAGE + 1).await?;
+    let page = newest(&context, after.as_ref()).await?;
+    match wants_page(&headers) {
+        true => {
+            let (notices, is_older) = (Notices::of(&context), after.is_some());
+            Ok(super::page(CallsPage { notices, page, is_older }.render()))
+        }
+        false => Ok(Json(page).into_response()),
+    }
+}
+
+/// The newest calls, or those that come after a cursor.
+pub(super) async fn newest(context: &Shared, after: Option<&Cursor>) -> Result<Page, ApiError> {
+    let mut conn = context.store.read().await?;
+    // First, so that whatever changes from here on is told to who asks since then.
+    let since = conn.newest_change().await?;
+    let mut calls = conn.calls(after, PAGE + 1).await?;
     let is_more = calls.len() > PAGE as usize;
     calls.truncate(PAGE as usize);
     let next = calls.last().filter(|_| is_more).map(|last| format!("/calls?after={}.{}", last.created_at, last.id));
-    let page = Page { calls: calls.iter().map(listed).collect(), next };
-    match wants_page(&headers) {
-        true => Ok(super::page(CallsPage { notices: Notices::of(&context), page }.render())),
-        false => Ok(Json(page).into_response()),
-    }
+    let mut digests = conn.digests(&calls).await?;
+    let calls = calls.iter().map(|call| line(call, digests.remove(call.id.as_str()).unwrap_or_default())).collect();
+    Ok(Page { calls, next, since })
+}
+
+fn line(call: &Call, digest: Digest) -> Line {
+    let progress = match digest.job.as_deref() {
+        Some("failed") => Progress::Failed,
+        job => progress(call, job == Some("open"), &digest),
+    };
+    Line { progress, duration_seconds: digest.seconds, words: digest.words, call: listed(call) }
 }
 
 /// What may follow the `?` of a call.
@@ -176,20 +231,18 @@ pub(super) async fn show(
     Id(name): Id<CallName>,
     Query(Arrival { dialled }): Query<Arrival>,
 ) -> Result<Response, ApiError> {
-    let shown = shown(&context, &headers, &name).await?;
+    let mut shown = shown(&context, &headers, &name).await?;
     if !wants_page(&headers) {
         return Ok(Json(shown).into_response());
     }
-    let is_following = shown.is_following();
+    for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
+        let words = context.store.read().await?.words_of(&transcript.own_id).await?;
+        transcript.paragraphs = reading::paragraphs(words);
+    }
     let sentence = shown.sentence();
     let was_there = dialled.as_deref() == Some("before");
-    let (notices, press) = (Notices::of(&context), Press::random());
-    let mut response = page(CallPage { notices, sentence, was_there, call: shown, press }.render());
-    if is_following {
-        let seconds = HeaderValue::from(LOOK_AGAIN.as_secs());
-        response.headers_mut().insert(HeaderName::from_static("refresh"), seconds);
-    }
-    Ok(response)
+    let (notices, press, refresh) = (Notices::of(&context), Press::random(), LOOK_AGAIN.as_secs());
+    Ok(page(CallPage { notices, sentence, was_there, call: shown, press, refresh }.render()))
 }
 
 /// Has tried again what failed of a call. Rings no phone.
@@ -210,10 +263,11 @@ pub(super) async fn retry(
 /// A call as it is stored; one of our account that this program has nothing of, as Twilio has it.
 async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<Shown, ApiError> {
     let mut conn = context.store.read().await?;
+    let since = conn.newest_change().await?;
     let Some(call) = conn.call(name).await? else {
         drop(conn);
         return match name {
-            CallName::Sid(sid) => shown_by_twilio(context, headers, sid).await,
+            CallName::Sid(sid) => Ok(Shown { since, ..shown_by_twilio(context, headers, sid).await? }),
             CallName::Id(_) => Err(unknown(name)),
         };
     };
@@ -230,16 +284,16 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
 
     let is_followed = following.as_ref().is_some_and(|job| job.state == "open");
     let is_given_up = following.as_ref().is_some_and(|job| job.state == "failed");
-    let has_failed =
-        transcripts.iter().any(|transcript| transcript.is_current && transcript.state == TranscriptState::Failed);
+    let digest = digest(&recordings, &transcripts);
     Ok(Shown {
+        since,
         progress: match is_given_up {
             true => Progress::Failed,
-            false => progress(&call, is_followed, &recordings, &transcripts),
+            false => progress(&call, is_followed, &digest),
         },
-        can_retry: has_failed || (call.sid.is_some() && is_given_up),
+        can_retry: digest.has_failed || (call.sid.is_some() && is_given_up),
         keyterms: call.keyterms.as_slice().to_vec(),
-        timeline: timeline.into_iter().map(step).collect(),
+        timeline: timeline.into_iter().map(noted).collect(),
         recordings: recordings.iter().map(|recording| shown_recording(context, headers, recording)).collect(),
         transcripts: shown_transcripts,
         call: listed(&call),
@@ -269,6 +323,7 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
             false => Progress::NotRecorded,
         },
         can_retry: false,
+        since: 0,
         keyterms: Vec::new(),
         timeline: Vec::new(),
         recordings: recordings.iter().map(recorded).collect(),
@@ -315,17 +370,28 @@ fn listed_by_twilio(call: twilio::Call) -> Listed {
     }
 }
 
-fn progress(call: &Call, is_followed: bool, recordings: &[Recording], transcripts: &[Transcript]) -> Progress {
+/// Of all there is of a call.
+fn digest(recordings: &[Recording], transcripts: &[Transcript]) -> Digest {
     let states = || transcripts.iter().filter(|transcript| transcript.is_current).map(|transcript| transcript.state);
+    Digest {
+        is_recording_coming: recordings.iter().any(|recording| recording.state.is_coming()),
+        has_transcripts: !transcripts.is_empty(),
+        has_unfinished: states().any(|state| !state.is_final()),
+        has_failed: states().any(|state| state == TranscriptState::Failed),
+        ..Digest::default()
+    }
+}
+
+fn progress(call: &Call, is_followed: bool, digest: &Digest) -> Progress {
     if call.state.holds_number() {
         Progress::Calling
-    } else if recordings.iter().any(|recording| recording.state.is_coming()) {
+    } else if digest.is_recording_coming {
         Progress::Recording
-    } else if states().any(|state| !state.is_final()) {
+    } else if digest.has_unfinished {
         Progress::Transcribing
-    } else if states().any(|state| state == TranscriptState::Failed) {
+    } else if digest.has_failed {
         Progress::Failed
-    } else if !transcripts.is_empty() {
+    } else if digest.has_transcripts {
         Progress::Done
     } else if call.state == CallState::Completed && is_followed {
         Progress::Recording
@@ -336,9 +402,9 @@ fn progress(call: &Call, is_followed: bool, recordings: &[Recording], transcript
     }
 }
 
-fn step(event: Event) -> Step {
+fn noted(event: Event) -> Noted {
     let Event { kind, subject, state, reason, at, .. } = event;
-    Step { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason }
+    Noted { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason }
 }
 
 fn shown_recording(context: &Shared, headers: &HeaderMap, recording: &Recording) -> ShownRecording {
@@ -367,6 +433,9 @@ fn shown_transcript(transcript: &Transcript, job: Option<JobState>) -> ShownTran
         state: transcript.state.as_str(),
         reason: transcript.reason.clone().or(waits_for),
         text: transcript.text.clone(),
+        own_id: transcript.id.clone(),
+        is_current: transcript.is_current,
+        paragraphs: Vec::new(),
         created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
     }
 }
@@ -402,15 +471,33 @@ impl Shown {
         self.call.to.as_deref().filter(|_| is_ours && self.call.ended_at.is_some())
     }
 
-    /// What is said of it on its page.
-    fn words(&self) -> &'static str {
-        match self.progress {
-            Progress::Calling => "This page follows it.",
-            Progress::Recording => "The recording is on its way; this page shows it as soon as it is there.",
-            Progress::Transcribing => "The recording is being transcribed; this page shows the text when it is there.",
-            Progress::Done | Progress::Failed => "",
-            Progress::NotRecorded => "There is no recording.",
-        }
+    fn steps(&self) -> Vec<Step> {
+        steps::steps(self.call.direction, &self.call.state, self.progress, &self.timeline)
+    }
+
+    fn headline(&self) -> &'static str {
+        steps::headline(&self.call.state, self.progress)
+    }
+
+    fn waits_for(&self) -> &'static str {
+        let unfinished =
+            self.transcripts.iter().filter(|it| it.is_current && !["completed", "failed"].contains(&it.state));
+        steps::waits_for(&self.call.state, self.progress, unfinished.map(|transcript| transcript.state).next_back())
+    }
+
+    /// What went wrong, or holds it up, each in the words of whoever knows.
+    fn reasons(&self) -> Vec<&str> {
+        let of_call = self.call.reason.as_deref();
+        let current = self.transcripts.iter().filter(|it| it.is_current);
+        let mut reasons: Vec<&str> = of_call.into_iter().chain(current.filter_map(|it| it.reason.as_deref())).collect();
+        reasons.dedup();
+        reasons
+    }
+
+    /// What its page is told of: the call and its transcripts.
+    fn about(&self) -> String {
+        let transcripts = self.transcripts.iter().map(|transcript| transcript.own_id.as_str());
+        self.call.id.as_deref().into_iter().chain(transcripts).collect::<Vec<_>>().join(" ")
     }
 
     /// The transcripts of a recording.
@@ -419,14 +506,40 @@ impl Shown {
     }
 }
 
+impl ShownTranscript {
+    /// Whether a word of it is marked.
+    fn has_doubts(&self) -> bool {
+        self.paragraphs.iter().flat_map(|paragraph| &paragraph.words).any(|word| doubt(word).is_some())
+    }
+}
+
+impl Line {
+    /// Where it is, in a word or two.
+    pub(super) fn headline(&self) -> &'static str {
+        steps::headline(&self.call.state, self.progress)
+    }
+}
+
+impl Progress {
+    /// Its name in the style sheet.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Calling | Self::Recording | Self::Transcribing => "now",
+            Self::Done => "past",
+            Self::NotRecorded => "never",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl Listed {
     /// What the call's page is named by.
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.sid.as_deref().or(self.id.as_deref()).unwrap_or_default()
     }
 
     /// Who is at the other end.
-    fn party(&self) -> &str {
+    pub(super) fn party(&self) -> &str {
         let party = if self.direction == "outbound" { &self.to } else { &self.from };
         party.as_deref().unwrap_or("somebody")
     }

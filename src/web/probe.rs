@@ -3,6 +3,7 @@
 //! `localhost`. If either looks as if it came from this computer, then so can any stranger.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Path, Request, State};
@@ -76,5 +77,7 @@ pub(crate) async fn probe(context: &Context, port: u16) -> bool {
     let (plain, _) = tokio::join!(outside.ask(&plain, None), outside.ask(&to_forged, Some(&forged)));
     context.operator.forget_probes();
     // Another instance at the same address answers as well as this one.
-    plain.is_ok_and(|answer| answer == ANSWER)
+    let came_back = plain.is_ok_and(|answer| answer == ANSWER);
+    context.is_unreachable.store(!came_back, Ordering::Relaxed);
+    came_back
 }
