@@ -79,6 +79,9 @@ static STYLE: LazyLock<Asset> =
 static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("page", "js", "text/javascript; charset=utf-8", include_str!("page.js")));
 
+static ICON: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("icon.svg")));
+
 impl Asset {
     fn new(name: &str, extension: &str, media_type: &'static str, content: &'static str) -> Self {
         let hash = Sha256::digest(content);
@@ -97,9 +100,14 @@ pub(super) fn script() -> String {
     format!("/assets/{}", SCRIPT.name)
 }
 
+/// Where the icon is.
+pub(super) fn icon() -> String {
+    format!("/assets/{}", ICON.name)
+}
+
 /// What pages are made with. A browser keeps it: nothing else will ever be at its address.
 pub(super) async fn asset(Path(file): Path<String>) -> Result<Response, ApiError> {
-    let asset = [&*STYLE, &*SCRIPT].into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
+    let asset = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
     let kept = "private, max-age=31536000, immutable";
     Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content).into_response())
 }
