@@ -722,7 +722,13 @@ async fn where_nothing_is_a_problem_says_so() {
 /// The headers that every answer has, and those that none has.
 fn assert_guarded(answer: &Answer) {
     let policy = answer.header("content-security-policy");
-    for part in ["default-src 'none'", "script-src 'self'; connect-src 'self';", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"] {
+    for part in [
+        "default-src 'none'",
+        "script-src 'self'; connect-src 'self';",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ] {
         assert!(policy.contains(part), "{policy}");
     }
     assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");

@@ -22,6 +22,10 @@ mod tunnel;
 mod browser;
 mod proxies;
 
+// The operator's pages.
+mod events;
+mod pages;
+
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
 mod paid_once;

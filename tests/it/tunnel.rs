@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::callbacks::CALL;
 use crate::support::command::{ENOUGH, Folder, Program, request, with};
 use crate::support::store::Database;
+use crate::support::stream::Stream;
 use crate::support::{World, listen, log, variables};
 
 /// What a tunnel does with each connection.
@@ -111,6 +112,14 @@ async fn behind_a_tunnel_that_hides_what_it_is_nobody_is_taken_for_this_computer
         assert!(asked.text().contains("action=\"/calls\""), "a session is asked before it dials");
         assert_eq!(world.vendor_requests(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_page_that_is_open_here_is_told_nothing_more_once_strangers_look_like_this_computer() {
+    let (world, _) = behind(Tunnel::Raw, &[]).await;
+    let Ok(mut stream) = Stream::open(&world.http, &world.base, "", &[]).await else { panic!("no stream") };
+    assert!(world.app.probe().await);
+    assert!(stream.next().await.is_none());
 }
 
 #[tokio::test]
