@@ -20,7 +20,8 @@
 //! 5. `/hooks/assemblyai` makes the job due at once: it fetches the transcript and stores JSON, text and words. A lost
 //!    webhook costs a minute at most. `POST /transcribe` and `GET /transcript/<id>` ([`pipeline::transcription`]) go the
 //!    same way, and answer from the store what is there.
-//! 6. Each change is told through [`events`] to the requests that wait for it.
+//! 6. Each change is told through [`events`] to the requests that wait for it, and to open pages (`web::live`), which
+//!    then ask for themselves again. What other instances did, those find in the history that all share.
 //!
 //! # When something dies
 //!

@@ -5,6 +5,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::Answer;
+use super::front::GIVEN_UP;
 
 /// A stream that is open until it is dropped.
 pub(crate) struct Stream {
@@ -55,7 +56,8 @@ impl Stream {
                     return told;
                 }
             }
-            let piece = self.response.chunk().await.expect("a stream that is not cut off")?;
+            let piece = tokio::time::timeout(GIVEN_UP, self.response.chunk()).await.expect("something is told");
+            let piece = piece.expect("a stream that is not cut off")?;
             self.unread += std::str::from_utf8(&piece).expect("UTF-8");
         }
     }
