@@ -131,6 +131,7 @@ impl App {
             under_way: TaskTracker::new(),
             stopping: CancellationToken::new(),
             events: Events::new(),
+            is_unreachable: Default::default(),
             notice,
         });
         warn_of_calls_dialled_elsewhere(&context).await;

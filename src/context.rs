@@ -1,6 +1,7 @@
 //! The long-lived things that handlers and workers share. Built once in `app`; nothing in it changes but what says so.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub struct Context {
     pub stopping: CancellationToken,
     /// What changed.
     pub events: Events,
+    /// Whether `BASE_URL` did not lead here when that was last tried. Changes as it is tried again.
+    pub is_unreachable: AtomicBool,
     /// A sentence that every page shows, such as that no phone rings here.
     pub notice: Option<&'static str>,
 }

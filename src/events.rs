@@ -43,6 +43,26 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Waits for what is told next: the id of what changed; none if so much was told that anything may have.
+    pub async fn next(&mut self) -> Option<String> {
+        match self.changes.recv().await {
+            Ok(changed) => Some(changed),
+            Err(broadcast::error::RecvError::Lagged(_)) => None,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+
+    /// What was told since and not yet heard; none in it as in [`Listener::next`].
+    pub fn told(&mut self) -> Vec<Option<String>> {
+        use broadcast::error::TryRecvError;
+        let each = || match self.changes.try_recv() {
+            Ok(changed) => Some(Some(changed)),
+            Err(TryRecvError::Lagged(_)) => Some(None),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+        };
+        std::iter::from_fn(each).collect()
+    }
+
     /// Waits until this call or transcript is said to have changed, or until so much was told that it may have.
     pub async fn changed(&mut self, id: &str) {
         loop {

@@ -23,7 +23,8 @@
 //!    webhook costs a minute at most. What was said is found at `/calls?q=` from then on: [`model::search`] cuts texts and
 //!    queries into terms, [`store`] has them indexed in the same transaction. `POST /transcribe` and
 //!    `GET /transcript/<id>` ([`pipeline::transcription`]) go the same way, and answer from the store what is there.
-//! 6. Each change is told through [`events`] to the requests that wait for it.
+//! 6. Each change is told through [`events`] to the requests that wait for it, and to open pages (`web::live`), which
+//!    then ask for themselves again. What other instances did, those find in the history that all share.
 //!
 //! # When something dies
 //!

@@ -1,7 +1,6 @@
 //! What lets an operator in: the token, sessions that were opened with it, the one log-in link, and whether a request
 //! that looks as if it came from this computer can be taken for one. Knows no HTTP.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -12,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// A session lasts a week, in seconds.
@@ -46,7 +46,7 @@ pub struct Operator {
     /// What probes and their answers are signed with: what all instances know to whom callbacks may come.
     probe_key: SecretString,
     /// Whether strangers were seen to look like this computer.
-    exposed: AtomicBool,
+    exposed: CancellationToken,
     /// Told when there is no link to log in by, although one is needed.
     link_wanted: Notify,
     guesses: Mutex<Guesses>,
@@ -67,7 +67,7 @@ impl Operator {
             token,
             link: Mutex::new(None),
             probe_key: common,
-            exposed: AtomicBool::new(false),
+            exposed: CancellationToken::new(),
             link_wanted: Notify::new(),
             guesses: Mutex::new(Guesses { left: GUESSES, as_of_ms: i64::MIN }),
         }
@@ -147,12 +147,18 @@ impl Operator {
 
     /// Whether strangers were seen to look like this computer, so that to look like it proves nothing.
     pub fn is_exposed(&self) -> bool {
-        self.exposed.load(Ordering::Acquire)
+        self.exposed.is_cancelled()
+    }
+
+    /// Waits until they were.
+    pub async fn exposed(&self) {
+        self.exposed.cancelled().await;
     }
 
     /// They were. For as long as the process lives. Whether that is new.
     pub fn expose(&self) -> bool {
-        let is_new = !self.exposed.swap(true, Ordering::AcqRel);
+        let is_new = !self.exposed.is_cancelled();
+        self.exposed.cancel();
         if is_new {
             self.link_wanted.notify_one();
         }

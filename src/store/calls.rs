@@ -1,9 +1,13 @@
 //! Calls.
 
+use std::collections::HashMap;
+
 use super::{Conn, Error, Event, Filter, Row, args};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction, Press};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
+use crate::model::recording::RecordingState;
+use crate::model::transcript::TranscriptState;
 
 /// Where a page of the list of calls ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +16,25 @@ pub struct Cursor {
     pub created_at: i64,
     /// The id of that call.
     pub id: CallId,
+}
+
+/// How far a call has come, in short, for a list of many.
+#[derive(Debug, Clone, Default)]
+pub struct Digest {
+    /// The state of the job that follows the call.
+    pub job: Option<String>,
+    /// The length of its recordings together, in seconds, once it is known.
+    pub seconds: Option<i64>,
+    /// Whether a recording is still to come.
+    pub is_recording_coming: bool,
+    /// Whether any transcript was asked for.
+    pub has_transcripts: bool,
+    /// Whether one is being made.
+    pub has_unfinished: bool,
+    /// Whether one failed and nothing has taken its place.
+    pub has_failed: bool,
+    /// How its newest text begins.
+    pub words: Option<String>,
 }
 
 /// A new state of a call, with what is to be said of it.
@@ -182,6 +205,32 @@ impl Conn {
         let (at, id) = after.map_or((i64::MAX, ""), |Cursor { created_at, id }| (*created_at, id.as_str()));
         let args = args![filter.state(), number.as_deref(), filter.since, filter.before, at, id, limit];
         self.fetch(sql, args).await?.iter().map(call).collect()
+    }
+
+    /// How far these calls have come, by their ids.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn digests(&mut self, calls: &[Call]) -> Result<HashMap<String, Digest>, Error> {
+        let ids: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
+        let ids = serde_json::to_string(&ids).unwrap_or_default();
+        let (ready, ended) = (RecordingState::Completed.rank(), TranscriptState::Completed.rank());
+        let sql = self.session.select_digests();
+        let rows = self.fetch(sql, args![ids.as_str(), ready, ended]).await?;
+        let digest = |row: &Row| {
+            let is_some = |column| Ok::<bool, Error>(row.int(column)? > 0);
+            let digest = Digest {
+                job: row.text_if_set("job")?,
+                seconds: row.int_if_set("seconds")?,
+                is_recording_coming: is_some("coming")?,
+                has_transcripts: is_some("transcripts")?,
+                has_unfinished: is_some("unfinished")?,
+                has_failed: is_some("failed")?,
+                words: row.text_if_set("words")?,
+            };
+            Ok((row.text("id")?, digest))
+        };
+        rows.iter().map(digest).collect()
     }
 
     /// How many calls are followed whose callbacks go to another address than this one.

@@ -389,6 +389,43 @@ impl Session {
         if self.is_postgres() { claim!(" FOR UPDATE SKIP LOCKED") } else { claim!("") }
     }
 
+    /// Whether numbers that a column gives out may be seen in another order than they were given: PostgreSQL's writers do
+    /// not wait for each other.
+    pub(super) fn numbers_may_be_late(&self) -> bool {
+        self.is_postgres()
+    }
+
+    /// How far the calls have come whose ids are in a JSON array: what a list says of each beside its row.
+    pub(super) fn select_digests(&self) -> &'static str {
+        macro_rules! digests {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT calls.id, job.state AS job, \
+                     (SELECT CAST(sum(duration_seconds) AS BIGINT) FROM recordings WHERE call_id = calls.id) AS seconds, \
+                     (SELECT count(*) FROM recordings WHERE call_id = calls.id AND rank < $2) AS coming, \
+                     (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid \
+                     WHERE call_id = calls.id) AS transcripts, \
+                     (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid \
+                     WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.rank < $3) AS unfinished, \
+                     (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid \
+                     WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.state = 'failed') AS failed, \
+                     (SELECT substr(text, 1, 200) FROM recordings JOIN transcripts ON recording_sid = recordings.sid \
+                     WHERE call_id = calls.id AND text <> '' \
+                     ORDER BY transcripts.created_at DESC, transcripts.id LIMIT 1) AS words \
+                     FROM calls LEFT JOIN jobs AS job ON job.kind = 'call' AND job.subject = calls.id \
+                     WHERE calls.id IN (SELECT ",
+                    $ids,
+                    ")"
+                )
+            };
+        }
+        if self.is_postgres() {
+            digests!("jsonb_array_elements_text($1::text::jsonb)")
+        } else {
+            digests!("value FROM json_each($1)")
+        }
+    }
+
     /// The words of a transcript, from a JSON array of objects.
     pub(super) fn insert_words(&self) -> &'static str {
         if self.is_postgres() {
@@ -499,6 +536,13 @@ impl Row {
     }
 
     pub(super) fn int_if_set(&self, column: &str) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(super) fn real(&self, column: &str) -> Result<f64, Error> {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
             Self::Postgres(row) => Ok(row.try_get(column)?),

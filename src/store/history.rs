@@ -22,7 +22,56 @@ pub struct Event {
     pub at: i64,
 }
 
+/// How far to look back behind the newest number on PostgreSQL, where a number may be committed after a higher one.
+const LATE: i64 = 100;
+
+/// So many changes are told one by one. Who missed more is told that anything may have changed.
+const TOLD: i64 = 1_000;
+
+/// What changed after a number.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The newest number there is.
+    pub newest: i64,
+    /// The numbers of the rows, each with what it is about: our id of the call, or else the row's own subject.
+    pub rows: Vec<(i64, String)>,
+    /// Whether there are more than these, or the number is not of this history.
+    pub is_lost: bool,
+}
+
 impl Conn {
+    /// The number of the newest row; 0 if there is none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn newest_change(&mut self) -> Result<i64, Error> {
+        let sql = "SELECT coalesce(max(number), 0) AS number FROM history";
+        self.fetch_one(sql, args![]).await?.map_or(Ok(0), |row| row.int("number"))
+    }
+
+    /// What was added after this number, oldest first; with it rows before, where they may have been added later.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn changes_after(&mut self, number: i64) -> Result<Changes, Error> {
+        let newest = self.newest_change().await?;
+        if number > newest {
+            return Ok(Changes { newest, rows: Vec::new(), is_lost: true });
+        }
+        let late = if self.session.numbers_may_be_late() { LATE } else { 0 };
+        let sql = "SELECT number, coalesce(call_id, subject) AS about FROM history \
+                   WHERE number > $1 ORDER BY number LIMIT $2";
+        let rows = self.fetch(sql, args![number - late, TOLD + 1]).await?;
+        let mut rows: Vec<(i64, String)> =
+            rows.iter().map(|row| Ok((row.int("number")?, row.text("about")?))).collect::<Result<_, Error>>()?;
+        let is_lost = rows.len() > TOLD as usize;
+        if is_lost {
+            rows.clear();
+        }
+        let newest = rows.last().map_or(newest, |(last, _)| newest.max(*last));
+        Ok(Changes { newest, rows, is_lost })
+    }
+
     /// Adds an event to the history of a call, or of a transcript that belongs to none.
     pub(super) async fn note(&mut self, call: Option<&CallId>, event: Event) -> Result<(), Error> {
         let Event { kind, subject, state, rank, round, reason, at } = event;

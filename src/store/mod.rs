@@ -16,10 +16,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use calls::Cursor;
 pub(crate) use calls::Reached;
+pub use calls::{Cursor, Digest};
 pub use dialect::Location;
-pub use history::Event;
+pub use history::{Changes, Event};
 pub(crate) use jobs::Lease;
 pub use jobs::{Job, JobKind, JobState};
 pub use search::{Filter, Hit, Number};

@@ -114,6 +114,27 @@ impl Conn {
         self.fetch(sql, args![call.as_str()]).await?.iter().map(transcript).collect()
     }
 
+    /// The words of a transcript by our id, in the order they are said.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn words_of(&mut self, transcript: &str) -> Result<Vec<SpokenWord>, Error> {
+        let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words WHERE transcript = $1 \
+                   ORDER BY position";
+        let rows = self.fetch(sql, args![transcript]).await?;
+        let word = |row: &Row| {
+            Ok(SpokenWord {
+                text: row.text("word")?,
+                start: row.int("start_ms")?,
+                end: row.int("end_ms")?,
+                confidence: row.real("confidence")?,
+                speaker: row.text_if_set("speaker")?,
+                channel: row.text_if_set("channel")?,
+            })
+        };
+        rows.iter().map(word).collect()
+    }
+
     /// Whether anybody has asked for a transcript of this recording.
     pub(crate) async fn has_transcript(&mut self, recording: &RecordingSid) -> Result<bool, Error> {
         let sql = "SELECT id FROM transcripts WHERE recording_sid = $1 LIMIT 1";

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, wants_page};
 use super::pages::Notices;
+use super::reading::{self, Paragraph, doubt};
 use super::search::{Search, ShownHit, shown_hit};
+use super::steps::{self, Step};
 use super::{page, recordings};
 use crate::clients::twilio;
 use crate::context::Shared;
@@ -21,10 +23,10 @@ use crate::model::search;
 use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::call::{self, Recorded};
 use crate::pipeline::{self, retry as again};
-use crate::store::{Cursor, Event, JobKind, JobState};
+use crate::store::{Cursor, Digest, Event, JobKind, JobState};
 
 /// Calls on one page of the list.
-const PAGE: i64 = 100;
+const PAGE: i64 = 50;
 
 /// Hits on one page: each has a text to be looked through.
 const HITS: i64 = 25;
@@ -32,23 +34,35 @@ const HITS: i64 = 25;
 /// A call in the list.
 #[derive(Debug, Serialize)]
 pub(super) struct Listed {
-    id: Option<String>,
-    sid: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) sid: Option<String>,
     pub(super) direction: &'static str,
-    to: Option<String>,
-    from: Option<String>,
+    pub(super) to: Option<String>,
+    pub(super) from: Option<String>,
     /// Twilio's word once Twilio has the call; before that `dialing`, `unknown` or `lost`.
     pub(super) state: String,
-    reason: Option<String>,
-    code: Option<i64>,
+    pub(super) reason: Option<String>,
+    pub(super) code: Option<i64>,
     pub(super) created_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+/// A call in the list, and how far it has come.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    #[serde(flatten)]
+    pub(super) call: Listed,
+    pub(super) progress: Progress,
+    /// The length of its recordings together.
+    pub(super) duration_seconds: Option<i64>,
+    /// How its transcript begins.
+    pub(super) words: Option<String>,
 }
 
 /// How far a call has come on its way to a transcript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Progress {
+pub(super) enum Progress {
     /// It is being placed, rings, or is up.
     Calling,
     /// Its recording is being made, or is awaited.
@@ -72,19 +86,22 @@ struct Shown {
     /// Whether `POST /calls/<sid>/retry` would begin something.
     can_retry: bool,
     keyterms: Vec<String>,
-    timeline: Vec<Step>,
+    timeline: Vec<Noted>,
     recordings: Vec<ShownRecording>,
     transcripts: Vec<ShownTranscript>,
+    /// The newest row of the history when this was read.
+    #[serde(skip)]
+    since: i64,
 }
 
 /// A step forward of the call, of a recording, or of a transcript.
 #[derive(Debug, Serialize)]
-struct Step {
-    at: Option<Timestamp>,
-    kind: String,
-    subject: String,
-    state: String,
-    reason: Option<String>,
+pub(super) struct Noted {
+    pub(super) at: Option<Timestamp>,
+    pub(super) kind: String,
+    pub(super) subject: String,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,17 +130,30 @@ struct ShownTranscript {
     reason: Option<String>,
     text: Option<String>,
     created_at: Option<Timestamp>,
+    /// Ours.
+    #[serde(skip)]
+    own_id: String,
+    /// Whether no later order for the same has taken its place.
+    #[serde(skip)]
+    is_current: bool,
+    /// For a page: its words.
+    #[serde(skip)]
+    paragraphs: Vec<Paragraph>,
 }
 
+/// A part of the list.
 #[derive(Debug, Serialize)]
-struct Page {
+pub(super) struct Page {
     #[serde(skip_serializing_if = "Option::is_none")]
-    calls: Option<Vec<Listed>>,
+    calls: Option<Vec<Line>>,
     /// In place of the calls, if something that was said is looked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    hits: Option<Vec<ShownHit>>,
+    pub(super) hits: Option<Vec<ShownHit>>,
     /// The address of the next page, if there is one.
-    next: Option<String>,
+    pub(super) next: Option<String>,
+    /// The newest row of the history when this was read.
+    #[serde(skip)]
+    pub(super) since: i64,
 }
 
 #[derive(Template)]
@@ -136,6 +166,8 @@ struct CallPage {
     call: Shown,
     /// That of the button that dials once more.
     press: Press,
+    /// After so many seconds a browser without scripts looks again.
+    refresh: u64,
 }
 
 #[derive(Template)]
@@ -144,6 +176,8 @@ struct CallsPage {
     notices: Notices,
     search: Search,
     page: Page,
+    /// Whether newer calls are on another page.
+    is_older: bool,
 }
 
 /// The calls, newest first; or what was said in them, if something is looked for.
@@ -157,15 +191,29 @@ pub(super) async fn list(
         false => hits(&context, &headers, &search).await?,
     };
     match wants_page(&headers) {
-        true => Ok(super::page(CallsPage { notices: Notices::of(&context), search, page }.render())),
+        true => {
+            let (notices, is_older) = (Notices::of(&context), !search.after.is_empty());
+            Ok(super::page(CallsPage { notices, search, page, is_older }.render()))
+        }
         false => Ok(Json(page).into_response()),
     }
 }
 
-async fn calls(context: &Shared, search: &Search) -> Result<Page, ApiError> {
+fn line(call: &Call, digest: Digest) -> Line {
+    let progress = match digest.job.as_deref() {
+        Some("failed") => Progress::Failed,
+        job => progress(call, job == Some("open"), &digest),
+    };
+    Line { progress, duration_seconds: digest.seconds, words: digest.words, call: listed(call) }
+}
+
+/// The newest calls, or those that are looked for.
+pub(super) async fn calls(context: &Shared, search: &Search) -> Result<Page, ApiError> {
     let after = Some(search.after.as_str()).filter(|after| !after.is_empty()).map(cursor).transpose()?;
     let filter = search.filter()?;
     let mut conn = context.store.read().await?;
+    // First, so that whatever changes from here on is told to who asks since then.
+    let since = conn.newest_change().await?;
     let mut calls = match search.is_any() {
         true => conn.calls(after.as_ref(), PAGE + 1).await?,
         false => conn.calls_like(&filter, after.as_ref(), PAGE + 1).await?,
@@ -174,7 +222,9 @@ async fn calls(context: &Shared, search: &Search) -> Result<Page, ApiError> {
     calls.truncate(PAGE as usize);
     let last = calls.last().filter(|_| is_more);
     let next = last.map(|last| search.next(&format!("{}.{}", last.created_at, last.id)));
-    Ok(Page { calls: Some(calls.iter().map(listed).collect()), hits: None, next })
+    let mut digests = conn.digests(&calls).await?;
+    let lines = calls.iter().map(|call| line(call, digests.remove(call.id.as_str()).unwrap_or_default())).collect();
+    Ok(Page { calls: Some(lines), hits: None, next, since })
 }
 
 async fn hits(context: &Shared, headers: &HeaderMap, search: &Search) -> Result<Page, ApiError> {
@@ -183,13 +233,16 @@ async fn hits(context: &Shared, headers: &HeaderMap, search: &Search) -> Result<
         after => Some(after.parse().map_err(|_| bad_after())?),
     };
     let (query, filter) = (search::Query::parse(&search.q), search.filter()?);
-    let mut hits = context.store.read().await?.hits(&query, &filter, after, HITS + 1).await?;
+    let mut conn = context.store.read().await?;
+    let since = conn.newest_change().await?;
+    let mut hits = conn.hits(&query, &filter, after, HITS + 1).await?;
+    drop(conn);
     let is_more = hits.len() > HITS as usize;
     hits.truncate(HITS as usize);
     let next = hits.last().filter(|_| is_more).map(|last| search.next(&last.place.to_string()));
     let address = |sid: &str| recordings::address(context, headers, sid);
     let hits = hits.into_iter().map(|hit| shown_hit(hit, address)).collect();
-    Ok(Page { calls: None, hits: Some(hits), next })
+    Ok(Page { calls: None, hits: Some(hits), next, since })
 }
 
 /// What may follow the `?` of a call.
@@ -207,20 +260,18 @@ pub(super) async fn show(
     Id(name): Id<CallName>,
     Query(Arrival { dialled }): Query<Arrival>,
 ) -> Result<Response, ApiError> {
-    let shown = shown(&context, &headers, &name).await?;
+    let mut shown = shown(&context, &headers, &name).await?;
     if !wants_page(&headers) {
         return Ok(Json(shown).into_response());
     }
-    let is_following = shown.is_following();
+    for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
+        let words = context.store.read().await?.words_of(&transcript.own_id).await?;
+        transcript.paragraphs = reading::paragraphs(words);
+    }
     let sentence = shown.sentence();
     let was_there = dialled.as_deref() == Some("before");
-    let (notices, press) = (Notices::of(&context), Press::random());
-    let mut response = page(CallPage { notices, sentence, was_there, call: shown, press }.render());
-    if is_following {
-        let seconds = HeaderValue::from(LOOK_AGAIN.as_secs());
-        response.headers_mut().insert(HeaderName::from_static("refresh"), seconds);
-    }
-    Ok(response)
+    let (notices, press, refresh) = (Notices::of(&context), Press::random(), LOOK_AGAIN.as_secs());
+    Ok(page(CallPage { notices, sentence, was_there, call: shown, press, refresh }.render()))
 }
 
 /// Has tried again what failed of a call. Rings no phone.
@@ -241,10 +292,11 @@ pub(super) async fn retry(
 /// A call as it is stored; one of our account that this program has nothing of, as Twilio has it.
 async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<Shown, ApiError> {
     let mut conn = context.store.read().await?;
+    let since = conn.newest_change().await?;
     let Some(call) = conn.call(name).await? else {
         drop(conn);
         return match name {
-            CallName::Sid(sid) => shown_by_twilio(context, headers, sid).await,
+            CallName::Sid(sid) => Ok(Shown { since, ..shown_by_twilio(context, headers, sid).await? }),
             CallName::Id(_) => Err(unknown(name)),
         };
     };
@@ -261,16 +313,16 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
 
     let is_followed = following.as_ref().is_some_and(|job| job.state == "open");
     let is_given_up = following.as_ref().is_some_and(|job| job.state == "failed");
-    let has_failed =
-        transcripts.iter().any(|transcript| transcript.is_current && transcript.state == TranscriptState::Failed);
+    let digest = digest(&recordings, &transcripts);
     Ok(Shown {
+        since,
         progress: match is_given_up {
             true => Progress::Failed,
-            false => progress(&call, is_followed, &recordings, &transcripts),
+            false => progress(&call, is_followed, &digest),
         },
-        can_retry: has_failed || (call.sid.is_some() && is_given_up),
+        can_retry: digest.has_failed || (call.sid.is_some() && is_given_up),
         keyterms: call.keyterms.as_slice().to_vec(),
-        timeline: timeline.into_iter().map(step).collect(),
+        timeline: timeline.into_iter().map(noted).collect(),
         recordings: recordings.iter().map(|recording| shown_recording(context, headers, recording)).collect(),
         transcripts: shown_transcripts,
         call: listed(&call),
@@ -300,6 +352,7 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
             false => Progress::NotRecorded,
         },
         can_retry: false,
+        since: 0,
         keyterms: Vec::new(),
         timeline: Vec::new(),
         recordings: recordings.iter().map(recorded).collect(),
@@ -346,17 +399,28 @@ fn listed_by_twilio(call: twilio::Call) -> Listed {
     }
 }
 
-fn progress(call: &Call, is_followed: bool, recordings: &[Recording], transcripts: &[Transcript]) -> Progress {
+/// Of all there is of a call.
+fn digest(recordings: &[Recording], transcripts: &[Transcript]) -> Digest {
     let states = || transcripts.iter().filter(|transcript| transcript.is_current).map(|transcript| transcript.state);
+    Digest {
+        is_recording_coming: recordings.iter().any(|recording| recording.state.is_coming()),
+        has_transcripts: !transcripts.is_empty(),
+        has_unfinished: states().any(|state| !state.is_final()),
+        has_failed: states().any(|state| state == TranscriptState::Failed),
+        ..Digest::default()
+    }
+}
+
+fn progress(call: &Call, is_followed: bool, digest: &Digest) -> Progress {
     if call.state.holds_number() {
         Progress::Calling
-    } else if recordings.iter().any(|recording| recording.state.is_coming()) {
+    } else if digest.is_recording_coming {
         Progress::Recording
-    } else if states().any(|state| !state.is_final()) {
+    } else if digest.has_unfinished {
         Progress::Transcribing
-    } else if states().any(|state| state == TranscriptState::Failed) {
+    } else if digest.has_failed {
         Progress::Failed
-    } else if !transcripts.is_empty() {
+    } else if digest.has_transcripts {
         Progress::Done
     } else if call.state == CallState::Completed && is_followed {
         Progress::Recording
@@ -367,9 +431,9 @@ fn progress(call: &Call, is_followed: bool, recordings: &[Recording], transcript
     }
 }
 
-fn step(event: Event) -> Step {
+fn noted(event: Event) -> Noted {
     let Event { kind, subject, state, reason, at, .. } = event;
-    Step { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason }
+    Noted { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason }
 }
 
 fn shown_recording(context: &Shared, headers: &HeaderMap, recording: &Recording) -> ShownRecording {
@@ -397,6 +461,9 @@ fn shown_transcript(transcript: &Transcript, job: Option<JobState>) -> ShownTran
         state: transcript.state.as_str(),
         reason: transcript.reason.clone().or(waits_for),
         text: transcript.text.clone(),
+        own_id: transcript.id.clone(),
+        is_current: transcript.is_current,
+        paragraphs: Vec::new(),
         created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
     }
 }
@@ -412,6 +479,13 @@ fn cursor(text: &str) -> Result<Cursor, ApiError> {
 
 fn bad_after() -> ApiError {
     ApiError::BadRequest("after: expected what next says".to_owned())
+}
+
+impl Page {
+    /// The calls of a list that has calls.
+    pub(super) fn lines(&self) -> &[Line] {
+        self.calls.as_deref().unwrap_or_default()
+    }
 }
 
 impl Shown {
@@ -436,20 +510,64 @@ impl Shown {
         self.call.to.as_deref().filter(|_| is_ours && self.call.ended_at.is_some())
     }
 
-    /// What is said of it on its page.
-    fn words(&self) -> &'static str {
-        match self.progress {
-            Progress::Calling => "This page follows it.",
-            Progress::Recording => "The recording is on its way; this page shows it as soon as it is there.",
-            Progress::Transcribing => "The recording is being transcribed; this page shows the text when it is there.",
-            Progress::Done | Progress::Failed => "",
-            Progress::NotRecorded => "There is no recording.",
-        }
+    fn steps(&self) -> Vec<Step> {
+        steps::steps(self.call.direction, &self.call.state, self.progress, &self.timeline)
+    }
+
+    fn headline(&self) -> &'static str {
+        steps::headline(&self.call.state, self.progress)
+    }
+
+    fn waits_for(&self) -> &'static str {
+        let unfinished =
+            self.transcripts.iter().filter(|it| it.is_current && !["completed", "failed"].contains(&it.state));
+        steps::waits_for(&self.call.state, self.progress, unfinished.map(|transcript| transcript.state).next_back())
+    }
+
+    /// What went wrong, or holds it up, each in the words of whoever knows.
+    fn reasons(&self) -> Vec<&str> {
+        let of_call = self.call.reason.as_deref();
+        let current = self.transcripts.iter().filter(|it| it.is_current);
+        let mut reasons: Vec<&str> = of_call.into_iter().chain(current.filter_map(|it| it.reason.as_deref())).collect();
+        reasons.dedup();
+        reasons
+    }
+
+    /// What its page is told of: the call and its transcripts.
+    fn about(&self) -> String {
+        let transcripts = self.transcripts.iter().map(|transcript| transcript.own_id.as_str());
+        self.call.id.as_deref().into_iter().chain(transcripts).collect::<Vec<_>>().join(" ")
     }
 
     /// The transcripts of a recording.
     fn transcripts_of<'s>(&'s self, recording: &'s ShownRecording) -> impl Iterator<Item = &'s ShownTranscript> {
         self.transcripts.iter().filter(|transcript| transcript.recording_sid.as_deref() == Some(&recording.sid))
+    }
+}
+
+impl ShownTranscript {
+    /// Whether a word of it is marked.
+    fn has_doubts(&self) -> bool {
+        self.paragraphs.iter().flat_map(|paragraph| &paragraph.words).any(|word| doubt(word).is_some())
+    }
+}
+
+impl Line {
+    /// Where it is, in a word or two.
+    pub(super) fn headline(&self) -> &'static str {
+        steps::headline(&self.call.state, self.progress)
+    }
+}
+
+impl Progress {
+    /// Its name in the style sheet.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Calling | Self::Recording | Self::Transcribing => "now",
+            Self::Done => "past",
+            Self::NotRecorded => "never",
+            Self::Failed => "failed",
+        }
     }
 }
 

@@ -63,6 +63,9 @@ pub(super) enum ApiError {
     /// A browser that loads ahead of its user: it must come again when it is meant. 503.
     #[error("this address is not loaded ahead of time")]
     Speculative,
+    /// More open pages than are told what changes. 503.
+    #[error("so many pages are open that this one is not told what changes")]
+    TooManyPages,
     /// A step of the pipeline that could not be taken.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Error),
@@ -218,6 +221,10 @@ impl ApiError {
             }
             Self::Speculative => {
                 Face::new(StatusCode::SERVICE_UNAVAILABLE, "speculative", "Not loaded ahead of time", detail)
+            }
+            Self::TooManyPages => {
+                Face::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open", detail)
+                    .later(Some(LOOK_AGAIN))
             }
             Self::TranscriptFailed(_) => {
                 Face::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)

@@ -6,14 +6,18 @@ mod calls;
 mod dial;
 mod error;
 mod extract;
+mod home;
 mod hooks;
+mod live;
 mod login;
 mod pages;
 pub(crate) mod probe;
+mod reading;
 mod record;
 mod recording_url;
 mod recordings;
 mod search;
+mod steps;
 mod transcribe;
 mod transcript;
 mod upload;
@@ -39,12 +43,13 @@ use record::Greeted;
 /// Names a request in its answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What every answer carries. Pages load nothing from elsewhere and cannot be framed; nothing is kept by caches.
+/// What every answer carries. Pages load nothing from elsewhere and cannot be framed; nothing is kept by caches, but for
+/// what a page looks like.
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'",
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -69,13 +74,14 @@ pub fn router(context: Shared) -> Router {
     let door = Routes::new()
         // Once used, the link in the address is worth nothing: HEAD must not use it.
         .at("/login", get(login::show).head(login::not_head).post(login::log_in))
-        .at("/assets/style.css", get(pages::style))
+        .at("/assets/{file}", get(pages::asset))
         .router
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(context.clone(), access::door));
     let operator = Routes::new()
-        .at("/", get(pages::start))
+        .at("/", get(home::show))
         .at("/dial/{number}", get(dial::dial).head(dial::not_get).fallback(dial::not_get))
+        .at("/events", get(live::events).layer(Extension(live::Seats::default())))
         .at("/calls", get(calls::list).post(dial::confirmed))
         .at("/calls/{call}", get(calls::show))
         .at("/calls/{call}/retry", post(calls::retry))

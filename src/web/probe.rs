@@ -6,6 +6,7 @@
 //! signed answer how it looked, so that both know.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
@@ -127,6 +128,12 @@ pub(crate) async fn probe(context: &Context, ports: &[u16]) -> bool {
 }
 
 async fn look(context: &Context, outside: &Outside, ports: &[u16]) -> Look {
+    let look = seen(context, outside, ports).await;
+    context.is_unreachable.store(look == Look::Nobody, Ordering::Relaxed);
+    look
+}
+
+async fn seen(context: &Context, outside: &Outside, ports: &[u16]) -> Look {
     let Ok(addresses) = outside.addresses().await else { return Look::Nobody };
     if is_straight(&addresses, ports) {
         return Look::Straight;

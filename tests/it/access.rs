@@ -37,6 +37,7 @@ fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/calls/{CALL}")),
         (Method::POST, format!("/calls/{CALL}/retry")),
         (Method::POST, "/logout".to_owned()),
+        get("/events"),
         get("/no/such/path"),
     ]
 }
@@ -752,7 +753,13 @@ async fn where_nothing_is_a_problem_says_so() {
 /// The headers that every answer has, and those that none has.
 fn assert_guarded(answer: &Answer) {
     let policy = answer.header("content-security-policy");
-    for part in ["default-src 'none'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"] {
+    for part in [
+        "default-src 'none'",
+        "script-src 'self'; connect-src 'self';",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ] {
         assert!(policy.contains(part), "{policy}");
     }
     assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");

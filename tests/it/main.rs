@@ -24,6 +24,10 @@ mod upload;
 mod browser;
 mod proxies;
 
+// The operator's pages.
+mod events;
+mod pages;
+
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
 mod paid_once;

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::callbacks::CALL;
 use crate::support::command::{ENOUGH, Folder, Program, request, with};
 use crate::support::store::Database;
+use crate::support::stream::Stream;
 use crate::support::{Answer, World, listen, log, variables};
 
 /// What a tunnel does with each connection.
@@ -190,6 +191,14 @@ async fn a_base_url_that_is_the_program_itself_takes_no_trust_away() {
         let calls = world.http.get(format!("http://{address}/calls"));
         assert_eq!(calls.send().await.expect("an answer").status(), 200, "{host}");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_is_open_here_is_told_nothing_more_once_strangers_look_like_this_computer() {
+    let (world, _) = behind(Tunnel::Raw, &[]).await;
+    let Ok(mut stream) = Stream::open(&world.http, &world.base, "", &[]).await else { panic!("no stream") };
+    assert!(world.app.probe().await);
+    assert!(stream.next().await.is_none());
 }
 
 #[tokio::test]

@@ -1,11 +1,16 @@
 //! The pages that belong to no single route, and what all pages look like.
 
+use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
+
 use askama::Template;
-use axum::extract::State;
+use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
-use super::error::{Problem, credentials_of};
+use super::error::{ApiError, Problem, credentials_of};
 use super::page;
 use crate::context::{Context, Shared};
 
@@ -20,19 +25,21 @@ impl Notices {
     /// As things stand.
     pub(super) fn of(context: &Context) -> Self {
         let alert = |service| format!("{service} refuses the credentials: look at {}.", credentials_of(service));
-        Self { standing: context.notice, alerts: context.refusing().map(alert).collect() }
+        let mut alerts: Vec<String> = context.refusing().map(alert).collect();
+        if context.is_unreachable.load(Ordering::Relaxed) {
+            alerts.push(format!(
+                "BASE_URL ({}) does not lead to this program, so neither vendor can reach it: is the tunnel open, and its \
+                 address still the same?",
+                context.urls.base()
+            ));
+        }
+        Self { standing: context.notice, alerts }
     }
 
     /// For a page that a stranger may see: how this program stands is nothing to them.
     pub(super) fn for_strangers(context: &Context) -> Self {
         Self { standing: context.notice, alerts: Vec::new() }
     }
-}
-
-#[derive(Template)]
-#[template(path = "start.html", config = "src/web/pages/askama.toml")]
-struct StartPage {
-    notices: Notices,
 }
 
 #[derive(Template)]
@@ -48,11 +55,6 @@ struct ProblemPage<'p> {
     problem: &'p Problem,
 }
 
-/// What there is, and how to use it.
-pub(super) async fn start(State(context): State<Shared>) -> Response {
-    page(StartPage { notices: Notices::of(&context) }.render())
-}
-
 /// The forms of `/transcribe`.
 pub(super) fn transcribe(context: &Shared) -> Response {
     page(TranscribePage { notices: Notices::of(context) }.render())
@@ -63,7 +65,63 @@ pub(super) fn problem(context: &Shared, problem: &Problem) -> Response {
     page(ProblemPage { notices: Notices::for_strangers(context), problem }.render())
 }
 
-/// The one style sheet.
-pub(super) async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css")).into_response()
+/// What pages are drawn and moved with, a part of the program.
+struct Asset {
+    /// With the hash of what is in it: another content has another name.
+    name: String,
+    media_type: &'static str,
+    content: &'static str,
+}
+
+static STYLE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_str!("style.css")));
+
+static SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("page", "js", "text/javascript; charset=utf-8", include_str!("page.js")));
+
+static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("icon.svg")));
+
+impl Asset {
+    fn new(name: &str, extension: &str, media_type: &'static str, content: &'static str) -> Self {
+        let hash = Sha256::digest(content);
+        let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { name: format!("{name}.{hash}.{extension}"), media_type, content }
+    }
+}
+
+/// Where the style sheet is.
+pub(super) fn style() -> String {
+    format!("/assets/{}", STYLE.name)
+}
+
+/// Where the script is.
+pub(super) fn script() -> String {
+    format!("/assets/{}", SCRIPT.name)
+}
+
+/// Where the icon is.
+pub(super) fn icon() -> String {
+    format!("/assets/{}", ICON.name)
+}
+
+/// What pages are made with. A browser keeps it: nothing else will ever be at its address.
+pub(super) async fn asset(Path(file): Path<String>) -> Result<Response, ApiError> {
+    let asset = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
+    let kept = "private, max-age=31536000, immutable";
+    Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content).into_response())
+}
+
+/// A time for people where there is no script that knows theirs.
+pub(super) fn utc(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// The same without its day.
+pub(super) fn utc_clock(at: &Timestamp) -> String {
+    at.strftime("%H:%M:%S UTC").to_string()
+}
+
+/// A time for programs, to the second.
+pub(super) fn rfc3339(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -8,6 +8,7 @@ pub(crate) mod log;
 pub(crate) mod openapi;
 pub(crate) mod rows;
 pub(crate) mod store;
+pub(crate) mod stream;
 
 use std::net::TcpListener;
 use std::sync::Arc;

@@ -1,0 +1,125 @@
+//! A transcript as it is read: its words in paragraphs, each by one speaker, and which of them the machine was unsure of.
+//! It knows nothing of HTTP.
+
+use crate::store::SpokenWord;
+
+/// Words are marked of which AssemblyAI is less sure than this.
+pub(super) const UNSURE: f64 = 0.7;
+
+/// A silence between two sentences that is at least this long, in milliseconds, begins a new paragraph.
+const PAUSE: i64 = 1_500;
+
+/// And so does the first sentence after so many words.
+const LONG: usize = 80;
+
+/// What somebody says in one go.
+#[derive(Debug)]
+pub(super) struct Paragraph {
+    /// Who, if that was told apart.
+    pub(super) speaker: Option<String>,
+    pub(super) words: Vec<SpokenWord>,
+}
+
+/// The words in paragraphs.
+pub(super) fn paragraphs(words: Vec<SpokenWord>) -> Vec<Paragraph> {
+    let mut paragraphs: Vec<Paragraph> = Vec::new();
+    for word in words {
+        let speaker = speaker(&word);
+        match paragraphs.last_mut() {
+            Some(last) if last.speaker == speaker && last.goes_on(&word) => last.words.push(word),
+            _ => paragraphs.push(Paragraph { speaker, words: vec![word] }),
+        }
+    }
+    paragraphs
+}
+
+fn speaker(word: &SpokenWord) -> Option<String> {
+    let speaker = word.speaker.as_ref().map(|speaker| format!("Speaker {speaker}"));
+    speaker.or_else(|| word.channel.as_ref().map(|channel| format!("Channel {channel}")))
+}
+
+impl Paragraph {
+    fn goes_on(&self, next: &SpokenWord) -> bool {
+        let Some(last) = self.words.last() else { return true };
+        let is_sentence_over = last.text.ends_with(['.', '?', '!', '…', '。', '？', '！']);
+        !is_sentence_over || (next.start - last.end < PAUSE && self.words.len() < LONG)
+    }
+
+    /// When it begins, in milliseconds.
+    pub(super) fn start(&self) -> i64 {
+        self.words.first().map_or(0, |word| word.start)
+    }
+
+    /// The same for people.
+    pub(super) fn clock(&self) -> String {
+        length(&(self.start() / 1_000))
+    }
+
+    /// The same in seconds, as the fragment of an audio's address has it.
+    pub(super) fn start_seconds(&self) -> String {
+        format!("{}.{:03}", self.start() / 1_000, self.start() % 1_000)
+    }
+}
+
+/// How sure AssemblyAI is of a word, in percent, if it is to be marked.
+pub(super) fn doubt(word: &SpokenWord) -> Option<i64> {
+    (word.confidence < UNSURE).then_some((word.confidence * 100.0).round() as i64)
+}
+
+/// Minutes and seconds, or hours too.
+pub(super) fn length(seconds: &i64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str, start: i64, speaker: Option<&str>, channel: Option<&str>) -> SpokenWord {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let (speaker, channel) = (own(speaker), own(channel));
+        SpokenWord { text: text.to_owned(), start, end: start + 100, confidence: 0.5, speaker, channel }
+    }
+
+    fn read(words: Vec<SpokenWord>) -> Vec<(Option<String>, String)> {
+        let text = |words: &[SpokenWord]| words.iter().map(|word| &*word.text).collect::<Vec<_>>().join(" ");
+        paragraphs(words).into_iter().map(|paragraph| (paragraph.speaker, text(&paragraph.words))).collect()
+    }
+
+    #[test]
+    fn a_paragraph_ends_with_its_speaker_and_at_a_long_pause_after_a_sentence() {
+        let words = vec![
+            word("One.", 0, Some("A"), None),
+            word("Two.", 500, Some("A"), None),
+            word("Well", 3_000, Some("A"), None),
+            word("three.", 6_000, Some("A"), None),
+            word("Four.", 6_200, Some("B"), None),
+        ];
+        let a = Some("Speaker A".to_owned());
+        let expected = [
+            (a.clone(), "One. Two.".to_owned()),
+            (a, "Well three.".to_owned()),
+            (Some("Speaker B".to_owned()), "Four.".to_owned()),
+        ];
+        assert_eq!(read(words), expected);
+        assert_eq!(read(vec![word("Hi", 0, None, Some("2"))])[0].0.as_deref(), Some("Channel 2"));
+    }
+
+    #[test]
+    fn a_long_speech_is_broken_at_a_sentence() {
+        let words = (0..200).map(|n| word(if n % 10 == 9 { "end." } else { "word" }, n * 100, None, None)).collect();
+        let lengths: Vec<usize> = paragraphs(words).iter().map(|paragraph| paragraph.words.len()).collect();
+        assert_eq!(lengths, [80, 80, 40]);
+    }
+
+    #[test]
+    fn lengths_and_doubts_are_written_for_people() {
+        assert_eq!([5, 65, 3_600 + 61].map(|seconds| length(&seconds)), ["0:05", "1:05", "1:01:01"]);
+        assert_eq!(doubt(&word("x", 0, None, None)), Some(50));
+        assert_eq!(doubt(&SpokenWord { confidence: UNSURE, ..word("x", 0, None, None) }), None);
+    }
+}

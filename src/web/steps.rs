@@ -1,0 +1,241 @@
+//! How far a call has come, in people's words: the seven steps from dialling to the text, what is waited for, and what
+//! went wrong. It knows nothing of HTTP.
+
+use jiff::Timestamp;
+
+use super::calls::{Noted, Progress};
+
+/// One of the seven.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    /// When it began.
+    pub(super) at: Option<Timestamp>,
+    pub(super) mark: Mark,
+}
+
+/// Where the call is, seen from a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Past it.
+    Past,
+    /// At it.
+    Now,
+    /// It ended here, and not well.
+    Failed,
+    /// Not there yet.
+    Ahead,
+    /// It will not come there.
+    Never,
+}
+
+impl Mark {
+    /// Its name in the style sheet.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Past => "past",
+            Self::Now => "now",
+            Self::Failed => "failed",
+            Self::Ahead => "ahead",
+            Self::Never => "never",
+        }
+    }
+
+    /// What is said of it to who cannot see the mark.
+    pub(super) fn said(self) -> &'static str {
+        match self {
+            Self::Past => "done",
+            Self::Now => "now",
+            Self::Failed => "failed",
+            Self::Ahead => "to come",
+            Self::Never => "not reached",
+        }
+    }
+}
+
+const ANSWERED: usize = 2;
+const RECORDING: usize = 3;
+const UPLOADING: usize = 4;
+const TRANSCRIBING: usize = 5;
+const DONE: usize = 6;
+
+/// The steps of a call in this state, by its history, oldest first.
+pub(super) fn steps(direction: &str, state: &str, progress: Progress, history: &[Noted]) -> Vec<Step> {
+    let first = if direction == "outbound" { "Dialled" } else { "Called" };
+    let names = [first, "Ringing", "Answered", "Recording", "Uploading", "Transcribing", "Done"];
+    let times = times(history, progress);
+    let reached = times.iter().rposition(Option::is_some).unwrap_or_default();
+    let (end, mark) = match progress {
+        Progress::Calling => (reached.min(RECORDING), Mark::Now),
+        Progress::Recording => (RECORDING, Mark::Now),
+        Progress::Transcribing => (reached.clamp(UPLOADING, TRANSCRIBING), Mark::Now),
+        Progress::Done => (DONE, Mark::Past),
+        Progress::NotRecorded => (RECORDING, Mark::Failed),
+        Progress::Failed if unanswered(state).is_some() => (ANSWERED, Mark::Failed),
+        Progress::Failed => (reached, Mark::Failed),
+    };
+    let beyond = if mark == Mark::Failed { Mark::Never } else { Mark::Ahead };
+    let step = |(index, (name, at)): (usize, (&'static str, Option<Timestamp>))| Step {
+        name: if index == end && mark == Mark::Failed { unanswered(state).unwrap_or(name) } else { name },
+        at: at.filter(|_| index <= end),
+        mark: match index {
+            _ if index < end => Mark::Past,
+            _ if index == end => mark,
+            _ => beyond,
+        },
+    };
+    names.into_iter().zip(times).enumerate().map(step).collect()
+}
+
+/// When each step began. A transcript that is made again begins its steps anew.
+fn times(history: &[Noted], progress: Progress) -> [Option<Timestamp>; 7] {
+    let mut times = [None; 7];
+    for Noted { kind, state, at, .. } in history {
+        let index = match (kind.as_str(), state.as_str()) {
+            ("call", "ringing") => 1,
+            ("call", "in-progress") => ANSWERED,
+            ("call", "busy" | "no-answer" | "canceled") => ANSWERED,
+            ("call", _) => 0,
+            ("recording", _) => RECORDING,
+            ("transcript", "waiting") => UPLOADING,
+            ("transcript", "uploaded" | "queued" | "processing") => TRANSCRIBING,
+            ("transcript", "completed") if progress == Progress::Done => DONE,
+            _ => continue,
+        };
+        if index == UPLOADING {
+            times[TRANSCRIBING] = None;
+        }
+        if times[index].is_none() || matches!(index, UPLOADING | DONE) {
+            times[index] = *at;
+        }
+    }
+    times
+}
+
+/// How a call ended that nobody answered.
+fn unanswered(state: &str) -> Option<&'static str> {
+    match state {
+        "busy" => Some("Busy"),
+        "no-answer" => Some("No answer"),
+        "canceled" => Some("Canceled"),
+        _ => None,
+    }
+}
+
+/// Where a call is, in a word or two.
+pub(super) fn headline(state: &str, progress: Progress) -> &'static str {
+    match progress {
+        Progress::Calling => match state {
+            "ringing" => "Ringing",
+            "in-progress" => "On the phone",
+            "unknown" => "Looking for the call",
+            _ => "Dialling",
+        },
+        Progress::Recording => "Recording",
+        Progress::Transcribing => "Transcribing",
+        Progress::Done => "Done",
+        Progress::NotRecorded => "Not recorded",
+        Progress::Failed => match (unanswered(state), state) {
+            (Some(end), _) => end,
+            (None, "lost" | "failed") => "Not placed",
+            (None, "completed") => "No transcript",
+            (None, _) => "Failed",
+        },
+    }
+}
+
+/// What is waited for, or what it means that nothing is.
+pub(super) fn waits_for(state: &str, progress: Progress, transcript: Option<&str>) -> &'static str {
+    match progress {
+        Progress::Calling => match state {
+            "ringing" => "Waiting for somebody to pick up.",
+            "in-progress" => "Waiting for the call to end.",
+            "unknown" => "Twilio gave no answer; the call is looked for there.",
+            "queued" => "Waiting for the phone to ring.",
+            _ => "Waiting for Twilio to take the call.",
+        },
+        Progress::Recording => "Waiting for Twilio to finish the recording.",
+        Progress::Transcribing => match transcript {
+            Some("waiting") => "The recording is on its way to AssemblyAI.",
+            Some("uploaded") => "Waiting for AssemblyAI to take the order.",
+            _ => "Waiting for AssemblyAI to finish the transcript.",
+        },
+        Progress::Done => "Listen and read below.",
+        Progress::NotRecorded => "The call is over, and there is no recording of it.",
+        Progress::Failed => match state {
+            "busy" => "The line was busy.",
+            "no-answer" => "Nobody answered.",
+            "canceled" => "The call was given up before anybody answered.",
+            "lost" | "failed" => "The call could not be placed.",
+            "completed" => "The call is over; its transcript could not be made.",
+            _ => "The call is not followed any more.",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(state: &str, progress: Progress, history: &[(&str, &str)]) -> Vec<(&'static str, &'static str, bool)> {
+        let history: Vec<Noted> = (1..)
+            .zip(history)
+            .map(|(second, (kind, state))| Noted {
+                at: Timestamp::from_second(second).ok(),
+                kind: (*kind).to_owned(),
+                subject: String::new(),
+                state: (*state).to_owned(),
+                reason: None,
+            })
+            .collect();
+        let steps = steps("outbound", state, progress, &history);
+        steps.iter().map(|step| (step.name, step.mark.class(), step.at.is_some())).collect()
+    }
+
+    #[test]
+    fn a_call_that_was_not_answered_ends_where_it_would_have_been() {
+        let found = marks("busy", Progress::Failed, &[("call", "dialing"), ("call", "ringing"), ("call", "busy")]);
+        assert_eq!(
+            found[..4],
+            [
+                ("Dialled", "past", true),
+                ("Ringing", "past", true),
+                ("Busy", "failed", true),
+                ("Recording", "never", false)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_step_that_nobody_told_of_is_past_all_the_same() {
+        let found = marks("completed", Progress::Recording, &[("call", "dialing"), ("call", "completed")]);
+        assert_eq!(
+            found[1..5],
+            [
+                ("Ringing", "past", false),
+                ("Answered", "past", false),
+                ("Recording", "now", false),
+                ("Uploading", "ahead", false)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_transcript_that_is_made_again_is_uploaded_again() {
+        let history = [
+            ("call", "dialing"),
+            ("recording", "completed"),
+            ("transcript", "waiting"),
+            ("transcript", "queued"),
+            ("transcript", "failed"),
+            ("transcript", "waiting"),
+        ];
+        let found = marks("completed", Progress::Transcribing, &history);
+        assert_eq!(
+            found[4..],
+            [("Uploading", "now", true), ("Transcribing", "ahead", false), ("Done", "ahead", false)]
+        );
+        let found = marks("completed", Progress::Failed, &history[..5]);
+        assert_eq!(found[5..], [("Transcribing", "failed", true), ("Done", "never", false)]);
+    }
+}

@@ -1,0 +1,265 @@
+//! The operator's pages: what they show, that it stays text, and that they need nothing from anywhere else.
+//!
+//! What a script does in a browser is not seen here; what it is given is.
+
+use std::collections::BTreeSet;
+
+use callscribe::sandbox::control::Callbacks;
+use reqwest::Method;
+
+use crate::support::{Answer, World, listen, steps_repeat};
+
+const PAGE: [(&str, &str); 1] = [("accept", "text/html")];
+
+impl World {
+    /// A page.
+    async fn page(&self, path: &str) -> String {
+        let page = self.get_with(path, &PAGE).await;
+        assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
+        page.text()
+    }
+}
+
+/// A page without what differs from one run to the next: ids, hashes, times, ports, and in what order callbacks came.
+fn stable(world: &World, page: &str) -> String {
+    let page = page.replace(world.twilio.url(), "<twilio>").replace(&world.base, "<base>");
+    let mut stable = String::new();
+    let mut rest = &*page;
+    // Long runs of hex digits and hyphens are ids.
+    while let Some(start) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let run = rest[start..].find(|c: char| !c.is_ascii_hexdigit() && c != '-').unwrap_or(rest.len() - start);
+        stable += &rest[..start];
+        stable += if run >= 16 { "<id>" } else { &rest[start..start + run] };
+        rest = &rest[start + run..];
+    }
+    stable += rest;
+    for (begin, end) in [("<time ", "</time>"), ("id=\"history\"", "</ol>"), ("data-since=\"", "\"")] {
+        stable = without(&stable, begin, end);
+    }
+    // That it rang may be told too late to be noted.
+    stable.replace("<time …</time>", "")
+}
+
+/// A text without what stands between these two.
+fn without(text: &str, begin: &str, end: &str) -> String {
+    let mut parts = text.split(begin);
+    let mut left = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        left += begin;
+        left += "…";
+        left += &part[part.find(end).expect("an end")..];
+    }
+    left
+}
+
+/// The values of an attribute.
+fn attributes<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
+    let begin = format!(" {name}=\"");
+    page.split(&*begin).skip(1).map(|rest| rest.split('"').next().unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn pages_are_as_they_were_looked_at() {
+    if steps_repeat() {
+        // The history has more steps then.
+        return;
+    }
+    let world = World::new().await;
+    insta::assert_snapshot!("home_without_calls", stable(&world, &world.page("/").await));
+    insta::assert_snapshot!("transcribe", stable(&world, &world.page("/transcribe").await));
+
+    world.assemblyai.hold();
+    let (call, _) = world.recorded_call().await;
+    world.app.run_due_jobs().await;
+    insta::assert_snapshot!("call_being_transcribed", stable(&world, &world.page(&format!("/calls/{call}")).await));
+    world.assemblyai.release();
+    world.settle().await;
+    insta::assert_snapshot!("call_done", stable(&world, &world.page(&format!("/calls/{call}")).await));
+    insta::assert_snapshot!("home", stable(&world, &world.page("/").await));
+    insta::assert_snapshot!("calls", stable(&world, &world.page("/calls").await));
+}
+
+#[tokio::test]
+async fn a_failed_transcript_says_why_and_can_be_tried_again() {
+    let world = World::new().await;
+    world.assemblyai.fail_next_transcript("the audio has no <speech> in it");
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let path = format!("/calls/{call}");
+    let page = world.page(&path).await;
+    assert!(page.contains("No transcript") && page.contains("the audio has no &#60;speech&#62; in it"), "{page}");
+    assert!(page.contains(&format!("action=\"{path}/retry\"")) && page.contains("Try again"), "{page}");
+    let again = world.send(Method::POST, &format!("{path}/retry"), &PAGE, "").await;
+    assert_eq!((again.status.as_u16(), again.header("location")), (303, &*path));
+    world.settle().await;
+    let page = world.page(&path).await;
+    assert!(page.contains("Friday.") && !page.contains("Try again"), "{page}");
+}
+
+#[tokio::test]
+async fn a_browser_without_scripts_looks_again_until_there_is_nothing_more_to_come() {
+    let world = World::new().await;
+    world.twilio.control.set_callbacks(Callbacks::Drop);
+    let sid = world.dial("14155551234").await;
+    let refresh = "<noscript><meta http-equiv=\"refresh\" content=\"3\"></noscript>";
+    let answer = world.get_with(&format!("/calls/{sid}"), &PAGE).await;
+    assert!(answer.text().contains(refresh), "{}", answer.text());
+    assert_eq!(answer.header("refresh"), "", "it would cut off what is being heard where scripts run");
+    world.after(std::time::Duration::from_secs(61)).await;
+    world.settle().await;
+    assert_eq!(world.call(&sid).await["progress"], "done");
+    assert!(!world.page(&format!("/calls/{sid}")).await.contains("http-equiv"));
+}
+
+#[tokio::test]
+async fn every_word_says_when_it_is_spoken_and_those_that_are_doubtful_how_sure_it_is() {
+    let world = World::new().await;
+    let (call, recording) = world.recorded_call().await;
+    world.settle().await;
+    let page = world.page(&format!("/calls/{call}")).await;
+    for word in [
+        "<span data-start=\"200\">Hello,</span>",
+        "<mark data-start=\"3690\" title=\"62 % sure\">Ahoy</mark>",
+        &format!("<a class=\"from\" href=\"/recordings/{recording}.wav#t=0.200\" data-start=\"200\">0:00</a>"),
+        "less than 70 % sure",
+    ] {
+        assert!(page.contains(word), "{word} in {page}");
+    }
+    assert_eq!(attributes(&page, "data-start").len(), 17, "16 words and the paragraph's own");
+}
+
+#[tokio::test]
+async fn speakers_and_paragraphs_are_told_apart() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let update = "UPDATE words SET speaker = CASE WHEN position < 6 THEN 'A' ELSE '<B>' END";
+    world.store.execute(update).await.expect("rows");
+    let page = world.page(&format!("/calls/{call}")).await;
+    assert_eq!(page.matches("class=\"from\"").count(), 2);
+    assert!(page.contains("<b>Speaker A</b>") && page.contains("<b>Speaker &#60;B&#62;</b>"), "{page}");
+}
+
+#[tokio::test]
+async fn hostile_words_stay_text_everywhere() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let markup = "\"''><script>alert(1)</script><img src=x onerror=alert(1)>";
+    for update in [
+        format!("UPDATE words SET word = '{markup}', speaker = '{markup}', confidence = 0.1"),
+        format!("UPDATE transcripts SET text = '{markup}', reason = '{markup}'"),
+        format!("UPDATE calls SET reason = '{markup}', from_number = '{markup}', to_number = '{markup}'"),
+    ] {
+        world.store.execute(&update).await.expect("rows");
+    }
+    for path in ["/".to_owned(), "/calls".to_owned(), format!("/calls/{call}")] {
+        let page = world.page(&path).await;
+        assert!(page.contains("alert(1)"), "it is shown: {page}");
+        assert!(!page.contains("<img") && page.matches("<script").count() == 1, "{page}");
+        assert!(attributes(&page, "onerror").is_empty(), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_says_how_far_each_call_is_how_long_it_was_and_how_it_begins() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let row = &world.get("/calls").await.json()["calls"][0];
+    assert_eq!((&row["sid"], &row["progress"]), (&call.into(), &"done".into()), "{row}");
+    assert!(row["words"].as_str().is_some_and(|words| words.starts_with("Hello, this is a test call.")), "{row}");
+    assert_eq!(row["duration_seconds"], 5);
+    let (list, shown) = (world.get("/calls").await.json(), world.call(row["sid"].as_str().expect("a SID")).await);
+    assert_eq!(list["calls"][0]["progress"], shown["progress"]);
+}
+
+#[tokio::test]
+async fn each_call_is_on_one_page_of_the_list_newest_first() {
+    let world = World::new().await;
+    let rows = (0..120).map(|n| {
+        // Some at the same moment.
+        let (id, at) = (format!("{n:032x}"), 1_000_000_000_000_i64 + n / 7);
+        format!("('{id}', 'inbound', '+1415555{n:04}', '[]', 'busy', 6, 0, {at}, {at})")
+    });
+    let rows: Vec<String> = rows.collect();
+    let insert =
+        "INSERT INTO calls (id, direction, from_number, keyterms, state, rank, holds_number, created_at, updated_at)";
+    world.store.execute(&format!("{insert} VALUES {}", rows.join(", "))).await.expect("rows");
+    let (mut path, mut seen) = (Some("/".to_owned()), Vec::new());
+    while let Some(here) = path {
+        let page = world.page(&here).await;
+        let links = attributes(&page, "href");
+        seen.extend(links.iter().filter(|link| link.starts_with("/calls/")).map(|link| link.to_string()));
+        path = links.iter().find(|link| link.starts_with("/calls?after=")).map(|link| link.to_string());
+        assert!(page.len() < 60_000, "{here} has {} bytes", page.len());
+    }
+    let newest_first: Vec<String> = (0..120).rev().map(|n| format!("/calls/{n:032x}")).collect();
+    assert_eq!(seen, newest_first);
+}
+
+#[tokio::test]
+async fn whatever_a_page_leads_to_is_there_and_is_here() {
+    let world = World::new().await;
+    world.recorded_call().await;
+    world.settle().await;
+    let (mut open, mut seen) = (vec!["/".to_owned()], BTreeSet::new());
+    while let Some(path) = open.pop() {
+        let answer: Answer = world.get_with(&path, &PAGE).await;
+        assert_eq!(answer.status, 200, "{path}");
+        if !answer.header("content-type").starts_with("text/html") {
+            continue;
+        }
+        let page = answer.text();
+        for link in ["href", "src"].into_iter().flat_map(|name| attributes(&page, name)) {
+            assert!(link.starts_with('/') && !link.starts_with("//"), "{path} leads to {link}");
+            let link = link.replace("&#38;", "&");
+            let link = link.split('#').next().expect("an address").to_owned();
+            if seen.insert(link.clone()) {
+                open.push(link);
+            }
+        }
+    }
+    for kind in ["/calls/CA", "/recordings/RE", "format=srt", "format=json", "/assets/page.", "/assets/icon."] {
+        assert!(seen.iter().any(|link| link.contains(kind)), "{kind} in {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_pages_are_made_with_is_kept_by_browsers_and_has_another_address_when_it_changes() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let page = world.page(&format!("/calls/{call}")).await;
+    let assets = ["href", "src"].into_iter().flat_map(|name| attributes(&page, name));
+    let assets: Vec<&str> = assets.filter(|link| link.starts_with("/assets/")).collect();
+    assert_eq!(assets.len(), 3, "style, icon and script: {assets:?}");
+    let mut size = page.len();
+    for asset in assets {
+        let answer = world.get(asset).await;
+        assert_eq!(answer.header("cache-control"), "private, max-age=31536000, immutable", "{asset}");
+        size += answer.body.len();
+        let (name, rest) = asset.split_once('.').expect("a name");
+        let (hash, extension) = rest.split_once('.').expect("a hash");
+        assert!(hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{asset}");
+        let other = world.get(&format!("{name}.0000000000000000.{extension}")).await;
+        other.problem(404, "no-such-path");
+        assert_eq!(other.header("cache-control"), "no-store");
+    }
+    assert!(size < 60_000, "{size} bytes");
+}
+
+#[tokio::test]
+async fn the_operator_is_told_that_base_url_leads_nowhere() {
+    let nowhere = listen().await.local_addr().expect("a bound listener");
+    let base = format!("http://{nowhere}");
+    let world = World::with(&[("BASE_URL", &base), ("OPERATOR_TOKEN", "open-sesame-open")]).await;
+    let words = format!("BASE_URL ({base}) does not lead to this program");
+    assert!(!world.page("/").await.contains(&words));
+    assert!(!world.app.probe().await);
+    for path in ["/", "/calls", "/transcribe"] {
+        assert!(world.page(path).await.contains(&words), "{path}");
+    }
+    let stranger = [("accept", "text/html"), ("host", "example.ngrok.app")];
+    assert!(!world.get_with("/login", &stranger).await.text().contains("does not lead"));
+}

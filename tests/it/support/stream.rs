@@ -1,0 +1,74 @@
+//! A client of server-sent events: opens the stream of `/events` and reads what it tells. It knows the form of the
+//! events, and not what they are about.
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::Answer;
+use super::front::GIVEN_UP;
+
+/// A stream that is open until it is dropped.
+pub(crate) struct Stream {
+    response: reqwest::Response,
+    unread: String,
+}
+
+/// What was told.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// What to come again with.
+    pub(crate) id: String,
+    pub(crate) data: Value,
+}
+
+impl Stream {
+    /// Opens a stream at the program that is at `base`; gives the answer where none is opened.
+    pub(crate) async fn open(
+        http: &reqwest::Client,
+        base: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Answer> {
+        let mut request = http.get(format!("{base}/events{query}")).header("accept", "text/event-stream");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.expect("an answer");
+        if response.status() != StatusCode::OK {
+            return Err(Answer::of(response).await);
+        }
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        Ok(Self { response, unread: String::new() })
+    }
+
+    /// The next event. None if the stream was ended as it should be; one that is cut off fails.
+    pub(crate) async fn next(&mut self) -> Option<Told> {
+        loop {
+            while let Some((block, rest)) = self.unread.split_once("\n\n") {
+                let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                let told = field("data:").map(|data| Told {
+                    id: field("id:").expect("an id").to_owned(),
+                    data: serde_json::from_str(data).expect("JSON"),
+                });
+                self.unread = rest.to_owned();
+                if told.is_some() {
+                    return told;
+                }
+            }
+            let piece = tokio::time::timeout(GIVEN_UP, self.response.chunk()).await.expect("something is told");
+            let piece = piece.expect("a stream that is not cut off")?;
+            self.unread += std::str::from_utf8(&piece).expect("UTF-8");
+        }
+    }
+
+    /// Reads on until it is told that this changed; gives the last event's id.
+    pub(crate) async fn until_changed(&mut self, id: &str) -> String {
+        loop {
+            let told = self.next().await.expect("a stream that goes on");
+            if told.data["changed"].as_array().expect("ids").iter().any(|changed| changed == id) {
+                return told.id;
+            }
+        }
+    }
+}
