@@ -472,7 +472,8 @@ async fn of_two_hundred_calls_between_vendors_that_fail_at_random_each_has_its_o
     let behind = now() - jiff::SignedDuration::from_hours(24);
     let world = World::with_clock(&[], deadlines, Clock::by_hand(behind)).await;
     world.twilio.mark_recordings();
-    let disturbance = |seed| Disturbance { seed, per_mille: if steps_repeat() { 50 } else { 100 }, hangs: false };
+    // At twice as many, one run in thirty has a job that fails eight times in a row, which is when it is given up.
+    let disturbance = |seed| Disturbance { seed, per_mille: 50, hangs: false };
     world.twilio.control.disturb(disturbance(1));
     world.assemblyai.control.disturb(disturbance(2));
 

@@ -83,6 +83,8 @@ pub(crate) struct Program {
     lines: Receiver<(Stream, String)>,
     /// Lines that came while another was waited for.
     unread: VecDeque<(Stream, String)>,
+    /// How many of them were looked through for a line on standard output, and on standard error.
+    looked_through: [usize; 2],
     stdout: Vec<String>,
     stderr: Vec<String>,
 }
@@ -118,7 +120,17 @@ impl Program {
         let mut child = command.spawn().expect("the program can be run");
         let (sender, lines) = channel();
         send_lines(child.stderr.take().expect("a pipe"), Stream::Err, sender.clone());
-        (Self { child, lines, unread: VecDeque::new(), stdout: Vec::new(), stderr: Vec::new() }, sender)
+        (
+            Self {
+                child,
+                lines,
+                unread: VecDeque::new(),
+                looked_through: [0; 2],
+                stdout: Vec::new(),
+                stderr: Vec::new(),
+            },
+            sender,
+        )
     }
 
     /// With `--sandbox`, at free ports.
@@ -143,10 +155,17 @@ impl Program {
     }
 
     fn wait_for(&mut self, stream: Stream, text: &str) -> String {
-        while let Ok(line) = self.lines.recv() {
-            self.unread.push_back(line.clone());
-            if line.0 == stream && line.1.contains(text) {
-                return line.1;
+        loop {
+            // What came on this stream while the other was waited for may be it.
+            while let Some((of, line)) = self.unread.get(self.looked_through[stream as usize]) {
+                self.looked_through[stream as usize] += 1;
+                if *of == stream && line.contains(text) {
+                    return line.clone();
+                }
+            }
+            match self.lines.recv() {
+                Ok(line) => self.unread.push_back(line),
+                Err(_) => break,
             }
         }
         panic!("the program ended without saying {text:?}; it said {:?}", self.unread)
