@@ -214,7 +214,7 @@ async fn fill(database: &Database, calls: u64) {
     let first = i64::from(database.is_postgres());
     let words = format!(
         "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence) \
-         SELECT id, key - {first}, value, (key - {first}) * 400, (key - {first}) * 400 + 300, 0.9 FROM transcripts, {each}; \
+         SELECT transcripts.id, key - {first}, value, (key - {first}) * 400, (key - {first}) * 400 + 300, 0.9 FROM transcripts, {each}; \
          INSERT INTO unsearched (transcript) SELECT id FROM transcripts"
     );
     database.execute(&words).await.expect("words");
