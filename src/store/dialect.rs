@@ -463,23 +463,24 @@ impl Session {
         terms.join(" & ") + &patterns
     }
 
-    /// The newest transcripts with what is looked for. The index is gone through first, from its end.
+    /// The newest transcripts with what is looked for. The index is gone through first, from its end; texts, which are
+    /// long, are read of those alone that are wanted.
     pub(super) fn find_spoken(&self) -> &'static str {
         macro_rules! find {
             ($is_found:literal) => {
                 concat!(
-                    "SELECT spoken.place, spoken.transcript, transcripts.transcript_id, transcripts.recording_sid, \
-                     transcripts.text, calls.id, calls.sid, direction, to_number, from_number, keyterms, calls.state, \
-                     calls.reason, code, calls.created_at, ended_at FROM spoken_text \
+                    "SELECT found.*, transcript_id, recording_sid, text FROM (\
+                     SELECT place, transcript, calls.id, calls.sid, direction, to_number, from_number, keyterms, \
+                     calls.state, reason, code, calls.created_at, ended_at FROM spoken_text \
                      JOIN spoken ON spoken.place = spoken_text.rowid \
-                     JOIN transcripts ON transcripts.id = spoken.transcript \
-                     LEFT JOIN recordings ON recordings.sid = transcripts.recording_sid \
+                     LEFT JOIN recordings ON recordings.sid = spoken.source \
                      LEFT JOIN calls ON calls.id = recordings.call_id WHERE ",
                     $is_found,
-                    " AND spoken_text.rowid >= $2 AND spoken_text.rowid < $3 AND transcripts.text IS NOT NULL \
+                    " AND spoken_text.rowid >= $2 AND spoken_text.rowid < $3 \
                      AND (CAST($4 AS TEXT) IS NULL OR calls.state = $4) \
                      AND (CAST($5 AS TEXT) IS NULL OR to_number LIKE $5 ESCAPE '\\' OR from_number LIKE $5 ESCAPE '\\') \
-                     ORDER BY spoken_text.rowid DESC LIMIT $6"
+                     ORDER BY spoken_text.rowid DESC LIMIT $6\
+                     ) AS found JOIN transcripts ON transcripts.id = found.transcript ORDER BY found.place DESC"
                 )
             };
         }

@@ -107,6 +107,9 @@ impl Store {
     pub(super) async fn index_older(&self) -> Result<(), BadDatabase> {
         let index = async {
             let is_left = "SELECT transcript FROM unsearched LIMIT 1";
+            if self.read().await?.fetch_one(is_left, vec![]).await?.is_some() {
+                tracing::info!("taking the transcripts that are there into the search index; this takes a while once");
+            }
             while self.read().await?.fetch_one(is_left, vec![]).await?.is_some() {
                 let some = |mut tx: Conn| async move {
                     let sql = "DELETE FROM unsearched WHERE transcript IN \
@@ -177,7 +180,7 @@ impl Conn {
         let args = args![sought.as_str(), place_at(filter.since), before, filter.state(), number.as_deref(), limit];
         let rows = self.session.fetch_planned_anew(sql, args).await?;
         let found = rows.iter().map(|row| {
-            let passage = query.passage(&row.text("text")?);
+            let passage = query.passage(&row.text_if_set("text")?.unwrap_or_default());
             Ok((row.text("transcript")?, passage, hit(row)?))
         });
         let found: Vec<(String, Option<Passage>, Hit)> = found.collect::<Result<_, Error>>()?;
