@@ -494,6 +494,11 @@ impl Session {
         }
     }
 
+    /// Has PostgreSQL know at once, and not in a minute, how often which word is said in a table that was just filled.
+    pub(super) fn look_over_spoken(&self) -> &'static str {
+        if self.is_postgres() { "ANALYZE spoken_text" } else { "SELECT 1" }
+    }
+
     /// Words, by a JSON array of pairs of transcript and position.
     pub(super) fn words_at(&self) -> &'static str {
         macro_rules! words {

@@ -107,10 +107,12 @@ impl Store {
     pub(super) async fn index_older(&self) -> Result<(), BadDatabase> {
         let index = async {
             let is_left = "SELECT transcript FROM unsearched LIMIT 1";
-            if self.read().await?.fetch_one(is_left, vec![]).await?.is_some() {
-                tracing::info!("taking the transcripts that are there into the search index; this takes a while once");
+            let is_any_left = async || Ok::<_, Error>(self.read().await?.fetch_one(is_left, vec![]).await?.is_some());
+            if !is_any_left().await? {
+                return Ok(());
             }
-            while self.read().await?.fetch_one(is_left, vec![]).await?.is_some() {
+            tracing::info!("taking the transcripts that are there into the search index; this takes a while once");
+            while is_any_left().await? {
                 let some = |mut tx: Conn| async move {
                     let sql = "DELETE FROM unsearched WHERE transcript IN \
                                (SELECT transcript FROM unsearched ORDER BY transcript LIMIT $1) RETURNING transcript";
@@ -121,6 +123,9 @@ impl Store {
                 };
                 self.write(("", ""), "", some).await?;
             }
+            let sql = self.read().await?.session.look_over_spoken();
+            let look_over = |mut tx: Conn| async move { tx.execute(sql, vec![]).await.map(|_| (tx, ())) };
+            self.write(("", ""), "", look_over).await?;
             Ok(())
         };
         index.await.map_err(|error: Error| match error {
