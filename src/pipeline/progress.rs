@@ -126,6 +126,9 @@ async fn take_in_call(context: &Shared, news: &CallNews) -> Result<(), Error> {
         .write(("told of a call", "told of a call, committed"), &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let call = find_call(&mut tx, news, now).await?;
+            if call.deletion.is_some() {
+                return Ok((tx, call));
+            }
             tx.complete_call(&call.id, news.direction, news.to.as_deref(), news.from.as_deref()).await?;
             let moved = match state {
                 Some(state) => tx.advance_call(&call.id, state.into(), now).await?,
@@ -219,6 +222,7 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
         state: CallState::Queued,
         reason: None,
         code: None,
+        deletion: None,
         created_at: now,
         ended_at: None,
     };
@@ -227,7 +231,8 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
     Ok(call)
 }
 
-/// Adds a recording or moves it forward, and opens the job that transcribes it once it is finished.
+/// Adds a recording or moves it forward, and opens the job that transcribes it once it is finished. One of a call that is
+/// deleted is deleted, too.
 pub(super) async fn put_recording(
     tx: &mut Conn,
     context: &Context,
@@ -235,6 +240,10 @@ pub(super) async fn put_recording(
     now: i64,
 ) -> Result<bool, store::Error> {
     let moved = tx.put_recording(recording, now).await?;
+    if moved && tx.is_deletion_wanted(&recording.call).await? {
+        tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;
+        return Ok(moved);
+    }
     if moved && recording.state == RecordingState::Completed && !tx.has_transcript(&recording.sid).await? {
         order::want(tx, &Wanted::of_recording(context, &recording.sid), now).await?;
     }

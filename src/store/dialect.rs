@@ -164,6 +164,18 @@ impl Pools {
         run.map_err(BadDatabase::of_migration)
     }
 
+    /// Folds SQLite's log into the file and empties it: what was overwritten in the file is still in the log. Says no while
+    /// somebody reads what was there before. PostgreSQL sees to its files itself.
+    pub(super) async fn empty_log(&self) -> Result<bool, sqlx::Error> {
+        match self {
+            Self::Sqlite { writer, .. } => {
+                let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
+                Ok(row.try_get::<i64, _>("busy")? == 0)
+            }
+            Self::Postgres(_) => Ok(true),
+        }
+    }
+
     /// Gives all connections back, so that SQLite folds its log into the file.
     pub(super) async fn close(&self) {
         match self {
@@ -176,28 +188,35 @@ impl Pools {
     }
 }
 
+/// A version of the tables: its number, its name, and what makes it of the one before.
+type Version = (i64, &'static str, &'static str);
+
 /// The migrations, oldest first. What has been released is never edited: sqlx compares checksums and refuses to start.
-const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
-    ("calls", include_str!("migrations/sqlite/0001_calls.sql")),
-    ("base url", include_str!("migrations/sqlite/0002_base_url.sql")),
-    ("dialling", include_str!("migrations/sqlite/0003_dialling.sql")),
+const SQLITE_MIGRATIONS: &[Version] = &[
+    (1, "calls", include_str!("migrations/sqlite/0001_calls.sql")),
+    (2, "base url", include_str!("migrations/sqlite/0002_base_url.sql")),
+    (3, "dialling", include_str!("migrations/sqlite/0003_dialling.sql")),
+    (5, "deletion", include_str!("migrations/sqlite/0005_deletion.sql")),
 ];
-const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
-    ("calls", include_str!("migrations/postgres/0001_calls.sql")),
-    ("base url", include_str!("migrations/postgres/0002_base_url.sql")),
-    ("dialling", include_str!("migrations/postgres/0003_dialling.sql")),
+const POSTGRES_MIGRATIONS: &[Version] = &[
+    (1, "calls", include_str!("migrations/postgres/0001_calls.sql")),
+    (2, "base url", include_str!("migrations/postgres/0002_base_url.sql")),
+    (3, "dialling", include_str!("migrations/postgres/0003_dialling.sql")),
+    (5, "deletion", include_str!("migrations/postgres/0005_deletion.sql")),
 ];
 
-fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
-    let numbered = (1..).zip(texts).map(|(version, (name, text))| {
-        Migration::new(version, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
+fn migrations(versions: &[Version]) -> Migrator {
+    let migrations = versions.iter().map(|(version, name, text)| {
+        Migration::new(*version, (*name).into(), MigrationType::Simple, text.into_sql_str(), false)
     });
-    Migrator::with_migrations(numbered.collect())
+    Migrator::with_migrations(migrations.collect())
 }
 
 async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> {
     let path = options.get_filename().to_owned();
-    let options = options.busy_timeout(BUSY).foreign_keys(true).disable_statement_logging();
+    // What is deleted is overwritten, so that its bytes are not found in the file.
+    let options =
+        options.busy_timeout(BUSY).foreign_keys(true).pragma("secure_delete", "on").disable_statement_logging();
     if path.try_exists().map_err(BadDatabase::Inaccessible)? {
         look_at(&options).await?;
     } else {
@@ -243,7 +262,7 @@ async fn look_at(options: &SqliteConnectOptions) -> Result<(), BadDatabase> {
             let newest: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
                 .fetch_one(&mut connection)
                 .await?;
-            if usize::try_from(newest).is_ok_and(|newest| newest > SQLITE_MIGRATIONS.len()) {
+            if SQLITE_MIGRATIONS.iter().all(|(version, ..)| newest > *version) {
                 return Ok(Err(BadDatabase::Newer));
             }
         }
@@ -447,9 +466,12 @@ mod tests {
         let Pools::Sqlite { writer, readers } = &pools else { unreachable!("it is a file") };
         const FULL: i64 = 2;
         for (pool, query_only) in [(writer, 0), (readers, 1)] {
-            for (pragma, value) in
-                [("PRAGMA synchronous", FULL), ("PRAGMA foreign_keys", 1), ("PRAGMA query_only", query_only)]
-            {
+            for (pragma, value) in [
+                ("PRAGMA synchronous", FULL),
+                ("PRAGMA foreign_keys", 1),
+                ("PRAGMA secure_delete", 1),
+                ("PRAGMA query_only", query_only),
+            ] {
                 let found: i64 = sqlx::query_scalar(pragma).fetch_one(pool).await.unwrap();
                 assert_eq!(found, value, "{pragma}");
             }

@@ -14,19 +14,19 @@ use super::pages::Notices;
 use super::{page, recordings};
 use crate::clients::twilio;
 use crate::context::Shared;
-use crate::model::call::{Call, CallName, CallSid, CallState, Direction, Press};
+use crate::model::call::{Call, CallName, CallSid, CallState, Deletion, Direction, Press};
 use crate::model::recording::Recording;
 use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::call::{self, Recorded};
 use crate::pipeline::{self, retry as again};
-use crate::store::{Cursor, Event, JobKind, JobState};
+use crate::store::{self, Conn, Cursor, Event, JobKind, JobState};
 
 /// Calls on one page of the list.
 const PAGE: i64 = 100;
 
 /// A call in the list.
 #[derive(Debug, Serialize)]
-struct Listed {
+pub(super) struct Listed {
     id: Option<String>,
     sid: Option<String>,
     direction: &'static str,
@@ -36,6 +36,8 @@ struct Listed {
     state: String,
     reason: Option<String>,
     code: Option<i64>,
+    /// Whether it is being deleted.
+    is_deleting: bool,
     created_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
 }
@@ -56,6 +58,8 @@ enum Progress {
     NotRecorded,
     /// It was not placed, or a transcript failed.
     Failed,
+    /// It is being deleted.
+    Deleting,
 }
 
 /// A call with all there is.
@@ -66,6 +70,8 @@ struct Shown {
     progress: Progress,
     /// Whether `POST /calls/<sid>/retry` would begin something.
     can_retry: bool,
+    /// Whether `POST /calls/<sid>/delete` would begin something.
+    can_delete: bool,
     keyterms: Vec<String>,
     timeline: Vec<Step>,
     recordings: Vec<ShownRecording>,
@@ -154,7 +160,7 @@ pub(super) async fn list(
     let is_more = calls.len() > PAGE as usize;
     calls.truncate(PAGE as usize);
     let next = calls.last().filter(|_| is_more).map(|last| format!("/calls?after={}.{}", last.created_at, last.id));
-    let page = Page { calls: calls.iter().map(listed).collect(), next };
+    let page = Page { calls: calls.iter().map(|call| listed(call, None)).collect(), next };
     match wants_page(&headers) {
         true => Ok(super::page(CallsPage { notices: Notices::of(&context), page }.render())),
         false => Ok(Json(page).into_response()),
@@ -217,6 +223,11 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
             CallName::Id(_) => Err(unknown(name)),
         };
     };
+    match call.deletion {
+        Some(Deletion::Done) => return Err(pipeline::Error::Deleted.into()),
+        Some(Deletion::Wanted) => return Ok(shown_deleting(&mut conn, &call).await?),
+        None => {}
+    }
     let timeline = conn.history(&call.id).await?;
     let recordings = conn.recordings_of(&call.id).await?;
     let transcripts = conn.transcripts_of(&call.id).await?;
@@ -238,11 +249,28 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
             false => progress(&call, is_followed, &recordings, &transcripts),
         },
         can_retry: has_failed || (call.sid.is_some() && is_given_up),
+        can_delete: !is_followed && transcripts.iter().all(|transcript| transcript.state.is_final()),
         keyterms: call.keyterms.as_slice().to_vec(),
         timeline: timeline.into_iter().map(step).collect(),
         recordings: recordings.iter().map(|recording| shown_recording(context, headers, recording)).collect(),
         transcripts: shown_transcripts,
-        call: listed(&call),
+        call: listed(&call, None),
+    })
+}
+
+/// A call that is being deleted: what was said in it is shown no more.
+async fn shown_deleting(conn: &mut Conn, call: &Call) -> Result<Shown, store::Error> {
+    let job = conn.job_state(JobKind::Deletion, call.id.as_str()).await?;
+    let can_retry = job.as_ref().is_some_and(|job| job.state == "failed");
+    Ok(Shown {
+        progress: Progress::Deleting,
+        can_retry,
+        can_delete: false,
+        keyterms: Vec::new(),
+        timeline: conn.history(&call.id).await?.into_iter().map(step).collect(),
+        recordings: Vec::new(),
+        transcripts: Vec::new(),
+        call: listed(call, job.and_then(|job| job.reason)),
     })
 }
 
@@ -269,6 +297,7 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
             false => Progress::NotRecorded,
         },
         can_retry: false,
+        can_delete: false,
         keyterms: Vec::new(),
         timeline: Vec::new(),
         recordings: recordings.iter().map(recorded).collect(),
@@ -278,14 +307,11 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
 }
 
 fn unknown(name: &CallName) -> ApiError {
-    let name = match name {
-        CallName::Sid(sid) => sid.to_string(),
-        CallName::Id(id) => id.to_string(),
-    };
-    pipeline::Error::NoSuchCall(name).into()
+    pipeline::Error::NoSuchCall(name.as_str().to_owned()).into()
 }
 
-fn listed(call: &Call) -> Listed {
+/// `waits_for` is what keeps a deletion from its end.
+pub(super) fn listed(call: &Call, waits_for: Option<String>) -> Listed {
     Listed {
         id: Some(call.id.to_string()),
         sid: call.sid.as_ref().map(CallSid::to_string),
@@ -293,8 +319,9 @@ fn listed(call: &Call) -> Listed {
         to: call.to.clone(),
         from: call.from.clone(),
         state: call.state.as_str().to_owned(),
-        reason: call.reason.clone(),
+        reason: waits_for.or_else(|| call.reason.clone()),
         code: call.code,
+        is_deleting: call.deletion.is_some(),
         created_at: Timestamp::from_millisecond(call.created_at).ok(),
         ended_at: call.ended_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
     }
@@ -312,6 +339,7 @@ fn listed_by_twilio(call: twilio::Call) -> Listed {
         state: call.status,
         reason: None,
         code: None,
+        is_deleting: false,
     }
 }
 
@@ -383,7 +411,11 @@ fn cursor(text: &str) -> Result<Cursor, ApiError> {
 impl Shown {
     /// Whether something is still to come by itself.
     fn is_following(&self) -> bool {
-        matches!(self.progress, Progress::Calling | Progress::Recording | Progress::Transcribing)
+        match self.progress {
+            Progress::Calling | Progress::Recording | Progress::Transcribing => true,
+            Progress::Deleting => !self.can_retry,
+            Progress::Done | Progress::NotRecorded | Progress::Failed => false,
+        }
     }
 
     /// The tutorial's words, for a call that was dialled.
@@ -399,7 +431,8 @@ impl Shown {
     /// The number that may be dialled once more: of a call from here that is over.
     fn again(&self) -> Option<&str> {
         let is_ours = self.call.id.is_some() && self.call.direction == Direction::Outbound.as_str();
-        self.call.to.as_deref().filter(|_| is_ours && self.call.ended_at.is_some())
+        let is_kept = self.progress != Progress::Deleting;
+        self.call.to.as_deref().filter(|_| is_ours && is_kept && self.call.ended_at.is_some())
     }
 
     /// What is said of it on its page.
@@ -409,6 +442,8 @@ impl Shown {
             Progress::Recording => "The recording is on its way; this page shows it as soon as it is there.",
             Progress::Transcribing => "The recording is being transcribed; this page shows the text when it is there.",
             Progress::Done | Progress::Failed => "",
+            Progress::Deleting if self.can_retry => "It was to be deleted, and not all of it could be.",
+            Progress::Deleting => "It is being deleted here, at Twilio and at AssemblyAI.",
             Progress::NotRecorded => "There is no recording.",
         }
     }
@@ -426,7 +461,7 @@ impl Listed {
     }
 
     /// Who is at the other end.
-    fn party(&self) -> &str {
+    pub(super) fn party(&self) -> &str {
         let party = if self.direction == "outbound" { &self.to } else { &self.from };
         party.as_deref().unwrap_or("somebody")
     }
