@@ -33,6 +33,8 @@ fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/recordings/{RECORDING}")),
         get(&format!("/recordings/{RECORDING}.mp3")),
         get(&format!("/calls/{CALL}")),
+        get(&format!("/calls/{CALL}/delete")),
+        (Method::POST, format!("/calls/{CALL}/delete")),
         get("/no/such/path"),
     ]
 }

@@ -24,6 +24,7 @@ mod proxies;
 
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
+mod deletion;
 mod paid_once;
 mod pipeline;
 mod store;
