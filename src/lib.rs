@@ -20,7 +20,9 @@
 //! 5. `/hooks/assemblyai` makes the job due at once: it fetches the transcript and stores JSON, text and words. A lost
 //!    webhook costs a minute at most. `POST /transcribe` and `GET /transcript/<id>` ([`pipeline::transcription`]) go the
 //!    same way, and answer from the store what is there.
-//! 6. Each change is told through [`events`] to the requests that wait for it.
+//! 6. A call that is deleted ([`pipeline::delete`]) goes at the vendors first and here last; its ids stay, so that nothing late
+//!    brings it back.
+//! 7. Each change is told through [`events`] to the requests that wait for it.
 //!
 //! # When something dies
 //!
