@@ -117,21 +117,21 @@ pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(),
     if let Some(sid) = &call.sid {
         match context.twilio.recordings_of_call(sid.as_str()).await {
             Ok(listed) => audio.extend(listed.into_iter().map(|recording| recording.sid)),
-            Err(error) => gone(Err(error))?,
+            Err(error) => gone(Err(error)).map_err(passing)?,
         }
     }
     for sid in &audio {
-        gone(context.twilio.delete_recording(sid).await)?;
+        gone(context.twilio.delete_recording(sid).await).map_err(passing)?;
     }
     failpoint::reach("audio deleted", &job.subject)?;
     for transcript in &transcripts {
         for id in at_assemblyai(context, transcript).await? {
-            gone(context.assemblyai.delete_transcript(&id).await)?;
+            gone(context.assemblyai.delete_transcript(&id).await).map_err(passing)?;
         }
     }
     failpoint::reach("transcripts deleted", &job.subject)?;
     if let Some(sid) = &call.sid {
-        gone(context.twilio.delete_call(sid.as_str()).await)?;
+        gone(context.twilio.delete_call(sid.as_str()).await).map_err(passing)?;
     }
     failpoint::reach("deleted at the vendors", &job.subject)?;
 
@@ -176,10 +176,10 @@ async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<Vec<
 }
 
 /// What a vendor does not know is deleted.
-fn gone(asked: Result<(), clients::Error>) -> Result<(), Unfinished> {
+fn gone(asked: Result<(), clients::Error>) -> Result<(), clients::Error> {
     match asked {
-        Err(error) if !matches!(error.kind, Kind::NotFound(_)) => Err(passing(error)),
-        _ => Ok(()),
+        Err(clients::Error { kind: Kind::NotFound(_), .. }) => Ok(()),
+        asked => asked,
     }
 }
 

@@ -126,9 +126,6 @@ async fn take_in_call(context: &Shared, news: &CallNews) -> Result<(), Error> {
         .write(("told of a call", "told of a call, committed"), &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let call = find_call(&mut tx, news, now).await?;
-            if call.deletion.is_some() {
-                return Ok((tx, call));
-            }
             tx.complete_call(&call.id, news.direction, news.to.as_deref(), news.from.as_deref()).await?;
             let moved = match state {
                 Some(state) => tx.advance_call(&call.id, state.into(), now).await?,
@@ -202,8 +199,9 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
             None if tx.call(&CallName::Sid(news.sid.clone())).await?.is_some() => {}
             None => {
                 tx.name_call(&call.id, &news.sid, now).await?;
-                // One that was given up as lost is followed again.
-                tx.open_job(JobKind::Call, call.id.as_str(), worker::next_look(now, 0), now).await?;
+                // One that was given up as lost is followed again; one that is deleted is deleted at Twilio, too.
+                let kind = if call.deletion.is_some() { JobKind::Deletion } else { JobKind::Call };
+                tx.open_job(kind, call.id.as_str(), worker::next_look(now, 0), now).await?;
                 call.sid = Some(news.sid.clone());
                 return Ok(call);
             }

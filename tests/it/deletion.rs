@@ -7,7 +7,7 @@ use std::time::Duration;
 use callscribe::clients::Deadlines;
 use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
 use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
-use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededRecording, Stage};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -122,6 +122,7 @@ async fn nothing_of_a_deleted_call_is_left_in_the_database_or_in_its_file() {
     for private in PRIVATE {
         assert!(before.iter().any(|found| found.starts_with(private)), "{private} would be found: {before:?}");
     }
+    world.store.execute(&format!("UPDATE jobs SET reason = '{WORDS}'")).await.expect("what vendors said last");
     let jobs = "SELECT count(*) FROM jobs WHERE state = 'open'";
     deleted(&world, &sid).await;
     assert_eq!(world.store.number(jobs).await, 0);
@@ -409,6 +410,35 @@ async fn a_recording_that_was_never_told_of_is_deleted_with_its_call() {
     let other = world.twilio.add_recording(SeededRecording { call_sid: sid.clone(), ..Default::default() });
     deleted(&world, &sid).await;
     assert_eq!(world.twilio.recording_status(&other), None);
+}
+
+#[tokio::test]
+async fn a_lost_call_that_was_deleted_and_turns_up_at_twilio_is_deleted_there() {
+    // Whoever dials does not wait long then.
+    let world = World::with_deadlines(&[], Deadlines { answer: Duration::from_secs(1), ..once() }).await;
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(500));
+    world.get(&format!("/dial/{NUMBER}")).await.problem(502, "vendor-ambiguous");
+    for _ in 0..4 {
+        world.after(Duration::from_secs(40)).await;
+    }
+    let call = world.get("/calls").await.json()["calls"][0].clone();
+    let id = call["id"].as_str().expect("an id");
+    assert_eq!(call["state"], "lost");
+    deleted(&world, id).await;
+
+    let sid = world.twilio.add_call(SeededCall::default());
+    let told = [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", sid.as_str()),
+        ("CallStatus", "completed"),
+        ("Direction", "outbound-api"),
+        ("To", "+14155551234"),
+        ("From", "+15005550006"),
+    ];
+    assert_eq!(world.callback(&format!("/hooks/twilio/call?t={id}"), &told).await.status, 204);
+    world.after(HOUR).await;
+    assert_eq!(world.twilio.call_status(&sid), None);
+    assert_deleted(&world, &sid).await;
 }
 
 #[tokio::test]
