@@ -15,7 +15,7 @@
 //! | C15, C16 | `POST transcript` was sent; its id was read, not committed |
 //! | C17 | AssemblyAI's webhook, before the commit |
 //! | C18 | a finished transcript was read, not committed |
-//! | C19 | it is committed |
+//! | C19 | that a call is to be deleted is committed, and no vendor was asked to |
 
 /// A step that ends where it is, as if the program had died. It is taken up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -25,6 +25,8 @@
 //!    `GET /transcript/<id>` ([`pipeline::transcription`]) go the same way, and answer from the store what is there.
 //! 6. Each change is told through [`events`] to the requests that wait for it, and to open pages (`web::live`), which
 //!    then ask for themselves again. What other instances did, those find in the history that all share.
+//! 7. A call that is deleted ([`pipeline::delete`]) goes at the vendors first and here last; its ids stay, so that nothing
+//!    late brings it back.
 //!
 //! # When something dies
 //!

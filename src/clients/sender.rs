@@ -1,6 +1,6 @@
 //! How requests are sent to a vendor: deadlines, which are repeated, and what an answer that is no success means.
 //!
-//! A GET is repeated on 429, 5xx and failed connections; a POST never is, because no endpoint used here has an
+//! A GET or a DELETE is repeated on 429, 5xx and failed connections; a POST never is, because no endpoint used here has an
 //! idempotency key: a second call would ring, a second transcript would cost.
 
 use std::future::Future;
@@ -86,6 +86,11 @@ impl Sender {
     /// Sends a GET and reads the whole answer, asking again as long as that may help.
     pub(super) async fn get(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
         self.repeat(|| self.ask(request())).await
+    }
+
+    /// Sends a DELETE, again as long as that may help: what is gone already is gone.
+    pub(super) async fn delete(&self, request: impl Fn() -> RequestBuilder) -> Result<(), Error> {
+        self.repeat(|| self.ask(request())).await.map(drop)
     }
 
     /// As [`Sender::get`], and reads the answer as JSON.

@@ -114,6 +114,16 @@ pub enum CallName {
     Id(CallId),
 }
 
+impl CallName {
+    /// The SID or the id, as it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Sid(sid) => sid.as_str(),
+            Self::Id(id) => id.as_str(),
+        }
+    }
+}
+
 impl FromStr for CallName {
     type Err = BadId;
 
@@ -189,6 +199,15 @@ pub enum CallState {
     Canceled,
 }
 
+/// How far the deletion of a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// It is wanted: the vendors are asked to delete what they have, and then it is deleted here.
+    Wanted,
+    /// Nothing of it is left but what late news is known by.
+    Done,
+}
+
 /// A call as it is stored.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -210,6 +229,8 @@ pub struct Call {
     pub reason: Option<String>,
     /// Twilio's error code, if it gave one.
     pub code: Option<i64>,
+    /// Whether it is to be deleted, or is.
+    pub deletion: Option<Deletion>,
     /// When this program first knew of it, in milliseconds since 1970.
     pub created_at: i64,
     /// When it was over.
@@ -286,6 +307,16 @@ impl CallState {
     }
 }
 
+impl Deletion {
+    /// As it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wanted => "wanted",
+            Self::Done => "done",
+        }
+    }
+}
+
 impl Call {
     /// A call that is about to be placed.
     pub fn to_be_placed(to: &PhoneNumber, from: &PhoneNumber, keyterms: Keyterms, now: i64) -> Self {
@@ -299,6 +330,7 @@ impl Call {
             state: CallState::Dialing,
             reason: None,
             code: None,
+            deletion: None,
             created_at: now,
             ended_at: None,
         }

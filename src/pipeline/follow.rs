@@ -29,6 +29,8 @@ pub(super) async fn follow(context: &Shared, job: &Job) -> Result<(), Unfinished
     let call = context.store.read().await?.call(&CallName::Id(id)).await?;
     match call {
         None => close(context, job).await,
+        // Nothing is taken in of it any more.
+        Some(Call { deletion: Some(_), .. }) => close(context, job).await,
         Some(Call { sid: Some(ref sid), .. }) => {
             let sid = sid.clone();
             look(context, job, &call.expect("it was just matched"), &sid).await

@@ -6,10 +6,12 @@
 //!
 //! [`dial`] places a call, if [`allowed`] has nothing against the number; [`progress`] takes in what the vendors tell,
 //! `follow` what they are asked; `order` makes a transcript of a recording; [`worker`] runs the jobs of the latter two,
-//! again when they fail, and [`retry`] has that done once more. [`call`] and [`transcription`] answer people.
+//! again when they fail, and [`retry`] has that done once more. [`delete`] deletes a call, here and at both vendors.
+//! [`call`] and [`transcription`] answer people.
 
 pub mod allowed;
 pub mod call;
+pub mod delete;
 pub mod dial;
 mod follow;
 mod order;
@@ -103,6 +105,12 @@ pub enum Error {
     /// Something that is on its way, and is looked at again later.
     #[error("{0}")]
     UnderWay(&'static str),
+    /// A call that cannot be deleted now.
+    #[error("{0}")]
+    NotDeletable(&'static str),
+    /// A call that was deleted, or something of it.
+    #[error("the call was deleted, with its recordings and transcripts")]
+    Deleted,
     /// A call of which nothing can be tried again.
     #[error("{0}")]
     NothingToRetry(&'static str),

@@ -425,11 +425,9 @@ async fn search(
     audio_url: &str,
     asked_at: i64,
 ) -> Result<(), Unfinished> {
-    let since = jiff::Timestamp::from_millisecond(asked_at - ms(SKEW)).unwrap_or_default();
-    let listed = context.assemblyai.transcripts_since(since).await?;
     let mut found = None;
-    for one in listed.iter().filter(|one| one.audio_url.as_deref() == Some(audio_url)) {
-        if let Ok(id) = one.id.parse::<TranscriptId>()
+    for id in listed_with(context, audio_url, asked_at).await? {
+        if let Ok(id) = id.parse::<TranscriptId>()
             && context.store.read().await?.transcript_named(&id).await?.is_none()
         {
             found = Some(id);
@@ -465,6 +463,18 @@ async fn search(
     }
 }
 
+/// The orders since then that AssemblyAI lists with this address of their audio.
+pub(super) async fn listed_with(
+    context: &Context,
+    audio_url: &str,
+    asked_at: i64,
+) -> Result<Vec<String>, clients::Error> {
+    let since = jiff::Timestamp::from_millisecond(asked_at - ms(SKEW)).unwrap_or_default();
+    let listed = context.assemblyai.transcripts_since(since).await?;
+    let of_audio = listed.into_iter().filter(|one| one.audio_url.as_deref() == Some(audio_url));
+    Ok(of_audio.map(|one| one.id).collect())
+}
+
 async fn look_for_job(
     context: &Shared,
     job: &Job,
@@ -498,7 +508,7 @@ pub(super) async fn look(context: &Shared, transcript: &Transcript, id: &Transcr
         && transcript.recording.is_some()
         && transcript.round < ROUNDS
         && seen.error.as_deref().is_some_and(is_lost_audio);
-    let points = if seen.is_final() { ("C18", "C19") } else { ("looked", "looked, committed") };
+    let points = if seen.is_final() { ("C18", "finished, committed") } else { ("looked", "looked, committed") };
     context
         .store
         .write(points, subject, |mut tx| async move {

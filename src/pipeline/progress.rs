@@ -199,8 +199,9 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
             None if tx.call(&CallName::Sid(news.sid.clone())).await?.is_some() => {}
             None => {
                 tx.name_call(&call.id, &news.sid, now).await?;
-                // One that was given up as lost is followed again.
-                tx.open_job(JobKind::Call, call.id.as_str(), worker::next_look(now, 0), now).await?;
+                // One that was given up as lost is followed again; one that is deleted is deleted at Twilio, too.
+                let kind = if call.deletion.is_some() { JobKind::Deletion } else { JobKind::Call };
+                tx.open_job(kind, call.id.as_str(), worker::next_look(now, 0), now).await?;
                 call.sid = Some(news.sid.clone());
                 return Ok(call);
             }
@@ -219,6 +220,7 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
         state: CallState::Queued,
         reason: None,
         code: None,
+        deletion: None,
         created_at: now,
         ended_at: None,
     };
@@ -227,7 +229,8 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
     Ok(call)
 }
 
-/// Adds a recording or moves it forward, and opens the job that transcribes it once it is finished.
+/// Adds a recording or moves it forward, and opens the job that transcribes it once it is finished. One of a call that is
+/// deleted is deleted, too.
 pub(super) async fn put_recording(
     tx: &mut Conn,
     context: &Context,
@@ -235,6 +238,10 @@ pub(super) async fn put_recording(
     now: i64,
 ) -> Result<bool, store::Error> {
     let moved = tx.put_recording(recording, now).await?;
+    if moved && tx.is_deletion_wanted(&recording.call).await? {
+        tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;
+        return Ok(moved);
+    }
     if moved && recording.state == RecordingState::Completed && !tx.has_transcript(&recording.sid).await? {
         order::want(tx, &Wanted::of_recording(context, &recording.sid), now).await?;
     }

@@ -6,12 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::order::{self, Wanted};
 use super::{Error, seen_through};
 use crate::context::Shared;
-use crate::model::call::CallId;
+use crate::model::call::{CallId, Deletion};
 use crate::model::recording::RecordingState;
 use crate::model::transcript::TranscriptState;
 use crate::store::JobKind;
 
-/// Begins anew every transcript of the call that failed, and asks Twilio again how the call stands. Rings no phone.
+/// What was found when it was tried again.
+enum Tried {
+    Call { has_sid: bool, is_sought: bool },
+    Deletion(Deletion),
+}
+
+/// Begins anew every transcript of the call that failed, and asks Twilio again how the call stands, or goes on with deleting
+/// the call if that has failed. Rings no phone.
 ///
 /// # Errors
 /// [`Error::NothingToRetry`] if nothing has failed that could be done again.
@@ -24,11 +31,19 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
     let name = &id.clone().into();
     // Of a try whose commit was not seen, the next one finds nothing left to begin.
     let most = &AtomicUsize::new(0);
-    let (sid, is_sought) = context
+    let tried = context
         .store
         .write(("retry", "retry, committed"), &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
             let call = tx.call(name).await?;
+            if let Some(deletion) = call.as_ref().and_then(|call| call.deletion) {
+                let job = tx.job_state(JobKind::Deletion, id.as_str()).await?;
+                if deletion == Deletion::Wanted && job.is_some_and(|job| job.state == "failed") {
+                    tx.open_job(JobKind::Deletion, id.as_str(), now, now).await?;
+                    most.fetch_max(1, Ordering::Relaxed);
+                }
+                return Ok((tx, Tried::Deletion(deletion)));
+            }
             let is_sought = call.as_ref().is_some_and(|call| call.sid.is_none() && call.state.holds_number());
             let sid = call.and_then(|call| call.sid);
             let mut begun = 0;
@@ -56,17 +71,25 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
                 begun += 1;
             }
             most.fetch_max(begun, Ordering::Relaxed);
-            Ok((tx, (sid, is_sought)))
+            Ok((tx, Tried::Call { has_sid: sid.is_some(), is_sought }))
         })
         .await?;
     let begun = most.load(Ordering::Relaxed);
     tracing::info!(call = %id, begun, "trying again");
     context.due.notify_one();
     context.events.changed(id.as_str());
-    match (begun, sid) {
-        (0, None) if is_sought => Err(Error::NothingToRetry("the call is still being looked for at Twilio")),
-        (0, None) => Err(Error::NothingToRetry("the call was not placed; to call, dial the number again")),
-        (0, Some(_)) => Err(Error::NothingToRetry("nothing of this call has failed that could be tried again")),
+    match (begun, tried) {
+        (0, Tried::Deletion(Deletion::Done)) => Err(Error::Deleted),
+        (0, Tried::Deletion(Deletion::Wanted)) => Err(Error::NothingToRetry("the call is being deleted")),
+        (0, Tried::Call { has_sid: false, is_sought: true }) => {
+            Err(Error::NothingToRetry("the call is still being looked for at Twilio"))
+        }
+        (0, Tried::Call { has_sid: false, is_sought: false }) => {
+            Err(Error::NothingToRetry("the call was not placed; to call, dial the number again"))
+        }
+        (0, Tried::Call { has_sid: true, .. }) => {
+            Err(Error::NothingToRetry("nothing of this call has failed that could be tried again"))
+        }
         _ => Ok(()),
     }
 }

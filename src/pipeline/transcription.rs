@@ -185,6 +185,15 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
         }
         Source::File(file) => (None, file.url, Some(file.checksum)),
     };
+    if let Some(recording) = &recording {
+        let mut conn = context.store.read().await?;
+        let recording = conn.recording(recording).await?;
+        if let Some(recording) = recording
+            && conn.is_deletion_wanted(&recording.call).await?
+        {
+            return Err(Error::Deleted);
+        }
+    }
     let wanted = Wanted { recording, audio, checksum, parameters };
     let shared = Arc::clone(context);
     seen_through(context, async move { ordered(&shared, &wanted, again).await }).await
@@ -312,7 +321,14 @@ pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> 
 
 /// A transcript as it stands.
 async fn seen(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
-    let known = context.store.read().await?.transcript_named(id).await?;
+    let mut conn = context.store.read().await?;
+    let known = conn.transcript_named(id).await?;
+    if let Some(call) = known.as_ref().and_then(|known| known.call.as_ref())
+        && conn.is_deletion_wanted(call).await?
+    {
+        return Err(Error::Deleted);
+    }
+    drop(conn);
     let Some(known) = known else { return Ok(context.assemblyai.transcript(id.as_str()).await?) };
     if known.state.is_final()
         && let Some(reply) = known.json.clone().and_then(Reply::read)

@@ -10,7 +10,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 use uuid::Uuid;
 
-use super::{Error, follow, ms, order, words};
+use super::{Error, delete, follow, ms, order, words};
 use crate::clients::{self, Kind, Service};
 use crate::context::{ASIDES, Context, Shared};
 use crate::failpoint::Aborted;
@@ -370,7 +370,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
     let (context, job) = (&claimed.context, &claimed.job);
     let span = tracing::info_span!("job", call = Empty, transcript = Empty);
     match job.kind {
-        JobKind::Call => span.record("call", &job.subject),
+        JobKind::Call | JobKind::Deletion => span.record("call", &job.subject),
         JobKind::Transcript => span.record("transcript", &job.subject),
     };
     let step = {
@@ -380,6 +380,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
             match job.kind {
                 JobKind::Call => follow::follow(&context, &job).await,
                 JobKind::Transcript => order::order(&context, &job).await,
+                JobKind::Deletion => delete::delete_everywhere(&context, &job).await,
             }
         };
         tokio::spawn(step.instrument(span.clone()))
@@ -484,6 +485,8 @@ async fn give_up(context: &Shared, job: &Job, reason: &str) -> Result<(), store:
                         None => {}
                     }
                 }
+                // Still wanted: what fails is what the job says.
+                JobKind::Deletion => {}
             }
             Ok((tx, ()))
         })

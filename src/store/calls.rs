@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Conn, Error, Event, Filter, Row, args};
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction, Press};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Deletion, Direction, Press};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingState;
@@ -54,8 +54,8 @@ impl From<CallState> for Reached<'_> {
 macro_rules! select {
     ($($rest:literal),+) => {
         concat!(
-            "SELECT id, sid, direction, to_number, from_number, keyterms, state, reason, code, created_at, ended_at \
-             FROM calls ",
+            "SELECT id, sid, direction, to_number, from_number, keyterms, state, reason, code, deletion, created_at, \
+             ended_at FROM calls ",
             $($rest),+
         )
     };
@@ -162,15 +162,23 @@ impl Conn {
         row.as_ref().map(call).transpose()
     }
 
-    /// The newest calls, or those that come after a cursor.
+    /// The newest calls, or those that come after a cursor. Those that were deleted are none.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn calls(&mut self, after: Option<&Cursor>, limit: i64) -> Result<Vec<Call>, Error> {
         let rows = match after {
-            None => self.fetch(select!("ORDER BY created_at DESC, id DESC LIMIT $1"), args![limit]).await?,
+            None => {
+                let sql = select!(
+                    "WHERE (deletion IS NULL OR deletion <> 'done') ORDER BY created_at DESC, id DESC LIMIT $1"
+                );
+                self.fetch(sql, args![limit]).await?
+            }
             Some(Cursor { created_at, id }) => {
-                let sql = select!("WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3");
+                let sql = select!(
+                    "WHERE (created_at, id) < ($1, $2) AND (deletion IS NULL OR deletion <> 'done') \
+                     ORDER BY created_at DESC, id DESC LIMIT $3"
+                );
                 self.fetch(sql, args![*created_at, id.as_str(), limit]).await?
             }
         };
@@ -191,7 +199,8 @@ impl Conn {
             ($state:literal) => {
                 select!(
                     $state,
-                    " AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\\' OR from_number LIKE $2 ESCAPE '\\') \
+                    " AND (deletion IS NULL OR deletion <> 'done') \
+                     AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\\' OR from_number LIKE $2 ESCAPE '\\') \
                      AND created_at >= $3 AND created_at < $4 AND (created_at, id) < ($5, $6) \
                      ORDER BY created_at DESC, id DESC LIMIT $7"
                 )
@@ -255,7 +264,7 @@ impl Conn {
         Ok(self.fetch_one("SELECT id FROM calls WHERE sid = $1", args![sid]).await?.is_some())
     }
 
-    /// Notes who is on a call that was taken in without that.
+    /// Notes who is on a call that was taken in without that. Of one that is deleted nothing is noted any more.
     pub(crate) async fn complete_call(
         &mut self,
         id: &CallId,
@@ -266,7 +275,8 @@ impl Conn {
         self.execute(
             "UPDATE calls SET direction = CASE WHEN direction = 'unknown' THEN $2 ELSE direction END, \
              to_number = coalesce(to_number, $3), from_number = coalesce(from_number, $4) \
-             WHERE id = $1 AND (direction = 'unknown' OR to_number IS NULL OR from_number IS NULL)",
+             WHERE id = $1 AND deletion IS NULL \
+             AND (direction = 'unknown' OR to_number IS NULL OR from_number IS NULL)",
             args![id.as_str(), direction.as_str(), to, from],
         )
         .await
@@ -318,6 +328,13 @@ fn call_event(id: &CallId, Reached { state, reason, .. }: Reached<'_>, at: i64) 
     }
 }
 
+fn deletion(word: &str) -> Result<Deletion, Error> {
+    [Deletion::Wanted, Deletion::Done]
+        .into_iter()
+        .find(|deletion| deletion.as_str() == word)
+        .ok_or(Error::Unreadable("calls.deletion"))
+}
+
 pub(super) fn call(row: &Row) -> Result<Call, Error> {
     let keyterms: Vec<String> =
         serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("keyterms"))?;
@@ -337,6 +354,7 @@ pub(super) fn call(row: &Row) -> Result<Call, Error> {
         state: CallState::named(&row.text("state")?).ok_or(Error::Unreadable("calls.state"))?,
         reason: row.text_if_set("reason")?,
         code: row.int_if_set("code")?,
+        deletion: row.text_if_set("deletion")?.map(|word| deletion(&word)).transpose()?,
         created_at: row.int("created_at")?,
         ended_at: row.int_if_set("ended_at")?,
     })

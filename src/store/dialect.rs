@@ -165,6 +165,18 @@ impl Pools {
         run.map_err(BadDatabase::of_migration)
     }
 
+    /// Folds SQLite's log into the file and empties it: what was overwritten in the file is still in the log. Says no while
+    /// somebody reads what was there before. PostgreSQL sees to its files itself.
+    pub(super) async fn empty_log(&self) -> Result<bool, sqlx::Error> {
+        match self {
+            Self::Sqlite { writer, .. } => {
+                let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
+                Ok(row.try_get::<i64, _>("busy")? == 0)
+            }
+            Self::Postgres(_) => Ok(true),
+        }
+    }
+
     /// Gives all connections back, so that SQLite folds its log into the file.
     pub(super) async fn close(&self) {
         match self {
@@ -183,12 +195,14 @@ const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
     ("base url", include_str!("migrations/sqlite/0002_base_url.sql")),
     ("dialling", include_str!("migrations/sqlite/0003_dialling.sql")),
     ("search", include_str!("migrations/sqlite/0004_search.sql")),
+    ("deletion", include_str!("migrations/sqlite/0005_deletion.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/postgres/0001_calls.sql")),
     ("base url", include_str!("migrations/postgres/0002_base_url.sql")),
     ("dialling", include_str!("migrations/postgres/0003_dialling.sql")),
     ("search", include_str!("migrations/postgres/0004_search.sql")),
+    ("deletion", include_str!("migrations/postgres/0005_deletion.sql")),
 ];
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
@@ -205,7 +219,9 @@ fn waiting_no_longer(options: &PgConnectOptions) -> PgConnectOptions {
 
 async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> {
     let path = options.get_filename().to_owned();
-    let options = options.busy_timeout(BUSY).foreign_keys(true).disable_statement_logging();
+    // What is deleted is overwritten, so that its bytes are not found in the file.
+    let options =
+        options.busy_timeout(BUSY).foreign_keys(true).pragma("secure_delete", "on").disable_statement_logging();
     if path.try_exists().map_err(BadDatabase::Inaccessible)? {
         look_at(&options).await?;
         keep_private(&path);
@@ -471,7 +487,7 @@ impl Session {
                 concat!(
                     "SELECT found.*, transcript_id, recording_sid, text FROM (\
                      SELECT place, transcript, calls.id, calls.sid, direction, to_number, from_number, keyterms, \
-                     calls.state, reason, code, calls.created_at, ended_at FROM spoken_text \
+                     calls.state, reason, code, deletion, calls.created_at, ended_at FROM spoken_text \
                      JOIN spoken ON spoken.place = spoken_text.rowid \
                      LEFT JOIN recordings ON recordings.sid = spoken.source \
                      LEFT JOIN calls ON calls.id = recordings.call_id WHERE ",
@@ -491,6 +507,15 @@ impl Session {
             )
         } else {
             find!("spoken_text MATCH $1")
+        }
+    }
+
+    /// Takes a text out of the index. FTS5 keeps no texts: it is told which one goes.
+    pub(super) fn delete_spoken_text(&self) -> &'static str {
+        if self.is_postgres() {
+            "DELETE FROM spoken_text WHERE rowid = $1 AND CAST($2 AS TEXT) IS NOT NULL"
+        } else {
+            "INSERT INTO spoken_text (spoken_text, rowid, words) VALUES ('delete', $1, $2)"
         }
     }
 
@@ -614,9 +639,12 @@ mod tests {
         let Pools::Sqlite { writer, readers } = &pools else { unreachable!("it is a file") };
         const FULL: i64 = 2;
         for (pool, query_only) in [(writer, 0), (readers, 1)] {
-            for (pragma, value) in
-                [("PRAGMA synchronous", FULL), ("PRAGMA foreign_keys", 1), ("PRAGMA query_only", query_only)]
-            {
+            for (pragma, value) in [
+                ("PRAGMA synchronous", FULL),
+                ("PRAGMA foreign_keys", 1),
+                ("PRAGMA secure_delete", 1),
+                ("PRAGMA query_only", query_only),
+            ] {
                 let found: i64 = sqlx::query_scalar(pragma).fetch_one(pool).await.unwrap();
                 assert_eq!(found, value, "{pragma}");
             }

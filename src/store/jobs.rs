@@ -15,6 +15,8 @@ pub enum JobKind {
     Call,
     /// Bringing audio to AssemblyAI, ordering a transcript, and fetching it. The subject is our id of the transcript.
     Transcript,
+    /// Deleting a call everywhere. The subject is our id of the call.
+    Deletion,
 }
 
 /// A job that was claimed.
@@ -58,6 +60,7 @@ impl JobKind {
         match self {
             Self::Call => "call",
             Self::Transcript => "transcript",
+            Self::Deletion => "deletion",
         }
     }
 }
@@ -188,6 +191,7 @@ fn job(row: &Row) -> Result<Job, Error> {
         kind: match row.text("kind")?.as_str() {
             "call" => JobKind::Call,
             "transcript" => JobKind::Transcript,
+            "deletion" => JobKind::Deletion,
             _ => return Err(Error::Unreadable("jobs.kind")),
         },
         subject: row.text("subject")?,

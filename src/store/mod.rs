@@ -5,6 +5,7 @@
 //! holds a state and the job that follows from it. No transaction is held while a vendor is asked.
 
 mod calls;
+mod deletion;
 mod dialect;
 mod history;
 mod jobs;
@@ -224,6 +225,14 @@ impl Store {
                 result => return result,
             }
         }
+    }
+
+    /// Makes sure that what was overwritten is not left in the database's log. Says no while somebody still reads it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) async fn empty_log(&self) -> Result<bool, Error> {
+        Ok(self.inner.pools.empty_log().await?)
     }
 
     /// Whether the database answers.

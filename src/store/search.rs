@@ -141,16 +141,17 @@ impl Conn {
         let sql = "SELECT text, coalesce(recording_sid, audio) AS source, transcripts.created_at AS asked_for_at, \
                    coalesce(calls.created_at, transcripts.created_at) AS at FROM transcripts \
                    LEFT JOIN recordings ON recordings.sid = recording_sid \
-                   LEFT JOIN calls ON calls.id = recordings.call_id WHERE transcripts.id = $1";
+                   LEFT JOIN calls ON calls.id = recordings.call_id \
+                   WHERE transcripts.id = $1 AND calls.deletion IS NULL";
         let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
         let Some(text) = row.text_if_set("text")? else { return Ok(()) };
         let source = row.text("source")?;
-        let older = "DELETE FROM spoken WHERE source = $1 \
-                     AND transcript IN (SELECT id FROM transcripts WHERE created_at <= $2)";
-        self.execute(older, args![source.as_str(), row.int("asked_for_at")?]).await?;
-        let newer = "SELECT transcript FROM spoken WHERE source = $1";
-        if self.fetch_one(newer, args![source.as_str()]).await?.is_some() {
-            return Ok(());
+        let other = "SELECT transcript, created_at FROM spoken JOIN transcripts ON id = transcript WHERE source = $1";
+        if let Some(other) = self.fetch_one(other, args![source.as_str()]).await? {
+            if other.int("created_at")? > row.int("asked_for_at")? {
+                return Ok(());
+            }
+            self.unindex_transcript(&other.text("transcript")?).await?;
         }
         let low = i64::from_str_radix(id.get(..4).unwrap_or_default(), 16).unwrap_or_default();
         let first = place_at(row.int("at")?) + low.min((1 << LOW_BITS) - PLACES);
@@ -162,6 +163,15 @@ impl Conn {
             }
         }
         Err(Error::Taken)
+    }
+
+    /// Has a transcript found no more. Its text must be there still.
+    pub(super) async fn unindex_transcript(&mut self, id: &str) -> Result<(), Error> {
+        let sql = "SELECT place, text FROM spoken JOIN transcripts ON id = transcript WHERE transcript = $1";
+        let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
+        let (place, text) = (row.int("place")?, row.text_if_set("text")?.ok_or(Error::Unreadable("transcripts.text"))?);
+        self.execute(self.session.delete_spoken_text(), args![place, folded(&text).as_str()]).await?;
+        self.execute("DELETE FROM spoken WHERE place = $1", args![place]).await.map(drop)
     }
 
     /// The newest transcripts in which all is found that is looked for, or those that come after a place. A transcript that

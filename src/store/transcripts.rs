@@ -216,6 +216,16 @@ impl Conn {
         Ok(moved)
     }
 
+    /// Takes away all that was said, and what it was asked for with. This is the one place that does: whatever holds words
+    /// of a transcript is emptied here.
+    pub(super) async fn wipe_transcript(&mut self, id: &str, now: i64) -> Result<(), Error> {
+        self.unindex_transcript(id).await?;
+        let sql = "UPDATE transcripts SET audio = '', parameters = '{}', request_key = NULL, audio_url = NULL, \
+                   reason = NULL, json = NULL, text = NULL, updated_at = $2 WHERE id = $1";
+        self.execute(sql, args![id, now]).await?;
+        self.execute("DELETE FROM words WHERE transcript = $1", args![id]).await.map(drop)
+    }
+
     /// Moves a transcript forward within its round. Says whether it moved.
     pub(crate) async fn advance_transcript(
         &mut self,

@@ -17,13 +17,13 @@ use super::steps::{self, Step};
 use super::{page, recordings};
 use crate::clients::twilio;
 use crate::context::Shared;
-use crate::model::call::{Call, CallName, CallSid, CallState, Direction, Press};
+use crate::model::call::{Call, CallName, CallSid, CallState, Deletion, Direction, Press};
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search;
 use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::call::{self, Recorded};
 use crate::pipeline::{self, retry as again};
-use crate::store::{Cursor, Digest, Event, JobKind, JobState};
+use crate::store::{self, Conn, Cursor, Digest, Event, JobKind, JobState};
 
 /// Calls on one page of the list.
 const PAGE: i64 = 50;
@@ -43,6 +43,8 @@ pub(super) struct Listed {
     pub(super) state: String,
     pub(super) reason: Option<String>,
     pub(super) code: Option<i64>,
+    /// Whether it is being deleted.
+    pub(super) is_deleting: bool,
     pub(super) created_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
 }
@@ -75,6 +77,8 @@ pub(super) enum Progress {
     NotRecorded,
     /// It was not placed, or a transcript failed.
     Failed,
+    /// It is being deleted.
+    Deleting,
 }
 
 /// A call with all there is.
@@ -85,6 +89,8 @@ struct Shown {
     progress: Progress,
     /// Whether `POST /calls/<sid>/retry` would begin something.
     can_retry: bool,
+    /// Whether `POST /calls/<sid>/delete` would begin something.
+    can_delete: bool,
     keyterms: Vec<String>,
     timeline: Vec<Noted>,
     recordings: Vec<ShownRecording>,
@@ -201,10 +207,12 @@ pub(super) async fn list(
 
 fn line(call: &Call, digest: Digest) -> Line {
     let progress = match digest.job.as_deref() {
+        _ if call.deletion.is_some() => Progress::Deleting,
         Some("failed") => Progress::Failed,
         job => progress(call, job == Some("open"), &digest),
     };
-    Line { progress, duration_seconds: digest.seconds, words: digest.words, call: listed(call) }
+    let words = digest.words.filter(|_| call.deletion.is_none());
+    Line { progress, duration_seconds: digest.seconds, words, call: listed(call) }
 }
 
 /// The newest calls, or those that are looked for.
@@ -300,6 +308,11 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
             CallName::Id(_) => Err(unknown(name)),
         };
     };
+    match call.deletion {
+        Some(Deletion::Done) => return Err(pipeline::Error::Deleted.into()),
+        Some(Deletion::Wanted) => return Ok(Shown { since, ..shown_deleting(&mut conn, &call).await? }),
+        None => {}
+    }
     let timeline = conn.history(&call.id).await?;
     let recordings = conn.recordings_of(&call.id).await?;
     let transcripts = conn.transcripts_of(&call.id).await?;
@@ -321,11 +334,30 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
             false => progress(&call, is_followed, &digest),
         },
         can_retry: digest.has_failed || (call.sid.is_some() && is_given_up),
+        can_delete: !is_followed && transcripts.iter().all(|transcript| transcript.state.is_final()),
         keyterms: call.keyterms.as_slice().to_vec(),
         timeline: timeline.into_iter().map(noted).collect(),
         recordings: recordings.iter().map(|recording| shown_recording(context, headers, recording)).collect(),
         transcripts: shown_transcripts,
         call: listed(&call),
+    })
+}
+
+/// A call that is being deleted: what was said in it is shown no more.
+async fn shown_deleting(conn: &mut Conn, call: &Call) -> Result<Shown, store::Error> {
+    let job = conn.job_state(JobKind::Deletion, call.id.as_str()).await?;
+    let can_retry = job.as_ref().is_some_and(|job| job.state == "failed");
+    Ok(Shown {
+        progress: Progress::Deleting,
+        can_retry,
+        can_delete: false,
+        keyterms: Vec::new(),
+        timeline: conn.history(&call.id).await?.into_iter().map(noted).collect(),
+        recordings: Vec::new(),
+        transcripts: Vec::new(),
+        since: 0,
+        // What keeps it from its end.
+        call: Listed { reason: job.and_then(|job| job.reason), ..listed(call) },
     })
 }
 
@@ -352,6 +384,7 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
             false => Progress::NotRecorded,
         },
         can_retry: false,
+        can_delete: false,
         since: 0,
         keyterms: Vec::new(),
         timeline: Vec::new(),
@@ -362,11 +395,7 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
 }
 
 fn unknown(name: &CallName) -> ApiError {
-    let name = match name {
-        CallName::Sid(sid) => sid.to_string(),
-        CallName::Id(id) => id.to_string(),
-    };
-    pipeline::Error::NoSuchCall(name).into()
+    pipeline::Error::NoSuchCall(name.as_str().to_owned()).into()
 }
 
 pub(super) fn listed(call: &Call) -> Listed {
@@ -379,6 +408,7 @@ pub(super) fn listed(call: &Call) -> Listed {
         state: call.state.as_str().to_owned(),
         reason: call.reason.clone(),
         code: call.code,
+        is_deleting: call.deletion.is_some(),
         created_at: Timestamp::from_millisecond(call.created_at).ok(),
         ended_at: call.ended_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
     }
@@ -396,6 +426,7 @@ fn listed_by_twilio(call: twilio::Call) -> Listed {
         state: call.status,
         reason: None,
         code: None,
+        is_deleting: false,
     }
 }
 
@@ -491,7 +522,11 @@ impl Page {
 impl Shown {
     /// Whether something is still to come by itself.
     fn is_following(&self) -> bool {
-        matches!(self.progress, Progress::Calling | Progress::Recording | Progress::Transcribing)
+        match self.progress {
+            Progress::Calling | Progress::Recording | Progress::Transcribing => true,
+            Progress::Deleting => !self.can_retry,
+            Progress::Done | Progress::NotRecorded | Progress::Failed => false,
+        }
     }
 
     /// The tutorial's words, for a call that was dialled.
@@ -507,7 +542,8 @@ impl Shown {
     /// The number that may be dialled once more: of a call from here that is over.
     fn again(&self) -> Option<&str> {
         let is_ours = self.call.id.is_some() && self.call.direction == Direction::Outbound.as_str();
-        self.call.to.as_deref().filter(|_| is_ours && self.call.ended_at.is_some())
+        let is_kept = self.progress != Progress::Deleting;
+        self.call.to.as_deref().filter(|_| is_ours && is_kept && self.call.ended_at.is_some())
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -519,6 +555,9 @@ impl Shown {
     }
 
     fn waits_for(&self) -> &'static str {
+        if self.progress == Progress::Deleting && self.can_retry {
+            return "Not all of it could be deleted.";
+        }
         let unfinished =
             self.transcripts.iter().filter(|it| it.is_current && !["completed", "failed"].contains(&it.state));
         steps::waits_for(&self.call.state, self.progress, unfinished.map(|transcript| transcript.state).next_back())
@@ -563,7 +602,7 @@ impl Progress {
     /// Its name in the style sheet.
     pub(super) fn class(self) -> &'static str {
         match self {
-            Self::Calling | Self::Recording | Self::Transcribing => "now",
+            Self::Calling | Self::Recording | Self::Transcribing | Self::Deleting => "now",
             Self::Done => "past",
             Self::NotRecorded => "never",
             Self::Failed => "failed",

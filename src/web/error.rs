@@ -268,6 +268,8 @@ fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
         }
         E::UnderWay(_) => Face::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "It is not finished", detail)
             .later(Some(LOOK_AGAIN)),
+        E::NotDeletable(_) => Face::new(StatusCode::CONFLICT, "not-deletable", "It cannot be deleted now", detail),
+        E::Deleted => Face::new(StatusCode::GONE, "deleted", "It was deleted", detail),
         E::NothingToRetry(_) => {
             Face::new(StatusCode::CONFLICT, "nothing-to-retry", "There is nothing to try again", detail)
         }

@@ -3,6 +3,7 @@
 
 mod access;
 mod calls;
+mod delete;
 mod dial;
 mod error;
 mod extract;
@@ -85,6 +86,7 @@ pub fn router(context: Shared) -> Router {
         .at("/calls", get(calls::list).post(dial::confirmed))
         .at("/calls/{call}", get(calls::show))
         .at("/calls/{call}/retry", post(calls::retry))
+        .at("/calls/{call}/delete", get(delete::ask).post(delete::delete))
         .at("/get-recording-url/{sid}", get(recording_url::list))
         .at("/recordings/{file}", get(recordings::listen))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))

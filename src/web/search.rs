@@ -74,7 +74,7 @@ impl Search {
 
     /// The address of the page that goes on after this one.
     pub(super) fn next(&self, after: &str) -> String {
-        let mut query = form_urlencoded::Serializer::new("/calls?".to_owned());
+        let mut query = form_urlencoded::Serializer::for_suffix("/calls?".to_owned(), "/calls?".len());
         let Self { q, state, number, since, until, .. } = self;
         for (name, value) in [("q", q), ("state", state), ("number", number), ("since", since), ("until", until)] {
             if !value.trim().is_empty() {

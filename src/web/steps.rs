@@ -72,9 +72,11 @@ pub(super) fn steps(direction: &str, state: &str, progress: Progress, history: &
         Progress::Done => (DONE, Mark::Past),
         Progress::NotRecorded => (RECORDING, Mark::Failed),
         Progress::Failed if unanswered(state).is_some() => (ANSWERED, Mark::Failed),
+        // It has gone all its way before it could be deleted.
+        Progress::Deleting => (reached, Mark::Past),
         Progress::Failed => (reached, Mark::Failed),
     };
-    let beyond = if mark == Mark::Failed { Mark::Never } else { Mark::Ahead };
+    let beyond = if mark == Mark::Failed || progress == Progress::Deleting { Mark::Never } else { Mark::Ahead };
     let step = |(index, (name, at)): (usize, (&'static str, Option<Timestamp>))| Step {
         name: if index == end && mark == Mark::Failed { unanswered(state).unwrap_or(name) } else { name },
         at: at.filter(|_| index <= end),
@@ -99,7 +101,7 @@ fn times(history: &[Noted], progress: Progress) -> [Option<Timestamp>; 7] {
             ("recording", _) => RECORDING,
             ("transcript", "waiting") => UPLOADING,
             ("transcript", "uploaded" | "queued" | "processing") => TRANSCRIBING,
-            ("transcript", "completed") if progress == Progress::Done => DONE,
+            ("transcript", "completed") if matches!(progress, Progress::Done | Progress::Deleting) => DONE,
             _ => continue,
         };
         if index == UPLOADING {
@@ -134,6 +136,7 @@ pub(super) fn headline(state: &str, progress: Progress) -> &'static str {
         Progress::Recording => "Recording",
         Progress::Transcribing => "Transcribing",
         Progress::Done => "Done",
+        Progress::Deleting => "Deleting",
         Progress::NotRecorded => "Not recorded",
         Progress::Failed => match (unanswered(state), state) {
             (Some(end), _) => end,
@@ -161,6 +164,7 @@ pub(super) fn waits_for(state: &str, progress: Progress, transcript: Option<&str
             _ => "Waiting for AssemblyAI to finish the transcript.",
         },
         Progress::Done => "Listen and read below.",
+        Progress::Deleting => "It is being deleted here, at Twilio and at AssemblyAI.",
         Progress::NotRecorded => "The call is over, and there is no recording of it.",
         Progress::Failed => match state {
             "busy" => "The line was busy.",

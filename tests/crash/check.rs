@@ -49,6 +49,33 @@ impl World {
         let (placed, recordings) = (self.calls_at_twilio().await, self.recordings_at_twilio().await);
         self.check_calls(&calls, &placed);
         self.check_transcripts(&calls, &recordings);
+        let outcome = self.close(&calls).await;
+        Outcome { recordings: recordings.len(), ..outcome }
+    }
+
+    /// Waits until the one call that there was is deleted, ends the program, and looks for what is left of it.
+    pub(crate) async fn check_deleted(mut self, calls: &BTreeMap<String, Value>) -> Outcome {
+        let here = self.end().await.len();
+        let (placed, recordings) = (self.calls_at_twilio().await.len(), self.recordings_at_twilio().await.len());
+        if here + placed + recordings > 0 {
+            let left = format!("{here} calls here, {placed} calls and {recordings} recordings at Twilio");
+            self.violations.push(format!("what was to be deleted is there: {left}"));
+        }
+        if self.assemblyai.transcripts().iter().any(|transcript| transcript["text"] != "Deleted by user.") {
+            self.violations.push("a transcript that was to be deleted is at AssemblyAI".to_owned());
+        }
+        let (name, file) = (self.name.clone(), self.database.url());
+        let mut outcome = self.close(calls).await;
+        // Folded into the file at the program's end.
+        let bytes = file.strip_prefix("sqlite://").and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+        let is_in_file = |number: &&str| bytes.windows(number.len()).any(|window| window == number.as_bytes());
+        let numbers = calls.values().filter_map(|call| call["to"].as_str());
+        outcome.violations.extend(numbers.filter(is_in_file).map(|number| format!("{name}: {number} is in the file")));
+        outcome
+    }
+
+    /// Ends the program and looks at what it leaves behind.
+    async fn close(&mut self, calls: &BTreeMap<String, Value>) -> Outcome {
         let (status, log) = self.program.take().expect("it runs").terminate(STOPS_WITHIN).await;
         self.log.extend(log);
         if status.and_then(|status| status.code()) != Some(0) {
@@ -60,7 +87,7 @@ impl World {
                 self.violations.push(format!("I7: {} was left behind", file.display()));
             }
         }
-        self.check_log(&calls);
+        self.check_log(calls);
         if !self.violations.is_empty() {
             let file = std::env::temp_dir().join(format!("callscribe-crash-{}.log", self.name.replace(' ', "-")));
             _ = std::fs::write(&file, self.log.join("\n"));
@@ -69,7 +96,7 @@ impl World {
         Outcome {
             calls: calls.len(),
             unplaced: calls.values().filter(|call| call["sid"].is_null()).count(),
-            recordings: recordings.len(),
+            recordings: 0,
             violations: self.violations.iter().map(|violation| format!("{}: {violation}", self.name)).collect(),
         }
     }

@@ -192,6 +192,9 @@ fn summarize(plan: &Plan, found: &BTreeMap<String, Found>, took: Duration) -> Ex
 /// Dies once at this point. Every other round is one in which time matters: the vendors wait while the program is not
 /// there, or the outage lasts long.
 async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -> Outcome {
+    if point == "C19" {
+        return deleting(world, busy).await;
+    }
     let turn = busy.acquire().await;
     let is_even = round.is_multiple_of(2);
     // Nobody answers while the program is down: there is a recording then, whatever happened.
@@ -229,6 +232,31 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
         }
     }
     outcome
+}
+
+/// Dies when a call is to be deleted and no vendor knows.
+async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
+    let turn = busy.acquire().await;
+    world.start(Some("C19:stop".to_owned())).await;
+    world.outside.dial().await;
+    let calls = world.end().await;
+    let id = calls.keys().next().cloned().unwrap_or_default();
+    let outside = world.outside.clone();
+    let asking = tokio::spawn(async move { outside.delete(&id).await });
+    if !world.program.as_ref().expect("it runs").stops_at("C19", REACHED_WITHIN).await {
+        world.violations.push("the point was not reached".to_owned());
+    }
+    world.kill();
+    _ = asking.await;
+    let asked =
+        world.twilio.control.requests(Method::DELETE, "") + world.assemblyai.control.requests(Method::DELETE, "");
+    if asked > 0 {
+        world.violations.push(format!("the vendors were asked to delete {asked} times"));
+    }
+    world.check_file().await;
+    world.start(None).await;
+    drop(turn);
+    world.check_deleted(&calls).await
 }
 
 /// Dies again and again while calls are kept going.

@@ -177,6 +177,12 @@ impl Outside {
         }
     }
 
+    /// Has a call deleted, if there is anybody to answer.
+    pub(crate) async fn delete(&self, id: &str) {
+        let request = self.http.post(format!("{}/calls/{id}/delete", self.base)).timeout(Duration::from_secs(30));
+        _ = request.send().await;
+    }
+
     /// Adds the calls that have come to their end, by our id, and says which have not.
     pub(crate) async fn look(&self, ended: &mut BTreeMap<String, Value>) -> Result<Vec<String>, reqwest::Error> {
         let (mut page, mut left) = ("/calls".to_owned(), Vec::new());

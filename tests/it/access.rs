@@ -36,6 +36,8 @@ fn operator_routes() -> Vec<(Method, String)> {
         (Method::POST, "/calls".to_owned()),
         get(&format!("/calls/{CALL}")),
         (Method::POST, format!("/calls/{CALL}/retry")),
+        get(&format!("/calls/{CALL}/delete")),
+        (Method::POST, format!("/calls/{CALL}/delete")),
         (Method::POST, "/logout".to_owned()),
         get("/events"),
         get("/no/such/path"),

@@ -30,6 +30,7 @@ mod pages;
 
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
+mod deletion;
 mod paid_once;
 mod pipeline;
 mod search;

@@ -74,6 +74,7 @@ async fn a_store_of_an_older_program_is_brought_up_to_date_with_all_that_is_in_i
                  ALTER TABLE calls DROP COLUMN base_url; DROP TABLE dialling; \
                  DROP INDEX calls_press; DROP INDEX calls_dialled; DROP INDEX calls_dialled_number; \
                  ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
+                 ALTER TABLE calls DROP COLUMN deletion; \
                  DELETE FROM _sqlx_migrations WHERE version > 1";
     world.store.execute(older).await.expect("the tables of the first version");
     let newer = world.another_app().await;
@@ -155,7 +156,13 @@ async fn history_is_never_changed() {
     let sid = world.dial("14155551234").await;
     world.settle().await;
     let before = world.call(&sid).await;
-    for statement in ["UPDATE history SET state = 'lost'", "DELETE FROM history"] {
+    for statement in [
+        "UPDATE history SET state = 'lost'",
+        "UPDATE history SET state = 'lost', reason = NULL",
+        "UPDATE history SET reason = 'another'",
+        "UPDATE history SET call_id = NULL, reason = NULL",
+        "DELETE FROM history",
+    ] {
         let refused = world.store.execute(statement).await.expect_err(statement);
         assert!(refused.to_string().contains("history is append-only"), "{refused}");
     }

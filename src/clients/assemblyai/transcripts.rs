@@ -7,6 +7,9 @@ use super::AssemblyAi;
 use super::words::{Word, words};
 use crate::clients::{Error, Kind};
 
+/// Where the audio of a wiped transcript is said to be.
+const WIPED: &str = "http://deleted_by_user";
+
 /// How a transcript stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,6 +102,22 @@ impl AssemblyAi {
         let asked = self.sender.get_json(|| self.request(Method::GET, self.url(&["transcript", id]))).await;
         let (answer, transcript) = asked.map_err(unknown_id)?;
         Ok(Reply { json: answer.body, transcript })
+    }
+
+    /// Wipes a transcript, with the audio if it was uploaded: a stub without words is left. May be asked for again.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] for an id that AssemblyAI does not know.
+    pub async fn delete_transcript(&self, id: &str) -> Result<(), Error> {
+        let asked = self.sender.delete(|| self.request(Method::DELETE, self.url(&["transcript", id]))).await;
+        match asked.map_err(unknown_id) {
+            // It is not documented that a stub can be wiped once more.
+            Err(error) if matches!(error.kind, Kind::Rejected(_)) => match self.transcript(id).await {
+                Ok(Reply { transcript, .. }) if transcript.audio_url.as_deref() == Some(WIPED) => Ok(()),
+                _ => Err(error),
+            },
+            asked => asked,
+        }
     }
 }
 

@@ -114,6 +114,16 @@ impl Twilio {
         let url = self.url(&["Calls", &format!("{sid}.json")]);
         self.sender.get_json(|| self.request(Method::GET, url.clone())).await.map(|(_, call)| call)
     }
+
+    /// Deletes the entry of a call that is over. May be asked for again.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`](crate::clients::Kind::NotFound) if it is gone.
+    pub async fn delete_call(&self, sid: &str) -> Result<(), Error> {
+        let url = self.url(&["Calls", &format!("{sid}.json")]);
+        self.sender.delete(|| self.request(Method::DELETE, url.clone())).await
+    }
+
     /// The calls from one number to another that were created at or after `since`, newest first. Twilio's dates have no
     /// parts of a second, so the second of `since` counts whole. A call without a readable date counts as too old.
     ///

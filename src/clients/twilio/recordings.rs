@@ -83,6 +83,15 @@ impl Twilio {
         self.sender.get_json(|| self.request(Method::GET, url.clone())).await.map(|(_, recording)| recording)
     }
 
+    /// Deletes a recording with its audio. May be asked for again.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`](crate::clients::Kind::NotFound) if it is gone.
+    pub async fn delete_recording(&self, sid: &str) -> Result<(), Error> {
+        let url = self.url(&["Recordings", &format!("{sid}.json")]);
+        self.sender.delete(|| self.request(Method::DELETE, url.clone())).await
+    }
+
     /// The address of a recording's audio. It asks for this account's credentials.
     pub fn media_url(&self, sid: &str) -> String {
         self.url(&["Recordings", sid]).into()

@@ -174,12 +174,17 @@ async fn show(State(vendor): State<AssemblyAi>, Path(id): Path<String>) -> Resul
 }
 
 async fn delete(State(vendor): State<AssemblyAi>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
-    let answer = vendor.with(&id, |transcript| {
+    let (audio_url, answer) = vendor.with(&id, |transcript| {
+        let audio_url = transcript.field("audio_url").as_str().map(str::to_owned);
         transcript.delete();
-        Json(transcript.answer())
+        (audio_url, Json(transcript.answer()))
+    })?;
+    vendor.change(|account| {
+        if let Some(upload) = audio_url.and_then(|url| account.uploads.get_mut(&url)) {
+            upload.is_lost = true;
+        }
     });
-    vendor.control.changed();
-    answer
+    Ok(answer)
 }
 
 async fn check_key(request: Request, next: Next) -> Response {

@@ -389,6 +389,17 @@ async fn a_deleted_transcript_leaves_a_stub_that_its_own_end_cannot_revive() {
 }
 
 #[tokio::test]
+async fn uploaded_audio_is_deleted_with_its_transcript() {
+    let sandbox = sandbox().await;
+    let audio = sandbox.upload(speech::WAV).await;
+    let id = sandbox.created(json!({ "audio_url": audio })).await;
+    sandbox.once_status(&id, "completed").await;
+    answer(sandbox.request(Method::DELETE, &format!("/v2/transcript/{id}"))).await;
+    let again = sandbox.created(json!({ "audio_url": audio })).await;
+    sandbox.once_status(&again, "error").await;
+}
+
+#[tokio::test]
 async fn faults_speak_as_assemblyai_does() {
     let sandbox = sandbox().await;
     let fault = Fault::Refuse { status: 429, retry_after: Some(3) };

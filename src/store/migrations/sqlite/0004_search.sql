@@ -7,11 +7,9 @@ CREATE TABLE spoken (
 ) STRICT;
 
 -- The terms of each, folded and parted by spaces before they come here.
-CREATE VIRTUAL TABLE spoken_text USING fts5 (
-    words, content = '', contentless_delete = 1, tokenize = 'ascii', prefix = '1 2 3'
-);
-CREATE TRIGGER spoken_text_goes_with_it AFTER DELETE ON spoken
-    BEGIN DELETE FROM spoken_text WHERE rowid = old.place; END;
+CREATE VIRTUAL TABLE spoken_text USING fts5 (words, content = '', tokenize = 'ascii', prefix = '1 2 3');
+-- What is deleted leaves no terms behind.
+INSERT INTO spoken_text (spoken_text, rank) VALUES ('secure-delete', 1);
 
 -- What was there before: the program takes it into the index when it opens the store.
 CREATE TABLE unsearched (

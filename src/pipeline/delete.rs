@@ -1,0 +1,209 @@
+//! Deleting a call everywhere: the audio at Twilio, the transcripts at AssemblyAI, Twilio's entry of the call, and then what
+//! is stored here. That it is wanted is committed first; each deletion may be asked for again, and what a vendor does not
+//! have any more is deleted.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::worker::{self, Then, Unfinished};
+use super::{Error, order, seen_through};
+use crate::clients::{self, Kind};
+use crate::context::Shared;
+use crate::failpoint;
+use crate::model::call::{Call, CallId, CallName, Deletion};
+use crate::model::transcript::Transcript;
+use crate::store::{self, Conn, Job, JobKind};
+
+/// What keeps the database's log from being emptied is over soon.
+const EMPTY_AGAIN: Duration = Duration::from_secs(10);
+
+/// What is deleted with a call, for whoever is asked whether that is meant.
+#[derive(Debug)]
+pub struct Extent {
+    /// The call.
+    pub call: Call,
+    /// How many recordings of it are known here.
+    pub recordings: usize,
+    /// How many transcripts of them.
+    pub transcripts: usize,
+}
+
+/// What would be deleted.
+///
+/// # Errors
+/// [`Error::NoSuchCall`], [`Error::Deleted`], or [`Error::NotDeletable`] while something of it is under way.
+pub async fn extent(context: &Shared, name: &CallName) -> Result<Extent, Error> {
+    let mut conn = context.store.read().await?;
+    let call = may_be_deleted(&mut conn, name).await??;
+    if call.deletion.is_some() {
+        return Err(Error::NotDeletable("the call is being deleted already"));
+    }
+    let recordings = conn.recordings_of(&call.id).await?.len();
+    let transcripts = conn.transcripts_of(&call.id).await?.len();
+    Ok(Extent { call, recordings, transcripts })
+}
+
+/// Has a call deleted: commits that it is to be, with the job that does it. Asked for again, it is tried again.
+///
+/// # Errors
+/// As [`extent`].
+pub async fn delete(context: &Shared, name: CallName) -> Result<(), Error> {
+    let shared = Arc::clone(context);
+    seen_through(context, async move { want(&shared, &name).await }).await
+}
+
+async fn want(context: &Shared, name: &CallName) -> Result<(), Error> {
+    let call = context
+        .store
+        .write(("delete", "C19"), name.as_str(), |mut tx| async move {
+            let now = context.clock.now_ms();
+            let call = may_be_deleted(&mut tx, name).await?;
+            if let Ok(call) = &call {
+                tx.want_deletion(&call.id, now).await?;
+                tx.open_job(JobKind::Deletion, call.id.as_str(), now, now).await?;
+            }
+            Ok((tx, call))
+        })
+        .await??;
+    tracing::info!(call = %call.id, "is to be deleted");
+    context.due.notify_one();
+    context.events.changed(call.id.as_str());
+    Ok(())
+}
+
+/// The call, unless it is gone or something of it is under way.
+async fn may_be_deleted(conn: &mut Conn, name: &CallName) -> Result<Result<Call, Error>, store::Error> {
+    let Some(call) = conn.call(name).await? else { return Ok(Err(Error::NoSuchCall(name.as_str().to_owned()))) };
+    match call.deletion {
+        Some(Deletion::Done) => return Ok(Err(Error::Deleted)),
+        Some(Deletion::Wanted) => return Ok(Ok(call)),
+        None => {}
+    }
+    let is_followed = conn.job_state(JobKind::Call, call.id.as_str()).await?.is_some_and(|job| job.state == "open");
+    let hindrance = match is_followed {
+        true if call.state.holds_number() => "the call is not over; it can be deleted when it is",
+        true => "Twilio is still asked how the call ended and for its recording; the call can be deleted after that",
+        false if is_being_made(&conn.transcripts_of(&call.id).await?) => {
+            "a transcript of the call is being made; the call can be deleted when that has ended"
+        }
+        false => return Ok(Ok(call)),
+    };
+    Ok(Err(Error::NotDeletable(hindrance)))
+}
+
+fn is_being_made(transcripts: &[Transcript]) -> bool {
+    transcripts.iter().any(|transcript| !transcript.state.is_final())
+}
+
+/// Runs the job of a deletion.
+pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(), Unfinished> {
+    let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
+    let mut conn = context.store.read().await?;
+    let call = conn.call(&CallName::Id(id.clone())).await?;
+    let Some(call) = call.filter(|call| call.deletion.is_some()) else {
+        drop(conn);
+        return close(context, job).await;
+    };
+    let recordings = conn.recordings_of(&id).await?;
+    let transcripts = conn.transcripts_of(&id).await?;
+    drop(conn);
+    if is_being_made(&transcripts) {
+        return Err(under_way(job));
+    }
+
+    // The audio first: nobody can make another transcript of it then.
+    let mut audio: BTreeSet<String> = recordings.iter().map(|recording| recording.sid.to_string()).collect();
+    if let Some(sid) = &call.sid {
+        match context.twilio.recordings_of_call(sid.as_str()).await {
+            Ok(listed) => audio.extend(listed.into_iter().map(|recording| recording.sid)),
+            Err(error) => gone(Err(error)).map_err(passing)?,
+        }
+    }
+    for sid in &audio {
+        gone(context.twilio.delete_recording(sid).await).map_err(passing)?;
+    }
+    failpoint::reach("audio deleted", &job.subject)?;
+    for transcript in &transcripts {
+        for id in at_assemblyai(context, transcript).await? {
+            gone(context.assemblyai.delete_transcript(&id).await).map_err(passing)?;
+        }
+    }
+    failpoint::reach("transcripts deleted", &job.subject)?;
+    if let Some(sid) = &call.sid {
+        gone(context.twilio.delete_call(sid.as_str()).await).map_err(passing)?;
+    }
+    failpoint::reach("deleted at the vendors", &job.subject)?;
+
+    let id = &id;
+    let is_wiped = context
+        .store
+        .write(("wipe", "wiped"), &job.subject, |mut tx| async move {
+            let now = context.clock.now_ms();
+            // Whoever has lost the job has not seen what was added since.
+            if !tx.renew_job(job, worker::lease(context)).await? {
+                return Err(store::Error::LeaseLost);
+            }
+            let is_ready = !is_being_made(&tx.transcripts_of(id).await?);
+            if is_ready {
+                tx.wipe_call(id, now).await?;
+            }
+            Ok((tx, is_ready))
+        })
+        .await?;
+    if !is_wiped {
+        return Err(under_way(job));
+    }
+    if !context.store.empty_log().await? {
+        let error = Error::UnderWay("all is deleted but the database's log, which another program reads");
+        return Err(Unfinished::later(error, EMPTY_AGAIN));
+    }
+    tracing::info!(recordings = audio.len(), transcripts = transcripts.len(), "deleted");
+    close(context, job).await?;
+    context.events.changed(&job.subject);
+    Ok(())
+}
+
+/// What AssemblyAI has of a transcript: by its id; where that was never seen, by the address of its audio.
+async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<Vec<String>, Unfinished> {
+    match (&transcript.transcript_id, &transcript.audio_url, transcript.asked_at) {
+        (Some(id), ..) => Ok(vec![id.to_string()]),
+        (None, Some(audio_url), Some(asked_at)) => {
+            Ok(order::listed_with(context, audio_url, asked_at).await.map_err(passing)?)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What a vendor does not know is deleted.
+fn gone(asked: Result<(), clients::Error>) -> Result<(), clients::Error> {
+    match asked {
+        Err(clients::Error { kind: Kind::NotFound(_), .. }) => Ok(()),
+        asked => asked,
+    }
+}
+
+/// What a vendor refuses now it may do later, when somebody has mended the settings or the call is over there, too.
+fn passing(error: clients::Error) -> Unfinished {
+    let retry_after = error.kind.retry_after();
+    Unfinished { error: error.into(), then: Then::Retry(retry_after) }
+}
+
+fn under_way(job: &Job) -> Unfinished {
+    let pause = u64::try_from(worker::next_look(0, job.looks)).unwrap_or_default();
+    Unfinished::later(
+        Error::UnderWay("a transcript of the call that was asked for before is being made"),
+        Duration::from_millis(pause),
+    )
+}
+
+async fn close(context: &Shared, job: &Job) -> Result<(), Unfinished> {
+    context
+        .store
+        .write(("close", "closed"), &job.subject, |mut tx| async move {
+            tx.end_job(job, None, context.clock.now_ms()).await?;
+            Ok((tx, ()))
+        })
+        .await?;
+    Ok(())
+}

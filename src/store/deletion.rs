@@ -1,0 +1,66 @@
+//! Deleting a call: that it is wanted, and taking away what is private of it. What stays are ids, states and times, by
+//! which late news of the call are known for what they are.
+
+use super::{Conn, Error, Event, args};
+use crate::model::call::{CallId, Deletion};
+
+/// The steps of a deletion come after every end of a call.
+const WANTED: (&str, i64) = ("deleting", 7);
+const DONE: (&str, i64) = ("deleted", 8);
+
+impl Conn {
+    /// The call is to be deleted: what was said in it is found no more.
+    pub(crate) async fn want_deletion(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
+        let sql = "UPDATE calls SET deletion = $2, updated_at = $3 WHERE id = $1 AND deletion IS NULL";
+        let changed = self.execute(sql, args![id.as_str(), Deletion::Wanted.as_str(), now]).await?;
+        if changed == 0 {
+            return Ok(());
+        }
+        for transcript in self.transcripts_of(id).await? {
+            self.unindex_transcript(&transcript.id).await?;
+        }
+        self.note_deletion(id, WANTED, now).await
+    }
+
+    /// Whether the call is to be deleted, or is.
+    pub(crate) async fn is_deletion_wanted(&mut self, id: &CallId) -> Result<bool, Error> {
+        let sql = "SELECT id FROM calls WHERE id = $1 AND deletion IS NOT NULL";
+        Ok(self.fetch_one(sql, args![id.as_str()]).await?.is_some())
+    }
+
+    /// Takes away numbers, key terms, words, and whatever vendors have said of the call, its recordings and transcripts.
+    /// When it was dialled stays, as it counts, and so does the press of the button, which must not dial once more.
+    pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
+        for transcript in self.transcripts_of(id).await? {
+            self.wipe_transcript(&transcript.id, now).await?;
+        }
+        macro_rules! of_call {
+            ($begin:literal) => {
+                concat!(
+                    $begin,
+                    " IN (SELECT transcripts.id FROM transcripts JOIN recordings \
+                     ON recordings.sid = transcripts.recording_sid WHERE recordings.call_id = $1))"
+                )
+            };
+        }
+        // A transcript that was asked for before its call was known has steps that name no call.
+        let steps = of_call!("UPDATE history SET reason = NULL WHERE reason IS NOT NULL AND (call_id = $1 OR subject");
+        self.execute(steps, args![id.as_str()]).await?;
+        let jobs = of_call!("UPDATE jobs SET reason = NULL WHERE reason IS NOT NULL AND (subject = $1 OR subject");
+        self.execute(jobs, args![id.as_str()]).await?;
+        let recordings = "UPDATE recordings SET duration_seconds = NULL, channels = NULL, source = NULL, \
+                          error_code = NULL, updated_at = $2 WHERE call_id = $1";
+        self.execute(recordings, args![id.as_str(), now]).await?;
+        let call = "UPDATE calls SET to_number = NULL, from_number = NULL, keyterms = '[]', reason = NULL, code = NULL, \
+                    base_url = NULL, updated_at = $2 WHERE id = $1";
+        self.execute(call, args![id.as_str(), now]).await?;
+        let done = "UPDATE calls SET deletion = $2 WHERE id = $1 AND deletion <> $2";
+        let changed = self.execute(done, args![id.as_str(), Deletion::Done.as_str()]).await?;
+        if changed > 0 { self.note_deletion(id, DONE, now).await } else { Ok(()) }
+    }
+
+    async fn note_deletion(&mut self, id: &CallId, (state, rank): (&str, i64), at: i64) -> Result<(), Error> {
+        let (kind, state) = ("call".to_owned(), state.to_owned());
+        self.note(Some(id), Event { kind, subject: id.to_string(), state, rank, round: 1, reason: None, at }).await
+    }
+}

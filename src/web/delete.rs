@@ -1,0 +1,59 @@
+//! `/calls/<sid>/delete`: a page that says what is deleted where, and its one button.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::extract::{Id, wants_page};
+use super::pages::Notices;
+use super::{calls, page};
+use crate::context::Shared;
+use crate::model::call::{Call, CallName, CallSid};
+use crate::pipeline::delete::{self, Extent};
+
+#[derive(Template)]
+#[template(path = "delete.html", config = "src/web/pages/askama.toml")]
+struct DeletePage {
+    notices: Notices,
+    /// What the call's page is named by.
+    name: String,
+    /// Who is at the other end.
+    party: String,
+    /// Whether Twilio has it.
+    is_at_twilio: bool,
+    recordings: usize,
+    transcripts: usize,
+}
+
+/// Asks whether that is meant. Deletes nothing.
+pub(super) async fn ask(State(context): State<Shared>, Id(name): Id<CallName>) -> Result<Response, ApiError> {
+    let Extent { call, recordings, transcripts } = delete::extent(&context, &name).await?;
+    let shown = calls::listed(&call);
+    let notices = Notices::of(&context);
+    let (party, is_at_twilio) = (shown.party().to_owned(), call.sid.is_some());
+    Ok(page(DeletePage { notices, name: own_name(&call), party, is_at_twilio, recordings, transcripts }.render()))
+}
+
+/// Has the call deleted. It is under way when this answers.
+pub(super) async fn delete(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Id(name): Id<CallName>,
+) -> Result<Response, ApiError> {
+    delete::delete(&context, name.clone()).await?;
+    if wants_page(&headers) {
+        let location = format!("/calls/{}", name.as_str());
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+    }
+    let call = context.store.read().await?.call(&name).await?;
+    let name = call.as_ref().map(own_name);
+    let answer = serde_json::json!({ "call": name, "progress": "deleting" });
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+fn own_name(call: &Call) -> String {
+    call.sid.as_ref().map_or_else(|| call.id.to_string(), CallSid::to_string)
+}

@@ -1,0 +1,470 @@
+//! Deleting a call: what is gone afterwards, here and at both vendors, what is asked of whom, and that nothing brings the
+//! call back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use callscribe::clients::Deadlines;
+use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
+use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::pipeline::HOUR;
+use crate::support::{Answer, World, assert_happened, fail_step};
+
+const NUMBER: &str = "14155551234";
+const KEYTERM: &str = "Canaryvale";
+/// What AssemblyAI says of the first try.
+const WORDS: &str = "Canary words on +14155551234";
+
+/// What must be found nowhere: numbers, key terms, what was said, what a vendor said, and where the audio was.
+const PRIVATE: [&str; 9] =
+    ["4155551234", "5005550006", KEYTERM, "Canary words", "Hello", "forty two", "Friday", "/upload/", "\"audio_url\":"];
+
+/// Vendors that are not asked again at once.
+fn once() -> Deadlines {
+    Deadlines { repeated: Duration::ZERO, ..Deadlines::default() }
+}
+
+fn refuse(status: u16) -> Fault {
+    Fault::Refuse { status, retry_after: None }
+}
+
+/// A call that has come to its end and has a transcript, at the second try.
+async fn transcribed(world: &World) -> String {
+    world.assemblyai.fail_next_transcript(WORDS);
+    let answer = world.get(&format!("/dial/{NUMBER}?keyterms={KEYTERM}")).await;
+    let sid = answer.text().trim().rsplit(' ').next().expect("a last word").to_owned();
+    world.settle().await;
+    assert_eq!(world.post_form(&format!("/calls/{sid}/retry"), "").await.status, 200);
+    world.settle().await;
+    let call = world.call(&sid).await;
+    assert_eq!((&call["progress"], &call["can_delete"]), (&json!("done"), &json!(true)), "{call:#}");
+    sid
+}
+
+async fn delete(world: &World, sid: &str) -> Answer {
+    world.post_form(&format!("/calls/{sid}/delete"), "").await
+}
+
+/// Has it deleted, to the end.
+async fn deleted(world: &World, sid: &str) {
+    let answer = delete(world, sid).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["progress"]), (202, &json!("deleting")));
+    world.settle().await;
+    assert_deleted(world, sid).await;
+}
+
+async fn assert_deleted(world: &World, sid: &str) {
+    world.get(&format!("/calls/{sid}")).await.problem(410, "deleted");
+    assert_eq!(world.get("/calls").await.json()["calls"], json!([]));
+    assert_eq!(found(world).await, Vec::<String>::new());
+}
+
+/// What private is in which table.
+async fn found(world: &World) -> Vec<String> {
+    let store = &world.store;
+    let tables = match store.is_postgres() {
+        true => "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()",
+        false => "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    };
+    let mut found = Vec::new();
+    for table in store.texts(tables).await {
+        // In hex, as some columns hold bytes.
+        let columns = match store.is_postgres() {
+            true => {
+                "SELECT 'encode(' || CASE udt_name WHEN 'bytea' THEN quote_ident(column_name) \
+                 ELSE 'convert_to(' || quote_ident(column_name) || '::text, ''UTF8'')' END || ', ''hex'')' \
+                 FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = "
+            }
+            false => "SELECT 'lower(hex(\"' || name || '\"))' FROM pragma_table_info WHERE arg = ",
+        };
+        let columns = store.texts(&format!("{columns}'{table}'")).await.join(", ");
+        for row in store.texts(&format!("SELECT concat_ws(' ', {columns}) FROM {table}")).await {
+            let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let private = PRIVATE.iter().filter(|private| row.contains(&hex(private)));
+            found.extend(private.map(|private| format!("{private} in {table}")));
+        }
+    }
+    found
+}
+
+/// Which of these texts are in the database's files, as bytes.
+fn found_in_files(world: &World, texts: &[&str]) -> Vec<String> {
+    let file = world.store.url.trim_start_matches("sqlite://");
+    let mut found = Vec::new();
+    for file in [file.to_owned(), format!("{file}-wal")].iter().map(Path::new).filter(|file| file.exists()) {
+        let bytes = std::fs::read(file).expect("a file that can be read");
+        let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        found.extend(texts.iter().filter(|text| holds(text)).map(|text| format!("{text} in {}", file.display())));
+    }
+    found
+}
+
+/// What the vendors were asked to delete, in order: the kind of thing.
+fn deletions(world: &World) -> Vec<&'static str> {
+    let seen = world.twilio.control.seen_at(Method::DELETE, "");
+    let kind = |target: &str| if target.contains("/Recordings/") { "audio" } else { "call" };
+    seen.iter().map(|seen| kind(&seen.target)).collect()
+}
+
+fn transcript_deletions(world: &World) -> usize {
+    world.assemblyai.control.seen_at(Method::DELETE, "/v2/transcript/").len()
+}
+
+#[tokio::test]
+async fn nothing_of_a_deleted_call_is_left_in_the_database_or_in_its_file() {
+    let world = World::new().await;
+    let sid = transcribed(&world).await;
+    let before = found(&world).await;
+    for private in PRIVATE {
+        assert!(before.iter().any(|found| found.starts_with(private)), "{private} would be found: {before:?}");
+    }
+    world.store.execute(&format!("UPDATE jobs SET reason = '{WORDS}'")).await.expect("what vendors said last");
+    let jobs = "SELECT count(*) FROM jobs WHERE state = 'open'";
+    deleted(&world, &sid).await;
+    assert_eq!(world.store.number(jobs).await, 0);
+    if !world.store.is_postgres() {
+        assert_eq!(found_in_files(&world, &PRIVATE), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn of_a_call_among_many_nothing_is_left_and_the_others_stay() {
+    let world = World::new().await;
+    let (number, keyterm) = (|index| format!("1415555{index:04}"), |index| format!("Canary{index:04}"));
+    let mut sids = Vec::new();
+    for index in 0..30 {
+        world.assemblyai.fail_next_transcript(&format!("heard of {}", number(index)));
+        let answer = world.get(&format!("/dial/{}?keyterms={}", number(index), keyterm(index))).await.text();
+        sids.push(answer.trim().rsplit(' ').next().expect("a last word").to_owned());
+        world.settle().await;
+    }
+    for index in [7, 8, 20] {
+        assert_eq!(delete(&world, &sids[index]).await.status, 202);
+        world.settle().await;
+        if !world.store.is_postgres() {
+            let of_it = [number(index), keyterm(index)];
+            assert_eq!(found_in_files(&world, &of_it.each_ref().map(String::as_str)), Vec::<String>::new());
+        }
+    }
+    let left = world.get("/calls").await.json();
+    assert_eq!(left["calls"].as_array().map(Vec::len), Some(27));
+    let kept = world.call(&sids[9]).await;
+    assert_eq!((&kept["to"], &kept["keyterms"]), (&json!(format!("+{}", number(9))), &json!([keyterm(9)])));
+}
+
+#[tokio::test]
+async fn a_deleted_call_is_gone_at_both_vendors_and_each_is_asked_once() {
+    let world = World::new().await;
+    let sid = transcribed(&world).await;
+    let recording = world.twilio.recordings_of(&sid).remove(0);
+    deleted(&world, &sid).await;
+    assert_eq!((world.twilio.call_status(&sid), world.twilio.recording_status(&recording)), (None, None));
+    assert_eq!(world.get(&format!("/recordings/{recording}.wav")).await.status, 404);
+    let texts: Vec<Value> = world.assemblyai.transcripts().iter().map(|one| one["text"].clone()).collect();
+    assert_eq!(texts.last(), Some(&json!("Deleted by user.")));
+    let asked = deletions(&world);
+    for kind in ["audio", "call"] {
+        assert_happened(asked.iter().filter(|asked| **asked == kind).count(), 1);
+    }
+    assert_eq!((asked.first(), asked.last()), (Some(&"audio"), Some(&"call")));
+    assert_happened(transcript_deletions(&world), 1);
+}
+
+#[tokio::test]
+async fn the_audio_goes_first_then_the_transcripts_then_the_call_and_what_is_here_last() {
+    let world = World::with_deadlines(&[], once()).await;
+    let sid = transcribed(&world).await;
+    world.twilio.control.fail_next(Method::DELETE, "/Recordings/", refuse(500));
+    assert_eq!(delete(&world, &sid).await.status, 202);
+    world.settle().await;
+    assert_eq!((transcript_deletions(&world), deletions(&world)), (0, vec!["audio"]));
+
+    world.assemblyai.control.fail_next(Method::DELETE, "/v2/transcript/", refuse(500));
+    world.after(HOUR).await;
+    assert_eq!((transcript_deletions(&world), deletions(&world).contains(&"call")), (1, false));
+    let call = world.call(&sid).await;
+    assert_eq!((&call["progress"], &call["is_deleting"]), (&json!("deleting"), &json!(true)));
+    assert_eq!((&call["transcripts"], &call["recordings"], &call["keyterms"]), (&json!([]), &json!([]), &json!([])));
+    assert!(call["reason"].as_str().is_some_and(|reason| reason.starts_with("AssemblyAI failed")), "{call:#}");
+
+    world.twilio.control.fail_next(Method::DELETE, "/Calls/", refuse(500));
+    world.after(HOUR).await;
+    assert!(found(&world).await.iter().any(|found| found.starts_with("Hello")), "it is here until it is gone there");
+    world.after(HOUR).await;
+    assert_deleted(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn what_a_vendor_does_not_have_any_more_is_deleted() {
+    let world = World::new().await;
+    let sid = transcribed(&world).await;
+    world.twilio.control.fail_next(Method::GET, "/Recordings.json", refuse(404));
+    for path in ["/Recordings/", "/Calls/"] {
+        fail_step(&world.twilio.control, &Method::DELETE, path, &refuse(404));
+    }
+    fail_step(&world.assemblyai.control, &Method::DELETE, "/v2/transcript/", &refuse(404));
+    deleted(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn a_transcript_that_assemblyai_will_not_wipe_twice_is_deleted() {
+    let world = World::with_deadlines(&[], once()).await;
+    let sid = transcribed(&world).await;
+    world.twilio.control.fail_next(Method::DELETE, "/Calls/", refuse(500));
+    assert_eq!(delete(&world, &sid).await.status, 202);
+    world.settle().await;
+    assert_eq!(world.call(&sid).await["progress"], "deleting");
+    world.assemblyai.control.fail_next(Method::DELETE, "/v2/transcript/", refuse(400));
+    world.after(HOUR).await;
+    assert_deleted(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn a_vendor_that_refuses_for_long_is_told_of_and_asked_again_when_somebody_says_so() {
+    let world = World::with_deadlines(&[], once()).await;
+    let sid = transcribed(&world).await;
+    for _ in 0..8 {
+        world.twilio.control.fail_next(Method::DELETE, "/Recordings/", refuse(401));
+    }
+    assert_eq!(delete(&world, &sid).await.status, 202);
+    let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
+    assert!(page.text().contains("It is being deleted") && !page.header("refresh").is_empty(), "{}", page.text());
+    for _ in 0..10 {
+        world.after(HOUR).await;
+    }
+    let call = world.call(&sid).await;
+    assert_eq!((&call["progress"], &call["can_retry"]), (&json!("deleting"), &json!(true)), "{call:#}");
+    let reason = call["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("Twilio refused this program's credentials"), "{reason}");
+    let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
+    assert!(page.text().contains("Try again") && page.header("refresh").is_empty(), "{}", page.text());
+    assert_eq!(world.get("/calls").await.json()["calls"][0]["is_deleting"], true);
+
+    assert_eq!(deletions(&world).len(), 8, "for an hour, ever more rarely");
+    assert_eq!(world.post_form(&format!("/calls/{sid}/retry"), "").await.status, 200);
+    world.settle().await;
+    assert_deleted(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_up_or_is_being_transcribed_is_not_deleted() {
+    let world = World::new().await;
+    let refused = async |sid: &str, why: &str| {
+        assert!(delete(&world, sid).await.problem(409, "not-deletable").contains(why));
+        let path = format!("/calls/{sid}/delete");
+        assert!(world.get(&path).await.problem(409, "not-deletable").contains(why));
+        assert_eq!(world.call(sid).await["can_delete"], false);
+    };
+    world.twilio.hold(Stage::Completed);
+    let sid = world.dial(NUMBER).await;
+    refused(&sid, "the call is not over").await;
+    world.assemblyai.hold();
+    world.twilio.release(Stage::Completed);
+    world.settle().await;
+    refused(&sid, "a transcript of the call is being made").await;
+    world.assemblyai.release();
+    world.settle().await;
+    assert!(deletions(&world).is_empty() && transcript_deletions(&world) == 0);
+    assert_eq!(world.call(&sid).await["progress"], "done");
+    deleted(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_knows_cannot_be_deleted() {
+    let world = World::new().await;
+    for method in [Method::GET, Method::POST] {
+        let path = "/calls/CA0123456789abcdef0123456789abcdef/delete";
+        world.send(method, path, &[], "").await.problem(404, "no-such-call");
+    }
+    delete(&world, "911").await.problem(400, "bad-request");
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn the_page_says_what_is_deleted_where_and_deletes_nothing() {
+    let world = World::new().await;
+    let sid = transcribed(&world).await;
+    let path = format!("/calls/{sid}/delete");
+    let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await.text();
+    assert!(page.contains(&format!("href=\"{path}\"")), "{page}");
+    let asked = world.vendor_requests();
+    let page = world.get_with(&path, &[("accept", "text/html")]).await;
+    assert_eq!(page.status, 200);
+    let page = page.text();
+    for words in [
+        "+14155551234",
+        "<strong>Here</strong>: its numbers, its key terms, its transcript with all words, what is known of its recording",
+        "<strong>At Twilio</strong>: all recordings of the call, with their audio, and the call's entry in Twilio's log",
+        "<strong>At AssemblyAI</strong>: its transcripts",
+        &format!("<form method=\"post\" action=\"{path}\">"),
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert_eq!(page.matches("<button>").count(), 1);
+    assert_eq!(world.send(Method::HEAD, &path, &[], "").await.status, 200);
+    world.settle().await;
+    assert_eq!((world.vendor_requests(), &world.call(&sid).await["progress"]), (asked, &json!("done")));
+
+    let browser = [("accept", "text/html"), ("origin", world.base.as_str()), ("sec-fetch-site", "same-origin")];
+    let answer = world.send(Method::POST, &path, &browser, "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, format!("/calls/{sid}").as_str()));
+    world.settle().await;
+    assert_deleted(&world, &sid).await;
+    let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
+    assert!(page.status == 410 && page.text().contains("the call was deleted"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn neither_strangers_nor_other_sites_delete() {
+    let world = World::new().await;
+    let sid = transcribed(&world).await;
+    let path = format!("/calls/{sid}/delete");
+    for headers in [
+        [("host", "example.ngrok.app"), ("accept", "*/*")],
+        [("x-forwarded-for", "203.0.113.7"), ("accept", "*/*")],
+        [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+        [("origin", "http://localhost:3000"), ("sec-fetch-site", "same-site")],
+        [("origin", "null"), ("accept", "*/*")],
+    ] {
+        world.send(Method::POST, &path, &headers, "").await.problem(403, "forbidden");
+    }
+    world.settle().await;
+    assert!(deletions(&world).is_empty() && transcript_deletions(&world) == 0);
+    assert_eq!(world.call(&sid).await["progress"], "done");
+}
+
+#[tokio::test]
+async fn no_late_news_brings_a_deleted_call_back() {
+    let world = World::new().await;
+    let sid = transcribed(&world).await;
+    let token = world.call(&sid).await["id"].as_str().expect("an id").to_owned();
+    let recording = world.twilio.recordings_of(&sid).remove(0);
+    let order = world.transcript_requests().pop().expect("an order");
+    let webhook = order["webhook_url"].as_str().expect("a webhook").trim_start_matches(&world.base).to_owned();
+    let secret = order["webhook_auth_header_value"].as_str().expect("a secret").to_owned();
+    let transcript = world.assemblyai.transcripts().pop().expect("a transcript")["id"].clone();
+    deleted(&world, &sid).await;
+    let (asked, rows) = (world.vendor_requests(), "SELECT count(*) FROM transcripts");
+    let transcripts = world.store.number(rows).await;
+
+    let about = [("AccountSid", ACCOUNT_SID), ("CallSid", sid.as_str())];
+    for query in ["", &format!("?t={token}")] {
+        for status in ["ringing", "in-progress", "completed"] {
+            let told = [
+                ("CallStatus", status),
+                ("Direction", "outbound-api"),
+                ("To", "+14155551234"),
+                ("From", "+15005550006"),
+            ];
+            let answer = world.callback(&format!("/hooks/twilio/call{query}"), &[&about[..], &told].concat()).await;
+            assert_eq!(answer.status, 204);
+            let told = [("RecordingSid", recording.as_str()), ("RecordingStatus", "completed")];
+            let answer =
+                world.callback(&format!("/hooks/twilio/recording{query}"), &[&about[..], &told].concat()).await;
+            assert_eq!(answer.status, 204);
+        }
+    }
+    let told = json!({"transcript_id": transcript, "status": "completed"}).to_string();
+    assert_eq!(world.send(Method::POST, &webhook, &[(SECRET_HEADER, &secret)], &told).await.status, 204);
+    world.after(HOUR).await;
+    assert_deleted(&world, &sid).await;
+    assert_eq!((world.store.number(rows).await, world.vendor_requests()), (transcripts, asked));
+    assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 1);
+
+    let id = transcript.as_str().expect("an id");
+    world.get(&format!("/transcript/{id}?format=text")).await.problem(410, "deleted");
+    world.post_json("/transcribe", &json!({"recording_sid": recording})).await.problem(410, "deleted");
+    world.post_form(&format!("/calls/{sid}/retry"), "").await.problem(410, "deleted");
+    delete(&world, &sid).await.problem(410, "deleted");
+    world.settle().await;
+    assert_eq!(world.vendor_requests(), asked);
+}
+
+#[tokio::test]
+async fn a_recording_that_turns_up_after_its_call_was_deleted_is_deleted_and_not_transcribed() {
+    let world = World::new().await;
+    let sid = transcribed(&world).await;
+    let orders = world.transcript_requests().len();
+    deleted(&world, &sid).await;
+    let late = world.twilio.add_recording(SeededRecording { call_sid: sid.clone(), ..Default::default() });
+    let told = [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", sid.as_str()),
+        ("RecordingSid", late.as_str()),
+        ("RecordingStatus", "completed"),
+    ];
+    assert_eq!(world.callback("/hooks/twilio/recording", &told).await.status, 204);
+    world.settle().await;
+    assert_eq!((world.twilio.recording_status(&late), world.transcript_requests().len()), (None, orders));
+    assert_deleted(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn a_recording_that_was_never_told_of_is_deleted_with_its_call() {
+    let world = World::new().await;
+    let sid = transcribed(&world).await;
+    let other = world.twilio.add_recording(SeededRecording { call_sid: sid.clone(), ..Default::default() });
+    deleted(&world, &sid).await;
+    assert_eq!(world.twilio.recording_status(&other), None);
+}
+
+#[tokio::test]
+async fn a_lost_call_that_was_deleted_and_turns_up_at_twilio_is_deleted_there() {
+    // Whoever dials does not wait long then.
+    let world = World::with_deadlines(&[], Deadlines { answer: Duration::from_secs(1), ..once() }).await;
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(500));
+    world.get(&format!("/dial/{NUMBER}")).await.problem(502, "vendor-ambiguous");
+    for _ in 0..4 {
+        world.after(Duration::from_secs(40)).await;
+    }
+    let call = world.get("/calls").await.json()["calls"][0].clone();
+    let id = call["id"].as_str().expect("an id");
+    assert_eq!(call["state"], "lost");
+    deleted(&world, id).await;
+
+    let sid = world.twilio.add_call(SeededCall::default());
+    let told = [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", sid.as_str()),
+        ("CallStatus", "completed"),
+        ("Direction", "outbound-api"),
+        ("To", "+14155551234"),
+        ("From", "+15005550006"),
+    ];
+    assert_eq!(world.callback(&format!("/hooks/twilio/call?t={id}"), &told).await.status, 204);
+    world.after(HOUR).await;
+    assert_eq!(world.twilio.call_status(&sid), None);
+    assert_deleted(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn an_order_whose_answer_was_never_seen_is_found_at_assemblyai_and_deleted() {
+    let world = World::with_deadlines(&[], once()).await;
+    world.assemblyai.control.set_callbacks(Callbacks::Drop);
+    world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
+    world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
+    let sid = world.dial(NUMBER).await;
+    world.settle().await;
+    world.assemblyai.control.disturb(Disturbance { seed: 1, per_mille: 1_000, hangs: false });
+    for _ in 0..9 {
+        world.after(HOUR).await;
+    }
+    world.assemblyai.control.stop_disturbing();
+    assert_eq!(world.call(&sid).await["progress"], "failed");
+    assert_ne!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.");
+    deleted(&world, &sid).await;
+    assert_eq!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.");
+}
+
+#[tokio::test]
+async fn a_deleted_call_counts_among_those_that_were_dialled() {
+    let world = World::with(&[("DIAL_PER_DAY", "1")]).await;
+    let sid = world.dial(NUMBER).await;
+    world.settle().await;
+    deleted(&world, &sid).await;
+    world.get("/dial/14155559999").await.problem(429, "too-many-calls");
+}
