@@ -85,7 +85,8 @@ async fn window() -> Browser {
 
 /// How many pages of calls were shown.
 fn call_pages(passed: &[Passed]) -> usize {
-    passed.iter().filter(|passed| passed.request.starts_with("GET /calls/") && passed.status == 200).count()
+    let is_shown = |passed: &&Passed| passed.request.starts_with("GET /calls/") && passed.status == 200;
+    passed.iter().filter(is_shown).filter(|passed| passed.is_navigation()).count()
 }
 
 #[tokio::test]

@@ -213,14 +213,19 @@ async fn the_newest_finished_transcript_of_a_recording_is_the_one_that_is_search
 async fn what_is_deleted_is_not_found() {
     let world = World::new().await;
     let kept = said(&world, "delete nothing").await;
-    said(&world, "delete everything").await;
-    let delete = "DELETE FROM words WHERE transcript IN (SELECT id FROM transcripts WHERE text = 'delete everything'); \
-                  DELETE FROM transcripts WHERE text = 'delete everything'";
-    let foreign_keys = if world.store.is_postgres() { "" } else { "PRAGMA foreign_keys = on; " };
-    world.store.execute(&format!("{foreign_keys}{delete}")).await.expect("no transcript");
-    assert_eq!(found(&world, "delete").await, [kept]);
-    assert_eq!(found(&world, "everything").await, [""; 0]);
-    assert_eq!(world.store.number("SELECT count(*) FROM spoken_text").await, 1, "nothing of it is in the index");
+    let sid = said(&world, "delete everything").await;
+    world.settle().await;
+    // That it is wanted is enough: the vendors may take their time.
+    world.twilio.control.fail_next(Method::DELETE, "/Recordings/", Fault::Refuse { status: 503, retry_after: None });
+    assert_eq!(world.post_form(&format!("/calls/{sid}/delete"), "").await.status, 202);
+    assert_eq!(world.call(&sid).await["progress"], "deleting");
+    for _ in 0..2 {
+        assert_eq!(found(&world, "delete").await, [kept.as_str()]);
+        assert_eq!(found(&world, "everything").await, [""; 0]);
+        assert_eq!(world.store.number("SELECT count(*) FROM spoken_text").await, 1, "nothing of it is in the index");
+        world.after(Duration::from_secs(3600)).await;
+    }
+    world.get(&format!("/calls/{sid}")).await.problem(410, "deleted");
 }
 
 #[tokio::test]
@@ -330,7 +335,7 @@ async fn pages_of_hits_and_of_chosen_calls_follow_each_other_without_gap_or_over
     assert_eq!(found(&world, "the first").await, [call]);
 
     // More than a page of calls.
-    let more = fill.split_once("; INSERT INTO recordings").expect("the calls alone").0.replace("n < 60", "n < 160");
+    let more = fill.split_once("; INSERT INTO recordings").expect("the calls alone").0.replace("n < 60", "n < 80");
     world.store.execute(&more.replace("SELECT 1 UNION", "SELECT 61 UNION")).await.expect("rows");
     let first = world.get("/calls?number=%2B14155550000").await.json();
     let second = world.get(first["next"].as_str().expect("a next page")).await.json();
@@ -339,7 +344,7 @@ async fn pages_of_hits_and_of_chosen_calls_follow_each_other_without_gap_or_over
         [&first, &second].iter().flat_map(|page| sids(page["calls"].as_array().expect("calls"))).collect();
     both.sort_unstable();
     both.dedup();
-    assert_eq!((both.len(), second["calls"].as_array().expect("calls").len()), (160, 60));
+    assert_eq!((both.len(), second["calls"].as_array().expect("calls").len()), (80, 30));
 }
 
 #[tokio::test]
@@ -400,9 +405,10 @@ async fn markup_that_was_said_stays_text() {
     let page = world.get_with("/calls?q=script+%22%3E%3Cb%3E", &[("accept", "text/html")]).await;
     assert_eq!(page.status, 200);
     let text = page.text();
-    assert!(!text.contains("<script") && !text.contains("<img") && !text.contains("<b>"), "{text}");
+    let scripts = |page: &str| page.replace("<script src=\"/assets/page.", "").matches("<script").count();
+    assert!(scripts(&text) == 0 && !text.contains("<img") && !text.contains("<b>"), "{text}");
     let found = world.get_with("/calls?q=alert", &[("accept", "text/html")]).await.text();
-    assert!(!found.contains("<script") && !found.contains("<img"), "{found}");
+    assert!(scripts(&found) == 0 && !found.contains("<img"), "{found}");
     assert!(found.contains("<mark>alert</mark>(1)"), "{found}");
     assert_eq!(snippet(&hits(&world, "done").await[0]).matches("<script>").count(), 1, "in JSON it is as it was said");
 }

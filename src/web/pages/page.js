@@ -61,6 +61,8 @@ async function refresh() {
     isStale = false;
     try {
       const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
+      // What is gone, or is not shown any more, says so itself.
+      if ([401, 403, 404, 410].includes(answer.status)) return location.reload();
       if (!answer.ok) throw new Error(answer.statusText);
       merge(new DOMParser().parseFromString(await answer.text(), 'text/html'));
     } catch {

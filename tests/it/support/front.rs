@@ -78,6 +78,11 @@ impl Front {
 }
 
 impl Passed {
+    /// Whether the browser goes there, and does not ask for a part of a page.
+    pub(crate) fn is_navigation(&self) -> bool {
+        self.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+    }
+
     /// Whether the browser asks ahead of its user.
     pub(crate) fn is_speculative(&self) -> bool {
         self.headers.contains_key("sec-purpose")
