@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use reqwest::header::HeaderMap;
@@ -50,11 +51,18 @@ impl Front {
                 let answer = passed.body(body).send().await.expect("an answer");
                 let mut response = Response::builder().status(answer.status());
                 *response.headers_mut().expect("a status") = answer.headers().clone();
-                let (status, body) = (answer.status().as_u16(), answer.bytes().await.expect("a body"));
-                let said = String::from_utf8_lossy(&body).into_owned();
-                let request = format!("{} {target}", parts.method);
-                notes.send_modify(|notes| notes.push(Passed { request, headers, status, body: said }));
-                response.body(axum::body::Body::from(body)).expect("a response")
+                let (status, request) = (answer.status().as_u16(), format!("{} {target}", parts.method));
+                let note = |body| notes.send_modify(|notes| notes.push(Passed { request, headers, status, body }));
+                // Events come for as long as they are listened to.
+                let body = if target.starts_with("/events") {
+                    note(String::new());
+                    Body::from_stream(answer.bytes_stream())
+                } else {
+                    let body = answer.bytes().await.expect("a body");
+                    note(String::from_utf8_lossy(&body).into_owned());
+                    Body::from(body)
+                };
+                response.body(body).expect("a response")
             }
         };
         tokio::spawn(async move { axum::serve(listener, Router::new().fallback(pass_on)).await });
