@@ -127,24 +127,24 @@ struct ShownRecording {
 }
 
 #[derive(Debug, Serialize)]
-struct ShownTranscript {
+pub(super) struct ShownTranscript {
     /// AssemblyAI's, for `/transcript/<id>`.
-    id: Option<String>,
-    recording_sid: Option<String>,
-    state: &'static str,
+    pub(super) id: Option<String>,
+    pub(super) recording_sid: Option<String>,
+    pub(super) state: &'static str,
     /// Why it failed, or what it is waiting for.
-    reason: Option<String>,
-    text: Option<String>,
-    created_at: Option<Timestamp>,
+    pub(super) reason: Option<String>,
+    pub(super) text: Option<String>,
+    pub(super) created_at: Option<Timestamp>,
     /// Ours.
     #[serde(skip)]
-    own_id: String,
+    pub(super) own_id: String,
     /// Whether no later order for the same has taken its place.
     #[serde(skip)]
-    is_current: bool,
+    pub(super) is_current: bool,
     /// For a page: its words.
     #[serde(skip)]
-    paragraphs: Vec<Paragraph>,
+    pub(super) paragraphs: Vec<Paragraph>,
 }
 
 /// A part of the list.
@@ -578,6 +578,11 @@ impl Shown {
         self.call.id.as_deref().into_iter().chain(transcripts).collect::<Vec<_>>().join(" ")
     }
 
+    /// Whether it is said that there is none. Of a call that is being deleted nothing is.
+    fn has_no_recording(&self) -> bool {
+        self.recordings.is_empty() && self.progress != Progress::Deleting
+    }
+
     /// The transcripts of a recording.
     fn transcripts_of<'s>(&'s self, recording: &'s ShownRecording) -> impl Iterator<Item = &'s ShownTranscript> {
         self.transcripts.iter().filter(|transcript| transcript.recording_sid.as_deref() == Some(&recording.sid))
@@ -586,7 +591,7 @@ impl Shown {
 
 impl ShownTranscript {
     /// Whether a word of it is marked.
-    fn has_doubts(&self) -> bool {
+    pub(super) fn has_doubts(&self) -> bool {
         self.paragraphs.iter().flat_map(|paragraph| &paragraph.words).any(|word| doubt(word).is_some())
     }
 }
@@ -614,6 +619,12 @@ impl Listed {
     /// What the call's page is named by.
     pub(super) fn name(&self) -> &str {
         self.sid.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+
+    /// Who called whom.
+    pub(super) fn parties(&self) -> String {
+        let who = |number: &Option<String>| number.clone().unwrap_or_else(|| "somebody".to_owned());
+        format!("{} → {}", who(&self.from), who(&self.to))
     }
 
     /// Who is at the other end.

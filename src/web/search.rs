@@ -119,13 +119,15 @@ pub(super) fn shown_hit(hit: store::Hit, address: impl Fn(&str) -> String) -> Sh
 }
 
 impl ShownHit {
-    /// The call's page, with the recording and the moment behind `#`; or the text, if there is no call.
+    /// The call's page, with the recording and the moment behind `#`; or the transcript's own, if there is no call.
     pub(super) fn page(&self) -> String {
         let call = self.call.as_ref().map(|call| format!("/calls/{}", call.name()));
+        let transcript = self.transcript_id.as_deref().unwrap_or_default();
         match (call, &self.recording_sid, self.at_ms) {
             (Some(call), Some(sid), Some(ms)) => format!("{call}#{sid}@{ms}"),
             (Some(call), ..) => call,
-            (None, ..) => format!("/transcript/{}?format=text", self.transcript_id.as_deref().unwrap_or_default()),
+            (None, Some(sid), Some(ms)) => format!("/transcript/{transcript}?format=html#{sid}@{ms}"),
+            (None, ..) => format!("/transcript/{transcript}?format=html"),
         }
     }
 

@@ -32,7 +32,8 @@ pub(super) async fn form(State(context): State<Shared>) -> Response {
     pages::transcribe(&context)
 }
 
-/// Answers with AssemblyAI's JSON as it came. A browser is sent on to the text, so that a reload orders nothing again.
+/// Answers with AssemblyAI's JSON as it came. A browser is sent on to the transcript's page, so that a reload
+/// orders nothing again.
 pub(super) async fn transcribe(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let request = match media_type(&parts.headers).as_deref() {
@@ -49,7 +50,7 @@ pub(super) async fn transcribe(State(context): State<Shared>, request: Request) 
     let reply = transcription::transcribe(&context, request).await?;
     let id = reply.transcript.id.parse::<TranscriptId>();
     if let (true, Ok(id)) = (wants_page(&parts.headers), id) {
-        let location = format!("/transcript/{id}?wait=60&format=text");
+        let location = format!("/transcript/{id}?format=html");
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
     }
     Ok(json(reply.json))

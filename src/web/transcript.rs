@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
+use askama::Template;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
+use super::calls::{Progress, ShownTranscript, listed};
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, preferred, wants_page};
-use super::{json, text};
+use super::pages::Notices;
+use super::reading::paragraphs;
+use super::{json, page, steps, text};
 use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
 use crate::context::Shared;
 use crate::export;
-use crate::model::transcript::TranscriptId;
+use crate::model::call::CallName;
+use crate::model::transcript::{TranscriptId, TranscriptState};
 use crate::pipeline::transcription;
 
 /// The longest that an answer is held, in seconds.
@@ -34,6 +39,22 @@ enum Format {
     Text,
     Srt,
     Vtt,
+    Html,
+}
+
+/// The page of a transcript of audio that is of no call here.
+#[derive(Template)]
+#[template(path = "transcript.html", config = "src/web/pages/askama.toml")]
+struct TranscriptPage {
+    notices: Notices,
+    transcript: ShownTranscript,
+    progress: Progress,
+    /// Where the audio is, if it is not Twilio's.
+    audio: Option<String>,
+    /// The newest row of the history when this was read.
+    since: i64,
+    /// After so many seconds a browser without scripts looks again.
+    refresh: u64,
 }
 
 /// AssemblyAI's JSON as it came, or the text or captions of a finished transcript.
@@ -48,6 +69,9 @@ pub(super) async fn transcript(
         Some(Ok(seconds)) => seconds.min(LONGEST_WAIT),
         Some(Err(_)) => return Err(ApiError::BadRequest("wait: expected whole seconds, 120 at most".to_owned())),
     };
+    if options.format == Some(Format::Html) {
+        return shown(&context, &id, Duration::from_secs(wait)).await;
+    }
     let format = options.format.unwrap_or(match preferred(&headers, &["application/json", "text/plain"]) {
         Some("text/plain") => Format::Text,
         _ => Format::Json,
@@ -67,10 +91,67 @@ pub(super) async fn transcript(
             Ok(match format {
                 Format::Srt => captions(export::srt(&words), &id, "srt", "application/x-subrip; charset=utf-8"),
                 Format::Vtt => captions(export::vtt(&words), &id, "vtt", "text/vtt; charset=utf-8"),
-                Format::Json | Format::Text => {
+                Format::Json | Format::Html | Format::Text => {
                     as_file(text(transcript.text.as_deref().unwrap_or_default()), &id, "txt")
                 }
             })
+        }
+    }
+}
+
+/// A page. That of the call, if it is of one.
+async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Response, ApiError> {
+    let since = context.store.read().await?.newest_change().await?;
+    let transcript = transcription::transcript(context, id, wait).await?.transcript;
+    let mut conn = context.store.read().await?;
+    let stored = conn.transcript_named(id).await?;
+    if let Some(call) = stored.as_ref().and_then(|stored| stored.call.clone())
+        && let Some(call) = conn.call(&CallName::Id(call)).await?
+    {
+        let location = format!("/calls/{}", listed(&call).name());
+        return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
+    }
+    let (progress, state) = match transcript.status {
+        TranscriptStatus::Queued => (Progress::Transcribing, TranscriptState::Queued),
+        TranscriptStatus::Processing => (Progress::Transcribing, TranscriptState::Processing),
+        TranscriptStatus::Completed => (Progress::Done, TranscriptState::Completed),
+        TranscriptStatus::Error => (Progress::Failed, TranscriptState::Failed),
+    };
+    let paragraphs = match &stored {
+        Some(stored) => paragraphs(conn.words_of(&stored.id).await?),
+        None => Vec::new(),
+    };
+    let shown = ShownTranscript {
+        id: Some(id.to_string()),
+        recording_sid: stored.as_ref().and_then(|stored| Some(stored.recording.as_ref()?.to_string())),
+        state: state.as_str(),
+        reason: transcript.error,
+        text: transcript.text,
+        created_at: None,
+        own_id: stored.map_or_else(|| id.to_string(), |stored| stored.id),
+        is_current: true,
+        paragraphs,
+    };
+    let (notices, refresh) = (Notices::of(context), LOOK_AGAIN.as_secs());
+    let audio = transcript.audio_url;
+    Ok(page(TranscriptPage { notices, transcript: shown, progress, audio, since, refresh }.render()))
+}
+
+impl TranscriptPage {
+    fn is_following(&self) -> bool {
+        self.progress == Progress::Transcribing
+    }
+
+    fn headline(&self) -> &'static str {
+        steps::headline("completed", self.progress)
+    }
+
+    /// What is waited for.
+    fn waits_for(&self) -> &'static str {
+        match self.progress {
+            Progress::Transcribing => "Waiting for AssemblyAI to finish it.",
+            Progress::Done => "Read below.",
+            _ => "It could not be made.",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use callscribe::sandbox::control::Callbacks;
 use reqwest::Method;
+use serde_json::json;
 
 use crate::support::{Answer, World, listen, steps_repeat};
 
@@ -262,4 +263,25 @@ async fn the_operator_is_told_that_base_url_leads_nowhere() {
     }
     let stranger = [("accept", "text/html"), ("host", "example.ngrok.app")];
     assert!(!world.get_with("/login", &stranger).await.text().contains("does not lead"));
+}
+
+#[tokio::test]
+async fn a_transcript_has_a_page_of_its_own_unless_it_is_of_a_call() {
+    let world = World::new().await;
+    let call = world.dial("14155551234").await;
+    world.settle().await;
+    let id = world.call(&call).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+    let answer = world.get_with(&format!("/transcript/{id}?format=html"), &[("accept", "text/html")]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, format!("/calls/{call}").as_str()));
+
+    world.assemblyai.hold();
+    let order = json!({"audio_url": "https://example.com/<b>.wav"});
+    let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+    let page = world.page(&format!("/transcript/{id}?format=html")).await;
+    assert!(page.contains("Transcribing") && page.contains("http-equiv=\"refresh\""), "{page}");
+    assert!(page.contains("https://example.com/&#60;b&#62;.wav"), "{page}");
+    world.assemblyai.release();
+    world.settle().await;
+    let page = world.page(&format!("/transcript/{id}?format=html")).await;
+    assert!(page.contains("Download error") && !page.contains("http-equiv=\"refresh\""), "{page}");
 }

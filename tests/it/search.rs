@@ -239,7 +239,7 @@ async fn a_transcript_of_no_call_is_found_by_what_was_said_alone() {
     assert_eq!((&hits[0]["call"], &hits[0]["audio"]), (&json!(null), &json!(null)));
     assert_eq!((&hits[0]["transcript_id"], &hits[0]["at_ms"]), (&json!(id), &json!(WORD_MS)));
     let page = world.get_with("/calls?q=podcast", &[("accept", "text/html")]).await.text();
-    assert!(page.contains(&format!("/transcript/{id}?format=text")), "{page}");
+    assert!(page.contains(&format!("/transcript/{id}?format=html")), "{page}");
     let of_a_call = ask(&world, &[("q", "podcast"), ("state", "completed")]).await;
     assert_eq!(of_a_call.json()["hits"], json!([]));
 }

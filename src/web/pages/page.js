@@ -116,6 +116,12 @@ function spoken(list, time) {
   return list[from - 1];
 }
 
+// How sure AssemblyAI is of a word that is marked: a finger and a keyboard do not hover.
+function tell(article, word) {
+  const figure = article?.querySelector('.legend output');
+  if (figure) figure.textContent = word?.matches('mark') ? `“${word.textContent}”: ${word.title}.` : '';
+}
+
 function mark(audio) {
   const section = audio.closest('section');
   for (const article of section.querySelectorAll('.transcript')) {
@@ -124,6 +130,7 @@ function mark(audio) {
     if (word === marked) continue;
     marked?.classList.remove('spoken');
     word?.classList.add('spoken');
+    tell(article, word);
   }
 }
 
@@ -175,6 +182,7 @@ document.addEventListener('click', (event) => {
   if (!word || event.ctrlKey || event.metaKey || event.shiftKey || String(getSelection())) return;
   event.preventDefault();
   hear(word.closest('section'), start(word));
+  tell(word.closest('article'), word);
 });
 
 document.addEventListener('keydown', (event) => {
