@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use url::form_urlencoded;
 
 /// Where the vendors believe the server to be; it signs nothing, but is signed for.
-pub(crate) const PUBLIC: &str = "https://example.ngrok.app";
+pub(crate) const PUBLIC: &str = "https://callscribe.invalid";
 
 /// A connection that is kept.
 pub(crate) struct Connection {
@@ -88,7 +88,7 @@ pub(crate) fn post(path: &str, params: &[(&str, &str)]) -> Vec<u8> {
     let (form, signature) = (form(params), sign(path, params));
     let length = form.len();
     format!(
-        "POST {path} HTTP/1.1\r\nhost: example.ngrok.app\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+        "POST {path} HTTP/1.1\r\nhost: callscribe.invalid\r\ncontent-type: application/x-www-form-urlencoded\r\n\
          x-twilio-signature: {signature}\r\ncontent-length: {length}\r\n\r\n{form}"
     )
     .into_bytes()
