@@ -133,7 +133,7 @@ impl Pools {
                             Ok(!row.try_get::<bool, _>(0)?)
                         })
                     })
-                    .connect_with(waiting_no_longer(options).disable_statement_logging())
+                    .connect_with(tuned(options).disable_statement_logging())
                     .await;
                 pool.map(Self::Postgres).map_err(BadDatabase::Unreachable)
             }
@@ -212,9 +212,14 @@ fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
     Migrator::with_migrations(numbered.collect())
 }
 
-/// As SQLite does: nobody waits for long for a row that another instance holds, which may hang or sleep.
-fn waiting_no_longer(options: &PgConnectOptions) -> PgConnectOptions {
-    options.clone().options([("lock_timeout", format!("{}ms", BUSY.as_millis()))])
+/// As this program works.
+fn tuned(options: &PgConnectOptions) -> PgConnectOptions {
+    options.clone().options([
+        // As SQLite does: nobody waits for long for a row that another instance holds, which may hang or sleep.
+        ("lock_timeout", format!("{}ms", BUSY.as_millis())),
+        // By default a page that is read out of order counts as on a disk that turns, and the index of words as slow.
+        ("random_page_cost", "1.1".to_owned()),
+    ])
 }
 
 async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> {

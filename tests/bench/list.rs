@@ -34,9 +34,13 @@ const VOCABULARY: u64 = 30_000;
 const AT_ONCE: u64 = 2_000;
 
 /// What is asked, and how: `{0}` is the most frequent word, and so on.
-const ASKED: [(&str, &str); 9] = [
+const ASKED: [(&str, &str); 13] = [
     ("/calls, JSON", "/calls"),
-    ("/calls, page", "/calls?"),
+    ("/, page", "/"),
+    ("number", "/calls?number=%2B14150000017"),
+    ("end of a number", "/calls?number=0017"),
+    ("state of few", "/calls?state=busy"),
+    ("old days", "/calls?until=2001-01-01"),
     ("frequent word", "/calls?q={0}"),
     ("rare word", "/calls?q={9000}"),
     ("two words", "/calls?q={20}+{300}"),

@@ -27,6 +27,7 @@ mod proxies;
 // The operator's pages.
 mod events;
 mod pages;
+mod pages_in_browser;
 
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;

@@ -1,0 +1,274 @@
+"""What a person does with the pages in Chromium, driven through its DevTools protocol, for pages_in_browser.rs.
+
+Takes what to do and the address of a program that runs in its sandbox. Ends with an error at the first thing that is not
+as it should be.
+"""
+
+import importlib.resources
+import json
+import os
+import re
+import shutil
+import sys
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+SAID = "Hello, this is a test call. Please ship order forty two to Ahoy Street before Friday."
+NUMBER = "14155551234"
+
+# From dialling to the text it takes about fifteen seconds, and longer where others work as well.
+expect.set_options(timeout=90_000)
+
+
+def get(base: str, path: str, accept: str = "*/*") -> str:
+    with urlopen(Request(base + path, headers={"Accept": accept})) as answer:
+        return answer.read().decode()
+
+
+class Browser:
+    """A window that notes what should not be."""
+
+    def __init__(self, base: str, chromium, **options):
+        self.base = base
+        self.context = chromium.new_context(base_url=base, **options)
+        self.context.set_default_timeout(90_000)
+        self.wrong: list[str] = []
+        self.context.on("request", self.look_at)
+        self.context.on("weberror", lambda error: self.wrong.append(f"an error on a page: {error.error}"))
+        self.context.on("console", self.hear)
+        self.context.on("dialog", lambda dialog: self.wrong.append(f"a dialog: {dialog.message}"))
+
+    def look_at(self, request):
+        if urlsplit(request.url).netloc != urlsplit(self.base).netloc and not request.url.startswith("blob:"):
+            self.wrong.append(f"a request to another host: {request.url}")
+
+    def hear(self, message):
+        if message.type in ("error", "warning") and "410 (Gone)" not in message.text and "404" not in message.text:
+            self.wrong.append(f"said in the console: {message.text}")
+
+    def page(self) -> Page:
+        return self.context.new_page()
+
+    def close(self):
+        self.context.close()
+        assert not self.wrong, self.wrong
+
+
+@contextmanager
+def browser(base: str, **options):
+    with sync_playwright() as playwright:
+        # Without a sandbox of its own it runs as root, too; all that it opens is ours.
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        window = Browser(base, chromium, **options)
+        yield window
+        window.close()
+        chromium.close()
+
+
+def dial(page: Page, number: str = NUMBER, keyterms: str = "Ahoy") -> str:
+    """By the form. Gives the call's SID."""
+    page.goto("/")
+    page.get_by_label("Number, with its country code").fill(number)
+    page.get_by_label("Key terms").fill(keyterms)
+    page.get_by_role("button", name="Dial").click()
+    page.wait_for_url("**/calls/CA*")
+    expect(page.locator(".sentence")).to_have_text(re.compile(rf"^dialing \+{number}\. call SID is: CA[0-9a-f]{{32}}$"))
+    return urlsplit(page.url).path.rsplit("/", 1)[1]
+
+
+def is_done(page: Page):
+    expect(page.locator("#state strong")).to_have_text("Done")
+    expect(page.locator(".text")).to_contain_text("Friday.")
+
+
+def time(page: Page) -> float:
+    return page.eval_on_selector("audio", "audio => audio.currentTime")
+
+
+def stands_at(page: Page, start_ms: float):
+    page.wait_for_function("start => Math.abs(document.querySelector('audio').currentTime - start) < 0.1", arg=start_ms / 1000)
+
+
+def follows(base: str):
+    """A call moves to its transcript before the reader's eyes, and is heard, read and taken away."""
+    with browser(base, permissions=["clipboard-read", "clipboard-write"]) as window:
+        page = window.page()
+        home = window.page()
+        home.goto("/")
+        expect(home.locator("#none")).to_be_visible()
+        call = dial(page)
+        page.evaluate(
+            """() => {
+                window.isTheSame = true;
+                window.shifts = 0;
+                window.seen = new Set();
+                const look = () => window.seen.add(document.querySelector('#state strong').textContent);
+                new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+                look();
+                new PerformanceObserver((list) => {
+                    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+                }).observe({ type: 'layout-shift', buffered: true });
+            }"""
+        )
+        is_done(page)
+        assert page.evaluate("window.isTheSame"), "the page was loaded again"
+        seen = page.evaluate("[...window.seen]")
+        assert {"On the phone", "Transcribing", "Done"} <= set(seen), seen
+        shifts = page.evaluate("window.shifts")
+        assert shifts < 0.02, f"what is read is moved about: {shifts}"
+        expect(page.locator("#steps .past")).to_have_count(7)
+        # The list was open all the time.
+        expect(home.locator("#calls li .state")).to_have_text("Done")
+        expect(home.locator("#calls li .words")).to_have_text(SAID)
+
+        # It plays, and marks what is said.
+        page.eval_on_selector("audio", "audio => { audio.muted = true; return audio.play(); }")
+        page.wait_for_function("() => document.querySelector('audio').currentTime > 0.3")
+        expect(page.locator(".text .spoken")).to_have_count(1)
+        page.eval_on_selector("audio", "audio => audio.pause()")
+        page.eval_on_selector("audio", "audio => { audio.play = () => Promise.resolve(); }")
+        word = page.locator(".text [data-start]:not(.from)", has_text="forty")
+        word.click()
+        stands_at(page, float(word.get_attribute("data-start")))
+        expect(word).to_have_class(re.compile("spoken"))
+        page.locator(".text").focus()
+        page.keyboard.press("ArrowRight")
+        after = page.locator(".text [data-start]:not(.from)", has_text="two")
+        stands_at(page, float(after.get_attribute("data-start")))
+        # How sure AssemblyAI is of a marked word is told to who clicks it, too.
+        doubtful = page.locator(".text mark")
+        assert re.fullmatch(r"\d+ % sure", doubtful.get_attribute("title"))
+        doubtful.click()
+        expect(page.locator(".legend output")).to_have_text(f"“{doubtful.inner_text()}”: {doubtful.get_attribute('title')}.")
+
+        page.get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == SAID
+        transcript = json.loads(get(base, f"/calls/{call}"))["transcripts"][0]["id"]
+        for name, form in [("Text", "text"), ("SRT", "srt"), ("VTT", "vtt"), ("JSON", "json")]:
+            with page.expect_download() as download:
+                page.get_by_role("link", name=name, exact=True).click()
+            with open(download.value.path(), encoding="utf-8") as file:
+                assert file.read() == get(base, f"/transcript/{transcript}?format={form}"), name
+            extension = {"text": "txt"}.get(form, form)
+            assert download.value.suggested_filename.endswith(f".{extension}"), download.value.suggested_filename
+
+
+def finds(base: str):
+    """What was said is found and heard; a call that is deleted is gone before the reader's eyes."""
+    with browser(base) as window:
+        page = window.page()
+        call = dial(page)
+        is_done(page)
+        search = window.page()
+        search.goto("/calls")
+        search.get_by_label("Said in a call").fill('"ship order" ah*')
+        search.get_by_role("button", name="Search").click()
+        expect(search.locator(".hits li")).to_have_count(1)
+        expect(search.locator(".hits mark").first).to_have_text("ship order")
+        moment = json.loads(get(base, "/calls?q=%22ship+order%22"))["hits"][0]["at_ms"]
+        search.locator(".hits a.parties").click()
+        search.wait_for_url(f"**/calls/{call}#RE*@{moment}")
+        stands_at(search, moment)
+        expect(search.locator(".text .spoken")).to_have_text("ship")
+
+        page.get_by_role("link", name="Delete…").click()
+        expect(page.locator("main")).to_contain_text("At Twilio")
+        expect(page.locator("main")).to_contain_text("At AssemblyAI")
+        page.get_by_role("button", name="Delete for good").click()
+        # Both what shows the deletion and what was open before say in the end that it is gone.
+        for shown in [page, search]:
+            expect(shown.locator("main")).to_contain_text("410")
+        page.goto("/calls")
+        expect(page.locator("#none")).to_be_visible()
+        page.goto("/calls?q=ship")
+        expect(page.get_by_role("status")).to_have_text("Nothing was found.")
+
+
+def is_accessible(base: str):
+    """axe-core finds nothing, nothing sticks out, and little is transferred."""
+    axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+    with browser(base) as window:
+        page = window.page()
+        session = window.context.new_cdp_session(page)
+        transferred = []
+        session.on("Network.loadingFinished", lambda finished: transferred.append(finished["encodedDataLength"]))
+        session.send("Network.enable")
+        call = dial(page)
+        paths = {"calling": f"/calls/{call}", "home": "/"}
+        look(window, axe, paths)
+        page.goto(f"/calls/{call}")
+        is_done(page)
+        for path in ["/", f"/calls/{call}"]:
+            session.send("Network.clearBrowserCache")
+            transferred.clear()
+            page.goto(path, wait_until="load")
+            assert 0 < sum(transferred) < 60_000, f"{path}: {sum(transferred)} bytes"
+        look(
+            window,
+            axe,
+            {
+                "home": "/",
+                "calls": "/calls",
+                "hits": "/calls?q=order",
+                "no hits": "/calls?q=nowhere",
+                "call": f"/calls/{call}",
+                "deletion": f"/calls/{call}/delete",
+                "transcribe": "/transcribe",
+                "problem": "/calls/CA00000000000000000000000000000000",
+            },
+        )
+
+
+def look(window: Browser, axe: str, paths: dict[str, str]):
+    page = window.page()
+    for scheme in ["light", "dark"]:
+        page.emulate_media(color_scheme=scheme)
+        for width in [360, 1280]:
+            page.set_viewport_size({"width": width, "height": 800})
+            for name, path in paths.items():
+                page.goto(path)
+                # The policy of the pages lets no script in but their own.
+                page.evaluate(axe)
+                found = page.evaluate("axe.run()")["violations"]
+                told = [(it["id"], [node["html"] for node in it["nodes"]]) for it in found]
+                assert not told, f"{name}, {scheme}, {width}: {told}"
+                reach = page.evaluate("document.scrollingElement.scrollWidth")
+                assert reach <= width, f"{name} at {width} is {reach} wide"
+                if folder := os.environ.get("SCREENSHOTS"):
+                    page.screenshot(path=f"{folder}/{name}-{width}-{scheme}.png", full_page=True)
+    page.close()
+
+
+def works_without_scripts(base: str):
+    """All but live changes and words tied to sound works without scripts."""
+    with browser(base, java_script_enabled=False) as window:
+        page = window.page()
+        call = dial(page)
+        # The page asks again by itself until it is done.
+        is_done(page)
+        assert re.fullmatch(r"/recordings/RE[0-9a-f]{32}\.wav", page.locator("audio").get_attribute("src"))
+        page.goto("/calls")
+        page.get_by_label("Said in a call").fill("friday")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator(".hits mark")).to_have_text("Friday")
+        page.locator(".hits a.parties").click()
+        expect(page.locator(".text")).to_contain_text("Friday.")
+        page.goto("/transcribe")
+        page.get_by_label("Audio or video file").set_input_files(os.environ["SPEECH"])
+        page.get_by_role("button", name="Send and transcribe").click()
+        page.wait_for_url("**/transcript/*?format=html")
+        is_done(page)
+        page.goto(f"/calls/{call}")
+        page.get_by_role("link", name="Delete…").click()
+        page.get_by_role("button", name="Delete for good").click()
+        expect(page.locator("main")).to_contain_text("410")
+
+
+if __name__ == "__main__":
+    {"follows": follows, "finds": finds, "is_accessible": is_accessible, "works_without_scripts": works_without_scripts}[
+        sys.argv[1]
+    ](sys.argv[2])
