@@ -52,11 +52,11 @@ impl From<CallState> for Reached<'_> {
 }
 
 macro_rules! select {
-    ($($rest:literal),+) => {
+    ($rest:literal) => {
         concat!(
             "SELECT id, sid, direction, to_number, from_number, keyterms, state, reason, code, deletion, created_at, \
              ended_at FROM calls ",
-            $($rest),+
+            $rest
         )
     };
 }
@@ -195,24 +195,11 @@ impl Conn {
         after: Option<&Cursor>,
         limit: i64,
     ) -> Result<Vec<Call>, Error> {
-        macro_rules! like {
-            ($state:literal) => {
-                select!(
-                    $state,
-                    " AND (deletion IS NULL OR deletion <> 'done') \
-                     AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\\' OR from_number LIKE $2 ESCAPE '\\') \
-                     AND created_at >= $3 AND created_at < $4 AND (created_at, id) < ($5, $6) \
-                     ORDER BY created_at DESC, id DESC LIMIT $7"
-                )
-            };
-        }
-        let sql = match filter.state {
-            Some(_) => like!("WHERE state = $1"),
-            None => like!("WHERE CAST($1 AS TEXT) IS NULL"),
-        };
+        let sql = self.session.find_calls(filter.state.is_some(), filter.number_end().is_some());
         let number = filter.number();
         let (at, id) = after.map_or((i64::MAX, ""), |Cursor { created_at, id }| (*created_at, id.as_str()));
-        let args = args![filter.state(), number.as_deref(), filter.since, filter.before, at, id, limit];
+        let (number, end) = (number.as_deref(), filter.number_end());
+        let args = args![filter.state(), number, filter.since, filter.before, at, id, limit, end.as_deref()];
         self.fetch(sql, args).await?.iter().map(call).collect()
     }
 

@@ -463,6 +463,62 @@ impl Session {
 }
 
 impl Session {
+    /// The newest calls that a filter lets through. Those of a number are found by how it ends: those to it and those from
+    /// it, each in their order, so that one's own number, which is in every call, is found as fast as any other.
+    pub(super) fn find_calls(&self, has_state: bool, has_number_end: bool) -> &'static str {
+        macro_rules! wanted {
+            ($also:expr) => {
+                concat!(
+                    " (deletion IS NULL OR deletion <> 'done') AND (CAST($1 AS TEXT) IS NULL OR state = $1) \
+                     AND created_at >= $3 AND created_at < $4 AND (created_at, id) < ($5, $6) ",
+                    $also,
+                    " ORDER BY created_at DESC, id DESC LIMIT $7"
+                )
+            };
+        }
+        macro_rules! columns {
+            ($rest:expr) => {
+                concat!(
+                    "SELECT id, sid, direction, to_number, from_number, keyterms, state, reason, code, deletion, created_at, \
+                     ended_at FROM calls WHERE ",
+                    $rest
+                )
+            };
+        }
+        macro_rules! by_end {
+            ($to:literal, $from:literal) => {
+                columns!(concat!(
+                    "id IN (SELECT id FROM (SELECT id FROM calls WHERE ",
+                    $to,
+                    " = $8 AND",
+                    wanted!("AND to_number LIKE $2 ESCAPE '\\'"),
+                    ") AS called UNION ALL SELECT id FROM (SELECT id FROM calls WHERE ",
+                    $from,
+                    " = $8 AND",
+                    wanted!("AND from_number LIKE $2 ESCAPE '\\'"),
+                    ") AS calling) ORDER BY created_at DESC, id DESC LIMIT $7"
+                ))
+            };
+        }
+        macro_rules! by_time {
+            ($state:literal) => {
+                columns!(concat!(
+                    $state,
+                    wanted!(
+                        "AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\\' \
+                         OR from_number LIKE $2 ESCAPE '\\') AND CAST($8 AS TEXT) IS NULL"
+                    )
+                ))
+            };
+        }
+        match (has_number_end, has_state) {
+            (true, _) if self.is_postgres() => by_end!("right(to_number, 4)", "right(from_number, 4)"),
+            (true, _) => by_end!("substr(to_number, -4)", "substr(from_number, -4)"),
+            (false, true) => by_time!("state = $1 AND"),
+            (false, false) => by_time!(""),
+        }
+    }
+
     /// What is looked for, in the words of each: an FTS5 expression; a tsquery, and on a line each the patterns of phrases.
     /// Terms are letters and digits alone, so that nothing in them needs to be escaped.
     pub(super) fn sought(&self, query: &Query) -> String {

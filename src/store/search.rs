@@ -13,6 +13,9 @@ const AT_ONCE: i64 = 200;
 /// Places that are tried for a transcript. Calls of the same millisecond are few.
 const PLACES: i64 = 64;
 
+/// Characters at the end of a number that are indexed.
+const NUMBER_END: usize = 4;
+
 /// Which calls are wanted. By default all are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
@@ -84,6 +87,18 @@ impl Number {
 impl Filter {
     pub(super) fn state(&self) -> Option<&'static str> {
         self.state.map(CallState::as_str)
+    }
+
+    /// How the number ends that is looked for, if enough is known of it for the index.
+    pub(super) fn number_end(&self) -> Option<String> {
+        let text = match self.number.as_ref()? {
+            Number::Whole(text) => text,
+            Number::Ending(digits) if digits.len() >= NUMBER_END => digits,
+            Number::Ending(_) => return None,
+        };
+        let mut end: Vec<char> = text.chars().rev().take(NUMBER_END).collect();
+        end.reverse();
+        Some(end.into_iter().collect())
     }
 
     pub(super) fn number(&self) -> Option<String> {

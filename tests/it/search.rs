@@ -439,7 +439,7 @@ async fn the_page_of_calls_has_a_form_that_keeps_what_was_asked_and_hits_that_pl
 async fn what_was_said_before_there_was_an_index_is_found() {
     let world = World::new().await;
     let sid = said(&world, "an old story").await;
-    let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_of_state; \
+    let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
                  DELETE FROM _sqlx_migrations WHERE version = 4";
     world.store.execute(older).await.expect("the tables of the version before");
     world.another_app().await.stop().await;

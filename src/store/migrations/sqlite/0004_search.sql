@@ -18,3 +18,7 @@ CREATE TABLE unsearched (
 INSERT INTO unsearched (transcript) SELECT id FROM transcripts WHERE state = 'completed';
 
 CREATE INDEX calls_of_state ON calls (state, created_at, id);
+
+-- Numbers are looked for by how they end.
+CREATE INDEX calls_to_end ON calls (substr(to_number, -4), created_at, id);
+CREATE INDEX calls_from_end ON calls (substr(from_number, -4), created_at, id);
