@@ -103,7 +103,7 @@ pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(),
     let call = conn.call(&CallName::Id(id.clone())).await?;
     let Some(call) = call.filter(|call| call.deletion.is_some()) else {
         drop(conn);
-        return close(context, job).await;
+        return worker::close(context, job).await;
     };
     let recordings = conn.recordings_of(&id).await?;
     let transcripts = conn.transcripts_of(&id).await?;
@@ -159,7 +159,7 @@ pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(),
         return Err(Unfinished::later(error, EMPTY_AGAIN));
     }
     tracing::info!(recordings = audio.len(), transcripts = transcripts.len(), "deleted");
-    close(context, job).await?;
+    worker::close(context, job).await?;
     context.events.changed(&job.subject);
     Ok(())
 }
@@ -195,15 +195,4 @@ fn under_way(job: &Job) -> Unfinished {
         Error::UnderWay("a transcript of the call that was asked for before is being made"),
         Duration::from_millis(pause),
     )
-}
-
-async fn close(context: &Shared, job: &Job) -> Result<(), Unfinished> {
-    context
-        .store
-        .write(("close", "closed"), &job.subject, |mut tx| async move {
-            tx.end_job(job, None, context.clock.now_ms()).await?;
-            Ok((tx, ()))
-        })
-        .await?;
-    Ok(())
 }

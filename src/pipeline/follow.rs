@@ -28,27 +28,16 @@ pub(super) async fn follow(context: &Shared, job: &Job) -> Result<(), Unfinished
     let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
     let call = context.store.read().await?.call(&CallName::Id(id)).await?;
     match call {
-        None => close(context, job).await,
+        None => worker::close(context, job).await,
         // Nothing is taken in of it any more.
-        Some(Call { deletion: Some(_), .. }) => close(context, job).await,
+        Some(Call { deletion: Some(_), .. }) => worker::close(context, job).await,
         Some(Call { sid: Some(ref sid), .. }) => {
             let sid = sid.clone();
             look(context, job, &call.expect("it was just matched"), &sid).await
         }
         Some(call) if call.state.holds_number() => search(context, job, &call).await,
-        Some(_) => close(context, job).await,
+        Some(_) => worker::close(context, job).await,
     }
-}
-
-async fn close(context: &Shared, job: &Job) -> Result<(), Unfinished> {
-    context
-        .store
-        .write(("close", "closed"), &job.subject, |mut tx| async move {
-            tx.end_job(job, None, context.clock.now_ms()).await?;
-            Ok((tx, ()))
-        })
-        .await?;
-    Ok(())
 }
 
 /// Looks for a call that Twilio may have placed: one to this number that begins after the intent, and that is no other

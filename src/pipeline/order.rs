@@ -173,7 +173,7 @@ pub(super) async fn order(context: &Shared, job: &Job) -> Result<(), Unfinished>
     loop {
         let transcript = context.store.read().await?.transcript(&job.subject).await?;
         let Some(transcript) = transcript.filter(|transcript| !transcript.state.is_final()) else {
-            return close(context, job).await;
+            return worker::close(context, job).await;
         };
         if let Some(call) = transcript.call.as_ref().filter(|_| !std::mem::replace(&mut is_named, true)) {
             tracing::Span::current().record("call", call.as_str());
@@ -189,17 +189,6 @@ pub(super) async fn order(context: &Shared, job: &Job) -> Result<(), Unfinished>
             (None, Some(audio_url), Some(asked_at)) => search(context, job, &transcript, audio_url, asked_at).await?,
         }
     }
-}
-
-async fn close(context: &Shared, job: &Job) -> Result<(), Unfinished> {
-    context
-        .store
-        .write(("close", "closed"), &job.subject, |mut tx| async move {
-            tx.end_job(job, None, context.clock.now_ms()).await?;
-            Ok((tx, ()))
-        })
-        .await?;
-    Ok(())
 }
 
 /// Makes the audio available to AssemblyAI.

@@ -200,6 +200,18 @@ pub(super) async fn claim_again(context: &Shared, kind: JobKind, subject: &str) 
         .await
 }
 
+/// Ends a job whose work is done.
+pub(super) async fn close(context: &Shared, job: &Job) -> Result<(), Unfinished> {
+    context
+        .store
+        .write(("close", "closed"), &job.subject, |mut tx| async move {
+            tx.end_job(job, None, context.clock.now_ms()).await?;
+            Ok((tx, ()))
+        })
+        .await?;
+    Ok(())
+}
+
 /// When something that is under way is looked at again, after so many looks that found no end.
 pub(super) fn next_look(now: i64, looks: i64) -> i64 {
     let factor = 1.5f64.powi(i32::try_from(looks.clamp(0, 20)).unwrap_or(20));

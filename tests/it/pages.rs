@@ -78,6 +78,18 @@ async fn pages_are_as_they_were_looked_at() {
     insta::assert_snapshot!("call_done", stable(&world, &world.page(&format!("/calls/{call}")).await));
     insta::assert_snapshot!("home", stable(&world, &world.page("/").await));
     insta::assert_snapshot!("calls", stable(&world, &world.page("/calls").await));
+    insta::assert_snapshot!("hits", stable(&world, &world.page("/calls?q=%22ship+order%22").await));
+    insta::assert_snapshot!("deletion", stable(&world, &world.page(&format!("/calls/{call}/delete")).await));
+
+    world.assemblyai.fail_next_transcript("nobody speaks in it");
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    insta::assert_snapshot!("call_failed", stable(&world, &world.page(&format!("/calls/{call}")).await));
+    let order = json!({"audio_url": "https://example.com/a.wav"});
+    let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+    world.settle().await;
+    let page = world.page(&format!("/transcript/{id}?format=html")).await;
+    insta::assert_snapshot!("transcript_failed", stable(&world, &page));
 }
 
 #[tokio::test]
