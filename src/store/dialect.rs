@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::types::{Value, ValueRef};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
@@ -15,6 +16,7 @@ use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, Postgres, Row as _, SqlSafeStr as _, Sqlite, Transaction,
 };
 
+use super::writer::{Columns, Loan, Writer};
 use super::{BadDatabase, Error};
 use crate::model::search::Query;
 
@@ -42,7 +44,7 @@ pub enum Location {
 /// Open connections.
 #[derive(Debug, Clone)]
 pub(super) enum Pools {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Sqlite { writer: Writer, readers: SqlitePool },
     Postgres(PgPool),
 }
 
@@ -50,7 +52,7 @@ pub(super) enum Pools {
 #[derive(Debug)]
 pub(super) enum Session {
     SqliteRead(PoolConnection<Sqlite>),
-    SqliteWrite(Transaction<'static, Sqlite>),
+    SqliteWrite(Loan),
     PostgresRead(PoolConnection<Postgres>),
     PostgresWrite(Transaction<'static, Postgres>),
 }
@@ -67,6 +69,7 @@ pub(super) enum Arg {
 #[derive(Debug)]
 pub(super) enum Row {
     Sqlite(SqliteRow),
+    Written(Columns),
     Postgres(PgRow),
 }
 
@@ -114,7 +117,7 @@ impl Location {
 }
 
 impl Pools {
-    /// Opens the database. A file that is not there is made, readable by its owner alone; one that is there is looked
+    /// Opens the database, and brings its tables to what this program knows. A file that is not there is made, readable by its owner alone; one that is there is looked
     /// at before anything in it is changed.
     pub(super) async fn open(location: &Location) -> Result<Self, BadDatabase> {
         match location {
@@ -135,7 +138,9 @@ impl Pools {
                     })
                     .connect_with(tuned(options).disable_statement_logging())
                     .await;
-                pool.map(Self::Postgres).map_err(BadDatabase::Unreachable)
+                let pool = pool.map_err(BadDatabase::Unreachable)?;
+                migrations(POSTGRES_MIGRATIONS).run(&pool).await.map_err(BadDatabase::of_migration)?;
+                Ok(Self::Postgres(pool))
             }
         }
     }
@@ -148,31 +153,19 @@ impl Pools {
         }
     }
 
-    /// A transaction. SQLite's takes the write lock at once: one that began by reading could not wait for it later.
-    pub(super) async fn begin(&self) -> Result<Session, sqlx::Error> {
+    /// A transaction.
+    pub(super) async fn begin(&self) -> Result<Session, Error> {
         match self {
-            Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Session::SqliteWrite),
-            Self::Postgres(pool) => pool.begin().await.map(Session::PostgresWrite),
+            Self::Sqlite { writer, .. } => Ok(Session::SqliteWrite(writer.begin().await?)),
+            Self::Postgres(pool) => Ok(Session::PostgresWrite(pool.begin().await?)),
         }
-    }
-
-    /// Brings the tables to what this program knows.
-    pub(super) async fn migrate(&self) -> Result<(), BadDatabase> {
-        let run = match self {
-            Self::Sqlite { writer, .. } => migrations(SQLITE_MIGRATIONS).run(writer).await,
-            Self::Postgres(pool) => migrations(POSTGRES_MIGRATIONS).run(pool).await,
-        };
-        run.map_err(BadDatabase::of_migration)
     }
 
     /// Folds SQLite's log into the file and empties it: what was overwritten in the file is still in the log. Says no while
     /// somebody reads what was there before. PostgreSQL sees to its files itself.
-    pub(super) async fn empty_log(&self) -> Result<bool, sqlx::Error> {
+    pub(super) async fn empty_log(&self) -> Result<bool, Error> {
         match self {
-            Self::Sqlite { writer, .. } => {
-                let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
-                Ok(row.try_get::<i64, _>("busy")? == 0)
-            }
+            Self::Sqlite { writer, .. } => Ok(writer.empty_log().await?),
             Self::Postgres(_) => Ok(true),
         }
     }
@@ -224,9 +217,7 @@ fn tuned(options: &PgConnectOptions) -> PgConnectOptions {
 
 async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> {
     let path = options.get_filename().to_owned();
-    // What is deleted is overwritten, so that its bytes are not found in the file.
-    let options =
-        options.busy_timeout(BUSY).foreign_keys(true).pragma("secure_delete", "on").disable_statement_logging();
+    let options = options.busy_timeout(BUSY).foreign_keys(true).disable_statement_logging();
     if path.try_exists().map_err(BadDatabase::Inaccessible)? {
         look_at(&options).await?;
         keep_private(&path);
@@ -234,12 +225,17 @@ async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> 
         make(&path).map_err(BadDatabase::Inaccessible)?;
     }
     let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+    let mut connection = options.connect().await.map_err(BadDatabase::of_file)?;
+    let migrated = migrations(SQLITE_MIGRATIONS).run(&mut connection).await;
+    // Before the last connection closes, so that the log stays.
+    let writer =
+        Writer::open(&path, BUSY).map_err(|error| BadDatabase::Unusable(sqlx::Error::AnyDriverError(Box::new(error))));
+    connection.close().await.map_err(BadDatabase::of_file)?;
+    migrated.map_err(BadDatabase::of_migration)?;
+    let writer = writer?;
     // A file's connections do not break while nobody looks, and asking each would cost as much as a statement.
-    let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE).test_before_acquire(false);
-    let writer = pool.clone().max_connections(1);
-    let writer = writer.connect_with(options.clone()).await.map_err(BadDatabase::of_file)?;
-    let readers = pool.max_connections(READERS);
-    let readers = readers.connect_lazy_with(options.pragma("query_only", "on"));
+    let readers = SqlitePoolOptions::new().acquire_timeout(ACQUIRE).test_before_acquire(false);
+    let readers = readers.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "on"));
     Ok(Pools::Sqlite { writer, readers })
 }
 
@@ -329,7 +325,7 @@ impl Session {
         }
         match self {
             Self::SqliteRead(connection) => run!(&mut **connection),
-            Self::SqliteWrite(transaction) => run!(&mut **transaction),
+            Self::SqliteWrite(loan) => Ok(loan.run(sql, args.iter().map(Arg::value))?.1),
             Self::PostgresRead(connection) => run!(&mut **connection),
             Self::PostgresWrite(transaction) => run!(&mut **transaction),
         }
@@ -345,7 +341,10 @@ impl Session {
         }
         match self {
             Self::SqliteRead(connection) => run!(&mut **connection, Row::Sqlite),
-            Self::SqliteWrite(transaction) => run!(&mut **transaction, Row::Sqlite),
+            Self::SqliteWrite(loan) => {
+                let (rows, _) = loan.run(sql, args.iter().map(Arg::value))?;
+                Ok(rows.into_iter().map(Row::Written).collect())
+            }
             Self::PostgresRead(connection) => run!(&mut **connection, Row::Postgres),
             Self::PostgresWrite(transaction) => run!(&mut **transaction, Row::Postgres),
         }
@@ -371,7 +370,7 @@ impl Session {
     /// Makes what was written last.
     pub(super) async fn commit(self) -> Result<(), Error> {
         match self {
-            Self::SqliteWrite(transaction) => Ok(transaction.commit().await?),
+            Self::SqliteWrite(loan) => Ok(loan.commit().await?),
             Self::PostgresWrite(transaction) => Ok(transaction.commit().await?),
             Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
         }
@@ -380,7 +379,8 @@ impl Session {
     /// Undoes what was written.
     pub(super) async fn rollback(self) -> Result<(), Error> {
         match self {
-            Self::SqliteWrite(transaction) => Ok(transaction.rollback().await?),
+            // Giving it back is enough.
+            Self::SqliteWrite(_) => Ok(()),
             Self::PostgresWrite(transaction) => Ok(transaction.rollback().await?),
             Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
         }
@@ -609,6 +609,10 @@ impl Row {
     pub(super) fn text(&self, column: &str) -> Result<String, Error> {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Text(text)) => Ok(text.clone()),
+                other => Err(unreadable(column, other)),
+            },
             Self::Postgres(row) => Ok(row.try_get(column)?),
         }
     }
@@ -616,6 +620,11 @@ impl Row {
     pub(super) fn text_if_set(&self, column: &str) -> Result<Option<String>, Error> {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Text(text)) => Ok(Some(text.clone())),
+                Some(Value::Null) => Ok(None),
+                other => Err(unreadable(column, other)),
+            },
             Self::Postgres(row) => Ok(row.try_get(column)?),
         }
     }
@@ -623,6 +632,10 @@ impl Row {
     pub(super) fn int(&self, column: &str) -> Result<i64, Error> {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Integer(number)) => Ok(*number),
+                other => Err(unreadable(column, other)),
+            },
             Self::Postgres(row) => Ok(row.try_get(column)?),
         }
     }
@@ -630,6 +643,11 @@ impl Row {
     pub(super) fn int_if_set(&self, column: &str) -> Result<Option<i64>, Error> {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Integer(number)) => Ok(Some(*number)),
+                Some(Value::Null) => Ok(None),
+                other => Err(unreadable(column, other)),
+            },
             Self::Postgres(row) => Ok(row.try_get(column)?),
         }
     }
@@ -637,6 +655,10 @@ impl Row {
     pub(super) fn real(&self, column: &str) -> Result<f64, Error> {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Real(number)) => Ok(*number),
+                other => Err(unreadable(column, other)),
+            },
             Self::Postgres(row) => Ok(row.try_get(column)?),
         }
     }
@@ -644,7 +666,34 @@ impl Row {
     pub(super) fn bytes_if_set(&self, column: &str) -> Result<Option<Vec<u8>>, Error> {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Blob(bytes)) => Ok(Some(bytes.clone())),
+                Some(Value::Null) => Ok(None),
+                other => Err(unreadable(column, other)),
+            },
             Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+}
+
+/// What sqlx would say of a column that is not there or holds something else.
+fn unreadable(column: &str, found: Option<&Value>) -> Error {
+    Error::Database(match found {
+        None => sqlx::Error::ColumnNotFound(column.to_owned()),
+        Some(found) => {
+            sqlx::Error::ColumnDecode { index: column.to_owned(), source: found.data_type().to_string().into() }
+        }
+    })
+}
+
+impl Arg {
+    /// As SQLite takes it.
+    fn value(&self) -> ValueRef<'_> {
+        match self {
+            Self::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Self::Int(Some(number)) => ValueRef::Integer(*number),
+            Self::Bytes(Some(bytes)) => ValueRef::Blob(bytes),
+            Self::Text(None) | Self::Int(None) | Self::Bytes(None) => ValueRef::Null,
         }
     }
 }
@@ -697,19 +746,21 @@ mod tests {
     async fn what_is_committed_to_a_file_is_on_the_disk_and_readers_do_not_write() {
         let path = std::env::temp_dir().join(format!("callscribe-pragmas-{}.db", std::process::id()));
         let pools = Pools::open(&Location::file(&path)).await.unwrap();
-        let Pools::Sqlite { writer, readers } = &pools else { unreachable!("it is a file") };
+        let mut written = pools.begin().await.unwrap();
+        let mut read = pools.read().await.unwrap();
         const FULL: i64 = 2;
-        for (pool, query_only) in [(writer, 0), (readers, 1)] {
-            for (pragma, value) in [
-                ("PRAGMA synchronous", FULL),
-                ("PRAGMA foreign_keys", 1),
-                ("PRAGMA secure_delete", 1),
-                ("PRAGMA query_only", query_only),
-            ] {
-                let found: i64 = sqlx::query_scalar(pragma).fetch_one(pool).await.unwrap();
-                assert_eq!(found, value, "{pragma}");
+        for (pragma, column, value, of_reader) in [
+            ("PRAGMA synchronous", "synchronous", FULL, FULL),
+            ("PRAGMA foreign_keys", "foreign_keys", 1, 1),
+            ("PRAGMA secure_delete", "secure_delete", 1, 0),
+            ("PRAGMA query_only", "query_only", 0, 1),
+        ] {
+            for (session, value) in [(&mut written, value), (&mut read, of_reader)] {
+                let rows = session.fetch(pragma, vec![]).await.unwrap();
+                assert_eq!(rows[0].int(column).unwrap(), value, "{pragma}");
             }
         }
+        drop((written, read));
         pools.close().await;
         std::fs::remove_file(path).unwrap();
     }

@@ -12,6 +12,7 @@ mod jobs;
 mod recordings;
 mod search;
 mod transcripts;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,6 +92,20 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+impl From<writer::Error> for Error {
+    fn from(error: writer::Error) -> Self {
+        match error {
+            writer::Error::Sqlite(error) if writer::is_unique_violation(&error) => Self::Taken,
+            // Passes: what one of them did to all the others is not done again.
+            writer::Error::Together(_) | writer::Error::Undone => {
+                Self::Database(sqlx::Error::Io(std::io::Error::other(error)))
+            }
+            writer::Error::Closed => Self::Database(sqlx::Error::PoolClosed),
+            writer::Error::Sqlite(_) => Self::Database(sqlx::Error::AnyDriverError(Box::new(error))),
+        }
+    }
+}
+
 impl Error {
     /// Whether the same transaction may work when it is tried again at once.
     fn is_passing(&self) -> bool {
@@ -165,7 +180,6 @@ impl Store {
     /// One line for the operator.
     pub async fn open(location: &Location) -> Result<Self, BadDatabase> {
         let pools = Pools::open(location).await?;
-        pools.migrate().await?;
         let file = location.path().map(|path| File { identity: identity(&path), path });
         let store = Self { inner: Arc::new(Inner { pools, file, is_gone: AtomicBool::new(false) }) };
         store.index_older().await?;
@@ -232,7 +246,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub(crate) async fn empty_log(&self) -> Result<bool, Error> {
-        Ok(self.inner.pools.empty_log().await?)
+        self.inner.pools.empty_log().await
     }
 
     /// Whether the database answers.
