@@ -14,9 +14,11 @@ use sqlx::{ConnectOptions, Connection};
 use crate::support::World;
 use crate::support::store::{Database, remove_schemas_of, server};
 
-/// What has nothing to do with the kind of store: settings and start, packages, the emulated vendors; and what is of PostgreSQL
-/// alone.
-const SKIPPED: [&str; 8] = [
+/// What has nothing to do with the kind of store: settings and start, packages, the emulated vendors, browsers and proxies;
+/// and what is of PostgreSQL alone.
+const SKIPPED: [&str; 10] = [
+    "browser::",
+    "proxies::",
     "cli::",
     "settings::",
     "dependencies::",

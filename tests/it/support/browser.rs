@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use super::command::Folder;
 use super::front::GIVEN_UP;
@@ -85,7 +86,12 @@ impl Browser {
     /// manager's business where there is one.
     pub(crate) async fn shows(&self, title: &str) {
         let title = format!("^{title}");
-        self.xdotool(&["search", "--sync", "--onlyvisible", "--name", &title, "windowfocus", "--sync"]).await;
+        let look = ["search", "--sync", "--onlyvisible", "--name", &title, "windowfocus", "--sync"];
+        let begun = Instant::now();
+        // xdotool ends when a window is closed that it is just looking at, whichever that is.
+        while let Err(error) = self.try_xdotool(&look).await {
+            assert!(error.contains("BadWindow") && begun.elapsed() < GIVEN_UP, "{error}");
+        }
     }
 
     /// Types this into the address bar. No key comes after it.
@@ -105,6 +111,10 @@ impl Browser {
     }
 
     async fn xdotool(&self, arguments: &[&str]) {
+        self.try_xdotool(arguments).await.expect("xdotool does it");
+    }
+
+    async fn try_xdotool(&self, arguments: &[&str]) -> Result<(), String> {
         let mut xdotool = Command::new("xdotool");
         xdotool.args(arguments).env("DISPLAY", &self.name).stdin(Stdio::null());
         // In a thread, because the pages are served meanwhile.
@@ -112,7 +122,10 @@ impl Browser {
         let ended = tokio::time::timeout(GIVEN_UP, running).await;
         let ended = ended.unwrap_or_else(|_| panic!("in vain: xdotool {}", arguments.join(" ")));
         let output = ended.expect("a thread that does not panic").expect("xdotool can be run");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
     }
 }
 
