@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::support::{Answer, World};
+use crate::support::{Answer, World, steps_repeat};
 
 /// Milliseconds that each word takes.
 const WORD_MS: usize = 400;
@@ -37,6 +37,10 @@ async fn said_to(world: &World, number: &str, text: &str) -> (String, String) {
     world.assemblyai.hold();
     let sid = world.dial(number).await;
     world.settle().await;
+    // An order whose answer was not seen is looked for, for a minute, and then sent again.
+    for _ in 0..if steps_repeat() { 4 } else { 0 } {
+        world.after(Duration::from_secs(60)).await;
+    }
     let call = world.call(&sid).await;
     let id = call["transcripts"][0]["id"].as_str().expect("an id");
     finish(world, id, text, &words(text)).await;
