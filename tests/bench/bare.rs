@@ -17,6 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use url::form_urlencoded;
 
 use crate::client::PUBLIC;
+use crate::process::BYTES;
 
 const TWIML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say>Ahoy! Call recording starts now.</Say>\
                      <Record timeout=\"5\" maxLength=\"3600\"/><Hangup/></Response>";
@@ -30,9 +31,11 @@ pub(crate) async fn serve(address: SocketAddr, folder: &Path) {
         .synchronous(SqliteSynchronous::Full);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("a database");
     sqlx::raw_sql("CREATE TABLE told (sid TEXT PRIMARY KEY, form TEXT)").execute(&pool).await.expect("a table");
+    let bytes = Bytes::from(std::fs::read(folder.join(BYTES)).expect("a file"));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/record/", post(greet))
+        .route("/bytes", post(move || async move { bytes }))
         .route("/hooks/twilio/recording", post(keep))
         .with_state(Arc::new(pool));
     let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");

@@ -8,11 +8,13 @@
 //! shows that all this works.
 
 mod bare;
+mod callbacks;
 mod client;
-// Shared with the tests, which use more of it.
+// Shared with the tests and the other benchmark, which use more of them.
 #[path = "../it/support/command.rs"]
 #[expect(dead_code)]
 mod command;
+#[expect(dead_code)]
 mod process;
 
 use std::collections::HashSet;
@@ -20,7 +22,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use callscribe::sandbox::pace::Pace;
@@ -29,14 +31,12 @@ use callscribe::sandbox::{assemblyai, twilio};
 use reqwest::Method;
 use sqlx::{Connection as _, Executor, SqliteConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use callbacks::{CONNECTIONS, listen, lonely, lost, tell};
 use client::{Connection, Times, VOICE, form, get, post, recording_finished, recording_told, sign};
 use process::Process;
-
-/// Connections of the loads that measure speed.
-const CONNECTIONS: usize = 32;
 
 /// How long the program waits for a request's head, and for a callback's body.
 const HEAD: Duration = Duration::from_secs(10);
@@ -128,80 +128,19 @@ fn line(what: &str, program: f64, goal: &str, bare: Option<f64>) {
     println!("{what:<46} {program:>12.1} {goal:>14} {bare:>12} {ratio:>6}");
 }
 
-/// The program with vendors that answer nobody, so that nothing but the callbacks is measured.
-async fn lonely() -> (Process, TcpListener) {
-    let nobody = listen().await;
-    let url = format!("http://{}", nobody.local_addr().expect("a bound listener"));
-    (Process::program(None, &[("TWILIO_API_URL", &url), ("ASSEMBLYAI_API_URL", &url)]), nobody)
-}
-
-/// What a load of callbacks came to.
-struct Told {
-    times: Times,
-    seconds: f64,
-    /// The recordings whose callbacks were answered with 2xx.
-    taken: Vec<String>,
-    others: u64,
-}
-
-/// Tells of ever new recordings over kept connections, until it is over or the server is gone.
-async fn tell(address: SocketAddr, until: Instant, is_over: &Arc<AtomicBool>) -> Told {
-    let numbers = Arc::new(AtomicU64::new(1));
-    let (begun, mut clients) = (Instant::now(), JoinSet::new());
-    for _ in 0..CONNECTIONS {
-        let (numbers, is_over) = (Arc::clone(&numbers), Arc::clone(is_over));
-        clients.spawn(async move {
-            let (mut times, mut taken, mut others) = (Times::default(), Vec::new(), 0);
-            let Ok(mut connection) = Connection::open(address).await else { return (times, taken, others) };
-            while Instant::now() < until && !is_over.load(Ordering::Relaxed) {
-                let (sid, request) = recording_finished(numbers.fetch_add(1, Ordering::Relaxed));
-                let asked = Instant::now();
-                match connection.ask(&request).await {
-                    Ok(answer) if answer.status == 204 => {
-                        times.since(asked);
-                        taken.push(sid);
-                    }
-                    Ok(_) => others += 1,
-                    Err(_) => break,
-                }
-            }
-            (times, taken, others)
-        });
-    }
-    let mut told = Told { times: Times::default(), seconds: 0.0, taken: Vec::new(), others: 0 };
-    while let Some(client) = clients.join_next().await {
-        let (times, taken, others) = client.expect("a client that does not panic");
-        told.times.extend(times);
-        told.taken.extend(taken);
-        told.others += others;
-    }
-    told.seconds = begun.elapsed().as_secs_f64();
-    told
-}
-
-/// How many of these the store does not have.
-async fn lost(process: &Process, taken: &[String]) -> usize {
-    let mut store = SqliteConnection::connect(&process.database()).await.expect("the program's store");
-    let stored: Vec<String> =
-        sqlx::query_scalar("SELECT sid FROM recordings").fetch_all(&mut store).await.expect("recordings");
-    let stored: HashSet<String> = stored.into_iter().collect();
-    taken.iter().filter(|sid| !stored.contains(*sid)).count()
-}
-
 /// L1: signed callbacks of finished recordings, each with a body of its own.
 async fn callbacks(options: &Options) {
-    let is_over = Arc::default();
+    let (numbers, is_over) = (Arc::default(), Arc::default());
     let (program, _nobody) = lonely().await;
-    let told = tell(program.address, Instant::now() + options.load, &is_over).await;
+    let told = tell(program.address, Instant::now() + options.load, &numbers, &is_over).await;
     let bare = Process::bare().await;
-    let least = tell(bare.address, Instant::now() + options.load, &is_over).await;
-    let rate = |told: &Told| told.times.len() as f64 / told.seconds;
-    line("L1  callbacks/s", rate(&told), ">= 2000", Some(rate(&least)));
+    let least = tell(bare.address, Instant::now() + options.load, &numbers, &is_over).await;
+    line("L1  callbacks/s", told.rate(), ">= 2000", Some(least.rate()));
     for (name, share, goal) in [("L1  p50 ms", 0.5, ""), ("L1  p99 ms", 0.99, "<= 40")] {
         line(name, told.times.percentile(share), goal, Some(least.times.percentile(share)));
     }
     line("L1  not answered with 204", told.others as f64, "0", Some(least.others as f64));
-    line("L1  acknowledged and not stored", lost(&program, &told.taken).await as f64, "0", None);
+    line("L1  acknowledged and not stored", lost(&program.database(), &told.taken).await as f64, "0", None);
     line("L1  memory MB", program.memory(), "", Some(bare.memory()));
 }
 
@@ -535,7 +474,7 @@ async fn stop_under_load(options: &Options) {
     let address = program.address;
     let load = tokio::spawn({
         let is_over = Arc::clone(&is_over);
-        async move { tell(address, Instant::now() + HEAD * 6, &is_over).await }
+        async move { tell(address, Instant::now() + HEAD * 6, &Arc::default(), &is_over).await }
     });
     tokio::time::sleep(options.load / 2).await;
     program.terminate();
@@ -552,10 +491,5 @@ async fn stop_under_load(options: &Options) {
     line("L13 ended after s", took.as_secs_f64(), "<= 10", None);
     line("L13 exit code", status.code().map_or(f64::NAN, f64::from), "0", None);
     line("L13 callbacks acknowledged before", told.taken.len() as f64, "", None);
-    line("L13 acknowledged and not stored", lost(&program, &told.taken).await as f64, "0", None);
-}
-
-/// A free port of this computer.
-async fn listen() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+    line("L13 acknowledged and not stored", lost(&program.database(), &told.taken).await as f64, "0", None);
 }

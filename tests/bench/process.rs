@@ -11,6 +11,9 @@ use crate::command::{ENOUGH, Folder, with};
 /// Tells this very program to be the bare server, at which address.
 pub(crate) const BARE: &str = "LOAD_BARE_SERVER";
 
+/// The file with what the bare server answers.
+pub(crate) const BYTES: &str = "bytes";
+
 /// A server that runs until it is dropped, with a folder of its own.
 pub(crate) struct Process {
     child: Child,
@@ -33,7 +36,13 @@ impl Process {
 
     /// The bare server.
     pub(crate) async fn bare() -> Self {
+        Self::bare_with("").await
+    }
+
+    /// The bare server, which answers these bytes at `/bytes`.
+    pub(crate) async fn bare_with(bytes: &str) -> Self {
         let folder = Folder::new();
+        folder.write(BYTES, bytes);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         drop(listener);
@@ -58,8 +67,17 @@ impl Process {
 
     /// Memory that it holds, in megabytes.
     pub(crate) fn memory(&self) -> f64 {
+        self.megabytes("VmRSS:")
+    }
+
+    /// The most that it has held so far.
+    pub(crate) fn peak_memory(&self) -> f64 {
+        self.megabytes("VmHWM:")
+    }
+
+    fn megabytes(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).map_or(f64::NAN, |kib| kib / 1e3 * 1.024)
     }
 
@@ -74,6 +92,13 @@ impl Process {
     pub(crate) fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().is_ok_and(|status| status.success()));
+    }
+
+    /// Kills it, and gives its folder.
+    pub(crate) fn kill(mut self) -> Folder {
+        _ = self.child.kill();
+        _ = self.child.wait();
+        std::mem::replace(&mut self.folder, Folder::new())
     }
 
     /// How it ended, if it has.

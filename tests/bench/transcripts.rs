@@ -1,19 +1,7 @@
-//! How fast recordings become transcripts, and how much memory that takes: the program itself as a child process, between
-//! vendors that are emulated here and answer after 50 ms. Beside it stands what the same requests take without it.
-//!
-//! `cargo bench --bench pipeline -- --recordings 1000 --database sqlite`; `--database postgres` wants
-//! `TEST_DATABASE_URL`, as `.ci/postgres` sets it. It knows the program by its addresses, its store's URL and its log.
-
-// Shared with the tests, which use more of them.
-#[path = "../it/support/command.rs"]
-#[expect(dead_code)]
-mod command;
-#[path = "../it/support/store.rs"]
-#[expect(dead_code)]
-mod store;
+//! How fast recordings become transcripts, and how much memory that takes, between vendors that are emulated here. Beside
+//! it stands what the same requests take without the program.
 
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use callscribe::sandbox::pace::Pace;
@@ -21,16 +9,13 @@ use callscribe::sandbox::twilio::{Audio, SeededCall, SeededRecording};
 use callscribe::sandbox::{assemblyai, twilio};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use command::{ENOUGH, Folder, Program, with};
-use store::Database;
-
-/// How late both vendors answer.
-const LATENCY: Duration = Duration::from_millis(50);
+use crate::callbacks::listen;
+use crate::command::{ENOUGH, Folder, Program, with};
+use crate::store::Database;
 
 /// The size of a recording's audio.
-const AUDIO_BYTES: u64 = 100_000;
+pub(crate) const AUDIO_BYTES: u64 = 100_000;
 
 /// Callbacks that Twilio sends at once.
 const CALLBACKS: usize = 32;
@@ -41,57 +26,6 @@ const TRANSFERS: usize = 4;
 /// What the program says of each transcript once it is stored.
 const STORED: &str = "status=Completed";
 
-/// What to measure.
-struct Options {
-    recordings: usize,
-    database: Database,
-    /// Its kind, as it was asked for.
-    kind: String,
-}
-
-#[tokio::main]
-async fn main() {
-    let Options { recordings, database, kind } = options();
-    let program = program(recordings, &database).await;
-    let yardstick = yardstick(recordings).await;
-
-    let seconds = program.time.as_secs_f64();
-    println!("{recordings} recordings of {AUDIO_BYTES} bytes, vendors that answer after {LATENCY:?}, {kind}");
-    println!("program      {seconds:7.2} s   {:7.1} transcripts/s", recordings as f64 / seconds);
-    if let Some(bytes) = program.peak_memory {
-        println!("peak memory  {:7.1} MB", bytes as f64 / 1e6);
-    }
-    println!(
-        "yardstick    {:7.2} s   the same four requests, {TRANSFERS} recordings at a time",
-        yardstick.as_secs_f64()
-    );
-    println!("ratio        {:7.2}", seconds / yardstick.as_secs_f64());
-}
-
-/// Reads the arguments. `cargo bench` adds `--bench`; without it, as in `cargo test --benches`, nothing is measured, and a
-/// few recordings show that all this works.
-fn options() -> Options {
-    let mut recordings = if std::env::args().any(|argument| argument == "--bench") { 1_000 } else { 20 };
-    let mut kind = "sqlite".to_owned();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--bench" => {}
-            "--recordings" => {
-                recordings = arguments.next().and_then(|number| number.parse().ok()).expect("--recordings NUMBER");
-            }
-            "--database" => kind = arguments.next().expect("--database sqlite or postgres"),
-            other => panic!("--recordings NUMBER and --database sqlite|postgres, not {other}"),
-        }
-    }
-    let database = match kind.as_str() {
-        "sqlite" => Database::sqlite(),
-        "postgres" => Database::postgres(&store::server().expect("an address of PostgreSQL")),
-        other => panic!("sqlite or postgres, not {other}"),
-    };
-    Options { recordings, database, kind }
-}
-
 /// Both vendors, with recordings that are finished.
 struct Vendors {
     twilio: twilio::Twilio,
@@ -100,11 +34,11 @@ struct Vendors {
 }
 
 impl Vendors {
-    async fn start(recordings: usize) -> Self {
+    async fn start(recordings: usize, latency: Duration) -> Self {
         let twilio = twilio::Twilio::start(listen().await, Pace::instant());
         let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
         for control in [&twilio.control, &assemblyai.control] {
-            control.answer_after(LATENCY);
+            control.answer_after(latency);
         }
         let seed = |_| {
             let call_sid = twilio.add_call(SeededCall::default());
@@ -124,15 +58,15 @@ impl Vendors {
 }
 
 /// What the program needed.
-struct Needed {
-    time: Duration,
+pub(crate) struct Needed {
+    pub(crate) time: Duration,
     /// In bytes, where the system tells.
-    peak_memory: Option<u64>,
+    pub(crate) peak_memory: Option<u64>,
 }
 
 /// From the first callback to the last transcript that is stored.
-async fn program(recordings: usize, database: &Database) -> Needed {
-    let vendors = Vendors::start(recordings).await;
+pub(crate) async fn program(recordings: usize, latency: Duration, database: &Database) -> Needed {
+    let vendors = Vendors::start(recordings, latency).await;
     // Nobody else looks for a port here between now and the program's start.
     let address = listen().await.local_addr().expect("a bound listener");
     let (base, address) = (format!("http://{address}"), address.to_string());
@@ -181,9 +115,9 @@ fn peak_memory(_: &Program) -> Option<u64> {
 }
 
 /// The requests that a transcript cannot be had without, and nothing else.
-async fn yardstick(recordings: usize) -> Duration {
-    let vendors = Vendors::start(recordings).await;
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls()).no_proxy().build().expect("a client");
+pub(crate) async fn yardstick(recordings: usize, latency: Duration) -> Duration {
+    let vendors = Vendors::start(recordings, latency).await;
+    let client = crate::http::client();
     let begun = Instant::now();
     let transcribe = |recording: &String| transcribe(&client, &vendors, recording.clone());
     stream::iter(&vendors.recordings).map(transcribe).for_each_concurrent(TRANSFERS, |done| done).await;
@@ -215,17 +149,4 @@ async fn transcribe(http: &reqwest::Client, vendors: &Vendors, recording: String
 
 async fn answer(request: reqwest::RequestBuilder) -> reqwest::Response {
     request.send().await.expect("an answer").error_for_status().expect("a good one")
-}
-
-/// Trusts nobody: it talks to this computer alone, without TLS.
-fn tls() -> rustls::ClientConfig {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let roots = rustls::RootCertStore::empty();
-    versions.expect("default versions").with_root_certificates(roots).with_no_client_auth()
-}
-
-/// A free port of this computer.
-async fn listen() -> TcpListener {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a free port")
 }

@@ -1,31 +1,22 @@
-//! How fast the list of calls and a search answer where much has been said: the program itself as a child process, at a
-//! store that is filled here, asked by 16 clients at once. Beside it stands the same at 1,000 calls.
-//!
-//! `cargo bench --bench list -- --calls 100000 --database sqlite`; `--database postgres` wants `TEST_DATABASE_URL`, as
-//! `.ci/postgres` sets it. It knows the program by its addresses, and its store by the tables.
-
-// Shared with the tests, which use more of them.
-#[path = "../it/support/command.rs"]
-#[expect(dead_code)]
-mod command;
-#[path = "../it/support/store.rs"]
-#[expect(dead_code)]
-mod store;
+//! How fast the list of calls and searches answer, and how soon the program does after its start, where much has been said:
+//! the program itself as a child process, at a store that is filled here by its tables.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use command::{ENOUGH, Folder, Program, with};
-use store::Database;
+use crate::client::Times;
+use crate::command::{ENOUGH, Folder, Program, with};
+use crate::http;
+use crate::store::Database;
 
 /// Who asks at once.
-const CLIENTS: usize = 16;
+pub(crate) const CLIENTS: usize = 16;
 
 /// Words of each transcript.
-const WORDS: u64 = 80;
+pub(crate) const WORDS: u64 = 80;
 
 /// Different words that are said, the n-th about 1/n as often as the first.
 const VOCABULARY: u64 = 30_000;
@@ -33,8 +24,9 @@ const VOCABULARY: u64 = 30_000;
 /// Rows that are written in one statement.
 const AT_ONCE: u64 = 2_000;
 
-/// What is asked, and how: `{0}` is the most frequent word, and so on.
-const ASKED: [(&str, &str); 13] = [
+/// What is asked, and how: `{0}` is the most frequent word, and so on. What is found at all fills a page already where little
+/// has been said, so that it is the history that differs, and not the answer.
+const ASKED: [(&str, &str); 16] = [
     ("/calls, JSON", "/calls"),
     ("/, page", "/"),
     ("number", "/calls?number=%2B14150000017"),
@@ -42,97 +34,99 @@ const ASKED: [(&str, &str); 13] = [
     ("state of few", "/calls?state=busy"),
     ("old days", "/calls?until=2001-01-01"),
     ("frequent word", "/calls?q={0}"),
-    ("rare word", "/calls?q={9000}"),
-    ("two words", "/calls?q={20}+{300}"),
-    ("phrase", "/calls?q=%22{1}+{2}%22"),
+    ("less frequent word", "/calls?q={200}"),
+    ("word said once", "/calls?q=saidonce"),
+    ("two words", "/calls?q={5}+{20}"),
+    ("phrase", "/calls?q=%22{0}+{1}%22"),
     ("begin of a word", "/calls?q=k*"),
     ("nothing", "/calls?q={3}+notsaid"),
     ("word and state", "/calls?q={5}&state=busy"),
+    ("word and state of none", "/calls?q={5}&state=canceled"),
+    ("word and number", "/calls?q={0}&number=%2B14150000017"),
 ];
 
-/// What to measure.
-struct Options {
-    calls: u64,
-    requests: usize,
-    kind: String,
+/// A store with much in it.
+pub(crate) struct History {
+    database: Database,
+    folder: Folder,
 }
 
-#[tokio::main]
-async fn main() {
-    let Options { calls, requests, kind } = options();
-    println!("{CLIENTS} clients, {requests} requests each, {WORDS} words a transcript, {kind}");
-    let few = measure(calls.min(1_000), requests, &kind).await;
-    let many = measure(calls, requests, &kind).await;
-    println!("{:18} {:>21} {:>21} {:>7}", "", format!("{} calls", calls.min(1_000)), format!("{calls} calls"), "ratio");
-    println!("{:18} {:>10} {:>10} {:>10} {:>10} {:>7}", "milliseconds", "p50", "p99", "p50", "p99", "of p99");
-    for ((name, _), (few, many)) in ASKED.iter().zip(few.iter().zip(&many)) {
-        let [a, b, c, d] = [few.0, few.1, many.0, many.1].map(|time| time.as_secs_f64() * 1e3);
-        println!("{name:18} {a:10.1} {b:10.1} {c:10.1} {d:10.1} {:7.2}", d / b);
-    }
+/// A question, and the 99th percentile of how long its answers took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) what: &'static str,
+    pub(crate) p99_ms: f64,
 }
 
-/// Reads the arguments. `cargo bench` adds `--bench`; without it, as in `cargo test --benches`, nothing is measured, and a
-/// few calls show that all this works.
-fn options() -> Options {
-    let is_bench = std::env::args().any(|argument| argument == "--bench");
-    let (mut calls, requests) = if is_bench { (100_000, 100) } else { (50, 1) };
-    let mut kind = "sqlite".to_owned();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--bench" => {}
-            "--calls" => calls = arguments.next().and_then(|number| number.parse().ok()).expect("--calls NUMBER"),
-            "--database" => kind = arguments.next().expect("--database sqlite or postgres"),
-            other => panic!("--calls NUMBER and --database sqlite|postgres, not {other}"),
+impl History {
+    /// With so many calls, each with a recording and a transcript, in the index of words.
+    pub(crate) async fn of(calls: u64, database: Database) -> Self {
+        let history = Self { folder: Folder::new(), database };
+        // Makes the tables.
+        history.start().stop();
+        fill(&history.database, calls).await;
+        let begun = Instant::now();
+        // What is there already is taken into the index before the program listens.
+        history.start().stop();
+        if calls > 10_000 {
+            println!("({calls} transcripts were taken into the index in {:.0} s)", begun.elapsed().as_secs_f64());
         }
+        history
     }
-    Options { calls, requests, kind }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.database.url
+    }
+
+    /// The program at this store.
+    pub(crate) fn start(&self) -> Running {
+        let settings = with(&ENOUGH, &[("DATABASE_URL", &self.database.url)]);
+        let mut program = Program::start(self.folder.path(), &[], &settings);
+        let address = program.address();
+        Running { program, address }
+    }
 }
 
-/// The median and the 99th percentile of each question.
-async fn measure(calls: u64, requests: usize, kind: &str) -> Vec<(Duration, Duration)> {
-    let database = match kind {
-        "sqlite" => Database::sqlite(),
-        "postgres" => Database::postgres(&store::server().expect("an address of PostgreSQL")),
-        other => panic!("sqlite or postgres, not {other}"),
-    };
-    let folder = Folder::new();
-    let settings = with(&ENOUGH, &[("DATABASE_URL", &database.url)]);
-    // Makes the tables.
-    let mut program = Program::start(folder.path(), &[], &settings);
-    program.address();
-    program.signal("TERM");
-    program.end();
-    fill(&database, calls).await;
+/// The program as it runs at a store.
+pub(crate) struct Running {
+    program: Program,
+    address: String,
+}
 
-    let begun = Instant::now();
-    let mut program = Program::start(folder.path(), &[], &settings);
-    let base = format!("http://{}", program.address());
-    println!("{calls} transcripts were taken into the index in {:.1} s", begun.elapsed().as_secs_f64());
-
-    let mut measured = Vec::new();
-    for (name, path) in ASKED {
-        let url = format!("{base}{}", spelt(path));
-        let accept = if name.ends_with("page") { "text/html" } else { "application/json" };
-        ask(&url, accept, requests.div_ceil(10)).await;
-        let mut times: Vec<Duration> =
-            join_all((0..CLIENTS).map(|_| ask(&url, accept, requests))).await.into_iter().flatten().collect();
-        times.sort_unstable();
-        measured.push((times[times.len() / 2], times[(times.len() * 99).div_ceil(100) - 1]));
+impl Running {
+    pub(crate) fn stop(self) {
+        self.program.signal("TERM");
+        self.program.end();
     }
-    measured
+
+    /// Has 16 clients ask each question so many times, one question after the other.
+    pub(crate) async fn ask(&self, requests: usize) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        for (what, path) in ASKED {
+            let url = format!("http://{}{}", self.address, spelt(path));
+            let accept = if what.ends_with("page") { "text/html" } else { "application/json" };
+            ask(&url, accept, requests.div_ceil(10)).await;
+            let mut times = Times::default();
+            join_all((0..CLIENTS).map(|_| ask(&url, accept, requests)))
+                .await
+                .into_iter()
+                .for_each(|each| times.extend(each));
+            asked.push(Asked { what, p99_ms: times.percentile(0.99) });
+        }
+        asked
+    }
 }
 
 /// How long each answer takes to a client of its own that asks one question after the other.
-async fn ask(url: &str, accept: &str, requests: usize) -> Vec<Duration> {
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls()).no_proxy().build().expect("a client");
-    let mut times = Vec::new();
+async fn ask(url: &str, accept: &str, requests: usize) -> Times {
+    let client = http::client();
+    let mut times = Times::default();
     for _ in 0..requests {
         let begun = Instant::now();
         let answer = client.get(url).header("accept", accept).send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         let body = answer.bytes().await.expect("a whole body");
-        times.push(begun.elapsed());
+        times.since(begun);
         if accept == "application/json" {
             serde_json::from_slice::<Value>(&body).expect("JSON");
         }
@@ -187,8 +181,11 @@ async fn fill(database: &Database, calls: u64) {
             let id = format!("{:032x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let at = 1_700_000_000_000 + number * 60_000;
             let state = if number % 50 == 0 { "busy" } else { "completed" };
-            let spoken: Vec<String> =
+            let mut spoken: Vec<String> =
                 (0..WORDS).map(|_| word((VOCABULARY as f64).powf(dice.throw()) as u64 - 1)).collect();
+            if number == 17 {
+                spoken[3] = "saidonce".to_owned();
+            }
             let spoken = spoken.join(" ");
             let to = 14_150_000_000 + number % 10_000_000;
             _ = write!(
@@ -226,12 +223,4 @@ async fn fill(database: &Database, calls: u64) {
         // As it does by itself within a minute.
         database.execute("ANALYZE").await.expect("statistics");
     }
-}
-
-/// Trusts nobody: it talks to this computer alone, without TLS.
-fn tls() -> rustls::ClientConfig {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let roots = rustls::RootCertStore::empty();
-    versions.expect("default versions").with_root_certificates(roots).with_no_client_auth()
 }

@@ -1,0 +1,461 @@
+//! What the program costs and how fast it is: each figure beside its own yardstick, measured in the same run on the same
+//! machine. The release binary runs as a child process; both vendors are here, on loopback.
+//!
+//! `cargo bench --bench service` prints the whole table, and takes about ten minutes; `-- record callback` some rows of it;
+//! `-- --calls 100000` another size of the large history; `-- --database postgres` keeps it, and the pipeline's store, in
+//! PostgreSQL, at `TEST_DATABASE_URL` as `.ci/postgres` sets it; `-- pipeline --latency 50` has both vendors answer after
+//! 50 ms. `-- --short` measures less of everything, and fails if a ratio is not even half as good as its goal.
+//! Without `--bench`, as in `cargo test --benches`, next to nothing is measured, which shows that all this works.
+
+mod audio;
+mod bare;
+mod callbacks;
+mod client;
+// Shared with the tests and the other benchmark, which use more of them.
+#[path = "../it/support/command.rs"]
+#[expect(dead_code)]
+mod command;
+mod history;
+mod http;
+#[expect(dead_code)]
+mod process;
+#[path = "../it/support/store.rs"]
+#[expect(dead_code)]
+mod store;
+mod table;
+mod transcripts;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use callscribe::sandbox::control::Callbacks;
+use callscribe::sandbox::pace::Pace;
+use callscribe::sandbox::twilio;
+use futures_util::future::join_all;
+use rusqlite::Connection as Sqlite;
+
+use audio::Servers;
+use callbacks::{CONNECTIONS, Told, listen, lonely, lost, tell};
+use client::{Connection, Times, VOICE, form, get, post};
+use history::History;
+use process::Process;
+use store::Database;
+use table::{Goal, Table};
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    /// Program and yardstick take turns, so that both meet the same weather.
+    rounds: u32,
+    /// Of a round of a load.
+    load: Duration,
+    dials: u64,
+    audio: u64,
+    recordings: usize,
+    few_calls: u64,
+    many_calls: u64,
+    /// Of each client, of each question.
+    requests: usize,
+    starts: u32,
+}
+
+const WHOLE: Size = Size {
+    rounds: 5,
+    load: Duration::from_secs(2),
+    dials: 1_000,
+    audio: 1 << 30,
+    recordings: 1_000,
+    few_calls: 1_000,
+    many_calls: 1_000_000,
+    requests: 100,
+    starts: 15,
+};
+
+/// Enough for ratios that are off by half to be told from chance.
+const SHORT: Size = Size {
+    rounds: 5,
+    load: Duration::from_millis(400),
+    dials: 200,
+    audio: 1 << 28,
+    recordings: 200,
+    few_calls: 1_000,
+    many_calls: 20_000,
+    requests: 30,
+    starts: 5,
+};
+
+const TINY: Size = Size {
+    rounds: 1,
+    load: Duration::from_millis(50),
+    dials: 3,
+    audio: 1 << 20,
+    recordings: 10,
+    few_calls: 20,
+    many_calls: 50,
+    requests: 1,
+    starts: 1,
+};
+
+struct Options {
+    rows: Vec<String>,
+    size: Size,
+    is_short: bool,
+    latency: Duration,
+    is_postgres: bool,
+}
+
+impl Options {
+    fn wants(&self, row: &str) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == row)
+    }
+
+    fn database(&self) -> Database {
+        match self.is_postgres {
+            true => Database::postgres(&store::server().expect("an address of PostgreSQL")),
+            false => Database::sqlite(),
+        }
+    }
+}
+
+/// The rows by their names.
+const ROWS: [&str; 8] = ["record", "callback", "dial", "audio", "pipeline", "history", "start", "idle"];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    if let Ok(address) = std::env::var(process::BARE) {
+        let folder = std::env::current_dir().expect("a folder");
+        bare::serve(address.parse().expect("an address"), &folder).await;
+    }
+    let options = options();
+    let mut table = Table::head();
+    if options.wants("record") {
+        greetings(&mut table, options.size).await;
+    }
+    if options.wants("callback") {
+        callbacks(&mut table, options.size).await;
+    }
+    if options.wants("dial") {
+        dials(&mut table, options.size).await;
+    }
+    if options.wants("audio") {
+        audio(&mut table, options.size).await;
+    }
+    if options.wants("pipeline") {
+        pipeline(&mut table, &options).await;
+    }
+    if options.wants("history") || options.wants("start") {
+        history(&mut table, &options).await;
+    }
+    if options.wants("idle") {
+        idle(&mut table).await;
+    }
+
+    let missed: Vec<String> = table.missed().collect();
+    match missed.len() {
+        0 => println!("\nevery goal is met"),
+        missed => println!("\n{missed} goals are missed"),
+    }
+    let broken: Vec<String> = table.broken().collect();
+    match options.is_short && !broken.is_empty() {
+        true => {
+            println!("\nnot even half as good as it should be:\n{}", broken.join("\n"));
+            ExitCode::FAILURE
+        }
+        false => ExitCode::SUCCESS,
+    }
+}
+
+fn options() -> Options {
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let mut options = Options {
+        rows: Vec::new(),
+        size: if is_bench { WHOLE } else { TINY },
+        is_short: false,
+        latency: Duration::ZERO,
+        is_postgres: false,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = |name: &str| {
+            let number = arguments.next().and_then(|number| number.parse::<u64>().ok());
+            number.unwrap_or_else(|| panic!("{name} NUMBER"))
+        };
+        match argument.as_str() {
+            "--bench" => {}
+            "--short" => (options.size, options.is_short) = (SHORT, true),
+            "--calls" => options.size.many_calls = number("--calls"),
+            "--latency" => options.latency = Duration::from_millis(number("--latency")),
+            "--database" => {
+                options.is_postgres = match arguments.next().as_deref() {
+                    Some("sqlite") => false,
+                    Some("postgres") => true,
+                    _ => panic!("--database sqlite or postgres"),
+                };
+            }
+            row if ROWS.contains(&row) => options.rows.push(row.to_owned()),
+            other => panic!("--short, --calls, --latency, --database, and rows of {ROWS:?}, not {other}"),
+        }
+    }
+    options
+}
+
+/// Of an odd number of figures.
+fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// How fast the same request is answered over kept connections, with 200.
+async fn ask_again(address: std::net::SocketAddr, request: &Arc<[u8]>, load: Duration) -> (f64, Times) {
+    let begun = Instant::now();
+    let clients = (0..CONNECTIONS).map(|_| {
+        let request = Arc::clone(request);
+        tokio::spawn(async move {
+            let mut connection = Connection::open(address).await.expect("a connection");
+            let mut times = Times::default();
+            while begun.elapsed() < load {
+                let asked = Instant::now();
+                let answer = connection.ask(&request).await.expect("an answer");
+                times.since(asked);
+                assert_eq!(answer.status, 200);
+            }
+            times
+        })
+    });
+    let mut times = Times::default();
+    join_all(clients).await.into_iter().for_each(|client| times.extend(client.expect("a client")));
+    (times.len() as f64 / begun.elapsed().as_secs_f64(), times)
+}
+
+/// Twilio asks what to do with a call.
+async fn greetings(table: &mut Table, size: Size) {
+    table.about(&format!(
+        "signed POST /record/ -> TwiML; {CONNECTIONS} connections; bare axum that answers the same bytes"
+    ));
+    let (program, _nobody) = lonely().await;
+    let request: Arc<[u8]> = post("/record/", &VOICE).into();
+    let mut first = Connection::open(program.address).await.expect("a connection");
+    let bytes = first.ask(&request).await.expect("an answer").body;
+    let bare = Process::bare_with(&bytes).await;
+    let plain: Arc<[u8]> = post("/bytes", &VOICE).into();
+    let (mut rates, mut times) = ([vec![], vec![]], [Times::default(), Times::default()]);
+    for _ in 0..size.rounds {
+        for (server, (address, request)) in
+            [(program.address, &request), (bare.address, &plain)].into_iter().enumerate()
+        {
+            let (rate, took) = ask_again(address, request, size.load).await;
+            rates[server].push(rate);
+            times[server].extend(took);
+        }
+    }
+    let [rate, bare_rate] = rates.map(median);
+    let [p99, bare_p99] = times.map(|times| times.percentile(0.99));
+    table.row("record     answers/s", rate, bare_rate, Goal::RatioAtLeast(0.6));
+    table.row("record     p99 ms", p99, bare_p99, Goal::RatioAtMost(3.0));
+}
+
+/// A SQLite file as durable as the program's, in this folder.
+fn yardstick_file(folder: &std::path::Path) -> Sqlite {
+    let file = Sqlite::open(folder.join("yardstick.db")).expect("a file");
+    file.execute_batch(
+        "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA foreign_keys = on; PRAGMA secure_delete = on; \
+         PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
+         CREATE TABLE told (sid TEXT NOT NULL PRIMARY KEY, form TEXT NOT NULL)",
+    )
+    .expect("a table");
+    file
+}
+
+fn commit(file: &Sqlite, number: u64) {
+    let mut insert = file.prepare_cached("INSERT INTO told (sid, form) VALUES ($1, $2)").expect("a statement");
+    insert.execute((format!("RE{number:032x}"), form(&VOICE))).expect("a commit");
+}
+
+/// Commits a second of one thread that does nothing else.
+fn commits(file: &Sqlite, numbers: &mut u64, load: Duration) -> f64 {
+    let (begun, first) = (Instant::now(), *numbers);
+    while begun.elapsed() < load {
+        commit(file, *numbers);
+        *numbers += 1;
+    }
+    (*numbers - first) as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Twilio tells that a recording is finished.
+async fn callbacks(table: &mut Table, size: Size) {
+    table.about(&format!(
+        "signed recording callbacks, each of a call that is not known yet; {CONNECTIONS} connections; SQLite's own commits \
+         of one row, from one thread"
+    ));
+    let (program, _nobody) = lonely().await;
+    let (file, mut number) = (yardstick_file(program.folder.path()), 0);
+    let (numbers, mut all, mut rates, mut yardsticks) = (Arc::new(AtomicU64::new(1)), Told::default(), vec![], vec![]);
+    for _ in 0..size.rounds {
+        yardsticks.push(commits(&file, &mut number, size.load));
+        let told = tell(program.address, Instant::now() + size.load, &numbers, &Arc::default()).await;
+        rates.push(told.rate());
+        all.times.extend(told.times);
+        all.taken.extend(told.taken);
+        all.others += told.others;
+    }
+    table.row("callback   taken in/s", median(rates), median(yardsticks), Goal::RatioAtLeast(1.0));
+    table.row("callback   p99 ms", all.times.percentile(0.99), None, Goal::AtMost(40.0));
+    table.row("callback   not answered with 204", all.others as f64, None, Goal::AtMost(0.0));
+    table.row("callback   memory MB", program.memory(), None, Goal::None);
+    // In the middle of it, so that nothing is left to be written.
+    let (address, numbers) = (program.address, Arc::clone(&numbers));
+    let until = Instant::now() + Duration::from_secs(60);
+    let last = tokio::spawn(async move { tell(address, until, &numbers, &Arc::default()).await });
+    tokio::time::sleep(size.load / 4).await;
+    let folder = program.kill();
+    all.taken.extend(last.await.expect("clients").taken);
+    let database = format!("sqlite://{}", folder.path().join("callscribe.db").display());
+    let lost = lost(&database, &all.taken).await;
+    table.row("callback   acknowledged, and lost when it was killed", lost as f64, None, Goal::AtMost(0.0));
+}
+
+/// A phone is rung.
+async fn dials(table: &mut Table, size: Size) {
+    table.about("GET /dial/ with a Twilio that answers at once; one bare POST to it by reqwest, and one commit");
+    let emulated = twilio::Twilio::start(listen().await, Pace::instant());
+    // Calls stay in the queue, and nothing is told of them: what happens to a call later is not measured here.
+    emulated.control.set_callbacks(Callbacks::Drop);
+    emulated.hold(twilio::Stage::Ringing);
+    let many = "1000000";
+    let own = [("DIAL_PER_MINUTE", many), ("DIAL_PER_HOUR", many), ("DIAL_PER_DAY", many)];
+    let own = [&own[..], &[("TWILIO_API_URL", emulated.url())]].concat();
+    let program = Process::program(None, &own);
+    let file = yardstick_file(program.folder.path());
+    let http = http::client();
+    let calls = format!("{}/2010-04-01/Accounts/{}/Calls.json", emulated.url(), twilio::ACCOUNT_SID);
+    let mut connection = Connection::open(program.address).await.expect("a connection");
+    let (mut dialled, mut bare) = (Times::default(), Times::default());
+    for number in 0..size.dials {
+        let to = 14_152_000_000 + number;
+        let begun = Instant::now();
+        let answer = connection.ask(&get(&format!("/dial/{to}"))).await.expect("an answer");
+        dialled.since(begun);
+        assert!(answer.status == 200 && answer.body.contains("call SID is: CA"), "{}", answer.body);
+
+        let to = format!("+{}", to + 5_000_000);
+        let url = "https://callscribe.invalid/record/";
+        let form = [
+            ("To", to.as_str()),
+            ("From", twilio::PHONE_NUMBER),
+            ("Url", url),
+            ("TimeLimit", "3600"),
+            ("Method", "POST"),
+        ];
+        let begun = Instant::now();
+        let request = http.post(&calls).basic_auth(twilio::ACCOUNT_SID, Some(twilio::AUTH_TOKEN)).form(&form);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 201);
+        answer.bytes().await.expect("a whole body");
+        commit(&file, number);
+        bare.since(begun);
+    }
+    table.row("dial       p50 ms", dialled.percentile(0.5), bare.percentile(0.5), Goal::RatioAtMost(1.5));
+    table.row("dial       p99 ms", dialled.percentile(0.99), bare.percentile(0.99), Goal::None);
+}
+
+/// A long recording goes from Twilio to AssemblyAI.
+async fn audio(table: &mut Table, size: Size) {
+    let mb = size.audio as f64 / 1e6;
+    table.about(&format!(
+        "a recording of {mb:.0} MB from Twilio to AssemblyAI; curl | curl between the same two servers"
+    ));
+    let servers = Servers::start(size.audio).await;
+    let program = Process::program(None, &[("TWILIO_API_URL", &servers.url), ("ASSEMBLYAI_API_URL", &servers.url)]);
+    let (http, address) = (http::client(), program.address.to_string());
+    let before = program.peak_memory();
+    let (mut rates, mut yardsticks) = (vec![], vec![]);
+    for _ in 0..size.rounds.min(3) {
+        rates.push(servers.by_program(&http, &address).await / 1e6);
+        let by_curl = servers.clone();
+        yardsticks.extend(tokio::task::spawn_blocking(move || by_curl.by_curl()).await.expect("a thread"));
+    }
+    let yardstick = match yardsticks.is_empty() {
+        true => None,
+        false => Some(median(yardsticks.into_iter().map(|rate| rate / 1e6))),
+    };
+    let goal = if yardstick.is_some() { Goal::RatioAtLeast(0.9) } else { Goal::None };
+    table.row("audio      MB/s", median(rates), yardstick, goal);
+    table.row("audio      peak memory grown by MB", program.peak_memory() - before, None, Goal::AtMost(16.0));
+}
+
+/// Recordings become transcripts.
+async fn pipeline(table: &mut Table, options: &Options) {
+    let Options { size, latency, .. } = options;
+    let recordings = size.recordings;
+    table.about(&format!(
+        "{recordings} recordings of {} bytes to transcripts, vendors that answer after {latency:?}; the same four requests \
+         without the program",
+        transcripts::AUDIO_BYTES
+    ));
+    let needed = transcripts::program(recordings, *latency, &options.database()).await;
+    let yardstick = transcripts::yardstick(recordings, *latency).await;
+    let rate = |time: Duration| recordings as f64 / time.as_secs_f64();
+    table.row("pipeline   transcripts/s", rate(needed.time), rate(yardstick), Goal::AtLeast(200.0));
+    let peak = needed.peak_memory.map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
+    table.row("pipeline   peak memory MB", peak, None, Goal::None);
+}
+
+/// What is asked where little and where much has been said, and how soon after a start.
+async fn history(table: &mut Table, options: &Options) {
+    let Options { size, .. } = options;
+    let (few, many) = (size.few_calls, size.many_calls);
+    let (small, large) = (History::of(few, options.database()).await, History::of(many, options.database()).await);
+    if options.wants("history") {
+        table.about(&format!(
+            "{} clients at once, p99 in ms: {many} calls of {} words each; the same with {few} calls",
+            history::CLIENTS,
+            history::WORDS
+        ));
+        let (small, large) = (small.start(), large.start());
+        let (small_asked, large_asked) = (small.ask(size.requests).await, large.ask(size.requests).await);
+        for (small, large) in small_asked.iter().zip(&large_asked) {
+            table.row(format!("history    {}", large.what), large.p99_ms, small.p99_ms, Goal::RatioAtMost(2.0));
+        }
+        small.stop();
+        large.stop();
+    }
+    if options.wants("start") {
+        table.about("from the start of the process to its first answer; bare axum");
+        let bare = median_of_starts(size.starts, || async { Process::bare().await }).await;
+        let fresh = median_of_starts(size.starts, || async { Process::program(None, &[]) }).await;
+        table.row("start      ms, with a new store", fresh, bare, Goal::AtMost(50.0));
+        let url = large.url().to_owned();
+        let full = median_of_starts(size.starts, || async { Process::program(None, &[("DATABASE_URL", &url)]) }).await;
+        table.row(format!("start      ms, with {many} calls"), full, bare, Goal::AtMost(100.0));
+    }
+}
+
+/// Milliseconds until a server answers that is started so.
+async fn median_of_starts(times: u32, start: impl AsyncFn() -> Process) -> f64 {
+    let mut starts = vec![];
+    for _ in 0..times {
+        let begun = Instant::now();
+        let server = start().await;
+        let mut connection = Connection::open(server.address).await.expect("a connection");
+        let answer = connection.ask(&get("/healthz")).await.expect("an answer");
+        starts.push(begun.elapsed().as_secs_f64() * 1e3);
+        assert_eq!(answer.status, 200);
+    }
+    median(starts)
+}
+
+/// What it takes to be there.
+async fn idle(table: &mut Table) {
+    table.about("idle, after one answer; bare axum");
+    let (program, bare) = (Process::program(None, &[]), Process::bare().await);
+    for server in [&program, &bare] {
+        let mut connection = Connection::open(server.address).await.expect("a connection");
+        assert_eq!(connection.ask(&get("/healthz")).await.expect("an answer").status, 200);
+    }
+    table.row("idle       memory MB", program.memory(), bare.memory(), Goal::AtMost(20.0));
+    let size = std::fs::metadata(env!("CARGO_BIN_EXE_callscribe")).map_or(f64::NAN, |about| about.len() as f64 / 1e6);
+    table.row("idle       binary MB", size, None, Goal::AtMost(15.0));
+}
