@@ -27,7 +27,7 @@ use crate::pipeline::worker;
 use crate::sandbox::pace::Pace;
 use crate::sandbox::{assemblyai, twilio};
 use crate::server::{Limits, Server};
-use crate::store::{Location, Store};
+use crate::store::{BadDatabase, Location, Store};
 use crate::urls::Urls;
 use crate::web::{self, probe};
 
@@ -165,6 +165,20 @@ impl App {
             "strangers who come through BASE_URL look like this computer, so everybody must log in; \
              this link does so, once, and is then followed by another:\nhttp://localhost:{port}/login?token={link}\n"
         )
+    }
+
+    /// Looks through a store that is too large to be looked through before the start, and comes to an end only if it is
+    /// damaged.
+    pub fn damage(&self) -> impl Future<Output = Problem> + use<> {
+        let store = self.context.store.clone();
+        async move {
+            match store.look_through().await {
+                Err(bad @ BadDatabase::Corrupt) => return Problem::new("DATABASE_URL", bad.to_string()),
+                Err(bad) => tracing::warn!("the database could not be looked through: it {bad}"),
+                Ok(()) => {}
+            }
+            std::future::pending().await
+        }
     }
 
     /// Runs the jobs that are due, until none is, for tests in which nothing happens by itself; gives their number.

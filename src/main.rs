@@ -71,7 +71,15 @@ async fn run(config: Config) -> Result<(), Problem> {
             print(&app.log_in_link().await);
         }
     };
-    tokio::select! { () = tell => {}, _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    tokio::select! {
+        () = tell => {}
+        damaged = app.damage() => {
+            app.stop().await;
+            return Err(damaged);
+        }
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
         // Not by the runtime's own end, which waits for names that are being looked up.

@@ -10,7 +10,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, Postgres, Row as _, SqlSafeStr as _, Sqlite, Transaction,
@@ -31,6 +31,10 @@ const READERS: u32 = 4;
 
 /// Connections to PostgreSQL, for reading and writing.
 const CONNECTIONS: u32 = 12;
+
+/// Bytes of a SQLite file that is looked through before anything is begun: a few hundredths of a second. A larger one is
+/// looked through while the program runs already.
+const SMALL: u64 = 8 << 20;
 
 /// Where the database is.
 #[derive(Clone)]
@@ -269,12 +273,35 @@ fn keep_private(path: &Path) {
 #[cfg(not(unix))]
 fn keep_private(_: &Path) {}
 
+/// Looks through the whole of a file that was too large for it when it was opened. On a server, that is the server's matter.
+pub(super) async fn look_through(location: &Location) -> Result<(), BadDatabase> {
+    let Location::Sqlite(options) = location else { return Ok(()) };
+    if is_small(options.get_filename()) {
+        return Ok(());
+    }
+    let options = options.as_ref().clone().busy_timeout(BUSY).read_only(true).disable_statement_logging();
+    let mut connection = options.connect().await.map_err(BadDatabase::of_file)?;
+    match is_sound(&mut connection).await.map_err(BadDatabase::of_file)? {
+        true => connection.close().await.map_err(BadDatabase::of_file),
+        false => Err(BadDatabase::Corrupt),
+    }
+}
+
+fn is_small(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|about| about.len() <= SMALL)
+}
+
+/// Reads every page of a file.
+async fn is_sound(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
+    Ok(found == "ok")
+}
+
 /// Whether a file that is there can be used, before anything in it is changed.
 async fn look_at(options: &SqliteConnectOptions) -> Result<(), BadDatabase> {
     let mut connection = options.connect().await.map_err(BadDatabase::of_file)?;
     let looked = async {
-        let problem: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
-        if problem != "ok" {
+        if is_small(options.get_filename()) && !is_sound(&mut connection).await? {
             return Ok(Err(BadDatabase::Corrupt));
         }
         let tables = "SELECT count(*) AS tables, coalesce(sum(name = '_sqlx_migrations'), 0) AS ours \

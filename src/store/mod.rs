@@ -41,6 +41,7 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Inner {
+    location: Location,
     pools: Pools,
     file: Option<File>,
     /// Whether the file was removed or replaced since.
@@ -181,9 +182,19 @@ impl Store {
     pub async fn open(location: &Location) -> Result<Self, BadDatabase> {
         let pools = Pools::open(location).await?;
         let file = location.path().map(|path| File { identity: identity(&path), path });
-        let store = Self { inner: Arc::new(Inner { pools, file, is_gone: AtomicBool::new(false) }) };
+        let location = location.clone();
+        let store = Self { inner: Arc::new(Inner { location, pools, file, is_gone: AtomicBool::new(false) }) };
         store.index_older().await?;
         Ok(store)
+    }
+
+    /// Looks through a large file for damage, which takes seconds for each gigabyte. A small one was looked through when it
+    /// was opened.
+    ///
+    /// # Errors
+    /// One line for the operator.
+    pub async fn look_through(&self) -> Result<(), BadDatabase> {
+        dialect::look_through(&self.inner.location).await
     }
 
     /// A connection to read from.

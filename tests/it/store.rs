@@ -101,6 +101,27 @@ fn a_damaged_file_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_damaged_file_that_is_large_ends_the_program_soon() {
+    let store = Database::sqlite();
+    begin(&store);
+    begin(&store);
+    let sql = "WITH RECURSIVE each (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM each WHERE n < 60000) \
+               INSERT INTO history (kind, subject, state, rank, round, reason, at) \
+               SELECT 'call', hex(randomblob(16)), 'queued', 1, 1, hex(randomblob(64)), n FROM each";
+    store.execute(sql).await.expect("rows");
+    let mut bytes = fs::read(file(&store)).expect("a file");
+    assert!(bytes.len() > 10 << 20);
+    let end = bytes.len() - (64 << 10);
+    bytes[end..].fill(0xa5);
+    fs::write(file(&store), bytes).expect("a file");
+    let folder = Folder::new();
+    let ended = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)])).end();
+    assert_eq!(ended.code, Some(2), "{}", ended.all());
+    let line = "DATABASE_URL: is no database, or is damaged; restore it from a copy, or name another file";
+    assert!(ended.stderr.iter().any(|told| told == line), "{}", ended.all());
+}
+
+#[tokio::test]
 async fn the_file_of_another_program_is_refused_and_left_alone() {
     let store = Database::sqlite();
     fs::write(file(&store), "").expect("a file");
