@@ -25,9 +25,10 @@ mod store;
 mod table;
 mod transcripts;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use callscribe::sandbox::control::Callbacks;
@@ -49,6 +50,8 @@ use table::{Goal, Table};
 struct Size {
     /// Program and yardstick take turns, so that both meet the same weather.
     rounds: u32,
+    /// Rounds of greetings.
+    greetings: u64,
     /// Of a round of a load.
     load: Duration,
     dials: u64,
@@ -63,6 +66,7 @@ struct Size {
 
 const WHOLE: Size = Size {
     rounds: 5,
+    greetings: 51,
     load: Duration::from_secs(2),
     dials: 1_000,
     audio: 1 << 30,
@@ -76,6 +80,7 @@ const WHOLE: Size = Size {
 /// Enough for ratios that are off by half to be told from chance.
 const SHORT: Size = Size {
     rounds: 5,
+    greetings: 15,
     load: Duration::from_millis(400),
     dials: 200,
     audio: 1 << 28,
@@ -88,6 +93,7 @@ const SHORT: Size = Size {
 
 const TINY: Size = Size {
     rounds: 1,
+    greetings: 1,
     load: Duration::from_millis(50),
     dials: 3,
     audio: 1 << 20,
@@ -208,19 +214,34 @@ fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// How fast the same request is answered over kept connections, with 200.
-async fn ask_again(address: std::net::SocketAddr, request: &Arc<[u8]>, load: Duration) -> (f64, Times) {
+/// So many calls ask in a row, each once.
+const CALLS: u64 = 4_000;
+
+/// What Twilio asks about ever other calls, one connection after the other.
+fn questions(path: &str, first: u64) -> Vec<Vec<u8>> {
+    let question = |number| {
+        let sid = format!("CA{number:032x}");
+        let mut params = VOICE;
+        params[2].1 = &sid;
+        post(path, &params)
+    };
+    (first..first + CALLS).map(question).collect()
+}
+
+/// How fast they are answered over kept connections, with 200, and with as many bytes as this.
+async fn ask_all(address: SocketAddr, questions: &Arc<Vec<Vec<u8>>>, length: usize) -> (f64, Times) {
+    let next = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
     let clients = (0..CONNECTIONS).map(|_| {
-        let request = Arc::clone(request);
+        let (questions, next) = (Arc::clone(questions), Arc::clone(&next));
         tokio::spawn(async move {
             let mut connection = Connection::open(address).await.expect("a connection");
             let mut times = Times::default();
-            while begun.elapsed() < load {
+            while let Some(question) = questions.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let asked = Instant::now();
-                let answer = connection.ask(&request).await.expect("an answer");
+                let answer = connection.ask(question).await.expect("an answer");
                 times.since(asked);
-                assert_eq!(answer.status, 200);
+                assert_eq!((answer.status, answer.body.len()), (200, length));
             }
             times
         })
@@ -233,20 +254,18 @@ async fn ask_again(address: std::net::SocketAddr, request: &Arc<[u8]>, load: Dur
 /// Twilio asks what to do with a call.
 async fn greetings(table: &mut Table, size: Size) {
     table.about(&format!(
-        "signed POST /record/ -> TwiML; {CONNECTIONS} connections; bare axum that answers the same bytes"
+        "signed POST /record/ -> TwiML, each of another call; {CONNECTIONS} connections; bare axum that answers the same bytes"
     ));
     let (program, _nobody) = lonely().await;
-    let request: Arc<[u8]> = post("/record/", &VOICE).into();
     let mut first = Connection::open(program.address).await.expect("a connection");
-    let bytes = first.ask(&request).await.expect("an answer").body;
-    let bare = Process::bare_with(&bytes).await;
-    let plain: Arc<[u8]> = post("/bytes", &VOICE).into();
+    let twiml = first.ask(&post("/record/", &VOICE)).await.expect("an answer").body;
+    let bare = Process::bare_with(&twiml).await;
     let (mut rates, mut times) = ([vec![], vec![]], [Times::default(), Times::default()]);
-    for _ in 0..size.rounds {
-        for (server, (address, request)) in
-            [(program.address, &request), (bare.address, &plain)].into_iter().enumerate()
+    for round in 0..size.greetings {
+        for (server, (address, path)) in
+            [(program.address, "/record/"), (bare.address, "/bytes")].into_iter().enumerate()
         {
-            let (rate, took) = ask_again(address, request, size.load).await;
+            let (rate, took) = ask_all(address, &Arc::new(questions(path, round * CALLS)), twiml.len()).await;
             rates[server].push(rate);
             times[server].extend(took);
         }
