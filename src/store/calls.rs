@@ -231,8 +231,9 @@ impl Conn {
 
     /// How many calls are followed whose callbacks go to another address than this one.
     pub(crate) async fn calls_dialled_elsewhere(&mut self, base_url: &str) -> Result<i64, Error> {
+        // The index of open jobs is to be gone through, and not that of all jobs by their kind.
         let sql = "SELECT count(*) AS calls FROM jobs JOIN calls ON calls.id = jobs.subject \
-                   WHERE jobs.kind = 'call' AND jobs.state = 'open' AND calls.base_url <> $1";
+                   WHERE coalesce(jobs.kind, '') = 'call' AND jobs.state = 'open' AND calls.base_url <> $1";
         self.fetch_one(sql, args![base_url]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 

@@ -421,15 +421,27 @@ impl Session {
     /// The jobs that are due, each for one instance. PostgreSQL passes over those that another is claiming just now; on
     /// SQLite nobody else writes meanwhile.
     pub(super) fn claim_jobs(&self) -> &'static str {
+        macro_rules! some {
+            ($due:literal, $lock:literal) => {
+                concat!(
+                    "SELECT kind, subject FROM (SELECT kind, subject FROM jobs WHERE state = 'open' AND ",
+                    $due,
+                    " AND (lease_until IS NULL OR lease_until <= $3 OR lease_until > $2 + 60000) \
+                     ORDER BY due_at LIMIT $5",
+                    $lock,
+                    ") AS each"
+                )
+            };
+        }
+        // Each for itself, so that both are looked for in the index: jobs whose time is to come are many.
         macro_rules! claim {
             ($lock:literal) => {
                 concat!(
-                    "WITH due AS MATERIALIZED (SELECT kind, subject FROM jobs WHERE state = 'open' \
-                     AND (due_at <= $3 OR due_at > $4) \
-                     AND (lease_until IS NULL OR lease_until <= $3 OR lease_until > $2 + 60000) \
-                     ORDER BY due_at LIMIT $5",
-                    $lock,
-                    ") UPDATE jobs SET owner = $1, lease_until = $2, attempt = attempt + 1, nudged = 0 \
+                    "WITH due AS MATERIALIZED (",
+                    some!("due_at <= $3", $lock),
+                    " UNION ALL ",
+                    some!("due_at > $4", $lock),
+                    " LIMIT $5) UPDATE jobs SET owner = $1, lease_until = $2, attempt = attempt + 1, nudged = 0 \
                      WHERE (kind, subject) IN (SELECT kind, subject FROM due) \
                      RETURNING kind, subject, attempt, failures, looks, created_at"
                 )
