@@ -50,8 +50,9 @@ impl Greeted {
     }
 }
 
-/// Says the greeting, records, and goes on at `/record/done/`. That somebody answered is taken in on the side: Twilio does
-/// not wait for the database. Where too much of that waits already it is left out, for the call's status tells it as well.
+/// Says the greeting, records, and goes on at `/record/done/`. That somebody answered, Twilio tells of a call that was
+/// dialled here at the address for that; of every other call it is taken in on the side, for Twilio does not wait for the
+/// database. Where too much of that waits already it is left out: its recording will tell.
 pub(super) async fn greet(
     State(context): State<Shared>,
     Extension(greeted): Extension<Arc<Greeted>>,
@@ -79,9 +80,11 @@ pub(super) async fn greet(
         }),
         Verb::Hangup,
     ]);
-    if let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.asides).try_acquire_owned()) {
+    if token.is_none()
+        && let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.asides).try_acquire_owned())
+    {
         let news = CallNews {
-            token,
+            token: None,
             sid,
             status: CallState::InProgress.as_str().to_owned(),
             direction: Direction::of_twilio(&call.direction),
