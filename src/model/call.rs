@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::keyterms::Keyterms;
 use super::phone::PhoneNumber;
-use super::{BadId, is_sid};
+use super::{BadId, is_sid, new_id};
 
 /// `CA` and 32 hex digits. Source: <https://www.twilio.com/docs/voice/api/call-resource>.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,9 +44,9 @@ impl fmt::Display for CallSid {
 pub struct CallId(String);
 
 impl CallId {
-    /// One that nobody can guess.
-    pub fn random() -> Self {
-        Self(Uuid::new_v4().simple().to_string())
+    /// That of a call that begins at this time, in milliseconds since 1970.
+    pub fn new(at: i64) -> Self {
+        Self(new_id(at))
     }
 
     /// The digits.
@@ -321,7 +321,7 @@ impl Call {
     /// A call that is about to be placed.
     pub fn to_be_placed(to: &PhoneNumber, from: &PhoneNumber, keyterms: Keyterms, now: i64) -> Self {
         Self {
-            id: CallId::random(),
+            id: CallId::new(now),
             sid: None,
             direction: Direction::Outbound,
             to: Some(to.to_string()),

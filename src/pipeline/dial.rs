@@ -283,7 +283,7 @@ async fn may_ask_again(context: &Shared, call: &Call, job: &Job) -> Result<bool,
         .await
 }
 
-/// Twilio has taken the call.
+/// Twilio has taken the call. If a power cut undoes that, the call is found again by its token.
 async fn took(
     context: &Shared,
     call: &Call,
@@ -294,7 +294,7 @@ async fn took(
     let job = claimed.job();
     let taken = context
         .store
-        .write(("C4", "C5"), call.id.as_str(), |mut tx| async move {
+        .write_unsynced(("C4", "C5"), call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             tx.name_call(&call.id, sid, now).await?;
             tx.advance_call(&call.id, state.into(), now).await?;

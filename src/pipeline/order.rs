@@ -10,7 +10,6 @@ use futures_util::stream::BoxStream;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::worker::{self, Unfinished};
 use super::{Error, call, ms, progress};
@@ -22,6 +21,7 @@ use crate::context::{Context, Shared};
 use crate::failpoint;
 use crate::model::call::{CallName, CallSid};
 use crate::model::keyterms::Keyterms;
+use crate::model::new_id;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
 use crate::store::{self, Conn, Job, JobKind, NewTranscript, SpokenWord};
@@ -96,7 +96,7 @@ impl Wanted {
     /// As it is stored.
     pub(super) fn new_transcript(&self, now: i64) -> NewTranscript {
         NewTranscript {
-            id: Uuid::new_v4().simple().to_string(),
+            id: new_id(now),
             recording: self.recording.clone(),
             audio: self.audio.clone(),
             parameters: Value::Object(self.parameters.clone()).to_string(),

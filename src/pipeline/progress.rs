@@ -211,7 +211,7 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
         return Ok(call);
     }
     let new = Call {
-        id: CallId::random(),
+        id: CallId::new(now),
         sid: Some(news.sid.clone()),
         direction: news.direction,
         to: news.to.clone(),

@@ -55,7 +55,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// Refused credentials are tried again after this: somebody has to mend the settings, and no attempt is used up.
 pub(super) const CREDENTIALS: Duration = Duration::from_secs(60);
 
-/// A claim whose commit was not seen is no claim: its lease runs out. So there is no failpoint after it.
+/// A claim whose commit was not seen is no claim: its lease runs out. So there is no failpoint after it. Leases and plans
+/// need not wait for the disk either: a job that a power cut sets back is looked at again.
 pub(super) const UNSEEN: &str = "";
 
 /// Why a job did not come to its end, and what follows.
@@ -193,7 +194,7 @@ pub(super) async fn run_here(context: &Shared, job: Job) -> Result<(), Error> {
 pub(super) async fn claim_again(context: &Shared, kind: JobKind, subject: &str) -> Result<Option<Job>, store::Error> {
     context
         .store
-        .write(("claim", UNSEEN), subject, |mut tx| async move {
+        .write_unsynced(("claim", UNSEEN), subject, |mut tx| async move {
             let job = tx.claim_job(kind, subject, lease(context), context.clock.now_ms()).await?;
             Ok((tx, job))
         })
@@ -251,7 +252,7 @@ where
 pub(crate) async fn release(context: &Shared) {
     let released = context
         .store
-        .write(("release", "released"), &context.owner, |mut tx| async move {
+        .write_unsynced(("release", "released"), &context.owner, |mut tx| async move {
             let released = tx.release_jobs(&context.owner).await?;
             Ok((tx, released))
         })
@@ -324,7 +325,7 @@ async fn is_due(context: &Shared) -> bool {
 async fn claim(context: &Shared, at_most: usize) -> Result<Vec<Job>, store::Error> {
     context
         .store
-        .write(("claim", UNSEEN), "", |mut tx| async move {
+        .write_unsynced(("claim", UNSEEN), "", |mut tx| async move {
             let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
             let jobs = tx.claim_jobs(lease(context), context.clock.now_ms(), at_most).await?;
             Ok((tx, jobs))
@@ -336,7 +337,7 @@ async fn claim(context: &Shared, at_most: usize) -> Result<Vec<Job>, store::Erro
 async fn catch_up(context: &Shared) {
     let nudged = context
         .store
-        .write(("catch-up", "caught up"), "", |mut tx| async move {
+        .write_unsynced(("catch-up", "caught up"), "", |mut tx| async move {
             let nudged = tx.nudge_all_jobs(context.clock.now_ms()).await?;
             Ok((tx, nudged))
         })
@@ -361,7 +362,7 @@ async fn renew(context: Shared) {
         let (shared, jobs) = (&context, &in_hand);
         let renewed = context
             .store
-            .write(("renew", "renewed"), "", |mut tx| async move {
+            .write_unsynced(("renew", "renewed"), "", |mut tx| async move {
                 for job in jobs {
                     tx.renew_job(job, lease(shared)).await?;
                 }
@@ -450,13 +451,17 @@ async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&s
     let job = &job;
     context
         .store
-        .write(("put back", "put back, committed"), &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
-            let now = context.clock.now_ms();
-            match tx.put_back(job, now + ms(after), now, reason).await {
-                Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
-                Err(error) => Err(error),
-            }
-        })
+        .write_unsynced(
+            ("put back", "put back, committed"),
+            &format!("{} {}", job.subject, job.attempt),
+            |mut tx| async move {
+                let now = context.clock.now_ms();
+                match tx.put_back(job, now + ms(after), now, reason).await {
+                    Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
+                    Err(error) => Err(error),
+                }
+            },
+        )
         .await?;
     if after.is_zero() {
         context.due.notify_one();

@@ -116,6 +116,7 @@ impl Conn {
             .await?;
         if added > 0 {
             self.note(Some(&call.id), call_event(&call.id, call.state.into(), call.created_at)).await?;
+            return Ok(call.clone());
         }
         let row = self.fetch_one(select!("WHERE sid = $1"), args![sid]).await?;
         row.as_ref().map(crate::store::calls::call).transpose()?.ok_or(Error::Unreadable("calls.sid"))

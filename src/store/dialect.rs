@@ -158,10 +158,10 @@ impl Pools {
         }
     }
 
-    /// A transaction.
-    pub(super) async fn begin(&self) -> Result<Session, Error> {
+    /// A transaction. PostgreSQL's are all durable.
+    pub(super) async fn begin(&self, is_durable: bool) -> Result<Session, Error> {
         match self {
-            Self::Sqlite { writer, .. } => Ok(Session::SqliteWrite(writer.begin().await?)),
+            Self::Sqlite { writer, .. } => Ok(Session::SqliteWrite(writer.begin(is_durable).await?)),
             Self::Postgres(pool) => Ok(Session::PostgresWrite(pool.begin().await?)),
         }
     }
@@ -786,7 +786,7 @@ mod tests {
     async fn what_is_committed_to_a_file_is_on_the_disk_and_readers_do_not_write() {
         let path = std::env::temp_dir().join(format!("callscribe-pragmas-{}.db", std::process::id()));
         let pools = Pools::open(&Location::file(&path)).await.unwrap();
-        let mut written = pools.begin().await.unwrap();
+        let mut written = pools.begin(true).await.unwrap();
         let mut read = pools.read().await.unwrap();
         const FULL: i64 = 2;
         for (pragma, column, value, of_reader) in [

@@ -70,6 +70,9 @@ pub enum Error {
     /// Somebody else has the job by now.
     #[error("the job was given to another")]
     LeaseLost,
+    /// Another transaction that was to be committed together with this one has failed. Never leaves this room.
+    #[error("what was written together was undone")]
+    Undone,
     /// A test ends the step here.
     #[error(transparent)]
     Aborted(#[from] Aborted),
@@ -101,6 +104,7 @@ impl From<writer::Error> for Error {
             writer::Error::Together(_) | writer::Error::Undone => {
                 Self::Database(sqlx::Error::Io(std::io::Error::other(error)))
             }
+            writer::Error::Again => Self::Undone,
             writer::Error::Closed => Self::Database(sqlx::Error::PoolClosed),
             writer::Error::Sqlite(_) => Self::Database(sqlx::Error::AnyDriverError(Box::new(error))),
         }
@@ -223,13 +227,43 @@ impl Store {
     where
         F: Future<Output = Result<(Conn, T), Error>>,
     {
+        self.transact(true, points, subject, work).await
+    }
+
+    /// The same for what is found again if it is lost: on SQLite its commit does not wait for the disk, so that a power cut
+    /// may undo it, but no crash of this program.
+    ///
+    /// # Errors
+    /// Of the work, or of the database.
+    pub async fn write_unsynced<T, F>(
+        &self,
+        points: (&'static str, &'static str),
+        subject: &str,
+        work: impl Fn(Conn) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<(Conn, T), Error>>,
+    {
+        self.transact(false, points, subject, work).await
+    }
+
+    async fn transact<T, F>(
+        &self,
+        is_durable: bool,
+        points: (&'static str, &'static str),
+        subject: &str,
+        work: impl Fn(Conn) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<(Conn, T), Error>>,
+    {
         let mut tries = 0;
         loop {
             let attempt = async {
                 if self.is_gone() {
                     return Err(Error::Gone);
                 }
-                let conn = Conn { session: self.inner.pools.begin().await? };
+                let conn = Conn { session: self.inner.pools.begin(is_durable).await? };
                 let (conn, value) = work(conn).await?;
                 if let Err(aborted) = failpoint::reach(points.0, subject) {
                     conn.session.rollback().await?;
@@ -242,7 +276,7 @@ impl Store {
                 Ok(value)
             };
             match attempt.await {
-                Err(Error::Aborted(_)) => {}
+                Err(Error::Aborted(_) | Error::Undone) => {}
                 Err(error) if error.is_passing() && tries + 1 < TRIES => {
                     tries += 1;
                     tracing::debug!("trying a transaction again: {error}");

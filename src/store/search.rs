@@ -168,7 +168,9 @@ impl Conn {
             }
             self.unindex_transcript(&other.text("transcript")?).await?;
         }
-        let low = i64::from_str_radix(id.get(..4).unwrap_or_default(), 16).unwrap_or_default();
+        // The end of an id is random.
+        let low =
+            id.len().checked_sub(4).and_then(|end| i64::from_str_radix(id.get(end..)?, 16).ok()).unwrap_or_default();
         let first = place_at(row.int("at")?) + low.min((1 << LOW_BITS) - PLACES);
         for place in first..first + PLACES {
             let sql = "INSERT INTO spoken (place, transcript, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";

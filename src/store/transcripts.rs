@@ -1,6 +1,6 @@
 //! Transcripts, and the words in them.
 
-use super::{Conn, Error, Event, Row, args};
+use super::{Conn, Error, Row, args};
 use crate::model::call::CallId;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
@@ -279,19 +279,10 @@ impl Conn {
         reason: Option<&str>,
         at: i64,
     ) -> Result<(), Error> {
-        let sql = "SELECT call_id FROM recordings WHERE sid = (SELECT recording_sid FROM transcripts WHERE id = $1)";
-        let call = self.fetch_one(sql, args![id]).await?.map(|row| row.text("call_id")).transpose()?;
-        let call: Option<CallId> = call.and_then(|call| call.parse().ok());
-        let event = Event {
-            kind: "transcript".to_owned(),
-            subject: id.to_owned(),
-            state: state.as_str().to_owned(),
-            rank: state.rank(),
-            round,
-            reason: reason.map(str::to_owned),
-            at,
-        };
-        self.note(call.as_ref(), event).await
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT \
+                   (SELECT call_id FROM recordings WHERE sid = recording_sid), 'transcript', id, $2, $3, $4, $5, $6 \
+                   FROM transcripts WHERE id = $1";
+        self.execute(sql, args![id, state.as_str(), state.rank(), round, reason, at]).await.map(drop)
     }
 }
 

@@ -1,6 +1,8 @@
 //! SQLite's one writer. A transaction runs on the thread of whoever writes: its statements take microseconds each, less
 //! than to hand them to another thread and back. Those who wait while it runs go on in the same transaction, and one
-//! commit, with its one sync of the disk, is for all of them; nobody is told that it is written before it is.
+//! commit, with its one sync of the disk, is for all of them; nobody is told that it is written before it is. Where one
+//! of them fails after it has written, what all of them wrote is undone, and the others are told to write once more:
+//! savepoints would cost each a copy of every page that it touches.
 //!
 //! It knows nothing of what is written.
 
@@ -19,6 +21,10 @@ const STATEMENTS: usize = 256;
 /// written once.
 const LOG_PAGES: u32 = 4_000;
 
+/// Values of `PRAGMA synchronous`: <https://sqlite.org/pragma.html#pragma_synchronous>.
+const FULL: &str = "full";
+const NORMAL: &str = "normal";
+
 /// How often it is tried whether another process still writes.
 const AGAIN: Duration = Duration::from_millis(5);
 
@@ -36,15 +42,26 @@ struct State {
     connection: Option<Connection>,
     /// Those who have written in the transaction that is open.
     group: Option<Group>,
+    /// Whether a commit waits until it is on the disk.
+    is_synced: bool,
 }
 
 /// Those who are told of one commit.
 #[derive(Debug, Default)]
 struct Group {
+    is_durable: bool,
     committed: watch::Sender<Option<Committed>>,
 }
 
-type Committed = Result<(), Arc<rusqlite::Error>>;
+type Committed = Result<(), NotCommitted>;
+
+/// Why a commit did not take place.
+#[derive(Debug, Clone)]
+enum NotCommitted {
+    Failed(Arc<rusqlite::Error>),
+    /// One of those who wrote together has failed.
+    Undone,
+}
 
 /// A transaction. What was written in it is undone unless it is [committed](Loan::commit).
 #[derive(Debug)]
@@ -53,7 +70,10 @@ pub(super) struct Loan {
     writer: Writer,
     /// Whether it began the transaction that is open, and so is the one that sees to the commit.
     is_first: bool,
+    is_durable: bool,
     is_open: bool,
+    /// How many rows had been changed when it began.
+    changes: u64,
 }
 
 /// A row, as it came.
@@ -75,6 +95,9 @@ pub(super) enum Error {
     /// SQLite has undone what was written, as it may when the disk is full.
     #[error("what was written was undone")]
     Undone,
+    /// Another one who wrote in the same transaction has failed, and what both wrote was undone.
+    #[error("another one failed, and what was written together was undone")]
+    Again,
     /// The program ends.
     #[error("the database is closed")]
     Closed,
@@ -88,23 +111,33 @@ impl Writer {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Another process is waited for here, and not in SQLite, which would keep the thread.
         connection.busy_timeout(Duration::ZERO)?;
-        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "synchronous", FULL)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // What is deleted is overwritten, so that its bytes are not found in the file.
         connection.pragma_update(None, "secure_delete", true)?;
-        // What a savepoint could undo is a few pages, and need not be written to a file of its own.
+        // What a statement could undo is a few pages, and need not be written to a file of its own.
         connection.pragma_update(None, "temp_store", "memory")?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-        let state = State { connection: Some(connection), group: None };
+        let state = State { connection: Some(connection), group: None, is_synced: true };
         Ok(Self { state: Arc::new(Mutex::new(state)), busy })
     }
 
-    /// A transaction. It takes the write lock at once: one that began by reading could not wait for it later.
-    pub(super) async fn begin(&self) -> Result<Loan, Error> {
-        let state = Arc::clone(&self.state).lock_owned().await;
+    /// A transaction. It takes the write lock at once: one that began by reading could not wait for it later. If it is to be
+    /// durable, its commit takes place when it is on the disk; else a power cut may undo it, but no crash of this program.
+    pub(super) async fn begin(&self, is_durable: bool) -> Result<Loan, Error> {
+        let state = loop {
+            let state = Arc::clone(&self.state).lock_owned().await;
+            let Some(group) = state.group.as_ref().filter(|group| is_durable && !group.is_durable) else { break state };
+            // The next transaction is for this one.
+            let mut told = group.committed.subscribe();
+            drop(state);
+            _ = told.wait_for(Option::is_some).await;
+        };
         let is_first = state.group.is_none();
-        let mut loan = Loan { state, writer: self.clone(), is_first, is_open: false };
+        let changes = state.connection()?.total_changes();
+        let mut loan = Loan { state, writer: self.clone(), is_first, is_durable, is_open: false, changes };
         if is_first {
+            loan.state.sync(is_durable)?;
             let given_up = Instant::now() + self.busy;
             while let Err(error) = loan.execute("BEGIN IMMEDIATE") {
                 if !error.is_busy() || Instant::now() > given_up {
@@ -112,8 +145,8 @@ impl Writer {
                 }
                 tokio::time::sleep(AGAIN).await;
             }
-        } else {
-            loan.execute("SAVEPOINT mine")?;
+        } else if loan.connection()?.is_autocommit() {
+            return Err(Error::Undone);
         }
         loan.is_open = true;
         Ok(loan)
@@ -159,16 +192,41 @@ impl State {
         self.connection.as_ref().ok_or(Error::Closed)
     }
 
+    /// Has the next commit wait for the disk, or not.
+    fn sync(&mut self, is_synced: bool) -> Result<(), Error> {
+        if self.is_synced != is_synced {
+            self.connection()?.pragma_update(None, "synchronous", if is_synced { FULL } else { NORMAL })?;
+            self.is_synced = is_synced;
+        }
+        Ok(())
+    }
+
+    /// Undoes what all have written, and tells them.
+    fn undo(&mut self) -> Result<(), Error> {
+        let connection = self.connection()?;
+        let undone = if connection.is_autocommit() { Ok(()) } else { execute(connection, "ROLLBACK") };
+        if let Some(group) = self.group.take() {
+            group.committed.send_replace(Some(Err(NotCommitted::Undone)));
+        }
+        Ok(undone?)
+    }
+
     /// Commits for all who have written, and tells them.
     fn commit(&mut self) {
         let (Some(group), Some(connection)) = (self.group.take(), &self.connection) else { return };
-        let committed = connection.execute_batch("COMMIT");
+        let committed = execute(connection, "COMMIT");
         if committed.is_err() && !connection.is_autocommit() {
             // What is to be done about an error here is told by the one before.
-            _ = connection.execute_batch("ROLLBACK");
+            _ = execute(connection, "ROLLBACK");
         }
-        group.committed.send_replace(Some(committed.map_err(Arc::new)));
+        let committed = committed.map_err(|error| NotCommitted::Failed(Arc::new(error)));
+        group.committed.send_replace(Some(committed));
     }
+}
+
+/// Runs a statement that has no arguments and no rows.
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 impl Loan {
@@ -176,13 +234,8 @@ impl Loan {
         self.state.connection()
     }
 
-    /// Runs what begins or ends a part of a transaction.
     fn execute(&self, sql: &str) -> Result<(), Error> {
-        let connection = self.connection()?;
-        if !self.is_first && connection.is_autocommit() {
-            return Err(Error::Undone);
-        }
-        Ok(connection.execute_batch(sql)?)
+        Ok(execute(self.connection()?, sql)?)
     }
 
     /// Runs a statement; gives its rows, and how many rows it has changed.
@@ -201,51 +254,55 @@ impl Loan {
             let value = value.ok_or(rusqlite::Error::InvalidParameterCount(index, values.len()))?;
             statement.raw_bind_parameter(index, rusqlite::types::ToSqlOutput::Borrowed(*value))?;
         }
-        let names: Arc<[String]> = statement.column_names().into_iter().map(str::to_owned).collect();
-        let mut rows = Vec::new();
+        let mut rows: Vec<Columns> = Vec::new();
         let before = connection.total_changes();
         let mut found = statement.raw_query();
         while let Some(row) = found.next()? {
+            let names = match rows.first() {
+                Some(first) => Arc::clone(&first.names),
+                None => row.as_ref().column_names().into_iter().map(str::to_owned).collect(),
+            };
             let values = (0..names.len()).map(|column| row.get::<_, Value>(column)).collect::<Result<_, _>>()?;
-            rows.push(Columns { names: Arc::clone(&names), values });
+            rows.push(Columns { names, values });
         }
         drop(found);
         Ok((rows, connection.total_changes() - before))
     }
 
-    /// Waits until what was written is on the disk.
+    /// Waits until what was written is committed.
     pub(super) async fn commit(mut self) -> Result<(), Error> {
-        if !self.is_first {
-            self.execute("RELEASE mine")?;
+        if !self.is_first && self.connection()?.is_autocommit() {
+            return Err(Error::Undone);
         }
         self.is_open = false;
-        let mut told = self.state.group.get_or_insert_default().committed.subscribe();
+        let is_durable = self.is_durable;
+        let group = self.state.group.get_or_insert_with(|| Group { is_durable, ..Group::default() });
+        let mut told = group.committed.subscribe();
         if self.is_first {
             let all = Arc::clone(&self.writer.state);
-            // In a task of its own, because others rely on it; behind those who wait already, so that they write before.
-            tokio::spawn(async move {
-                let mut state = all.lock_owned().await;
-                _ = tokio::task::spawn_blocking(move || state.commit()).await;
-            });
+            // Whatever becomes of this one, because others rely on it; behind those who wait already, so that they write
+            // before.
+            tokio::task::spawn_blocking(move || all.blocking_lock_owned().commit());
         }
         drop(self);
         let committed = told.wait_for(Option::is_some).await.map_err(|_| Error::Closed)?.clone();
-        committed.unwrap_or(Ok(())).map_err(Error::Together)
+        committed.unwrap_or(Ok(())).map_err(|error| match error {
+            NotCommitted::Failed(error) => Error::Together(error),
+            NotCommitted::Undone => Error::Again,
+        })
     }
 
-    fn undo(&self) -> Result<(), Error> {
-        match self.is_first {
-            true if self.connection()?.is_autocommit() => Ok(()),
-            true => self.execute("ROLLBACK"),
-            false => self.execute("ROLLBACK TO mine; RELEASE mine"),
-        }
+    /// Whether there is anything to undo.
+    fn has_written(&self) -> bool {
+        self.is_first || self.connection().is_ok_and(|connection| connection.total_changes() > self.changes)
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
         if self.is_open
-            && let Err(error) = self.undo()
+            && self.has_written()
+            && let Err(error) = self.state.undo()
         {
             tracing::error!("what was written and is not wanted could not be undone: {error}");
         }
@@ -293,24 +350,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_writes_in_the_same_commit_and_what_one_undoes_leaves_what_the_others_wrote() {
+    async fn who_waits_writes_in_the_same_commit() {
         let (writer, path) = new("together");
-        let first = writer.begin().await.unwrap();
+        let first = writer.begin(true).await.unwrap();
         say(&first, "first").unwrap();
-        let (second, third) = (writer.begin(), writer.begin());
+        let (second, third) = (writer.begin(true), writer.begin(true));
         tokio::pin!(second, third);
         assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
         let second = async {
             let loan = second.await.unwrap();
             assert!(!loan.is_first && said(&path).is_empty(), "nothing is committed yet");
-            say(&loan, "second").unwrap();
-            // It is not wanted after all.
+            let again = say(&loan, "first").unwrap_err();
+            assert!(matches!(again, Error::Sqlite(error) if is_unique_violation(&error)));
+            // It has written nothing, so nobody else needs to know.
             drop(loan);
         };
         let third = async {
             let loan = third.await.unwrap();
-            let again = say(&loan, "first").unwrap_err();
-            assert!(matches!(again, Error::Sqlite(error) if is_unique_violation(&error)));
             say(&loan, "third").unwrap();
             loan.commit().await
         };
@@ -318,16 +374,72 @@ mod tests {
         assert!(one.is_ok() && three.is_ok());
         assert_eq!(said(&path), ["first", "third"]);
         writer.close().await;
-        assert!(matches!(writer.begin().await, Err(Error::Closed)));
+        assert!(matches!(writer.begin(true).await, Err(Error::Closed)));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_one_undoes_is_to_be_written_once_more_by_the_others() {
+        let (writer, path) = new("undone");
+        let first = writer.begin(true).await.unwrap();
+        say(&first, "first").unwrap();
+        let second = writer.begin(true);
+        tokio::pin!(second);
+        assert!(poll!(&mut second).is_pending());
+        let second = async {
+            let loan = second.await.unwrap();
+            say(&loan, "second").unwrap();
+            // It is not wanted after all.
+            drop(loan);
+        };
+        let (one, ()) = join!(first.commit(), second);
+        assert!(matches!(one, Err(Error::Again)));
+        assert!(said(&path).is_empty());
+        let once_more = writer.begin(true).await.unwrap();
+        say(&once_more, "first").unwrap();
+        once_more.commit().await.unwrap();
+        assert_eq!(said(&path), ["first"]);
+        writer.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_durable_is_in_no_commit_that_does_not_wait_for_the_disk() {
+        let (writer, path) = new("durable");
+        let first = writer.begin(false).await.unwrap();
+        say(&first, "first").unwrap();
+        let (second, third) = (writer.begin(true), writer.begin(false));
+        tokio::pin!(second, third);
+        assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
+        let second = async {
+            let loan = second.await.unwrap();
+            assert!(loan.is_first && loan.state.is_synced);
+            let synchronous: i64 =
+                loan.connection().unwrap().query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+            assert_eq!(synchronous, 2, "full");
+            assert_eq!(said(&path), ["first", "third"]);
+            say(&loan, "second").unwrap();
+            loan.commit().await
+        };
+        let third = async {
+            let loan = third.await.unwrap();
+            assert!(!loan.is_first && !loan.state.is_synced);
+            say(&loan, "third").unwrap();
+            loan.commit().await
+        };
+        let (one, two, three) = join!(first.commit(), second, third);
+        assert!(one.is_ok() && two.is_ok() && three.is_ok());
+        assert_eq!(said(&path), ["first", "second", "third"]);
+        writer.close().await;
         std::fs::remove_file(path).unwrap();
     }
 
     #[tokio::test]
     async fn of_a_transaction_that_came_to_nothing_all_who_wrote_in_it_are_told() {
         let (writer, path) = new("nothing");
-        let first = writer.begin().await.unwrap();
+        let first = writer.begin(true).await.unwrap();
         say(&first, "first").unwrap();
-        let second = writer.begin();
+        let second = writer.begin(true);
         tokio::pin!(second);
         assert!(poll!(&mut second).is_pending());
         let second = async {
@@ -338,10 +450,10 @@ mod tests {
             loan.commit().await
         };
         let (one, two) = join!(first.commit(), second);
-        assert!(matches!(one, Err(Error::Together(_))) && matches!(two, Err(Error::Undone)));
+        assert!(matches!(one, Err(Error::Again)) && matches!(two, Err(Error::Undone)));
         assert!(said(&path).is_empty());
         // The next one begins anew.
-        let next = writer.begin().await.unwrap();
+        let next = writer.begin(true).await.unwrap();
         say(&next, "next").unwrap();
         next.commit().await.unwrap();
         assert_eq!(said(&path), ["next"]);
@@ -354,9 +466,9 @@ mod tests {
         let (writer, path) = new("busy");
         let other = Connection::open(&path).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        assert!(writer.begin().await.unwrap_err().is_busy());
+        assert!(writer.begin(true).await.unwrap_err().is_busy());
         other.execute_batch("COMMIT").unwrap();
-        assert!(writer.begin().await.is_ok());
+        assert!(writer.begin(true).await.is_ok());
         writer.close().await;
         std::fs::remove_file(path).unwrap();
     }
