@@ -8,6 +8,9 @@ use callscribe::config::{Config, Problem, settings};
 use callscribe::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Settings or flags that the program cannot start with.
 const EXIT_USAGE: u8 = 2;
 
@@ -34,8 +37,12 @@ fn main() -> ExitCode {
         }
     }
     match Config::from_environment(sandbox).and_then(|config| run(config).map_err(|problem| vec![problem])) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            telemetry::finish();
+            ExitCode::SUCCESS
+        }
         Err(problems) => {
+            telemetry::finish();
             for problem in problems {
                 eprintln!("{problem}");
             }
@@ -83,10 +90,15 @@ async fn run(config: Config) -> Result<(), Problem> {
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
         // Not by the runtime's own end, which waits for names that are being looked up.
-        () = app.stop() => std::process::exit(0),
-        _ = terminate.recv() => std::process::exit(1),
-        _ = interrupt.recv() => std::process::exit(1),
+        () = app.stop() => exit(0),
+        _ = terminate.recv() => exit(1),
+        _ = interrupt.recv() => exit(1),
     }
+}
+
+fn exit(code: i32) -> ! {
+    telemetry::finish();
+    std::process::exit(code)
 }
 
 /// Whether anybody reads it or not: who started the program may have gone.

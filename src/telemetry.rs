@@ -1,4 +1,9 @@
-//! The log, on standard error.
+//! The log, on standard error. Lines are written by a thread of their own, as many at once as there are: whoever has
+//! something to say does not wait for a slow terminal, unless a megabyte of it is waiting already.
+
+use std::io::Write;
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -6,13 +11,88 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{LogConfig, LogFormat};
 
+/// So many bytes may wait to be written.
+const MOST_WAITING: usize = 1 << 20;
+
+static LINES: LazyLock<Lines> = LazyLock::new(Lines::start);
+
 /// Starts it. A second start in the same process changes nothing.
 pub fn start(config: &LogConfig) {
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(|| &*LINES);
     let lines = match config.format {
         LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // Already started, by another instance in this process.
     let _ = tracing_subscriber::registry().with(lines.with_filter(config.targets.clone())).try_init();
+}
+
+/// Waits until all that was said is written, but for no longer than a second. Before the process ends by itself, somebody
+/// has to.
+pub fn finish() {
+    let is_left = |waiting: &mut Waiting| !waiting.bytes.is_empty() || waiting.is_writing;
+    // Nothing is to be done about what is left then.
+    _ = LINES.changed.wait_timeout_while(LINES.lock(), Duration::from_secs(1), is_left);
+}
+
+/// Lines on their way to standard error.
+struct Lines {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    /// Whether others are being written just now.
+    is_writing: bool,
+}
+
+impl Lines {
+    fn start() -> Self {
+        std::thread::spawn(|| LINES.write_all_there_is());
+        Self { waiting: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all_there_is(&self) {
+        let mut lines = Vec::new();
+        loop {
+            let mut waiting = self.lock();
+            waiting.is_writing = false;
+            self.changed.notify_all();
+            while waiting.bytes.is_empty() {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+            lines.clear();
+            std::mem::swap(&mut lines, &mut waiting.bytes);
+            waiting.is_writing = true;
+            drop(waiting);
+            // Whether anybody reads it or not.
+            _ = std::io::stderr().write_all(&lines);
+        }
+    }
+}
+
+impl Write for &Lines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let mut waiting = self.lock();
+        while waiting.bytes.len() > MOST_WAITING {
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let is_first = waiting.bytes.is_empty();
+        waiting.bytes.extend_from_slice(line);
+        drop(waiting);
+        if is_first {
+            self.changed.notify_all();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
