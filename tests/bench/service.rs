@@ -217,15 +217,15 @@ fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
 /// So many calls ask in a row, each once.
 const CALLS: u64 = 4_000;
 
-/// What Twilio asks about ever other calls, one connection after the other.
-fn questions(path: &str, first: u64) -> Vec<Vec<u8>> {
+/// What Twilio asks about so many calls that were dialled here.
+fn questions(path: &str, first: u64, calls: u64) -> Vec<Vec<u8>> {
     let question = |number| {
         let sid = format!("CA{number:032x}");
         let mut params = VOICE;
         params[2].1 = &sid;
-        post(path, &params)
+        post(&format!("{path}?t={number:032x}"), &params)
     };
-    (first..first + CALLS).map(question).collect()
+    (0..calls).map(|number| question(first - number)).collect()
 }
 
 /// How fast they are answered over kept connections, with 200, and with as many bytes as this.
@@ -258,14 +258,15 @@ async fn greetings(table: &mut Table, size: Size) {
     ));
     let (program, _nobody) = lonely().await;
     let mut first = Connection::open(program.address).await.expect("a connection");
-    let twiml = first.ask(&post("/record/", &VOICE)).await.expect("an answer").body;
+    let twiml = first.ask(&questions("/record/", u64::MAX, 1)[0]).await.expect("an answer").body;
     let bare = Process::bare_with(&twiml).await;
     let (mut rates, mut times) = ([vec![], vec![]], [Times::default(), Times::default()]);
     for round in 0..size.greetings {
         for (server, (address, path)) in
             [(program.address, "/record/"), (bare.address, "/bytes")].into_iter().enumerate()
         {
-            let (rate, took) = ask_all(address, &Arc::new(questions(path, round * CALLS)), twiml.len()).await;
+            let (rate, took) =
+                ask_all(address, &Arc::new(questions(path, (round + 1) * CALLS, CALLS)), twiml.len()).await;
             rates[server].push(rate);
             times[server].extend(took);
         }

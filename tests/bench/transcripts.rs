@@ -142,9 +142,13 @@ async fn transcribe(http: &reqwest::Client, vendors: &Vendors, recording: String
     let ordered = asked(http.post(format!("{assemblyai}/v2/transcript"))).json(&order);
     let ordered: Value = answer(ordered).await.json().await.expect("JSON");
     let id = ordered["id"].as_str().expect("an id");
-    let look = asked(http.get(format!("{assemblyai}/v2/transcript/{id}")));
-    let transcript: Value = answer(look).await.json().await.expect("JSON");
-    assert_eq!(transcript["status"], "completed");
+    loop {
+        let look = asked(http.get(format!("{assemblyai}/v2/transcript/{id}")));
+        let transcript: Value = answer(look).await.json().await.expect("JSON");
+        if transcript["status"] == "completed" {
+            return;
+        }
+    }
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> reqwest::Response {
