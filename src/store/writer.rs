@@ -6,8 +6,9 @@
 //!
 //! It knows nothing of what is written.
 
+use std::cell::Cell;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::{Value, ValueRef};
@@ -18,8 +19,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 const STATEMENTS: usize = 256;
 
 /// Pages of the log after which it is folded into the file: 16 MB. Pages that were written many times since then are
-/// written once.
+/// written once. It is done by a connection of its own, while others write.
 const LOG_PAGES: u32 = 4_000;
+
+/// Pages of the log after which everybody waits until it is folded: who folds has not come to its end before others wrote.
+const MOST_LOG_PAGES: u32 = 4 * LOG_PAGES;
 
 /// Values of `PRAGMA synchronous`: <https://sqlite.org/pragma.html#pragma_synchronous>.
 const FULL: &str = "full";
@@ -28,10 +32,17 @@ const NORMAL: &str = "normal";
 /// How often it is tried whether another process still writes.
 const AGAIN: Duration = Duration::from_millis(5);
 
+thread_local! {
+    /// Pages of the log after the last commit of this thread, as SQLite tells there.
+    static PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
 /// Where a transaction is had.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     state: Arc<Mutex<State>>,
+    /// Folds the log into the file. None once it is closed.
+    folder: Arc<std::sync::Mutex<Option<Connection>>>,
     /// How long another process is waited for.
     busy: Duration,
 }
@@ -49,7 +60,6 @@ struct State {
 /// Those who are told of one commit.
 #[derive(Debug, Default)]
 struct Group {
-    is_durable: bool,
     committed: watch::Sender<Option<Committed>>,
 }
 
@@ -117,22 +127,21 @@ impl Writer {
         connection.pragma_update(None, "secure_delete", true)?;
         // What a statement could undo is a few pages, and need not be written to a file of its own.
         connection.pragma_update(None, "temp_store", "memory")?;
-        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+        // In the place of SQLite's own, which would fold the log before a commit ends.
+        connection.wal_hook(Some(|_, pages| {
+            PAGES.set(pages.try_into().unwrap_or_default());
+            Ok(())
+        }));
+        let folder = Connection::open_with_flags(path, flags)?;
+        let folder = Arc::new(std::sync::Mutex::new(Some(folder)));
         let state = State { connection: Some(connection), group: None, is_synced: true };
-        Ok(Self { state: Arc::new(Mutex::new(state)), busy })
+        Ok(Self { state: Arc::new(Mutex::new(state)), folder, busy })
     }
 
     /// A transaction. It takes the write lock at once: one that began by reading could not wait for it later. If it is to be
     /// durable, its commit takes place when it is on the disk; else a power cut may undo it, but no crash of this program.
     pub(super) async fn begin(&self, is_durable: bool) -> Result<Loan, Error> {
-        let state = loop {
-            let state = Arc::clone(&self.state).lock_owned().await;
-            let Some(group) = state.group.as_ref().filter(|group| is_durable && !group.is_durable) else { break state };
-            // The next transaction is for this one.
-            let mut told = group.committed.subscribe();
-            drop(state);
-            _ = told.wait_for(Option::is_some).await;
-        };
+        let state = Arc::clone(&self.state).lock_owned().await;
         let is_first = state.group.is_none();
         let changes = state.connection()?.total_changes();
         let mut loan = Loan { state, writer: self.clone(), is_first, is_durable, is_open: false, changes };
@@ -174,9 +183,26 @@ impl Writer {
         tokio::task::spawn_blocking(fold).await.unwrap_or(Err(Error::Closed))
     }
 
-    /// Closes the connection. Whoever comes after writes nothing.
+    /// Folds what it can of the log into the file, if the log is long and nobody does so already.
+    fn fold(&self, pages: u32) {
+        if pages < LOG_PAGES {
+            return;
+        }
+        let Ok(folder) = self.folder.try_lock() else { return };
+        let Some(connection) = &*folder else { return };
+        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            tracing::warn!("the database's log could not be folded into its file: {error}");
+        }
+    }
+
+    /// Closes the connections. Whoever comes after writes nothing.
     pub(super) async fn close(&self) {
-        self.idle().await.connection = None;
+        let mut state = self.idle().await;
+        let folder = Arc::clone(&self.folder);
+        // It may be folding.
+        let folded = move || *folder.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        _ = tokio::task::spawn_blocking(folded).await;
+        state.connection = None;
     }
 }
 
@@ -211,16 +237,26 @@ impl State {
         Ok(undone?)
     }
 
-    /// Commits for all who have written, and tells them.
-    fn commit(&mut self) {
-        let (Some(group), Some(connection)) = (self.group.take(), &self.connection) else { return };
+    /// Commits; gives the pages of the log.
+    fn commit(&self) -> rusqlite::Result<u32> {
+        let Some(connection) = &self.connection else { return Ok(0) };
+        PAGES.set(0);
         let committed = execute(connection, "COMMIT");
         if committed.is_err() && !connection.is_autocommit() {
             // What is to be done about an error here is told by the one before.
             _ = execute(connection, "ROLLBACK");
         }
-        let committed = committed.map_err(|error| NotCommitted::Failed(Arc::new(error)));
-        group.committed.send_replace(Some(committed));
+        committed.map(|()| PAGES.get())
+    }
+
+    /// Commits for all who have written, and tells them; gives the pages of the log.
+    fn commit_for_all(&mut self) -> u32 {
+        let Some(group) = self.group.take() else { return 0 };
+        let committed = self.commit();
+        let pages = *committed.as_ref().unwrap_or(&0);
+        let told = committed.map(drop).map_err(|error| NotCommitted::Failed(Arc::new(error)));
+        group.committed.send_replace(Some(told));
+        pages
     }
 }
 
@@ -275,14 +311,28 @@ impl Loan {
             return Err(Error::Undone);
         }
         self.is_open = false;
-        let is_durable = self.is_durable;
-        let group = self.state.group.get_or_insert_with(|| Group { is_durable, ..Group::default() });
-        let mut told = group.committed.subscribe();
+        if self.is_first && !self.is_durable {
+            // Nothing waits for the disk, so that is done before others could join.
+            let pages = self.state.commit()?;
+            let writer = self.writer.clone();
+            drop(self);
+            if pages >= LOG_PAGES {
+                tokio::task::spawn_blocking(move || writer.fold(pages));
+            }
+            return Ok(());
+        }
+        let mut told = self.state.group.get_or_insert_default().committed.subscribe();
         if self.is_first {
-            let all = Arc::clone(&self.writer.state);
+            let writer = self.writer.clone();
             // Whatever becomes of this one, because others rely on it; behind those who wait already, so that they write
             // before.
-            tokio::task::spawn_blocking(move || all.blocking_lock_owned().commit());
+            tokio::task::spawn_blocking(move || {
+                let mut state = Arc::clone(&writer.state).blocking_lock_owned();
+                let pages = state.commit_for_all();
+                let others_wait = (pages >= MOST_LOG_PAGES).then_some(state);
+                writer.fold(pages);
+                drop(others_wait);
+            });
         }
         drop(self);
         let committed = told.wait_for(Option::is_some).await.map_err(|_| Error::Closed)?.clone();
@@ -413,17 +463,17 @@ mod tests {
         assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
         let second = async {
             let loan = second.await.unwrap();
-            assert!(loan.is_first && loan.state.is_synced);
+            assert!(loan.is_first && loan.state.is_synced, "the first one is committed already");
             let synchronous: i64 =
                 loan.connection().unwrap().query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
             assert_eq!(synchronous, 2, "full");
-            assert_eq!(said(&path), ["first", "third"]);
+            assert_eq!(said(&path), ["first"]);
             say(&loan, "second").unwrap();
             loan.commit().await
         };
         let third = async {
             let loan = third.await.unwrap();
-            assert!(!loan.is_first && !loan.state.is_synced);
+            assert!(!loan.is_first, "it may as well be durable");
             say(&loan, "third").unwrap();
             loan.commit().await
         };
