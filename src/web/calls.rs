@@ -563,15 +563,6 @@ impl Shown {
         steps::waits_for(&self.call.state, self.progress, unfinished.map(|transcript| transcript.state).next_back())
     }
 
-    /// What went wrong, or holds it up, each in the words of whoever knows.
-    fn reasons(&self) -> Vec<&str> {
-        let of_call = self.call.reason.as_deref();
-        let current = self.transcripts.iter().filter(|it| it.is_current);
-        let mut reasons: Vec<&str> = of_call.into_iter().chain(current.filter_map(|it| it.reason.as_deref())).collect();
-        reasons.dedup();
-        reasons
-    }
-
     /// What its page is told of: the call and its transcripts.
     fn about(&self) -> String {
         let transcripts = self.transcripts.iter().map(|transcript| transcript.own_id.as_str());

@@ -158,11 +158,7 @@ pub(super) fn waits_for(state: &str, progress: Progress, transcript: Option<&str
             _ => "Waiting for Twilio to take the call.",
         },
         Progress::Recording => "Waiting for Twilio to finish the recording.",
-        Progress::Transcribing => match transcript {
-            Some("waiting") => "The recording is on its way to AssemblyAI.",
-            Some("uploaded") => "Waiting for AssemblyAI to take the order.",
-            _ => "Waiting for AssemblyAI to finish the transcript.",
-        },
+        Progress::Transcribing => self::transcript(transcript.unwrap_or_default()),
         Progress::Done => "Listen and read below.",
         Progress::Deleting => "It is being deleted here, at Twilio and at AssemblyAI.",
         Progress::NotRecorded => "The call is over, and there is no recording of it.",
@@ -174,6 +170,16 @@ pub(super) fn waits_for(state: &str, progress: Progress, transcript: Option<&str
             "completed" => "The call is over; its transcript could not be made.",
             _ => "The call is not followed any more.",
         },
+    }
+}
+
+/// What is waited for of a transcript in this state.
+pub(super) fn transcript(state: &str) -> &'static str {
+    match state {
+        "waiting" => "The recording is on its way to AssemblyAI.",
+        "uploaded" => "Waiting for AssemblyAI to take the order.",
+        "failed" => "It could not be made.",
+        _ => "Waiting for AssemblyAI to finish the transcript.",
     }
 }
 

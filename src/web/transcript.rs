@@ -149,9 +149,8 @@ impl TranscriptPage {
     /// What is waited for.
     fn waits_for(&self) -> &'static str {
         match self.progress {
-            Progress::Transcribing => "Waiting for AssemblyAI to finish it.",
             Progress::Done => "Read below.",
-            _ => "It could not be made.",
+            _ => steps::transcript(self.transcript.state),
         }
     }
 }

@@ -12,9 +12,14 @@ use crate::vendor_clients::test_python;
 
 /// Has a person do this with a program of its own.
 fn person(does: &str) {
+    person_with(does, &[]);
+}
+
+/// The same, with settings.
+fn person_with(does: &str, settings: &[(&str, &str)]) {
     let Some(python) = test_python().filter(|_| browser::is_there()) else { return };
     let folder = Folder::new();
-    let mut program = Program::sandbox(folder.path(), &[]);
+    let mut program = Program::sandbox(folder.path(), settings);
     let base = format!("http://{}", program.address());
     let Output { status, stdout, stderr } = Command::new(python)
         .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/pages_in_browser.py"), does, &base])
@@ -40,6 +45,16 @@ fn what_was_said_is_found_and_heard_and_a_deleted_call_is_gone_from_open_pages()
 #[test]
 fn pages_are_accessible_small_and_as_wide_as_the_window() {
     person("is_accessible");
+}
+
+#[test]
+fn nothing_that_is_read_is_moved_by_a_call_that_gets_its_transcript() {
+    person("is_not_disturbed");
+}
+
+#[test]
+fn nothing_that_is_read_is_moved_by_a_call_that_gets_none() {
+    person_with("is_not_disturbed", &[("ASSEMBLYAI_SPEECH_MODELS", "universal-0")]);
 }
 
 #[test]

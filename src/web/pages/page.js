@@ -22,10 +22,25 @@ function copies(nodes) {
   return [...nodes].map((node) => document.importNode(node, true));
 }
 
+// Calls that are new. The newest goes where room is kept for one, and the others wait for a press: nothing that is being
+// read moves. A list without calls, and one of other calls altogether, takes in whatever comes.
+function holdBack(newer) {
+  const room = newer.getElementById('fresh');
+  const here = document.getElementById('calls');
+  if (!room || !here) return;
+  const rows = [...newer.getElementById('calls').children];
+  const fresh = rows.slice(0, Math.max(0, rows.findIndex((row) => here.contains(document.getElementById(row.id)))));
+  const [newest, ...others] = here.querySelector('[data-live]') ? fresh : [];
+  if (newest) room.replaceChildren(newest);
+  for (const other of others) other.remove();
+  if (others.length) newer.getElementById('more').textContent = `${others.length} more`;
+}
+
 // Takes from a newer copy of this page the parts that differ. Lists keep those of their parts that stay, so that a player
 // goes on playing; a part with a key is taken if that differs.
-function merge(newer) {
+function merge(newer, isAll) {
   localise(newer);
+  if (!isAll) holdBack(newer);
   for (const list of newer.querySelectorAll('[data-list]')) {
     const here = document.getElementById(list.id);
     if (!here) continue;
@@ -52,6 +67,7 @@ function merge(newer) {
 
 let isAsking = false;
 let isStale = false;
+let isAllWanted = false;
 
 async function refresh() {
   isStale = true;
@@ -64,7 +80,8 @@ async function refresh() {
       // What is gone, or is not shown any more, says so itself.
       if ([401, 403, 404, 410].includes(answer.status)) return location.reload();
       if (!answer.ok) throw new Error(answer.statusText);
-      merge(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+      merge(new DOMParser().parseFromString(await answer.text(), 'text/html'), isAllWanted);
+      isAllWanted = false;
     } catch {
       isStale = true;
       await new Promise((later) => setTimeout(later, 3000));
@@ -178,6 +195,10 @@ document.addEventListener('click', (event) => {
   const { target } = event;
   const button = target.closest('.copy');
   if (button) copy(button);
+  if (target.closest('#more')) {
+    isAllWanted = true;
+    refresh();
+  }
   const word = target.closest('.text [data-start]');
   if (!word || event.ctrlKey || event.metaKey || event.shiftKey || String(getSelection())) return;
   event.preventDefault();
