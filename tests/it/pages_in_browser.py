@@ -172,6 +172,18 @@ SHIFTS = """
 """
 
 
+# Which of the few words that stand beside each other take more than their line.
+BROKEN = """() => {
+    const lines = (part) => {
+        const range = document.createRange();
+        range.selectNodeContents(part);
+        return new Set([...range.getClientRects()].map(({ top }) => top)).size;
+    };
+    const parts = document.querySelectorAll('.calls :is(.state, .length, time)');
+    return [...parts].filter((part) => lines(part) > 1).map((part) => part.textContent);
+}"""
+
+
 def is_not_disturbed(base: str):
     """Whatever becomes of calls, pages that are open stay where they are, on a phone and on a desk."""
     with browser(base) as window:
@@ -205,6 +217,8 @@ def is_not_disturbed(base: str):
             expect(page.locator("#state strong")).to_have_text(re.compile("^(Done|No transcript)$"))
         for page in lists:
             expect(page.locator("#fresh .state")).to_have_text(re.compile("^(Done|No transcript)$"))
+        for name, page in open_pages:
+            assert page.evaluate(BROKEN) == [], name
         shifts = {name: page.evaluate("window.shifts") for name, page in open_pages}
         assert not any(shifts.values()), f"what is read is moved about: {shifts}"
 
