@@ -172,15 +172,16 @@ SHIFTS = """
 """
 
 
-# Which of the few words that stand beside each other take more than their line.
+# Which of the few words that stand beside each other take more than their line, or stick out of it.
 BROKEN = """() => {
     const lines = (part) => {
         const range = document.createRange();
         range.selectNodeContents(part);
         return new Set([...range.getClientRects()].map(({ top }) => top)).size;
     };
-    const parts = document.querySelectorAll('.calls :is(.state, .length, time)');
-    return [...parts].filter((part) => lines(part) > 1).map((part) => part.textContent);
+    const parts = document.querySelectorAll('.calls :is(.state, .length, time), .steps :is(.step, time)');
+    const sticksOut = (part) => part.getBoundingClientRect().right > part.parentElement.getBoundingClientRect().right + 1;
+    return [...parts].filter((part) => lines(part) > 1 || sticksOut(part)).map((part) => part.textContent);
 }"""
 
 
@@ -221,6 +222,12 @@ def is_not_disturbed(base: str):
             assert page.evaluate(BROKEN) == [], name
         shifts = {name: page.evaluate("window.shifts") for name, page in open_pages}
         assert not any(shifts.values()), f"what is read is moved about: {shifts}"
+
+        # Late in the morning, and wherever the call is.
+        for page in calls:
+            page.evaluate("document.querySelectorAll('.steps li').forEach((step) => { step.className = 'now'; })")
+            page.evaluate("document.querySelectorAll('.steps time').forEach((at) => { at.textContent = '12:34:56 PM'; })")
+            assert page.evaluate(BROKEN) == []
 
         for page in lists:
             page.get_by_role("button", name="1 more").click()
