@@ -238,6 +238,29 @@ def is_not_disturbed(base: str):
             expect(page.locator("#next")).to_be_visible()
 
 
+def loses_no_call(base: str):
+    """However many calls come while a list is open, it goes on to the page that has the others."""
+    with browser(base) as window:
+        pages = [window.page() for _ in range(2)]
+        calls = [ring(base, f"141555501{n:02}") for n in range(2)]
+        for page, path in zip(pages, ["/", "/calls"]):
+            page.goto(path)
+            expect(page.get_by_role("link", name="Older calls")).to_have_count(0)
+        calls += [ring(base, f"141555501{n:02}") for n in range(2, 54)]
+        newest_first = [f"call-{call}" for call in reversed(calls)]
+        rows = "(rows) => rows.map((row) => row.id)"
+        for page in pages:
+            expect(page.locator(f"#call-{calls[-1]}")).to_be_visible()
+            shown = page.locator(".calls li[data-live]")
+            if page.locator("#more").inner_text():
+                page.locator("#more").click()
+            expect(shown).to_have_count(50)
+            assert shown.evaluate_all(rows) == newest_first[:50]
+            page.get_by_role("link", name="Older calls").click()
+            page.wait_for_url("**/calls?after=*")
+            assert shown.evaluate_all(rows) == newest_first[50:]
+
+
 def finds(base: str):
     """What was said is found and heard; a call that is deleted is gone before the reader's eyes."""
     with browser(base) as window:
@@ -350,5 +373,5 @@ def works_without_scripts(base: str):
 
 
 if __name__ == "__main__":
-    all_that_is_done = [follows, is_not_disturbed, finds, is_accessible, works_without_scripts]
+    all_that_is_done = [follows, is_not_disturbed, loses_no_call, finds, is_accessible, works_without_scripts]
     {does.__name__: does for does in all_that_is_done}[sys.argv[1]](sys.argv[2])

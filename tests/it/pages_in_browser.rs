@@ -58,6 +58,12 @@ fn nothing_that_is_read_is_moved_by_a_call_that_gets_none() {
 }
 
 #[test]
+fn each_call_is_on_one_page_of_a_list_that_was_open_when_it_came() {
+    let often = ["DIAL_PER_MINUTE", "DIAL_PER_HOUR", "DIAL_PER_DAY"].map(|name| (name, "100"));
+    person_with("loses_no_call", &often);
+}
+
+#[test]
 fn all_but_live_changes_and_words_tied_to_sound_works_without_scripts() {
     person("works_without_scripts");
 }
