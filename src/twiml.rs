@@ -23,7 +23,7 @@ pub enum Verb {
 pub struct Record {
     /// What Twilio asks next. Without it Twilio would ask for the same document again, for ever.
     pub action: String,
-    /// Where Twilio says that the recording can be fetched.
+    /// Where Twilio says that the recording has begun, and that it can be fetched or never will.
     pub recording_status_callback: String,
     /// Seconds.
     pub max_length: u32,
@@ -53,7 +53,7 @@ pub fn response(verbs: &[Verb]) -> String {
                     ("maxLength", &max_length),
                     ("recordingStatusCallback", &record.recording_status_callback),
                     ("recordingStatusCallbackMethod", "POST"),
-                    ("recordingStatusCallbackEvent", "completed absent"),
+                    ("recordingStatusCallbackEvent", "in-progress completed absent"),
                 ])));
             }
             Verb::Hangup => write(Event::Empty(BytesStart::new("Hangup"))),

@@ -65,7 +65,7 @@ pub(super) struct Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Progress {
-    /// It is being placed, rings, or is up.
+    /// It is being placed, rings, or is up and not recorded yet.
     Calling,
     /// Its recording is being made, or is awaited.
     Recording,
@@ -378,7 +378,7 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
     };
     Ok(Shown {
         progress: match is_awaited {
-            true if found.is_up() => Progress::Calling,
+            true if found.is_up() && !recordings.iter().any(Recorded::is_coming) => Progress::Calling,
             true => Progress::Recording,
             false if recordings.iter().any(Recorded::is_complete) => Progress::Done,
             false => Progress::NotRecorded,
@@ -443,10 +443,10 @@ fn digest(recordings: &[Recording], transcripts: &[Transcript]) -> Digest {
 }
 
 fn progress(call: &Call, is_followed: bool, digest: &Digest) -> Progress {
-    if call.state.holds_number() {
-        Progress::Calling
-    } else if digest.is_recording_coming {
+    if digest.is_recording_coming {
         Progress::Recording
+    } else if call.state.holds_number() {
+        Progress::Calling
     } else if digest.has_unfinished {
         Progress::Transcribing
     } else if digest.has_failed {

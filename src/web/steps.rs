@@ -157,7 +157,10 @@ pub(super) fn waits_for(state: &str, progress: Progress, transcript: Option<&str
             "queued" => "Waiting for the phone to ring.",
             _ => "Waiting for Twilio to take the call.",
         },
-        Progress::Recording => "Waiting for Twilio to finish the recording.",
+        Progress::Recording => match state {
+            "completed" => "Waiting for Twilio to finish the recording.",
+            _ => "What is said is being recorded.",
+        },
         Progress::Transcribing => self::transcript(transcript.unwrap_or_default()),
         Progress::Done => "Listen and read below.",
         Progress::Deleting => "It is being deleted here, at Twilio and at AssemblyAI.",
@@ -170,6 +173,14 @@ pub(super) fn waits_for(state: &str, progress: Progress, transcript: Option<&str
             "completed" => "The call is over; its transcript could not be made.",
             _ => "The call is not followed any more.",
         },
+    }
+}
+
+/// What is waited for of a recording in this state.
+pub(super) fn recording(state: &str) -> &'static str {
+    match state {
+        "in-progress" | "paused" => "It is being made.",
+        _ => "Waiting for Twilio to finish it.",
     }
 }
 

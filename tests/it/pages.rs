@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use callscribe::sandbox::control::Callbacks;
+use callscribe::sandbox::twilio::{ACCOUNT_SID, Stage};
 use reqwest::Method;
 use serde_json::json;
 
@@ -107,6 +108,28 @@ async fn a_failed_transcript_says_why_and_can_be_tried_again() {
     world.settle().await;
     let page = world.page(&path).await;
     assert!(page.contains("Friday.") && !page.contains("Try again"), "{page}");
+}
+
+#[tokio::test]
+async fn while_somebody_speaks_the_call_is_being_recorded() {
+    let world = World::new().await;
+    world.twilio.hold(Stage::RecordingProcessing);
+    let call = world.dial("14155551234").await;
+    let recording = world.twilio.control.until(|| world.twilio.recordings_of(&call).pop()).await;
+    let told = [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", &*call),
+        ("RecordingSid", &recording),
+        ("RecordingStatus", "in-progress"),
+    ];
+    assert_eq!(world.callback("/hooks/twilio/recording", &told).await.status, 204);
+    let page = world.page(&format!("/calls/{call}")).await;
+    let now = "<li class=\"now\" aria-current=\"step\"><span class=\"step\">Recording</span>";
+    assert!(page.contains(now) && page.contains("What is said is being recorded."), "{page}");
+    assert!(world.page("/").await.contains("<span class=\"state now\">Recording</span>"));
+    world.twilio.release(Stage::RecordingProcessing);
+    world.settle().await;
+    assert_eq!(world.call(&call).await["progress"], "done");
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ def follows(base: str):
             """() => {
                 window.isTheSame = true;
                 window.seen = new Set();
-                const look = () => window.seen.add(document.querySelector('#state strong').textContent);
+                const look = () => document.querySelectorAll('#state > *').forEach((part) => window.seen.add(part.textContent));
                 new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
                 look();
             }"""
@@ -119,7 +119,7 @@ def follows(base: str):
         is_done(page)
         assert page.evaluate("window.isTheSame"), "the page was loaded again"
         seen = page.evaluate("[...window.seen]")
-        assert {"On the phone", "Transcribing", "Done"} <= set(seen), seen
+        assert {"On the phone", "What is said is being recorded.", "Transcribing", "Done"} <= set(seen), seen
         expect(page.locator("#steps .past")).to_have_count(7)
         # The list was open all the time.
         expect(home.locator("#calls li .state")).to_have_text("Done")

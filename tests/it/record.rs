@@ -175,7 +175,7 @@ async fn a_dialled_call_is_recorded_once_and_never_loops() {
         let asked = asked(&world.twilio, &call);
         assert_eq!(count(&asked, "/record/"), 1, "{outcome:?}: {asked:?}");
         assert_eq!(count(&asked, "/record/done/"), 1, "{outcome:?}: {asked:?}");
-        assert_eq!(count(&asked, "/hooks/twilio/recording"), 1, "{outcome:?}: {asked:?}");
+        assert_eq!(count(&asked, "/hooks/twilio/recording"), 2, "begun and over, {outcome:?}: {asked:?}");
         assert_eq!(count(&asked, "/hooks/twilio/call"), 4, "{outcome:?}: {asked:?}");
     }
 }
