@@ -6,7 +6,7 @@
 //! | C1, C2 | before and after the commit of the intent to dial |
 //! | C3, C4 | `POST Calls` was sent; its answer was read, the SID not committed |
 //! | C5 | the SID is committed |
-//! | C6, C7 | a recording's callback: before and after the commit |
+//! | C6, C7 | a finished recording's callback: before and after the commit |
 //! | C8 | a job is claimed |
 //! | C9, C10 | the audio: the first piece is there; the last one is |
 //! | C11, C12 | the upload: its first piece is on its way; all of it was sent |

@@ -1,5 +1,5 @@
-//! Captions to take away: SRT and WebVTT, made of words with times. Pure: where words come from and where the
-//! files go is not known here.
+//! Captions to take away: SRT and WebVTT, made of words with times; and who says what, for whoever shows the words. Pure:
+//! where words come from and where the files go is not known here.
 //!
 //! Captions have two lines of 42 characters at most. They are cut where sentences, clauses or pauses end, stay up for
 //! one to seven seconds, and never overlap. Another voice is another caption.
@@ -42,6 +42,21 @@ impl Word<'_> {
             (None, channel) => channel.map(|channel| format!("Channel {channel}")),
         }
     }
+}
+
+/// What one voice says without being interrupted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// The voice's name, if voices were told apart.
+    pub voice: Option<String>,
+    /// Which of the words, one after the other.
+    pub words: Vec<usize>,
+}
+
+/// Who says what, in the order they begin. Words without a character that can be shown are in none.
+pub fn turns(words: &[Word]) -> Vec<Turn> {
+    let turn = |run: runs::Run| Turn { voice: run.voice, words: run.words.iter().map(|word| word.index).collect() };
+    runs::runs(words).into_iter().map(turn).collect()
 }
 
 /// SubRip captions. The format has no place for who speaks.

@@ -24,6 +24,8 @@ pub(super) struct Run {
 /// A word whose characters and times can be relied on.
 #[derive(Debug, Clone)]
 pub(super) struct Spoken {
+    /// Which of the words it is.
+    pub(super) index: usize,
     pub(super) text: String,
     pub(super) start: u64,
     pub(super) end: u64,
@@ -84,7 +86,7 @@ fn voices(words: &[Word]) -> Vec<Run> {
     // Speaker and channel of each.
     let mut known: Vec<(Option<&str>, Option<&str>)> = Vec::new();
     let mut voices: Vec<Run> = Vec::new();
-    for word in words {
+    for (place, word) in words.iter().enumerate() {
         let text = clean(word.text);
         if text.is_empty() {
             continue;
@@ -100,7 +102,7 @@ fn voices(words: &[Word]) -> Vec<Run> {
         if let Some(before) = spoken.last_mut() {
             before.end = before.end.min(start);
         }
-        spoken.push(Spoken { text, start, end: word.end.min(LATEST).max(start) });
+        spoken.push(Spoken { index: place, text, start, end: word.end.min(LATEST).max(start) });
     }
     voices
 }

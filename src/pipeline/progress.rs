@@ -159,9 +159,13 @@ async fn take_in_recording(context: &Shared, news: &RecordingNews) -> Result<(),
         from: None,
     };
     let subject = format!("{sid} {status}");
+    let points = match state.is_coming() {
+        true => ("told that it is recorded", "told that it is recorded, committed"),
+        false => ("C6", "C7"),
+    };
     let (call, moved) = context
         .store
-        .write(("C6", "C7"), &subject, |mut tx| async move {
+        .write(points, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let call = find_call(&mut tx, about, now).await?;
             let recording = Recording {

@@ -1,6 +1,7 @@
 //! A transcript as it is read: its words in paragraphs, each by one speaker, and which of them the machine was unsure of.
 //! It knows nothing of HTTP.
 
+use crate::export;
 use crate::store::SpokenWord;
 
 /// Words are marked of which AssemblyAI is less sure than this.
@@ -20,22 +21,27 @@ pub(super) struct Paragraph {
     pub(super) words: Vec<SpokenWord>,
 }
 
-/// The words in paragraphs.
+/// The words in paragraphs, by the same voices and under the same names as in captions. Who is spoken over goes on in his
+/// own paragraph, so that from one paragraph to the next, words may begin earlier.
 pub(super) fn paragraphs(words: Vec<SpokenWord>) -> Vec<Paragraph> {
+    let turns = export::turns(&words.iter().map(heard).collect::<Vec<_>>());
+    let mut words: Vec<Option<SpokenWord>> = words.into_iter().map(Some).collect();
     let mut paragraphs: Vec<Paragraph> = Vec::new();
-    for word in words {
-        let speaker = speaker(&word);
-        match paragraphs.last_mut() {
-            Some(last) if last.speaker == speaker && last.goes_on(&word) => last.words.push(word),
-            _ => paragraphs.push(Paragraph { speaker, words: vec![word] }),
+    for turn in turns {
+        for word in turn.words.into_iter().filter_map(|index| words[index].take()) {
+            match paragraphs.last_mut() {
+                Some(last) if last.speaker == turn.voice && last.goes_on(&word) => last.words.push(word),
+                _ => paragraphs.push(Paragraph { speaker: turn.voice.clone(), words: vec![word] }),
+            }
         }
     }
     paragraphs
 }
 
-fn speaker(word: &SpokenWord) -> Option<String> {
-    let speaker = word.speaker.as_ref().map(|speaker| format!("Speaker {speaker}"));
-    speaker.or_else(|| word.channel.as_ref().map(|channel| format!("Channel {channel}")))
+fn heard(word: &SpokenWord) -> export::Word<'_> {
+    let SpokenWord { text, speaker, channel, .. } = word;
+    let [start, end] = [word.start, word.end].map(|ms| ms.try_into().unwrap_or_default());
+    export::Word { text, start, end, speaker: speaker.as_deref(), channel: channel.as_deref() }
 }
 
 impl Paragraph {
@@ -107,6 +113,27 @@ mod tests {
         ];
         assert_eq!(read(words), expected);
         assert_eq!(read(vec![word("Hi", 0, None, Some("2"))])[0].0.as_deref(), Some("Channel 2"));
+    }
+
+    #[test]
+    fn who_speaks_into_anothers_sentence_does_not_tear_it() {
+        let mut words: Vec<SpokenWord> = Vec::new();
+        for (n, (own, other)) in
+            "We will send you another one.".split(' ').zip("Yes that is fine by me.".split(' ')).enumerate()
+        {
+            let start = 400 * n as i64;
+            words.push(SpokenWord { end: start + 390, ..word(own, start, Some("1"), Some("1")) });
+            words.push(SpokenWord { end: start + 590, ..word(other, start + 200, Some("2"), Some("2")) });
+        }
+        let expected = [("Channel 1", "We will send you another one."), ("Channel 2", "Yes that is fine by me.")];
+        assert_eq!(read(words), expected.map(|(voice, text)| (Some(voice.to_owned()), text.to_owned())));
+    }
+
+    #[test]
+    fn a_speaker_has_the_name_that_captions_give() {
+        let named = |speaker, channel| read(vec![word("Hi", 0, speaker, channel)])[0].0.clone();
+        assert_eq!(named(Some("Eve Smith"), None).as_deref(), Some("Eve Smith"));
+        assert_eq!(named(Some("1"), Some("1")).as_deref(), Some("Channel 1"));
     }
 
     #[test]

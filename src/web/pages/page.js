@@ -114,12 +114,20 @@ function listen() {
 
 // Words and sound.
 
-function words(section) {
-  return [...section.querySelectorAll('.text [data-start]:not(.from)')];
-}
-
 function start(word) {
   return Number(word.dataset.start) / 1000;
+}
+
+const inTime = new WeakMap();
+
+// The words of a text as they are spoken: where two speak at once, both paragraphs go on.
+function words(text) {
+  if (!text) return [];
+  if (!inTime.has(text)) {
+    const list = [...text.querySelectorAll('[data-start]:not(.from)')];
+    inTime.set(text, list.sort((one, other) => start(one) - start(other)));
+  }
+  return inTime.get(text);
 }
 
 // The last of the words that has begun.
@@ -142,7 +150,7 @@ function tell(article, word) {
 function mark(audio) {
   const section = audio.closest('section');
   for (const article of section.querySelectorAll('.transcript')) {
-    const word = spoken(words(article), audio.currentTime + 0.01);
+    const word = spoken(words(article.querySelector('.text')), audio.currentTime + 0.01);
     const marked = article.querySelector('.spoken');
     if (word === marked) continue;
     marked?.classList.remove('spoken');
@@ -212,7 +220,9 @@ document.addEventListener('keydown', (event) => {
   event.preventDefault();
   const list = words(event.target);
   const marked = event.target.querySelector('.spoken');
-  const word = marked ? list[list.indexOf(marked) + step] : list[0];
+  let at = marked ? list.indexOf(marked) + step : 0;
+  while (marked && list[at] && start(list[at]) === start(marked)) at += step;
+  const word = list[at];
   if (word) hear(word.closest('section'), start(word));
 });
 
