@@ -11,6 +11,7 @@ mod width;
 use std::fmt::Write as _;
 
 use cues::Cue;
+pub use width::is_spaced;
 
 /// A word as it was heard. Nothing is expected of it: not of its characters, and not of its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// Whether there is a space between these two parts of a text.
-pub(super) fn is_spaced(before: &str, after: &str) -> bool {
+pub fn is_spaced(before: &str, after: &str) -> bool {
     !(before.ends_with(is_unspaced) && after.starts_with(is_unspaced))
 }
 

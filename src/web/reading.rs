@@ -45,6 +45,11 @@ fn heard(word: &SpokenWord) -> export::Word<'_> {
 }
 
 impl Paragraph {
+    /// Whether there is a space before the word at this place.
+    pub(super) fn is_spaced(&self, index: usize) -> bool {
+        index == 0 || export::is_spaced(&self.words[index - 1].text, &self.words[index].text)
+    }
+
     fn goes_on(&self, next: &SpokenWord) -> bool {
         let Some(last) = self.words.last() else { return true };
         let is_sentence_over = last.text.ends_with(['.', '?', '!', '…', '。', '？', '！']);
@@ -65,6 +70,12 @@ impl Paragraph {
     pub(super) fn start_seconds(&self) -> String {
         format!("{}.{:03}", self.start() / 1_000, self.start() % 1_000)
     }
+}
+
+/// A word without the characters that turn round whatever is written behind them.
+pub(super) fn upright(word: &SpokenWord) -> String {
+    let turns = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    word.text.chars().filter(|c| !turns(*c)).collect()
 }
 
 /// How sure AssemblyAI is of a word, in percent, if it is to be marked.

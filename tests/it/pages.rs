@@ -156,7 +156,7 @@ async fn every_word_says_when_it_is_spoken_and_those_that_are_doubtful_how_sure_
     for word in [
         "<span data-start=\"200\">Hello,</span>",
         "<mark data-start=\"3690\" title=\"62 % sure\">Ahoy</mark>",
-        &format!("<a class=\"from\" href=\"/recordings/{recording}.wav#t=0.200\" data-start=\"200\">0:00</a>"),
+        &format!("<a class=\"from\" dir=\"ltr\" href=\"/recordings/{recording}.wav#t=0.200\" data-start=\"200\">0:00</a>"),
         "less than 70 % sure",
     ] {
         assert!(page.contains(word), "{word} in {page}");
@@ -173,7 +173,26 @@ async fn speakers_and_paragraphs_are_told_apart() {
     world.store.execute(update).await.expect("rows");
     let page = world.page(&format!("/calls/{call}")).await;
     assert_eq!(page.matches("class=\"from\"").count(), 2);
-    assert!(page.contains("<b>Speaker A</b>") && page.contains("<b>Speaker &#60;B&#62;</b>"), "{page}");
+    assert!(page.contains("<b dir=\"auto\">Speaker A</b>") && page.contains("<b dir=\"auto\">Speaker &#60;B&#62;</b>"), "{page}");
+}
+
+#[tokio::test]
+async fn every_script_is_written_as_it_is() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    for (word, shown) in [
+        ("会议", "<span data-start=\"200\">会议</span><span data-start"),
+        ("회의", "<span data-start=\"200\">회의</span> <span data-start"),
+        ("שלום", "<p dir=\"auto\"><a class=\"from\" dir=\"ltr\""),
+        // Would turn round all that is behind it.
+        ("\u{202E}no\u{2067}", "<span data-start=\"200\">no</span> <span"),
+    ] {
+        let update = format!("UPDATE words SET word = '{word}', confidence = 1");
+        world.store.execute(&update).await.expect("rows");
+        let page = world.page(&format!("/calls/{call}")).await;
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
 }
 
 #[tokio::test]

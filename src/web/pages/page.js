@@ -181,8 +181,9 @@ document.addEventListener('seeked', ({ target }) => mark(target), true);
 async function copy(button) {
   const paragraphs = [...button.closest('article').querySelectorAll('.text p, p.text')];
   const said = (paragraph) => {
-    const spans = [...paragraph.querySelectorAll('b, [data-start]:not(.from)')].map((span) => span.textContent);
-    return spans.length ? spans.join(' ') : paragraph.textContent;
+    const text = paragraph.cloneNode(true);
+    text.querySelector('.from')?.remove();
+    return text.textContent.trim();
   };
   const text = paragraphs.map(said).join('\n\n');
   try {
