@@ -58,8 +58,8 @@ pub(super) const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// What an answer here depends on, for whatever keeps answers although it is told not to.
 const VARY: HeaderValue = HeaderValue::from_static(
-    "accept, authorization, cookie, origin, purpose, sec-fetch-dest, sec-fetch-mode, sec-fetch-site, sec-fetch-user, \
-     sec-purpose, user-agent, x-moz, x-purpose",
+    "accept, accept-encoding, authorization, cookie, origin, purpose, sec-fetch-dest, sec-fetch-mode, sec-fetch-site, \
+     sec-fetch-user, sec-purpose, user-agent, x-moz, x-purpose",
 );
 
 /// As whom somebody was let in.

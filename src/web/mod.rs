@@ -7,6 +7,7 @@ mod delete;
 mod dial;
 mod error;
 mod extract;
+mod gzip;
 mod home;
 mod hooks;
 mod live;
@@ -129,13 +130,14 @@ impl Routes {
     }
 }
 
-/// The outermost layer: names the request, writes its line in the log, turns problems into JSON or a page, and puts
-/// the security headers on. The log has the route, not the address, which holds a phone number.
+/// The outermost layer: names the request, writes its line in the log, turns problems into JSON or a page, puts the
+/// security headers on, and has pages compressed. The log has the route, not the address, which holds a phone number.
 async fn finish(State(context): State<Shared>, request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().simple().to_string();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("(none)".to_owned(), |path| path.as_str().to_owned());
     let wants_page = extract::wants_page(request.headers());
+    let takes_gzip = gzip::is_taken(request.headers());
     let span = tracing::info_span!("request", %id, %method, route);
     let started = Instant::now();
 
@@ -165,7 +167,7 @@ async fn finish(State(context): State<Shared>, request: Request, next: Next) -> 
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }
-    response
+    gzip::compressed(response, takes_gzip).await
 }
 
 fn write_problem(problem: &Problem) -> Response {

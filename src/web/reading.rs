@@ -56,6 +56,12 @@ impl Paragraph {
         !is_sentence_over || (next.start - last.end < PAUSE && self.words.len() < LONG)
     }
 
+    /// How long after the word before it a word begins, in milliseconds. A long transcript is mostly times, and these are
+    /// short and alike.
+    pub(super) fn after(&self, index: usize) -> i64 {
+        index.checked_sub(1).map_or(0, |before| self.words[index].start - self.words[before].start)
+    }
+
     /// When it begins, in milliseconds.
     pub(super) fn start(&self) -> i64 {
         self.words.first().map_or(0, |word| word.start)

@@ -3,9 +3,11 @@
 //! What a script does in a browser is not seen here; what it is given is.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
 use callscribe::sandbox::control::Callbacks;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Stage};
+use flate2::read::GzDecoder;
 use reqwest::Method;
 use serde_json::json;
 
@@ -154,14 +156,16 @@ async fn every_word_says_when_it_is_spoken_and_those_that_are_doubtful_how_sure_
     world.settle().await;
     let page = world.page(&format!("/calls/{call}")).await;
     for word in [
-        "<span data-start=\"200\">Hello,</span>",
-        "<mark data-start=\"3690\" title=\"62 % sure\">Ahoy</mark>",
-        &format!("<a class=\"from\" dir=\"ltr\" href=\"/recordings/{recording}.wav#t=0.200\" data-start=\"200\">0:00</a>"),
+        "<span data-after=\"0\">Hello,</span> <span data-after=\"430\">this</span>",
+        "<mark data-after=\"155\" title=\"62 % sure\">Ahoy</mark>",
+        &format!(
+            "<a class=\"from\" dir=\"ltr\" href=\"/recordings/{recording}.wav#t=0.200\" data-start=\"200\">0:00</a>"
+        ),
         "less than 70 % sure",
     ] {
         assert!(page.contains(word), "{word} in {page}");
     }
-    assert_eq!(attributes(&page, "data-start").len(), 17, "16 words and the paragraph's own");
+    assert_eq!(attributes(&page, "data-after").len(), 16);
 }
 
 #[tokio::test]
@@ -173,7 +177,10 @@ async fn speakers_and_paragraphs_are_told_apart() {
     world.store.execute(update).await.expect("rows");
     let page = world.page(&format!("/calls/{call}")).await;
     assert_eq!(page.matches("class=\"from\"").count(), 2);
-    assert!(page.contains("<b dir=\"auto\">Speaker A</b>") && page.contains("<b dir=\"auto\">Speaker &#60;B&#62;</b>"), "{page}");
+    assert!(
+        page.contains("<b dir=\"auto\">Speaker A</b>") && page.contains("<b dir=\"auto\">Speaker &#60;B&#62;</b>"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
@@ -182,11 +189,11 @@ async fn every_script_is_written_as_it_is() {
     let (call, _) = world.recorded_call().await;
     world.settle().await;
     for (word, shown) in [
-        ("会议", "<span data-start=\"200\">会议</span><span data-start"),
-        ("회의", "<span data-start=\"200\">회의</span> <span data-start"),
+        ("会议", "<span data-after=\"0\">会议</span><span data-after"),
+        ("회의", "<span data-after=\"0\">회의</span> <span data-after"),
         ("שלום", "<p dir=\"auto\"><a class=\"from\" dir=\"ltr\""),
         // Would turn round all that is behind it.
-        ("\u{202E}no\u{2067}", "<span data-start=\"200\">no</span> <span"),
+        ("\u{202E}no\u{2067}", "<span data-after=\"0\">no</span> <span"),
     ] {
         let update = format!("UPDATE words SET word = '{word}', confidence = 1");
         world.store.execute(&update).await.expect("rows");
@@ -302,6 +309,97 @@ async fn what_pages_are_made_with_is_kept_by_browsers_and_has_another_address_wh
         assert_eq!(other.header("cache-control"), "no-store");
     }
     assert!(size < 60_000, "{size} bytes");
+}
+
+/// Numbers that repeat no pattern.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    /// As often as words are in speech: the first of them most.
+    fn word(&mut self) -> String {
+        let common = self.below(40).min(self.below(40));
+        let rank = if common < 12 { common } else { self.below(2_000) };
+        let mut word = Chance(rank);
+        (0..1 + rank % 3)
+            .map(|_| ["ta", "ne", "ri", "so", "lum", "per", "gan", "de", "mi", "vo"][word.below(10) as usize])
+            .collect()
+    }
+}
+
+/// The bytes of a page that travel, with all that it is made with.
+async fn transferred(world: &World, path: &str) -> usize {
+    let taken = [("accept", "text/html"), ("accept-encoding", "gzip, deflate, br")];
+    let page = world.get_with(path, &taken).await;
+    assert_eq!(page.header("content-encoding"), "gzip");
+    assert!(page.header("vary").contains("accept-encoding"), "{:?}", page.headers);
+    let mut plain = String::new();
+    GzDecoder::new(&*page.body).read_to_string(&mut plain).expect("gzip");
+    let mut bytes = page.body.len();
+    for link in ["href", "src"].into_iter().flat_map(|name| attributes(&plain, name)) {
+        if link.starts_with("/assets/") {
+            bytes += world.get_with(link, &taken).await.body.len();
+        }
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn a_page_is_small_however_much_was_said() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let (mut chance, mut at) = (Chance(1), 0);
+    // Three quarters of an hour.
+    for from in (0..9_000).step_by(1_000) {
+        let word = |position| {
+            at += 120 + chance.below(360);
+            let end = ["", "", "", "", "", "", "", "", "", "", ".", ","][chance.below(12) as usize];
+            let (word, confidence) = (chance.word(), if chance.below(20) == 0 { "0.6" } else { "0.9" });
+            format!("((SELECT id FROM transcripts), {}, '{word}{end}', {at}, {at}, {confidence})", position + 100)
+        };
+        let words: Vec<String> = (from..from + 1_000).map(word).collect();
+        let insert = "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence) VALUES";
+        world.store.execute(&format!("{insert} {}", words.join(", "))).await.expect("rows");
+    }
+    let path = format!("/calls/{call}");
+    let plain = world.page(&path).await;
+    assert_eq!(attributes(&plain, "data-after").len(), 9_016);
+    let bytes = transferred(&world, &path).await;
+    assert!(bytes < 60_000, "{bytes} bytes");
+
+    let row = |n: u64| {
+        let id = format!("{:016x}{:016x}", chance.below(1 << 31), chance.below(1 << 31));
+        let said: String = (0..200).filter_map(|_| char::from_u32(0x4e00 + chance.below(3_000) as u32)).collect();
+        format!("('{id}', 'inbound', '+1415555{n:04}', '[]', 'busy', 6, '{said}', 0, {n}000, {n}000)")
+    };
+    let rows: Vec<String> = (0..50).map(row).collect();
+    let insert = "INSERT INTO calls (id, direction, from_number, keyterms, state, rank, reason, holds_number, created_at, \
+                  updated_at) VALUES";
+    world.store.execute(&format!("{insert} {}", rows.join(", "))).await.expect("rows");
+    let bytes = transferred(&world, "/").await;
+    assert!(bytes < 60_000, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn pages_and_what_they_are_made_with_are_compressed_for_who_takes_it_and_nothing_else_is() {
+    let world = World::new().await;
+    let (_, recording) = world.recorded_call().await;
+    world.settle().await;
+    for (taken, coding) in [("gzip", "gzip"), ("br, GZIP;q=0.5", "gzip"), ("gzip;q=0", ""), ("identity", ""), ("", "")]
+    {
+        let page = world.get_with("/", &[("accept", "text/html"), ("accept-encoding", taken)]).await;
+        assert_eq!(page.header("content-encoding"), coding, "{taken}");
+        assert_eq!(page.header("content-length"), page.body.len().to_string(), "{taken}");
+    }
+    for path in [format!("/recordings/{recording}.wav"), "/calls".to_owned(), "/healthz".to_owned()] {
+        let answer = world.get_with(&path, &[("accept", "*/*"), ("accept-encoding", "gzip")]).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-encoding")), (200, ""), "{path}");
+    }
 }
 
 #[tokio::test]

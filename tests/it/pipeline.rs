@@ -135,7 +135,7 @@ async fn a_dialled_call_becomes_a_transcript_and_nobody_touches_it() {
     let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let html = page.text();
-    let words = html.split(" data-start=").skip(1).filter_map(|word| word.split(['>', '<']).nth(1));
+    let words = html.split(" data-after=").skip(1).filter_map(|word| word.split(['>', '<']).nth(1));
     let spoken: Vec<&str> = words.collect();
     assert!(spoken.join(" ").ends_with(&text) && page.text().contains(&sid), "{text} in {}", page.text());
     assert_eq!(page.header("refresh"), "", "there is nothing more to come");

@@ -8,9 +8,9 @@ document.documentElement.classList.add('js');
 // Times.
 
 function localise(root) {
-  for (const time of root.querySelectorAll('time[datetime]')) {
-    const at = new Date(time.dateTime);
-    time.textContent = 'clock' in time.dataset
+  for (const told of root.querySelectorAll('time[datetime]')) {
+    const at = new Date(told.dateTime);
+    told.textContent = 'clock' in told.dataset
       ? at.toLocaleTimeString()
       : at.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
   }
@@ -40,6 +40,7 @@ function holdBack(newer) {
 // goes on playing; a part with a key is taken if that differs.
 function merge(newer, isAll) {
   localise(newer);
+  time(newer);
   if (!isAll) holdBack(newer);
   for (const list of newer.querySelectorAll('[data-list]')) {
     const here = document.getElementById(list.id);
@@ -113,6 +114,17 @@ function listen() {
 }
 
 // Words and sound.
+
+// Each word comes with how long after the one before it it begins, since that is shorter.
+function time(root) {
+  for (const from of root.querySelectorAll('.text a.from')) {
+    let at = Number(from.dataset.start);
+    for (const word of from.parentNode.querySelectorAll('[data-after]')) {
+      at += Number(word.dataset.after);
+      word.dataset.start = at;
+    }
+  }
+}
 
 function start(word) {
   return Number(word.dataset.start) / 1000;
@@ -237,6 +249,7 @@ function goToMoment() {
 }
 
 localise(document);
+time(document);
 goToMoment();
 addEventListener('hashchange', goToMoment);
 if (since !== undefined) {

@@ -1,0 +1,52 @@
+//! Pages, and what they are made with, are sent compressed to whoever takes that: a long transcript is mostly markup.
+//! Nothing else is: sound is compressed already, events must not wait for each other, and vendors are answered in a few
+//! bytes.
+
+use std::io::Write as _;
+
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// What is shorter fits into one packet anyway.
+const SHORTEST: u64 = 1_000;
+
+/// What pages are, and their style, script and icon.
+const MEDIA_TYPES: [&str; 4] = ["text/html", "text/css", "text/javascript", "image/svg+xml"];
+
+/// Whether the client takes gzip.
+pub(super) fn is_taken(headers: &HeaderMap) -> bool {
+    let taken = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    taken.flat_map(|value| value.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let weight = parts.find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='));
+        is_gzip && weight.is_none_or(|q| q.parse().is_ok_and(|q: f32| q > 0.0))
+    })
+}
+
+/// The answer as it is sent to whoever takes gzip, or does not.
+pub(super) async fn compressed(mut response: Response, is_taken: bool) -> Response {
+    let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    if !MEDIA_TYPES.contains(&media_type) {
+        return response;
+    }
+    // Where nothing else is said, as of problems that are told to vendors.
+    response.headers_mut().entry(header::VARY).or_insert(HeaderValue::from_static("accept-encoding"));
+    // What is streamed has no length yet, and the answer to HEAD none of its own.
+    let is_long = response.body().size_hint().exact().is_some_and(|length| length >= SHORTEST);
+    if !is_taken || !is_long {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // It is all here already.
+    let plain = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::default());
+    let packed = encoder.write_all(&plain).and_then(|()| encoder.finish()).expect("a Vec takes every byte");
+    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(packed.len()));
+    Response::from_parts(parts, Body::from(packed))
+}
