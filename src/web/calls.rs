@@ -142,6 +142,9 @@ pub(super) struct ShownTranscript {
     /// Whether no later order for the same has taken its place.
     #[serde(skip)]
     pub(super) is_current: bool,
+    /// For a page: the key terms it was ordered with.
+    #[serde(skip)]
+    pub(super) keyterms: Vec<String>,
     /// For a page: its words.
     #[serde(skip)]
     pub(super) paragraphs: Vec<Paragraph>,
@@ -320,7 +323,11 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
     let mut shown_transcripts = Vec::new();
     for transcript in &transcripts {
         let job = conn.job_state(JobKind::Transcript, &transcript.id).await?;
-        shown_transcripts.push(shown_transcript(transcript, job));
+        let mut shown = shown_transcript(transcript, job);
+        // Those of the call are sent along with every order.
+        let of_call = call.keyterms.as_slice().iter().filter(|term| !shown.keyterms.contains(term));
+        shown.keyterms.extend(of_call.cloned().collect::<Vec<_>>());
+        shown_transcripts.push(shown);
     }
     drop(conn);
 
@@ -494,9 +501,20 @@ fn shown_transcript(transcript: &Transcript, job: Option<JobState>) -> ShownTran
         text: transcript.text.clone(),
         own_id: transcript.id.clone(),
         is_current: transcript.is_current,
+        keyterms: ordered_keyterms(transcript),
         paragraphs: Vec::new(),
         created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
     }
+}
+
+/// The key terms that a transcript was ordered with.
+pub(super) fn ordered_keyterms(transcript: &Transcript) -> Vec<String> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Parameters {
+        keyterms_prompt: Vec<String>,
+    }
+    serde_json::from_str::<Parameters>(&transcript.parameters).unwrap_or_default().keyterms_prompt
 }
 
 /// `<milliseconds>.<id>`.

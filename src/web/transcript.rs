@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::calls::{Progress, ShownTranscript, listed};
+use super::calls::{Progress, ShownTranscript, listed, ordered_keyterms};
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, preferred, wants_page};
 use super::pages::Notices;
@@ -127,10 +128,11 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
         state: state.as_str(),
         reason: transcript.error,
         text: transcript.text,
-        created_at: None,
-        own_id: stored.map_or_else(|| id.to_string(), |stored| stored.id),
+        created_at: stored.as_ref().and_then(|stored| Timestamp::from_millisecond(stored.created_at).ok()),
         is_current: true,
+        keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),
         paragraphs,
+        own_id: stored.map_or_else(|| id.to_string(), |stored| stored.id),
     };
     let (notices, refresh) = (Notices::of(context), LOOK_AGAIN.as_secs());
     let audio = transcript.audio_url;

@@ -184,6 +184,25 @@ async fn speakers_and_paragraphs_are_told_apart() {
 }
 
 #[tokio::test]
+async fn transcripts_of_one_recording_are_told_apart_by_their_time_and_key_terms() {
+    let world = World::with(&[("KEYTERMS", "Ahoy Street")]).await;
+    let call = world.get("/dial/14155551234?keyterms=order").await.text().trim().rsplit(' ').next().map(str::to_owned);
+    let call = call.expect("a SID");
+    world.settle().await;
+    let again = format!("call_sid={call}&keyterms=Friday");
+    assert_eq!(world.post_form("/transcribe", &again).await.status, 200);
+    world.settle().await;
+    let page = world.page(&format!("/calls/{call}")).await;
+    for terms in ["order", "Ahoy Street, order", "Ahoy Street, Friday, order"] {
+        assert!(page.contains(&format!("<p class=\"terms\">Key terms: {terms}</p>")), "{terms} in {page}");
+    }
+    let names: BTreeSet<&str> =
+        attributes(&page, "aria-labelledby").into_iter().filter(|name| *name != "way").collect();
+    assert_eq!(names.len(), 2, "each by a name of its own: {names:?}");
+    assert!(names.iter().all(|name| page.contains(&format!("<h3 id=\"{name}\">Transcript <time datetime="))), "{page}");
+}
+
+#[tokio::test]
 async fn every_script_is_written_as_it_is() {
     let world = World::new().await;
     let (call, _) = world.recorded_call().await;
