@@ -203,6 +203,16 @@ async fn transcripts_of_one_recording_are_told_apart_by_their_time_and_key_terms
 }
 
 #[tokio::test]
+async fn what_was_found_is_not_looked_for_again_by_itself() {
+    let world = World::new().await;
+    world.recorded_call().await;
+    world.settle().await;
+    for (path, follows) in [("/calls", true), ("/calls?state=completed", true), ("/calls?q=order", false)] {
+        assert_eq!(world.page(path).await.contains("data-since"), follows, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn every_script_is_written_as_it_is() {
     let world = World::new().await;
     let (call, _) = world.recorded_call().await;
