@@ -7,6 +7,7 @@ use url::form_urlencoded;
 
 use super::calls::{Listed, listed};
 use super::error::ApiError;
+use super::steps;
 use crate::model::call::CallState;
 use crate::model::search::Piece;
 use crate::store::{self, Filter, Number};
@@ -58,7 +59,7 @@ impl Search {
         let state = match self.state.trim() {
             "" => None,
             name => Some(CallState::named(name).ok_or_else(|| {
-                let names = self.states().join(", ");
+                let names = CallState::ALL.map(CallState::as_str).join(", ");
                 ApiError::BadRequest(format!("state: expected one of {names}"))
             })?),
         };
@@ -67,9 +68,9 @@ impl Search {
         Ok(Filter { state, number: Number::parse(&self.number), since, before })
     }
 
-    /// All states that a call can be in.
-    pub(super) fn states(&self) -> [&'static str; 11] {
-        CallState::ALL.map(CallState::as_str)
+    /// All states that a call can be in, each with what it means.
+    pub(super) fn states(&self) -> [(&'static str, &'static str); 11] {
+        CallState::ALL.map(|state| (state.as_str(), steps::meaning(state)))
     }
 
     /// The address of the page that goes on after this one.

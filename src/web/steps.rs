@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::calls::{Noted, Progress};
+use crate::model::call::CallState;
 
 /// One of the seven.
 #[derive(Debug)]
@@ -144,6 +145,23 @@ pub(super) fn headline(state: &str, progress: Progress) -> &'static str {
             (None, "completed") => "No transcript",
             (None, _) => "Failed",
         },
+    }
+}
+
+/// What a state of a call means.
+pub(super) fn meaning(state: CallState) -> &'static str {
+    match state {
+        CallState::Dialing => "being placed",
+        CallState::Unknown => "looked for at Twilio",
+        CallState::Lost => "not found at Twilio",
+        CallState::Queued => "taken by Twilio",
+        CallState::Ringing => "ringing",
+        CallState::InProgress => "on the phone",
+        CallState::Completed => "answered and over",
+        CallState::Busy => "the line was busy",
+        CallState::NoAnswer => "nobody answered",
+        CallState::Failed => "could not be placed",
+        CallState::Canceled => "given up before an answer",
     }
 }
 
