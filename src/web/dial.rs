@@ -76,9 +76,14 @@ pub(super) async fn dial(
 pub(super) async fn confirmed(State(context): State<Shared>, request: extract::Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let Confirmed { number, keyterms, press } = read_form(&read_body(body, LARGEST_FORM).await?)?;
-    let (number, keyterms) = (number.parse()?, Keyterms::from_list(&keyterms));
+    let (number, keyterms) = (without_separators(&number).parse()?, Keyterms::from_list(&keyterms));
     let press = press.as_deref().map(str::parse).transpose()?;
     ring(&context, &parts.headers, Request { number, keyterms, again: true, press }).await
+}
+
+/// A number as people write it, of a form that they fill in. Addresses have digits alone.
+fn without_separators(number: &str) -> String {
+    number.chars().filter(|c| !(c.is_whitespace() || "-.()/".contains(*c))).collect()
 }
 
 /// Whether a browser asks, which may do so by itself: it restores what was open, and doubles tabs.

@@ -55,6 +55,24 @@ async fn the_confirmation_pages_button_dials_no_other_numbers_than_the_address_b
 }
 
 #[tokio::test]
+async fn a_form_takes_a_number_as_people_write_it_and_an_address_does_not() {
+    for number in ["+1 415 555 1234", " 14155551234", "1-415-555-1234", "1 (415) 555.1234", "1/415/5551234"] {
+        let world = World::new().await;
+        let encoded: String = url::form_urlencoded::byte_serialize(number.as_bytes()).collect();
+        let said = world.post_form("/calls", &format!("number={encoded}")).await;
+        assert!(said.text().starts_with("dialing +14155551234."), "{number}: {}", said.text());
+        let path = format!("/dial/{}", encoded.replace('+', "%20"));
+        world.get(&path).await.problem(400, "bad-request");
+    }
+    let world = World::new().await;
+    for number in ["%2B%2B14155551234", "1415555x1234", "0014155551234", "415-1234", "(415) 555-1234"] {
+        let refused = world.post_form("/calls", &format!("number={number}")).await;
+        assert!(refused.status.is_client_error(), "{number}: {}", refused.text());
+    }
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
 async fn a_browser_is_told_on_a_page_which_setting_rules_a_number() {
     let world = World::new().await;
     let browser = [
