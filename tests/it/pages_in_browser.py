@@ -129,7 +129,10 @@ def follows(base: str):
         page.eval_on_selector("audio", "audio => { audio.muted = true; return audio.play(); }")
         page.wait_for_function("() => document.querySelector('audio').currentTime > 0.3")
         expect(page.locator(".text .spoken")).to_have_count(1)
-        page.eval_on_selector("audio", "audio => audio.pause()")
+        page.locator(".text").focus()
+        for key, is_paused in [("Space", True), ("Enter", False), ("Space", True)]:
+            page.keyboard.press(key)
+            page.wait_for_function("is_paused => document.querySelector('audio').paused === is_paused", arg=is_paused)
         page.eval_on_selector("audio", "audio => { audio.play = () => Promise.resolve(); }")
         word = page.locator(".text [data-start]:not(.from)", has_text="forty")
         word.click()

@@ -228,9 +228,15 @@ document.addEventListener('click', (event) => {
 });
 
 document.addEventListener('keydown', (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step || !event.target.matches('.text[tabindex]')) return;
+  const step = { ArrowLeft: -1, ArrowRight: 1, ' ': 0, Enter: 0 }[event.key];
+  if (step === undefined || !event.target.matches('.text[tabindex]')) return;
   event.preventDefault();
+  if (!step) {
+    const audio = event.target.closest('section').querySelector('audio');
+    if (!audio.paused) audio.pause();
+    else audio.play().catch(() => {});
+    return;
+  }
   const list = words(event.target);
   const marked = event.target.querySelector('.spoken');
   let at = marked ? list.indexOf(marked) + step : 0;
