@@ -564,6 +564,11 @@ impl Shown {
         self.call.to.as_deref().filter(|_| is_ours && is_kept && self.call.ended_at.is_some())
     }
 
+    /// Whether nothing but another call would mend it.
+    fn is_to_be_dialled_anew(&self) -> bool {
+        self.progress == Progress::Failed && !self.can_retry && self.again().is_some()
+    }
+
     fn steps(&self) -> Vec<Step> {
         steps::steps(self.call.direction, &self.call.state, self.progress, &self.timeline)
     }
@@ -606,6 +611,15 @@ impl ShownTranscript {
 }
 
 impl Line {
+    /// How its transcript begins, or why it has none.
+    pub(super) fn gist(&self) -> &str {
+        let why = match self.progress {
+            Progress::Failed => steps::waits_for(&self.call.state, self.progress, None),
+            _ => "",
+        };
+        self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(why)
+    }
+
     /// Where it is, in a word or two.
     pub(super) fn headline(&self) -> &'static str {
         steps::headline(&self.call.state, self.progress)

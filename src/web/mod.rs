@@ -134,7 +134,7 @@ impl Routes {
 /// security headers on, and has pages compressed. The log has the route, not the address, which holds a phone number.
 async fn finish(State(context): State<Shared>, request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().simple().to_string();
-    let method = request.method().clone();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map_or("(none)".to_owned(), |path| path.as_str().to_owned());
     let wants_page = extract::wants_page(request.headers());
     let takes_gzip = gzip::is_taken(request.headers());
@@ -145,7 +145,7 @@ async fn finish(State(context): State<Shared>, request: Request, next: Next) -> 
     let problem =
         response.extensions_mut().remove::<Problem>().map(|problem| Problem { request_id: id.clone(), ..problem });
     if let Some(problem) = &problem {
-        let rendered = if wants_page { pages::problem(&context, problem) } else { write_problem(problem) };
+        let rendered = if wants_page { pages::problem(&context, problem, &path) } else { write_problem(problem) };
         let (parts, body) = rendered.into_parts();
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;

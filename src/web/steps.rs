@@ -186,12 +186,40 @@ pub(super) fn waits_for(state: &str, progress: Progress, transcript: Option<&str
         Progress::Failed => match state {
             "busy" => "The line was busy.",
             "no-answer" => "Nobody answered.",
-            "canceled" => "The call was given up before anybody answered.",
+            "canceled" => "Given up before anybody answered.",
             "lost" | "failed" => "The call could not be placed.",
             "completed" => "The call is over; its transcript could not be made.",
             _ => "The call is not followed any more.",
         },
     }
+}
+
+/// What it means that a call, a recording or a transcript came to a state.
+pub(super) fn happened(kind: &str, state: &str) -> String {
+    let words = match (kind, state) {
+        ("call", "dialing") => "Twilio was asked to call",
+        ("call", "unknown") => "Twilio gave no answer",
+        ("call", "lost") => "The call was not found at Twilio",
+        ("call", "queued") => "Twilio took the call",
+        ("call", "ringing") => "The phone rang",
+        ("call", "in-progress") => "Somebody answered",
+        ("call", "completed") => "The call ended",
+        ("call", "busy") => "The line was busy",
+        ("call", "no-answer") => "Nobody answered",
+        ("call", "failed") => "The call could not be placed",
+        ("call", "canceled") => "The call was given up",
+        ("recording", "in-progress") => "The recording began",
+        ("recording", "completed") => "The recording was there",
+        ("recording", "absent") => "There was no recording",
+        ("transcript", "waiting") => "A transcript was wanted",
+        ("transcript", "uploaded") => "AssemblyAI had the recording",
+        ("transcript", "queued") => "AssemblyAI took the order",
+        ("transcript", "processing") => "AssemblyAI was at work",
+        ("transcript", "completed") => "The transcript was there",
+        ("transcript", "failed") => "The transcript failed",
+        _ => return format!("{kind}: {state}"),
+    };
+    words.to_owned()
 }
 
 /// What is waited for of a recording in this state.

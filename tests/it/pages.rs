@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use callscribe::sandbox::control::Callbacks;
-use callscribe::sandbox::twilio::{ACCOUNT_SID, Stage};
+use callscribe::sandbox::speech;
+use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, Stage};
 use flate2::read::GzDecoder;
 use reqwest::Method;
 use serde_json::json;
@@ -83,6 +84,12 @@ async fn pages_are_as_they_were_looked_at() {
     insta::assert_snapshot!("calls", stable(&world, &world.page("/calls").await));
     insta::assert_snapshot!("hits", stable(&world, &world.page("/calls?q=%22ship+order%22").await));
     insta::assert_snapshot!("deletion", stable(&world, &world.page(&format!("/calls/{call}/delete")).await));
+    assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
+    insta::assert_snapshot!("call_being_deleted", stable(&world, &world.page(&format!("/calls/{call}")).await));
+    world.settle().await;
+    let old = [PAGE[0], ("user-agent", "Mozilla/5.0")];
+    let page = world.get_with("/dial/14155551234?keyterms=Ahoy,order", &old).await;
+    insta::assert_snapshot!("confirmation", stable(&world, &page.text()));
 
     world.assemblyai.fail_next_transcript("nobody speaks in it");
     let (call, _) = world.recorded_call().await;
@@ -93,6 +100,16 @@ async fn pages_are_as_they_were_looked_at() {
     world.settle().await;
     let page = world.page(&format!("/transcript/{id}?format=html")).await;
     insta::assert_snapshot!("transcript_failed", stable(&world, &page));
+    let file =
+        [b"--x\r\nContent-Disposition: form-data; name=file; filename=a.wav\r\n\r\n", speech::WAV, b"\r\n--x--\r\n"]
+            .concat();
+    let sent =
+        world.http.post(format!("{}/transcribe", world.base)).header("content-type", "multipart/form-data; boundary=x");
+    let answer = Answer::of(sent.body(file).send().await.expect("an answer")).await;
+    let id = answer.json()["id"].as_str().expect("an id").to_owned();
+    world.settle().await;
+    let page = world.page(&format!("/transcript/{id}?format=html")).await;
+    insta::assert_snapshot!("transcript_done", stable(&world, &page));
 }
 
 #[tokio::test]
@@ -210,6 +227,37 @@ async fn what_was_found_is_not_looked_for_again_by_itself() {
     for (path, follows) in [("/calls", true), ("/calls?state=completed", true), ("/calls?q=order", false)] {
         assert_eq!(world.page(path).await.contains("data-since"), follows, "{path}");
     }
+}
+
+#[tokio::test]
+async fn pages_say_in_words_what_is_the_matter_and_what_to_do() {
+    let world = World::new().await;
+    world.twilio.outcome_of_next_call(Outcome::Busy);
+    let busy = world.dial("14155551234").await;
+    world.settle().await;
+    let page = world.page(&format!("/calls/{busy}")).await;
+    assert!(
+        page.contains("The line was busy. Call again dials once more.") && page.contains("<button>Call again"),
+        "{page}"
+    );
+    assert!(page.contains("Twilio was asked to call"), "{page}");
+
+    world.assemblyai.hold();
+    let (call, _) = world.recorded_call().await;
+    let path = format!("/calls/{call}");
+    let refused = world.send(Method::POST, &format!("{path}/delete"), &PAGE, "").await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.text().contains(&format!("<a href=\"{path}\">Back to the call</a>")), "{}", refused.text());
+    world.assemblyai.release();
+    world.settle().await;
+    world.store.execute("DELETE FROM words").await.expect("rows");
+    world.store.execute("UPDATE transcripts SET text = ''").await.expect("rows");
+    assert!(world.page(&path).await.contains("Nothing was said."));
+
+    world.assemblyai.fail_next_transcript("nobody speaks in it");
+    world.recorded_call().await;
+    world.settle().await;
+    assert!(world.page("/").await.contains("The call is over; its transcript could not be made."));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::error::{ApiError, Problem, credentials_of};
 use super::page;
 use crate::context::{Context, Shared};
+use crate::model::call::CallName;
 
 /// What every page says beside its own matter.
 pub(super) struct Notices {
@@ -53,6 +54,8 @@ struct TranscribePage {
 struct ProblemPage<'p> {
     notices: Notices,
     problem: &'p Problem,
+    /// Whose page has the button that led here.
+    call: Option<CallName>,
 }
 
 /// The forms of `/transcribe`.
@@ -60,9 +63,11 @@ pub(super) fn transcribe(context: &Shared) -> Response {
     page(TranscribePage { notices: Notices::of(context) }.render())
 }
 
-/// A problem, for a browser.
-pub(super) fn problem(context: &Shared, problem: &Problem) -> Response {
-    page(ProblemPage { notices: Notices::for_strangers(context), problem }.render())
+/// A problem, for a browser that asked for this path.
+pub(super) fn problem(context: &Shared, problem: &Problem, path: &str) -> Response {
+    let deed = path.strip_prefix("/calls/").and_then(|path| path.trim_end_matches('/').split_once('/'));
+    let call = deed.filter(|_| problem.status == 409).and_then(|(call, _)| call.parse().ok());
+    page(ProblemPage { notices: Notices::for_strangers(context), problem, call }.render())
 }
 
 /// What pages are drawn and moved with, a part of the program.
