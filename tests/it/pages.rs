@@ -27,7 +27,10 @@ impl World {
 
 /// A page without what differs from one run to the next: ids, hashes, times, ports, and in what order callbacks came.
 fn stable(world: &World, page: &str) -> String {
-    let page = page.replace(world.twilio.url(), "<twilio>").replace(&world.base, "<base>");
+    let page = page
+        .replace(world.twilio.url(), "<twilio>")
+        .replace(world.assemblyai.url(), "<assemblyai>")
+        .replace(&world.base, "<base>");
     let mut stable = String::new();
     let mut rest = &*page;
     // Long runs of hex digits and hyphens are ids.
