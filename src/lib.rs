@@ -50,7 +50,7 @@
 //! | [`pipeline`] | what happens to a call: dial, progress, follow, order, and the worker that runs the jobs |
 //! | [`store`] | calls, recordings, transcripts, jobs, history, in SQLite or PostgreSQL: the only SQL |
 //! | [`model`] | numbers, ids, key terms, states and their order, what is searched for: plain types, parsed at the door |
-//! | [`export`] | words with times to text, SRT and WebVTT |
+//! | [`export`] | words with times to text, SRT and WebVTT, and to who says what |
 //! | [`urls`], [`twiml`], [`events`], [`clock`] | callback addresses; instructions to Twilio; "X changed"; the time |
 //! | [`clients`] | thin clients of both vendors, and of our own address: deadlines, what may be repeated, errors |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
