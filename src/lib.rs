@@ -21,8 +21,9 @@
 //!    order is committed once AssemblyAI has all of it.
 //! 5. `/hooks/assemblyai` makes the job due at once: it fetches the transcript and stores JSON, text and words. A lost
 //!    webhook costs a minute at most. What was said is found at `/calls?q=` from then on: [`model::search`] cuts texts and
-//!    queries into terms, [`store`] has them indexed in the same transaction. `POST /transcribe` and
-//!    `GET /transcript/<id>` ([`pipeline::transcription`]) go the same way, and answer from the store what is there.
+//!    queries into terms, [`store`] has them indexed in the same transaction, beside what is known of the call, and anew when
+//!    more becomes known. `POST /transcribe` and `GET /transcript/<id>` ([`pipeline::transcription`]) go the same way, and
+//!    answer from the store what is there.
 //! 6. Each change is told through [`events`] to the requests that wait for it, and to open pages (`web::live`), which
 //!    then ask for themselves again. What other instances did, those find in the history that all share.
 //! 7. A call that is deleted ([`pipeline::delete`]) goes at the vendors first and here last; its ids stay, so that nothing

@@ -261,15 +261,16 @@ impl Conn {
         to: Option<&str>,
         from: Option<&str>,
     ) -> Result<(), Error> {
-        self.execute(
-            "UPDATE calls SET direction = CASE WHEN direction = 'unknown' THEN $2 ELSE direction END, \
+        let changed = self
+            .execute(
+                "UPDATE calls SET direction = CASE WHEN direction = 'unknown' THEN $2 ELSE direction END, \
              to_number = coalesce(to_number, $3), from_number = coalesce(from_number, $4) \
              WHERE id = $1 AND deletion IS NULL \
              AND (direction = 'unknown' OR to_number IS NULL OR from_number IS NULL)",
-            args![id.as_str(), direction.as_str(), to, from],
-        )
-        .await
-        .map(drop)
+                args![id.as_str(), direction.as_str(), to, from],
+            )
+            .await?;
+        if changed > 0 { self.index_anew(id).await } else { Ok(()) }
     }
 
     /// Moves a call forward. Says whether it moved.
@@ -294,6 +295,7 @@ impl Conn {
             .await?;
         if moved > 0 {
             self.note(Some(id), call_event(id, to, now)).await?;
+            self.index_anew(id).await?;
         }
         Ok(moved > 0)
     }

@@ -18,7 +18,7 @@ use sqlx::{
 };
 
 use super::writer::{Columns, Loan, Writer};
-use super::{BadDatabase, Error};
+use super::{BadDatabase, Error, Filter, facts};
 use crate::model::search::Query;
 
 /// How long a statement waits for another process that writes to the same SQLite file.
@@ -194,6 +194,7 @@ const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
     ("dialling", include_str!("migrations/sqlite/0003_dialling.sql")),
     ("search", include_str!("migrations/sqlite/0004_search.sql")),
     ("deletion", include_str!("migrations/sqlite/0005_deletion.sql")),
+    ("facts", include_str!("migrations/sqlite/0006_facts.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/postgres/0001_calls.sql")),
@@ -201,6 +202,7 @@ const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("dialling", include_str!("migrations/postgres/0003_dialling.sql")),
     ("search", include_str!("migrations/postgres/0004_search.sql")),
     ("deletion", include_str!("migrations/postgres/0005_deletion.sql")),
+    ("facts", include_str!("migrations/postgres/0006_facts.sql")),
 ];
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
@@ -230,7 +232,9 @@ async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> 
         make(&path).map_err(BadDatabase::Inaccessible)?;
     }
     let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-    let mut connection = options.connect().await.map_err(BadDatabase::of_file)?;
+    // A table that is made anew leaves nothing of what was in it: later, nobody would find it there to delete it.
+    let migrating = options.clone().pragma("secure_delete", "on");
+    let mut connection = migrating.connect().await.map_err(BadDatabase::of_file)?;
     let migrated = migrations(SQLITE_MIGRATIONS).run(&mut connection).await;
     // Before the last connection closes, so that the log stays.
     let writer =
@@ -456,6 +460,21 @@ impl Session {
         self.is_postgres()
     }
 
+    /// The call of a recording. It stays as it is until this transaction ends: PostgreSQL's writers do not wait for each
+    /// other, and one that moves the call on would not see what this one has indexed of it.
+    pub(super) fn hold_call(&self) -> &'static str {
+        macro_rules! call {
+            ($lock:literal) => {
+                concat!(
+                    "SELECT state, to_number, from_number, deletion, created_at FROM calls \
+                     WHERE id = (SELECT call_id FROM recordings WHERE sid = $1)",
+                    $lock
+                )
+            };
+        }
+        if self.is_postgres() { call!(" FOR NO KEY UPDATE") } else { call!("") }
+    }
+
     /// How far the calls have come whose ids are in a JSON array: what a list says of each beside its row.
     pub(super) fn select_digests(&self) -> &'static str {
         macro_rules! digests {
@@ -560,15 +579,21 @@ impl Session {
     }
 
     /// What is looked for, in the words of each: an FTS5 expression; a tsquery, and on a line each the patterns of phrases.
-    /// Terms are letters and digits alone, so that nothing in them needs to be escaped.
-    pub(super) fn sought(&self, query: &Query) -> String {
+    /// Terms are letters, digits and the mark of facts alone, so that nothing in them needs to be escaped.
+    ///
+    /// The state of a call is a fact like any other to FTS5, which finds what has both from the newest on. PostgreSQL's index
+    /// of terms would give all there ever was, and it has one by state, in the order of time.
+    pub(super) fn sought(&self, query: &Query, filter: &Filter) -> String {
+        let number = facts::of_number(filter);
         let star = |is_prefix, star| if is_prefix { star } else { "" };
         if !self.is_postgres() {
             let each = query.sought().iter();
             let each = each.map(|sought| format!("\"{}\"{}", sought.terms.join(" "), star(sought.is_prefix, "*")));
-            return each.collect::<Vec<_>>().join(" AND ");
+            let facts = facts::of_state(filter).into_iter().chain(number).map(|fact| format!("\"{fact}\""));
+            return each.chain(facts).collect::<Vec<_>>().join(" AND ");
         }
-        let (mut terms, mut patterns) = (Vec::new(), String::new());
+        let mut terms: Vec<String> = number.iter().map(|fact| format!("'{fact}'")).collect();
+        let mut patterns = String::new();
         for sought in query.sought() {
             let last = sought.terms.len() - 1;
             let quoted = |(n, term)| format!("'{term}'{}", star(sought.is_prefix && n == last, ":*"));
@@ -581,7 +606,9 @@ impl Session {
     }
 
     /// The newest transcripts with what is looked for. The index is gone through first, from its end; texts, which are
-    /// long, are read of those alone that are wanted.
+    /// long, are read of those alone that are wanted. It knows the facts of each call, too; what a call is asked for here
+    /// again is where an address goes on beyond its facts. Within `coalesce`, so that PostgreSQL does not count a fact
+    /// twice when it guesses how much is found.
     pub(super) fn find_spoken(&self) -> &'static str {
         macro_rules! find {
             ($is_found:literal) => {
@@ -594,8 +621,8 @@ impl Session {
                      LEFT JOIN calls ON calls.id = recordings.call_id WHERE ",
                     $is_found,
                     " AND spoken_text.rowid >= $2 AND spoken_text.rowid < $3 \
-                     AND (CAST($4 AS TEXT) IS NULL OR calls.state = $4) \
-                     AND (CAST($5 AS TEXT) IS NULL OR to_number LIKE $5 ESCAPE '\\' OR from_number LIKE $5 ESCAPE '\\') \
+                     AND coalesce(calls.state = $4, CAST($4 AS TEXT) IS NULL) \
+                     AND coalesce(to_number LIKE $5 ESCAPE '\\' OR from_number LIKE $5 ESCAPE '\\', CAST($5 AS TEXT) IS NULL) \
                      ORDER BY spoken_text.rowid DESC LIMIT $6\
                      ) AS found JOIN transcripts ON transcripts.id = found.transcript ORDER BY found.place DESC"
                 )
@@ -604,7 +631,8 @@ impl Session {
         if self.is_postgres() {
             find!(
                 "terms @@ CAST(split_part($1, chr(10), 1) AS tsquery) \
-                 AND words LIKE ALL ((string_to_array($1, chr(10)))[2:])"
+                 AND words LIKE ALL ((string_to_array($1, chr(10)))[2:]) \
+                 AND (CAST($4 AS TEXT) IS NULL OR spoken_text.state = $4)"
             )
         } else {
             find!("spoken_text MATCH $1")

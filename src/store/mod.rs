@@ -7,6 +7,7 @@
 mod calls;
 mod deletion;
 mod dialect;
+mod facts;
 mod history;
 mod jobs;
 mod recordings;

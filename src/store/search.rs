@@ -1,8 +1,8 @@
 //! The index of what was said, and what is found in it. How texts become terms is the model's; how a database looks for
 //! them is in `dialect`.
 
-use super::{BadDatabase, Conn, Error, Row, Store, args, calls};
-use crate::model::call::{Call, CallState};
+use super::{BadDatabase, Conn, Error, Row, Store, args, calls, facts};
+use crate::model::call::{Call, CallId, CallState};
 use crate::model::recording::RecordingSid;
 use crate::model::search::{Passage, Piece, Query, folded};
 use crate::model::transcript::TranscriptId;
@@ -153,17 +153,21 @@ impl Store {
 impl Conn {
     /// Has a finished transcript found from now on, in the place of an older one of the same recording.
     pub(super) async fn index_transcript(&mut self, id: &str) -> Result<(), Error> {
-        let sql = "SELECT text, coalesce(recording_sid, audio) AS source, transcripts.created_at AS asked_for_at, \
-                   coalesce(calls.created_at, transcripts.created_at) AS at FROM transcripts \
-                   LEFT JOIN recordings ON recordings.sid = recording_sid \
-                   LEFT JOIN calls ON calls.id = recordings.call_id \
-                   WHERE transcripts.id = $1 AND calls.deletion IS NULL";
+        let sql = "SELECT text, coalesce(recording_sid, audio) AS source, created_at FROM transcripts WHERE id = $1";
         let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
         let Some(text) = row.text_if_set("text")? else { return Ok(()) };
-        let source = row.text("source")?;
+        let (source, asked_for_at) = (row.text("source")?, row.int("created_at")?);
+        let (at, facts) = match self.fetch_one(self.session.hold_call(), args![source.as_str()]).await? {
+            Some(call) if call.text_if_set("deletion")?.is_some() => return Ok(()),
+            Some(call) => {
+                let (to, from) = (call.text_if_set("to_number")?, call.text_if_set("from_number")?);
+                (call.int("created_at")?, facts::of_call(&call.text("state")?, [to.as_deref(), from.as_deref()]))
+            }
+            None => (asked_for_at, String::new()),
+        };
         let other = "SELECT transcript, created_at FROM spoken JOIN transcripts ON id = transcript WHERE source = $1";
         if let Some(other) = self.fetch_one(other, args![source.as_str()]).await? {
-            if other.int("created_at")? > row.int("asked_for_at")? {
+            if other.int("created_at")? > asked_for_at {
                 return Ok(());
             }
             self.unindex_transcript(&other.text("transcript")?).await?;
@@ -171,12 +175,13 @@ impl Conn {
         // The end of an id is random.
         let low =
             id.len().checked_sub(4).and_then(|end| i64::from_str_radix(id.get(end..)?, 16).ok()).unwrap_or_default();
-        let first = place_at(row.int("at")?) + low.min((1 << LOW_BITS) - PLACES);
+        let first = place_at(at) + low.min((1 << LOW_BITS) - PLACES);
         for place in first..first + PLACES {
-            let sql = "INSERT INTO spoken (place, transcript, source) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-            if self.execute(sql, args![place, id, source.as_str()]).await? > 0 {
+            let sql = "INSERT INTO spoken (place, transcript, source, facts) VALUES ($1, $2, $3, $4) \
+                       ON CONFLICT DO NOTHING";
+            if self.execute(sql, args![place, id, source.as_str(), facts.as_str()]).await? > 0 {
                 let sql = "INSERT INTO spoken_text (rowid, words) VALUES ($1, $2)";
-                return self.execute(sql, args![place, folded(&text).as_str()]).await.map(drop);
+                return self.execute(sql, args![place, (folded(&text) + &facts).as_str()]).await.map(drop);
             }
         }
         Err(Error::Taken)
@@ -184,11 +189,23 @@ impl Conn {
 
     /// Has a transcript found no more. Its text must be there still.
     pub(super) async fn unindex_transcript(&mut self, id: &str) -> Result<(), Error> {
-        let sql = "SELECT place, text FROM spoken JOIN transcripts ON id = transcript WHERE transcript = $1";
+        let sql = "SELECT place, facts, text FROM spoken JOIN transcripts ON id = transcript WHERE transcript = $1";
         let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
         let (place, text) = (row.int("place")?, row.text_if_set("text")?.ok_or(Error::Unreadable("transcripts.text"))?);
-        self.execute(self.session.delete_spoken_text(), args![place, folded(&text).as_str()]).await?;
+        let words = folded(&text) + &row.text("facts")?;
+        self.execute(self.session.delete_spoken_text(), args![place, words.as_str()]).await?;
         self.execute("DELETE FROM spoken WHERE place = $1", args![place]).await.map(drop)
+    }
+
+    /// Has what was said in a call found by what is known of the call by now, if any of it is in the index already.
+    pub(super) async fn index_anew(&mut self, call: &CallId) -> Result<(), Error> {
+        let sql = "SELECT transcript FROM spoken JOIN recordings ON recordings.sid = spoken.source WHERE call_id = $1";
+        for row in self.fetch(sql, args![call.as_str()]).await? {
+            let transcript = row.text("transcript")?;
+            self.unindex_transcript(&transcript).await?;
+            self.index_transcript(&transcript).await?;
+        }
+        Ok(())
     }
 
     /// The newest transcripts in which all is found that is looked for, or those that come after a place. A transcript that
@@ -206,7 +223,7 @@ impl Conn {
         if query.is_empty() {
             return Ok(Vec::new());
         }
-        let (sql, sought) = (self.session.find_spoken(), self.session.sought(query));
+        let (sql, sought) = (self.session.find_spoken(), self.session.sought(query, filter));
         let before = place_at(filter.before).min(after.unwrap_or(i64::MAX));
         let number = filter.number();
         let args = args![sought.as_str(), place_at(filter.since), before, filter.state(), number.as_deref(), limit];

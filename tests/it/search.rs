@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use callscribe::sandbox::control::Fault;
-use callscribe::sandbox::twilio::Stage;
+use callscribe::sandbox::twilio::{ACCOUNT_SID, PHONE_NUMBER, SeededCall, SeededRecording, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use crate::support::{Answer, World, steps_repeat};
+use crate::support::{Answer, World, callbacks, steps_repeat};
 
 /// Milliseconds that each word takes.
 const WORD_MS: usize = 400;
@@ -267,6 +267,20 @@ async fn calls_are_found_by_state_number_and_time() {
         (vec![("number", "555-9876")], vec![&two]),
         (vec![("number", "+5559876")], vec![]),
         (vec![("number", "0006")], vec![&up, &two, &one]),
+        (vec![("number", "6")], vec![&up, &two, &one]),
+        (vec![("number", "76")], vec![&two]),
+        (vec![("number", "86")], vec![]),
+        (vec![("number", "59876")], vec![&two]),
+        (vec![("number", "1 415 555 9876")], vec![&two]),
+        (vec![("number", "01 415 555 9876")], vec![]),
+        (vec![("number", "555 0006")], vec![&up, &two, &one]),
+        (vec![("number", "415 555 0006")], vec![]),
+        (vec![("number", "+14155550006")], vec![]),
+        (vec![("number", PHONE_NUMBER)], vec![&up, &two, &one]),
+        (vec![("number", "00014155559876")], vec![]),
+        (vec![("number", "9876"), ("state", "completed")], vec![&two]),
+        (vec![("number", "9876"), ("state", "busy")], vec![]),
+        (vec![("state", "in-progress")], vec![]),
         (vec![("number", "sip:%")], vec![]),
         (vec![("since", day_two)], vec![&up, &two]),
         (vec![("until", day_one)], vec![&one]),
@@ -294,6 +308,113 @@ async fn calls_are_found_by_state_number_and_time() {
             assert!(detail.starts_with(&format!("{name}: expected")), "{detail}");
         }
     }
+}
+
+/// Of a call that is up, a recording that is there already, and what was said in it.
+async fn said_meanwhile(world: &World, call: &str, text: &str) -> String {
+    let recording = SeededRecording { call_sid: call.to_owned(), ..SeededRecording::default() };
+    let recording = world.twilio.add_recording(recording);
+    let order = json!({"recording_sid": recording});
+    let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+    finish(world, &id, text, &words(text)).await;
+    recording
+}
+
+/// Whether something is found with this filter, which must be so with the list of calls, too.
+async fn is_among(world: &World, q: &str, name: &str, value: &str) -> bool {
+    let hits = ask(world, &[("q", q), (name, value)]).await.json()["hits"].as_array().expect("hits").len();
+    let calls = ask(world, &[(name, value)]).await.json()["calls"].as_array().expect("calls").len();
+    assert_eq!(hits, calls, "{name}={value}");
+    hits > 0
+}
+
+#[tokio::test]
+async fn a_call_that_goes_on_after_its_transcript_is_done_is_found_by_the_state_it_is_in() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    world.twilio.hold(Stage::InProgress);
+    let sid = world.dial("14155551234").await;
+    let rings = [("AccountSid", ACCOUNT_SID), ("CallSid", &*sid), ("CallStatus", "ringing")];
+    assert_eq!(world.callback("/hooks/twilio/call", &rings).await.status, 204);
+    said_meanwhile(&world, &sid, "before the end").await;
+    for (before, after) in [("ringing", "in-progress"), ("in-progress", "completed")] {
+        assert!(is_among(&world, "\"the end\"", "state", before).await, "{before}");
+        let news = [("AccountSid", ACCOUNT_SID), ("CallSid", &sid), ("CallStatus", after)];
+        assert_eq!(world.callback("/hooks/twilio/call", &news).await.status, 204);
+        assert!(!is_among(&world, "end", "state", before).await, "no more {before}");
+        assert!(is_among(&world, "\"the end\"", "state", after).await, "{after}");
+    }
+    assert!(is_among(&world, "before", "number", "1234").await);
+    assert_eq!(hits(&world, "before end").await.len(), 1);
+    assert_eq!(world.store.number("SELECT count(*) FROM spoken_text").await, 1);
+}
+
+#[tokio::test]
+async fn who_was_on_a_call_may_be_told_after_its_transcript_is_done() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let call = world.twilio.add_call(SeededCall::default());
+    said_meanwhile(&world, &call, "who is there").await;
+    let address = "sip:alice.of.the.garden@example.com";
+    assert!(!is_among(&world, "who", "number", address).await && !is_among(&world, "who", "number", "98").await);
+    let news = [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", &call),
+        ("CallStatus", "queued"),
+        ("Direction", "inbound"),
+        ("From", address),
+        ("To", "+14155559876"),
+    ];
+    assert_eq!(world.callback("/hooks/twilio/call", &news).await.status, 204);
+    for (number, is_it) in [
+        (address, true),
+        ("sip:bob.of.the.garden@example.com", false),
+        ("garden@example.com", false),
+        ("+14155559876", true),
+        ("14155559876", true),
+        ("9876", true),
+        ("6", true),
+        ("1234", false),
+    ] {
+        assert_eq!(is_among(&world, "who", "number", number).await, is_it, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn of_which_call_a_recording_is_may_be_told_after_its_transcript_is_done() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let recording = said_meanwhile(&world, "", "whose call").await;
+    assert_eq!(hits(&world, "whose").await[0]["call"], json!(null));
+    assert!(!is_among(&world, "whose", "state", "queued").await);
+    let news = [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", callbacks::CALL),
+        ("RecordingSid", &recording),
+        ("RecordingStatus", "completed"),
+    ];
+    assert_eq!(world.callback("/hooks/twilio/recording", &news).await.status, 204);
+    assert!(is_among(&world, "whose", "state", "queued").await);
+    assert_eq!(found(&world, "whose").await, [callbacks::CALL]);
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_call_is_no_word_of_it() {
+    let world = World::new().await;
+    let sid = said(&world, "one word").await;
+    for q in [
+        "completed",
+        "§completed",
+        "compl*",
+        "1234",
+        "\"word completed\"",
+        "\"word §completed\"",
+        "\"word compl\"*",
+        "§*",
+    ] {
+        assert_eq!(found(&world, q).await, [""; 0], "{q}");
+    }
+    assert_eq!(found(&world, "\"one word\"").await, [sid]);
 }
 
 #[tokio::test]
@@ -444,7 +565,7 @@ async fn what_was_said_before_there_was_an_index_is_found() {
     let world = World::new().await;
     let sid = said(&world, "an old story").await;
     let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
-                 DELETE FROM _sqlx_migrations WHERE version = 4";
+                 DELETE FROM _sqlx_migrations WHERE version IN (4, 6)";
     world.store.execute(older).await.expect("the tables of the version before");
     world.another_app().await.stop().await;
     assert_eq!(found(&world, "\"old story\"").await, [sid]);
