@@ -198,9 +198,11 @@ impl Conn {
     ) -> Result<Vec<Call>, Error> {
         let sql = self.session.find_calls(filter.state.is_some(), filter.number_end().is_some());
         let number = filter.number();
-        let (at, id) = after.map_or((i64::MAX, ""), |Cursor { created_at, id }| (*created_at, id.as_str()));
+        // One bound and not two: PostgreSQL would begin to look at the one that it is told last.
+        let after = after.map_or((i64::MAX, ""), |Cursor { created_at, id }| (*created_at, id.as_str()));
+        let (at, id) = after.min((filter.before, ""));
         let (number, end) = (number.as_deref(), filter.number_end());
-        let args = args![filter.state(), number, filter.since, filter.before, at, id, limit, end.as_deref()];
+        let args = args![filter.state(), number, filter.since, at, id, limit, end.as_deref()];
         self.fetch(sql, args).await?.iter().map(call).collect()
     }
 

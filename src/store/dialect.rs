@@ -529,9 +529,9 @@ impl Session {
             ($also:expr) => {
                 concat!(
                     " (deletion IS NULL OR deletion <> 'done') AND (CAST($1 AS TEXT) IS NULL OR state = $1) \
-                     AND created_at >= $3 AND created_at < $4 AND (created_at, id) < ($5, $6) ",
+                     AND created_at >= $3 AND (created_at, id) < ($4, $5) ",
                     $also,
-                    " ORDER BY created_at DESC, id DESC LIMIT $7"
+                    " ORDER BY created_at DESC, id DESC LIMIT $6"
                 )
             };
         }
@@ -549,13 +549,13 @@ impl Session {
                 columns!(concat!(
                     "id IN (SELECT id FROM (SELECT id FROM calls WHERE ",
                     $to,
-                    " = $8 AND",
+                    " = $7 AND",
                     wanted!("AND to_number LIKE $2 ESCAPE '\\'"),
                     ") AS called UNION ALL SELECT id FROM (SELECT id FROM calls WHERE ",
                     $from,
-                    " = $8 AND",
+                    " = $7 AND",
                     wanted!("AND from_number LIKE $2 ESCAPE '\\'"),
-                    ") AS calling) ORDER BY created_at DESC, id DESC LIMIT $7"
+                    ") AS calling) ORDER BY created_at DESC, id DESC LIMIT $6"
                 ))
             };
         }
@@ -565,7 +565,7 @@ impl Session {
                     $state,
                     wanted!(
                         "AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\\' \
-                         OR from_number LIKE $2 ESCAPE '\\') AND CAST($8 AS TEXT) IS NULL"
+                         OR from_number LIKE $2 ESCAPE '\\') AND CAST($7 AS TEXT) IS NULL"
                     )
                 ))
             };
