@@ -26,7 +26,7 @@ const AT_ONCE: u64 = 2_000;
 
 /// What is asked, and how: `{0}` is the most frequent word, and so on. What is found at all fills a page already where little
 /// has been said, so that it is the history that differs, and not the answer.
-const ASKED: [(&str, &str); 16] = [
+const ASKED: [(&str, &str); 20] = [
     ("/calls, JSON", "/calls"),
     ("/, page", "/"),
     ("number", "/calls?number=%2B14150000017"),
@@ -43,6 +43,10 @@ const ASKED: [(&str, &str); 16] = [
     ("word and state", "/calls?q={5}&state=busy"),
     ("word and state of none", "/calls?q={5}&state=canceled"),
     ("word and number", "/calls?q={0}&number=%2B14150000017"),
+    ("word and end of a number", "/calls?q={0}&number=0017"),
+    ("word and number of none", "/calls?q={0}&number=%2B19990000006"),
+    ("word and own number", "/calls?q={200}&number=%2B15005550006"),
+    ("word in old days", "/calls?q={0}&until=2023-11-14"),
 ];
 
 /// A store with much in it.
