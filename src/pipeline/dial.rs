@@ -168,7 +168,7 @@ async fn intend(
                 let call = Call { created_at: now, ..call.clone() };
                 tx.add_call(&call, context.urls.base(), request.press.as_ref()).await?;
             }
-            let job = worker::open_and_claim(&mut tx, context, JobKind::Call, call.id.as_str(), now).await?;
+            let job = tx.open_claimed_job(JobKind::Call, call.id.as_str(), worker::lease(context), now).await?;
             Ok((tx, Intent::Committed(job)))
         })
         .await

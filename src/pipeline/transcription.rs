@@ -266,7 +266,7 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
                 }
             };
             let (id, job) = match known {
-                None => (new.id.clone(), Some(worker::open_and_claim(&mut tx, context, kind, &new.id, now).await?)),
+                None => (new.id.clone(), Some(tx.open_claimed_job(kind, &new.id, worker::lease(context), now).await?)),
                 Some(known) if known.json.is_some() => (known.id, None),
                 Some(known) => {
                     tx.open_job(kind, &known.id, now, now).await?;

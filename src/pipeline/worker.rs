@@ -15,7 +15,7 @@ use crate::clients::{self, Kind, Service};
 use crate::context::{ASIDES, Context, Shared};
 use crate::failpoint::Aborted;
 use crate::model::call::{CallId, CallName, CallState};
-use crate::store::{self, Conn, Job, JobKind, Lease, Reached};
+use crate::store::{self, Job, JobKind, Lease, Reached};
 
 /// A job whose owner has died is taken over after this.
 const LEASE: Duration = Duration::from_secs(4);
@@ -156,19 +156,6 @@ impl Drop for Claimed {
 /// A lease from now on.
 pub(super) fn lease(context: &Context) -> Lease<'_> {
     Lease { owner: &context.owner, until: context.clock.now_ms() + ms(LEASE) }
-}
-
-/// Opens a job that nobody else can know of yet, and claims it: whoever asked for the work begins it.
-pub(super) async fn open_and_claim(
-    tx: &mut Conn,
-    context: &Context,
-    kind: JobKind,
-    subject: &str,
-    now: i64,
-) -> Result<Job, store::Error> {
-    tx.open_job(kind, subject, now, now).await?;
-    tx.release_job(kind, subject).await?;
-    tx.claim_job(kind, subject, lease(context), now).await?.ok_or(store::Error::LeaseLost)
 }
 
 /// Runs a job for somebody who waits for it.

@@ -84,6 +84,22 @@ impl Conn {
         .map(drop)
     }
 
+    /// Opens a job that nobody else knows of, claimed. It is there if this is a second try: then it is claimed once more.
+    pub(crate) async fn open_claimed_job(
+        &mut self,
+        kind: JobKind,
+        subject: &str,
+        lease: Lease<'_>,
+        now: i64,
+    ) -> Result<Job, Error> {
+        let sql = "INSERT INTO jobs (kind, subject, state, due_at, nudged, owner, lease_until, attempt, failures, looks, \
+                   created_at) VALUES ($1, $2, 'open', $5, 0, $3, $4, 1, 0, 0, $5) ON CONFLICT (kind, subject) DO UPDATE SET \
+                   state = 'open', nudged = 0, owner = excluded.owner, lease_until = excluded.lease_until, \
+                   attempt = jobs.attempt + 1 RETURNING kind, subject, attempt, failures, looks, created_at";
+        let args = args![kind.as_str(), subject, lease.owner, lease.until, now];
+        self.fetch_one(sql, args).await?.as_ref().map_or(Err(Error::LeaseLost), job)
+    }
+
     /// Makes a job due at once if it is open: something happened that it waits for.
     pub(crate) async fn nudge_job(&mut self, kind: JobKind, subject: &str, now: i64) -> Result<bool, Error> {
         let sql = "UPDATE jobs SET due_at = CASE WHEN due_at < $3 THEN due_at ELSE $3 END, nudged = 1 \
@@ -148,12 +164,6 @@ impl Conn {
         let end = if failure.is_some() { "failed" } else { "done" };
         let args = args![job.kind.as_str(), job.subject.as_str(), job.attempt, end, now, failure];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
-    }
-
-    /// Takes a job from whoever has it.
-    pub(crate) async fn release_job(&mut self, kind: JobKind, subject: &str) -> Result<(), Error> {
-        let sql = "UPDATE jobs SET owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2";
-        self.execute(sql, args![kind.as_str(), subject]).await.map(drop)
     }
 
     /// Ends a job whose work is done, whoever did it.

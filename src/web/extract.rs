@@ -118,7 +118,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
             Method::GET => query,
             _ => &body,
         };
-        let fields = pairs(form);
+        let fields = if parts.method == Method::POST && !params.is_empty() { params } else { pairs(form) };
         let beside = if parts.method == Method::GET { Vec::new() } else { pairs(query) };
         let mut accounts = fields.iter().filter(|(name, _)| name == "AccountSid");
         match (accounts.next(), accounts.next()) {
