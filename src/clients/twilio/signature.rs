@@ -38,18 +38,22 @@ pub type Param = (String, String);
 /// Signs a request: `url` is what is requested, scheme to query, as sent; `params` are those of a form body, none for
 /// GET. Returns base64.
 pub fn sign(algorithm: Algorithm, key: &str, url: &str, params: &[Param]) -> String {
-    let message = message(url, params);
+    sign_joined(algorithm, key, url, &joined(params))
+}
+
+fn sign_joined(algorithm: Algorithm, key: &str, url: &str, params: &str) -> String {
     match algorithm {
-        Algorithm::HmacSha1 => STANDARD.encode(hmac::<Hmac<Sha1>>(key, &message)),
-        Algorithm::HmacSha256 => STANDARD.encode(hmac::<Hmac<Sha256>>(key, &message)),
+        Algorithm::HmacSha1 => STANDARD.encode(hmac::<Hmac<Sha1>>(key, url, params)),
+        Algorithm::HmacSha256 => STANDARD.encode(hmac::<Hmac<Sha256>>(key, url, params)),
     }
 }
 
 /// Whether `signature` is that of this request under `key`, in constant time. Twilio leaves the port out of the URL it
 /// signs, or adds the standard one, depending on the product, so each of these spellings counts.
 pub fn verify(algorithm: Algorithm, key: &str, url: &str, params: &[Param], signature: &str) -> bool {
+    let params = joined(params);
     spellings(url).iter().fold(false, |found, url| {
-        let expected = sign(algorithm, key, url, params);
+        let expected = sign_joined(algorithm, key, url, &params);
         found | bool::from(expected.as_bytes().ct_eq(signature.as_bytes()))
     })
 }
@@ -67,18 +71,25 @@ pub fn body_matches(promised: &str, body: &[u8]) -> bool {
     hex(&Sha256::digest(body)).as_bytes().ct_eq(promised.as_bytes()).into()
 }
 
-fn hmac<M: Mac + KeyInit>(key: &str, message: &str) -> Vec<u8> {
+fn hmac<M: Mac + KeyInit>(key: &str, url: &str, params: &str) -> impl AsRef<[u8]> {
     let mut mac = <M as KeyInit>::new_from_slice(key.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(message.as_bytes());
-    mac.finalize().into_bytes().to_vec()
+    mac.update(url.as_bytes());
+    mac.update(params.as_bytes());
+    mac.finalize().into_bytes()
 }
 
-/// URL, then each name and value in byte order. A name that is repeated counts once for each different value.
-fn message(url: &str, params: &[Param]) -> String {
+/// What stands behind the URL: each name and value in byte order. A name that is repeated counts once for each different
+/// value.
+fn joined(params: &[Param]) -> String {
     let mut sorted: Vec<&Param> = params.iter().collect();
     sorted.sort();
     sorted.dedup();
-    sorted.iter().fold(url.to_owned(), |text, (name, value)| text + name + value)
+    let mut text = String::with_capacity(sorted.iter().map(|(name, value)| name.len() + value.len()).sum());
+    for (name, value) in sorted {
+        text.push_str(name);
+        text.push_str(value);
+    }
+    text
 }
 
 /// The URL as it is, without its port, and with the standard port where it has none.
