@@ -14,6 +14,9 @@ use crate::config::{LogConfig, LogFormat};
 /// So many bytes may wait to be written.
 const MOST_WAITING: usize = 1 << 20;
 
+/// Whoever writes looks no more often than this for what there is: to be woken for each line would cost more than the line.
+const PAUSE: Duration = Duration::from_millis(1);
+
 static LINES: LazyLock<Lines> = LazyLock::new(Lines::start);
 
 /// Starts it. A second start in the same process changes nothing.
@@ -46,6 +49,8 @@ struct Waiting {
     bytes: Vec<u8>,
     /// Whether others are being written just now.
     is_writing: bool,
+    /// Whether who writes is to be woken.
+    is_idle: bool,
 }
 
 impl Lines {
@@ -65,14 +70,17 @@ impl Lines {
             waiting.is_writing = false;
             self.changed.notify_all();
             while waiting.bytes.is_empty() {
+                waiting.is_idle = true;
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
+            waiting.is_idle = false;
             lines.clear();
             std::mem::swap(&mut lines, &mut waiting.bytes);
             waiting.is_writing = true;
             drop(waiting);
             // Whether anybody reads it or not.
             _ = std::io::stderr().write_all(&lines);
+            std::thread::sleep(PAUSE);
         }
     }
 }
@@ -83,10 +91,10 @@ impl Write for &Lines {
         while waiting.bytes.len() > MOST_WAITING {
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        let is_first = waiting.bytes.is_empty();
+        let is_idle = std::mem::take(&mut waiting.is_idle);
         waiting.bytes.extend_from_slice(line);
         drop(waiting);
-        if is_first {
+        if is_idle {
             self.changed.notify_all();
         }
         Ok(line.len())

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 /// Statements that are kept prepared: more than there are.
@@ -84,6 +85,12 @@ pub(super) struct Loan {
     is_open: bool,
     /// How many rows had been changed when it began.
     changes: u64,
+}
+
+/// The commit for all who have written. It takes place whatever becomes of the one that sees to it.
+struct Committing {
+    writer: Writer,
+    is_done: bool,
 }
 
 /// A row, as it came.
@@ -322,19 +329,12 @@ impl Loan {
             return Ok(());
         }
         let mut told = self.state.group.get_or_insert_default().committed.subscribe();
-        if self.is_first {
-            let writer = self.writer.clone();
-            // Whatever becomes of this one, because others rely on it; behind those who wait already, so that they write
-            // before.
-            tokio::task::spawn_blocking(move || {
-                let mut state = Arc::clone(&writer.state).blocking_lock_owned();
-                let pages = state.commit_for_all();
-                let others_wait = (pages >= MOST_LOG_PAGES).then_some(state);
-                writer.fold(pages);
-                drop(others_wait);
-            });
-        }
+        let committing = self.is_first.then(|| Committing { writer: self.writer.clone(), is_done: false });
+        // Those who wait already write before the commit.
         drop(self);
+        if let Some(committing) = committing {
+            committing.run().await;
+        }
         let committed = told.wait_for(Option::is_some).await.map_err(|_| Error::Closed)?.clone();
         committed.unwrap_or(Ok(())).map_err(|error| match error {
             NotCommitted::Failed(error) => Error::Together(error),
@@ -345,6 +345,44 @@ impl Loan {
     /// Whether there is anything to undo.
     fn has_written(&self) -> bool {
         self.is_first || self.connection().is_ok_and(|connection| connection.total_changes() > self.changes)
+    }
+}
+
+impl Committing {
+    async fn run(mut self) {
+        let state = Arc::clone(&self.writer.state).lock_owned().await;
+        self.is_done = true;
+        let writer = self.writer.clone();
+        let commit = move || Self::commit(&writer, state);
+        match Handle::current().runtime_flavor() {
+            // On this very thread: to wake another one and to be woken by it takes as long as the disk.
+            RuntimeFlavor::MultiThread => tokio::task::block_in_place(commit),
+            _ => _ = tokio::task::spawn_blocking(commit).await,
+        }
+    }
+
+    fn commit(writer: &Writer, mut state: OwnedMutexGuard<State>) {
+        let pages = state.commit_for_all();
+        if pages >= LOG_PAGES {
+            let others_wait = (pages >= MOST_LOG_PAGES).then_some(state);
+            let writer = writer.clone();
+            tokio::task::spawn_blocking(move || {
+                writer.fold(pages);
+                drop(others_wait);
+            });
+        }
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let writer = self.writer.clone();
+            tokio::task::spawn_blocking(move || {
+                let state = Arc::clone(&writer.state).blocking_lock_owned();
+                Self::commit(&writer, state);
+            });
+        }
     }
 }
 
@@ -480,6 +518,29 @@ mod tests {
         let (one, two, three) = join!(first.commit(), second, third);
         assert!(one.is_ok() && two.is_ok() && three.is_ok());
         assert_eq!(said(&path), ["first", "second", "third"]);
+        writer.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_commit_takes_place_although_the_one_that_sees_to_it_is_gone() {
+        let (writer, path) = new("gone");
+        let first = writer.begin(true).await.unwrap();
+        say(&first, "first").unwrap();
+        let second = writer.begin(true);
+        tokio::pin!(second);
+        assert!(poll!(&mut second).is_pending());
+        {
+            let first = first.commit();
+            tokio::pin!(first);
+            // It waits behind the second.
+            assert!(poll!(&mut first).is_pending());
+        }
+        let second = second.await.unwrap();
+        assert!(!second.is_first);
+        say(&second, "second").unwrap();
+        second.commit().await.unwrap();
+        assert_eq!(said(&path), ["first", "second"]);
         writer.close().await;
         std::fs::remove_file(path).unwrap();
     }

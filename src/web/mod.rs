@@ -60,6 +60,10 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// How the routes begin whose requests have a line of their own in the log, which says what they brought: that they went well
+/// is not worth another one.
+const TOLD_OTHERWISE: [&str; 2] = ["/record/", "/hooks/"];
+
 /// Every route, with and without its trailing slash.
 pub fn router(context: Shared) -> Router {
     let greeted = Arc::new(Greeted::default());
@@ -154,7 +158,10 @@ async fn finish(State(context): State<Shared>, request: Request, next: Next) -> 
         (problem.as_ref().map(|problem| &problem.kind), problem.as_ref().and_then(|problem| problem.code));
     // JSON logs write a u128 as text.
     let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
-    span.in_scope(|| tracing::info!(status, kind, code, ms, "answered"));
+    span.in_scope(|| match problem.is_none() && TOLD_OTHERWISE.iter().any(|begin| route.starts_with(begin)) {
+        true => tracing::debug!(status, ms, "answered"),
+        false => tracing::info!(status, kind, code, ms, "answered"),
+    });
 
     let headers = response.headers_mut();
     if matches!(status, 401 | 403) {
