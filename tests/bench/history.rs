@@ -16,7 +16,7 @@ use crate::store::Database;
 pub(crate) const CLIENTS: usize = 16;
 
 /// Words of each transcript.
-pub(crate) const WORDS: u64 = 80;
+pub(crate) const WORDS: u64 = 20;
 
 /// Different words that are said, the n-th about 1/n as often as the first.
 const VOCABULARY: u64 = 30_000;
@@ -34,9 +34,9 @@ const ASKED: [(&str, &str); 20] = [
     ("state of few", "/calls?state=busy"),
     ("old days", "/calls?until=2001-01-01"),
     ("frequent word", "/calls?q={0}"),
-    ("less frequent word", "/calls?q={200}"),
+    ("less frequent word", "/calls?q={50}"),
     ("word said once", "/calls?q=saidonce"),
-    ("two words", "/calls?q={5}+{20}"),
+    ("two words", "/calls?q={3}+{10}"),
     ("phrase", "/calls?q=%22{0}+{1}%22"),
     ("begin of a word", "/calls?q=k*"),
     ("nothing", "/calls?q={3}+notsaid"),
@@ -184,14 +184,15 @@ async fn fill(database: &Database, calls: u64) {
             let comma = if number == first { ' ' } else { ',' };
             let id = format!("{:032x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let at = 1_700_000_000_000 + number * 60_000;
-            let state = if number % 50 == 0 { "busy" } else { "completed" };
+            let state = if number % 10 == 0 { "busy" } else { "completed" };
             let mut spoken: Vec<String> =
                 (0..WORDS).map(|_| word((VOCABULARY as f64).powf(dice.throw()) as u64 - 1)).collect();
             if number == 17 {
                 spoken[3] = "saidonce".to_owned();
             }
             let spoken = spoken.join(" ");
-            let to = 14_150_000_000 + number % 10_000_000;
+            // As of somebody with few partners: a page is full of each.
+            let to = 14_150_000_000 + number % 20;
             _ = write!(
                 some_calls,
                 "{comma}('{id}', 'CA{id}', 'outbound', '+{to}', '+15005550006', '[]', '{state}', 6, 0, {at}, {at}, {at}, {at})"
@@ -223,6 +224,14 @@ async fn fill(database: &Database, calls: u64) {
          INSERT INTO unsearched (transcript) SELECT id FROM transcripts"
     );
     database.execute(&words).await.expect("words");
+    let behind = "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at) \
+                  SELECT 'call', id, 'done', created_at, 0, 1, 0, 0, created_at FROM calls UNION ALL \
+                  SELECT 'transcript', id, 'done', created_at, 0, 1, 0, 0, created_at FROM transcripts; \
+                  INSERT INTO history (call_id, kind, subject, state, rank, round, at) \
+                  SELECT id, 'call', id, state, rank, 1, created_at FROM calls UNION ALL \
+                  SELECT call_id, 'recording', sid, state, rank, 1, created_at FROM recordings UNION ALL \
+                  SELECT id, 'transcript', id, state, rank, 1, created_at FROM transcripts";
+    database.execute(behind).await.expect("jobs and history");
     if database.is_postgres() {
         // As it does by itself within a minute.
         database.execute("ANALYZE").await.expect("statistics");
