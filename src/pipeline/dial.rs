@@ -298,12 +298,15 @@ async fn took(
             let now = context.clock.now_ms();
             tx.name_call(&call.id, sid, now).await?;
             tx.advance_call(&call.id, state.into(), now).await?;
-            tx.open_job(JobKind::Call, call.id.as_str(), worker::next_look(now, 0), now).await?;
             match tx.put_back(job, worker::next_look(now, 0), now, None).await {
+                Ok(()) => {}
                 // Whoever has the job by now finds the SID.
-                Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
-                Err(error) => Err(error),
+                Err(store::Error::LeaseLost) => {
+                    tx.open_job(JobKind::Call, call.id.as_str(), worker::next_look(now, 0), now).await?;
+                }
+                Err(error) => return Err(error),
             }
+            Ok((tx, ()))
         })
         .await;
     context.events.changed(call.id.as_str());

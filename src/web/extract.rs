@@ -119,7 +119,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
             _ => &body,
         };
         let fields = if parts.method == Method::POST && !params.is_empty() { params } else { pairs(form) };
-        let beside = if parts.method == Method::GET { Vec::new() } else { pairs(query) };
+        let beside = if parts.method == Method::GET || query.is_empty() { Vec::new() } else { pairs(query) };
         let mut accounts = fields.iter().filter(|(name, _)| name == "AccountSid");
         match (accounts.next(), accounts.next()) {
             (Some((_, account)), None) if *account == context.account_sid => {
