@@ -25,7 +25,8 @@ mod transcript;
 mod upload;
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -107,6 +108,13 @@ pub fn router(context: Shared) -> Router {
         .with_state(context)
 }
 
+/// Names a request: no other of this instance, nor of another one, has the same.
+fn new_request_id() -> String {
+    static INSTANCE: LazyLock<u64> = LazyLock::new(|| Uuid::new_v4().as_u64_pair().1);
+    static REQUESTS: AtomicU64 = AtomicU64::new(0);
+    format!("{:016x}{:016x}", *INSTANCE, REQUESTS.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Whether work can be taken in: the database answers.
 async fn ready(State(context): State<Shared>) -> Result<&'static str, ApiError> {
     context.store.check().await?;
@@ -137,7 +145,7 @@ impl Routes {
 /// The outermost layer: names the request, writes its line in the log, turns problems into JSON or a page, puts the
 /// security headers on, and has pages compressed. The log has the route, not the address, which holds a phone number.
 async fn finish(State(context): State<Shared>, request: Request, next: Next) -> Response {
-    let id = Uuid::new_v4().simple().to_string();
+    let id = new_request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map_or("(none)".to_owned(), |path| path.as_str().to_owned());
     let wants_page = extract::wants_page(request.headers());
