@@ -78,19 +78,24 @@ async fn run(config: Config) -> Result<(), Problem> {
             print(&app.log_in_link().await);
         }
     };
+    let mut damage = None;
     tokio::select! {
         () = tell => {}
-        damaged = app.damage() => {
-            app.stop().await;
-            return Err(damaged);
-        }
+        problem = app.damage() => damage = Some(problem),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
         // Not by the runtime's own end, which waits for names that are being looked up.
-        () = app.stop() => exit(0),
+        () = app.stop() => match damage {
+            None => exit(0),
+            Some(problem) => {
+                telemetry::finish();
+                eprintln!("{problem}");
+                exit(EXIT_USAGE.into())
+            }
+        },
         _ = terminate.recv() => exit(1),
         _ = interrupt.recv() => exit(1),
     }

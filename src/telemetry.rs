@@ -1,5 +1,6 @@
-//! The log, on standard error. Lines are written by a thread of their own, as many at once as there are: whoever has
-//! something to say does not wait for a slow terminal, unless a megabyte of it is waiting already.
+//! The log, on standard error. Lines are written by a thread of their own, as many at once as there are: nobody who has
+//! something to say waits for a slow terminal, nor for a reader who has stopped reading. Where a megabyte waits already,
+//! lines are left out, and their number is told.
 
 use std::io::Write;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,9 @@ const MOST_WAITING: usize = 1 << 20;
 /// Whoever writes looks no more often than this for what there is: to be woken for each line would cost more than the line.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// What is left at the end is waited for so long.
+const LAST: Duration = Duration::from_millis(200);
+
 static LINES: LazyLock<Lines> = LazyLock::new(Lines::start);
 
 /// Starts it. A second start in the same process changes nothing.
@@ -30,12 +34,11 @@ pub fn start(config: &LogConfig) {
     let _ = tracing_subscriber::registry().with(lines.with_filter(config.targets.clone())).try_init();
 }
 
-/// Waits until all that was said is written, but for no longer than a second. Before the process ends by itself, somebody
-/// has to.
+/// Waits a moment until all that was said is written. Before the process ends by itself, somebody has to.
 pub fn finish() {
     let is_left = |waiting: &mut Waiting| !waiting.bytes.is_empty() || waiting.is_writing;
     // Nothing is to be done about what is left then.
-    _ = LINES.changed.wait_timeout_while(LINES.lock(), Duration::from_secs(1), is_left);
+    _ = LINES.changed.wait_timeout_while(LINES.lock(), LAST, is_left);
 }
 
 /// Lines on their way to standard error.
@@ -51,6 +54,8 @@ struct Waiting {
     is_writing: bool,
     /// Whether who writes is to be woken.
     is_idle: bool,
+    /// Lines that were left out since the last that were taken.
+    left_out: u64,
 }
 
 impl Lines {
@@ -76,10 +81,14 @@ impl Lines {
             waiting.is_idle = false;
             lines.clear();
             std::mem::swap(&mut lines, &mut waiting.bytes);
+            let left_out = std::mem::take(&mut waiting.left_out);
             waiting.is_writing = true;
             drop(waiting);
             // Whether anybody reads it or not.
             _ = std::io::stderr().write_all(&lines);
+            if left_out > 0 {
+                tracing::warn!(left_out, "the log was not read fast enough, so lines of it are missing");
+            }
             std::thread::sleep(PAUSE);
         }
     }
@@ -88,8 +97,9 @@ impl Lines {
 impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         let mut waiting = self.lock();
-        while waiting.bytes.len() > MOST_WAITING {
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        if waiting.bytes.len() > MOST_WAITING {
+            waiting.left_out += 1;
+            return Ok(line.len());
         }
         let is_idle = std::mem::take(&mut waiting.is_idle);
         waiting.bytes.extend_from_slice(line);

@@ -155,7 +155,7 @@ pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(),
         return Err(under_way(job));
     }
     if !context.store.empty_log().await? {
-        let error = Error::UnderWay("all is deleted but the database's log, which another program reads");
+        let error = Error::UnderWay("all is deleted but the database's log, which somebody still reads");
         return Err(Unfinished::later(error, EMPTY_AGAIN));
     }
     tracing::info!(recordings = audio.len(), transcripts = transcripts.len(), "deleted");

@@ -153,6 +153,7 @@ async fn intend(
                 return Ok((tx, Intent::Other(other.clone())));
             }
             if known.is_none() {
+                is_meant.store(false, Ordering::Relaxed);
                 if now - call.created_at > super::ms(context.patience) {
                     return Ok((tx, Intent::TooLate));
                 }

@@ -299,7 +299,11 @@ fn is_small(file: &Path) -> bool {
 /// Reads every page of a file.
 async fn is_sound(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
-    Ok(found == "ok")
+    // Memory or a disk that failed in the middle of it say nothing of the file.
+    match found.starts_with("unable to validate") {
+        true => Err(sqlx::Error::Protocol(found)),
+        false => Ok(found == "ok"),
+    }
 }
 
 /// Whether a file that is there can be used, before anything in it is changed.

@@ -73,7 +73,7 @@ pub enum Error {
     LeaseLost,
     /// Another transaction that was to be committed together with this one has failed. Never leaves this room.
     #[error("what was written together was undone")]
-    Undone,
+    Again,
     /// A test ends the step here.
     #[error(transparent)]
     Aborted(#[from] Aborted),
@@ -105,7 +105,7 @@ impl From<writer::Error> for Error {
             writer::Error::Together(_) | writer::Error::Undone => {
                 Self::Database(sqlx::Error::Io(std::io::Error::other(error)))
             }
-            writer::Error::Again => Self::Undone,
+            writer::Error::Again => Self::Again,
             writer::Error::Closed => Self::Database(sqlx::Error::PoolClosed),
             writer::Error::Sqlite(_) => Self::Database(sqlx::Error::AnyDriverError(Box::new(error))),
         }
@@ -129,7 +129,8 @@ impl Error {
     }
 }
 
-/// Why a database cannot be used. Each is one line for the operator; nothing in it was changed.
+/// Why a database cannot be used. Each is one line for the operator; nothing in it was changed, unless it was found out by
+/// [`Store::look_through`].
 #[derive(Debug, thiserror::Error)]
 pub enum BadDatabase {
     /// Folder missing, no permission.
@@ -212,7 +213,7 @@ impl Store {
 
     /// Runs a transaction to its commit, again if that may help: it must be one that may happen twice, because nobody
     /// knows of a connection that broke during a commit whether that took place. Never called from a future that may
-    /// be dropped on the way.
+    /// be dropped on the way, nor from one that may be left alone: others wait for it.
     ///
     /// `points` are the [failpoints](crate::failpoint) before and after the commit, none if it is empty; `subject` is what
     /// it is about.
@@ -277,7 +278,9 @@ impl Store {
                 Ok(value)
             };
             match attempt.await {
-                Err(Error::Aborted(_) | Error::Undone) => {}
+                Err(Error::Aborted(_)) => {}
+                // Whoever has failed after he had written is gone, so this ends.
+                Err(Error::Again) => continue,
                 Err(error) if error.is_passing() && tries + 1 < TRIES => {
                     tries += 1;
                     tracing::debug!("trying a transaction again: {error}");

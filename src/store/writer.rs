@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::{Value, ValueRef};
@@ -69,7 +69,7 @@ type Committed = Result<(), NotCommitted>;
 /// Why a commit did not take place.
 #[derive(Debug, Clone)]
 enum NotCommitted {
-    Failed(Arc<rusqlite::Error>),
+    Failed(Arc<Error>),
     /// One of those who wrote together has failed.
     Undone,
 }
@@ -108,7 +108,7 @@ pub(super) enum Error {
     Sqlite(#[from] rusqlite::Error),
     /// The transaction that this was a part of came to nothing.
     #[error("what was written together was not committed: {0}")]
-    Together(Arc<rusqlite::Error>),
+    Together(Arc<Error>),
     /// SQLite has undone what was written, as it may when the disk is full.
     #[error("what was written was undone")]
     Undone,
@@ -190,12 +190,16 @@ impl Writer {
         tokio::task::spawn_blocking(fold).await.unwrap_or(Err(Error::Closed))
     }
 
-    /// Folds what it can of the log into the file, if the log is long and nobody does so already.
-    fn fold(&self, pages: u32) {
-        if pages < LOG_PAGES {
-            return;
-        }
-        let Ok(folder) = self.folder.try_lock() else { return };
+    /// Folds what it can of the log into the file; waits for another one who does, or leaves it to him.
+    fn fold(&self, waits: bool) {
+        let folder = match waits {
+            true => self.folder.lock().unwrap_or_else(PoisonError::into_inner),
+            false => match self.folder.try_lock() {
+                Ok(folder) => folder,
+                Err(TryLockError::Poisoned(folder)) => folder.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            },
+        };
         let Some(connection) = &*folder else { return };
         if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
             tracing::warn!("the database's log could not be folded into its file: {error}");
@@ -206,10 +210,13 @@ impl Writer {
     pub(super) async fn close(&self) {
         let mut state = self.idle().await;
         let folder = Arc::clone(&self.folder);
-        // It may be folding.
-        let folded = move || *folder.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        _ = tokio::task::spawn_blocking(folded).await;
-        state.connection = None;
+        let connection = state.connection.take();
+        // It may be folding; and the last one to be closed folds all there is.
+        let closed = move || {
+            *folder.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            drop(connection);
+        };
+        _ = tokio::task::spawn_blocking(closed).await;
     }
 }
 
@@ -245,15 +252,20 @@ impl State {
     }
 
     /// Commits; gives the pages of the log.
-    fn commit(&self) -> rusqlite::Result<u32> {
-        let Some(connection) = &self.connection else { return Ok(0) };
+    fn commit(&self) -> Result<u32, Error> {
+        let connection = self.connection()?;
         PAGES.set(0);
-        let committed = execute(connection, "COMMIT");
-        if committed.is_err() && !connection.is_autocommit() {
-            // What is to be done about an error here is told by the one before.
-            _ = execute(connection, "ROLLBACK");
+        if let Err(error) = execute(connection, "COMMIT") {
+            if !connection.is_autocommit() {
+                // What is to be done about an error here is told by the one before.
+                _ = execute(connection, "ROLLBACK");
+            }
+            // What was in the log and not on the disk when the disk failed may be lost there without a further word. So
+            // nothing is built on it: all goes into the file. That also makes room where a disk is full.
+            _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            return Err(error.into());
         }
-        committed.map(|()| PAGES.get())
+        Ok(PAGES.get())
     }
 
     /// Commits for all who have written, and tells them; gives the pages of the log.
@@ -324,7 +336,7 @@ impl Loan {
             let writer = self.writer.clone();
             drop(self);
             if pages >= LOG_PAGES {
-                tokio::task::spawn_blocking(move || writer.fold(pages));
+                tokio::task::spawn_blocking(move || writer.fold(false));
             }
             return Ok(());
         }
@@ -336,7 +348,7 @@ impl Loan {
             committing.run().await;
         }
         let committed = told.wait_for(Option::is_some).await.map_err(|_| Error::Closed)?.clone();
-        committed.unwrap_or(Ok(())).map_err(|error| match error {
+        committed.unwrap_or(Err(NotCommitted::Undone)).map_err(|error| match error {
             NotCommitted::Failed(error) => Error::Together(error),
             NotCommitted::Undone => Error::Again,
         })
@@ -367,7 +379,7 @@ impl Committing {
             let others_wait = (pages >= MOST_LOG_PAGES).then_some(state);
             let writer = writer.clone();
             tokio::task::spawn_blocking(move || {
-                writer.fold(pages);
+                writer.fold(others_wait.is_some());
                 drop(others_wait);
             });
         }

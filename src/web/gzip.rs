@@ -13,6 +13,9 @@ use flate2::write::GzEncoder;
 /// What is shorter fits into one packet anyway.
 const SHORTEST: u64 = 1_000;
 
+/// What is longer takes so long that nobody else should wait for it.
+const LONG: usize = 256 << 10;
+
 /// What pages are, and their style, script and icon.
 const MEDIA_TYPES: [&str; 4] = ["text/html", "text/css", "text/javascript", "image/svg+xml"];
 
@@ -44,8 +47,15 @@ pub(super) async fn compressed(mut response: Response, is_taken: bool) -> Respon
     let (mut parts, body) = response.into_parts();
     // It is all here already.
     let plain = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::default());
-    let packed = encoder.write_all(&plain).and_then(|()| encoder.finish()).expect("a Vec takes every byte");
+    let is_short = plain.len() < LONG;
+    let pack = move || {
+        let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::default());
+        encoder.write_all(&plain).and_then(|()| encoder.finish()).expect("a Vec takes every byte")
+    };
+    let packed = match is_short {
+        true => pack(),
+        false => tokio::task::spawn_blocking(pack).await.expect("what is packed does not panic"),
+    };
     parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(packed.len()));
     Response::from_parts(parts, Body::from(packed))
