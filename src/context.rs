@@ -21,7 +21,7 @@ use crate::operator::Operator;
 use crate::store::{Job, JobKind, Store};
 use crate::urls::Urls;
 
-/// So many calls that were not dialled here are noted as answered at once: a flood of them must not pile up before the database.
+/// So many calls are noted as answered at once: a flood of them must not pile up before the database.
 pub const ASIDES: u32 = 64;
 
 /// The context, shared.
@@ -64,7 +64,7 @@ pub struct Context {
     pub due: Notify,
     /// So many recordings are brought from Twilio to AssemblyAI at once.
     pub transfers: Semaphore,
-    /// [`ASIDES`] calls that were not dialled here are noted at once as answered while nobody waits for that.
+    /// [`ASIDES`] calls at once are noted as answered while nobody waits for that.
     pub asides: Arc<Semaphore>,
     /// What has begun and must be seen to its end, whoever asked for it: a stop waits for it.
     pub under_way: TaskTracker,

@@ -416,10 +416,12 @@ async fn search(
 ) -> Result<(), Unfinished> {
     let mut found = None;
     for id in listed_with(context, audio_url, asked_at).await? {
-        if let Ok(id) = id.parse::<TranscriptId>()
-            && context.store.read().await?.transcript_named(&id).await?.is_none()
-        {
-            found = Some(id);
+        let Ok(id) = id.parse::<TranscriptId>() else { continue };
+        match context.store.read().await?.transcript_named(&id).await? {
+            None => found = Some(id),
+            // Its webhook was faster.
+            Some(named) if named.id == transcript.id => return Ok(()),
+            Some(_) => {}
         }
     }
     let now = context.clock.now_ms();

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::extract::{Extension, State};
 use axum::http::header;
@@ -24,13 +25,41 @@ const GREETINGS: u8 = 2;
 /// So many calls are remembered as greeted, each instance its own: more than are up at once, or begin in an hour.
 const REMEMBERED: usize = 10_000;
 
+/// Of calls that were dialled here, whose status tells it, too, so many are noted as answered at once, and then one each
+/// [`EACH`]: a flood of questions must not cost as much as the answers.
+const NOTES: u32 = 64;
+
+/// See [`NOTES`].
+const EACH: Duration = Duration::from_millis(10);
+
 /// How often calls were greeted, the oldest forgotten first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Greeted {
     inner: Mutex<(HashMap<CallSid, u8>, VecDeque<CallSid>)>,
+    /// How many may be noted now, and since when.
+    notes: Mutex<(u32, Instant)>,
+}
+
+impl Default for Greeted {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), notes: Mutex::new((NOTES, Instant::now())) }
+    }
 }
 
 impl Greeted {
+    /// Whether a call that was dialled here is to be noted.
+    fn may_note(&self) -> bool {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, since) = &mut *notes;
+        let more = u32::try_from(since.elapsed().as_millis() / EACH.as_millis()).unwrap_or(NOTES);
+        if more > 0 {
+            (*left, *since) = (left.saturating_add(more).min(NOTES), Instant::now());
+        }
+        let may_note = *left > 0;
+        *left = left.saturating_sub(1);
+        may_note
+    }
+
     /// Whether the call is to be greeted once more.
     fn once_more(&self, call: &CallSid) -> bool {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,9 +79,9 @@ impl Greeted {
     }
 }
 
-/// Says the greeting, records, and goes on at `/record/done/`. That somebody answered, Twilio tells of a call that was
-/// dialled here at the address for that; of every other call it is taken in on the side, for Twilio does not wait for the
-/// database. Where too much of that waits already it is left out: its recording will tell.
+/// Says the greeting, records, and goes on at `/record/done/`. That somebody answered is taken in on the side: Twilio does
+/// not wait for the database. Where too much of that waits already it is left out: the call's status tells it as well, or
+/// its recording.
 pub(super) async fn greet(
     State(context): State<Shared>,
     Extension(greeted): Extension<Arc<Greeted>>,
@@ -80,11 +109,11 @@ pub(super) async fn greet(
         }),
         Verb::Hangup,
     ]);
-    if token.is_none()
+    if (token.is_none() || greeted.may_note())
         && let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.asides).try_acquire_owned())
     {
         let news = CallNews {
-            token: None,
+            token,
             sid,
             status: CallState::InProgress.as_str().to_owned(),
             direction: Direction::of_twilio(&call.direction),
@@ -116,6 +145,14 @@ fn xml(document: String) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_flood_of_calls_some_are_noted() {
+        let greeted = Greeted::default();
+        let (begun, noted) = (Instant::now(), (0..10_000).filter(|_| greeted.may_note()).count() as u128);
+        let most = u128::from(NOTES) + begun.elapsed().as_millis() / EACH.as_millis() + 1;
+        assert!((u128::from(NOTES)..=most).contains(&noted), "{noted}");
+    }
 
     #[test]
     fn a_call_is_greeted_twice_at_most_and_others_all_the_same() {
