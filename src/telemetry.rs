@@ -31,7 +31,7 @@ pub fn start(config: &LogConfig) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // Already started, by another instance in this process.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(config.targets.clone())).try_init();
+    let _ = tracing_subscriber::registry().with(config.targets.clone()).with(lines).try_init();
 }
 
 /// Waits a moment until all that was said is written. Before the process ends by itself, somebody has to.

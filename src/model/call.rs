@@ -18,6 +18,11 @@ impl CallSid {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The number that its digits are.
+    pub(crate) fn number(&self) -> u128 {
+        self.0.bytes().skip(2).filter_map(|digit| char::from(digit).to_digit(16)).fold(0, |n, d| n << 4 | u128::from(d))
+    }
 }
 
 impl FromStr for CallSid {

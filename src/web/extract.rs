@@ -1,5 +1,6 @@
 //! What handlers take out of requests: ids parsed at the door, bodies under a limit, callbacks that are proved.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,12 +10,13 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
+use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use url::form_urlencoded;
 
 use super::error::ApiError;
-use crate::clients::twilio::signature::{self, Algorithm, Param};
+use crate::clients::twilio::signature::{self, Algorithm};
 use crate::context::{Context, Shared};
 use crate::model::call::CallId;
 
@@ -104,51 +106,52 @@ impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
         let body = read_body(body, LARGEST_CALLBACK).await?;
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let url = context.urls.requested(target);
-        let params = match parts.method {
-            Method::POST if is_form(&parts.headers) => pairs(&body),
-            Method::POST if signature::promised_body_hash(&url).is_none() => return Err(NOT_SIGNED),
-            _ => Vec::new(),
-        };
-        if !is_signed(context, &url, &params, &body, signature) {
+        let promised = signature::promised_body_hash(&url);
+        let (is_post, is_form) = (parts.method == Method::POST, is_form(&parts.headers));
+        if is_post && !is_form && promised.is_none() {
+            return Err(NOT_SIGNED);
+        }
+        let query = pairs(parts.uri.query().unwrap_or_default().as_bytes());
+        let form = if parts.method == Method::GET { Vec::new() } else { pairs(&body) };
+        // Those of a body that is signed by its hash are not signed once more.
+        let signed = if is_post && is_form && promised.is_none() { &form[..] } else { &[] };
+        let is_body = promised.is_none_or(|promised| signature::body_matches(&promised, &body));
+        if !is_body || !is_signed(context, &url, signed, signature) {
             return Err(NOT_SIGNED);
         }
 
-        let query = parts.uri.query().unwrap_or_default().as_bytes();
-        let form = match parts.method {
-            Method::GET => query,
-            _ => &body,
-        };
-        let fields = if parts.method == Method::POST && !params.is_empty() { params } else { pairs(form) };
-        let beside = if parts.method == Method::GET || query.is_empty() { Vec::new() } else { pairs(query) };
+        let (fields, beside) =
+            if parts.method == Method::GET { (&query[..], &[][..]) } else { (&form[..], &query[..]) };
         let mut accounts = fields.iter().filter(|(name, _)| name == "AccountSid");
         match (accounts.next(), accounts.next()) {
-            (Some((_, account)), None) if *account == context.account_sid => {
-                let is_twice = |name: &&&str| {
-                    let in_form = fields.iter().filter(|(other, _)| other == **name).count();
-                    in_form > 1 || beside.iter().any(|(other, _)| other == **name)
-                };
-                if let Some(name) = SAID_ONCE.iter().find(is_twice) {
-                    return Err(ApiError::BadRequest(format!("{name}: expected once, and not in the address")));
-                }
-                Ok(Self { about: read_form(query)?, told: read_form(form)? })
-            }
-            (Some(_), None) => Err(ApiError::Forbidden("this callback is of another Twilio account")),
-            _ => Err(ApiError::BadRequest("AccountSid: expected once".to_owned())),
+            (Some((_, account)), None) if *account == context.account_sid => {}
+            (Some(_), None) => return Err(ApiError::Forbidden("this callback is of another Twilio account")),
+            _ => return Err(ApiError::BadRequest("AccountSid: expected once".to_owned())),
         }
+        if let Some(name) = said_wrongly(fields, beside) {
+            return Err(ApiError::BadRequest(format!("{name}: expected once, and not in the address")));
+        }
+        Ok(Self { about: from_pairs(&query)?, told: from_pairs(fields)? })
     }
+}
+
+/// What is said twice, or in the address of a form, and may not be.
+fn said_wrongly<'p>(fields: &'p [Pair<'_>], beside: &'p [Pair<'_>]) -> Option<&'p str> {
+    let is_said_once = |name: &str| SAID_ONCE.contains(&name);
+    let comes_again = |at: usize, name: &str| fields[at + 1..].iter().any(|(other, _)| other == name);
+    let mut twice = fields.iter().enumerate().filter(|(at, (name, _))| is_said_once(name) && comes_again(*at, name));
+    let mut elsewhere = beside.iter().filter(|(name, _)| is_said_once(name));
+    twice.next().map(|(_, pair)| pair).or_else(|| elsewhere.next()).map(|(name, _)| &**name)
 }
 
 /// The same words for a missing and for a wrong one.
 const NOT_SIGNED: ApiError = ApiError::Forbidden("the request does not carry a valid X-Twilio-Signature");
 
 /// Under any of our auth tokens. Who cannot sign has them all tried.
-fn is_signed(context: &Context, url: &str, params: &[Param], body: &[u8], signature: &str) -> bool {
-    let promised = signature::promised_body_hash(url);
-    let params = if promised.is_some() { &[] } else { params };
-    let is_body = promised.is_none_or(|promised| signature::body_matches(&promised, body));
+fn is_signed(context: &Context, url: &str, params: &[Pair<'_>], signature: &str) -> bool {
     let is_of =
         |token: &SecretString| signature::verify(Algorithm::HmacSha1, token.expose_secret(), url, params, signature);
-    is_body && context.auth_tokens.iter().any(is_of)
+    context.auth_tokens.iter().any(is_of)
 }
 
 /// A header's value, if it is there once.
@@ -175,18 +178,59 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiErro
 
 /// Whether the body says that it is a form.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    media_type(headers).as_deref() == Some("application/x-www-form-urlencoded")
+    written_type(headers).is_some_and(|written| written.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 /// The `Content-Type` without its parameters, in lower case.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    written_type(headers).map(str::to_ascii_lowercase)
 }
 
-/// Names and values of a form or query, decoded, in the order they came.
-pub(super) fn pairs(encoded: &[u8]) -> Vec<Param> {
-    form_urlencoded::parse(encoded).into_owned().collect()
+fn written_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim())
+}
+
+/// A name and a value of a form or query, decoded.
+type Pair<'e> = (Cow<'e, str>, Cow<'e, str>);
+
+/// All of them, in the order they came.
+fn pairs(encoded: &[u8]) -> Vec<Pair<'_>> {
+    form_urlencoded::parse(encoded).collect()
+}
+
+/// A struct from the pairs of a form or query that is already read.
+fn from_pairs<T: DeserializeOwned>(pairs: &[Pair<'_>]) -> Result<T, ApiError> {
+    let pairs = MapDeserializer::new(pairs.iter().map(|(name, value)| (&**name, Text(value))));
+    T::deserialize(pairs).map_err(|error: serde::de::value::Error| ApiError::BadRequest(error.to_string()))
+}
+
+/// A value of a pair: a text, also where it may be missing.
+struct Text<'t>(&'t str);
+
+impl<'de> IntoDeserializer<'de> for Text<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Text<'de> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_some(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool u8 u16 u32 u64 u128 i8 i16 i32 i64 i128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct
+        seq tuple tuple_struct map enum struct identifier ignored_any
+    }
 }
 
 /// A struct from a form or query. What it names may come once.

@@ -30,20 +30,21 @@ pub(super) fn is_taken(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The answer as it is sent to whoever takes gzip, or does not.
-pub(super) async fn compressed(mut response: Response, is_taken: bool) -> Response {
+/// Whether the answer is one that is sent compressed to whoever takes that. If so for some, it says that it depends on it.
+pub(super) fn is_for(response: &mut Response) -> bool {
     let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     if !MEDIA_TYPES.contains(&media_type) {
-        return response;
+        return false;
     }
     // Where nothing else is said, as of problems that are told to vendors.
     response.headers_mut().entry(header::VARY).or_insert(HeaderValue::from_static("accept-encoding"));
     // What is streamed has no length yet, and the answer to HEAD none of its own.
-    let is_long = response.body().size_hint().exact().is_some_and(|length| length >= SHORTEST);
-    if !is_taken || !is_long {
-        return response;
-    }
+    response.body().size_hint().exact().is_some_and(|length| length >= SHORTEST)
+}
+
+/// The answer, compressed.
+pub(super) async fn compressed(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     // It is all here already.
     let plain = to_bytes(body, usize::MAX).await.unwrap_or_default();

@@ -41,7 +41,8 @@ use uuid::Uuid;
 
 use crate::context::Shared;
 use error::{ApiError, Problem};
-use record::Greeted;
+use extract::FromTwilio;
+use record::Greeter;
 
 /// Names a request in its answer and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -67,9 +68,10 @@ const TOLD_OTHERWISE: [&str; 2] = ["/record/", "/hooks/"];
 
 /// Every route, with and without its trailing slash.
 pub fn router(context: Shared) -> Router {
-    let greeted = Arc::new(Greeted::default());
+    let greeter = Arc::new(Greeter::new(&context));
+    let greet = move |State(context), told: FromTwilio<_>| record::greet(context, Arc::clone(&greeter), told);
     let vendors = Routes::new()
-        .at("/record", get(record::greet).post(record::greet).layer(Extension(greeted)))
+        .at("/record", get(greet.clone()).post(greet))
         .at("/record/done", get(record::done).post(record::done))
         .at("/hooks/twilio/call", post(hooks::call_progress))
         .at("/hooks/twilio/recording", post(hooks::recording_progress))
@@ -103,8 +105,12 @@ pub fn router(context: Shared) -> Router {
         // Before the layer, so that it is the operator alone who hears of methods.
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(context.clone(), access::operator_only));
-    unbroken(vendors.method_not_allowed_fallback(method_not_allowed).merge(door).merge(operator))
-        .layer(middleware::from_fn_with_state(context.clone(), finish))
+    vendors
+        .method_not_allowed_fallback(method_not_allowed)
+        .merge(door)
+        .merge(operator)
+        // As one layer, the first of them outside: for each layer of its own, axum would put every request into a box.
+        .layer((middleware::from_fn_with_state(context.clone(), finish), unbroken()))
         .with_state(context)
 }
 
@@ -146,18 +152,19 @@ impl Routes {
 /// security headers on, and has pages compressed. The log has the route, not the address, which holds a phone number.
 async fn finish(State(context): State<Shared>, request: Request, next: Next) -> Response {
     let id = new_request_id();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let route = request.extensions().get::<MatchedPath>().map_or("(none)".to_owned(), |path| path.as_str().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("(none)", MatchedPath::as_str);
     let wants_page = extract::wants_page(request.headers());
     let takes_gzip = gzip::is_taken(request.headers());
-    let span = tracing::info_span!("request", %id, %method, route);
+    let span = tracing::info_span!("request", %id);
     let started = Instant::now();
 
     let mut response = next.run(request).instrument(span.clone()).await;
     let problem =
         response.extensions_mut().remove::<Problem>().map(|problem| Problem { request_id: id.clone(), ..problem });
     if let Some(problem) = &problem {
-        let rendered = if wants_page { pages::problem(&context, problem, &path) } else { write_problem(problem) };
+        let rendered = if wants_page { pages::problem(&context, problem, uri.path()) } else { write_problem(problem) };
         let (parts, body) = rendered.into_parts();
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;
@@ -167,8 +174,8 @@ async fn finish(State(context): State<Shared>, request: Request, next: Next) -> 
     // JSON logs write a u128 as text.
     let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
     span.in_scope(|| match problem.is_none() && TOLD_OTHERWISE.iter().any(|begin| route.starts_with(begin)) {
-        true => tracing::debug!(status, ms, "answered"),
-        false => tracing::info!(status, kind, code, ms, "answered"),
+        true => tracing::debug!(%method, route, status, ms, "answered"),
+        false => tracing::info!(%method, route, status, kind, code, ms, "answered"),
     });
 
     let headers = response.headers_mut();
@@ -176,13 +183,17 @@ async fn finish(State(context): State<Shared>, request: Request, next: Next) -> 
         // axum adds it to what the access layer refused, which would tell a stranger what there is.
         headers.remove(header::ALLOW);
     }
+    headers.reserve(SECURITY_HEADERS.len() + 1);
     for (name, value) in SECURITY_HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(REQUEST_ID, id);
     }
-    gzip::compressed(response, takes_gzip).await
+    match gzip::is_for(&mut response) && takes_gzip {
+        true => gzip::compressed(response).await,
+        false => response,
+    }
 }
 
 fn write_problem(problem: &Problem) -> Response {
@@ -191,8 +202,8 @@ fn write_problem(problem: &Problem) -> Response {
 }
 
 /// A handler that panics is one answer, and nothing else.
-fn unbroken<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
-    routes.layer(CatchPanicLayer::custom(panicked))
+fn unbroken() -> CatchPanicLayer<fn(Box<dyn Any + Send>) -> Response> {
+    CatchPanicLayer::custom(panicked)
 }
 
 /// A bug: its words go to the log, under the request's id.
@@ -239,7 +250,7 @@ mod tests {
         async fn broken() {
             panic!("the words");
         }
-        let routes = TowerToHyperService::new(unbroken(Router::new().route("/", get(broken))));
+        let routes = TowerToHyperService::new(Router::new().route("/", get(broken)).layer(unbroken()));
         let response = routes.call(Request::new(Body::empty())).await.expect("an answer");
         assert_eq!(response.status(), 500);
         assert!(response.extensions().get::<Problem>().is_some());

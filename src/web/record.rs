@@ -4,14 +4,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Extension, State};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use super::extract::FromTwilio;
 use crate::clients::twilio::callbacks::VoiceRequest;
-use crate::context::Shared;
+use crate::context::{Context, Shared};
 use crate::model::call::{CallId, CallSid, CallState, Direction};
 use crate::pipeline::progress::{self, CallNews};
 use crate::twiml::{self, Record, Verb};
@@ -22,49 +21,68 @@ const SILENCE: u32 = 5;
 /// Twilio asks twice if the first answer was lost on its way. Whoever asks a third time goes round in circles.
 const GREETINGS: u8 = 2;
 
-/// So many calls are remembered as greeted, each instance its own: more than are up at once, or begin in an hour.
-const REMEMBERED: usize = 10_000;
+/// So many calls are remembered as greeted, each instance its own: those of an hour in which one begins each second.
+const REMEMBERED: usize = 3_600;
 
 /// Of calls that were dialled here, whose status tells it, too, so many are noted as answered at once, and then one each
 /// [`EACH`]: a flood of questions must not cost as much as the answers.
-const NOTES: u32 = 64;
+const NOTES: u32 = 16;
 
 /// See [`NOTES`].
-const EACH: Duration = Duration::from_millis(10);
+const EACH: Duration = Duration::from_millis(50);
 
-/// How often calls were greeted, the oldest forgotten first.
+const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
+
+/// What is said to calls that are answered, and to how many it was said.
 #[derive(Debug)]
-pub(super) struct Greeted {
-    inner: Mutex<(HashMap<CallSid, u8>, VecDeque<CallSid>)>,
-    /// How many may be noted now, and since when.
-    notes: Mutex<(u32, Instant)>,
+pub(super) struct Greeter {
+    /// The document for a call that was not dialled here.
+    for_others: String,
+    /// The one for a call that was: what stands around its token.
+    around_token: Vec<String>,
+    greeted: Greeted,
+    notes: Notes,
 }
 
-impl Default for Greeted {
-    fn default() -> Self {
-        Self { inner: Mutex::default(), notes: Mutex::new((NOTES, Instant::now())) }
+/// How often calls were greeted, the oldest forgotten first. A call is known by the digits of its SID.
+#[derive(Debug, Default)]
+struct Greeted {
+    inner: Mutex<(HashMap<u128, u8>, VecDeque<u128>)>,
+}
+
+/// How many calls may be noted now, and since when.
+#[derive(Debug)]
+struct Notes {
+    inner: Mutex<(u32, Instant)>,
+}
+
+impl Greeter {
+    pub(super) fn new(context: &Context) -> Self {
+        let any = CallId::new(0);
+        let for_any = greeting(context, Some(&any));
+        Self {
+            for_others: greeting(context, None),
+            around_token: for_any.split(any.as_str()).map(str::to_owned).collect(),
+            greeted: Greeted::default(),
+            notes: Notes { inner: Mutex::new((NOTES, Instant::now())) },
+        }
+    }
+
+    fn document(&self, token: Option<&CallId>) -> String {
+        match token {
+            Some(token) => self.around_token.join(token.as_str()),
+            None => self.for_others.clone(),
+        }
     }
 }
 
 impl Greeted {
-    /// Whether a call that was dialled here is to be noted.
-    fn may_note(&self) -> bool {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, since) = &mut *notes;
-        let more = u32::try_from(since.elapsed().as_millis() / EACH.as_millis()).unwrap_or(NOTES);
-        if more > 0 {
-            (*left, *since) = (left.saturating_add(more).min(NOTES), Instant::now());
-        }
-        let may_note = *left > 0;
-        *left = left.saturating_sub(1);
-        may_note
-    }
-
     /// Whether the call is to be greeted once more.
     fn once_more(&self, call: &CallSid) -> bool {
+        let call = call.number();
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let (counts, order) = &mut *inner;
-        if let Some(count) = counts.get_mut(call) {
+        if let Some(count) = counts.get_mut(&call) {
             *count = count.saturating_add(1);
             return *count <= GREETINGS;
         }
@@ -73,22 +91,50 @@ impl Greeted {
         {
             counts.remove(&oldest);
         }
-        counts.insert(call.clone(), 1);
-        order.push_back(call.clone());
+        counts.insert(call, 1);
+        order.push_back(call);
         true
     }
 }
 
-/// Says the greeting, records, and goes on at `/record/done/`. That somebody answered is taken in on the side: Twilio does
-/// not wait for the database. Where too much of that waits already it is left out: the call's status tells it as well, or
-/// its recording.
+impl Notes {
+    /// Whether a call that was dialled here is to be noted.
+    fn may_note(&self) -> bool {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let (left, since) = &mut *inner;
+        let more = u32::try_from(since.elapsed().as_millis() / EACH.as_millis()).unwrap_or(NOTES);
+        if more > 0 {
+            (*left, *since) = (left.saturating_add(more).min(NOTES), Instant::now());
+        }
+        let may_note = *left > 0;
+        *left = left.saturating_sub(1);
+        may_note
+    }
+}
+
+/// Says the greeting, records, and goes on at `/record/done/`.
+fn greeting(context: &Context, token: Option<&CallId>) -> String {
+    twiml::response(&[
+        Verb::Say(context.call.greeting.clone()),
+        Verb::Record(Record {
+            action: context.urls.record_done(token),
+            recording_status_callback: context.urls.recording_progress(token),
+            max_length: context.call.max_seconds,
+            timeout: SILENCE,
+        }),
+        Verb::Hangup,
+    ])
+}
+
+/// Greets and has recorded. That somebody answered is taken in on the side: Twilio does not wait for the database. Where too
+/// much of that waits already it is left out: the call's status tells it as well, or its recording.
 pub(super) async fn greet(
-    State(context): State<Shared>,
-    Extension(greeted): Extension<Arc<Greeted>>,
+    context: Shared,
+    greeter: Arc<Greeter>,
     FromTwilio { about, told: call }: FromTwilio<VoiceRequest>,
 ) -> Response {
     let sid = call.call_sid.parse::<CallSid>();
-    if sid.as_ref().is_ok_and(|sid| !greeted.once_more(sid)) {
+    if sid.as_ref().is_ok_and(|sid| !greeter.greeted.once_more(sid)) {
         tracing::warn!(sid = call.call_sid, "asked for the greeting again and again, hanging up");
         return xml(twiml::response(&[Verb::Hangup]));
     }
@@ -99,17 +145,8 @@ pub(super) async fn greet(
         direction = call.direction,
         "answered, recording"
     );
-    let document = twiml::response(&[
-        Verb::Say(context.call.greeting.clone()),
-        Verb::Record(Record {
-            action: context.urls.record_done(token.as_ref()),
-            recording_status_callback: context.urls.recording_progress(token.as_ref()),
-            max_length: context.call.max_seconds,
-            timeout: SILENCE,
-        }),
-        Verb::Hangup,
-    ]);
-    if (token.is_none() || greeted.may_note())
+    let document = greeter.document(token.as_ref());
+    if (token.is_none() || greeter.notes.may_note())
         && let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.asides).try_acquire_owned())
     {
         let news = CallNews {
@@ -139,7 +176,7 @@ pub(super) async fn done(FromTwilio { about, told: call }: FromTwilio<VoiceReque
 }
 
 fn xml(document: String) -> Response {
-    ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], document).into_response()
+    ([(header::CONTENT_TYPE, XML)], document).into_response()
 }
 
 #[cfg(test)]
@@ -148,8 +185,8 @@ mod tests {
 
     #[test]
     fn of_a_flood_of_calls_some_are_noted() {
-        let greeted = Greeted::default();
-        let (begun, noted) = (Instant::now(), (0..10_000).filter(|_| greeted.may_note()).count() as u128);
+        let notes = Notes { inner: Mutex::new((NOTES, Instant::now())) };
+        let (begun, noted) = (Instant::now(), (0..10_000).filter(|_| notes.may_note()).count() as u128);
         let most = u128::from(NOTES) + begun.elapsed().as_millis() / EACH.as_millis() + 1;
         assert!((u128::from(NOTES)..=most).contains(&noted), "{noted}");
     }

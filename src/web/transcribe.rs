@@ -7,9 +7,10 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
+use url::form_urlencoded;
 
 use super::error::ApiError;
-use super::extract::{is_form, media_type, pairs, read_body, wants_page};
+use super::extract::{is_form, media_type, read_body, wants_page};
 use super::{json, pages, upload};
 use crate::clients::twilio::signature::Param;
 use crate::context::Shared;
@@ -63,7 +64,7 @@ fn read_fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, A
         // `curl -d '{…}'` says that it is a form, which cannot begin so.
         Some("application/json") => read_json(body),
         Some(_) if is_form(headers) && looks_like_json => read_json(body),
-        Some(_) if is_form(headers) => Ok(from_form(pairs(body))),
+        Some(_) if is_form(headers) => Ok(from_form(form_urlencoded::parse(body).into_owned().collect())),
         Some(_) => Err(ApiError::UnsupportedMediaType("neither JSON nor a form")),
         None => Err(ApiError::UnsupportedMediaType("without a Content-Type")),
     }

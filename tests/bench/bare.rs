@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::routing::{get, post};
 use callscribe::clients::twilio::signature::{self, Algorithm, Param};
 use callscribe::sandbox::twilio;
@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use url::form_urlencoded;
 
 use crate::client::PUBLIC;
-use crate::process::BYTES;
+use crate::process::ANSWER;
 
 const TWIML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say>Ahoy! Call recording starts now.</Say>\
                      <Record timeout=\"5\" maxLength=\"3600\"/><Hangup/></Response>";
@@ -31,15 +31,28 @@ pub(crate) async fn serve(address: SocketAddr, folder: &Path) {
         .synchronous(SqliteSynchronous::Full);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("a database");
     sqlx::raw_sql("CREATE TABLE told (sid TEXT PRIMARY KEY, form TEXT)").execute(&pool).await.expect("a table");
-    let bytes = Bytes::from(std::fs::read(folder.join(BYTES)).expect("a file"));
+    let answer = read_answer(&std::fs::read_to_string(folder.join(ANSWER)).expect("a file"));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/record/", post(greet))
-        .route("/bytes", post(move || async move { bytes }))
+        .route("/answer", post(move || async move { answer }))
         .route("/hooks/twilio/recording", post(keep))
         .with_state(Arc::new(pool));
     let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
     axum::serve(listener, router).await.expect("a server");
+}
+
+/// Headers and body of an answer, but for the headers that a server adds by itself.
+fn read_answer(answer: &str) -> (HeaderMap, Bytes) {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let header = |line: &str| {
+        let (name, value) = line.split_once(": ").expect("a header");
+        let value = HeaderValue::from_str(value).expect("a header's value");
+        (HeaderName::from_bytes(name.as_bytes()).expect("a header's name"), value)
+    };
+    let headers = head.lines().skip(1).map(header);
+    let headers = headers.filter(|(name, _)| ![header::DATE, header::CONTENT_LENGTH].contains(name)).collect();
+    (headers, Bytes::from(body.to_owned()))
 }
 
 /// The form, if it is signed.

@@ -55,6 +55,11 @@ impl Connection {
         Ok(Answer { status, body: String::from_utf8_lossy(&self.read[head..]).into_owned() })
     }
 
+    /// The last answer as it came, with its head.
+    pub(crate) fn last(&self) -> &[u8] {
+        &self.read
+    }
+
     async fn read_some(&mut self) -> io::Result<()> {
         match self.stream.read_buf(&mut self.read).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),

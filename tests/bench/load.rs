@@ -9,6 +9,8 @@
 
 mod bare;
 mod callbacks;
+// Shared with the other benchmark, which uses more of it.
+#[expect(dead_code)]
 mod client;
 // Shared with the tests and the other benchmark, which use more of them.
 #[path = "../it/support/command.rs"]

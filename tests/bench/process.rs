@@ -11,8 +11,8 @@ use crate::command::{ENOUGH, Folder, with};
 /// Tells this very program to be the bare server, at which address.
 pub(crate) const BARE: &str = "LOAD_BARE_SERVER";
 
-/// The file with what the bare server answers.
-pub(crate) const BYTES: &str = "bytes";
+/// The file with what the bare server answers: a whole answer as it is sent.
+pub(crate) const ANSWER: &str = "answer";
 
 /// A server that runs until it is dropped, with a folder of its own.
 pub(crate) struct Process {
@@ -36,13 +36,13 @@ impl Process {
 
     /// The bare server.
     pub(crate) async fn bare() -> Self {
-        Self::bare_with("").await
+        Self::bare_with(b"HTTP/1.1 200 OK\r\n\r\n").await
     }
 
-    /// The bare server, which answers these bytes at `/bytes`.
-    pub(crate) async fn bare_with(bytes: &str) -> Self {
+    /// The bare server, which answers so at `/answer`.
+    pub(crate) async fn bare_with(answer: &[u8]) -> Self {
         let folder = Folder::new();
-        folder.write(BYTES, bytes);
+        fs::write(folder.path().join(ANSWER), answer).expect("a file");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         drop(listener);

@@ -254,16 +254,17 @@ async fn ask_all(address: SocketAddr, questions: &Arc<Vec<Vec<u8>>>, length: usi
 /// Twilio asks what to do with a call.
 async fn greetings(table: &mut Table, size: Size) {
     table.about(&format!(
-        "signed POST /record/ -> TwiML, each of another call; {CONNECTIONS} connections; bare axum that answers the same bytes"
+        "signed POST /record/ -> TwiML, each of another call; {CONNECTIONS} connections; bare axum that answers the same \
+         bytes, head and body"
     ));
     let (program, _nobody) = lonely().await;
     let mut first = Connection::open(program.address).await.expect("a connection");
     let twiml = first.ask(&questions("/record/", u64::MAX, 1)[0]).await.expect("an answer").body;
-    let bare = Process::bare_with(&twiml).await;
+    let bare = Process::bare_with(first.last()).await;
     let (mut rates, mut times) = ([vec![], vec![]], [Times::default(), Times::default()]);
     for round in 0..size.greetings {
         for (server, (address, path)) in
-            [(program.address, "/record/"), (bare.address, "/bytes")].into_iter().enumerate()
+            [(program.address, "/record/"), (bare.address, "/answer")].into_iter().enumerate()
         {
             let (rate, took) =
                 ask_all(address, &Arc::new(questions(path, (round + 1) * CALLS, CALLS)), twiml.len()).await;

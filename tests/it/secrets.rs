@@ -289,7 +289,8 @@ async fn be_strange(running: &Running) -> Vec<Answer> {
     let form = encode(&params);
     for path in ["/record/", "/record/done/", "/hooks/twilio/call", "/hooks/twilio/recording"] {
         let right = sign(&format!("{}{path}", running.public), &params);
-        let next = signature::sign(Algorithm::HmacSha1, NEXT_AUTH_TOKEN, &format!("{}{path}", running.public), &[]);
+        let next =
+            signature::sign(Algorithm::HmacSha1, NEXT_AUTH_TOKEN, &format!("{}{path}", running.public), &params[..0]);
         for signature in [&right[..], &next, &right[1..], ""] {
             answers.push(running.stranger(Method::POST, path, &[FORM, (signature::HEADER, signature)], &form).await);
         }

@@ -324,16 +324,16 @@ fn the_port_that_a_scheme_stands_for_may_be_written_or_not() {
         }
     }
     // Voice over HTTPS leaves out any port.
-    let signature = signature::sign(HmacSha1, KEY, "https://example.com/record/", &[]);
-    assert!(signature::verify(HmacSha1, KEY, "https://example.com:8443/record/", &[], &signature));
+    let signature = signature::sign(HmacSha1, KEY, "https://example.com/record/", &owned(&[]));
+    assert!(signature::verify(HmacSha1, KEY, "https://example.com:8443/record/", &owned(&[]), &signature));
     for (signed, requested) in [
         ("https://example.com:80/record/", "https://example.com/record/"),
         ("http://example.com:443/record/", "http://example.com/record/"),
         ("https://example.com:8443/record/", "https://example.com/record/"),
         ("https://example.com:8443/record/", "https://example.com:8444/record/"),
     ] {
-        let signature = signature::sign(HmacSha1, KEY, signed, &[]);
-        assert!(!signature::verify(HmacSha1, KEY, requested, &[], &signature), "{signed} {requested}");
+        let signature = signature::sign(HmacSha1, KEY, signed, &owned(&[]));
+        assert!(!signature::verify(HmacSha1, KEY, requested, &owned(&[]), &signature), "{signed} {requested}");
     }
 }
 

@@ -37,7 +37,7 @@ pub type Param = (String, String);
 
 /// Signs a request: `url` is what is requested, scheme to query, as sent; `params` are those of a form body, none for
 /// GET. Returns base64.
-pub fn sign(algorithm: Algorithm, key: &str, url: &str, params: &[Param]) -> String {
+pub fn sign<T: AsRef<str> + Ord>(algorithm: Algorithm, key: &str, url: &str, params: &[(T, T)]) -> String {
     sign_joined(algorithm, key, url, &joined(params))
 }
 
@@ -50,12 +50,19 @@ fn sign_joined(algorithm: Algorithm, key: &str, url: &str, params: &str) -> Stri
 
 /// Whether `signature` is that of this request under `key`; how long it takes tells nothing of one that is not. Twilio leaves
 /// the port out of the URL it signs, or adds the standard one, depending on the product, so each of these spellings counts.
-pub fn verify(algorithm: Algorithm, key: &str, url: &str, params: &[Param], signature: &str) -> bool {
+pub fn verify<T: AsRef<str> + Ord>(
+    algorithm: Algorithm,
+    key: &str,
+    url: &str,
+    params: &[(T, T)],
+    signature: &str,
+) -> bool {
     let params = joined(params);
-    spellings(url).iter().any(|url| {
+    let is_of = |url: &str| {
         let expected = sign_joined(algorithm, key, url, &params);
         expected.as_bytes().ct_eq(signature.as_bytes()).into()
-    })
+    };
+    is_of(url) || other_spelling(url).is_some_and(|url| is_of(&url))
 }
 
 /// The hash that the URL promises for a body that is not a form, if it promises one.
@@ -80,32 +87,27 @@ fn hmac<M: Mac + KeyInit>(key: &str, url: &str, params: &str) -> impl AsRef<[u8]
 
 /// What stands behind the URL: each name and value in byte order. A name that is repeated counts once for each different
 /// value.
-fn joined(params: &[Param]) -> String {
-    let mut sorted: Vec<&Param> = params.iter().collect();
-    sorted.sort();
+fn joined<T: AsRef<str> + Ord>(params: &[(T, T)]) -> String {
+    let mut sorted: Vec<&(T, T)> = params.iter().collect();
+    sorted.sort_unstable();
     sorted.dedup();
-    let mut text = String::with_capacity(sorted.iter().map(|(name, value)| name.len() + value.len()).sum());
-    for (name, value) in sorted {
-        text.push_str(name);
-        text.push_str(value);
-    }
+    let parts = || sorted.iter().flat_map(|(name, value)| [name.as_ref(), value.as_ref()]);
+    let mut text = String::with_capacity(parts().map(str::len).sum());
+    text.extend(parts());
     text
 }
 
-/// The URL as it is, without its port, and with the standard port where it has none.
-fn spellings(url: &str) -> Vec<String> {
-    let mut spellings = vec![url.to_owned()];
-    let Some((scheme, rest)) = url.split_once("://") else { return spellings };
+/// The URL without its port, or with the standard port where it has none.
+fn other_spelling(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     // The colons inside an IPv6 literal are not the port's.
-    let port = authority.rfind(':').filter(|colon| !authority[*colon..].contains(']'));
-    match port {
-        Some(colon) => spellings.push(format!("{scheme}://{}{tail}", &authority[..colon])),
+    match authority.rfind(':').filter(|colon| !authority[*colon..].contains(']')) {
+        Some(colon) => Some(format!("{scheme}://{}{tail}", &authority[..colon])),
         None => {
             let standard = if scheme == "https" { 443 } else { 80 };
-            spellings.push(format!("{scheme}://{authority}:{standard}{tail}"));
+            Some(format!("{scheme}://{authority}:{standard}{tail}"))
         }
     }
-    spellings
 }
