@@ -125,7 +125,7 @@ async fn take_in_call(context: &Shared, news: &CallNews) -> Result<(), Error> {
         .store
         .write(("told of a call", "told of a call, committed"), &subject, |mut tx| async move {
             let now = context.clock.now_ms();
-            let call = find_call(&mut tx, news, now).await?;
+            let (call, _) = find_call(&mut tx, news, worker::next_look(now, 0), now).await?;
             tx.complete_call(&call.id, news.direction, news.to.as_deref(), news.from.as_deref()).await?;
             let moved = match state {
                 Some(state) => tx.advance_call(&call.id, state.into(), now).await?,
@@ -167,7 +167,8 @@ async fn take_in_recording(context: &Shared, news: &RecordingNews) -> Result<(),
         .store
         .write(points, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
-            let call = find_call(&mut tx, about, now).await?;
+            let look_at = if state.is_coming() { worker::next_look(now, 0) } else { now };
+            let (call, is_new) = find_call(&mut tx, about, look_at, now).await?;
             let recording = Recording {
                 sid: sid.clone(),
                 call: call.id.clone(),
@@ -178,8 +179,8 @@ async fn take_in_recording(context: &Shared, news: &RecordingNews) -> Result<(),
                 error_code: *error_code,
             };
             let moved = put_recording(&mut tx, context, &recording, now).await?;
-            if moved && !state.is_coming() {
-                tx.open_job(JobKind::Call, call.id.as_str(), now, now).await?;
+            if moved && !state.is_coming() && !is_new {
+                tx.open_job(JobKind::Call, call.id.as_str(), look_at, now).await?;
             }
             Ok((tx, (call, moved)))
         })
@@ -191,13 +192,13 @@ async fn take_in_recording(context: &Shared, news: &RecordingNews) -> Result<(),
 }
 
 /// The call that is told of: by its token, which also gives it its SID, or by its SID. One that nobody knows is taken
-/// in, with the job that follows it.
-async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, store::Error> {
+/// in, with the job that follows it, which is due at `look_at`. Says whether it is new.
+async fn find_call(tx: &mut Conn, news: &CallNews, look_at: i64, now: i64) -> Result<(Call, bool), store::Error> {
     if let Some(token) = &news.token
         && let Some(mut call) = tx.call(&CallName::Id(token.clone())).await?
     {
         match &call.sid {
-            Some(sid) if *sid == news.sid => return Ok(call),
+            Some(sid) if *sid == news.sid => return Ok((call, false)),
             // The token of another call says nothing.
             Some(_) => {}
             None if tx.call(&CallName::Sid(news.sid.clone())).await?.is_some() => {}
@@ -207,12 +208,12 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
                 let kind = if call.deletion.is_some() { JobKind::Deletion } else { JobKind::Call };
                 tx.open_job(kind, call.id.as_str(), worker::next_look(now, 0), now).await?;
                 call.sid = Some(news.sid.clone());
-                return Ok(call);
+                return Ok((call, false));
             }
         }
     }
     if let Some(call) = tx.call(&CallName::Sid(news.sid.clone())).await? {
-        return Ok(call);
+        return Ok((call, false));
     }
     let new = Call {
         id: CallId::new(now),
@@ -229,8 +230,8 @@ async fn find_call(tx: &mut Conn, news: &CallNews, now: i64) -> Result<Call, sto
         ended_at: None,
     };
     let call = tx.take_in_call(&new).await?;
-    tx.open_job(JobKind::Call, call.id.as_str(), worker::next_look(now, 0), now).await?;
-    Ok(call)
+    tx.open_job(JobKind::Call, call.id.as_str(), look_at, now).await?;
+    Ok((call, true))
 }
 
 /// Adds a recording or moves it forward, and opens the job that transcribes it once it is finished. One of a call that is
@@ -246,8 +247,13 @@ pub(super) async fn put_recording(
         tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;
         return Ok(moved);
     }
-    if moved && recording.state == RecordingState::Completed && !tx.has_transcript(&recording.sid).await? {
-        order::want(tx, &Wanted::of_recording(context, &recording.sid), now).await?;
+    if moved {
+        if tx.has_transcript(&recording.sid).await? {
+            // It was transcribed before anything was known of its call.
+            tx.index_anew(&recording.call).await?;
+        } else if recording.state == RecordingState::Completed {
+            order::want(tx, &Wanted::of_recording(context, &recording.sid), now).await?;
+        }
     }
     Ok(moved)
 }
@@ -270,7 +276,7 @@ pub(super) async fn put_unheard_of(
         .store
         .write(("unheard of", "unheard of, committed"), &recording.sid, |mut tx| async move {
             let now = context.clock.now_ms();
-            let call = find_call(&mut tx, about, now).await?;
+            let (call, _) = find_call(&mut tx, about, worker::next_look(now, 0), now).await?;
             if let Some(recording) = seen(&call, recording) {
                 put_recording(&mut tx, context, &recording, now).await?;
             }

@@ -64,7 +64,10 @@ macro_rules! select {
 impl Conn {
     /// Lets nobody else dial until this transaction ends, so that what is counted stays true.
     pub(crate) async fn lock_dialling(&mut self, now: i64) -> Result<(), Error> {
-        self.execute("UPDATE dialling SET at = $1", args![now]).await.map(drop)
+        match self.session.lock_dialling() {
+            Some(sql) => self.execute(sql, args![now]).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Adds a call that is to be dialled with this address for its callbacks. [`Error::Taken`] if the number is in use by
@@ -130,10 +133,7 @@ impl Conn {
 
     /// The newest call that was dialled to a number since then and that rang, or may have.
     pub(crate) async fn dialled_since(&mut self, number: &PhoneNumber, since: i64) -> Result<Option<Call>, Error> {
-        let sql = select!(
-            "WHERE to_number = $1 AND dialled_at > $2 AND (sid IS NOT NULL OR holds_number = 1) \
-             ORDER BY dialled_at DESC LIMIT 1"
-        );
+        let sql = self.session.dialled_since();
         self.fetch_one(sql, args![number.to_string().as_str(), since]).await?.as_ref().map(call).transpose()
     }
 

@@ -44,7 +44,9 @@ impl Conn {
             };
         }
         // A transcript that was asked for before its call was known has steps that name no call.
-        let steps = of_call!("UPDATE history SET reason = NULL WHERE reason IS NOT NULL AND (call_id = $1 OR subject");
+        let steps = of_call!(
+            "UPDATE history SET reason = NULL WHERE reason IS NOT NULL AND (call_id = $1 OR call_id IS NULL AND subject"
+        );
         self.execute(steps, args![id.as_str()]).await?;
         let jobs = of_call!("UPDATE jobs SET reason = NULL WHERE reason IS NOT NULL AND (subject = $1 OR subject");
         self.execute(jobs, args![id.as_str()]).await?;

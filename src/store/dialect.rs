@@ -195,6 +195,7 @@ const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
     ("search", include_str!("migrations/sqlite/0004_search.sql")),
     ("deletion", include_str!("migrations/sqlite/0005_deletion.sql")),
     ("facts", include_str!("migrations/sqlite/0006_facts.sql")),
+    ("fewer indexes", include_str!("migrations/sqlite/0007_fewer_indexes.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/postgres/0001_calls.sql")),
@@ -203,6 +204,7 @@ const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("search", include_str!("migrations/postgres/0004_search.sql")),
     ("deletion", include_str!("migrations/postgres/0005_deletion.sql")),
     ("facts", include_str!("migrations/postgres/0006_facts.sql")),
+    ("fewer indexes", include_str!("migrations/postgres/0007_fewer_indexes.sql")),
 ];
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
@@ -462,6 +464,30 @@ impl Session {
     /// not wait for each other.
     pub(super) fn numbers_may_be_late(&self) -> bool {
         self.is_postgres()
+    }
+
+    /// Lets nobody else dial until this transaction ends. On SQLite nobody else writes meanwhile.
+    pub(super) fn lock_dialling(&self) -> Option<&'static str> {
+        self.is_postgres().then_some("UPDATE dialling SET at = $1")
+    }
+
+    /// The newest call that was dialled to a number since then and that rang, or may have.
+    pub(super) fn dialled_since(&self) -> &'static str {
+        macro_rules! dialled {
+            ($end:literal) => {
+                concat!(
+                    "SELECT id, sid, direction, to_number, from_number, keyterms, state, reason, code, deletion, created_at, \
+                     ended_at FROM calls WHERE ",
+                    $end,
+                    " AND created_at > $2 AND to_number = $1 AND dialled_at > $2 \
+                     AND (sid IS NOT NULL OR holds_number = 1) ORDER BY created_at DESC LIMIT 1"
+                )
+            };
+        }
+        match self.is_postgres() {
+            true => dialled!("right(to_number, 4) = right($1, 4)"),
+            false => dialled!("substr(to_number, -4) = substr($1, -4)"),
+        }
     }
 
     /// The call of a recording. It stays as it is until this transaction ends: PostgreSQL's writers do not wait for each

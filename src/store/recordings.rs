@@ -49,8 +49,6 @@ impl Conn {
                 at: now,
             };
             self.note(Some(call), event).await?;
-            // It may have been transcribed before anything was known of its call.
-            self.index_anew(call).await?;
         }
         Ok(moved > 0)
     }

@@ -198,7 +198,7 @@ impl Conn {
     }
 
     /// Has what was said in a call found by what is known of the call by now, if any of it is in the index already.
-    pub(super) async fn index_anew(&mut self, call: &CallId) -> Result<(), Error> {
+    pub(crate) async fn index_anew(&mut self, call: &CallId) -> Result<(), Error> {
         let sql = "SELECT transcript FROM spoken JOIN recordings ON recordings.sid = spoken.source WHERE call_id = $1";
         for row in self.fetch(sql, args![call.as_str()]).await? {
             let transcript = row.text("transcript")?;

@@ -7,12 +7,13 @@
 //! It knows nothing of what is written.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
@@ -56,6 +57,18 @@ struct State {
     group: Option<Group>,
     /// Whether a commit waits until it is on the disk.
     is_synced: bool,
+    /// By the address and length of a statement's text.
+    shapes: HashMap<(usize, usize), Shape>,
+}
+
+/// What is the same each time a statement is run.
+#[derive(Debug)]
+struct Shape {
+    /// Which of the values each of its parameters is, as SQLite counts parameters: a `$2` is a name to it, and names are
+    /// counted as they come.
+    parameters: Arc<[usize]>,
+    /// Its columns.
+    names: Arc<[String]>,
 }
 
 /// Those who are told of one commit.
@@ -141,7 +154,7 @@ impl Writer {
         }));
         let folder = Connection::open_with_flags(path, flags)?;
         let folder = Arc::new(std::sync::Mutex::new(Some(folder)));
-        let state = State { connection: Some(connection), group: None, is_synced: true };
+        let state = State { connection: Some(connection), group: None, is_synced: true, shapes: HashMap::new() };
         Ok(Self { state: Arc::new(Mutex::new(state)), folder, busy })
     }
 
@@ -279,9 +292,25 @@ impl State {
     }
 }
 
+/// Where a text that lasts as long as the program stands.
+fn place(text: &'static str) -> (usize, usize) {
+    (text.as_ptr() as usize, text.len())
+}
+
 /// Runs a statement that has no arguments and no rows.
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+impl Shape {
+    fn of(statement: &Statement<'_>) -> Self {
+        let number = |index| statement.parameter_name(index).and_then(|name| name.get(1..)?.parse().ok());
+        Self {
+            // There is no value 0: what cannot be bound is told when it is run.
+            parameters: (1..=statement.parameter_count()).map(|index| number(index).unwrap_or_default()).collect(),
+            names: statement.column_names().into_iter().map(str::to_owned).collect(),
+        }
+    }
 }
 
 impl Loan {
@@ -295,17 +324,17 @@ impl Loan {
 
     /// Runs a statement; gives its rows, and how many rows it has changed.
     pub(super) fn run<'v>(
-        &self,
-        sql: &str,
+        &mut self,
+        sql: &'static str,
         values: impl IntoIterator<Item = ValueRef<'v>>,
     ) -> Result<(Vec<Columns>, u64), Error> {
-        let connection = self.connection()?;
+        let State { connection, shapes, .. } = &mut *self.state;
+        let connection = connection.as_ref().ok_or(Error::Closed)?;
         let mut statement = connection.prepare_cached(sql)?;
+        let Shape { parameters, names } = shapes.entry(place(sql)).or_insert_with(|| Shape::of(&statement));
         let values: Vec<ValueRef<'v>> = values.into_iter().collect();
-        for index in 1..=statement.parameter_count() {
-            // To SQLite, `$2` is a name; it counts names as they come.
-            let number = statement.parameter_name(index).and_then(|name| name.get(1..)?.parse::<usize>().ok());
-            let value = number.and_then(|number| values.get(number.checked_sub(1)?));
+        for (index, number) in (1..).zip(parameters.iter()) {
+            let value = number.checked_sub(1).and_then(|number| values.get(number));
             let value = value.ok_or(rusqlite::Error::InvalidParameterCount(index, values.len()))?;
             statement.raw_bind_parameter(index, rusqlite::types::ToSqlOutput::Borrowed(*value))?;
         }
@@ -313,12 +342,8 @@ impl Loan {
         let before = connection.total_changes();
         let mut found = statement.raw_query();
         while let Some(row) = found.next()? {
-            let names = match rows.first() {
-                Some(first) => Arc::clone(&first.names),
-                None => row.as_ref().column_names().into_iter().map(str::to_owned).collect(),
-            };
             let values = (0..names.len()).map(|column| row.get::<_, Value>(column)).collect::<Result<_, _>>()?;
-            rows.push(Columns { names, values });
+            rows.push(Columns { names: Arc::clone(names), values });
         }
         drop(found);
         Ok((rows, connection.total_changes() - before))
@@ -436,7 +461,7 @@ mod tests {
         (Writer::open(&path, Duration::ZERO).unwrap(), path)
     }
 
-    fn say(loan: &Loan, word: &str) -> Result<u64, Error> {
+    fn say(loan: &mut Loan, word: &str) -> Result<u64, Error> {
         let values = [ValueRef::Text(word.as_bytes())];
         loan.run("INSERT INTO said (word) VALUES ($1)", values).map(|(_, changed)| changed)
     }
@@ -452,22 +477,22 @@ mod tests {
     #[tokio::test]
     async fn who_waits_writes_in_the_same_commit() {
         let (writer, path) = new("together");
-        let first = writer.begin(true).await.unwrap();
-        say(&first, "first").unwrap();
+        let mut first = writer.begin(true).await.unwrap();
+        say(&mut first, "first").unwrap();
         let (second, third) = (writer.begin(true), writer.begin(true));
         tokio::pin!(second, third);
         assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
         let second = async {
-            let loan = second.await.unwrap();
+            let mut loan = second.await.unwrap();
             assert!(!loan.is_first && said(&path).is_empty(), "nothing is committed yet");
-            let again = say(&loan, "first").unwrap_err();
+            let again = say(&mut loan, "first").unwrap_err();
             assert!(matches!(again, Error::Sqlite(error) if is_unique_violation(&error)));
             // It has written nothing, so nobody else needs to know.
             drop(loan);
         };
         let third = async {
-            let loan = third.await.unwrap();
-            say(&loan, "third").unwrap();
+            let mut loan = third.await.unwrap();
+            say(&mut loan, "third").unwrap();
             loan.commit().await
         };
         let (one, (), three) = join!(first.commit(), second, third);
@@ -481,22 +506,22 @@ mod tests {
     #[tokio::test]
     async fn what_one_undoes_is_to_be_written_once_more_by_the_others() {
         let (writer, path) = new("undone");
-        let first = writer.begin(true).await.unwrap();
-        say(&first, "first").unwrap();
+        let mut first = writer.begin(true).await.unwrap();
+        say(&mut first, "first").unwrap();
         let second = writer.begin(true);
         tokio::pin!(second);
         assert!(poll!(&mut second).is_pending());
         let second = async {
-            let loan = second.await.unwrap();
-            say(&loan, "second").unwrap();
+            let mut loan = second.await.unwrap();
+            say(&mut loan, "second").unwrap();
             // It is not wanted after all.
             drop(loan);
         };
         let (one, ()) = join!(first.commit(), second);
         assert!(matches!(one, Err(Error::Again)));
         assert!(said(&path).is_empty());
-        let once_more = writer.begin(true).await.unwrap();
-        say(&once_more, "first").unwrap();
+        let mut once_more = writer.begin(true).await.unwrap();
+        say(&mut once_more, "first").unwrap();
         once_more.commit().await.unwrap();
         assert_eq!(said(&path), ["first"]);
         writer.close().await;
@@ -506,25 +531,25 @@ mod tests {
     #[tokio::test]
     async fn what_is_to_be_durable_is_in_no_commit_that_does_not_wait_for_the_disk() {
         let (writer, path) = new("durable");
-        let first = writer.begin(false).await.unwrap();
-        say(&first, "first").unwrap();
+        let mut first = writer.begin(false).await.unwrap();
+        say(&mut first, "first").unwrap();
         let (second, third) = (writer.begin(true), writer.begin(false));
         tokio::pin!(second, third);
         assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
         let second = async {
-            let loan = second.await.unwrap();
+            let mut loan = second.await.unwrap();
             assert!(loan.is_first && loan.state.is_synced, "the first one is committed already");
             let synchronous: i64 =
                 loan.connection().unwrap().query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
             assert_eq!(synchronous, 2, "full");
             assert_eq!(said(&path), ["first"]);
-            say(&loan, "second").unwrap();
+            say(&mut loan, "second").unwrap();
             loan.commit().await
         };
         let third = async {
-            let loan = third.await.unwrap();
+            let mut loan = third.await.unwrap();
             assert!(!loan.is_first, "it may as well be durable");
-            say(&loan, "third").unwrap();
+            say(&mut loan, "third").unwrap();
             loan.commit().await
         };
         let (one, two, three) = join!(first.commit(), second, third);
@@ -537,8 +562,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_commit_takes_place_although_the_one_that_sees_to_it_is_gone() {
         let (writer, path) = new("gone");
-        let first = writer.begin(true).await.unwrap();
-        say(&first, "first").unwrap();
+        let mut first = writer.begin(true).await.unwrap();
+        say(&mut first, "first").unwrap();
         let second = writer.begin(true);
         tokio::pin!(second);
         assert!(poll!(&mut second).is_pending());
@@ -548,9 +573,9 @@ mod tests {
             // It waits behind the second.
             assert!(poll!(&mut first).is_pending());
         }
-        let second = second.await.unwrap();
+        let mut second = second.await.unwrap();
         assert!(!second.is_first);
-        say(&second, "second").unwrap();
+        say(&mut second, "second").unwrap();
         second.commit().await.unwrap();
         assert_eq!(said(&path), ["first", "second"]);
         writer.close().await;
@@ -560,14 +585,14 @@ mod tests {
     #[tokio::test]
     async fn of_a_transaction_that_came_to_nothing_all_who_wrote_in_it_are_told() {
         let (writer, path) = new("nothing");
-        let first = writer.begin(true).await.unwrap();
-        say(&first, "first").unwrap();
+        let mut first = writer.begin(true).await.unwrap();
+        say(&mut first, "first").unwrap();
         let second = writer.begin(true);
         tokio::pin!(second);
         assert!(poll!(&mut second).is_pending());
         let second = async {
-            let loan = second.await.unwrap();
-            say(&loan, "second").unwrap();
+            let mut loan = second.await.unwrap();
+            say(&mut loan, "second").unwrap();
             // As SQLite may do by itself when the disk is full.
             loan.run("ROLLBACK", []).unwrap();
             loan.commit().await
@@ -576,8 +601,8 @@ mod tests {
         assert!(matches!(one, Err(Error::Again)) && matches!(two, Err(Error::Undone)));
         assert!(said(&path).is_empty());
         // The next one begins anew.
-        let next = writer.begin(true).await.unwrap();
-        say(&next, "next").unwrap();
+        let mut next = writer.begin(true).await.unwrap();
+        say(&mut next, "next").unwrap();
         next.commit().await.unwrap();
         assert_eq!(said(&path), ["next"]);
         writer.close().await;

@@ -72,7 +72,7 @@ async fn a_store_of_an_older_program_is_brought_up_to_date_with_all_that_is_in_i
     let newest = world.store.number("SELECT max(version) FROM _sqlx_migrations").await;
     let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
                  ALTER TABLE calls DROP COLUMN base_url; DROP TABLE dialling; \
-                 DROP INDEX calls_press; DROP INDEX calls_dialled; DROP INDEX calls_dialled_number; \
+                 DROP INDEX calls_press; DROP INDEX calls_dialled; \
                  ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
                  ALTER TABLE calls DROP COLUMN deletion; \
                  DELETE FROM _sqlx_migrations WHERE version > 1";
