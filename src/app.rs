@@ -140,6 +140,8 @@ impl App {
         let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         let app = Self { server, context, worker, bound, scratch, welcome };
         if config.work.by_itself {
+            let store = app.context.store.clone();
+            tokio::spawn(async move { store.lengthen_log().await });
             tokio::spawn(probe::watch(Arc::clone(&app.context), app.ports()));
         }
         Ok(app)

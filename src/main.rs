@@ -1,11 +1,13 @@
 //! Flags and environment to settings, settings to the running program, and a signal to its end.
 
 use std::io::Write;
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use callscribe::app::App;
 use callscribe::config::{Config, Problem, settings};
 use callscribe::telemetry;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -36,7 +38,12 @@ fn main() -> ExitCode {
             }
         }
     }
-    match Config::from_environment(sandbox).and_then(|config| run(config).map_err(|problem| vec![problem])) {
+    let started = Config::from_environment(sandbox).and_then(|config| {
+        let runtime =
+            runtime().map_err(|error| vec![Problem::new("threads", format!("cannot be started: {error}"))])?;
+        runtime.block_on(run(config)).map_err(|problem| vec![problem])
+    });
+    match started {
         Ok(()) => {
             telemetry::finish();
             ExitCode::SUCCESS
@@ -54,7 +61,12 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+/// As many threads as there are processors, and one for whoever waits for the disk (`store::writer`).
+fn runtime() -> std::io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(processors + 1).enable_all().build()
+}
+
 async fn run(config: Config) -> Result<(), Problem> {
     telemetry::start(&config.log);
     #[cfg(feature = "failpoints")]

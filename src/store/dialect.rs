@@ -175,6 +175,14 @@ impl Pools {
         }
     }
 
+    /// Makes SQLite's log as long as it may become.
+    pub(super) async fn lengthen_log(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(writer.lengthen_log().await?),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Gives all connections back, so that SQLite folds its log into the file.
     pub(super) async fn close(&self) {
         match self {

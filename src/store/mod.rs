@@ -106,6 +106,7 @@ impl From<writer::Error> for Error {
                 Self::Database(sqlx::Error::Io(std::io::Error::other(error)))
             }
             writer::Error::Again => Self::Again,
+            writer::Error::File(error) => Self::Database(sqlx::Error::Io(error)),
             writer::Error::Closed => Self::Database(sqlx::Error::PoolClosed),
             writer::Error::Sqlite(_) => Self::Database(sqlx::Error::AnyDriverError(Box::new(error))),
         }
@@ -296,6 +297,14 @@ impl Store {
     /// If the database fails.
     pub(crate) async fn empty_log(&self) -> Result<bool, Error> {
         self.inner.pools.empty_log().await
+    }
+
+    /// Makes SQLite's log as long as it may become, so that no commit has to. Nobody needs to wait for it, and where it
+    /// fails it is made longer as it is needed.
+    pub(crate) async fn lengthen_log(&self) {
+        if let Err(error) = self.inner.pools.lengthen_log().await {
+            tracing::warn!("the database's log could not be made longer ahead: {error}");
+        }
     }
 
     /// Whether the database answers.

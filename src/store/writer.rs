@@ -1,5 +1,6 @@
-//! SQLite's one writer. A transaction runs on the thread of whoever writes: its statements take microseconds each, less
-//! than to hand them to another thread and back. Those who wait while it runs go on in the same transaction, and one
+//! SQLite's one writer. A transaction and its commit run on the thread of whoever writes: its statements take microseconds
+//! each, less than to hand them to another thread and back. There is one such thread at a time, and the program has one more
+//! than it needs. Those who wait while it runs go on in the same transaction, and one
 //! commit, with its one sync of the disk, is for all of them; nobody is told that it is written before it is. Where one
 //! of them fails after it has written, what all of them wrote is undone, and the others are told to write once more:
 //! savepoints would cost each a copy of every page that it touches.
@@ -14,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 /// Statements that are kept prepared: more than there are.
@@ -26,6 +26,12 @@ const LOG_PAGES: u32 = 4_000;
 
 /// Pages of the log after which everybody waits until it is folded: who folds has not come to its end before others wrote.
 const MOST_LOG_PAGES: u32 = 4 * LOG_PAGES;
+
+/// Bytes of a page, as SQLite has them unless it is told otherwise.
+const PAGE_SIZE: u32 = 4_096;
+
+/// Bytes of a page in the log, with its header.
+const LOG_PAGE: u64 = 24 + PAGE_SIZE as u64;
 
 /// Values of `PRAGMA synchronous`: <https://sqlite.org/pragma.html#pragma_synchronous>.
 const FULL: &str = "full";
@@ -128,6 +134,9 @@ pub(super) enum Error {
     /// Another one who wrote in the same transaction has failed, and what both wrote was undone.
     #[error("another one failed, and what was written together was undone")]
     Again,
+    /// The log's file cannot be reached.
+    #[error(transparent)]
+    File(std::io::Error),
     /// The program ends.
     #[error("the database is closed")]
     Closed,
@@ -201,6 +210,32 @@ impl Writer {
             Ok(is_busy == 0)
         };
         tokio::task::spawn_blocking(fold).await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Makes the log as long as it may be before it is folded, unless it is: commits then overwrite what is there. To make a
+    /// file longer takes the disk about twice as long.
+    pub(super) async fn lengthen_log(&self) -> Result<(), Error> {
+        let (state, folder) = (self.idle().await, Arc::clone(&self.folder));
+        let lengthen = move || {
+            let folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = folder.as_ref().ok_or(Error::Closed)?;
+            let log = connection.path().map(|path| format!("{path}-wal")).unwrap_or_default();
+            if std::fs::metadata(&log).is_ok_and(|log| log.len() >= u64::from(LOG_PAGES) * LOG_PAGE) {
+                return Ok(());
+            }
+            // Pages of a transaction that is too large for the cache go to the log before its end, which is to be undone.
+            let filled = connection
+                .execute_batch("PRAGMA cache_size = 16; BEGIN IMMEDIATE; CREATE TABLE filler (bytes BLOB NOT NULL)")
+                .and_then(|()| connection.execute("INSERT INTO filler VALUES (zeroblob($1))", [LOG_PAGES * PAGE_SIZE]));
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK")?;
+            }
+            drop(state);
+            filled?;
+            // So that the next commit does not have to wait for all of it.
+            std::fs::File::open(log).and_then(|log| log.sync_data()).map_err(Error::File)
+        };
+        tokio::task::spawn_blocking(lengthen).await.unwrap_or(Err(Error::Closed))
     }
 
     /// Folds what it can of the log into the file; waits for another one who does, or leaves it to him.
@@ -389,13 +424,8 @@ impl Committing {
     async fn run(mut self) {
         let state = Arc::clone(&self.writer.state).lock_owned().await;
         self.is_done = true;
-        let writer = self.writer.clone();
-        let commit = move || Self::commit(&writer, state);
-        match Handle::current().runtime_flavor() {
-            // On this very thread: to wake another one and to be woken by it takes as long as the disk.
-            RuntimeFlavor::MultiThread => tokio::task::block_in_place(commit),
-            _ => _ = tokio::task::spawn_blocking(commit).await,
-        }
+        // On this very thread: to wake another one and to be woken by it takes as long as the disk.
+        Self::commit(&self.writer, state);
     }
 
     fn commit(writer: &Writer, mut state: OwnedMutexGuard<State>) {
