@@ -146,8 +146,11 @@ async fn intend(
             tx.lock_dialling(context.clock.now_ms()).await?;
             // That may have taken its time, and caps are of the time at which is dialled.
             let now = context.clock.now_ms();
-            // It is there if this is a second try, because nobody saw how the first one ended.
-            let known = tx.call(&call.id.clone().into()).await?;
+            // It may be there if this is a second try, because nobody saw how the first one ended.
+            let known = match is_meant.load(Ordering::Relaxed) {
+                true => tx.call(&call.id.clone().into()).await?,
+                false => None,
+            };
             if let Some(other) = known.as_ref().filter(|known| known.state != CallState::Dialing) {
                 // By now somebody else looks for it.
                 return Ok((tx, Intent::Other(other.clone())));
@@ -157,38 +160,62 @@ async fn intend(
                 if now - call.created_at > super::ms(context.patience) {
                     return Ok((tx, Intent::TooLate));
                 }
-                if let Some(other) = instead(&mut tx, context, request, now).await? {
+                if let Some(other) = dialled_before(&mut tx, context, request, now).await? {
                     return Ok((tx, Intent::Other(other)));
                 }
-                for cap in context.dial.caps {
-                    if let Some(left) = full_for(&mut tx, cap, now).await? {
-                        return Ok((tx, Intent::TooMany(cap, left)));
+                let reached = reached(&mut tx, context.dial.caps, now).await?;
+                let call = Call { created_at: now, ..call.clone() };
+                is_meant.store(reached.is_none(), Ordering::Relaxed);
+                while reached.is_some() || !tx.add_call(&call, context.urls.base(), request.press.as_ref()).await? {
+                    is_meant.store(false, Ordering::Relaxed);
+                    match (tx.call_to(&request.number).await?, reached) {
+                        (Some(other), _) => return Ok((tx, Intent::Other(other))),
+                        (None, Some((cap, left))) => return Ok((tx, Intent::TooMany(cap, left))),
+                        // The call that had the number has ended in this moment.
+                        (None, None) => is_meant.store(true, Ordering::Relaxed),
                     }
                 }
-                is_meant.store(true, Ordering::Relaxed);
-                let call = Call { created_at: now, ..call.clone() };
-                tx.add_call(&call, context.urls.base(), request.press.as_ref()).await?;
             }
-            let job = tx.open_claimed_job(JobKind::Call, call.id.as_str(), worker::lease(context), now).await?;
+            // It is looked at while it rings, unless its placing comes to an end before.
+            let (lease, due) = (worker::lease(context), worker::next_look(now, 0));
+            let job = tx.open_claimed_job(JobKind::Call, call.id.as_str(), lease, due, now).await?;
             Ok((tx, Intent::Committed(job)))
         })
         .await
 }
 
-/// The call that is the answer, so that none is dialled.
-async fn instead(tx: &mut Conn, context: &Context, request: &Request, now: i64) -> Result<Option<Call>, store::Error> {
+/// The call that this very request has dialled before, or that counts as such.
+async fn dialled_before(
+    tx: &mut Conn,
+    context: &Context,
+    request: &Request,
+    now: i64,
+) -> Result<Option<Call>, store::Error> {
     if let Some(press) = &request.press
         && let Some(other) = tx.call_of_press(press, &request.number).await?
     {
-        return Ok(Some(other));
-    }
-    if let Some(other) = tx.call_to(&request.number).await? {
         return Ok(Some(other));
     }
     match request.again {
         true => Ok(None),
         false => tx.dialled_since(&request.number, now - super::ms(context.dial.redial_after)).await,
     }
+}
+
+/// The first cap that is reached, and how many milliseconds it stays so.
+async fn reached(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i64)>, store::Error> {
+    // Mostly fewer are dialled in the longest time than may be in the shortest.
+    let longest = caps.iter().map(|cap| super::ms(cap.window)).max().unwrap_or_default();
+    let fewest = caps.iter().map(|cap| i64::from(cap.calls)).min().unwrap_or_default();
+    if tx.dialled(now - longest).await? < fewest {
+        return Ok(None);
+    }
+    for cap in caps {
+        if let Some(left) = full_for(tx, cap, now).await? {
+            return Ok(Some((cap, left)));
+        }
+    }
+    Ok(None)
 }
 
 /// How many milliseconds a cap stays reached, if it is.
@@ -297,8 +324,13 @@ async fn took(
         .store
         .write_unsynced(("C4", "C5"), call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
-            tx.name_call(&call.id, sid, now).await?;
-            tx.advance_call(&call.id, state.into(), now).await?;
+            if !tx.placed(&call.id, sid, state, now).await? {
+                tx.name_call(&call.id, sid, now).await?;
+                tx.advance_call(&call.id, state.into(), now).await?;
+            }
+            if tx.put_back_as_planned(job, now).await? {
+                return Ok((tx, ()));
+            }
             match tx.put_back(job, worker::next_look(now, 0), now, None).await {
                 Ok(()) => {}
                 // Whoever has the job by now finds the SID.

@@ -266,7 +266,9 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
                 }
             };
             let (id, job) = match known {
-                None => (new.id.clone(), Some(tx.open_claimed_job(kind, &new.id, worker::lease(context), now).await?)),
+                None => {
+                    (new.id.clone(), Some(tx.open_claimed_job(kind, &new.id, worker::lease(context), now, now).await?))
+                }
                 Some(known) if known.json.is_some() => (known.id, None),
                 Some(known) => {
                     tx.open_job(kind, &known.id, now, now).await?;

@@ -70,31 +70,32 @@ impl Conn {
         }
     }
 
-    /// Adds a call that is to be dialled with this address for its callbacks. [`Error::Taken`] if the number is in use by
-    /// another one.
-    pub(crate) async fn add_call(&mut self, call: &Call, base_url: &str, press: Option<&Press>) -> Result<(), Error> {
-        let is_first = call.direction == Direction::Outbound && call.state.holds_number();
-        self.execute(
-            "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, \
-             created_at, updated_at, dialled_at, base_url, press) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $10, $11, $12)",
-            args![
-                call.id.as_str(),
-                call.sid.as_ref().map(CallSid::as_str),
-                call.direction.as_str(),
-                call.to.as_deref(),
-                call.from.as_deref(),
-                serde_json::to_string(call.keyterms.as_slice()).unwrap_or_default().as_str(),
-                call.state.as_str(),
-                call.state.rank(),
-                i64::from(is_first),
-                call.created_at,
-                base_url,
-                press.map(Press::as_str),
-            ],
-        )
-        .await?;
-        self.note(Some(&call.id), call_event(&call.id, call.state.into(), call.created_at)).await
+    /// Adds a call that is to be dialled with this address for its callbacks. Says no if the number is in use by another one.
+    pub(crate) async fn add_call(&mut self, call: &Call, base_url: &str, press: Option<&Press>) -> Result<bool, Error> {
+        let added = self
+            .execute(
+                "INSERT INTO calls (id, direction, to_number, from_number, keyterms, state, rank, holds_number, \
+                 created_at, updated_at, dialled_at, base_url, press) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10) \
+                 ON CONFLICT (to_number) WHERE holds_number = 1 DO NOTHING",
+                args![
+                    call.id.as_str(),
+                    call.direction.as_str(),
+                    call.to.as_deref(),
+                    call.from.as_deref(),
+                    serde_json::to_string(call.keyterms.as_slice()).unwrap_or_default().as_str(),
+                    call.state.as_str(),
+                    call.state.rank(),
+                    call.created_at,
+                    base_url,
+                    press.map(Press::as_str),
+                ],
+            )
+            .await?;
+        if added > 0 {
+            self.note(Some(&call.id), call_event(&call.id, call.state.into(), call.created_at)).await?;
+        }
+        Ok(added > 0)
     }
 
     /// Adds a call that was placed by others, or gives the one that is there under its SID.
@@ -149,6 +150,12 @@ impl Conn {
     pub(crate) async fn dialled_before(&mut self, newer: i64, since: i64) -> Result<Option<i64>, Error> {
         let sql = "SELECT dialled_at FROM calls WHERE dialled_at > $1 ORDER BY dialled_at DESC LIMIT 1 OFFSET $2";
         self.fetch_one(sql, args![since, newer]).await?.map(|row| row.int("dialled_at")).transpose()
+    }
+
+    /// How many calls were dialled since then.
+    pub(crate) async fn dialled(&mut self, since: i64) -> Result<i64, Error> {
+        let sql = "SELECT count(*) AS calls FROM calls WHERE dialled_at > $1";
+        self.fetch_one(sql, args![since]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 
     /// A call by either of its names.
@@ -250,6 +257,27 @@ impl Conn {
         .map(drop)
     }
 
+    /// Gives a call that is being dialled the SID and the state that Twilio has for it. Says no, and does nothing, if either
+    /// was told before, or if that is its end.
+    pub(crate) async fn placed(
+        &mut self,
+        id: &CallId,
+        sid: &CallSid,
+        state: CallState,
+        now: i64,
+    ) -> Result<bool, Error> {
+        if !state.holds_number() {
+            return Ok(false);
+        }
+        let sql = "UPDATE calls SET sid = $2, state = $3, rank = $4, updated_at = $5 \
+                   WHERE id = $1 AND sid IS NULL AND rank < $4";
+        let placed = self.execute(sql, args![id.as_str(), sid.as_str(), state.as_str(), state.rank(), now]).await?;
+        if placed > 0 {
+            self.note(Some(id), call_event(id, state.into(), now)).await?;
+        }
+        Ok(placed > 0)
+    }
+
     /// Whether a call of ours has this SID.
     pub(crate) async fn is_known(&mut self, sid: &str) -> Result<bool, Error> {
         Ok(self.fetch_one("SELECT id FROM calls WHERE sid = $1", args![sid]).await?.is_some())
@@ -277,24 +305,24 @@ impl Conn {
 
     /// Moves a call forward. Says whether it moved.
     pub(crate) async fn advance_call(&mut self, id: &CallId, to: Reached<'_>, now: i64) -> Result<bool, Error> {
+        macro_rules! moved {
+            ($rest:literal) => {
+                concat!(
+                    "UPDATE calls SET ",
+                    $rest,
+                    " state = $2, rank = $3, reason = $4, code = $5, updated_at = $6 WHERE id = $1 AND rank < $3"
+                )
+            };
+        }
         let Reached { state, reason, code } = to;
-        let moved = self
-            .execute(
-                "UPDATE calls SET state = $2, rank = $3, reason = $4, code = $5, updated_at = $6, \
-                 holds_number = CASE WHEN $7 = 1 THEN holds_number ELSE 0 END, \
-                 ended_at = CASE WHEN $8 = 1 THEN $6 ELSE ended_at END WHERE id = $1 AND rank < $3",
-                args![
-                    id.as_str(),
-                    state.as_str(),
-                    state.rank(),
-                    reason,
-                    code,
-                    now,
-                    i64::from(state.holds_number()),
-                    i64::from(state.is_over()),
-                ],
-            )
-            .await?;
+        // That the number is still in use is not written again: it has an index.
+        let sql = match (state.holds_number(), state.is_over()) {
+            (true, _) => moved!(""),
+            (false, false) => moved!("holds_number = 0,"),
+            (false, true) => moved!("holds_number = 0, ended_at = $6,"),
+        };
+        let args = args![id.as_str(), state.as_str(), state.rank(), reason, code, now];
+        let moved = self.execute(sql, args).await?;
         if moved > 0 {
             self.note(Some(id), call_event(id, to, now)).await?;
             self.index_anew(id).await?;

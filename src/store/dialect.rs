@@ -203,7 +203,7 @@ const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
     ("search", include_str!("migrations/sqlite/0004_search.sql")),
     ("deletion", include_str!("migrations/sqlite/0005_deletion.sql")),
     ("facts", include_str!("migrations/sqlite/0006_facts.sql")),
-    ("fewer indexes", include_str!("migrations/sqlite/0007_fewer_indexes.sql")),
+    ("fewer pages", include_str!("migrations/sqlite/0007_fewer_pages.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/postgres/0001_calls.sql")),
@@ -212,7 +212,7 @@ const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("search", include_str!("migrations/postgres/0004_search.sql")),
     ("deletion", include_str!("migrations/postgres/0005_deletion.sql")),
     ("facts", include_str!("migrations/postgres/0006_facts.sql")),
-    ("fewer indexes", include_str!("migrations/postgres/0007_fewer_indexes.sql")),
+    ("fewer pages", include_str!("migrations/postgres/0007_fewer_pages.sql")),
 ];
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {

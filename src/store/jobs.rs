@@ -84,19 +84,21 @@ impl Conn {
         .map(drop)
     }
 
-    /// Opens a job that nobody else knows of, claimed. It is there if this is a second try: then it is claimed once more.
+    /// Opens a job that nobody else knows of, claimed; whoever has to claim it again does so at `due`. It is there if this is
+    /// a second try: then it is claimed once more.
     pub(crate) async fn open_claimed_job(
         &mut self,
         kind: JobKind,
         subject: &str,
         lease: Lease<'_>,
+        due: i64,
         now: i64,
     ) -> Result<Job, Error> {
         let sql = "INSERT INTO jobs (kind, subject, state, due_at, nudged, owner, lease_until, attempt, failures, looks, \
-                   created_at) VALUES ($1, $2, 'open', $5, 0, $3, $4, 1, 0, 0, $5) ON CONFLICT (kind, subject) DO UPDATE SET \
+                   created_at) VALUES ($1, $2, 'open', $5, 0, $3, $4, 1, 0, 0, $6) ON CONFLICT (kind, subject) DO UPDATE SET \
                    state = 'open', nudged = 0, owner = excluded.owner, lease_until = excluded.lease_until, \
                    attempt = jobs.attempt + 1 RETURNING kind, subject, attempt, failures, looks, created_at";
-        let args = args![kind.as_str(), subject, lease.owner, lease.until, now];
+        let args = args![kind.as_str(), subject, lease.owner, lease.until, due, now];
         self.fetch_one(sql, args).await?.as_ref().map_or(Err(Error::LeaseLost), job)
     }
 
@@ -152,6 +154,15 @@ impl Conn {
         let Job { kind, subject, attempt, failures, looks, .. } = job;
         let args = args![kind.as_str(), subject.as_str(), *attempt, now, due, *failures, *looks, reason];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
+    }
+
+    /// Gives a job back that is to be taken up when it was planned to be. Says no, and does nothing, if that time has come, if it
+    /// was nudged meanwhile, or if somebody else has it by now.
+    pub(crate) async fn put_back_as_planned(&mut self, job: &Job, now: i64) -> Result<bool, Error> {
+        let sql = "UPDATE jobs SET owner = NULL, lease_until = NULL \
+                   WHERE kind = $1 AND subject = $2 AND attempt = $3 AND nudged = 0 AND due_at > $4";
+        let args = args![job.kind.as_str(), job.subject.as_str(), job.attempt, now];
+        Ok(self.execute(sql, args).await? > 0)
     }
 
     /// Ends a job: done, or failed for a reason. One that was nudged meanwhile stays open if it was done.

@@ -398,7 +398,7 @@ fn the_log_in_json_is_an_object_a_line_and_a_line_for_each_answer() {
     assert_eq!(answered.len(), 2, "{answered:#?}");
     assert_eq!((&answered[0]["status"], &answered[1]["status"]), (&200.into(), &400.into()));
     assert!(answered.iter().all(|line| line["ms"].is_u64()));
-    assert_eq!(answered[1]["span"]["route"], "/dial/{number}");
+    assert_eq!(answered[1]["route"], "/dial/{number}");
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()));
 }
 

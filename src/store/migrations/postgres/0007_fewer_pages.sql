@@ -1,3 +1,5 @@
+-- Each index is a page more of every commit.
+
 -- What is dialled once more is looked for by how its number ends, like everything else.
 DROP INDEX calls_dialled_number;
 
