@@ -112,7 +112,12 @@ async fn a_whole_journey_asks_the_vendors_only_for_what_their_files_have() {
             "GET /2010-04-01/Accounts/{AC}/Recordings/{RE}.wav".to_owned(),
             format!("POST {account}/Calls.json"),
         ];
-        assert_eq!(names(&Spec::twilio(), world.twilio.control.seen()), expected.into());
+        let mut asked = names(&Spec::twilio(), world.twilio.control.seen());
+        if steps_repeat() {
+            // A call whose answer was not seen may be looked for.
+            asked.remove(&format!("GET {account}/Calls.json"));
+        }
+        assert_eq!(asked, expected.into());
         let expected = ["GET /v2/transcript/{transcript_id}", "POST /v2/transcript", "POST /v2/upload"];
         let mut asked = names(&Spec::assemblyai(), world.assemblyai.control.seen());
         if steps_repeat() {
