@@ -160,23 +160,24 @@ async fn intend(
                 if now - call.created_at > super::ms(context.patience) {
                     return Ok((tx, Intent::TooLate));
                 }
-                if let Some(other) = dialled_before(&mut tx, context, request, now).await? {
+                if let Some(other) = asked_before(&mut tx, context, request, now).await? {
                     return Ok((tx, Intent::Other(other)));
                 }
-                let reached = reached(&mut tx, context.dial.caps, now).await?;
+                if let Some((cap, left)) = full(&mut tx, context.dial.caps, now).await? {
+                    let other = tx.call_to(&request.number).await?;
+                    return Ok((tx, other.map_or(Intent::TooMany(cap, left), Intent::Other)));
+                }
                 let call = Call { created_at: now, ..call.clone() };
-                is_meant.store(reached.is_none(), Ordering::Relaxed);
-                while reached.is_some() || !tx.add_call(&call, context.urls.base(), request.press.as_ref()).await? {
-                    is_meant.store(false, Ordering::Relaxed);
-                    match (tx.call_to(&request.number).await?, reached) {
-                        (Some(other), _) => return Ok((tx, Intent::Other(other))),
-                        (None, Some((cap, left))) => return Ok((tx, Intent::TooMany(cap, left))),
-                        // The call that had the number has ended in this moment.
-                        (None, None) => is_meant.store(true, Ordering::Relaxed),
+                is_meant.store(true, Ordering::Relaxed);
+                while !tx.add_call(&call, context.urls.base(), request.press.as_ref()).await? {
+                    // Of a call that has ended in this moment, the number is in use no longer.
+                    if let Some(other) = tx.call_to(&request.number).await? {
+                        is_meant.store(false, Ordering::Relaxed);
+                        return Ok((tx, Intent::Other(other)));
                     }
                 }
             }
-            // It is looked at while it rings, unless its placing comes to an end before.
+            // It is looked at while it rings. So it is if this program dies meanwhile: then the lease has run out before.
             let (lease, due) = (worker::lease(context), worker::next_look(now, 0));
             let job = tx.open_claimed_job(JobKind::Call, call.id.as_str(), lease, due, now).await?;
             Ok((tx, Intent::Committed(job)))
@@ -185,7 +186,7 @@ async fn intend(
 }
 
 /// The call that this very request has dialled before, or that counts as such.
-async fn dialled_before(
+async fn asked_before(
     tx: &mut Conn,
     context: &Context,
     request: &Request,
@@ -196,6 +197,12 @@ async fn dialled_before(
     {
         return Ok(Some(other));
     }
+    if tx.has_other_writers()
+        && let Some(other) = tx.call_to(&request.number).await?
+    {
+        // To add a call to its number would wait for whoever writes of it just now.
+        return Ok(Some(other));
+    }
     match request.again {
         true => Ok(None),
         false => tx.dialled_since(&request.number, now - super::ms(context.dial.redial_after)).await,
@@ -203,7 +210,7 @@ async fn dialled_before(
 }
 
 /// The first cap that is reached, and how many milliseconds it stays so.
-async fn reached(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i64)>, store::Error> {
+async fn full(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i64)>, store::Error> {
     // Mostly fewer are dialled in the longest time than may be in the shortest.
     let longest = caps.iter().map(|cap| super::ms(cap.window)).max().unwrap_or_default();
     let fewest = caps.iter().map(|cap| i64::from(cap.calls)).min().unwrap_or_default();

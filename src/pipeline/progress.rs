@@ -243,19 +243,20 @@ pub(super) async fn put_recording(
     now: i64,
 ) -> Result<bool, store::Error> {
     let moved = tx.put_recording(recording, now).await?;
-    if moved && tx.is_deletion_wanted(&recording.call).await? {
+    if !moved {
+        return Ok(false);
+    }
+    let is_transcribed = tx.has_transcript(&recording.sid).await?;
+    if is_transcribed {
+        // Before anything was known of its call.
+        tx.index_anew(&recording.call).await?;
+    }
+    if tx.is_deletion_wanted(&recording.call).await? {
         tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;
-        return Ok(moved);
+    } else if !is_transcribed && recording.state == RecordingState::Completed {
+        order::want(tx, &Wanted::of_recording(context, &recording.sid), now).await?;
     }
-    if moved {
-        if tx.has_transcript(&recording.sid).await? {
-            // It was transcribed before anything was known of its call.
-            tx.index_anew(&recording.call).await?;
-        } else if recording.state == RecordingState::Completed {
-            order::want(tx, &Wanted::of_recording(context, &recording.sid), now).await?;
-        }
-    }
-    Ok(moved)
+    Ok(true)
 }
 
 /// A recording that somebody wants transcribed before any callback has told of it, with its call.

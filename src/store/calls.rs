@@ -64,9 +64,9 @@ macro_rules! select {
 impl Conn {
     /// Lets nobody else dial until this transaction ends, so that what is counted stays true.
     pub(crate) async fn lock_dialling(&mut self, now: i64) -> Result<(), Error> {
-        match self.session.lock_dialling() {
-            Some(sql) => self.execute(sql, args![now]).await.map(drop),
-            None => Ok(()),
+        match self.has_other_writers() {
+            true => self.execute("UPDATE dialling SET at = $1", args![now]).await.map(drop),
+            false => Ok(()),
         }
     }
 
@@ -124,6 +124,11 @@ impl Conn {
         }
         let row = self.fetch_one(select!("WHERE sid = $1"), args![sid]).await?;
         row.as_ref().map(crate::store::calls::call).transpose()?.ok_or(Error::Unreadable("calls.sid"))
+    }
+
+    /// Whether others may write beside this transaction; whoever writes the same row is waited for.
+    pub(crate) fn has_other_writers(&self) -> bool {
+        self.session.has_other_writers()
     }
 
     /// The call that holds a number.
@@ -257,8 +262,8 @@ impl Conn {
         .map(drop)
     }
 
-    /// Gives a call that is being dialled the SID and the state that Twilio has for it. Says no, and does nothing, if either
-    /// was told before, or if that is its end.
+    /// Gives a call that is being dialled the SID and the state that Twilio has for it. Says no, and does nothing, if its SID
+    /// or as much was told before, or if that is its end.
     pub(crate) async fn placed(
         &mut self,
         id: &CallId,
@@ -269,7 +274,7 @@ impl Conn {
         if !state.holds_number() {
             return Ok(false);
         }
-        let sql = "UPDATE calls SET sid = $2, state = $3, rank = $4, updated_at = $5 \
+        let sql = "UPDATE calls SET sid = $2, state = $3, rank = $4, reason = NULL, code = NULL, updated_at = $5 \
                    WHERE id = $1 AND sid IS NULL AND rank < $4";
         let placed = self.execute(sql, args![id.as_str(), sid.as_str(), state.as_str(), state.rank(), now]).await?;
         if placed > 0 {

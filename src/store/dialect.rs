@@ -468,15 +468,10 @@ impl Session {
         if self.is_postgres() { claim!(" FOR UPDATE SKIP LOCKED") } else { claim!("") }
     }
 
-    /// Whether numbers that a column gives out may be seen in another order than they were given: PostgreSQL's writers do
-    /// not wait for each other.
-    pub(super) fn numbers_may_be_late(&self) -> bool {
+    /// Whether others may write beside this transaction. PostgreSQL's writers wait for each other where they write the same
+    /// row alone; numbers that a column gives out may then be seen in another order than they were given.
+    pub(super) fn has_other_writers(&self) -> bool {
         self.is_postgres()
-    }
-
-    /// Lets nobody else dial until this transaction ends. On SQLite nobody else writes meanwhile.
-    pub(super) fn lock_dialling(&self) -> Option<&'static str> {
-        self.is_postgres().then_some("UPDATE dialling SET at = $1")
     }
 
     /// The newest call that was dialled to a number since then and that rang, or may have.

@@ -58,7 +58,7 @@ impl Conn {
         if number > newest {
             return Ok(Changes { newest, rows: Vec::new(), is_lost: true });
         }
-        let late = if self.session.numbers_may_be_late() { LATE } else { 0 };
+        let late = if self.session.has_other_writers() { LATE } else { 0 };
         let sql = "SELECT number, coalesce(call_id, subject) AS about FROM history \
                    WHERE number > $1 ORDER BY number LIMIT $2";
         let rows = self.fetch(sql, args![number - late, TOLD + 1]).await?;

@@ -299,11 +299,12 @@ impl Store {
         self.inner.pools.empty_log().await
     }
 
-    /// Makes SQLite's log as long as it may become, so that no commit has to. Nobody needs to wait for it, and where it
-    /// fails it is made longer as it is needed.
+    /// Makes SQLite's log as long as it may become, so that commits do not have to, until a deletion empties it. Nobody
+    /// needs to wait for it, and where it fails, commits make it longer as they need it.
     pub(crate) async fn lengthen_log(&self) {
-        if let Err(error) = self.inner.pools.lengthen_log().await {
-            tracing::warn!("the database's log could not be made longer ahead: {error}");
+        match self.inner.pools.lengthen_log().await {
+            Ok(()) | Err(Error::Database(sqlx::Error::PoolClosed)) => {}
+            Err(error) => tracing::warn!("the database's log could not be made longer ahead: {error}"),
         }
     }
 

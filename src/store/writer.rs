@@ -1,6 +1,6 @@
 //! SQLite's one writer. A transaction and its commit run on the thread of whoever writes: its statements take microseconds
-//! each, less than to hand them to another thread and back. There is one such thread at a time, and the program has one more
-//! than it needs. Those who wait while it runs go on in the same transaction, and one
+//! each, less than to hand them to another thread and back. There is one such thread at a time, and the program has one
+//! more than it needs. Those who wait while it runs go on in the same transaction, and one
 //! commit, with its one sync of the disk, is for all of them; nobody is told that it is written before it is. Where one
 //! of them fails after it has written, what all of them wrote is undone, and the others are told to write once more:
 //! savepoints would cost each a copy of every page that it touches.
@@ -26,6 +26,9 @@ const LOG_PAGES: u32 = 4_000;
 
 /// Pages of the log after which everybody waits until it is folded: who folds has not come to its end before others wrote.
 const MOST_LOG_PAGES: u32 = 4 * LOG_PAGES;
+
+/// Pages that the connection keeps which folds the log: it hardly reads any.
+const CACHED_PAGES: u32 = 16;
 
 /// Bytes of a page, as SQLite has them unless it is told otherwise.
 const PAGE_SIZE: u32 = 4_096;
@@ -162,6 +165,8 @@ impl Writer {
             Ok(())
         }));
         let folder = Connection::open_with_flags(path, flags)?;
+        folder.busy_timeout(Duration::ZERO)?;
+        folder.pragma_update(None, "cache_size", CACHED_PAGES)?;
         let folder = Arc::new(std::sync::Mutex::new(Some(folder)));
         let state = State { connection: Some(connection), group: None, is_synced: true, shapes: HashMap::new() };
         Ok(Self { state: Arc::new(Mutex::new(state)), folder, busy })
@@ -213,25 +218,31 @@ impl Writer {
     }
 
     /// Makes the log as long as it may be before it is folded, unless it is: commits then overwrite what is there. To make a
-    /// file longer takes the disk about twice as long.
+    /// file longer takes the disk about twice as long. Leaves it to another process that writes just now.
     pub(super) async fn lengthen_log(&self) -> Result<(), Error> {
+        let writer = self.clone();
+        let fold = move || writer.fold(true);
+        // What a migration has written may be much, and nobody else need wait for that.
+        _ = tokio::task::spawn_blocking(fold).await;
         let (state, folder) = (self.idle().await, Arc::clone(&self.folder));
         let lengthen = move || {
             let folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
             let connection = folder.as_ref().ok_or(Error::Closed)?;
             let log = connection.path().map(|path| format!("{path}-wal")).unwrap_or_default();
-            if std::fs::metadata(&log).is_ok_and(|log| log.len() >= u64::from(LOG_PAGES) * LOG_PAGE) {
+            let bytes = |pages: u32| u64::from(pages) * LOG_PAGE;
+            let length = std::fs::metadata(&log).map_err(Error::File)?.len();
+            if (bytes(LOG_PAGES)..bytes(MOST_LOG_PAGES)).contains(&length) {
                 return Ok(());
             }
-            // Pages of a transaction that is too large for the cache go to the log before its end, which is to be undone.
-            let filled = connection
-                .execute_batch("PRAGMA cache_size = 16; BEGIN IMMEDIATE; CREATE TABLE filler (bytes BLOB NOT NULL)")
-                .and_then(|()| connection.execute("INSERT INTO filler VALUES (zeroblob($1))", [LOG_PAGES * PAGE_SIZE]));
-            if !connection.is_autocommit() {
-                connection.execute_batch("ROLLBACK")?;
+            let empty = || connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            // All that is in it goes into the file while there is room for that.
+            empty()?;
+            if let Err(error) = fill_log(connection) {
+                // A full disk gets back what was taken of it.
+                empty()?;
+                return if error.is_busy() { Ok(()) } else { Err(error) };
             }
             drop(state);
-            filled?;
             // So that the next commit does not have to wait for all of it.
             std::fs::File::open(log).and_then(|log| log.sync_data()).map_err(Error::File)
         };
@@ -330,6 +341,20 @@ impl State {
 /// Where a text that lasts as long as the program stands.
 fn place(text: &'static str) -> (usize, usize) {
     (text.as_ptr() as usize, text.len())
+}
+
+/// Writes to the log what is no part of the database: pages of a transaction that is too large for the cache go there before
+/// its end, and it is undone.
+fn fill_log(connection: &Connection) -> Result<(), Error> {
+    let filled =
+        connection.execute_batch("BEGIN IMMEDIATE; CREATE TABLE filler (bytes BLOB NOT NULL)").and_then(|()| {
+            let bytes = (LOG_PAGES + 2 * CACHED_PAGES) * PAGE_SIZE;
+            connection.execute("INSERT INTO filler (bytes) VALUES (zeroblob($1))", [bytes])
+        });
+    if !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    Ok(filled.map(drop)?)
 }
 
 /// Runs a statement that has no arguments and no rows.
@@ -636,6 +661,29 @@ mod tests {
         next.commit().await.unwrap();
         assert_eq!(said(&path), ["next"]);
         writer.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_log_is_made_as_long_as_it_may_become_and_holds_nothing_of_that() {
+        let (writer, path) = new("long");
+        let log = path.with_extension("db-wal");
+        let length = || std::fs::metadata(&log).unwrap().len();
+        for word in ["before", "after"] {
+            let mut loan = writer.begin(true).await.unwrap();
+            say(&mut loan, word).unwrap();
+            loan.commit().await.unwrap();
+            writer.lengthen_log().await.unwrap();
+            // The second time it is left as it is, with what was written since.
+            assert!(length() >= u64::from(LOG_PAGES) * LOG_PAGE, "{}", length());
+        }
+        assert_eq!(said(&path), ["after", "before"]);
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'filler'";
+        assert_eq!(Connection::open(&path).unwrap().query_row(tables, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+        assert!(writer.empty_log().await.unwrap());
+        assert_eq!(length(), 0);
+        writer.close().await;
+        assert!(matches!(writer.lengthen_log().await, Err(Error::Closed)));
         std::fs::remove_file(path).unwrap();
     }
 

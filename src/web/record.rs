@@ -25,7 +25,8 @@ const GREETINGS: u8 = 2;
 const REMEMBERED: usize = 3_600;
 
 /// Of calls that were dialled here, whose status tells it, too, so many are noted as answered at once, and then one each
-/// [`EACH`]: a flood of questions must not cost as much as the answers.
+/// [`EACH`]: a flood of questions must not cost as much as the answers. Twilio begins one call a second, unless more is
+/// agreed upon.
 const NOTES: u32 = 16;
 
 /// See [`NOTES`].

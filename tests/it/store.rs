@@ -70,16 +70,36 @@ async fn a_store_of_an_older_program_is_brought_up_to_date_with_all_that_is_in_i
     world.settle().await;
     let before = world.call(&sid).await;
     let newest = world.store.number("SELECT max(version) FROM _sqlx_migrations").await;
-    let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
-                 ALTER TABLE calls DROP COLUMN base_url; DROP TABLE dialling; \
-                 DROP INDEX calls_press; DROP INDEX calls_dialled; \
-                 ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
-                 ALTER TABLE calls DROP COLUMN deletion; \
-                 DELETE FROM _sqlx_migrations WHERE version > 1";
-    world.store.execute(older).await.expect("the tables of the first version");
+    // The history as it was first made.
+    let first = include_str!("../../src/store/migrations/sqlite/0001_calls.sql");
+    let history = match world.store.is_postgres() {
+        true => String::new(),
+        false => format!(
+            "ALTER TABLE history RENAME TO newer; DROP TRIGGER history_is_append_only_update; \
+             DROP TRIGGER history_is_append_only_delete; DROP INDEX history_of_call; DROP INDEX history_of_subject; \
+             {} INSERT INTO history SELECT * FROM newer; DROP TABLE newer;",
+            &first[first.find("CREATE TABLE history").expect("it is there")..]
+        ),
+    };
+    let older = format!(
+        "{history} DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; \
+         DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
+         ALTER TABLE calls DROP COLUMN base_url; DROP TABLE IF EXISTS dialling; \
+         DROP INDEX calls_press; DROP INDEX calls_dialled; \
+         ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
+         ALTER TABLE calls DROP COLUMN deletion; \
+         DELETE FROM _sqlx_migrations WHERE version > 1"
+    );
+    let steps = "SELECT CAST(sum(number * (number + rank + at % 1000)) AS BIGINT) FROM history";
+    let steps_before = world.store.number(steps).await;
+    world.store.execute(&older).await.expect("the tables of the first version");
     let newer = world.another_app().await;
     assert!(newest > 1 && world.store.number("SELECT max(version) FROM _sqlx_migrations").await == newest);
     assert_eq!(world.call(&sid).await, before);
+    assert_eq!(world.store.number(steps).await, steps_before);
+    for change in ["UPDATE history SET at = 0", "DELETE FROM history"] {
+        assert!(world.store.execute(change).await.is_err(), "{change}");
+    }
     world.dial("14155551234").await;
     assert_eq!(world.store.number("SELECT count(*) FROM calls WHERE base_url IS NOT NULL").await, 1);
     newer.stop().await;
