@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 /// Statements that are kept prepared: more than there are.
@@ -449,8 +450,14 @@ impl Committing {
     async fn run(mut self) {
         let state = Arc::clone(&self.writer.state).lock_owned().await;
         self.is_done = true;
-        // On this very thread: to wake another one and to be woken by it takes as long as the disk.
-        Self::commit(&self.writer, state);
+        let writer = self.writer.clone();
+        let commit = move || Self::commit(&writer, state);
+        match Handle::current().runtime_flavor() {
+            // On this very thread: to wake another one and to be woken by it takes as long as the disk.
+            RuntimeFlavor::MultiThread => commit(),
+            // Which is the only one here, as in tests, and has more to do.
+            _ => _ = tokio::task::spawn_blocking(commit).await,
+        }
     }
 
     fn commit(writer: &Writer, mut state: OwnedMutexGuard<State>) {
