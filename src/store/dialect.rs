@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::{Value, ValueRef};
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
@@ -26,6 +26,10 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// How long a statement waits for a free connection.
 const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// What PostgreSQL calls it when a lock was not had in time.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const LOCK_TIMEOUT: &str = "55P03";
 
 /// Connections that read from SQLite. One more writes.
 const READERS: u32 = 4;
@@ -144,7 +148,7 @@ impl Pools {
                     .connect_with(tuned(options).disable_statement_logging())
                     .await;
                 let pool = pool.map_err(BadDatabase::Unreachable)?;
-                migrations(POSTGRES_MIGRATIONS).run(&pool).await.map_err(BadDatabase::of_migration)?;
+                migrate_server(options).await.map_err(BadDatabase::of_migration)?;
                 Ok(Self::Postgres(pool))
             }
         }
@@ -230,6 +234,23 @@ fn tuned(options: &PgConnectOptions) -> PgConnectOptions {
         // By default a page that is read out of order counts as on a disk that turns, and the index of words as slow.
         ("random_page_cost", "1.1".to_owned()),
     ])
+}
+
+/// Brings a server's tables up to date, after whoever is doing so already. That may take minutes where much is stored, so
+/// no end is set to the wait for it; to the wait for a table that others work with, there is.
+async fn migrate_server(options: &PgConnectOptions) -> Result<(), MigrateError> {
+    let mut connection = tuned(options).disable_statement_logging().connect().await?;
+    while let Err(error) = connection.lock().await {
+        match &error {
+            MigrateError::Execute(sqlx::Error::Database(cause)) if cause.code().as_deref() == Some(LOCK_TIMEOUT) => {
+                tracing::info!("another program is bringing the tables of this database up to date; waiting for it");
+            }
+            _ => return Err(error),
+        }
+    }
+    migrations(POSTGRES_MIGRATIONS).run(&mut connection).await?;
+    // Gives the lock back, too.
+    Ok(connection.close().await?)
 }
 
 async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> {

@@ -9,6 +9,7 @@ use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::twilio::{Audio, SeededCall, SeededRecording, Twilio};
 use futures_util::{StreamExt, stream};
 use sqlx::Connection;
+use sqlx::migrate::Migrate;
 use sqlx::postgres::{PgConnection, PgListener};
 
 use crate::support::command::{ENOUGH, Folder, Program, tunnel, with};
@@ -106,4 +107,16 @@ async fn two_programs_on_one_database_share_the_work_and_order_each_transcript_o
         assert_eq!(ended.code, Some(0), "{}", ended.all());
         assert!(ended.stderr.iter().any(|line| line.contains("transcript ordered")), "it did some of the work");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_waits_for_another_that_brings_the_tables_up_to_date() {
+    let Some(server) = server() else { return };
+    let (store, folder) = (Database::postgres(&server), Folder::new());
+    let mut other = PgConnection::connect(&store.url).await.expect("a connection");
+    other.lock().await.expect("the lock of whoever migrates");
+    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
+    program.wait_for_log("another program is bringing the tables of this database up to date; waiting for it");
+    other.unlock().await.expect("the lock is given back");
+    program.address();
 }
