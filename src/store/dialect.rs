@@ -208,6 +208,7 @@ const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
     ("deletion", include_str!("migrations/sqlite/0005_deletion.sql")),
     ("facts", include_str!("migrations/sqlite/0006_facts.sql")),
     ("fewer pages", include_str!("migrations/sqlite/0007_fewer_pages.sql")),
+    ("newest first", include_str!("migrations/sqlite/0008_newest_first.sql")),
 ];
 const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("calls", include_str!("migrations/postgres/0001_calls.sql")),
@@ -217,6 +218,7 @@ const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
     ("deletion", include_str!("migrations/postgres/0005_deletion.sql")),
     ("facts", include_str!("migrations/postgres/0006_facts.sql")),
     ("fewer pages", include_str!("migrations/postgres/0007_fewer_pages.sql")),
+    ("newest first", include_str!("migrations/postgres/0008_newest_first.sql")),
 ];
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
@@ -674,11 +676,11 @@ impl Session {
                      LEFT JOIN recordings ON recordings.sid = spoken.source \
                      LEFT JOIN calls ON calls.id = recordings.call_id WHERE ",
                     $is_found,
-                    " AND spoken_text.rowid >= $2 AND spoken_text.rowid < $3 \
+                    " AND spoken_text.rowid > $2 AND spoken_text.rowid <= $3 \
                      AND coalesce(calls.state = $4, CAST($4 AS TEXT) IS NULL) \
                      AND coalesce(to_number LIKE $5 ESCAPE '\\' OR from_number LIKE $5 ESCAPE '\\', CAST($5 AS TEXT) IS NULL) \
-                     ORDER BY spoken_text.rowid DESC LIMIT $6\
-                     ) AS found JOIN transcripts ON transcripts.id = found.transcript ORDER BY found.place DESC"
+                     ORDER BY spoken_text.rowid LIMIT $6\
+                     ) AS found JOIN transcripts ON transcripts.id = found.transcript ORDER BY found.place"
                 )
             };
         }

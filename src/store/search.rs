@@ -112,9 +112,15 @@ const LOW_BITS: u32 = 16;
 /// The last time that has a place.
 const MOST_MS: i64 = i64::MAX >> LOW_BITS;
 
-/// The first place of a time.
-fn place_at(ms: i64) -> i64 {
-    ms.clamp(0, MOST_MS) << LOW_BITS
+/// The first place of a time. Places fall as time goes on: FTS5 goes through rows forwards at little cost, and backwards past
+/// many at a cost that is their square.
+fn first_place(ms: i64) -> i64 {
+    (MOST_MS - ms.clamp(0, MOST_MS)) << LOW_BITS
+}
+
+/// The last place of a time.
+fn last_place(ms: i64) -> i64 {
+    first_place(ms) | ((1 << LOW_BITS) - 1)
 }
 
 impl Store {
@@ -130,9 +136,13 @@ impl Store {
             while is_any_left().await? {
                 let some = |mut tx: Conn| async move {
                     let sql = "DELETE FROM unsearched WHERE transcript IN \
-                               (SELECT transcript FROM unsearched ORDER BY transcript LIMIT $1) RETURNING transcript";
-                    for row in tx.fetch(sql, args![AT_ONCE]).await? {
-                        tx.index_transcript(&row.text("transcript")?).await?;
+                               (SELECT transcript FROM unsearched ORDER BY transcript DESC LIMIT $1) RETURNING transcript";
+                    let rows = tx.fetch(sql, args![AT_ONCE]).await?;
+                    let mut ids = rows.iter().map(|row| row.text("transcript")).collect::<Result<Vec<_>, _>>()?;
+                    // The newest first, like the places: FTS5 writes out all that it has whenever a row comes before the last.
+                    ids.sort_unstable_by(|one, other| other.cmp(one));
+                    for id in &ids {
+                        tx.index_transcript(id).await?;
                     }
                     Ok((tx, ()))
                 };
@@ -175,7 +185,7 @@ impl Conn {
         // The end of an id is random.
         let low =
             id.len().checked_sub(4).and_then(|end| i64::from_str_radix(id.get(end..)?, 16).ok()).unwrap_or_default();
-        let first = place_at(at) + low.min((1 << LOW_BITS) - PLACES);
+        let first = first_place(at) + low.min((1 << LOW_BITS) - PLACES);
         for place in first..first + PLACES {
             let sql = "INSERT INTO spoken (place, transcript, source, facts) VALUES ($1, $2, $3, $4) \
                        ON CONFLICT DO NOTHING";
@@ -224,9 +234,9 @@ impl Conn {
             return Ok(Vec::new());
         }
         let (sql, sought) = (self.session.find_spoken(), self.session.sought(query, filter));
-        let before = place_at(filter.before).min(after.unwrap_or(i64::MAX));
-        let number = filter.number();
-        let args = args![sought.as_str(), place_at(filter.since), before, filter.state(), number.as_deref(), limit];
+        let after = last_place(filter.before).max(after.unwrap_or(i64::MIN));
+        let (until, number) = (last_place(filter.since), filter.number());
+        let args = args![sought.as_str(), after, until, filter.state(), number.as_deref(), limit];
         let rows = self.session.fetch_planned_anew(sql, args).await?;
         let found = rows.iter().map(|row| {
             let passage = query.passage(&row.text_if_set("text")?.unwrap_or_default());

@@ -565,7 +565,7 @@ async fn what_was_said_before_there_was_an_index_is_found() {
     let world = World::new().await;
     let sid = said(&world, "an old story").await;
     let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
-                 DELETE FROM _sqlx_migrations WHERE version IN (4, 6)";
+                 DELETE FROM _sqlx_migrations WHERE version IN (4, 6, 8)";
     world.store.execute(older).await.expect("the tables of the version before");
     world.another_app().await.stop().await;
     assert_eq!(found(&world, "\"old story\"").await, [sid]);
