@@ -7,22 +7,39 @@
 //! 20 seconds. The table is held against the original over 100,000 numbers of all regions by the tests, so what differs
 //! is known: where only its length tells a costly number from a plain one, the table takes it for costly.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 use super::phone::PhoneNumber;
 
-/// Word and prefixes of each line about a calling code, in their order.
-type Plan = Vec<(&'static str, &'static str)>;
+/// What is known of the numbers behind a calling code.
+#[derive(Default)]
+struct Plan {
+    /// Digits that they have at least.
+    shortest: usize,
+    /// Whether they may begin with 0.
+    may_have_zero: bool,
+    /// How those begin that are premium-rate or shared-cost.
+    costly: HashSet<&'static str>,
+    /// How those of each country begin: no two alike. Nothing stands for all others.
+    countries: HashMap<&'static str, Country>,
+}
 
 /// Plans by their calling code, from the file, whose head says what its words mean.
 static PLANS: LazyLock<HashMap<&str, Plan>> = LazyLock::new(|| {
     let mut plans: HashMap<_, Plan> = HashMap::new();
     for line in include_str!("plans.txt").lines().filter(|line| !line.starts_with('#')) {
-        let (code, line) = line.split_once(' ').expect("a calling code");
-        plans.entry(code).or_default().push(line.split_once(' ').expect("a word and prefixes"));
+        let mut words = line.split(' ');
+        let (code, word) = words.next().zip(words.next()).expect("a calling code and a word");
+        let plan = plans.entry(code).or_default();
+        match word {
+            "shortest" => plan.shortest = words.next().and_then(|digits| digits.parse().ok()).expect("digits"),
+            "zero" => plan.may_have_zero = true,
+            "costly" => plan.costly.extend(words),
+            country => plan.countries.extend(words.map(|prefix| (prefix.trim_matches('*'), Country(country)))),
+        }
     }
     plans
 });
@@ -94,9 +111,7 @@ impl PhoneNumber {
     /// here: in +1, where the United States share their calling code with a good twenty countries, not all of them cheap.
     pub fn country(&self) -> Option<Country> {
         let (_, plan, rest) = self.split()?;
-        let is_of = |prefix: &str| prefix == "*" || rest.starts_with(prefix);
-        let mut countries = plan.iter().filter(|(word, _)| word.len() == 2);
-        countries.find(|(_, prefixes)| prefixes.split(' ').any(is_of)).map(|(word, _)| Country(word))
+        beginnings(rest).find_map(|beginning| plan.countries.get(beginning)).copied()
     }
 
     /// Why it is never dialled, if it is not.
@@ -105,19 +120,14 @@ impl PhoneNumber {
             return Some(*barred);
         }
         let (code, plan, rest) = self.split()?;
-        let has_zero = plan.iter().any(|(word, _)| *word == "zero");
-        if (rest.starts_with('0') && !has_zero) || (rest.starts_with('1') && code == "1") {
+        if (rest.starts_with('0') && !plan.may_have_zero) || (rest.starts_with('1') && code == "1") {
             return Some(Barred::Prefixed);
         }
         // In +1, no area code ends in 11: 911 and its like are services everywhere.
-        if code == "1" && rest.get(1..3) == Some("11") {
+        if rest.len() < plan.shortest || (code == "1" && rest.get(1..3) == Some("11")) {
             return Some(Barred::Short);
         }
-        plan.iter().find_map(|(word, prefixes)| match *word {
-            "shortest" => prefixes.parse().is_ok_and(|digits: usize| rest.len() < digits).then_some(Barred::Short),
-            "costly" => prefixes.split(' ').any(|prefix| rest.starts_with(prefix)).then_some(Barred::Costly),
-            _ => None,
-        })
+        beginnings(rest).any(|beginning| plan.costly.contains(beginning)).then_some(Barred::Costly)
     }
 
     /// The calling code, if it is a country's, its plan, and what stands behind it. No code begins another one.
@@ -127,6 +137,11 @@ impl PhoneNumber {
             Some((code, plan, rest))
         })
     }
+}
+
+/// All beginnings of some digits, the longest first; the last one is nothing.
+fn beginnings(digits: &str) -> impl Iterator<Item = &str> {
+    (0..=digits.len()).rev().map(|length| &digits[..length])
 }
 
 impl Countries {
@@ -160,9 +175,9 @@ impl FromStr for Country {
         if text.len() != 2 || !text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
             return Err(BadCountries::Shape);
         }
-        let mut words = PLANS.values().flatten().map(|(word, _)| *word);
-        let known = words.find(|word| word.eq_ignore_ascii_case(text));
-        known.map(Self).ok_or_else(|| BadCountries::Unknown(text.to_ascii_uppercase()))
+        let mut known = PLANS.values().flat_map(|plan| plan.countries.values());
+        let known = known.find(|country| country.0.eq_ignore_ascii_case(text));
+        known.copied().ok_or_else(|| BadCountries::Unknown(text.to_ascii_uppercase()))
     }
 }
 

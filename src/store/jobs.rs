@@ -95,11 +95,15 @@ impl Conn {
         now: i64,
     ) -> Result<Job, Error> {
         let sql = "INSERT INTO jobs (kind, subject, state, due_at, nudged, owner, lease_until, attempt, failures, looks, \
-                   created_at) VALUES ($1, $2, 'open', $5, 0, $3, $4, 1, 0, 0, $6) ON CONFLICT (kind, subject) DO UPDATE SET \
-                   state = 'open', nudged = 0, owner = excluded.owner, lease_until = excluded.lease_until, \
-                   attempt = jobs.attempt + 1 RETURNING kind, subject, attempt, failures, looks, created_at";
+                   created_at) VALUES ($1, $2, 'open', $5, 0, $3, $4, 1, 0, 0, $6) ON CONFLICT (kind, subject) DO NOTHING";
         let args = args![kind.as_str(), subject, lease.owner, lease.until, due, now];
-        self.fetch_one(sql, args).await?.as_ref().map_or(Err(Error::LeaseLost), job)
+        if self.execute(sql, args).await? > 0 {
+            return Ok(Job { kind, subject: subject.to_owned(), attempt: 1, failures: 0, looks: 0, created_at: now });
+        }
+        let sql = "UPDATE jobs SET state = 'open', nudged = 0, owner = $3, lease_until = $4, attempt = attempt + 1 \
+                   WHERE kind = $1 AND subject = $2 RETURNING kind, subject, attempt, failures, looks, created_at";
+        let again = self.fetch_one(sql, args![kind.as_str(), subject, lease.owner, lease.until]).await?;
+        again.as_ref().map_or(Err(Error::LeaseLost), job)
     }
 
     /// Makes a job due at once if it is open: something happened that it waits for.

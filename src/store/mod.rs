@@ -10,6 +10,7 @@ mod dialect;
 mod facts;
 mod history;
 mod jobs;
+mod log;
 mod recordings;
 mod search;
 mod transcripts;

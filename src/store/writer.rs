@@ -10,7 +10,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::types::{Value, ValueRef};
@@ -18,24 +18,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
+use super::log::{self, Log};
+
 /// Statements that are kept prepared: more than there are.
 const STATEMENTS: usize = 256;
 
-/// Pages of the log after which it is folded into the file: 16 MB. Pages that were written many times since then are
-/// written once. It is done by a connection of its own, while others write.
-const LOG_PAGES: u32 = 4_000;
-
-/// Pages of the log after which everybody waits until it is folded: who folds has not come to its end before others wrote.
-const MOST_LOG_PAGES: u32 = 4 * LOG_PAGES;
-
-/// Pages that the connection keeps which folds the log: it hardly reads any.
-const CACHED_PAGES: u32 = 16;
-
-/// Bytes of a page, as SQLite has them unless it is told otherwise.
-const PAGE_SIZE: u32 = 4_096;
-
-/// Bytes of a page in the log, with its header.
-const LOG_PAGE: u64 = 24 + PAGE_SIZE as u64;
+/// How the file is opened.
+pub(super) const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// Values of `PRAGMA synchronous`: <https://sqlite.org/pragma.html#pragma_synchronous>.
 const FULL: &str = "full";
@@ -53,8 +42,7 @@ thread_local! {
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     state: Arc<Mutex<State>>,
-    /// Folds the log into the file. None once it is closed.
-    folder: Arc<std::sync::Mutex<Option<Connection>>>,
+    log: Log,
     /// How long another process is waited for.
     busy: Duration,
 }
@@ -149,8 +137,7 @@ pub(super) enum Error {
 impl Writer {
     /// Opens a file that is there and has its tables.
     pub(super) fn open(path: &Path, busy: Duration) -> Result<Self, rusqlite::Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = Connection::open_with_flags(path, READ_WRITE)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Another process is waited for here, and not in SQLite, which would keep the thread.
         connection.busy_timeout(Duration::ZERO)?;
@@ -165,12 +152,8 @@ impl Writer {
             PAGES.set(pages.try_into().unwrap_or_default());
             Ok(())
         }));
-        let folder = Connection::open_with_flags(path, flags)?;
-        folder.busy_timeout(Duration::ZERO)?;
-        folder.pragma_update(None, "cache_size", CACHED_PAGES)?;
-        let folder = Arc::new(std::sync::Mutex::new(Some(folder)));
         let state = State { connection: Some(connection), group: None, is_synced: true, shapes: HashMap::new() };
-        Ok(Self { state: Arc::new(Mutex::new(state)), folder, busy })
+        Ok(Self { state: Arc::new(Mutex::new(state)), log: Log::of(path)?, busy })
     }
 
     /// A transaction. It takes the write lock at once: one that began by reading could not wait for it later. If it is to be
@@ -210,70 +193,33 @@ impl Writer {
     /// Folds the log into the file and empties it. Says no while somebody reads what was there before.
     pub(super) async fn empty_log(&self) -> Result<bool, Error> {
         let state = self.idle().await;
-        let fold = move || {
-            let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
-            let is_busy = state.connection()?.query_row(fold, [], |row| row.get::<_, i64>("busy"))?;
-            Ok(is_busy == 0)
-        };
-        tokio::task::spawn_blocking(fold).await.unwrap_or(Err(Error::Closed))
+        let empty = move || log::empty(state.connection()?);
+        tokio::task::spawn_blocking(empty).await.unwrap_or(Err(Error::Closed))
     }
 
-    /// Makes the log as long as it may be before it is folded, unless it is: commits then overwrite what is there. To make a
-    /// file longer takes the disk about twice as long. Leaves it to another process that writes just now.
+    /// Makes the log as long as it may be before it is folded.
     pub(super) async fn lengthen_log(&self) -> Result<(), Error> {
-        let writer = self.clone();
-        let fold = move || writer.fold(true);
+        let log = self.log.clone();
         // What a migration has written may be much, and nobody else need wait for that.
-        _ = tokio::task::spawn_blocking(fold).await;
-        let (state, folder) = (self.idle().await, Arc::clone(&self.folder));
+        _ = tokio::task::spawn_blocking(move || log.fold(true)).await;
+        let (state, log) = (self.idle().await, self.log.clone());
         let lengthen = move || {
-            let folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
-            let connection = folder.as_ref().ok_or(Error::Closed)?;
-            let log = connection.path().map(|path| format!("{path}-wal")).unwrap_or_default();
-            let bytes = |pages: u32| u64::from(pages) * LOG_PAGE;
-            let length = std::fs::metadata(&log).map_err(Error::File)?.len();
-            if (bytes(LOG_PAGES)..bytes(MOST_LOG_PAGES)).contains(&length) {
-                return Ok(());
-            }
-            let empty = || connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            // All that is in it goes into the file while there is room for that.
-            empty()?;
-            if let Err(error) = fill_log(connection) {
-                // A full disk gets back what was taken of it.
-                empty()?;
-                return if error.is_busy() { Ok(()) } else { Err(error) };
-            }
+            log.lengthen()?;
             drop(state);
             // So that the next commit does not have to wait for all of it.
-            std::fs::File::open(log).and_then(|log| log.sync_data()).map_err(Error::File)
+            log.sync()
         };
         tokio::task::spawn_blocking(lengthen).await.unwrap_or(Err(Error::Closed))
-    }
-
-    /// Folds what it can of the log into the file; waits for another one who does, or leaves it to him.
-    fn fold(&self, waits: bool) {
-        let folder = match waits {
-            true => self.folder.lock().unwrap_or_else(PoisonError::into_inner),
-            false => match self.folder.try_lock() {
-                Ok(folder) => folder,
-                Err(TryLockError::Poisoned(folder)) => folder.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            },
-        };
-        let Some(connection) = &*folder else { return };
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            tracing::warn!("the database's log could not be folded into its file: {error}");
-        }
     }
 
     /// Closes the connections. Whoever comes after writes nothing.
     pub(super) async fn close(&self) {
         let mut state = self.idle().await;
-        let folder = Arc::clone(&self.folder);
+        let log = self.log.clone();
         let connection = state.connection.take();
-        // It may be folding; and the last one to be closed folds all there is.
+        // The log may be folded just now; and the last one to be closed folds all there is.
         let closed = move || {
-            *folder.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            log.close();
             drop(connection);
         };
         _ = tokio::task::spawn_blocking(closed).await;
@@ -282,7 +228,7 @@ impl Writer {
 
 impl Error {
     /// Whether another process writes.
-    fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }
 }
@@ -322,7 +268,7 @@ impl State {
             }
             // What was in the log and not on the disk when the disk failed may be lost there without a further word. So
             // nothing is built on it: all goes into the file. That also makes room where a disk is full.
-            _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            _ = log::empty(connection);
             return Err(error.into());
         }
         Ok(PAGES.get())
@@ -342,20 +288,6 @@ impl State {
 /// Where a text that lasts as long as the program stands.
 fn place(text: &'static str) -> (usize, usize) {
     (text.as_ptr() as usize, text.len())
-}
-
-/// Writes to the log what is no part of the database: pages of a transaction that is too large for the cache go there before
-/// its end, and it is undone.
-fn fill_log(connection: &Connection) -> Result<(), Error> {
-    let filled =
-        connection.execute_batch("BEGIN IMMEDIATE; CREATE TABLE filler (bytes BLOB NOT NULL)").and_then(|()| {
-            let bytes = (LOG_PAGES + 2 * CACHED_PAGES) * PAGE_SIZE;
-            connection.execute("INSERT INTO filler (bytes) VALUES (zeroblob($1))", [bytes])
-        });
-    if !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK")?;
-    }
-    Ok(filled.map(drop)?)
 }
 
 /// Runs a statement that has no arguments and no rows.
@@ -419,10 +351,10 @@ impl Loan {
         if self.is_first && !self.is_durable {
             // Nothing waits for the disk, so that is done before others could join.
             let pages = self.state.commit()?;
-            let writer = self.writer.clone();
+            let log = self.writer.log.clone();
             drop(self);
-            if pages >= LOG_PAGES {
-                tokio::task::spawn_blocking(move || writer.fold(false));
+            if pages >= log::PAGES {
+                tokio::task::spawn_blocking(move || log.fold(false));
             }
             return Ok(());
         }
@@ -462,11 +394,11 @@ impl Committing {
 
     fn commit(writer: &Writer, mut state: OwnedMutexGuard<State>) {
         let pages = state.commit_for_all();
-        if pages >= LOG_PAGES {
-            let others_wait = (pages >= MOST_LOG_PAGES).then_some(state);
-            let writer = writer.clone();
+        if pages >= log::PAGES {
+            let others_wait = (pages >= log::MOST_PAGES).then_some(state);
+            let log = writer.log.clone();
             tokio::task::spawn_blocking(move || {
-                writer.fold(others_wait.is_some());
+                log.fold(others_wait.is_some());
                 drop(others_wait);
             });
         }
@@ -682,7 +614,7 @@ mod tests {
             loan.commit().await.unwrap();
             writer.lengthen_log().await.unwrap();
             // The second time it is left as it is, with what was written since.
-            assert!(length() >= u64::from(LOG_PAGES) * LOG_PAGE, "{}", length());
+            assert!(length() >= u64::from(log::PAGES) * 4_096, "{}", length());
         }
         assert_eq!(said(&path), ["after", "before"]);
         let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'filler'";

@@ -1,6 +1,5 @@
 //! What handlers take out of requests: ids parsed at the door, bodies under a limit, callbacks that are proved.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,12 +9,11 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
-use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
-use url::form_urlencoded;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::clients::twilio::callbacks::{self, Pair, pairs};
 use crate::clients::twilio::signature::{self, Algorithm};
 use crate::context::{Context, Shared};
 use crate::model::call::CallId;
@@ -131,7 +129,9 @@ impl<T: DeserializeOwned> FromRequest<Shared> for FromTwilio<T> {
         if let Some(name) = said_wrongly(fields, beside) {
             return Err(ApiError::BadRequest(format!("{name}: expected once, and not in the address")));
         }
-        Ok(Self { about: from_pairs(&query)?, told: from_pairs(fields)? })
+        let unreadable = |error: serde::de::value::Error| ApiError::BadRequest(error.to_string());
+        let about = callbacks::read(&query).map_err(unreadable)?;
+        Ok(Self { about, told: callbacks::read(fields).map_err(unreadable)? })
     }
 }
 
@@ -189,48 +189,6 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
 fn written_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim())
-}
-
-/// A name and a value of a form or query, decoded.
-type Pair<'e> = (Cow<'e, str>, Cow<'e, str>);
-
-/// All of them, in the order they came.
-fn pairs(encoded: &[u8]) -> Vec<Pair<'_>> {
-    form_urlencoded::parse(encoded).collect()
-}
-
-/// A struct from the pairs of a form or query that is already read.
-fn from_pairs<T: DeserializeOwned>(pairs: &[Pair<'_>]) -> Result<T, ApiError> {
-    let pairs = MapDeserializer::new(pairs.iter().map(|(name, value)| (&**name, Text(value))));
-    T::deserialize(pairs).map_err(|error: serde::de::value::Error| ApiError::BadRequest(error.to_string()))
-}
-
-/// A value of a pair: a text, also where it may be missing.
-struct Text<'t>(&'t str);
-
-impl<'de> IntoDeserializer<'de> for Text<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-impl<'de> Deserializer<'de> for Text<'de> {
-    type Error = serde::de::value::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_borrowed_str(self.0)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        visitor.visit_some(self)
-    }
-
-    forward_to_deserialize_any! {
-        bool u8 u16 u32 u64 u128 i8 i16 i32 i64 i128 f32 f64 char str string bytes byte_buf unit unit_struct newtype_struct
-        seq tuple tuple_struct map enum struct identifier ignored_any
-    }
 }
 
 /// A struct from a form or query. What it names may come once.
