@@ -11,6 +11,7 @@ mod facts;
 mod history;
 mod jobs;
 mod log;
+mod pools;
 mod recordings;
 mod search;
 mod transcripts;
@@ -22,15 +23,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use calls::Reached;
 pub use calls::{Cursor, Digest};
-pub use dialect::Location;
 pub use history::{Changes, Event};
 pub(crate) use jobs::Lease;
 pub use jobs::{Job, JobKind, JobState};
+pub use pools::Location;
 pub use search::{Filter, Hit, Number};
 pub use transcripts::{NewTranscript, SpokenWord};
 
 use crate::failpoint::{self, Aborted};
-use dialect::{Arg, Pools, Row, Session};
+use dialect::{Arg, Row, Session};
+use pools::Pools;
 
 /// How often a transaction is tried that failed for a passing reason.
 const TRIES: u32 = 3;
@@ -202,7 +204,7 @@ impl Store {
     /// # Errors
     /// One line for the operator.
     pub async fn look_through(&self) -> Result<(), BadDatabase> {
-        dialect::look_through(&self.inner.location).await
+        pools::look_through(&self.inner.location).await
     }
 
     /// A connection to read from.
