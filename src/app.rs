@@ -140,8 +140,6 @@ impl App {
         let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         let app = Self { server, context, worker, bound, scratch, welcome };
         if config.work.by_itself {
-            let store = app.context.store.clone();
-            tokio::spawn(async move { store.lengthen_log().await });
             tokio::spawn(probe::watch(Arc::clone(&app.context), app.ports()));
         }
         Ok(app)
@@ -169,11 +167,13 @@ impl App {
         )
     }
 
-    /// Looks through a store that is too large to be looked through before the start, and comes to an end only if it is
-    /// damaged.
+    /// Makes a store ready for much, and looks through one that is too large to be looked through before the start. Comes to
+    /// an end only if it is damaged.
     pub fn damage(&self) -> impl Future<Output = Problem> + use<> {
         let store = self.context.store.clone();
         async move {
+            // First: nobody may read meanwhile what was there before.
+            store.lengthen_log().await;
             match store.look_through().await {
                 Err(bad @ BadDatabase::Corrupt) => return Problem::new("DATABASE_URL", bad.to_string()),
                 Err(bad) => tracing::warn!("the database could not be looked through: it {bad}"),

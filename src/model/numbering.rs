@@ -38,7 +38,12 @@ static PLANS: LazyLock<HashMap<&str, Plan>> = LazyLock::new(|| {
             "shortest" => plan.shortest = words.next().and_then(|digits| digits.parse().ok()).expect("digits"),
             "zero" => plan.may_have_zero = true,
             "costly" => plan.costly.extend(words),
-            country => plan.countries.extend(words.map(|prefix| (prefix.trim_matches('*'), Country(country)))),
+            country => {
+                for prefix in words {
+                    let other = plan.countries.insert(prefix.trim_matches('*'), Country(country));
+                    debug_assert!(other.is_none(), "{code} {prefix} is of two countries");
+                }
+            }
         }
     }
     plans

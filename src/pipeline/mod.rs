@@ -128,20 +128,20 @@ pub enum Error {
     Panicked,
 }
 
-/// Runs something in a task of its own, which comes to its end even if whoever asked has gone: a browser tab that is
-/// closed must not leave a call that nobody knows of, nor a transaction half way. A stop of the program waits for it.
+/// Runs something in a task of its own, from now on, which comes to its end even if whoever asked has gone: a browser tab
+/// that is closed must not leave a call that nobody knows of, nor a transaction half way. A stop of the program waits for it.
 ///
 /// # Errors
 /// Those of the task.
-async fn seen_through<T, E, F>(context: &Shared, task: F) -> Result<T, E>
+fn seen_through<T, E, F>(context: &Shared, task: F) -> impl Future<Output = Result<T, E>> + use<T, E, F>
 where
     T: Send + 'static,
     E: From<Panicked> + Send + 'static,
     F: Future<Output = Result<T, E>> + Send + 'static,
 {
-    let ended = context.under_way.spawn(task.in_current_span()).await;
+    let ended = context.under_way.spawn(task.in_current_span());
     // The task is never aborted, so what cannot be joined has panicked.
-    ended.unwrap_or_else(|_| Err(Panicked.into()))
+    async { ended.await.unwrap_or_else(|_| Err(Panicked.into())) }
 }
 
 /// A task that panicked. The panic's own words are in the log.

@@ -325,8 +325,8 @@ impl Session {
         terms.join(" & ") + &patterns
     }
 
-    /// The newest transcripts with what is looked for. The index is gone through first, from its end; texts, which are
-    /// long, are read of those alone that are wanted. It knows the facts of each call, too; what a call is asked for here
+    /// The newest transcripts with what is looked for. The index is gone through first, from its beginning; texts, which
+    /// are long, are read of those alone that are wanted. It knows the facts of each call, too; what a call is asked for here
     /// again is where an address goes on beyond its facts. Within `coalesce`, so that PostgreSQL does not count a fact
     /// twice when it guesses how much is found.
     pub(super) fn find_spoken(&self) -> &'static str {

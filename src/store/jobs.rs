@@ -97,6 +97,7 @@ impl Conn {
         let sql = "INSERT INTO jobs (kind, subject, state, due_at, nudged, owner, lease_until, attempt, failures, looks, \
                    created_at) VALUES ($1, $2, 'open', $5, 0, $3, $4, 1, 0, 0, $6) ON CONFLICT (kind, subject) DO NOTHING";
         let args = args![kind.as_str(), subject, lease.owner, lease.until, due, now];
+        // Mostly it is not there, and a statement that gives rows costs more than one that gives none.
         if self.execute(sql, args).await? > 0 {
             return Ok(Job { kind, subject: subject.to_owned(), attempt: 1, failures: 0, looks: 0, created_at: now });
         }
@@ -243,4 +244,33 @@ fn job(row: &Row) -> Result<Job, Error> {
         looks: row.int("looks")?,
         created_at: row.int("created_at")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Location, Store};
+
+    #[tokio::test]
+    async fn a_job_that_is_opened_claimed_once_more_is_the_same_claimed_once_more() {
+        let path = std::env::temp_dir().join(format!("callscribe-jobs-{}.db", std::process::id()));
+        let store = Store::open(&Location::file(&path)).await.unwrap();
+        for (attempt, owner, now) in [(1, "one", 1_000), (2, "other", 2_000)] {
+            let job = store
+                .write(("", ""), "", |mut tx| async move {
+                    let lease = Lease { owner, until: now + 500 };
+                    let job = tx.open_claimed_job(JobKind::Call, "id", lease, now + 100, now).await?;
+                    Ok((tx, job))
+                })
+                .await
+                .unwrap();
+            assert_eq!((job.attempt, job.failures, job.looks, job.created_at), (attempt, 0, 0, 1_000));
+            let sql = "SELECT owner, lease_until, due_at, attempt FROM jobs WHERE subject = 'id' AND kind = 'call'";
+            let row = store.read().await.unwrap().fetch_one(sql, vec![]).await.unwrap().unwrap();
+            assert_eq!((row.text("owner").unwrap().as_str(), row.int("lease_until").unwrap()), (owner, now + 500));
+            assert_eq!((row.int("due_at").unwrap(), row.int("attempt").unwrap()), (1_100, attempt));
+        }
+        store.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
 }

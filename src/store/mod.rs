@@ -3,6 +3,9 @@
 //!
 //! Reads go through [`Store::read`]; everything that is written goes through [`Store::write`], in one transaction that
 //! holds a state and the job that follows from it. No transaction is held while a vendor is asked.
+//!
+//! How the two databases are opened is in `pools`, and what they are asked in different words in `dialect`; `writer` and
+//! `log` are SQLite's alone.
 
 mod calls;
 mod deletion;
@@ -178,7 +181,7 @@ impl BadDatabase {
         use sqlx::migrate::MigrateError;
         match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => Self::Newer,
-            MigrateError::Execute(error) => Self::of_file(error),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::of_file(error),
             error => Self::Differs(error),
         }
     }
@@ -190,11 +193,12 @@ impl Store {
     /// # Errors
     /// One line for the operator.
     pub async fn open(location: &Location) -> Result<Self, BadDatabase> {
-        let pools = Pools::open(location).await?;
+        let (pools, migrating) = Pools::open(location).await?;
         let file = location.path().map(|path| File { identity: identity(&path), path });
         let location = location.clone();
         let store = Self { inner: Arc::new(Inner { location, pools, file, is_gone: AtomicBool::new(false) }) };
         store.index_older().await?;
+        drop(migrating);
         Ok(store)
     }
 
@@ -303,7 +307,7 @@ impl Store {
     }
 
     /// Makes SQLite's log as long as it may become, so that commits do not have to, until a deletion empties it. Nobody
-    /// needs to wait for it, and where it fails, commits make it longer as they need it.
+    /// needs to wait for it. Where it fails, or somebody reads what was there before, commits make it longer as they need it.
     pub(crate) async fn lengthen_log(&self) {
         match self.inner.pools.lengthen_log().await {
             Ok(()) | Err(Error::Database(sqlx::Error::PoolClosed)) => {}

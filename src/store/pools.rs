@@ -1,12 +1,12 @@
 //! How each of the two databases is opened, looked at before anything in it is changed, and brought to the tables that this
-//! program knows.
+//! program knows. What is in the tables is no matter here.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -96,11 +96,12 @@ impl Location {
 }
 
 impl Pools {
-    /// Opens the database, and brings its tables to what this program knows. A file that is not there is made, readable by its owner alone; one that is there is looked
-    /// at before anything in it is changed.
-    pub(super) async fn open(location: &Location) -> Result<Self, BadDatabase> {
+    /// Opens the database, and brings its tables to what this program knows. A file that is not there is made, readable by
+    /// its owner alone; one that is there is looked at before anything in it is changed. Gives what keeps other programs from
+    /// doing so, too, until it is dropped; no other program has the file.
+    pub(super) async fn open(location: &Location) -> Result<(Self, Option<PgConnection>), BadDatabase> {
         match location {
-            Location::Sqlite(options) => open_file(options.as_ref().clone()).await,
+            Location::Sqlite(options) => Ok((open_file(options.as_ref().clone()).await?, None)),
             Location::Postgres(options) => {
                 let pool = PgPoolOptions::new()
                     .max_connections(CONNECTIONS)
@@ -118,17 +119,17 @@ impl Pools {
                     .connect_with(tuned(options).disable_statement_logging())
                     .await;
                 let pool = pool.map_err(BadDatabase::Unreachable)?;
-                migrate_server(options).await.map_err(BadDatabase::of_migration)?;
-                Ok(Self::Postgres(pool))
+                Ok((Self::Postgres(pool), Some(migrate_server(options).await?)))
             }
         }
     }
 
-    /// A connection that only reads.
+    /// A connection that only reads. To ask sqlx for one takes 15 kB, which every future around this one would have room for,
+    /// and which would be copied wherever one is moved: hence the box.
     pub(super) async fn read(&self) -> Result<Session, sqlx::Error> {
         match self {
-            Self::Sqlite { readers, .. } => readers.acquire().await.map(Session::SqliteRead),
-            Self::Postgres(pool) => pool.acquire().await.map(Session::PostgresRead),
+            Self::Sqlite { readers, .. } => Box::pin(readers.acquire()).await.map(Session::SqliteRead),
+            Self::Postgres(pool) => Box::pin(pool.acquire()).await.map(Session::PostgresRead),
         }
     }
 
@@ -136,7 +137,7 @@ impl Pools {
     pub(super) async fn begin(&self, is_durable: bool) -> Result<Session, Error> {
         match self {
             Self::Sqlite { writer, .. } => Ok(Session::SqliteWrite(writer.begin(is_durable).await?)),
-            Self::Postgres(pool) => Ok(Session::PostgresWrite(pool.begin().await?)),
+            Self::Postgres(pool) => Ok(Session::PostgresWrite(Box::pin(pool.begin()).await?)),
         }
     }
 
@@ -208,21 +209,25 @@ fn tuned(options: &PgConnectOptions) -> PgConnectOptions {
     ])
 }
 
-/// Brings a server's tables up to date, after whoever is doing so already. That may take minutes where much is stored, so
-/// no end is set to the wait for it; to the wait for a table that others work with, there is.
-async fn migrate_server(options: &PgConnectOptions) -> Result<(), MigrateError> {
-    let mut connection = tuned(options).disable_statement_logging().connect().await?;
+/// Brings a server's tables up to date, after whoever is doing so already: that may take minutes where much is stored, so no
+/// end is set to the wait for him, as there is to the wait for a table that others work with. Gives the connection that has
+/// the lock, which goes back when it is dropped.
+async fn migrate_server(options: &PgConnectOptions) -> Result<PgConnection, BadDatabase> {
+    let connection = tuned(options).disable_statement_logging().connect().await;
+    let mut connection = connection.map_err(BadDatabase::Unreachable)?;
+    let mut is_told = false;
     while let Err(error) = connection.lock().await {
         match &error {
             MigrateError::Execute(sqlx::Error::Database(cause)) if cause.code().as_deref() == Some(LOCK_TIMEOUT) => {
-                tracing::info!("another program is bringing the tables of this database up to date; waiting for it");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::info!("another program brings the tables of this server up to date; waiting for it");
+                }
             }
-            _ => return Err(error),
+            _ => return Err(BadDatabase::of_migration(error)),
         }
     }
-    migrations(POSTGRES_MIGRATIONS).run(&mut connection).await?;
-    // Gives the lock back, too.
-    Ok(connection.close().await?)
+    migrations(POSTGRES_MIGRATIONS).run(&mut connection).await.map_err(BadDatabase::of_migration)?;
+    Ok(connection)
 }
 
 async fn open_file(options: SqliteConnectOptions) -> Result<Pools, BadDatabase> {
@@ -349,7 +354,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_committed_to_a_file_is_on_the_disk_and_readers_do_not_write() {
         let path = std::env::temp_dir().join(format!("callscribe-pragmas-{}.db", std::process::id()));
-        let pools = Pools::open(&Location::file(&path)).await.unwrap();
+        let (pools, _) = Pools::open(&Location::file(&path)).await.unwrap();
         let mut written = pools.begin(true).await.unwrap();
         let mut read = pools.read().await.unwrap();
         const FULL: i64 = 2;

@@ -57,7 +57,7 @@ pub struct Hit {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { state: None, number: None, since: 0, before: MOST_MS }
+        Self { state: None, number: None, since: 0, before: i64::MAX }
     }
 }
 
@@ -109,13 +109,14 @@ impl Filter {
 /// Of a place, the bits that tell transcripts of the same millisecond apart.
 const LOW_BITS: u32 = 16;
 
-/// The last time that has a place.
-const MOST_MS: i64 = i64::MAX >> LOW_BITS;
+/// The last time that has a place of its own, in the year 4199; whatever is later has that one.
+const MOST_MS: i64 = (1 << 46) - 1;
 
 /// The first place of a time. Places fall as time goes on: FTS5 goes through rows forwards at little cost, and backwards past
-/// many at a cost that is their square.
+/// many at a cost that is their square. They are 2^62 at least, which those of older programs, which rise, never are: the
+/// table refuses them.
 fn first_place(ms: i64) -> i64 {
-    (MOST_MS - ms.clamp(0, MOST_MS)) << LOW_BITS
+    ((i64::MAX >> LOW_BITS) - ms.clamp(0, MOST_MS)) << LOW_BITS
 }
 
 /// The last place of a time.
@@ -234,7 +235,8 @@ impl Conn {
             return Ok(Vec::new());
         }
         let (sql, sought) = (self.session.find_spoken(), self.session.sought(query, filter));
-        let after = last_place(filter.before).max(after.unwrap_or(i64::MIN));
+        let newest = first_place(filter.before.saturating_sub(1));
+        let after = after.unwrap_or_default().max(newest - 1);
         let (until, number) = (last_place(filter.since), filter.number());
         let args = args![sought.as_str(), after, until, filter.state(), number.as_deref(), limit];
         let rows = self.session.fetch_planned_anew(sql, args).await?;
@@ -317,6 +319,18 @@ fn hit(row: &Row) -> Result<Hit, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_fall_as_time_goes_on_and_are_none_of_an_older_program() {
+        let times = [i64::MIN, -1, 0, 1, 1_700_000_000_000, 1_700_000_000_001, MOST_MS, MOST_MS + 1, i64::MAX];
+        for pair in times.windows(2) {
+            let [earlier, later] = [pair[0], pair[1]].map(|ms| ms.clamp(0, MOST_MS));
+            assert_eq!(last_place(pair[1]) < first_place(pair[0]), earlier < later, "{pair:?}");
+            assert_eq!(first_place(pair[0]), first_place(earlier));
+        }
+        assert_eq!((first_place(i64::MAX), last_place(0)), (1 << 62, i64::MAX));
+        assert_eq!(last_place(7) - first_place(7), 0xffff);
+    }
 
     #[test]
     fn a_number_is_looked_for_as_people_write_it() {

@@ -13,6 +13,8 @@ pub(crate) enum Goal {
     AtLeast(f64),
     /// At most this, on a machine of two cores.
     AtMost(f64),
+    /// None at all, on any machine.
+    Never,
 }
 
 /// A figure.
@@ -54,11 +56,11 @@ impl Table {
         self.rows.iter().filter(|row| !row.is_met(1.0)).map(ToString::to_string)
     }
 
-    /// The rows whose ratio is not even half as good as it should be. Figures without one depend on the machine, and are
-    /// not judged.
+    /// The rows whose ratio is not even half as good as it should be, and those of what must never be. Other figures
+    /// depend on the machine, and are not judged.
     pub(crate) fn broken(&self) -> impl Iterator<Item = String> {
-        let has_ratio = |row: &&Row| matches!(row.goal, Goal::RatioAtLeast(_) | Goal::RatioAtMost(_));
-        self.rows.iter().filter(has_ratio).filter(|row| !row.is_met(2.0)).map(ToString::to_string)
+        let is_judged = |row: &&Row| matches!(row.goal, Goal::RatioAtLeast(_) | Goal::RatioAtMost(_) | Goal::Never);
+        self.rows.iter().filter(is_judged).filter(|row| !row.is_met(2.0)).map(ToString::to_string)
     }
 }
 
@@ -75,6 +77,7 @@ impl Row {
             Goal::RatioAtMost(most) => self.ratio() <= most * easier,
             Goal::AtLeast(least) => self.figure >= least / easier,
             Goal::AtMost(most) => self.figure <= most * easier,
+            Goal::Never => self.figure == 0.0,
         }
     }
 }
@@ -97,6 +100,7 @@ impl std::fmt::Display for Row {
             Goal::RatioAtMost(most) => format!("ratio ≤ {most}"),
             Goal::AtLeast(least) => format!("≥ {least}"),
             Goal::AtMost(most) => format!("≤ {most}"),
+            Goal::Never => "none".to_owned(),
         };
         let missed = if self.is_met(1.0) { "" } else { "missed" };
         write!(f, "{what:<58} {:>11} {yardstick:>11} {ratio:>7}  {goal:<12} {missed}", number(*figure))

@@ -571,3 +571,47 @@ async fn what_was_said_before_there_was_an_index_is_found() {
     assert_eq!(found(&world, "\"old story\"").await, [sid]);
     assert_eq!(world.store.number("SELECT count(*) FROM unsearched").await, 0);
 }
+
+#[tokio::test]
+async fn what_an_older_program_has_indexed_is_found_in_the_order_of_time() {
+    let world = World::new().await;
+    let mut sids = Vec::new();
+    for text in ["story one", "story two", "story three"] {
+        sids.insert(0, said(&world, text).await);
+    }
+    // As it was: places rose with time.
+    let (anew, text) = match world.store.is_postgres() {
+        true => ("ALTER TABLE spoken DROP CONSTRAINT spoken_place_check; TRUNCATE spoken_text;".to_owned(), ""),
+        false => {
+            let facts = include_str!("../../src/store/migrations/sqlite/0006_facts.sql");
+            (
+                format!(
+                    "ALTER TABLE spoken RENAME TO newer; DROP TABLE spoken_text; {}; \
+                     INSERT INTO spoken SELECT * FROM newer; DROP TABLE newer;",
+                    &facts[facts.find("CREATE TABLE spoken (").expect("it is there")..]
+                ),
+                "INSERT INTO spoken_text (rowid, words) SELECT place, ' story ' || facts FROM spoken;",
+            )
+        }
+    };
+    let older = format!(
+        "{anew} UPDATE spoken SET place = (SELECT created_at FROM transcripts WHERE id = transcript) * 65536; {text} \
+         DELETE FROM _sqlx_migrations WHERE version = 8"
+    );
+    world.store.execute(&older).await.expect("the tables of the version before");
+    world.another_app().await.stop().await;
+    assert_eq!(found(&world, "story").await, sids);
+    assert_eq!(found(&world, "\"story two\"").await, [sids[1].clone()]);
+    assert_eq!(world.store.number("SELECT count(*) FROM unsearched").await, 0);
+    let at = world.call(&sids[1]).await["created_at"].as_str().expect("a time").to_owned();
+    for (bound, expected) in [("since", &sids[..2]), ("until", &sids[1..])] {
+        let answer = ask(&world, &[("q", "story"), (bound, &at)]).await.json();
+        let found = answer["hits"].as_array().expect("hits").iter().map(|hit| hit["call"]["sid"].as_str());
+        assert!(found.eq(expected.iter().map(|sid| Some(sid.as_str()))), "{bound}: {answer}");
+    }
+    // One that still runs would put what is said from now on where it is never looked for.
+    let older = "INSERT INTO spoken (place, transcript, source, facts) \
+                 SELECT 1700000000000 * 65536, transcript, 'RE0', '' FROM spoken LIMIT 1";
+    let refused = world.store.execute(older).await.expect_err("a place of an older program").to_string();
+    assert!(refused.to_ascii_lowercase().contains("check constraint"), "{refused}");
+}

@@ -116,7 +116,7 @@ async fn a_program_waits_for_another_that_brings_the_tables_up_to_date() {
     let mut other = PgConnection::connect(&store.url).await.expect("a connection");
     other.lock().await.expect("the lock of whoever migrates");
     let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
-    program.wait_for_log("another program is bringing the tables of this database up to date; waiting for it");
+    program.wait_for_log("another program brings the tables of this server up to date; waiting for it");
     other.unlock().await.expect("the lock is given back");
     program.address();
 }
