@@ -97,8 +97,8 @@ impl Location {
 
 impl Pools {
     /// Opens the database, and brings its tables to what this program knows. A file that is not there is made, readable by
-    /// its owner alone; one that is there is looked at before anything in it is changed. Gives what keeps other programs from
-    /// doing so, too, until it is dropped; no other program has the file.
+    /// its owner alone; one that is there is looked at before anything in it is changed. Of a server, gives what keeps other
+    /// programs from doing so, too, until it is dropped.
     pub(super) async fn open(location: &Location) -> Result<(Self, Option<PgConnection>), BadDatabase> {
         match location {
             Location::Sqlite(options) => Ok((open_file(options.as_ref().clone()).await?, None)),
