@@ -1,7 +1,7 @@
 //! What the program costs and how fast it is: each figure beside its own yardstick, measured in the same run on the same
 //! machine. The release binary runs as a child process; both vendors are here, on loopback.
 //!
-//! `cargo bench --bench service` prints the whole table, and takes about five minutes; `-- record callback` some rows of it;
+//! `cargo bench --bench service` prints the whole table, and takes about four minutes; `-- record callback` some rows of it;
 //! `-- --calls 100000` another size of the large history; `-- --database postgres` keeps it, and the pipeline's store, in
 //! PostgreSQL, at `TEST_DATABASE_URL` as `.ci/postgres` sets it; `-- pipeline --latency 50` has both vendors answer after
 //! 50 ms. `-- --short` measures less of everything, and fails if a ratio is not even half as good as its goal, or
