@@ -206,6 +206,8 @@ fn tuned(options: &PgConnectOptions) -> PgConnectOptions {
         ("lock_timeout", format!("{}ms", BUSY.as_millis())),
         // By default a page that is read out of order counts as on a disk that turns, and the index of words as slow.
         ("random_page_cost", "1.1".to_owned()),
+        // That a table is there already is told at each start.
+        ("client_min_messages", "warning".to_owned()),
     ])
 }
 
