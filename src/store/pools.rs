@@ -171,26 +171,22 @@ impl Pools {
 }
 
 /// The migrations, oldest first. What has been released is never edited: sqlx compares checksums and refuses to start.
-const SQLITE_MIGRATIONS: &[(&str, &str)] = &[
-    ("calls", include_str!("migrations/sqlite/0001_calls.sql")),
-    ("base url", include_str!("migrations/sqlite/0002_base_url.sql")),
-    ("dialling", include_str!("migrations/sqlite/0003_dialling.sql")),
-    ("search", include_str!("migrations/sqlite/0004_search.sql")),
-    ("deletion", include_str!("migrations/sqlite/0005_deletion.sql")),
-    ("facts", include_str!("migrations/sqlite/0006_facts.sql")),
-    ("fewer pages", include_str!("migrations/sqlite/0007_fewer_pages.sql")),
-    ("newest first", include_str!("migrations/sqlite/0008_newest_first.sql")),
-];
-const POSTGRES_MIGRATIONS: &[(&str, &str)] = &[
-    ("calls", include_str!("migrations/postgres/0001_calls.sql")),
-    ("base url", include_str!("migrations/postgres/0002_base_url.sql")),
-    ("dialling", include_str!("migrations/postgres/0003_dialling.sql")),
-    ("search", include_str!("migrations/postgres/0004_search.sql")),
-    ("deletion", include_str!("migrations/postgres/0005_deletion.sql")),
-    ("facts", include_str!("migrations/postgres/0006_facts.sql")),
-    ("fewer pages", include_str!("migrations/postgres/0007_fewer_pages.sql")),
-    ("newest first", include_str!("migrations/postgres/0008_newest_first.sql")),
-];
+macro_rules! migrations_of {
+    ($database:literal) => {
+        &[
+            ("calls", include_str!(concat!("migrations/", $database, "/0001_calls.sql"))),
+            ("base url", include_str!(concat!("migrations/", $database, "/0002_base_url.sql"))),
+            ("dialling", include_str!(concat!("migrations/", $database, "/0003_dialling.sql"))),
+            ("search", include_str!(concat!("migrations/", $database, "/0004_search.sql"))),
+            ("deletion", include_str!(concat!("migrations/", $database, "/0005_deletion.sql"))),
+            ("facts", include_str!(concat!("migrations/", $database, "/0006_facts.sql"))),
+            ("fewer pages", include_str!(concat!("migrations/", $database, "/0007_fewer_pages.sql"))),
+            ("newest first", include_str!(concat!("migrations/", $database, "/0008_newest_first.sql"))),
+        ]
+    };
+}
+const SQLITE_MIGRATIONS: &[(&str, &str)] = migrations_of!("sqlite");
+const POSTGRES_MIGRATIONS: &[(&str, &str)] = migrations_of!("postgres");
 
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
     let numbered = (1..).zip(texts).map(|(version, (name, text))| {

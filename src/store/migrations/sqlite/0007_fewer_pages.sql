@@ -3,9 +3,6 @@
 -- What is dialled once more is looked for by how its number ends, like everything else.
 DROP INDEX calls_dialled_number;
 
--- Nobody writes beside who dials, so nothing needs to be locked.
-DROP TABLE dialling;
-
 -- Without AUTOINCREMENT, which keeps the last number in a table of its own: rows are never deleted, so that one more than the
 -- highest number is one that no row had.
 CREATE TABLE renumbered (
