@@ -228,6 +228,11 @@ async fn a_recording_that_is_told_two_hundred_times_at_once_is_one_recording_one
     let told = join_all((0..200).map(|_| world.twilio.send_recording_callback(&recording, &url))).await;
     assert!(told.iter().all(|status| *status == Some(204)), "{told:?}");
     world.settle().await;
+    if steps_repeat() {
+        // The look for a call whose answer was not seen may have found its recording, and not yet its end, which no
+        // callback tells here: the next look does.
+        world.after(HOUR).await;
+    }
     assert_transcribed(&world, &sid).await;
     assert_ordered_once(&world, 1);
     for (count, query) in [
