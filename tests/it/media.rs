@@ -1,5 +1,5 @@
-//! The audio of recordings as it comes from Twilio: what is not what it should be is noticed before its last byte, so that
-//! nobody who was promised its length can take it for whole.
+//! Checks on a recording's audio as it streams from Twilio. Bad audio must be detected before its last byte, so that a
+//! receiver that was promised its length cannot take it for complete.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{World, listen};
 
-/// A recording that exists only at a Twilio of the test's own making.
+/// A recording that exists only on the Twilio server that the test itself runs.
 const RECORDING: &str = "RE5a9db0c05a9db0c05a9db0c05a9db0c0";
 
-/// How HTTP tells where the audio ends.
+/// How HTTP marks the end of the audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
     Length,
     Chunked,
-    /// With the connection, as HTTP/1.0 does.
+    /// The connection closes, as in HTTP/1.0.
     Close,
 }
 
 const FRAMINGS: [Framing; 3] = [Framing::Length, Framing::Chunked, Framing::Close];
 
-/// What a server sends for audio.
+/// The response of a media server.
 struct Sent<'a> {
     status: &'a str,
     media_type: &'a str,
     framing: Framing,
     body: &'a [u8],
-    /// How much of the body is sent before the server falls silent.
+    /// How many bytes of the body are sent before the server stalls; `None` for all.
     until: Option<usize>,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// In chunks that cut a file's head into small pieces.
+/// Encodes the body in chunks, the first 100 bytes in chunks of 5, so that a file's header is split.
 fn in_chunks(body: &[u8]) -> Vec<u8> {
     let (head, rest) = body.split_at(body.len().min(100));
     let mut chunks = Vec::new();
@@ -68,7 +68,7 @@ fn in_chunks(body: &[u8]) -> Vec<u8> {
     chunks
 }
 
-/// Audio that was read as far as it came.
+/// The audio received, and how the stream ended.
 #[derive(Debug)]
 struct Read {
     bytes: Vec<u8>,
@@ -76,7 +76,7 @@ struct Read {
 }
 
 impl Read {
-    /// Why the audio was not taken.
+    /// Why the audio was rejected, if it was.
     fn objection(&self) -> Option<&str> {
         match &self.end {
             Ok(()) => None,
@@ -91,8 +91,8 @@ fn twilio(url: &str) -> Twilio {
     Twilio::new(url.parse().expect("an address"), ACCOUNT_SID.to_owned(), credentials, Deadlines::default())
 }
 
-/// Reads this audio off a server that sends it once.
-async fn read(sent: Sent<'_>, wanted: &MediaRequest) -> Read {
+/// Requests the audio from a server that sends this response once.
+async fn read(sent: Sent<'_>, request: &MediaRequest) -> Read {
     let listener = listen().await;
     let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
     let (answer, is_whole) = (sent.bytes(), sent.until.is_none());
@@ -102,13 +102,13 @@ async fn read(sent: Sent<'_>, wanted: &MediaRequest) -> Read {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(connection.read_u8().await.expect("a request's head"));
         }
-        // Whoever has seen enough goes away in the middle of it.
+        // The client closes the connection early when it rejects the audio.
         let _ = connection.write_all(&answer).await;
         if !is_whole {
             let _ = connection.read_u8().await;
         }
     });
-    let mut media = match twilio(&url).media(RECORDING, wanted).await {
+    let mut media = match twilio(&url).media(RECORDING, request).await {
         Ok(media) => media,
         Err(error) => return Read { bytes: Vec::new(), end: Err(error.kind) },
     };
@@ -122,7 +122,7 @@ async fn read(sent: Sent<'_>, wanted: &MediaRequest) -> Read {
     Read { bytes, end: Ok(()) }
 }
 
-/// A RIFF file of these chunks, each padded to an even length, as the format wants it.
+/// A RIFF file of these chunks, each padded to an even length, as the format requires.
 fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let mut file = b"RIFF....WAVE".to_vec();
     for (name, content) in chunks {
@@ -135,7 +135,7 @@ fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     with(file, 4, length)
 }
 
-/// With this number at this place.
+/// Overwrites the four bytes at this offset with a number.
 fn with(mut file: Vec<u8>, at: usize, number: u32) -> Vec<u8> {
     file[at..at + 4].copy_from_slice(&number.to_le_bytes());
     file
@@ -169,17 +169,17 @@ fn pcm() -> Vec<u8> {
     format(PCM, 1, 16)
 }
 
-/// A tone of so many bytes that could be samples.
+/// This many bytes that could be samples.
 fn sound(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at % 251) as u8).collect()
 }
 
-/// Three seconds in 16 bits and two channels, as Twilio has them of both sides of a call.
+/// Three seconds in 16 bits and two channels, as Twilio records both sides of a call.
 fn golden() -> Vec<u8> {
     riff(&[(b"fmt ", &format(PCM, 2, 16)), (b"data", &sound(96_000))])
 }
 
-/// A file, and what is wrong with it where HTTP tells its end, and where the connection does.
+/// Name, file, and what is wrong with it: first if HTTP marks the end of the body, then if closing the connection does.
 type Case = (&'static str, Vec<u8>, Option<&'static str>, Option<&'static str>);
 
 fn corpus() -> Vec<Case> {
@@ -218,10 +218,10 @@ fn corpus() -> Vec<Case> {
         ),
         same("cut in its head", small()[..20].to_vec(), SHORTER),
         same("cut in its first word", b"RIF".to_vec(), SHORTER),
-        same("a chunk that goes on behind the end", with(small(), 40, 1_001), SHORTER),
+        same("a chunk that extends past the end", with(small(), 40, 1_001), SHORTER),
         same("a byte too long", and(small(), &[0]), LONGER),
         same("two bytes too long, where one is padding", and(unpadded(small_odd()), &[0]), LONGER),
-        same("with another one behind it", and(golden(), &golden()), LONGER),
+        same("followed by a second file", and(golden(), &golden()), LONGER),
         ("of length 0", with(small(), 4, 0), None, ENDLESS),
         ("of length 0, as its sound", with(with(small(), 4, 0), 40, 0), None, ENDLESS),
         ("of the greatest length", with(small(), 4, u32::MAX), None, ENDLESS),
@@ -240,41 +240,41 @@ fn corpus() -> Vec<Case> {
         same("an error in JSON", br#"{"code": 20404}"#.to_vec(), DOCUMENT),
         same("MP3 named WAV", speech::MP3.to_vec(), None),
         same("MP3 with a title", id3, None),
-        same("what nobody knows", sound(5_000), None),
+        same("an unknown format", sound(5_000), None),
     ]
 }
 
 #[tokio::test]
-async fn audio_that_is_not_what_it_should_be_is_noticed_before_its_last_byte() {
+async fn bad_audio_is_rejected_before_its_last_byte() {
     for (name, file, framed, unframed) in corpus() {
         for framing in FRAMINGS {
-            let shown = format!("{name}, {framing:?}");
+            let case = format!("{name}, {framing:?}");
             let read = read(Sent::whole(framing, &file), &MediaRequest::default()).await;
             let wrong = if framing == Framing::Close { unframed } else { framed };
-            assert_eq!(read.objection(), wrong, "{shown}");
+            assert_eq!(read.objection(), wrong, "{case}");
             if wrong.is_none() {
-                assert!(read.bytes == file, "{shown}: {} bytes", read.bytes.len());
+                assert!(read.bytes == file, "{case}: {} bytes", read.bytes.len());
             } else if framing == Framing::Length {
-                assert!(read.bytes.len() < file.len().max(1), "{shown}: all of it was passed on");
+                assert!(read.bytes.len() < file.len().max(1), "{case}: all of it was passed on");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn audio_whose_head_is_wrong_is_not_read_to_its_end() {
+async fn audio_with_a_wrong_header_is_not_read_to_its_end() {
     let (long, short) = (and(golden(), b"more"), without(golden(), 1_000));
     let silent = with(golden(), 40, 0);
-    let wanted = MediaRequest { seconds: Some(9), ..Default::default() };
-    for (file, wrong, wanted) in [
+    let nine_seconds = MediaRequest { seconds: Some(9), ..Default::default() };
+    for (file, wrong, request) in [
         (&long, "is longer than it says", &MediaRequest::default()),
         (&short, "is shorter than it says", &MediaRequest::default()),
         (&silent, "holds no sound", &MediaRequest::default()),
-        (&golden(), "is not as long as its recording", &wanted),
+        (&golden(), "is not as long as its recording", &nine_seconds),
     ] {
-        // More never comes.
+        // The rest never arrives.
         let sent = Sent { until: Some(50), ..Sent::whole(Framing::Length, file) };
-        assert_eq!(read(sent, wanted).await.objection(), Some(wrong));
+        assert_eq!(read(sent, request).await.objection(), Some(wrong));
     }
     let endless = with(golden(), 4, 0);
     let sent = Sent { until: Some(50), ..Sent::whole(Framing::Close, &endless) };
@@ -282,7 +282,7 @@ async fn audio_whose_head_is_wrong_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_longer_than_it_says_is_not_read_to_its_end_even_if_nobody_told_how_long_it_is() {
+async fn a_file_longer_than_it_says_is_not_read_to_its_end_even_without_a_content_length() {
     let long = and(golden(), &sound(100_000));
     for framing in [Framing::Chunked, Framing::Close] {
         let sent = Sent { until: Some(150_000), ..Sent::whole(framing, &long) };
@@ -291,7 +291,7 @@ async fn a_file_that_is_longer_than_it_says_is_not_read_to_its_end_even_if_nobod
 }
 
 #[tokio::test]
-async fn a_wav_file_lasts_as_long_as_twilio_says_give_or_take_two_seconds() {
+async fn a_wav_file_must_be_as_long_as_twilio_says_within_two_seconds() {
     let extensible = [format(0xFFFE, 2, 16), vec![22, 0, 16, 0, 3, 0, 0, 0, 1, 0], vec![0; 14]].concat();
     let mu_law = riff(&[(b"fmt ", &format(MU_LAW, 1, 8)), (b"data", &sound(24_000)), (b"LIST", &sound(90_000))]);
     for file in [
@@ -301,9 +301,9 @@ async fn a_wav_file_lasts_as_long_as_twilio_says_give_or_take_two_seconds() {
         mu_law,
     ] {
         for (seconds, fits) in [(0, false), (1, true), (3, true), (5, true), (6, false), (u64::MAX, false)] {
-            let wanted = MediaRequest { seconds: Some(seconds), ..Default::default() };
+            let request = MediaRequest { seconds: Some(seconds), ..Default::default() };
             for framing in [Framing::Length, Framing::Chunked] {
-                let read = read(Sent::whole(framing, &file), &wanted).await;
+                let read = read(Sent::whole(framing, &file), &request).await;
                 let wrong = (!fits).then_some("is not as long as its recording");
                 assert_eq!(read.objection(), wrong, "{seconds} s, {framing:?}");
             }
@@ -312,29 +312,29 @@ async fn a_wav_file_lasts_as_long_as_twilio_says_give_or_take_two_seconds() {
 }
 
 #[tokio::test]
-async fn what_does_not_tell_how_long_it_lasts_is_not_held_against_twilios_word() {
+async fn audio_of_unknown_duration_is_not_compared_with_twilios() {
     let packed = riff(&[(b"fmt ", &format(IMA_ADPCM, 1, 8)), (b"data", &sound(1_000))]);
     let rateless = with(golden(), 28, 0);
     for file in [packed, rateless, speech::MP3.to_vec()] {
-        let wanted = MediaRequest { seconds: Some(600), ..Default::default() };
-        assert_eq!(read(Sent::whole(Framing::Length, &file), &wanted).await.objection(), None);
+        let request = MediaRequest { seconds: Some(600), ..Default::default() };
+        assert_eq!(read(Sent::whole(Framing::Length, &file), &request).await.objection(), None);
     }
 }
 
 #[tokio::test]
-async fn plain_bytes_may_be_audio_and_a_part_is_audio_only_to_whom_asked_for_one() {
+async fn plain_bytes_may_be_audio_and_partial_content_is_accepted_only_for_a_range_request() {
     let file = golden();
     for media_type in ["audio/wav", "application/octet-stream", "binary/octet-stream", ""] {
         let sent = Sent { media_type, ..Sent::whole(Framing::Length, &file) };
         assert_eq!(read(sent, &MediaRequest::default()).await.objection(), None, "{media_type}");
     }
 
-    // Neither a length nor a duration fits, and it begins like a document.
+    // Neither length nor duration match, and two of the parts begin like a document; in a range none of this matters.
     for part in [&file[..1_000], b"<0>", b"   "] {
         let sent = || Sent { status: "206 Partial Content", ..Sent::whole(Framing::Length, part) };
         let range = Some("bytes=0-999".to_owned());
-        let wanted = MediaRequest { range, seconds: Some(600), ..Default::default() };
-        assert_eq!(read(sent(), &wanted).await.bytes, part);
+        let request = MediaRequest { range, seconds: Some(600), ..Default::default() };
+        assert_eq!(read(sent(), &request).await.bytes, part);
         assert_eq!(read(sent(), &MediaRequest::default()).await.objection(), Some("is not whole"));
     }
 }
@@ -345,25 +345,25 @@ async fn audio_that_is_not_there_yet_is_not_found() {
     let seed = |status| sandbox.add_recording(SeededRecording { status, ..Default::default() });
     for sid in [seed("processing"), seed("absent"), RECORDING.to_owned()] {
         for format in [MediaFormat::Wav, MediaFormat::Mp3] {
-            let wanted = MediaRequest { format, ..Default::default() };
-            match twilio(sandbox.url()).media(&sid, &wanted).await.map(|_| ()) {
+            let request = MediaRequest { format, ..Default::default() };
+            match twilio(sandbox.url()).media(&sid, &request).await.map(|_| ()) {
                 Err(error) => match error.kind {
                     Kind::NotFound(refusal) => assert_eq!((refusal.status, refusal.code), (404, Some(20404))),
                     kind => panic!("{kind}"),
                 },
-                Ok(()) => panic!("it is there"),
+                Ok(()) => panic!("the audio of {sid} was found"),
             }
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_neither_whole_at_assemblyai_nor_paid_for() {
+async fn bad_audio_is_neither_complete_at_assemblyai_nor_paid_for() {
     let speech = || Audio::Bytes(speech::WAV.into());
     for (audio, seconds, wrong) in [
         (Audio::Bytes(without(speech::WAV.to_vec(), 10_000).into()), 5, "shorter than it says"),
         (Audio::Bytes(and(speech::WAV.to_vec(), b"more").into()), 5, "longer than it says"),
-        // Nothing is wrong with its length, which AssemblyAI is told.
+        // Its length is right, and AssemblyAI receives it in Content-Length.
         (Audio::Bytes(riff(&[(b"fmt ", &pcm()), (b"LIST", &sound(100_000))]).into()), 5, "holds no sound"),
         (Audio::Bytes("{\"code\": 20404}".into()), 5, "a document"),
         (speech(), 60, "not as long as its recording"),

@@ -1,6 +1,6 @@
-"""Google's libphonenumber, as the package phonenumbers has it: source of the table of numbering plans, and its judge.
+"""Google's libphonenumber, through the package phonenumbers: source of the table of numbering plans, and its check.
 
-`python tests/it/numbering.py plans > src/model/plans.txt` writes the table anew, for another version of the
+`python tests/it/numbering.py plans > src/model/plans.txt` regenerates the table, for example for another version of the
 package. `numbers <seed> <count>` prints random numbers of all regions, with their country and whether they cost extra.
 """
 
@@ -19,19 +19,19 @@ except ImportError:  # before Python 3.11
     import sre_parse as parser
 
 COSTLY = {"premium_rate", "shared_cost"}
-# Personal numbers of the United Kingdom, 070, cost a caller from abroad as much.
+# Personal numbers of the United Kingdom (070) cost a caller from abroad as much as premium-rate numbers.
 EXTRA = {44: {"personal_number"}}
 TYPES = sorted(COSTLY) + [
     *("fixed_line", "mobile", "toll_free", "voip", "personal_number", "pager", "uan", "voicemail"),
 ]
 
-# Prefixes of this many digits are looked at, and longer ones, up to DEPTH, where that may tell more.
-LOOK = 4
-DEPTH = 7
+# A mixed prefix is split at least to MIN_DEPTH digits, and on to MAX_DEPTH while more digits narrow the answer.
+MIN_DEPTH = 4
+MAX_DEPTH = 7
 
 
 def may_fit(desc, prefix):
-    """Whether some number of this description begins so."""
+    """Whether some number of this description begins with the prefix."""
     lengths = [length for length in desc.possible_length if length > 0] if desc else []
     if not lengths or not desc.national_number_pattern or len(prefix) > max(lengths):
         return False
@@ -45,28 +45,28 @@ def types(plan, prefix):
 
 
 def regions(plans, prefix):
-    """The regions whose valid numbers may begin so, the first of which has those that several claim."""
+    """The regions whose valid numbers may begin with the prefix. If there are several, the numbers belong to the first."""
     found = []
     for plan in plans:
         if plan.leading_digits:
-            there = regex.match(plan.leading_digits, prefix, partial=True) and may_fit(plan.general_desc, prefix)
+            fits = regex.match(plan.leading_digits, prefix, partial=True) and may_fit(plan.general_desc, prefix)
         else:
-            there = types(plan, prefix)
-        if there:
+            fits = types(plan, prefix)
+        if fits:
             found.append(plan.id)
     return found
 
 
 def split(of, is_whole, least, prefix=""):
-    """The shortest prefixes, but of so many digits at least, under which nothing is mixed, each with what `of` says of
-    it. Where more digits tell no more, mixed ones are given, too."""
+    """The shortest prefixes, of at least `least` digits, that are whole, each with the value of `of`. A prefix stays mixed
+    where more digits do not narrow the answer."""
     found = of(prefix)
     if not found:
         return []
     if len(prefix) >= least:
         ways = [of(prefix + digit) for digit in "0123456789"]
-        is_stuck = len(prefix) >= LOOK and all(way in (found, type(found)()) for way in ways)
-        if is_whole(found) or is_stuck or len(prefix) == DEPTH:
+        is_stuck = len(prefix) >= MIN_DEPTH and all(way in (found, type(found)()) for way in ways)
+        if is_whole(found) or is_stuck or len(prefix) == MAX_DEPTH:
             return [(prefix, found)]
     parts = [part for digit in "0123456789" for part in split(of, is_whole, least, prefix + digit)]
     if len(prefix) >= least and all(way == found for _, way in parts):
@@ -75,19 +75,19 @@ def split(of, is_whole, least, prefix=""):
 
 
 def countries(plans):
-    """Prefixes by region, without those of the main one."""
+    """Prefixes by region, without those of the main region."""
     main, by_region = plans[0].id, {}
-    # In zone 1, area codes: one that is not given out yet may become anybody's.
+    # In zone 1, whole area codes: an unassigned one may go to any country.
     least = 3 if main == "US" else 1
     for prefix, found in split(lambda prefix: regions(plans, prefix), lambda found: len(found) == 1, least):
-        # What several claim, such as toll-free numbers of zone 1, libphonenumber gives to the first.
+        # libphonenumber assigns numbers of several regions, such as toll-free numbers of zone 1, to the first.
         if found[0] != main or main == "US":
             by_region.setdefault(found[0], []).append(prefix)
     return by_region
 
 
 def costly(plans, code):
-    """Prefixes of numbers whose callers pay extra. Where it cannot be told, they do."""
+    """Prefixes of numbers whose callers pay extra, or may."""
     dear = COSTLY | EXTRA.get(code, set())
 
     def of(prefix):
@@ -100,9 +100,9 @@ def costly(plans, code):
 
 
 def join(prefixes):
-    """Ten prefixes that differ in the last digit alone are one."""
+    """Replaces ten prefixes that differ only in the last digit with their common start."""
     prefixes = set(prefixes)
-    for length in range(DEPTH, 1, -1):
+    for length in range(MAX_DEPTH, 1, -1):
         for head in {prefix[:-1] for prefix in prefixes if len(prefix) == length}:
             if all(head + digit in prefixes for digit in "0123456789"):
                 prefixes = {prefix for prefix in prefixes if not prefix.startswith(head)} | {head}
@@ -110,7 +110,7 @@ def join(prefixes):
 
 
 def plans():
-    """The table: a line says of a calling code and some prefixes behind it what they are; the first that fits holds."""
+    """Prints the table. A line classifies prefixes behind a calling code; the first line that matches a number wins."""
     print(HEAD.format(version=phonenumbers.__version__))
     for code, names in sorted(COUNTRY_CODE_TO_REGION_CODE.items(), key=lambda item: str(item[0])):
         if names == ("001",):
@@ -122,7 +122,7 @@ def plans():
         lines("costly", costly(known, code), code)
         for name, prefixes in countries(known).items():
             lines(name, prefixes, code)
-        # A new area code of zone 1 is not taken for one of the United States.
+        # No catch-all in zone 1: a new area code need not be in the United States.
         if code != 1:
             lines(names[0], ["*"], code)
 
@@ -133,15 +133,15 @@ def lines(word, prefixes, code):
 
 
 HEAD = """\
-# The world's numbering plans, as far as they say which country a number is of and what its caller pays.
-# Source: Google's libphonenumber, as of the Python package phonenumbers {version}; it has them from the ITU and
-# from each country's regulator. Written by tests/it/numbering.py, which says how to write it anew.
+# The world's numbering plans: a number's country, and whether its caller pays extra.
+# Source: Google's libphonenumber, as of the Python package phonenumbers {version}, which takes the plans from the ITU
+# and each country's regulator. Generated by tests/it/numbering.py, which says how to regenerate this file.
 #
 # calling code, word, prefixes behind the code
-#   shortest  digits that a number has behind the code at least: what is shorter is a short number
-#   zero      numbers may begin with 0; anywhere else a 0 there is a national prefix, which is not dialled from abroad
+#   shortest  minimum number of digits behind the code; anything shorter is a short number
+#   zero      numbers may begin with 0; elsewhere a leading 0 is a national prefix, which is not dialed from abroad
 #   costly    premium-rate and shared-cost numbers
-#   US, CA …  numbers of this country; * for all that no line above names"""
+#   US, CA …  numbers of this country; * for every number that no line above matches"""
 
 
 parsed = functools.cache(parser.parse)
@@ -184,7 +184,7 @@ def width(part):
 
 
 def numbers(seed, count):
-    """Valid numbers, each with the region it is of (001: none) and whether it is costly."""
+    """Prints valid numbers, each with its region (001: none) and whether it is costly."""
     random.seed(int(seed))
     kinds = []
     for code, names in COUNTRY_CODE_TO_REGION_CODE.items():

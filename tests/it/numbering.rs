@@ -1,6 +1,6 @@
-//! The table of numbering plans, held against Google's libphonenumber in its port to Python.
+//! The table of numbering plans, compared with the Python port of Google's libphonenumber.
 //!
-//! Looked at only where a Python has that package: see `vendor_clients`.
+//! Runs only where a Python with that package is available: see `vendor_clients`.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use callscribe::model::phone::PhoneNumber;
 
 use crate::vendor_clients::test_python;
 
-/// So many numbers are compared, of all regions and kinds alike.
+/// How many random numbers are compared, spread evenly over all regions.
 const NUMBERS: usize = 100_000;
 
-/// What `numbering.py` prints; none where there is no Python to run it.
+/// Returns what `numbering.py` prints, or `None` if there is no Python to run it.
 fn libphonenumber(arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(test_python()?);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/numbering.py")).args(arguments);
@@ -23,13 +23,14 @@ fn libphonenumber(arguments: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn the_table_is_what_it_says_it_is_made_of() {
-    let Some(made) = libphonenumber(&["plans"]) else { return };
-    assert_eq!(include_str!("../../src/model/plans.txt"), made, "python tests/it/numbering.py plans makes it anew");
+fn the_table_is_generated_from_libphonenumber() {
+    let Some(generated) = libphonenumber(&["plans"]) else { return };
+    let stored = include_str!("../../src/model/plans.txt");
+    assert_eq!(stored, generated, "`python tests/it/numbering.py plans` regenerates it");
 }
 
 #[test]
-fn countries_and_costs_are_those_of_libphonenumber() {
+fn countries_and_costs_match_libphonenumber() {
     let Some(numbers) = libphonenumber(&["numbers", "20261", &NUMBERS.to_string()]) else { return };
     let (mut compared, mut barred_by_length, mut wrong) = (0, 0, Vec::new());
     for line in numbers.lines() {
@@ -38,13 +39,13 @@ fn countries_and_costs_are_those_of_libphonenumber() {
         let country = number.country().map_or("001".to_owned(), |country| country.to_string());
         compared += 1;
         match (number.barred(), cost) {
-            // In +1, libphonenumber knows Canadian numbers without their area code, too.
+            // In +1, libphonenumber also accepts Canadian 310 numbers without an area code.
             (Some(Barred::Short), "plain") if text.starts_with("+1310") && text.len() == 9 => continue,
             (Some(Barred::Satellite | Barred::Service(_)), _) if region == "001" => {}
             (Some(Barred::Costly), "costly") | (None, "plain") => {}
-            // It has them as personal numbers, whatever they cost.
+            // libphonenumber lists +44 70 as personal numbers, regardless of their cost.
             (Some(Barred::Costly), "plain") if text.starts_with("+4470") => {}
-            // Only its length would tell that this one is plain.
+            // Only its length would show that this number is plain.
             (Some(Barred::Costly), "plain") => barred_by_length += 1,
             (barred, _) => wrong.push(format!("{line}: {barred:?}")),
         }

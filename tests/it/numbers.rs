@@ -1,4 +1,4 @@
-//! Which numbers are dialled, and what is said of the others.
+//! Which numbers may be dialed, and how the others are refused.
 
 use std::collections::BTreeMap;
 
@@ -6,31 +6,31 @@ use serde_json::json;
 
 use crate::support::World;
 
-/// Countries that are set, what is asked for, the status and words of the answer.
+/// Columns: `DIAL_COUNTRIES` (`-` if unset), path, status of the response, words in it.
 const NUMBERS: &str = include_str!("fixtures/numbers.tsv");
 
 #[tokio::test]
-async fn a_number_that_may_not_be_dialled_is_refused_before_anybody_is_asked() {
+async fn a_number_that_may_not_be_dialed_is_refused_before_any_vendor_request() {
     let mut by_setting: BTreeMap<&str, Vec<[&str; 3]>> = BTreeMap::new();
     for line in NUMBERS.lines().skip(1) {
         let [countries, path, status, words] = line.split('\t').collect::<Vec<_>>()[..] else {
-            panic!("four columns, not {line:?}")
+            panic!("expected four columns: {line:?}")
         };
         by_setting.entry(countries).or_default().push([path, status, words]);
     }
     for (countries, rows) in by_setting {
         let settings = [("DIAL_COUNTRIES", countries)];
         let world = World::with(if countries == "-" { &[] } else { &settings }).await;
-        let mut dialled = 0;
+        let mut dialed = 0;
         for [path, status, words] in rows {
             let row = format!("DIAL_COUNTRIES={countries} {path}");
             let asked = world.vendor_requests();
             let answer = world.get(&path.replace("{10000 digits}", &"1".repeat(10_000))).await;
             assert_eq!(answer.status.as_str(), status, "{row}: {}", answer.text());
             if status == "200" {
-                dialled += 1;
+                dialed += 1;
                 assert!(answer.text().contains(words), "{row}: {}", answer.text());
-                assert_eq!(world.calls_placed(), dialled, "{row}");
+                assert_eq!(world.calls_placed(), dialed, "{row}");
             } else {
                 let kind = BTreeMap::from([("400", "bad-request"), ("403", "not-allowed"), ("404", "no-such-path")]);
                 let detail = answer.problem(answer.status.as_u16(), kind[status]);
@@ -40,7 +40,7 @@ async fn a_number_that_may_not_be_dialled_is_refused_before_anybody_is_asked() {
             assert_eq!(world.get("/healthz").await.text().trim(), "ok", "{row}");
         }
         let stored = world.get_with("/calls", &[("accept", "application/json")]).await.json();
-        assert_eq!(stored["calls"].as_array().map(Vec::len), Some(dialled), "{countries}: {stored}");
+        assert_eq!(stored["calls"].as_array().map(Vec::len), Some(dialed), "{countries}: {stored}");
     }
 }
 
@@ -55,7 +55,7 @@ async fn the_confirmation_pages_button_dials_no_other_numbers_than_the_address_b
 }
 
 #[tokio::test]
-async fn a_form_takes_a_number_as_people_write_it_and_an_address_does_not() {
+async fn a_form_accepts_numbers_as_people_write_them_and_a_path_does_not() {
     for number in ["+1 415 555 1234", " 14155551234", "1-415-555-1234", "1 (415) 555.1234", "1/415/5551234"] {
         let world = World::new().await;
         let encoded: String = url::form_urlencoded::byte_serialize(number.as_bytes()).collect();
@@ -73,7 +73,7 @@ async fn a_form_takes_a_number_as_people_write_it_and_an_address_does_not() {
 }
 
 #[tokio::test]
-async fn a_browser_is_told_on_a_page_which_setting_rules_a_number() {
+async fn a_browser_gets_a_page_that_names_the_setting_that_refuses_a_number() {
     let world = World::new().await;
     let browser = [
         ("accept", "text/html"),
@@ -89,11 +89,11 @@ async fn a_browser_is_told_on_a_page_which_setting_rules_a_number() {
 }
 
 #[tokio::test]
-async fn by_default_the_country_of_the_own_number_may_be_dialled() {
+async fn by_default_only_the_country_of_our_own_number_may_be_dialed() {
     let world = World::with(&[("TWILIO_PHONE_NUMBER", "+442079460001")]).await;
     world.get("/dial/14155551234").await.problem(403, "not-allowed");
     assert_eq!(world.vendor_requests(), 0);
-    // The emulated Twilio knows no such caller: it was asked.
+    // The request reaches the sandbox, which rejects a caller number that is not its own.
     world.get("/dial/442079460000").await.problem(502, "vendor-rejected");
     assert_eq!(world.calls_placed(), 1);
     let refused = world.get("/dial/442079460001").await.problem(403, "not-allowed");

@@ -1,5 +1,5 @@
-//! What goes to the vendors and what the emulated ones answer, held against the vendors' published OpenAPI files.
-//! `fixtures/*/openapi.json` is the part of them that is used. Where a file and we disagree, the reason stands here.
+//! Our requests to the vendors, and the sandbox's responses, checked against the vendors' published OpenAPI files.
+//! `fixtures/*/openapi.json` holds the parts in use. Known differences are listed below with their reasons.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use crate::support::openapi::{Faults, Spec};
 use crate::support::{Answer, World, steps_repeat};
 
-/// A fault that a test expects, and why it is none of ours.
+/// A fault that a test expects, and why it is not a bug of ours.
 type Known = (&'static str, &'static str);
 
-/// Twilio's file leaves the audio out; it is documented on the page of the Recording resource.
+/// Twilio's file omits the audio; the page on the Recording resource documents it.
 const MEDIA: [Known; 2] = [
     (
         "GET /2010-04-01/Accounts/{AC}/Recordings/{RE}.wav: not in the file",
@@ -30,13 +30,13 @@ const MEDIA: [Known; 2] = [
     ),
 ];
 
-/// Asserts that these faults are found, neither more nor fewer.
+/// Asserts that exactly these faults were found.
 fn assert_only(found: &Faults, known: &[Known]) {
     let known: Faults = known.iter().map(|(fault, _)| (*fault).to_owned()).collect();
-    assert_eq!(*found, known, "left is what was found, right what is known");
+    assert_eq!(*found, known, "left: found, right: known");
 }
 
-/// What is wrong with any request that either vendor has received.
+/// Returns the faults of all requests that either vendor received.
 fn request_faults(world: &World) -> Faults {
     let (twilio, assemblyai) = (Spec::twilio(), Spec::assemblyai());
     let to_twilio = world.twilio.control.seen().into_iter().flat_map(|seen| twilio.faults_of_request(&seen));
@@ -45,19 +45,18 @@ fn request_faults(world: &World) -> Faults {
     to_twilio.chain(to_assemblyai).collect()
 }
 
-/// Asks an emulated vendor as the program would, or as others do.
+/// Sends a request to a sandbox vendor, with the test account's credentials.
 async fn ask(world: &World, base: &str, method: Method, target: &str, body: &str) -> Answer {
     let request = world.http.request(method, format!("{base}{target}"));
-    let request = match base == world.twilio.url() {
-        true => request
-            .basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN))
-            .header("content-type", "application/x-www-form-urlencoded"),
-        false => request.header("authorization", assemblyai::KEY).header("content-type", "application/json"),
+    let request = if base == world.twilio.url() {
+        request.basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).header("content-type", "application/x-www-form-urlencoded")
+    } else {
+        request.header("authorization", assemblyai::KEY).header("content-type", "application/json")
     };
     Answer::of(request.body(body.to_owned()).send().await.expect("an answer")).await
 }
 
-/// Asks the emulated Twilio for something under the account; gives the answer and its faults.
+/// Sends a request for a path under the account to the sandbox's Twilio. Returns the response and its faults.
 async fn ask_twilio(world: &World, method: Method, path: &str, form: &str) -> (Answer, Faults) {
     let target = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/{path}");
     let answer = ask(world, world.twilio.url(), method.clone(), &target, form).await;
@@ -65,14 +64,14 @@ async fn ask_twilio(world: &World, method: Method, path: &str, form: &str) -> (A
     (answer, faults)
 }
 
-/// Asks the emulated AssemblyAI; gives the answer and its faults.
+/// Sends a request to the sandbox's AssemblyAI. Returns the response and its faults.
 async fn ask_assemblyai(world: &World, method: Method, target: &str, body: &str) -> (Answer, Faults) {
     let answer = ask(world, world.assemblyai.url(), method.clone(), target, body).await;
     let faults = Spec::assemblyai().faults_of_answer(&method, target, &answer);
     (answer, faults)
 }
 
-/// Everything that a person does with a call, the recordings of which fill several pages.
+/// Everything that an operator does with a call, whose recordings fill several pages of Twilio's list.
 async fn whole_journey(world: &World) {
     let (call, recording) = world.recorded_call().await;
     for _ in 0..120 {
@@ -96,7 +95,7 @@ async fn whole_journey(world: &World) {
 }
 
 #[tokio::test]
-async fn a_whole_journey_asks_the_vendors_only_for_what_their_files_have() {
+async fn a_whole_journey_sends_the_vendors_only_requests_that_their_files_describe() {
     for credentials in [&[][..], &[("TWILIO_API_KEY", API_KEY_SID), ("TWILIO_API_SECRET", API_KEY_SECRET)]] {
         let world = World::with(credentials).await;
         whole_journey(&world).await;
@@ -114,14 +113,14 @@ async fn a_whole_journey_asks_the_vendors_only_for_what_their_files_have() {
         ];
         let mut asked = names(&Spec::twilio(), world.twilio.control.seen());
         if steps_repeat() {
-            // A call whose answer was not seen may be looked for.
+            // A repeated step may look for the call it placed.
             asked.remove(&format!("GET {account}/Calls.json"));
         }
         assert_eq!(asked, expected.into());
         let expected = ["GET /v2/transcript/{transcript_id}", "POST /v2/transcript", "POST /v2/upload"];
         let mut asked = names(&Spec::assemblyai(), world.assemblyai.control.seen());
         if steps_repeat() {
-            // An order whose answer was not seen may be looked for.
+            // A repeated step may look for the transcript it submitted.
             asked.remove("GET /v2/transcript");
         }
         assert_eq!(asked, expected.map(str::to_owned).into());
@@ -129,7 +128,7 @@ async fn a_whole_journey_asks_the_vendors_only_for_what_their_files_have() {
 }
 
 #[tokio::test]
-async fn every_documented_option_reaches_assemblyai_as_its_file_says() {
+async fn every_documented_option_reaches_assemblyai_as_its_file_describes() {
     let options = json!({
         "audio_end_at": 5_000,
         "audio_start_from": 10,
@@ -185,17 +184,17 @@ async fn every_documented_option_reaches_assemblyai_as_its_file_says() {
 }
 
 #[tokio::test]
-async fn settings_that_are_left_alone_make_a_request_as_the_file_says() {
+async fn default_settings_make_a_request_that_the_file_describes() {
     let world = World::new().await;
     let body = json!({ "audio_url": "https://example.com/a.wav" });
     assert_eq!(world.post_json("/transcribe", &body).await.status, 200);
     assert_only(&request_faults(&world), &[]);
-    // The file takes any text for a model, so it cannot say that these exist.
+    // The file allows any string as a model, so the check above does not cover the names.
     assert_eq!(world.transcript_requests()[0]["speech_models"], json!(["universal-3-5-pro", "universal-2"]));
 }
 
 #[tokio::test]
-async fn an_option_that_is_newer_than_the_file_is_passed_on_and_all_that_differs() {
+async fn an_option_newer_than_the_file_is_passed_on_and_is_the_only_difference() {
     let world = World::new().await;
     let body = json!({
         "audio_url": "https://example.com/a.wav",
@@ -213,9 +212,9 @@ async fn an_option_that_is_newer_than_the_file_is_passed_on_and_all_that_differs
     );
 }
 
-/// The check is worth nothing if it lets through what it is for.
+/// A test of the check itself.
 #[test]
-fn what_a_vendor_would_refuse_is_found() {
+fn requests_that_a_vendor_would_reject_are_found() {
     let account = "/2010-04-01/Accounts/AC5a9db0c05a9db0c05a9db0c05a9db0c0";
     let seen = |method: Method, target: String, authorization: &'static str, kind: &'static str, body: &str| {
         let mut headers = HeaderMap::new();
@@ -244,25 +243,25 @@ fn what_a_vendor_would_refuse_is_found() {
     }
     assert!(dial("To=%2B14155551234").iter().any(|fault| fault.ends_with("/From: missing")));
 
-    let look = |target: &str, authorization| {
+    let get = |target: &str, authorization| {
         let seen = seen(Method::GET, format!("{account}{target}"), authorization, "", "");
         Spec::twilio().faults_of_request(&seen).into_iter().collect::<String>()
     };
     let call = "/Calls/CA5a9db0c05a9db0c05a9db0c05a9db0c0/Recordings.json";
-    assert_eq!(look(call, "Basic eDp5"), "");
-    assert!(look(call, "Bearer x").ends_with("credentials: not as accountSid_authToken says"));
-    assert!(look(&format!("{call}?PageSize=0"), "Basic eDp5").ends_with("query PageSize: out of range"));
-    assert!(look(&format!("{call}?Size=9"), "Basic eDp5").ends_with("query Size: not in the file"));
-    assert!(look("/Calls/XX1/Recordings.json", "Basic eDp5").contains("path CallSid: not as the pattern says"));
-    assert!(look("/Calls.xml", "Basic eDp5").ends_with("/Calls.xml: not in the file"));
+    assert_eq!(get(call, "Basic eDp5"), "");
+    assert!(get(call, "Bearer x").ends_with("credentials: not as accountSid_authToken says"));
+    assert!(get(&format!("{call}?PageSize=0"), "Basic eDp5").ends_with("query PageSize: out of range"));
+    assert!(get(&format!("{call}?Size=9"), "Basic eDp5").ends_with("query Size: not in the file"));
+    assert!(get("/Calls/XX1/Recordings.json", "Basic eDp5").contains("path CallSid: not as the pattern says"));
+    assert!(get("/Calls.xml", "Basic eDp5").ends_with("/Calls.xml: not in the file"));
 
-    let order = |body: Value| {
+    let submit = |body: Value| {
         let kind = "application/json";
         let seen = seen(Method::POST, "/v2/transcript".to_owned(), "key", kind, &body.to_string());
         Spec::assemblyai().faults_of_request(&seen).into_iter().collect::<String>()
     };
-    assert_eq!(order(json!({ "audio_url": "https://example.com/", "speech_models": [] })), "");
-    assert!(order(json!({ "speech_models": [] })).ends_with("body/audio_url: missing"));
+    assert_eq!(submit(json!({ "audio_url": "https://example.com/", "speech_models": [] })), "");
+    assert!(submit(json!({ "speech_models": [] })).ends_with("body/audio_url: missing"));
     for (name, value, fault) in [
         ("word_boost", json!([]), "/word_boost: not in the file"),
         ("keyterms_prompt", json!("a,b"), "/keyterms_prompt: expected array, not string"),
@@ -273,12 +272,12 @@ fn what_a_vendor_would_refuse_is_found() {
     ] {
         let mut body = json!({ "audio_url": "https://example.com/", "speech_models": [] });
         body[name] = value;
-        assert!(order(body.clone()).ends_with(fault), "{}", order(body));
+        assert!(submit(body.clone()).ends_with(fault), "{}", submit(body));
     }
 }
 
 #[tokio::test]
-async fn the_emulated_twilio_shows_calls_in_every_state_as_the_file_says() {
+async fn the_sandbox_twilio_shows_calls_in_every_state_as_the_file_describes() {
     let world = World::new().await;
     let mut faults = Faults::new();
     for status in ["queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"] {
@@ -296,7 +295,7 @@ async fn the_emulated_twilio_shows_calls_in_every_state_as_the_file_says() {
 }
 
 #[tokio::test]
-async fn a_call_is_created_hung_up_and_deleted_as_the_file_says() {
+async fn a_call_is_created_hung_up_and_deleted_as_the_file_describes() {
     let world = World::new().await;
     world.twilio.hold(Stage::Completed);
     let url: String = form_urlencoded(&format!("{}/record/", world.base));
@@ -319,7 +318,7 @@ fn form_urlencoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// A price is text in the file's own examples of these answers, and in its schema of the account's recordings.
+/// A price is a string in the file's own examples of these responses, and in its schema of the account's recordings.
 const PRICE: [Known; 2] = [
     (
         "GET /2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}/Recordings.json 200 body/recordings/*/price: expected \
@@ -334,7 +333,7 @@ const PRICE: [Known; 2] = [
 ];
 
 #[tokio::test]
-async fn the_emulated_twilio_shows_recordings_in_every_state_as_the_file_says() {
+async fn the_sandbox_twilio_shows_recordings_in_every_state_as_the_file_describes() {
     let world = World::new().await;
     let call_sid = world.twilio.add_call(SeededCall::default());
     let mut faults = Faults::new();
@@ -373,14 +372,14 @@ async fn the_emulated_twilio_shows_recordings_in_every_state_as_the_file_says() 
     assert_only(&faults, &PRICE);
 }
 
-/// What was not asked for is null in AssemblyAI's answers, and in most of its file.
-const NOT_ASKED_FOR: [Known; 2] = [
-    ("body/prompt: expected string, not null", "the answers of the API that are quoted in public have null"),
+/// Options that were not requested are null in AssemblyAI's responses, and in most of its file.
+const NOT_REQUESTED: [Known; 2] = [
+    ("body/prompt: expected string, not null", "publicly quoted responses of the API have null"),
     ("body/redact_pii_sub: expected string, not null", "the file's own example of a deleted transcript has null"),
 ];
 
 #[tokio::test]
-async fn the_emulated_assemblyai_shows_transcripts_in_every_state_as_the_file_says() {
+async fn the_sandbox_assemblyai_shows_transcripts_in_every_state_as_the_file_describes() {
     let world = World::new().await;
     let upload = world.http.post(format!("{}/v2/upload", world.assemblyai.url()));
     let upload = upload.header("authorization", assemblyai::KEY).header("content-type", "application/octet-stream");
@@ -388,7 +387,7 @@ async fn the_emulated_assemblyai_shows_transcripts_in_every_state_as_the_file_sa
     let mut faults = Spec::assemblyai().faults_of_answer(&Method::POST, "/v2/upload", &uploaded);
     let audio_url = uploaded.json()["upload_url"].clone();
 
-    let orders = [
+    let requests = [
         json!({ "audio_url": audio_url, "speech_models": ["universal-2"] }),
         json!({ "audio_url": audio_url, "multichannel": true, "keyterms_prompt": ["ahoy"] }),
         json!({ "audio_url": audio_url, "speaker_labels": true, "redact_pii": true, "redact_pii_sub": "hash" }),
@@ -399,18 +398,19 @@ async fn the_emulated_assemblyai_shows_transcripts_in_every_state_as_the_file_sa
         }),
         json!({ "audio_url": "https://example.com/nothing.wav" }),
     ];
-    for order in orders {
+    for request in requests {
         world.assemblyai.hold();
-        let (created, found) = ask_assemblyai(&world, Method::POST, "/v2/transcript", &order.to_string()).await;
+        let (created, found) = ask_assemblyai(&world, Method::POST, "/v2/transcript", &request.to_string()).await;
         faults.extend(found);
         assert_eq!(created.json()["status"], "queued", "{}", created.text());
         let id = created.json()["id"].as_str().expect("an id").to_owned();
         let path = format!("/v2/transcript/{id}");
-        let reached = |wanted: &'static [&'static str]| {
+        let reached = |statuses: &'static [&'static str]| {
             let (vendor, id) = (world.assemblyai.clone(), id.clone());
             async move {
-                let is_there = |one: &Value| one["id"] == *id && wanted.contains(&one["status"].as_str().unwrap_or(""));
-                vendor.control.until(|| vendor.transcripts().into_iter().find(is_there)).await;
+                let matches =
+                    |one: &Value| one["id"] == *id && statuses.contains(&one["status"].as_str().unwrap_or(""));
+                vendor.control.until(|| vendor.transcripts().into_iter().find(matches)).await;
             }
         };
         reached(&["processing"]).await;
@@ -429,12 +429,12 @@ async fn the_emulated_assemblyai_shows_transcripts_in_every_state_as_the_file_sa
         faults.extend(ask_assemblyai(&world, Method::GET, &path, "").await.1);
     }
     let known = ["POST /v2/transcript", "GET /v2/transcript/{transcript_id}", "DELETE /v2/transcript/{transcript_id}"];
-    let known = known.iter().flat_map(|name| NOT_ASKED_FOR.iter().map(move |(fault, _)| format!("{name} 200 {fault}")));
-    assert_eq!(faults, known.collect(), "left is what was found, right what is known");
+    let known = known.iter().flat_map(|name| NOT_REQUESTED.iter().map(move |(fault, _)| format!("{name} 200 {fault}")));
+    assert_eq!(faults, known.collect(), "left: found, right: known");
 }
 
 #[tokio::test]
-async fn the_emulated_assemblyai_refuses_as_the_file_says() {
+async fn the_sandbox_assemblyai_rejects_requests_as_the_file_describes() {
     let world = World::new().await;
     let mut faults = Faults::new();
     for (method, target, body, status) in [
