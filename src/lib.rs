@@ -84,20 +84,36 @@
 //!   logged as their route.
 
 pub mod app;
-pub mod clients;
-pub mod clock;
+mod clients;
+mod clock;
 pub mod config;
-pub mod context;
-pub mod events;
+mod context;
+mod events;
 pub mod export;
 pub mod failpoint;
-pub mod model;
-pub mod operator;
-pub mod pipeline;
+mod model;
+mod operator;
+mod pipeline;
 pub mod sandbox;
-pub mod server;
-pub mod store;
+mod server;
+mod store;
 pub mod telemetry;
 pub mod twiml;
-pub mod urls;
-pub mod web;
+mod urls;
+mod web;
+
+/// What tests, fuzz targets and benches call without HTTP. `main` needs none of it.
+pub mod internals {
+    pub use crate::clients::assemblyai::callbacks::{SECRET_HEADER, TranscriptReady};
+    pub use crate::clients::assemblyai::{AssemblyAi, Listed, Reply, TranscriptStatus};
+    pub use crate::clients::twilio::callbacks::{self, RecordingProgress};
+    pub use crate::clients::twilio::{Credentials, MediaFormat, MediaRequest, Twilio, signature};
+    pub use crate::clients::{Deadlines, Kind};
+    pub use crate::clock::{Clock, now};
+    pub use crate::model::call::{CallId, CallName, CallSid};
+    pub use crate::model::numbering::{Barred, Countries};
+    pub use crate::model::phone::PhoneNumber;
+    pub use crate::model::recording::RecordingSid;
+    pub use crate::model::transcript::TranscriptId;
+    pub use crate::server::{Limits, Server};
+}

@@ -43,8 +43,6 @@ pub struct JobState {
     pub state: String,
     /// Why it failed, or is tried again.
     pub reason: Option<String>,
-    /// When it is taken up, in milliseconds since 1970.
-    pub due_at: i64,
 }
 
 /// Who claims, and until when.
@@ -221,12 +219,9 @@ impl Conn {
 
     /// How a job stands.
     pub(crate) async fn job_state(&mut self, kind: JobKind, subject: &str) -> Result<Option<JobState>, Error> {
-        let sql = "SELECT state, reason, due_at FROM jobs WHERE kind = $1 AND subject = $2";
+        let sql = "SELECT state, reason FROM jobs WHERE kind = $1 AND subject = $2";
         let row = self.fetch_one(sql, args![kind.as_str(), subject]).await?;
-        row.map(|row| {
-            Ok(JobState { state: row.text("state")?, reason: row.text_if_set("reason")?, due_at: row.int("due_at")? })
-        })
-        .transpose()
+        row.map(|row| Ok(JobState { state: row.text("state")?, reason: row.text_if_set("reason")? })).transpose()
     }
 }
 

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use calls::Reached;
 pub use calls::{Cursor, Digest};
-pub use history::{Changes, Event};
+pub use history::Event;
 pub(crate) use jobs::Lease;
 pub use jobs::{Job, JobKind, JobState};
 pub use pools::Location;

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::routing::{get, post};
-use callscribe::clients::twilio::signature::{self, Algorithm, Param};
+use callscribe::internals::signature::{self, Algorithm, Param};
 use callscribe::sandbox::twilio;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use callscribe::clients::twilio::signature::{self, Algorithm, Param};
+use callscribe::internals::signature::{self, Algorithm, Param};
 use callscribe::sandbox::twilio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -6,10 +6,9 @@ mod client;
 
 use std::hint::black_box;
 
-use callscribe::clients::assemblyai::Reply;
-use callscribe::clients::twilio::callbacks::{self, RecordingProgress};
-use callscribe::clients::twilio::signature::{self, Algorithm};
 use callscribe::export;
+use callscribe::internals::signature::{self, Algorithm};
+use callscribe::internals::{RecordingProgress, Reply, callbacks};
 use callscribe::sandbox::twilio;
 use callscribe::twiml::{self, Record, Verb};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
-use callscribe::clients::twilio::signature;
+use callscribe::internals::{SECRET_HEADER, signature};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use callscribe::clients::Deadlines;
-use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
-use callscribe::clients::twilio::signature::{self, Algorithm, Param};
+use callscribe::internals::signature::{self, Algorithm, Param};
+use callscribe::internals::{Deadlines, SECRET_HEADER};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN, SeededRecording};
 use futures_util::{StreamExt as _, stream};
 use reqwest::Method;

@@ -4,8 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use callscribe::clients::Deadlines;
-use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
+use callscribe::internals::{Deadlines, SECRET_HEADER};
 use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
 use reqwest::Method;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callscribe::clients::Deadlines;
+use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::{Callbacks, Fault};
 use callscribe::sandbox::twilio::{SeededCall, SeededRecording};
 use futures_util::future::join_all;

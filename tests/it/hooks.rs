@@ -1,6 +1,6 @@
 //! What the vendors tell: proved, taken as a hint, and never in the log with a number.
 
-use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
+use callscribe::internals::SECRET_HEADER;
 use callscribe::sandbox::assemblyai;
 use callscribe::sandbox::control::Callbacks;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN};

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
 use axum::{Json, Router};
-use callscribe::clients::assemblyai::{AssemblyAi, TranscriptStatus};
-use callscribe::clients::twilio::{Credentials, Twilio};
-use callscribe::clients::{Deadlines, Kind};
+use callscribe::internals::{AssemblyAi, Credentials, Deadlines, Kind, TranscriptStatus, Twilio};
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN, PHONE_NUMBER, SeededCall};

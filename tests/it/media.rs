@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use callscribe::clients::twilio::{Credentials, MediaFormat, MediaRequest, Twilio};
-use callscribe::clients::{Deadlines, Kind};
+use callscribe::internals::{Credentials, Deadlines, Kind, MediaFormat, MediaRequest, Twilio};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN, Audio, SeededRecording};
 use callscribe::sandbox::{self, speech};
 use futures_util::StreamExt as _;

@@ -4,8 +4,7 @@
 
 use std::process::Command;
 
-use callscribe::model::numbering::Barred;
-use callscribe::model::phone::PhoneNumber;
+use callscribe::internals::{Barred, PhoneNumber};
 
 use crate::vendor_clients::test_python;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use callscribe::clients::Deadlines;
+use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Stage};
 use futures_util::future::join;

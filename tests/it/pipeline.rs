@@ -4,8 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use callscribe::clients::Deadlines;
-use callscribe::clock::{Clock, now};
+use callscribe::internals::{Clock, Deadlines, now};
 use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, PHONE_NUMBER, SeededCall, SeededRecording, Stage};
 use futures_util::future::join_all;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use callscribe::clients::twilio::signature;
+use callscribe::internals::signature;
 use callscribe::sandbox::twilio::{Outcome, Twilio};
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};

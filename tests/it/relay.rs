@@ -10,7 +10,7 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use callscribe::clients::Deadlines;
+use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::{Audio, SeededRecording};

@@ -4,8 +4,8 @@
 
 use std::net::TcpListener;
 
-use callscribe::clients::assemblyai::callbacks::SECRET_HEADER;
-use callscribe::clients::twilio::signature::{self, Algorithm};
+use callscribe::internals::SECRET_HEADER;
+use callscribe::internals::signature::{self, Algorithm};
 use callscribe::sandbox::assemblyai::{self, AssemblyAi};
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::pace::Pace;

@@ -2,10 +2,9 @@
 
 use std::fs;
 
-use callscribe::clients::twilio::Credentials;
 use callscribe::config::settings::{SETTINGS, Setting, Unset, env_example, help};
 use callscribe::config::{Accounts, Config, Vendors};
-use callscribe::model::numbering::Countries;
+use callscribe::internals::{Countries, Credentials};
 use callscribe::sandbox::{assemblyai, twilio};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};

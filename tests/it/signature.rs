@@ -1,6 +1,6 @@
 //! `X-Twilio-Signature`: Twilio's published vectors, everything near them that must fail, and the same over HTTP.
 
-use callscribe::clients::twilio::signature::{self, Algorithm, Param, SETTINGS_HEADER, body_matches};
+use callscribe::internals::signature::{self, Algorithm, Param, SETTINGS_HEADER, body_matches};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN};
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callscribe::clients::Deadlines;
+use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use callscribe::clients::Deadlines;
+use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
 use futures_util::stream;

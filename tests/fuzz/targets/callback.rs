@@ -10,9 +10,8 @@ use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
-use callscribe::clients::Deadlines;
-use callscribe::clients::assemblyai::{AssemblyAi, callbacks};
-use callscribe::clients::twilio::signature::{self, Algorithm, Param};
+use callscribe::internals::signature::{self, Algorithm, Param};
+use callscribe::internals::{AssemblyAi, Deadlines, SECRET_HEADER};
 use callscribe::sandbox::{assemblyai, twilio};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -111,7 +110,7 @@ fn tell_as_assemblyai(input: &Input) -> Option<()> {
     let job = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "job");
     let job = job.map(|(_, job)| job.into_owned()).unwrap_or_default();
     let secret = ASSEMBLYAI.webhook_secret(if input.is_proved { &job } else { "another" });
-    let answered = tell(request, &[(callbacks::SECRET_HEADER, &secret)])?;
+    let answered = tell(request, &[(SECRET_HEADER, &secret)])?;
     if input.is_proved || job == "another" {
         assert!(answered.is_success() || answered == StatusCode::BAD_REQUEST, "{answered}");
     } else {

@@ -5,10 +5,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use callscribe::model::call::{CallId, CallName, CallSid};
-use callscribe::model::phone::PhoneNumber;
-use callscribe::model::recording::RecordingSid;
-use callscribe::model::transcript::TranscriptId;
+use callscribe::internals::{CallId, CallName, CallSid, PhoneNumber, RecordingSid, TranscriptId};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

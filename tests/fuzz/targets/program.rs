@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use callscribe::app::App;
-use callscribe::clock::Clock;
+use callscribe::internals::Clock;
 use callscribe::config::{Config, WorkConfig};
 use callscribe::sandbox::{assemblyai, twilio};
 use tokio::runtime::{Builder, Runtime};

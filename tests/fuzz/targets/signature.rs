@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use callscribe::clients::twilio::signature::{Algorithm, Param, body_matches, promised_body_hash, sign, verify};
+use callscribe::internals::signature::{Algorithm, Param, body_matches, promised_body_hash, sign, verify};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 

@@ -3,9 +3,8 @@
 
 #![no_main]
 
-use callscribe::clients::assemblyai::callbacks::TranscriptReady;
-use callscribe::clients::assemblyai::{Listed, Reply};
 use callscribe::export;
+use callscribe::internals::{Listed, Reply, TranscriptReady};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! What the vendors send, signed as they sign it, but with the contents that a test wants.
 
-use callscribe::clients::twilio::signature::{self, Algorithm, Param};
+use callscribe::internals::signature::{self, Algorithm, Param};
 use callscribe::sandbox::twilio;
 use reqwest::Method;
 use url::form_urlencoded;

@@ -15,9 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callscribe::app::App;
-use callscribe::clients::Deadlines;
-use callscribe::clock::{Clock, now};
 use callscribe::config::{Config, WorkConfig};
+use callscribe::internals::{Clock, Deadlines, now};
 use callscribe::sandbox::control::{Control, Fault};
 use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::{assemblyai, twilio};
