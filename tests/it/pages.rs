@@ -1,6 +1,6 @@
-//! The operator's pages: what they show, that it stays text, and that they need nothing from anywhere else.
+//! The operator's pages: what they show, that foreign text stays text, and that they load nothing from another host.
 //!
-//! What a script does in a browser is not seen here; what it is given is.
+//! These tests see the HTML that scripts receive, not what scripts do with it; for that, see `pages_in_browser`.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -17,7 +17,7 @@ use crate::support::{Answer, World, listen, steps_repeat};
 const PAGE: [(&str, &str); 1] = [("accept", "text/html")];
 
 impl World {
-    /// A page.
+    /// Fetches a page and asserts that it is HTML with status 200.
     async fn page(&self, path: &str) -> String {
         let page = self.get_with(path, &PAGE).await;
         assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
@@ -25,7 +25,7 @@ impl World {
     }
 }
 
-/// A page without what differs from one run to the next: ids, hashes, times, ports, and in what order callbacks came.
+/// A page without what differs between runs: ids, hashes, times, ports, and the order of callbacks.
 fn stable(world: &World, page: &str) -> String {
     let page = page
         .replace(world.twilio.url(), "<twilio>")
@@ -44,32 +44,32 @@ fn stable(world: &World, page: &str) -> String {
     for (begin, end) in [("<time ", "</time>"), ("id=\"history\"", "</ol>"), ("data-since=\"", "\"")] {
         stable = without(&stable, begin, end);
     }
-    // That it rang may be told too late to be noted.
+    // "Ringing" may be reported too late to be stored, so its time may be missing.
     stable.replace("<time …</time>", "")
 }
 
-/// A text without what stands between these two.
+/// Replaces the text between `begin` and the next `end` with an ellipsis, everywhere.
 fn without(text: &str, begin: &str, end: &str) -> String {
     let mut parts = text.split(begin);
-    let mut left = parts.next().unwrap_or_default().to_owned();
+    let mut kept = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        left += begin;
-        left += "…";
-        left += &part[part.find(end).expect("an end")..];
+        kept += begin;
+        kept += "…";
+        kept += &part[part.find(end).expect("an end")..];
     }
-    left
+    kept
 }
 
-/// The values of an attribute.
+/// All values of an attribute.
 fn attributes<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
     let begin = format!(" {name}=\"");
     page.split(&*begin).skip(1).map(|rest| rest.split('"').next().unwrap_or_default()).collect()
 }
 
 #[tokio::test]
-async fn pages_are_as_they_were_looked_at() {
+async fn pages_match_their_snapshots() {
     if steps_repeat() {
-        // The history has more steps then.
+        // Repeated steps leave more events in the history.
         return;
     }
     let world = World::new().await;
@@ -98,8 +98,8 @@ async fn pages_are_as_they_were_looked_at() {
     let (call, _) = world.recorded_call().await;
     world.settle().await;
     insta::assert_snapshot!("call_failed", stable(&world, &world.page(&format!("/calls/{call}")).await));
-    let order = json!({"audio_url": "https://example.com/a.wav"});
-    let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+    let request = json!({"audio_url": "https://example.com/a.wav"});
+    let id = world.post_json("/transcribe", &request).await.json()["id"].as_str().expect("an id").to_owned();
     world.settle().await;
     let page = world.page(&format!("/transcript/{id}?format=html")).await;
     insta::assert_snapshot!("transcript_failed", stable(&world, &page));
@@ -133,18 +133,18 @@ async fn a_failed_transcript_says_why_and_can_be_tried_again() {
 }
 
 #[tokio::test]
-async fn while_somebody_speaks_the_call_is_being_recorded() {
+async fn while_the_callee_speaks_the_page_shows_recording() {
     let world = World::new().await;
     world.twilio.hold(Stage::RecordingProcessing);
     let call = world.dial("14155551234").await;
     let recording = world.twilio.control.until(|| world.twilio.recordings_of(&call).pop()).await;
-    let told = [
+    let update = [
         ("AccountSid", ACCOUNT_SID),
         ("CallSid", &*call),
         ("RecordingSid", &recording),
         ("RecordingStatus", "in-progress"),
     ];
-    assert_eq!(world.callback("/hooks/twilio/recording", &told).await.status, 204);
+    assert_eq!(world.callback("/hooks/twilio/recording", &update).await.status, 204);
     let page = world.page(&format!("/calls/{call}")).await;
     let now = "<li class=\"now\" aria-current=\"step\"><span class=\"step\">Recording</span>";
     assert!(page.contains(now) && page.contains("What is said is being recorded."), "{page}");
@@ -155,14 +155,14 @@ async fn while_somebody_speaks_the_call_is_being_recorded() {
 }
 
 #[tokio::test]
-async fn a_browser_without_scripts_looks_again_until_there_is_nothing_more_to_come() {
+async fn a_page_without_scripts_reloads_until_the_call_is_done() {
     let world = World::new().await;
     world.twilio.control.set_callbacks(Callbacks::Drop);
     let sid = world.dial("14155551234").await;
     let refresh = "<noscript><meta http-equiv=\"refresh\" content=\"3\"></noscript>";
     let answer = world.get_with(&format!("/calls/{sid}"), &PAGE).await;
     assert!(answer.text().contains(refresh), "{}", answer.text());
-    assert_eq!(answer.header("refresh"), "", "it would cut off what is being heard where scripts run");
+    assert_eq!(answer.header("refresh"), "", "a reload would stop playback where scripts run");
     world.after(std::time::Duration::from_secs(61)).await;
     world.settle().await;
     assert_eq!(world.call(&sid).await["progress"], "done");
@@ -170,7 +170,7 @@ async fn a_browser_without_scripts_looks_again_until_there_is_nothing_more_to_co
 }
 
 #[tokio::test]
-async fn every_word_says_when_it_is_spoken_and_those_that_are_doubtful_how_sure_it_is() {
+async fn every_word_has_its_time_and_doubtful_words_their_confidence() {
     let world = World::new().await;
     let (call, recording) = world.recorded_call().await;
     world.settle().await;
@@ -189,7 +189,7 @@ async fn every_word_says_when_it_is_spoken_and_those_that_are_doubtful_how_sure_
 }
 
 #[tokio::test]
-async fn speakers_and_paragraphs_are_told_apart() {
+async fn speakers_have_separate_paragraphs() {
     let world = World::new().await;
     let (call, _) = world.recorded_call().await;
     world.settle().await;
@@ -204,7 +204,7 @@ async fn speakers_and_paragraphs_are_told_apart() {
 }
 
 #[tokio::test]
-async fn transcripts_of_one_recording_are_told_apart_by_their_time_and_key_terms() {
+async fn transcripts_of_one_recording_differ_by_time_and_key_terms() {
     let world = World::with(&[("KEYTERMS", "Ahoy Street")]).await;
     let call = world.get("/dial/14155551234?keyterms=order").await.text().trim().rsplit(' ').next().map(str::to_owned);
     let call = call.expect("a SID");
@@ -218,12 +218,12 @@ async fn transcripts_of_one_recording_are_told_apart_by_their_time_and_key_terms
     }
     let names: BTreeSet<&str> =
         attributes(&page, "aria-labelledby").into_iter().filter(|name| *name != "way").collect();
-    assert_eq!(names.len(), 2, "each by a name of its own: {names:?}");
+    assert_eq!(names.len(), 2, "each has its own name: {names:?}");
     assert!(names.iter().all(|name| page.contains(&format!("<h3 id=\"{name}\">Transcript <time datetime="))), "{page}");
 }
 
 #[tokio::test]
-async fn what_was_found_is_not_looked_for_again_by_itself() {
+async fn search_results_do_not_refresh_automatically() {
     let world = World::new().await;
     world.recorded_call().await;
     world.settle().await;
@@ -233,7 +233,7 @@ async fn what_was_found_is_not_looked_for_again_by_itself() {
 }
 
 #[tokio::test]
-async fn pages_say_in_words_what_is_the_matter_and_what_to_do() {
+async fn pages_say_in_words_what_went_wrong_and_what_to_do() {
     let world = World::new().await;
     world.twilio.outcome_of_next_call(Outcome::Busy);
     let busy = world.dial("14155551234").await;
@@ -264,7 +264,7 @@ async fn pages_say_in_words_what_is_the_matter_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn every_script_is_written_as_it_is() {
+async fn every_writing_system_is_shown_in_its_own_way() {
     let world = World::new().await;
     let (call, _) = world.recorded_call().await;
     world.settle().await;
@@ -272,7 +272,7 @@ async fn every_script_is_written_as_it_is() {
         ("会议", "<span data-after=\"0\">会议</span><span data-after"),
         ("회의", "<span data-after=\"0\">회의</span> <span data-after"),
         ("שלום", "<p dir=\"auto\"><a class=\"from\" dir=\"ltr\""),
-        // Would turn round all that is behind it.
+        // Bidirectional controls would reverse the text that follows.
         ("\u{202E}no\u{2067}", "<span data-after=\"0\">no</span> <span"),
     ] {
         let update = format!("UPDATE words SET word = '{word}', confidence = 1");
@@ -283,7 +283,7 @@ async fn every_script_is_written_as_it_is() {
 }
 
 #[tokio::test]
-async fn hostile_words_stay_text_everywhere() {
+async fn hostile_text_is_escaped_everywhere() {
     let world = World::new().await;
     let (call, _) = world.recorded_call().await;
     world.settle().await;
@@ -297,14 +297,14 @@ async fn hostile_words_stay_text_everywhere() {
     }
     for path in ["/".to_owned(), "/calls".to_owned(), format!("/calls/{call}")] {
         let page = world.page(&path).await;
-        assert!(page.contains("alert(1)"), "it is shown: {page}");
+        assert!(page.contains("alert(1)"), "the text is shown: {page}");
         assert!(!page.contains("<img") && page.matches("<script").count() == 1, "{page}");
         assert!(attributes(&page, "onerror").is_empty(), "{page}");
     }
 }
 
 #[tokio::test]
-async fn the_list_says_how_far_each_call_is_how_long_it_was_and_how_it_begins() {
+async fn the_list_shows_each_calls_progress_duration_and_first_words() {
     let world = World::new().await;
     let (call, _) = world.recorded_call().await;
     world.settle().await;
@@ -320,7 +320,7 @@ async fn the_list_says_how_far_each_call_is_how_long_it_was_and_how_it_begins() 
 async fn each_call_is_on_one_page_of_the_list_newest_first() {
     let world = World::new().await;
     let rows = (0..120).map(|n| {
-        // Some at the same moment.
+        // Seven calls share each millisecond.
         let (id, at) = (format!("{n:032x}"), 1_000_000_000_000_i64 + n / 7);
         format!("('{id}', 'inbound', '+1415555{n:04}', '[]', 'busy', 6, 0, {at}, {at})")
     });
@@ -341,7 +341,7 @@ async fn each_call_is_on_one_page_of_the_list_newest_first() {
 }
 
 #[tokio::test]
-async fn whatever_a_page_leads_to_is_there_and_is_here() {
+async fn every_link_of_a_page_works_and_stays_on_this_host() {
     let world = World::new().await;
     world.recorded_call().await;
     world.settle().await;
@@ -368,14 +368,14 @@ async fn whatever_a_page_leads_to_is_there_and_is_here() {
 }
 
 #[tokio::test]
-async fn what_pages_are_made_with_is_kept_by_browsers_and_has_another_address_when_it_changes() {
+async fn assets_are_cached_by_browsers_and_change_their_address_with_their_content() {
     let world = World::new().await;
     let (call, _) = world.recorded_call().await;
     world.settle().await;
     let page = world.page(&format!("/calls/{call}")).await;
     let assets = ["href", "src"].into_iter().flat_map(|name| attributes(&page, name));
     let assets: Vec<&str> = assets.filter(|link| link.starts_with("/assets/")).collect();
-    assert_eq!(assets.len(), 3, "style, icon and script: {assets:?}");
+    assert_eq!(assets.len(), 3, "style sheet, icon and script: {assets:?}");
     let mut size = page.len();
     for asset in assets {
         let answer = world.get(asset).await;
@@ -391,7 +391,7 @@ async fn what_pages_are_made_with_is_kept_by_browsers_and_has_another_address_wh
     assert!(size < 60_000, "{size} bytes");
 }
 
-/// Numbers that repeat no pattern.
+/// A pseudo-random generator.
 struct Chance(u64);
 
 impl Chance {
@@ -400,7 +400,7 @@ impl Chance {
         (self.0 >> 33) % limit
     }
 
-    /// As often as words are in speech: the first of them most.
+    /// A made-up word, with frequencies as in speech: a few words make up most of the text.
     fn word(&mut self) -> String {
         let common = self.below(40).min(self.below(40));
         let rank = if common < 12 { common } else { self.below(2_000) };
@@ -411,10 +411,10 @@ impl Chance {
     }
 }
 
-/// The bytes of a page that travel, with all that it is made with.
+/// The number of bytes transferred for a page and its assets.
 async fn transferred(world: &World, path: &str) -> usize {
-    let taken = [("accept", "text/html"), ("accept-encoding", "gzip, deflate, br")];
-    let page = world.get_with(path, &taken).await;
+    let gzip = [("accept", "text/html"), ("accept-encoding", "gzip, deflate, br")];
+    let page = world.get_with(path, &gzip).await;
     assert_eq!(page.header("content-encoding"), "gzip");
     assert!(page.header("vary").contains("accept-encoding"), "{:?}", page.headers);
     let mut plain = String::new();
@@ -422,7 +422,7 @@ async fn transferred(world: &World, path: &str) -> usize {
     let mut bytes = page.body.len();
     for link in ["href", "src"].into_iter().flat_map(|name| attributes(&plain, name)) {
         if link.starts_with("/assets/") {
-            bytes += world.get_with(link, &taken).await.body.len();
+            bytes += world.get_with(link, &gzip).await.body.len();
         }
     }
     bytes
@@ -434,7 +434,7 @@ async fn a_page_is_small_however_much_was_said() {
     let (call, _) = world.recorded_call().await;
     world.settle().await;
     let (mut chance, mut at) = (Chance(1), 0);
-    // Three quarters of an hour.
+    // About 45 minutes of speech.
     for from in (0..9_000).step_by(1_000) {
         let word = |position| {
             at += 120 + chance.below(360);
@@ -466,15 +466,16 @@ async fn a_page_is_small_however_much_was_said() {
 }
 
 #[tokio::test]
-async fn pages_and_what_they_are_made_with_are_compressed_for_who_takes_it_and_nothing_else_is() {
+async fn only_pages_and_assets_are_compressed_and_only_for_clients_that_accept_it() {
     let world = World::new().await;
     let (_, recording) = world.recorded_call().await;
     world.settle().await;
-    for (taken, coding) in [("gzip", "gzip"), ("br, GZIP;q=0.5", "gzip"), ("gzip;q=0", ""), ("identity", ""), ("", "")]
+    for (accepted, coding) in
+        [("gzip", "gzip"), ("br, GZIP;q=0.5", "gzip"), ("gzip;q=0", ""), ("identity", ""), ("", "")]
     {
-        let page = world.get_with("/", &[("accept", "text/html"), ("accept-encoding", taken)]).await;
-        assert_eq!(page.header("content-encoding"), coding, "{taken}");
-        assert_eq!(page.header("content-length"), page.body.len().to_string(), "{taken}");
+        let page = world.get_with("/", &[("accept", "text/html"), ("accept-encoding", accepted)]).await;
+        assert_eq!(page.header("content-encoding"), coding, "{accepted}");
+        assert_eq!(page.header("content-length"), page.body.len().to_string(), "{accepted}");
     }
     for path in [format!("/recordings/{recording}.wav"), "/calls".to_owned(), "/healthz".to_owned()] {
         let answer = world.get_with(&path, &[("accept", "*/*"), ("accept-encoding", "gzip")]).await;
@@ -483,7 +484,7 @@ async fn pages_and_what_they_are_made_with_are_compressed_for_who_takes_it_and_n
 }
 
 #[tokio::test]
-async fn the_operator_is_told_that_base_url_leads_nowhere() {
+async fn pages_warn_the_operator_if_base_url_does_not_lead_here() {
     let nowhere = listen().await.local_addr().expect("a bound listener");
     let base = format!("http://{nowhere}");
     let world = World::with(&[("BASE_URL", &base), ("OPERATOR_TOKEN", "open-sesame-open")]).await;
@@ -498,7 +499,7 @@ async fn the_operator_is_told_that_base_url_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn a_transcript_has_a_page_of_its_own_unless_it_is_of_a_call() {
+async fn a_transcript_has_a_page_of_its_own_unless_it_belongs_to_a_call() {
     let world = World::new().await;
     let call = world.dial("14155551234").await;
     world.settle().await;
@@ -507,8 +508,8 @@ async fn a_transcript_has_a_page_of_its_own_unless_it_is_of_a_call() {
     assert_eq!((answer.status.as_u16(), answer.header("location")), (303, format!("/calls/{call}").as_str()));
 
     world.assemblyai.hold();
-    let order = json!({"audio_url": "https://example.com/<b>.wav"});
-    let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+    let request = json!({"audio_url": "https://example.com/<b>.wav"});
+    let id = world.post_json("/transcribe", &request).await.json()["id"].as_str().expect("an id").to_owned();
     let page = world.page(&format!("/transcript/{id}?format=html")).await;
     assert!(page.contains("Transcribing") && page.contains("http-equiv=\"refresh\""), "{page}");
     assert!(page.contains("https://example.com/&#60;b&#62;.wav"), "{page}");

@@ -1,7 +1,7 @@
-"""What a person does with the pages in Chromium, driven through its DevTools protocol, for pages_in_browser.rs.
+"""Scenarios of pages_in_browser.rs: what an operator does with the pages in Chromium, driven by its DevTools protocol.
 
-Takes what to do and the address of a program that runs in its sandbox. Ends with an error at the first thing that is not
-as it should be.
+Arguments: the scenario, and the address of a program that runs with its sandbox. Exits with an error at the first failed
+check.
 """
 
 import importlib.resources
@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 SAID = "Hello, this is a test call. Please ship order forty two to Ahoy Street before Friday."
 NUMBER = "14155551234"
 
-# From dialling to the text it takes about fifteen seconds, and longer where others work as well.
+# From dialing to the text takes about 15 seconds, and longer on a busy machine.
 expect.set_options(timeout=90_000)
 
 
@@ -29,7 +29,7 @@ def get(base: str, path: str, accept: str = "*/*") -> str:
 
 
 class Browser:
-    """A window that notes what should not be."""
+    """A window that records what must not happen: foreign requests, errors, console messages, dialogs."""
 
     def __init__(self, base: str, chromium, **options):
         self.base = base
@@ -46,10 +46,10 @@ class Browser:
             self.wrong.append(f"a request to another host: {request.url}")
 
     def hear(self, message):
-        # Chromium says so of every page that is not there, and here two are not on purpose.
-        is_meant = re.search(r"status of (410|404) ", message.text) and "/calls/CA" in message.location["url"]
-        if message.type in ("error", "warning") and not is_meant:
-            self.wrong.append(f"said in the console: {message.text} {message.location['url']}")
+        # Chromium logs every page with an error status, and the scenarios visit such pages on purpose.
+        is_expected = re.search(r"status of (410|404) ", message.text) and "/calls/CA" in message.location["url"]
+        if message.type in ("error", "warning") and not is_expected:
+            self.wrong.append(f"console: {message.text} {message.location['url']}")
 
     def page(self) -> Page:
         return self.context.new_page()
@@ -62,7 +62,7 @@ class Browser:
 @contextmanager
 def browser(base: str, **options):
     with sync_playwright() as playwright:
-        # Without a sandbox of its own it runs as root, too; all that it opens is ours.
+        # Chromium refuses to run as root with its own sandbox. It opens only our pages.
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         window = Browser(base, chromium, **options)
         yield window
@@ -71,7 +71,7 @@ def browser(base: str, **options):
 
 
 def dial(page: Page, number: str = NUMBER, keyterms: str = "Ahoy") -> str:
-    """By the form. Gives the call's SID."""
+    """Dials through the form. Returns the call SID."""
     page.goto("/")
     page.get_by_label("Number, with its country code").fill(f"+{number[0]} ({number[1:4]}) {number[4:7]}-{number[7:]}")
     page.get_by_label("Key terms").fill(keyterms)
@@ -81,8 +81,8 @@ def dial(page: Page, number: str = NUMBER, keyterms: str = "Ahoy") -> str:
     return urlsplit(page.url).path.rsplit("/", 1)[1]
 
 
-def ring(base: str, number: str) -> str:
-    """By its address, as curl does. Gives the call's SID."""
+def dial_by_url(base: str, number: str) -> str:
+    """Dials with GET /dial/<number>, as curl does. Returns the call SID."""
     return get(base, f"/dial/{number}").split()[-1]
 
 
@@ -100,7 +100,7 @@ def stands_at(page: Page, start_ms: float):
 
 
 def follows(base: str):
-    """A call moves to its transcript before the reader's eyes, and is heard, read and taken away."""
+    """An open page follows a call to its transcript; the reader plays, copies and downloads it."""
     with browser(base, permissions=["clipboard-read", "clipboard-write"]) as window:
         page = window.page()
         home = window.page()
@@ -117,15 +117,15 @@ def follows(base: str):
             }"""
         )
         is_done(page)
-        assert page.evaluate("window.isTheSame"), "the page was loaded again"
+        assert page.evaluate("window.isTheSame"), "the page was reloaded"
         seen = page.evaluate("[...window.seen]")
         assert {"On the phone", "What is said is being recorded.", "Transcribing", "Done"} <= set(seen), seen
         expect(page.locator("#steps .past")).to_have_count(7)
-        # The list was open all the time.
+        # The list has been open since before the call.
         expect(home.locator("#calls li .state")).to_have_text("Done")
         expect(home.locator("#calls li .words")).to_have_text(SAID)
 
-        # It plays, and marks what is said.
+        # The recording plays, and the spoken word is marked.
         page.eval_on_selector("audio", "audio => { audio.muted = true; return audio.play(); }")
         page.wait_for_function("() => document.querySelector('audio').currentTime > 0.3")
         expect(page.locator(".text .spoken")).to_have_count(1)
@@ -142,7 +142,7 @@ def follows(base: str):
         page.keyboard.press("ArrowRight")
         after = page.locator(".text [data-start]:not(.from)", has_text="two")
         stands_at(page, float(after.get_attribute("data-start")))
-        # How sure AssemblyAI is of a marked word is told to who clicks it, too.
+        # A click on a marked word also shows AssemblyAI's confidence in it.
         doubtful = page.locator(".text mark")
         assert re.fullmatch(r"\d+ % sure", doubtful.get_attribute("title"))
         doubtful.click()
@@ -161,21 +161,21 @@ def follows(base: str):
             assert download.value.suggested_filename.endswith(f".{extension}"), download.value.suggested_filename
 
 
-# Notes what moves without anybody having touched the page, and where to.
+# Records layout shifts without user input.
 SHIFTS = """
     window.shifts = [];
     new PerformanceObserver((list) => {
         for (const { hadRecentInput, value, sources } of list.getEntries()) {
             const moved = ({ node, previousRect, currentRect }) =>
                 `${node?.id || node?.className || node?.nodeName} from ${previousRect.y} to ${currentRect.y}`;
-            // Chromium's own player sets itself up within its frame, some ten thousandths.
+            // Chromium's own audio player shifts inside its frame while it loads, by less than 0.001.
             if (!hadRecentInput && value > 0.003) window.shifts.push([value, ...sources.map(moved)]);
         }
     }).observe({ type: 'layout-shift', buffered: true });
 """
 
 
-# Which of the few words that stand beside each other take more than their line, or stick out of it.
+# Short labels that wrap to a second line or overflow their parent.
 BROKEN = """() => {
     const lines = (part) => {
         const range = document.createRange();
@@ -189,11 +189,11 @@ BROKEN = """() => {
 
 
 def is_not_disturbed(base: str):
-    """Whatever becomes of calls, pages that are open stay where they are, on a phone and on a desk."""
+    """While calls progress, open pages do not shift, on a phone and on a desktop."""
     with browser(base) as window:
-        there = ring(base, "14155550100")
+        oldest = dial_by_url(base, "14155550100")
         page = window.page()
-        page.goto(f"/calls/{there}")
+        page.goto(f"/calls/{oldest}")
         expect(page.locator("#state strong")).to_have_text(re.compile("^(Done|No transcript)$"))
         page.close()
 
@@ -208,12 +208,12 @@ def is_not_disturbed(base: str):
                 open_pages.append((f"{path} at {width}", page))
 
         watch("/")
-        looked_at = ring(base, "14155550101")
-        watch(f"/calls/{looked_at}")
+        viewed = dial_by_url(base, "14155550101")
+        watch(f"/calls/{viewed}")
         lists, calls = [page for _, page in open_pages[:2]], [page for _, page in open_pages[2:]]
         for page in lists:
-            expect(page.locator(f"#fresh #call-{looked_at}")).to_be_visible()
-        newest = ring(base, "14155550102")
+            expect(page.locator(f"#fresh #call-{viewed}")).to_be_visible()
+        newest = dial_by_url(base, "14155550102")
         for page in lists:
             expect(page.locator(f"#fresh #call-{newest}")).to_be_visible()
             expect(page.get_by_role("button", name="1 more")).to_be_visible()
@@ -224,9 +224,9 @@ def is_not_disturbed(base: str):
         for name, page in open_pages:
             assert page.evaluate(BROKEN) == [], name
         shifts = {name: page.evaluate("window.shifts") for name, page in open_pages}
-        assert not any(shifts.values()), f"what is read is moved about: {shifts}"
+        assert not any(shifts.values()), f"content shifted: {shifts}"
 
-        # Late in the morning, and wherever the call is.
+        # With the widest times, and every step emphasized.
         for page in calls:
             page.evaluate("document.querySelectorAll('.steps li').forEach((step) => { step.className = 'now'; })")
             page.evaluate("document.querySelectorAll('.steps time').forEach((at) => { at.textContent = '12:34:56 PM'; })")
@@ -234,7 +234,7 @@ def is_not_disturbed(base: str):
 
         for page in lists:
             page.get_by_role("button", name="1 more").click()
-            order = [f"call-{call}" for call in [newest, looked_at, there]]
+            order = [f"call-{call}" for call in [newest, viewed, oldest]]
             page.wait_for_function(
                 "order => [...document.querySelectorAll('#calls li')].map((row) => row.id).join() === order", arg=",".join(order)
             )
@@ -242,14 +242,14 @@ def is_not_disturbed(base: str):
 
 
 def loses_no_call(base: str):
-    """However many calls come while a list is open, it goes on to the page that has the others."""
+    """However many calls arrive while a list is open, its link to older calls leads to all the others."""
     with browser(base) as window:
         pages = [window.page() for _ in range(2)]
-        calls = [ring(base, f"141555501{n:02}") for n in range(2)]
+        calls = [dial_by_url(base, f"141555501{n:02}") for n in range(2)]
         for page, path in zip(pages, ["/", "/calls"]):
             page.goto(path)
             expect(page.get_by_role("link", name="Older calls")).to_have_count(0)
-        calls += [ring(base, f"141555501{n:02}") for n in range(2, 54)]
+        calls += [dial_by_url(base, f"141555501{n:02}") for n in range(2, 54)]
         newest_first = [f"call-{call}" for call in reversed(calls)]
         rows = "(rows) => rows.map((row) => row.id)"
         for page in pages:
@@ -265,7 +265,7 @@ def loses_no_call(base: str):
 
 
 def finds(base: str):
-    """What was said is found and heard; a call that is deleted is gone before the reader's eyes."""
+    """Search finds and plays what was said; a deleted call disappears from open pages."""
     with browser(base) as window:
         page = window.page()
         call = dial(page)
@@ -286,7 +286,7 @@ def finds(base: str):
         expect(page.locator("main")).to_contain_text("At Twilio")
         expect(page.locator("main")).to_contain_text("At AssemblyAI")
         page.get_by_role("button", name="Delete for good").click()
-        # Both what shows the deletion and what was open before say in the end that it is gone.
+        # The page that shows the deletion and the page that was open before both end at "gone".
         for shown in [page, search]:
             expect(shown.locator("main")).to_contain_text("410")
         page.goto("/calls")
@@ -296,7 +296,7 @@ def finds(base: str):
 
 
 def is_accessible(base: str):
-    """axe-core finds nothing, nothing sticks out, and little is transferred."""
+    """axe-core finds no violations, no page is wider than the window, and little is transferred."""
     axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
     with browser(base) as window:
         page = window.page()
@@ -306,7 +306,7 @@ def is_accessible(base: str):
         session.send("Network.enable")
         call = dial(page)
         paths = {"calling": f"/calls/{call}", "home": "/"}
-        look(window, axe, paths)
+        check_pages(window, axe, paths)
         page.goto(f"/calls/{call}")
         is_done(page)
         for path in ["/", f"/calls/{call}"]:
@@ -314,7 +314,7 @@ def is_accessible(base: str):
             transferred.clear()
             page.goto(path, wait_until="load")
             assert 0 < sum(transferred) < 60_000, f"{path}: {sum(transferred)} bytes"
-        look(
+        check_pages(
             window,
             axe,
             {
@@ -330,7 +330,7 @@ def is_accessible(base: str):
         )
 
 
-def look(window: Browser, axe: str, paths: dict[str, str]):
+def check_pages(window: Browser, axe: str, paths: dict[str, str]):
     page = window.page()
     for scheme in ["light", "dark"]:
         page.emulate_media(color_scheme=scheme)
@@ -338,24 +338,24 @@ def look(window: Browser, axe: str, paths: dict[str, str]):
             page.set_viewport_size({"width": width, "height": 800})
             for name, path in paths.items():
                 page.goto(path)
-                # The policy of the pages lets no script in but their own.
+                # The pages' Content-Security-Policy blocks foreign script elements, so axe is evaluated instead.
                 page.evaluate(axe)
                 found = page.evaluate("axe.run()")["violations"]
-                told = [(it["id"], [node["html"] for node in it["nodes"]]) for it in found]
-                assert not told, f"{name}, {scheme}, {width}: {told}"
-                reach = page.evaluate("document.scrollingElement.scrollWidth")
-                assert reach <= width, f"{name} at {width} is {reach} wide"
+                violations = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
+                assert not violations, f"{name}, {scheme}, {width}: {violations}"
+                page_width = page.evaluate("document.scrollingElement.scrollWidth")
+                assert page_width <= width, f"{name} at {width} is {page_width} wide"
                 if folder := os.environ.get("SCREENSHOTS"):
                     page.screenshot(path=f"{folder}/{name}-{width}-{scheme}.png", full_page=True)
     page.close()
 
 
 def works_without_scripts(base: str):
-    """All but live changes and words tied to sound works without scripts."""
+    """Without scripts, everything works except live updates and words synchronized with the audio."""
     with browser(base, java_script_enabled=False) as window:
         page = window.page()
         call = dial(page)
-        # The page asks again by itself until it is done.
+        # The page reloads automatically until the call is done.
         is_done(page)
         assert re.fullmatch(r"/recordings/RE[0-9a-f]{32}\.wav", page.locator("audio").get_attribute("src"))
         page.goto("/calls")
@@ -376,5 +376,5 @@ def works_without_scripts(base: str):
 
 
 if __name__ == "__main__":
-    all_that_is_done = [follows, is_not_disturbed, loses_no_call, finds, is_accessible, works_without_scripts]
-    {does.__name__: does for does in all_that_is_done}[sys.argv[1]](sys.argv[2])
+    scenarios = [follows, is_not_disturbed, loses_no_call, finds, is_accessible, works_without_scripts]
+    {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

@@ -1,5 +1,5 @@
-//! What costs money is paid for once, however its answer was lost and whatever was given up on meanwhile: it is found
-//! again, or waited for.
+//! Each call and each transcript is paid for once, even if the vendor's response was lost or the job gave up meanwhile:
+//! it is found again or waited for.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use futures_util::future::join;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::pipeline::{HOUR, LOOK, assert_transcribed, until_done};
+use crate::pipeline::{FIRST_POLL, HOUR, assert_transcribed, until_done};
 use crate::support::{World, assert_happened, steps_repeat};
 
-/// A Twilio list that lacks the call.
+/// A list of calls from Twilio that lacks the call.
 const NO_CALLS: Fault = Fault::WrongBody(r#"{"calls": [], "next_page_uri": null}"#);
 
-/// Vendors that are not asked twice for what they do not answer.
+/// Deadlines under which a client does not repeat an unanswered request.
 fn once() -> Deadlines {
     Deadlines { repeated: Duration::ZERO, ..Deadlines::default() }
 }
 
-/// The same, and whoever dials waits two seconds.
+/// The same, and a dial request waits two seconds at most.
 fn impatient() -> Deadlines {
     Deadlines { answer: Duration::from_secs(1), ..once() }
 }
 
-/// Lets every request to AssemblyAI fail until the transcript of this call is given up.
+/// Makes every request to AssemblyAI fail until the job gives up on this call's transcript.
 async fn until_given_up(world: &World, sid: &str) {
     world.assemblyai.control.disturb(Disturbance { seed: 1, per_mille: 1_000, hangs: false });
     for _ in 0..9 {
@@ -37,30 +37,31 @@ async fn until_given_up(world: &World, sid: &str) {
     assert_eq!((&call["progress"], &call["transcripts"][0]["state"]), (&json!("failed"), &json!("failed")), "{call:#}");
 }
 
-/// Lets time pass, and the program do what becomes due, while calls are held at Twilio.
+/// Advances the clock and runs all due jobs, while the sandbox holds its calls.
 async fn work_after(world: &World, time: Duration) {
     world.clock.advance(time);
     while world.app.run_due_jobs().await > 0 {}
 }
 
-/// Both ways in which a person has it tried again.
+/// Retries in one of the operator's two ways: a transcript request, or the call's retry button.
 async fn try_again(world: &World, sid: &str, by_request: bool) {
-    let answer = match by_request {
-        false => world.post_form(&format!("/calls/{sid}/retry"), "").await,
-        true => world.post_json("/transcribe", &json!({ "call_sid": sid })).await,
+    let answer = if by_request {
+        world.post_json("/transcribe", &json!({ "call_sid": sid })).await
+    } else {
+        world.post_form(&format!("/calls/{sid}/retry"), "").await
     };
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-/// The only call, as the list has it.
+/// The only call in the list.
 async fn only_call(world: &World) -> Value {
     let calls = world.get("/calls").await.json();
     assert_eq!(calls["calls"].as_array().map(Vec::len), Some(1), "{calls:#}");
     calls["calls"][0].clone()
 }
 
-/// Twilio says that this call rings, by the token that it was placed with.
-async fn told_that_it_rings(world: &World, token: &str, sid: &str) {
+/// Sends Twilio's "ringing" callback for this call, with the call id that it was placed with.
+async fn report_ringing(world: &World, call_id: &str, sid: &str) {
     let params = [
         ("AccountSid", ACCOUNT_SID),
         ("CallSid", sid),
@@ -68,11 +69,11 @@ async fn told_that_it_rings(world: &World, token: &str, sid: &str) {
         ("Direction", "outbound-api"),
         ("To", "+14155551234"),
     ];
-    let answer = world.callback(&format!("/hooks/twilio/call?t={token}"), &params).await;
+    let answer = world.callback(&format!("/hooks/twilio/call?t={call_id}"), &params).await;
     assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
-/// The SID of the only call that Twilio has, whether anybody was told or not.
+/// The SID of the only call at Twilio, even if callscribe has not received it.
 async fn sid_at_twilio(world: &World) -> String {
     let url = format!("{}/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json", world.twilio.url());
     let request = world.http.get(url).basic_auth(ACCOUNT_SID, Some(callscribe::sandbox::twilio::AUTH_TOKEN));
@@ -82,7 +83,7 @@ async fn sid_at_twilio(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn an_order_that_was_taken_and_could_not_be_followed_is_gone_on_with_when_it_is_tried_again() {
+async fn a_retry_continues_a_submitted_transcript_that_could_not_be_polled() {
     for by_request in [false, true] {
         let world = World::with_deadlines(&[], once()).await;
         world.twilio.mark_recordings();
@@ -95,7 +96,7 @@ async fn an_order_that_was_taken_and_could_not_be_followed_is_gone_on_with_when_
 
         world.assemblyai.release();
         try_again(&world, &sid, by_request).await;
-        until_done(&world, std::slice::from_ref(&sid), LOOK, 10).await;
+        until_done(&world, std::slice::from_ref(&sid), FIRST_POLL, 10).await;
         assert_transcribed(&world, &sid).await;
         assert_eq!(world.transcript_requests().len(), 1, "by request: {by_request}");
         assert_happened(world.assemblyai.uploads().len(), 1);
@@ -103,7 +104,7 @@ async fn an_order_that_was_taken_and_could_not_be_followed_is_gone_on_with_when_
 }
 
 #[tokio::test]
-async fn an_order_that_may_have_been_taken_is_looked_for_when_it_is_tried_again() {
+async fn a_retry_looks_for_a_transcript_that_may_have_been_submitted() {
     for by_request in [false, true] {
         let world = World::with_deadlines(&[], once()).await;
         world.twilio.mark_recordings();
@@ -116,7 +117,7 @@ async fn an_order_that_may_have_been_taken_is_looked_for_when_it_is_tried_again(
         until_given_up(&world, &sid).await;
 
         try_again(&world, &sid, by_request).await;
-        until_done(&world, std::slice::from_ref(&sid), LOOK, 20).await;
+        until_done(&world, std::slice::from_ref(&sid), FIRST_POLL, 20).await;
         assert_transcribed(&world, &sid).await;
         let accepted: Vec<u64> = world.assemblyai.accepted_per_recording().into_values().collect();
         assert_eq!(accepted, [1], "by request: {by_request}");
@@ -125,9 +126,9 @@ async fn an_order_that_may_have_been_taken_is_looked_for_when_it_is_tried_again(
 }
 
 #[tokio::test]
-async fn the_webhook_that_names_an_order_is_the_answer_that_was_not_seen() {
+async fn a_webhook_for_an_order_replaces_the_lost_response() {
     if steps_repeat() {
-        // The order is looked for before it is sent then, and the clock stands still.
+        // A repeated step looks for the transcript before it submits again, and here the clock stands still.
         return;
     }
     let world = World::with_deadlines(&[], once()).await;
@@ -139,16 +140,16 @@ async fn the_webhook_that_names_an_order_is_the_answer_that_was_not_seen() {
     let sid = world.dial("14155551234").await;
     world.twilio.settled().await;
     while world.app.run_due_jobs().await > 0 {}
-    assert_eq!(world.call(&sid).await["transcripts"][0]["id"], Value::Null, "its answer was not seen");
+    assert_eq!(world.call(&sid).await["transcripts"][0]["id"], Value::Null, "the response was lost");
     world.assemblyai.release();
     world.settle().await;
     assert_transcribed(&world, &sid).await;
-    assert_eq!(world.assemblyai.control.requests(Method::GET, "/v2/transcript"), 1, "nobody looks for it any more");
+    assert_eq!(world.assemblyai.control.requests(Method::GET, "/v2/transcript"), 1, "the search has ended");
     assert_eq!(world.transcript_requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_list_of_transcripts_that_breaks_off_is_no_reason_to_order_again() {
+async fn a_truncated_list_of_transcripts_is_no_reason_to_submit_again() {
     let world = World::with_deadlines(&[], once()).await;
     world.twilio.mark_recordings();
     world.assemblyai.control.set_callbacks(Callbacks::Drop);
@@ -169,7 +170,7 @@ async fn a_list_of_transcripts_that_breaks_off_is_no_reason_to_order_again() {
 }
 
 #[tokio::test]
-async fn a_list_of_calls_that_breaks_off_does_not_mean_that_there_was_no_call() {
+async fn a_truncated_list_of_calls_does_not_mean_that_there_was_no_call() {
     let world = World::with_deadlines(&[], impatient()).await;
     world.twilio.control.set_callbacks(Callbacks::Drop);
     world.twilio.hold(Stage::Ringing);
@@ -189,7 +190,7 @@ async fn a_list_of_calls_that_breaks_off_does_not_mean_that_there_was_no_call() 
 }
 
 #[tokio::test]
-async fn who_dials_a_number_whose_call_is_in_doubt_gets_that_call() {
+async fn dialing_a_number_whose_call_is_in_doubt_returns_that_call() {
     let world = World::with_deadlines(&[], impatient()).await;
     world.twilio.control.set_callbacks(Callbacks::Drop);
     world.twilio.hold(Stage::Ringing);
@@ -203,14 +204,14 @@ async fn who_dials_a_number_whose_call_is_in_doubt_gets_that_call() {
     let detail = world.get("/dial/14155551234").await.problem(503, "unsettled");
     assert!(detail.ends_with(&format!("/calls/{id}")), "{detail}");
     let sid = sid_at_twilio(&world).await;
-    let (second, ()) = join(world.dial("14155551234"), told_that_it_rings(&world, id, &sid)).await;
+    let (second, ()) = join(world.dial("14155551234"), report_ringing(&world, id, &sid)).await;
     assert_eq!(second, sid);
     assert_eq!(only_call(&world).await["sid"], *sid);
     assert_eq!(world.calls_placed(), 1);
 }
 
 #[tokio::test]
-async fn a_call_that_was_given_up_as_lost_is_followed_again_once_it_is_heard_of() {
+async fn a_lost_call_is_followed_again_after_a_callback() {
     let world = World::with_deadlines(&[], impatient()).await;
     world.twilio.mark_recordings();
     world.twilio.control.set_callbacks(Callbacks::Drop);
@@ -219,7 +220,7 @@ async fn a_call_that_was_given_up_as_lost_is_followed_again_once_it_is_heard_of(
     world.twilio.control.fail_next(Method::GET, "/Calls.json", NO_CALLS);
     world.get("/dial/14155551234").await.problem(502, "vendor-ambiguous");
     let sid = sid_at_twilio(&world).await;
-    // Twilio's list stays behind.
+    // Twilio's list is still out of date.
     for _ in 0..4 {
         world.twilio.control.fail_next(Method::GET, "/Calls.json", NO_CALLS);
     }
@@ -228,16 +229,16 @@ async fn a_call_that_was_given_up_as_lost_is_followed_again_once_it_is_heard_of(
     }
     let lost = only_call(&world).await;
     assert_eq!(lost["state"], "lost", "{lost:#}");
-    told_that_it_rings(&world, lost["id"].as_str().expect("an id"), &sid).await;
-    // Nothing else is told.
+    report_ringing(&world, lost["id"].as_str().expect("an id"), &sid).await;
+    // No other callback arrives.
     world.twilio.release(Stage::Ringing);
-    until_done(&world, std::slice::from_ref(&sid), LOOK, 10).await;
+    until_done(&world, std::slice::from_ref(&sid), FIRST_POLL, 10).await;
     assert_transcribed(&world, &sid).await;
     assert_eq!((world.calls_placed(), only_call(&world).await["id"] == lost["id"]), (1, true));
 }
 
 #[tokio::test]
-async fn a_number_stays_taken_while_a_call_may_be_up_that_could_not_be_followed() {
+async fn a_number_stays_in_use_while_its_unpollable_call_may_be_up() {
     let world = World::with_deadlines(&[("MAX_CALL_SECONDS", "14400")], once()).await;
     world.twilio.mark_recordings();
     world.twilio.control.set_callbacks(Callbacks::Drop);
@@ -249,7 +250,7 @@ async fn a_number_stays_taken_while_a_call_may_be_up_that_could_not_be_followed(
         assert_eq!(failures().await, failed as i64);
         work_after(&world, Duration::from_secs(pause)).await;
     }
-    assert_eq!(failures().await, 0, "it was given up, and begun anew");
+    assert_eq!(failures().await, 0, "the job gave up and started over");
     world.twilio.control.stop_disturbing();
     assert_eq!(world.dial("14155551234").await, sid);
     assert_eq!(world.calls_placed(), 1);
@@ -257,5 +258,5 @@ async fn a_number_stays_taken_while_a_call_may_be_up_that_could_not_be_followed(
     world.twilio.release(Stage::Ringing);
     until_done(&world, std::slice::from_ref(&sid), Duration::from_secs(75), 5).await;
     assert_transcribed(&world, &sid).await;
-    assert_ne!(world.dial("14155551234").await, sid, "it is over");
+    assert_ne!(world.dial("14155551234").await, sid, "the first call is over");
 }

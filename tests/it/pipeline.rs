@@ -1,5 +1,5 @@
-//! What becomes of a call when nobody touches it: from the dialling to the transcript, whatever is lost, repeated,
-//! late or broken on the way.
+//! The way of a call from dialing to its transcript without an operator's help, even if requests and callbacks are lost,
+//! repeated, late or broken.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,24 +13,24 @@ use serde_json::{Value, json};
 
 use crate::support::{World, assert_happened, steps_repeat};
 
-/// Longer than the first pause between two looks at something that is under way.
-pub(crate) const LOOK: Duration = Duration::from_secs(15);
+/// Longer than the first pause between two polls.
+pub(crate) const FIRST_POLL: Duration = Duration::from_secs(15);
 
 /// Longer than any pause.
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A number of its own for each.
+/// A different phone number for each index.
 fn number(index: usize) -> String {
     format!("1415555{:04}", 1_000 + index)
 }
 
-/// Dials so many numbers at the same time; gives the SIDs of the calls.
+/// Dials this many numbers concurrently. Returns the call SIDs.
 async fn dial_all(world: &World, calls: usize) -> Vec<String> {
     join_all((0..calls).map(async |index| world.dial(&number(index)).await)).await
 }
 
-/// Asserts that this call is done, and that it has the transcript of its own recording and no other. Needs recordings
-/// that are marked.
+/// Asserts that this call is done and has exactly the transcript of its own recording. Requires
+/// `world.twilio.mark_recordings()`.
 pub(crate) async fn assert_transcribed(world: &World, sid: &str) {
     let call = world.call(sid).await;
     assert_eq!((&call["state"], &call["progress"]), (&json!("completed"), &json!("done")), "{call:#}");
@@ -39,7 +39,7 @@ pub(crate) async fn assert_transcribed(world: &World, sid: &str) {
     assert_eq!(sids(&call["recordings"], "sid"), recordings, "{call:#}");
     assert_eq!(sids(&call["transcripts"], "recording_sid"), recordings, "{call:#}");
     let text = call["transcripts"][0]["text"].as_str().unwrap_or_default();
-    assert!(text.ends_with(&recordings[0]), "{text} is of {}", recordings[0]);
+    assert!(text.ends_with(&recordings[0]), "{text} is not the transcript of {}", recordings[0]);
     assert_goes_forward(world, &call).await;
 }
 
@@ -48,7 +48,7 @@ fn sids(list: &Value, name: &str) -> Vec<String> {
     list.as_array().expect("a list").iter().map(sid).collect()
 }
 
-/// Asserts that nothing in the history of a call goes back.
+/// Asserts that no state in the history of a call goes backward.
 async fn assert_goes_forward(world: &World, call: &Value) {
     let id = call["id"].as_str().expect("an id").parse().expect("32 hex digits");
     let mut conn = world.app.store().read().await.expect("a connection");
@@ -61,14 +61,14 @@ async fn assert_goes_forward(world: &World, call: &Value) {
     }
 }
 
-/// Asserts that AssemblyAI was asked for one transcript of each of so many recordings.
-fn assert_ordered_once(world: &World, recordings: usize) {
+/// Asserts that AssemblyAI accepted one transcript for each of this many recordings.
+fn assert_submitted_once(world: &World, recordings: usize) {
     let accepted = world.assemblyai.accepted_per_recording();
     assert_eq!(accepted.len(), recordings);
     assert!(accepted.values().all(|count| *count == 1), "{accepted:?}");
 }
 
-/// Lets time pass until every one of these calls is done.
+/// Advances the clock by `pause`, at most `at_most` times, until all of these calls are done.
 pub(crate) async fn until_done(world: &World, sids: &[String], pause: Duration, at_most: usize) {
     let mut open: Vec<&String> = sids.iter().collect();
     for _ in 0..at_most {
@@ -93,14 +93,14 @@ fn set_callbacks(world: &World, callbacks: Callbacks) {
 }
 
 #[tokio::test]
-async fn a_dialled_call_becomes_a_transcript_and_nobody_touches_it() {
+async fn a_dialed_call_becomes_a_transcript_without_help() {
     let world = World::new().await;
-    // What comes later in the call may be told sooner than that it rings.
+    // Later callbacks may overtake "ringing", so the call waits until that was delivered.
     world.twilio.hold(Stage::InProgress);
     let sid = world.dial("14155551234").await;
     let rings = ("CallStatus".to_owned(), "ringing".to_owned());
-    let is_told = || world.twilio.deliveries().iter().any(|told| told.params.contains(&rings)).then_some(());
-    world.twilio.control.until(is_told).await;
+    let is_delivered = || world.twilio.deliveries().iter().any(|one| one.params.contains(&rings)).then_some(());
+    world.twilio.control.until(is_delivered).await;
     world.twilio.release(Stage::InProgress);
     world.settle().await;
     let call = world.call(&sid).await;
@@ -115,16 +115,16 @@ async fn a_dialled_call_becomes_a_transcript_and_nobody_touches_it() {
     let steps = call["timeline"].as_array().expect("a list").iter();
     let steps: Vec<(&str, &str)> =
         steps.map(|step| (step["kind"].as_str().unwrap(), step["state"].as_str().unwrap())).collect();
-    // What is told of the call and what is told of the recording overtake each other.
+    // Callbacks about the call and about the recording may overtake each other, so each kind is compared separately.
     for (kind, states) in [
         ("call", &["dialing", "queued", "ringing", "in-progress", "completed"][..]),
         ("recording", &["completed"]),
         ("transcript", &["waiting", "uploaded", "queued", "completed"]),
     ] {
-        // Where steps repeat, Twilio's answer is not seen at first.
-        let is_seen = |step: &&(&str, &str)| !(steps_repeat() && step.1 == "unknown");
-        let of_kind = steps.iter().filter(|step| step.0 == kind).filter(is_seen).map(|step| step.1);
-        // That it has begun may be told after it has ended.
+        // Where steps repeat, Twilio's first response is lost, and the call is in state "unknown" for a while.
+        let is_expected = |step: &&(&str, &str)| !(steps_repeat() && step.1 == "unknown");
+        let of_kind = steps.iter().filter(|step| step.0 == kind).filter(is_expected).map(|step| step.1);
+        // The callback for a recording's start may arrive after the one for its end, and is then ignored.
         let of_kind: Vec<&str> = of_kind.filter(|state| (kind, *state) != ("recording", "in-progress")).collect();
         assert_eq!(of_kind, states, "{kind} in {steps:?}");
     }
@@ -137,25 +137,25 @@ async fn a_dialled_call_becomes_a_transcript_and_nobody_touches_it() {
     let words = html.split(" data-after=").skip(1).filter_map(|word| word.split(['>', '<']).nth(1));
     let spoken: Vec<&str> = words.collect();
     assert!(spoken.join(" ").ends_with(&text) && page.text().contains(&sid), "{text} in {}", page.text());
-    assert_eq!(page.header("refresh"), "", "there is nothing more to come");
+    assert_eq!(page.header("refresh"), "", "a finished call does not reload");
 }
 
 #[tokio::test]
-async fn without_any_callback_a_hundred_calls_come_to_their_own_transcripts() {
+async fn a_hundred_calls_get_their_own_transcripts_without_any_callback() {
     let world = World::new().await;
     world.twilio.mark_recordings();
     set_callbacks(&world, Callbacks::Drop);
     let sids = dial_all(&world, 100).await;
-    until_done(&world, &sids, LOOK, 10).await;
+    until_done(&world, &sids, FIRST_POLL, 10).await;
     for sid in &sids {
         assert_transcribed(&world, sid).await;
     }
-    assert_ordered_once(&world, 100);
+    assert_submitted_once(&world, 100);
     assert_eq!(world.calls_placed(), 100);
 }
 
 #[tokio::test]
-async fn callbacks_that_come_twice_or_in_any_order_change_nothing() {
+async fn duplicate_or_reordered_callbacks_change_nothing() {
     for callbacks in [Callbacks::Twice, Callbacks::Shuffled] {
         let world = World::new().await;
         world.twilio.mark_recordings();
@@ -165,11 +165,11 @@ async fn callbacks_that_come_twice_or_in_any_order_change_nothing() {
         for sid in &sids {
             assert_transcribed(&world, sid).await;
         }
-        assert_ordered_once(&world, 20);
+        assert_submitted_once(&world, 20);
     }
 }
 
-/// Every order of these.
+/// All permutations.
 fn permutations<T: Copy>(of: &[T]) -> Vec<Vec<T>> {
     if of.is_empty() {
         return vec![vec![]];
@@ -183,7 +183,7 @@ fn permutations<T: Copy>(of: &[T]) -> Vec<Vec<T>> {
 }
 
 #[tokio::test]
-async fn in_whatever_order_twilio_tells_it_a_call_ends_the_same() {
+async fn twilios_callbacks_have_the_same_result_in_any_order() {
     let orders = permutations(&["initiated", "ringing", "in-progress", "completed", "recording"]);
     assert_eq!(orders.len(), 120);
     let world = World::new().await;
@@ -194,14 +194,14 @@ async fn in_whatever_order_twilio_tells_it_a_call_ends_the_same() {
     for (sid, order) in sids.iter().zip(&orders) {
         let recording = &world.twilio.recordings_of(sid)[0];
         let call = world.call(sid).await;
-        let token = call["id"].as_str().expect("an id");
+        let call_id = call["id"].as_str().expect("an id");
         for event in order {
-            let about = [("AccountSid", ACCOUNT_SID), ("CallSid", sid.as_str())];
+            let common = [("AccountSid", ACCOUNT_SID), ("CallSid", sid.as_str())];
             let (path, params) = match *event {
                 "recording" => ("recording", [("RecordingSid", recording.as_str()), ("RecordingStatus", "completed")]),
                 status => ("call", [("CallStatus", status), ("Direction", "outbound-api")]),
             };
-            let answer = world.callback(&format!("/hooks/twilio/{path}?t={token}"), &[about, params].concat()).await;
+            let answer = world.callback(&format!("/hooks/twilio/{path}?t={call_id}"), &[common, params].concat()).await;
             assert_eq!(answer.status, 204, "{order:?}");
         }
         let call = world.call(sid).await;
@@ -214,26 +214,26 @@ async fn in_whatever_order_twilio_tells_it_a_call_ends_the_same() {
     for sid in &sids {
         assert_transcribed(&world, sid).await;
     }
-    assert_ordered_once(&world, orders.len());
+    assert_submitted_once(&world, orders.len());
 }
 
 #[tokio::test]
-async fn a_recording_that_is_told_two_hundred_times_at_once_is_one_recording_one_job_and_one_transcript() {
+async fn two_hundred_concurrent_callbacks_for_a_recording_make_one_recording_one_job_and_one_transcript() {
     let world = World::new().await;
     world.twilio.mark_recordings();
     world.twilio.control.set_callbacks(Callbacks::Drop);
     let (sid, recording) = world.recorded_call().await;
     let url = format!("{}/hooks/twilio/recording", world.base);
-    let told = join_all((0..200).map(|_| world.twilio.send_recording_callback(&recording, &url))).await;
-    assert!(told.iter().all(|status| *status == Some(204)), "{told:?}");
+    let statuses = join_all((0..200).map(|_| world.twilio.send_recording_callback(&recording, &url))).await;
+    assert!(statuses.iter().all(|status| *status == Some(204)), "{statuses:?}");
     world.settle().await;
     if steps_repeat() {
-        // The look for a call whose answer was not seen may have found its recording, and not yet its end, which no
-        // callback tells here: the next look does.
+        // The search for a call whose response was lost may have found its recording before its end. No callback reports
+        // the end here, so the next poll must.
         world.after(HOUR).await;
     }
     assert_transcribed(&world, &sid).await;
-    assert_ordered_once(&world, 1);
+    assert_submitted_once(&world, 1);
     for (count, query) in [
         (1, "SELECT count(*) FROM calls"),
         (1, "SELECT count(*) FROM recordings"),
@@ -247,20 +247,20 @@ async fn a_recording_that_is_told_two_hundred_times_at_once_is_one_recording_one
 }
 
 #[tokio::test]
-async fn a_number_that_fifty_ask_for_at_once_is_rung_once() {
+async fn a_number_that_fifty_clients_dial_at_once_is_called_once() {
     let world = World::new().await;
     world.twilio.hold(Stage::Ringing);
     let sids: HashSet<String> = join_all((0..50).map(|_| world.dial("14155551234"))).await.into_iter().collect();
     assert_eq!(sids.len(), 1, "{sids:?}");
     assert_eq!((world.calls_placed(), world.store.number("SELECT count(*) FROM calls").await), (1, 1));
-    assert_eq!(world.dial("14155551234").await, *sids.iter().next().unwrap(), "while the call is up, it is the answer");
+    assert_eq!(world.dial("14155551234").await, *sids.iter().next().unwrap(), "while the call is up, it is returned");
     world.twilio.release(Stage::Ringing);
     world.settle().await;
     assert_eq!(world.calls_placed(), 1);
 }
 
 #[tokio::test]
-async fn a_number_may_be_dialled_again_once_the_call_is_over() {
+async fn a_number_may_be_dialed_again_after_its_call_is_over() {
     let world = World::new().await;
     world.twilio.mark_recordings();
     let first = world.dial("14155551234").await;
@@ -275,7 +275,7 @@ async fn a_number_may_be_dialled_again_once_the_call_is_over() {
 }
 
 #[tokio::test]
-async fn a_call_from_outside_is_taken_in_recorded_and_transcribed() {
+async fn an_inbound_call_is_answered_recorded_and_transcribed() {
     let world = World::new().await;
     world.twilio.mark_recordings();
     let sid = world.twilio.inbound_call(&format!("{}/record/", world.base), "+14155550199");
@@ -288,7 +288,7 @@ async fn a_call_from_outside_is_taken_in_recorded_and_transcribed() {
 }
 
 #[tokio::test]
-async fn a_recording_of_a_call_that_others_placed_is_taken_in() {
+async fn a_recording_of_a_call_that_another_program_placed_is_ingested() {
     let world = World::new().await;
     world.twilio.mark_recordings();
     let sid = world.twilio.add_call(SeededCall { to: "+14155550111".to_owned(), ..Default::default() });
@@ -304,7 +304,7 @@ async fn a_recording_of_a_call_that_others_placed_is_taken_in() {
 }
 
 #[tokio::test]
-async fn of_a_recording_that_came_to_nothing_twilios_reason_is_told() {
+async fn an_absent_recording_shows_twilios_reason() {
     for callbacks in [Callbacks::Deliver, Callbacks::Drop] {
         let world = World::new().await;
         world.twilio.control.set_callbacks(callbacks);
@@ -313,7 +313,7 @@ async fn of_a_recording_that_came_to_nothing_twilios_reason_is_told() {
         let mut call = world.call(&sid).await;
         for _ in 0..10 {
             if call["progress"] != "not-recorded" {
-                world.after(LOOK).await;
+                world.after(FIRST_POLL).await;
                 call = world.call(&sid).await;
             }
         }
@@ -328,28 +328,28 @@ async fn of_a_recording_that_came_to_nothing_twilios_reason_is_told() {
     }
 }
 
-/// Asserts that nobody is asked anything more, however much time passes.
+/// Asserts that no more requests go to the vendors, however much time passes.
 async fn assert_ends(world: &World) {
-    // The minute within which a recording may yet be listed.
+    // A recording may appear in Twilio's list within a minute.
     for _ in 0..4 {
         world.after(Duration::from_secs(60)).await;
     }
-    let asked = world.vendor_requests();
+    let requests = world.vendor_requests();
     for _ in 0..8 {
         world.after(HOUR).await;
     }
-    assert_eq!(world.vendor_requests(), asked);
+    assert_eq!(world.vendor_requests(), requests);
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_takes_ends_by_itself_and_frees_the_number() {
+async fn an_unanswered_call_ends_without_help_and_frees_its_number() {
     for (outcome, state) in [(Outcome::Busy, "busy"), (Outcome::NoAnswer, "no-answer"), (Outcome::Failed, "failed")] {
         for callbacks in [Callbacks::Deliver, Callbacks::Drop] {
             let world = World::new().await;
             world.twilio.control.set_callbacks(callbacks);
             world.twilio.outcome_of_next_call(outcome);
             let sid = world.dial("14155551234").await;
-            world.after(LOOK).await;
+            world.after(FIRST_POLL).await;
             let call = world.call(&sid).await;
             assert_eq!((&call["state"], &call["progress"]), (&json!(state), &json!("failed")), "{call:#}");
             assert!(call["ended_at"].is_string(), "{call:#}");
@@ -370,14 +370,14 @@ async fn a_recording_that_is_not_ready_is_waited_for() {
     world.settle().await;
     let call = world.call(&sid).await;
     assert_eq!((&call["progress"], &call["transcripts"][0]["state"]), (&json!("transcribing"), &json!("waiting")));
-    until_done(&world, std::slice::from_ref(&sid), LOOK, 3).await;
+    until_done(&world, std::slice::from_ref(&sid), FIRST_POLL, 3).await;
     assert_transcribed(&world, &sid).await;
-    let asked = world.twilio.control.requests(Method::GET, "/Recordings/{id}.wav");
-    assert_happened(usize::try_from(asked).expect("a few"), 4);
+    let requests = world.twilio.control.requests(Method::GET, "/Recordings/{id}.wav");
+    assert_happened(usize::try_from(requests).expect("a few"), 4);
 }
 
 #[tokio::test]
-async fn what_assemblyai_says_of_its_failure_is_kept_and_a_person_may_try_again() {
+async fn assemblyais_error_is_kept_and_the_transcript_can_be_retried() {
     let world = World::new().await;
     world.twilio.mark_recordings();
     world.assemblyai.fail_next_transcript("Audio duration is too short.");
@@ -401,7 +401,7 @@ async fn what_assemblyai_says_of_its_failure_is_kept_and_a_person_may_try_again(
 }
 
 #[tokio::test]
-async fn audio_that_assemblyai_has_lost_is_brought_again_once() {
+async fn audio_that_assemblyai_lost_is_uploaded_once_more() {
     let world = World::new().await;
     world.twilio.mark_recordings();
     world.assemblyai.hold();
@@ -421,7 +421,7 @@ async fn audio_that_assemblyai_has_lost_is_brought_again_once() {
         world.settle().await;
         world.assemblyai.forget_uploads();
         world.assemblyai.release();
-        // Its webhook has been taken, and nobody has acted on it yet.
+        // The webhook was received, but its job has not run yet.
         world.assemblyai.settled().await;
         world.assemblyai.hold();
     }
@@ -434,9 +434,9 @@ async fn audio_that_assemblyai_has_lost_is_brought_again_once() {
 }
 
 #[tokio::test]
-async fn a_step_that_keeps_failing_is_given_up_after_eight_times_and_may_be_tried_again() {
+async fn a_job_gives_up_after_eight_failures_and_can_be_retried() {
     if steps_repeat() {
-        // It counts failures, which are more then.
+        // Repeated steps fail more often, and this test counts failures.
         return;
     }
     let world = World::new().await;
@@ -462,7 +462,7 @@ async fn a_step_that_keeps_failing_is_given_up_after_eight_times_and_may_be_trie
     assert_eq!(world.assemblyai.control.requests(Method::POST, "/v2/upload"), 8);
     assert_ends(&world).await;
 
-    // The count begins anew.
+    // A retry starts the count over.
     fail(7);
     assert_eq!(world.post_form(&format!("/calls/{sid}/retry"), "").await.status, 200);
     until_done(&world, std::slice::from_ref(&sid), HOUR, 8).await;
@@ -470,19 +470,19 @@ async fn a_step_that_keeps_failing_is_given_up_after_eight_times_and_may_be_trie
 }
 
 #[tokio::test]
-async fn of_two_hundred_calls_between_vendors_that_fail_at_random_each_has_its_own_transcript_once() {
+async fn two_hundred_calls_get_one_transcript_each_while_both_vendors_fail_at_random() {
     const CALLS: usize = 200;
-    // So a request that fails is repeated by the job, which waits by the clock that is moved here.
+    // With a client that hardly repeats requests, the job repeats them, and waits by the clock that this test advances.
     let deadlines = Deadlines { repeated: Duration::from_millis(100), ..Deadlines::default() };
     let behind = now() - jiff::SignedDuration::from_hours(24);
     let world = World::with_clock(&[], deadlines, Clock::by_hand(behind)).await;
     world.twilio.mark_recordings();
-    // At twice as many, one run in thirty has a job that fails eight times in a row, which is when it is given up.
+    // At twice this rate, in one run in 30 a job fails eight times in a row and gives up.
     let disturbance = |seed| Disturbance { seed, per_mille: 50, hangs: false };
     world.twilio.control.disturb(disturbance(1));
     world.assemblyai.control.disturb(disturbance(2));
 
-    // A call that was not placed is lost after two minutes, and then a person dials again.
+    // A call that was not placed counts as lost after two minutes; then its number is dialed again.
     for _ in 0..10 {
         let placed = world.store.texts("SELECT to_number FROM calls WHERE sid IS NOT NULL").await;
         let open = (0..CALLS).map(number).filter(|number| !placed.contains(&format!("+{number}")));
@@ -500,7 +500,7 @@ async fn of_two_hundred_calls_between_vendors_that_fail_at_random_each_has_its_o
     for sid in &sids {
         assert_transcribed(&world, sid).await;
     }
-    assert_ordered_once(&world, CALLS);
+    assert_submitted_once(&world, CALLS);
     let placed = world.twilio.placed_per_token();
     assert_eq!((placed.len(), placed.values().all(|count| *count == 1)), (CALLS, true));
 }
