@@ -1,10 +1,10 @@
-//! What nobody should send, and what becomes of it: rows of the files in `fixtures/bad_input`, over real HTTP. Whatever
-//! comes, the status is the one that the row says, no vendor is asked for anything, and the program goes on answering.
+//! Malformed and hostile input over real HTTP, one case per row of the files in `fixtures/bad_input`. For each row, the
+//! response has the status that the row names, no vendor receives a request, and the program keeps answering.
 //!
-//! How the files are written is told in `support/rows.rs`.
+//! `support/rows.rs` describes the format of the files.
 //!
-//! What needs more than a row has a test of its own: single bits of every published signature in `signature`, files of
-//! audio in `media`, greetings in `record`, settings that depend on files and ports in `cli`.
+//! Cases that need more than a row have tests elsewhere: flipped bits of every published signature in `signature`, audio
+//! files in `media`, greetings in `record`, settings that depend on files and ports in `cli`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,29 +45,29 @@ fn pairs(form: &[u8]) -> Vec<Param> {
     form_urlencoded::parse(form).into_owned().collect()
 }
 
-/// Sends these bytes; a header may come more than once.
+/// Sends a request with these bytes as values and body. `headers` may repeat a name.
 async fn send(world: &World, method: Method, path: &str, headers: &[(&str, &[u8])], body: Vec<u8>) -> Answer {
     let mut request = world.http.request(method, format!("{}{path}", world.base)).body(body);
     for (name, value) in headers {
-        let name: HeaderName = name.parse().expect("a header's name");
-        request = request.header(name, HeaderValue::from_bytes(value).expect("a header's value"));
+        let name: HeaderName = name.parse().expect("a header name");
+        request = request.header(name, HeaderValue::from_bytes(value).expect("a header value"));
     }
     Answer::of(request.send().await.expect("an answer")).await
 }
 
-/// A fault of this row, with what came back.
+/// Describes a fault of this row, with the answer.
 fn fault(row: &Row<'_>, what: &str, answer: &Answer) -> String {
     format!("{}: {what}: {} {:.300}", row.shown(), answer.status, answer.text())
 }
 
-/// What does not hold, although it should whatever was sent. `before` is how often vendors had been asked.
+/// Checks what must hold for every row and returns the faults. `before` is the number of vendor requests before this row.
 async fn faults_of(world: &World, row: &Row<'_>, answer: &Answer, before: usize) -> Vec<String> {
     let is_problem = answer.header("content-type") == "application/problem+json";
     let is_error = answer.status.is_client_error();
     let faults = [
         (answer.status != row.number::<u16>(1), "status"),
-        (world.vendor_requests() != before, "a vendor was asked"),
-        (is_error && !(is_problem && answer.body.len() < 500), "more is told than must be"),
+        (world.vendor_requests() != before, "a vendor received a request"),
+        (is_error && !(is_problem && answer.body.len() < 500), "the error is not a short problem document"),
         (world.get("/healthz").await.text() != "ok\n", "the program does not answer"),
     ];
     faults.into_iter().filter(|(is_fault, _)| *is_fault).map(|(_, what)| fault(row, what, answer)).collect()
@@ -78,7 +78,7 @@ fn assert_none(faults: &[String]) {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// What is near to the signature of this request, by name, and it itself.
+/// The valid signature of this request, and invalid ones close to it, by name.
 fn signatures_near(url: &str, params: &[Param]) -> Vec<(&'static str, String)> {
     let of = |token| signature::sign(Algorithm::HmacSha1, token, url, params);
     let right = of("12345");
@@ -91,7 +91,7 @@ fn signatures_near(url: &str, params: &[Param]) -> Vec<(&'static str, String)> {
     let swapped = |character| match character {
         '+' => '-',
         '/' => '_',
-        // Where there is neither, the padding goes.
+        // Changes the padding, for signatures with neither of the two.
         '=' => '.',
         other => other,
     };
@@ -114,15 +114,15 @@ fn signatures_near(url: &str, params: &[Param]) -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test]
-async fn whatever_is_nearly_signed_is_refused_and_leaves_nothing_behind() {
+async fn a_nearly_valid_signature_is_refused_and_nothing_is_stored() {
     let world = World::with(&[("BASE_URL", "https://example.com"), ("TWILIO_AUTH_TOKEN", "12345")]).await;
     let plain = names(&[]);
     let file = include_str!("fixtures/bad_input/signatures.tsv");
-    // What is refused comes first: whatever is stored then has come through.
-    let (refused, taken): (Vec<_>, Vec<_>) = rows(file, 7, &plain).partition(|row| row.number::<u16>(1) == 403);
-    assert!(refused.len() >= 50 && taken.len() >= 10, "{} and {}", refused.len(), taken.len());
+    // Rows to be refused come first: a call that is stored by then comes from a request that should have been refused.
+    let (refused, accepted): (Vec<_>, Vec<_>) = rows(file, 7, &plain).partition(|row| row.number::<u16>(1) == 403);
+    assert!(refused.len() >= 50 && accepted.len() >= 10, "{} and {}", refused.len(), accepted.len());
     let mut faults = Vec::new();
-    for (row, is_refused) in refused.iter().map(|row| (row, true)).chain(taken.iter().map(|row| (row, false))) {
+    for (row, is_refused) in refused.iter().map(|row| (row, true)).chain(accepted.iter().map(|row| (row, false))) {
         let (url, signed) = (row.text(3), row.bytes(4));
         let mut near = plain.clone();
         near.extend(signatures_near(&url, &pairs(&signed)));
@@ -141,10 +141,10 @@ async fn whatever_is_nearly_signed_is_refused_and_leaves_nothing_behind() {
         let answer = send(&world, method.parse().expect("a method"), &path, &headers, sent).await;
         faults.extend(faults_of(&world, row, &answer, before).await);
         if is_refused && !answer.text().contains("the request does not carry a valid X-Twilio-Signature") {
-            faults.push(fault(row, "other words", &answer));
+            faults.push(fault(row, "another message", &answer));
         }
         if is_refused && world.get("/calls").await.json()["calls"] != json!([]) {
-            faults.push(fault(row, "something is stored", &answer));
+            faults.push(fault(row, "a call was stored", &answer));
         }
     }
     assert_none(&faults);
@@ -152,7 +152,7 @@ async fn whatever_is_nearly_signed_is_refused_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn no_form_brings_a_callback_down() {
+async fn no_form_breaks_a_callback() {
     let world = World::new().await;
     let names = names(&[]);
     let mut faults = Vec::new();
@@ -170,19 +170,19 @@ async fn no_form_brings_a_callback_down() {
         faults.extend(faults_of(&world, &row, &answer, before).await);
     }
     assert_none(&faults);
-    // What came through is whole.
+    // The accepted rows stored the call.
     assert_eq!(world.call(CALL).await["sid"], CALL);
 }
 
 #[tokio::test]
-async fn no_json_brings_a_webhook_down_or_changes_a_transcript() {
+async fn no_json_breaks_a_webhook_or_changes_a_transcript() {
     let world = World::new().await;
     let (call, _) = world.recorded_call().await;
     world.assemblyai.hold();
     let id = world.post_json("/transcribe", &json!({ "call_sid": call })).await.json()["id"].clone();
     let id = id.as_str().expect("an id");
-    let order = world.transcript_requests().pop().expect("a request");
-    let text = |name: &str| order[name].as_str().expect("text").to_owned();
+    let submitted = world.transcript_requests().pop().expect("a submitted transcript");
+    let text = |name: &str| submitted[name].as_str().expect("text").to_owned();
     let url: Url = text("webhook_url").parse().expect("a URL");
     let path = format!("{}?{}", url.path(), url.query().expect("a query"));
     let secret = text("webhook_auth_header_value");
@@ -200,20 +200,20 @@ async fn no_json_brings_a_webhook_down_or_changes_a_transcript() {
     assert_eq!((&transcript["status"], &transcript["text"]), (&json!("processing"), &Value::Null));
 }
 
-/// What a vendor is asked for.
+/// A request of the program to a vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// Twilio, to place a call.
+    /// Places a call at Twilio.
     Dial,
-    /// Twilio, for the recordings of a call.
+    /// Lists the recordings of a call at Twilio.
     Recordings,
-    /// Twilio, for the audio of one.
+    /// Fetches the audio of a recording from Twilio.
     Audio,
-    /// AssemblyAI, to take audio in.
+    /// Uploads audio to AssemblyAI.
     Upload,
-    /// AssemblyAI, for a transcript of audio that is elsewhere.
-    Order,
-    /// AssemblyAI, how a transcript stands.
+    /// Submits a transcript of audio at another host to AssemblyAI.
+    Submit,
+    /// Polls AssemblyAI for a transcript.
     Transcript,
 }
 
@@ -224,30 +224,30 @@ impl Step {
             "recordings" => Self::Recordings,
             "audio" => Self::Audio,
             "upload" => Self::Upload,
-            "order" => Self::Order,
+            "submit" => Self::Submit,
             "transcript" => Self::Transcript,
-            other => panic!("no step is called {other}"),
+            other => panic!("unknown step {other}"),
         }
     }
 
     fn setting(self) -> &'static str {
         match self {
             Self::Dial | Self::Recordings | Self::Audio => "TWILIO_API_URL",
-            Self::Upload | Self::Order | Self::Transcript => "ASSEMBLYAI_API_URL",
+            Self::Upload | Self::Submit | Self::Transcript => "ASSEMBLYAI_API_URL",
         }
     }
 
-    /// Whether this is the request in question, by its first line.
+    /// Returns `true` if the request with this first line is this step.
     fn is(self, line: &str) -> bool {
         match self {
-            Self::Dial | Self::Upload | Self::Order => line.starts_with("POST "),
+            Self::Dial | Self::Upload | Self::Submit => line.starts_with("POST "),
             Self::Audio => !line.contains(".json "),
             Self::Recordings | Self::Transcript => true,
         }
     }
 
-    /// What is answered to every other request: nothing was placed or ordered, and the recording is there.
-    fn otherwise(self) -> String {
+    /// The response to every request that is not this step: lists of calls and transcripts are empty, recordings completed.
+    fn other_response(self) -> String {
         let body = match self {
             Self::Dial => json!({ "calls": [] }),
             Self::Audio => json!({ "sid": RECORDING, "status": "completed" }),
@@ -257,8 +257,8 @@ impl Step {
         format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
     }
 
-    /// Has the program ask for it.
-    async fn ask(self, world: &World) -> Answer {
+    /// Makes the program take this step.
+    async fn trigger(self, world: &World) -> Answer {
         match self {
             Self::Dial => world.get("/dial/14155551234").await,
             Self::Recordings => world.get(&format!("/get-recording-url/{CALL}")).await,
@@ -267,7 +267,7 @@ impl Step {
                 let recording = world.twilio.add_recording(SeededRecording::default());
                 world.post_json("/transcribe", &json!({ "recording_sid": recording })).await
             }
-            Self::Order => world.post_json("/transcribe", &json!({ "audio_url": "https://example.com/a.wav" })).await,
+            Self::Submit => world.post_json("/transcribe", &json!({ "audio_url": "https://example.com/a.wav" })).await,
             Self::Transcript => world.get(&format!("/transcript/{TRANSCRIPT}")).await,
         }
     }
@@ -275,7 +275,7 @@ impl Step {
 
 const TRANSCRIPT: &str = "9ea68fd3-f953-42c1-9742-976c447fb463";
 
-/// What a vendor of the test's own making sends.
+/// The response of a fake vendor.
 #[derive(Clone)]
 enum Reply {
     Bytes(Arc<Vec<u8>>),
@@ -284,7 +284,7 @@ enum Reply {
 }
 
 impl Reply {
-    /// From status, headers and body.
+    /// Reads status, headers and body of a row.
     fn of(row: &Row<'_>) -> Self {
         let status = row.text(5);
         match status.as_str() {
@@ -305,21 +305,21 @@ impl Reply {
     }
 }
 
-/// A vendor that sends this reply to each request for `step`; gives its address and how often that was.
+/// Starts a fake vendor that replies like this to `step`. Returns its address and the count of such requests.
 async fn vendor(step: Step, reply: Reply) -> (String, Arc<AtomicUsize>) {
     let listener = listen().await;
     let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             tokio::spawn(answer(connection, step, reply.clone(), Arc::clone(&count)));
         }
     });
-    (url, asked)
+    (url, requests)
 }
 
-/// Whoever asks may go away at any time.
+/// Answers one request. Fails if the program closes the connection first, which it may.
 async fn answer(mut connection: TcpStream, step: Step, reply: Reply, count: Arc<AtomicUsize>) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -328,9 +328,9 @@ async fn answer(mut connection: TcpStream, step: Step, reply: Reply, count: Arc<
     let head = String::from_utf8_lossy(&head).to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or_default();
     tokio::io::copy(&mut (&mut connection).take(length), &mut tokio::io::sink()).await?;
-    let is_asked = step.is(head.lines().next().unwrap_or_default().replacen("post", "POST", 1).as_str());
+    let is_step = step.is(head.lines().next().unwrap_or_default().replacen("post", "POST", 1).as_str());
     match reply {
-        _ if !is_asked => connection.write_all(step.otherwise().as_bytes()).await?,
+        _ if !is_step => connection.write_all(step.other_response().as_bytes()).await?,
         Reply::Bytes(bytes) => {
             count.fetch_add(1, Ordering::Relaxed);
             connection.write_all(&bytes).await?;
@@ -344,60 +344,62 @@ async fn answer(mut connection: TcpStream, step: Step, reply: Reply, count: Arc<
     connection.shutdown().await
 }
 
-/// Worlds at a time.
-const AT_ONCE: usize = 32;
+/// Number of rows tested at the same time, each with a program of its own.
+const CONCURRENT_ROWS: usize = 32;
 
 #[tokio::test]
-async fn whatever_a_vendor_answers_is_told_and_what_costs_is_asked_for_once() {
+async fn every_vendor_response_maps_to_an_answer_and_paid_requests_are_sent_once() {
     let names = names(&[("id", TRANSCRIPT)]);
     let rows: Vec<Row<'_>> = rows(include_str!("fixtures/bad_input/replies.tsv"), 8, &names).collect();
     assert!(rows.len() >= 60, "{} cases", rows.len());
     let cases = stream::iter(rows).map(async |row| {
         let step = Step::named(row.cells[1]);
-        let (url, asked) = vendor(step, Reply::of(&row)).await;
-        // Whoever dials waits for a call that may be found yet, and whoever is met with silence for its end.
-        let is_waited_for = step == Step::Dial || row.cells[5] == "silence";
-        let answer = if is_waited_for { Duration::from_secs(2) } else { Deadlines::default().answer };
+        let (url, requests) = vendor(step, Reply::of(&row)).await;
+        // After a silent vendor, and after an ambiguous dial whose call may yet turn up, the program waits out the
+        // deadline, so it must be short.
+        let waits = step == Step::Dial || row.cells[5] == "silence";
+        let answer = if waits { Duration::from_secs(2) } else { Deadlines::default().answer };
         let deadlines = Deadlines { answer, ..Deadlines::default() };
         let world = World::with_deadlines(&[(step.setting(), &url)], deadlines).await;
-        let answer = step.ask(&world).await;
-        let (kind, asked) = (format!("\"urn:callscribe:problem:{}\"", row.cells[3]), asked.load(Ordering::Relaxed));
-        let is_told = row.cells[3] == "-" || answer.text().contains(&kind);
+        let answer = step.trigger(&world).await;
+        let kind = format!("\"urn:callscribe:problem:{}\"", row.cells[3]);
+        let requests = requests.load(Ordering::Relaxed);
+        let has_problem = row.cells[3] == "-" || answer.text().contains(&kind);
         let is_plain = answer.status.is_success() || (answer.body.len() < 700 && !answer.text().contains('<'));
-        // Where steps end and are taken up again, an answer may go unread, and what costs nothing is asked for again.
+        // When failpoints abort and repeat each step, an answer may be lost, and requests that cost nothing repeat.
         let is_lost = steps_repeat() && answer.text().contains("unsettled");
-        let may_repeat = steps_repeat() && !matches!(step, Step::Dial | Step::Order);
+        let may_repeat = steps_repeat() && !matches!(step, Step::Dial | Step::Submit);
         let faults = [
             (answer.status != row.number::<u16>(2) && !is_lost, "status".to_owned()),
-            (!is_told && !is_lost, "problem".to_owned()),
+            (!has_problem && !is_lost, "problem".to_owned()),
             (!is_plain, "the vendor's own body is passed on".to_owned()),
-            (asked != row.number::<usize>(4) && !may_repeat, format!("asked {asked} times")),
+            (requests != row.number::<usize>(4) && !may_repeat, format!("the vendor received {requests} requests")),
             (world.get("/healthz").await.text() != "ok\n", "the program does not answer".to_owned()),
         ];
         let faults = faults.into_iter().filter(|(is_fault, _)| *is_fault);
         faults.map(|(_, what)| fault(&row, &what, &answer)).collect::<Vec<String>>()
     });
-    assert_none(&cases.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.concat());
+    assert_none(&cases.buffer_unordered(CONCURRENT_ROWS).collect::<Vec<_>>().await.concat());
 }
 
 #[test]
-fn a_setting_is_right_or_named() {
+fn a_setting_is_accepted_or_named_as_wrong() {
     let names = names(&[]);
     let folder = Folder::new();
     let mut faults = Vec::new();
     for row in rows(include_str!("fixtures/bad_input/settings.tsv"), 3, &names) {
         let (name, value) = (row.cells[0], row.text(1));
         let ended = Program::start(folder.path(), &[], &with(&ENOUGH, &[(name, &value)])).listens_or_ends();
-        let is_right = match (row.cells[2], &ended) {
+        let as_expected = match (row.cells[2], &ended) {
             ("starts", ended) => ended.is_none(),
             (_, None) => false,
             (expected, Some(ended)) => {
-                let said = ended.stderr[0].strip_prefix(name).and_then(|said| said.strip_prefix(": "));
-                let fits = said.is_some_and(|said| said.starts_with(expected));
+                let message = ended.stderr[0].strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+                let fits = message.is_some_and(|message| message.starts_with(expected));
                 ended.code == Some(2) && ended.stderr.len() == 2 && fits && !ended.all().contains("canary")
             }
         };
-        if !is_right {
+        if !as_expected {
             faults.push(format!("{}: {ended:?}", row.shown()));
         }
     }

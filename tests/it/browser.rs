@@ -1,7 +1,7 @@
-//! What a real Chromium does with the program: a person who types dials, and nothing else does, neither Chromium by
-//! itself nor a page that means harm.
+//! The program in a real Chromium: an address that a person types dials. Chromium's own prefetches and a hostile page do
+//! not.
 //!
-//! These facts are looked at where `chromium`, `Xvfb` and `xdotool` are installed.
+//! These tests are skipped unless `chromium`, `Xvfb` and `xdotool` are installed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::browser::{self, Browser};
 use crate::support::front::{Front, Passed};
 use crate::support::{World, listen};
 
-/// The kinds of requests that the hostile page makes to dial, by what follows `by=`.
+/// The ways in which the hostile page tries to dial. Each request names its way in the query parameter `by`.
 const ATTEMPTS: [&str; 24] = [
     "img",
     "script",
@@ -44,46 +44,45 @@ const ATTEMPTS: [&str; 24] = [
     "speculation-prerender",
 ];
 
-/// A web site of somebody else's, on another port.
+/// A foreign web site, on another port.
 struct Site {
-    /// Its port.
     port: u16,
-    /// What its page has told it.
-    said: watch::Receiver<Value>,
+    /// What the site's page has posted to `/said`.
+    reported: watch::Receiver<Value>,
 }
 
 impl Site {
-    /// Serves these pages by their paths.
+    /// Serves these pages, given as path and HTML.
     async fn serve(pages: Vec<(&'static str, String)>) -> Self {
-        let (sender, said) = watch::channel(Value::Null);
+        let (sender, reported) = watch::channel(Value::Null);
         let sender = Arc::new(sender);
-        let hear = move |body: String| async move {
+        let receive = move |body: String| async move {
             sender.send_replace(serde_json::from_str(&body).expect("JSON"));
         };
-        let mut router = Router::new().route("/said", post(hear));
+        let mut router = Router::new().route("/said", post(receive));
         for (path, html) in pages {
             router = router.route(path, get(|| async { Html(html) }));
         }
         let listener = listen().await;
         let port = listener.local_addr().expect("a bound listener").port();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { port, said }
+        Self { port, reported }
     }
 
-    /// Waits for what its page tells it.
-    async fn hears(&mut self) -> Value {
-        self.said.wait_for(|said| !said.is_null()).await.expect("a server that runs").clone()
+    /// Waits for the page's report.
+    async fn report(&mut self) -> Value {
+        self.reported.wait_for(|report| !report.is_null()).await.expect("a running server").clone()
     }
 }
 
-/// A browser whose window shows a page of nobody's.
+/// A browser that shows a page without an origin.
 async fn window() -> Browser {
     let browser = Browser::open("data:text/html,<title>first page</title>").await;
     browser.shows("first page").await;
     browser
 }
 
-/// How many pages of calls were shown.
+/// The number of navigations that showed the page of a call.
 fn call_pages(passed: &[Passed]) -> usize {
     let is_shown = |passed: &&Passed| passed.request.starts_with("GET /calls/") && passed.status == 200;
     passed.iter().filter(is_shown).filter(|passed| passed.is_navigation()).count()
@@ -99,7 +98,7 @@ async fn a_typed_address_dials_once_however_often_its_page_is_reloaded() {
     let browser = window().await;
 
     browser.type_address(&format!("{}/dial/14155551234", front.host)).await;
-    assert_eq!(world.calls_placed(), 0, "it is not entered yet");
+    assert_eq!(world.calls_placed(), 0, "dialed before Return was pressed");
     browser.press("Return").await;
     front.until(|passed| passed.iter().any(is_entered)).await;
     assert_eq!(world.calls_placed(), 1);
@@ -110,16 +109,16 @@ async fn a_typed_address_dials_once_however_often_its_page_is_reloaded() {
 
     for reloads in 1..=3 {
         browser.press("F5").await;
-        // A key that is pressed before the page is there goes to the page before it, and is lost.
+        // A key pressed before the page has loaded goes to the previous page and is lost.
         front.until(|passed| call_pages(passed) == 1 + reloads && listens(passed) > reloads).await;
     }
     assert_eq!(world.calls_placed(), 1);
     let dials = front.passed().iter().filter(|passed| passed.request.contains("/dial/")).count();
-    assert_eq!(dials, 1, "what is reloaded is the call's page");
+    assert_eq!(dials, 1, "a reload must load the page of the call, not dial");
 }
 
 #[tokio::test]
-async fn typing_a_part_of_an_address_that_was_dialled_before_dials_nothing() {
+async fn typing_part_of_a_previously_dialed_address_dials_nothing() {
     if !browser::is_there() {
         return;
     }
@@ -127,7 +126,7 @@ async fn typing_a_part_of_an_address_that_was_dialled_before_dials_nothing() {
     let front = Front::of(&world.base).await;
     let browser = window().await;
 
-    // Chromium loads ahead what it has seen its user enter a few times.
+    // Chromium prefetches an address once its user has entered it a few times.
     let (part, rest) = ("/dial/1415", "5551234");
     for entered in 0.. {
         browser.type_address(&format!("{}{part}", front.host)).await;
@@ -135,21 +134,22 @@ async fn typing_a_part_of_an_address_that_was_dialled_before_dials_nothing() {
         if front.passed().iter().any(Passed::is_speculative) {
             break;
         }
-        assert!(entered < 30, "Chromium never loads ahead");
+        assert!(entered < 30, "Chromium never prefetches");
         browser.type_on(rest).await;
         assert_eq!(world.calls_placed(), entered);
         browser.press("Return").await;
         front.until(|passed| passed.iter().filter(|passed| is_entered(passed)).count() == entered + 1).await;
         browser.shows("dialing").await;
         world.settle().await;
-        // The next one is a call of its own: this one is long over.
+        // Far beyond REDIAL_AFTER, so that the next entry places a new call.
         world.after(Duration::from_secs(3_600)).await;
     }
-    let ahead: Vec<Passed> = front.passed().into_iter().filter(Passed::is_speculative).collect();
-    assert!(ahead.iter().all(|it| it.request == format!("GET {part}{rest}") && it.status == 503), "{ahead:?}");
+    let prefetched: Vec<Passed> = front.passed().into_iter().filter(Passed::is_speculative).collect();
+    let is_refused = |it: &Passed| it.request == format!("GET {part}{rest}") && it.status == 503;
+    assert!(prefetched.iter().all(is_refused), "{prefetched:?}");
 }
 
-/// Whether it is an address to dial that somebody entered.
+/// Returns `true` for a request to dial that is not a prefetch.
 fn is_entered(passed: &Passed) -> bool {
     passed.request.starts_with("GET /dial/") && !passed.is_speculative()
 }
@@ -176,10 +176,10 @@ async fn a_hostile_page_dials_nothing_and_reads_nothing() {
         let browser = Browser::open(&format!("http://{host}:{}/", site.port)).await;
 
         let came = |passed: &[Passed], by: &str| passed.iter().any(|it| it.request.ends_with(&format!("?by={by}")));
-        // Chromium renders ahead what is of the same site, which another port is and another name is not.
+        // Chromium prerenders only pages of the same site. Another port is the same site, another host name is not.
         let is_made = |by: &&&str| host == "localhost" || **by != "speculation-prerender";
         front.until(|passed| ATTEMPTS.iter().filter(is_made).all(|by| came(passed, by))).await;
-        assert_eq!(site.hears().await, json!({ "tried": 3 * readable.len(), "read": [] }));
+        assert_eq!(site.report().await, json!({ "tried": 3 * readable.len(), "read": [] }));
         browser.shows("You have won").await;
         browser.type_address(&format!("{host}:{}/leaving", site.port)).await;
         browser.press("Return").await;

@@ -1,6 +1,7 @@
-"""Reads captions as the packages srt and webvtt-py do, for export.rs.
+"""Reads captions with the packages srt and webvtt-py, for export.rs.
 
-In and out come lists as JSON: of files, as pairs of SRT and WebVTT, and of what each has, as pairs of lists of cues.
+Standard input is a JSON list of pairs: an SRT file and a WebVTT file. Standard output is a JSON list of pairs: the cues
+of each.
 """
 
 import io
