@@ -83,7 +83,9 @@ pub(super) async fn operator_only(
     let response = match admit(&context, peer, &request) {
         Ok(who) => {
             request.extensions_mut().insert(who);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(who);
+            response
         }
         Err(error) => error.into_response(),
     };

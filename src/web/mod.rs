@@ -8,6 +8,7 @@ mod dial;
 mod error;
 mod extract;
 mod gzip;
+mod help;
 mod home;
 mod hooks;
 mod live;
@@ -99,6 +100,8 @@ pub fn router(context: Shared) -> Router {
         .at("/recordings/{file}", get(recordings::listen))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
         .at("/transcript/{id}", get(transcript::transcript))
+        .at("/help", get(help::index))
+        .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))
         .router
         .fallback(|| async { ApiError::NoSuchPath })
@@ -163,8 +166,14 @@ async fn finish(State(context): State<Shared>, request: Request, next: Next) -> 
     let mut response = next.run(request).instrument(span.clone()).await;
     let problem =
         response.extensions_mut().remove::<Problem>().map(|problem| Problem { request_id: id.clone(), ..problem });
+    // Only the operator's routes leave this behind: the manual is the operator's alone.
+    let is_operator = response.extensions_mut().remove::<access::Who>().is_some();
     if let Some(problem) = &problem {
-        let rendered = if wants_page { pages::problem(&context, problem, uri.path()) } else { write_problem(problem) };
+        let rendered = if wants_page {
+            pages::problem(&context, problem, uri.path(), is_operator)
+        } else {
+            write_problem(problem)
+        };
         let (parts, body) = rendered.into_parts();
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;

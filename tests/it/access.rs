@@ -39,6 +39,8 @@ fn operator_routes() -> Vec<(Method, String)> {
         (Method::POST, format!("/calls/{CALL}/delete")),
         (Method::POST, "/logout".to_owned()),
         get("/events"),
+        get("/help"),
+        get("/help/routes"),
         get("/no/such/path"),
     ]
 }

@@ -20,6 +20,8 @@ pub(super) struct Notices {
     pub(super) standing: Option<&'static str>,
     /// What keeps the program from its work until somebody mends the settings.
     pub(super) alerts: Vec<String>,
+    /// Whether this reader may open the manual, so that pages link to it.
+    pub(super) has_help: bool,
 }
 
 impl Notices {
@@ -34,12 +36,12 @@ impl Notices {
                 context.urls.base()
             ));
         }
-        Self { standing: context.notice, alerts }
+        Self { standing: context.notice, alerts, has_help: true }
     }
 
     /// For a page that a stranger may see: how this program stands is nothing to them.
     pub(super) fn for_strangers(context: &Context) -> Self {
-        Self { standing: context.notice, alerts: Vec::new() }
+        Self { standing: context.notice, alerts: Vec::new(), has_help: false }
     }
 }
 
@@ -64,10 +66,11 @@ pub(super) fn transcribe(context: &Shared) -> Response {
 }
 
 /// A problem, for a browser that asked for this path.
-pub(super) fn problem(context: &Shared, problem: &Problem, path: &str) -> Response {
+pub(super) fn problem(context: &Shared, problem: &Problem, path: &str, is_operator: bool) -> Response {
     let deed = path.strip_prefix("/calls/").and_then(|path| path.trim_end_matches('/').split_once('/'));
     let call = deed.filter(|_| problem.status == 409).and_then(|(call, _)| call.parse().ok());
-    page(ProblemPage { notices: Notices::for_strangers(context), problem, call }.render())
+    let notices = Notices { has_help: is_operator, ..Notices::for_strangers(context) };
+    page(ProblemPage { notices, problem, call }.render())
 }
 
 /// What pages are drawn and moved with, a part of the program.
