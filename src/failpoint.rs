@@ -1,39 +1,150 @@
-//! The places where a crash hurts most, by name, so that tests can let the program die there. Without the feature
-//! `failpoints` they are nothing at all.
+//! The points at which a crash hurts most, so that tests can abort or kill the program there. Without the feature
+//! `failpoints` they do nothing.
 //!
-//! | point | where |
-//! |---|---|
-//! | C1, C2 | before and after the commit of the intent to dial |
-//! | C3, C4 | `POST Calls` was sent; its answer was read, the SID not committed |
-//! | C5 | the SID is committed |
-//! | C6, C7 | a finished recording's callback: before and after the commit |
-//! | C8 | a job is claimed |
-//! | C9, C10 | the audio: the first piece is there; the last one is |
-//! | C11, C12 | the upload: its first piece is on its way; all of it was sent |
-//! | C13 | the upload's address was read, not committed |
-//! | C14 | the intent to order a transcript is committed |
-//! | C15, C16 | `POST transcript` was sent; its id was read, not committed |
-//! | C17 | AssemblyAI's webhook, before the commit |
-//! | C18 | a finished transcript was read, not committed |
-//! | C19 | that a call is to be deleted is committed, and no vendor was asked to |
+//! A [`Step`] is one transaction, with a point before and a point after its commit. A [`Moment`] lies between two
+//! requests to a vendor. `CRASH_POINTS` lists those that the crash test kills the program at.
 
-/// A step that ends where it is, as if the program had died. It is taken up again.
+/// A transaction of the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The intent to place a call.
+    IntendToDial,
+    /// The call SID from the answer to `POST Calls`.
+    StoreCallSid,
+    /// Twilio refused to place the call.
+    StoreRefusal,
+    /// The lease is checked before a rate-limited `POST Calls` is repeated.
+    RepeatDial,
+    /// The answer to `POST Calls` was lost.
+    StoreUnknown,
+    /// A status callback of a call.
+    IngestCall,
+    /// A callback of a recording that has started.
+    IngestRecordingStart,
+    /// A callback of a recording that has ended.
+    IngestRecording,
+    /// A recording that a client named before any callback.
+    IngestUnknownRecording,
+    /// AssemblyAI's webhook.
+    IngestWebhook,
+    /// The result of a search for a call whose SID is unknown.
+    SearchForCall,
+    /// Twilio's answer to a poll of a call.
+    PollCall,
+    /// A client's request for a transcript.
+    RequestTranscript,
+    /// The URL of uploaded audio.
+    StoreUpload,
+    /// The intent to submit an order.
+    IntendToSubmit,
+    /// The transcript id from the answer to `POST transcript`.
+    StoreTranscriptId,
+    /// AssemblyAI refused the order.
+    WithdrawIntent,
+    /// The result of a search for an order whose transcript id is unknown.
+    SearchForOrder,
+    /// AssemblyAI's answer to a poll of an unfinished transcript.
+    PollTranscript,
+    /// AssemblyAI's answer to a poll of a finished transcript.
+    FinishTranscript,
+    /// An operator's request to delete a call.
+    RequestDeletion,
+    /// The private data of a call is deleted here.
+    WipeCall,
+    /// An operator's request to retry what failed.
+    Retry,
+    /// Jobs are claimed. A claim whose commit is not seen is no claim: its lease runs out.
+    ClaimJobs,
+    /// Leases are renewed.
+    RenewLeases,
+    /// A job is scheduled for a later time.
+    PutBackJob,
+    /// A job has succeeded.
+    CloseJob,
+    /// A job has failed for good.
+    FailJob,
+    /// All jobs of this instance are released.
+    ReleaseJobs,
+    /// All open jobs become due.
+    CatchUp,
+    /// The search index is rebuilt after an update.
+    BuildIndex,
+}
+
+/// A moment between two requests to a vendor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// A job is claimed and about to run.
+    JobStarts,
+    /// The answer to `POST Calls` has arrived.
+    CallPlaced,
+    /// Twilio has answered the request for audio.
+    DownloadStarts,
+    /// The last chunk of audio has arrived.
+    DownloadEnds,
+    /// The first chunk of audio is about to be sent to AssemblyAI.
+    UploadStarts,
+    /// The last chunk of audio is about to be sent.
+    UploadEnds,
+    /// The URL of the upload has arrived.
+    UploadAnswered,
+    /// The answer to `POST transcript` has arrived.
+    OrderSubmitted,
+    /// Twilio has deleted the recordings.
+    RecordingsDeleted,
+    /// AssemblyAI has deleted the transcripts.
+    TranscriptsDeleted,
+    /// Twilio has deleted the call.
+    CallDeleted,
+}
+
+/// A point at which a test can abort a step or kill the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// The step is about to commit.
+    Before(Step),
+    /// The step has committed.
+    After(Step),
+    /// Between two requests.
+    At(Moment),
+}
+
+impl Step {
+    /// Passes the point before the commit.
+    pub(crate) fn before(self, subject: &str) -> Result<(), Aborted> {
+        if self == Self::BuildIndex { Ok(()) } else { pass(Point::Before(self), subject) }
+    }
+
+    /// Passes the point after the commit. A claim, and a request whose client waits for its claim, have none: nobody
+    /// would run the job until the lease runs out.
+    pub(crate) fn after(self, subject: &str) -> Result<(), Aborted> {
+        match self {
+            Self::BuildIndex | Self::ClaimJobs | Self::RequestTranscript => Ok(()),
+            step => pass(Point::After(step), subject),
+        }
+    }
+}
+
+/// The step ends at a failpoint, as if the program had died. It is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("ended at a failpoint")]
+#[error("aborted at a failpoint")]
 pub struct Aborted;
 
-/// Comes to a point in the work on this subject.
-///
-/// # Errors
-/// If the step is to end here.
+/// Passes a moment in the work on this subject, or aborts if a test asked for that.
+pub(crate) fn reach(moment: Moment, subject: &str) -> Result<(), Aborted> {
+    pass(Point::At(moment), subject)
+}
+
 #[cfg(not(feature = "failpoints"))]
 #[inline]
-pub fn reach(_: &'static str, _: &str) -> Result<(), Aborted> {
+fn pass(_: Point, _: &str) -> Result<(), Aborted> {
     Ok(())
 }
 
 #[cfg(feature = "failpoints")]
-pub use armed::{arm, reach};
+use armed::pass;
+#[cfg(feature = "failpoints")]
+pub use armed::{CRASH_POINTS, arm};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -41,13 +152,37 @@ mod armed {
     use std::sync::{Mutex, OnceLock, PoisonError};
     use std::time::Duration;
 
-    use super::Aborted;
+    use super::Point::{After, At, Before};
+    use super::{Aborted, Moment, Point, Step};
+
+    /// The points of the crash test, by the names that `FAIL` and `--points` take.
+    pub const CRASH_POINTS: [(&str, Point); 19] = [
+        ("C1", Before(Step::IntendToDial)),
+        ("C2", After(Step::IntendToDial)),
+        ("C3", At(Moment::CallPlaced)),
+        ("C4", Before(Step::StoreCallSid)),
+        ("C5", After(Step::StoreCallSid)),
+        ("C6", Before(Step::IngestRecording)),
+        ("C7", After(Step::IngestRecording)),
+        ("C8", At(Moment::JobStarts)),
+        ("C9", At(Moment::DownloadStarts)),
+        ("C10", At(Moment::DownloadEnds)),
+        ("C11", At(Moment::UploadStarts)),
+        ("C12", At(Moment::UploadEnds)),
+        ("C13", At(Moment::UploadAnswered)),
+        ("C14", After(Step::IntendToSubmit)),
+        ("C15", At(Moment::OrderSubmitted)),
+        ("C16", Before(Step::StoreTranscriptId)),
+        ("C17", Before(Step::IngestWebhook)),
+        ("C18", Before(Step::FinishTranscript)),
+        ("C19", After(Step::RequestDeletion)),
+    ];
 
     enum Plan {
-        /// At this point, the n-th time, the thread says so on standard error and stands still until it is killed.
-        Stop { point: String, left: Mutex<u32> },
-        /// Every step ends once at each point, for each subject, and must come through the next time.
-        AbortOnce(Mutex<HashSet<(&'static str, String)>>),
+        /// At this point, the n-th time, the thread reports on standard error and waits to be killed.
+        Stop { name: &'static str, point: Point, left: Mutex<u32> },
+        /// Every step aborts once at each point, for each subject, and passes the next time.
+        AbortOnce(Mutex<HashSet<(Point, String)>>),
     }
 
     static PLAN: OnceLock<Plan> = OnceLock::new();
@@ -57,39 +192,37 @@ mod armed {
     /// # Panics
     /// If it is none of these.
     pub fn arm(plan: &str) {
+        let stop = |wanted: &str, left: u32| {
+            let known = CRASH_POINTS.into_iter().find(|(name, _)| *name == wanted);
+            let (name, point) = known.unwrap_or_else(|| panic!("FAIL: there is no crash point {wanted}"));
+            Plan::Stop { name, point, left: Mutex::new(left) }
+        };
         let parts: Vec<&str> = plan.split(':').collect();
         let plan = match parts[..] {
             ["all", "abort-once"] => Plan::AbortOnce(Mutex::default()),
-            [point, "stop"] => Plan::Stop { point: point.to_owned(), left: Mutex::new(1) },
-            [point, "stop", times] => {
-                let left = times.parse().expect("FAIL=<point>:stop:<number>");
-                Plan::Stop { point: point.to_owned(), left: Mutex::new(left) }
-            }
+            [point, "stop"] => stop(point, 1),
+            [point, "stop", times] => stop(point, times.parse().expect("FAIL=<point>:stop:<number>")),
             _ => panic!("expected FAIL=<point>:stop[:<number>] or FAIL=all:abort-once"),
         };
-        // Armed once for the life of the process; every later call says the same.
+        // The first call decides for the life of the process; every later call asks for the same.
         let _ = PLAN.set(plan);
     }
 
-    /// Comes to a point in the work on this subject.
-    ///
-    /// # Errors
-    /// If the step is to end here.
-    pub fn reach(point: &'static str, subject: &str) -> Result<(), Aborted> {
+    pub(super) fn pass(point: Point, subject: &str) -> Result<(), Aborted> {
         match PLAN.get() {
             None => Ok(()),
             Some(Plan::AbortOnce(seen)) => {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 if seen.insert((point, subject.to_owned())) { Err(Aborted) } else { Ok(()) }
             }
-            Some(Plan::Stop { point: planned, left }) if planned == point => {
+            Some(Plan::Stop { name, point: planned, left }) if *planned == point => {
                 let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
                 *left = left.saturating_sub(1);
                 if *left > 0 {
                     return Ok(());
                 }
-                // Holding the lock: whoever comes here next stands still as well.
-                eprintln!("failpoint {point}");
+                // The lock stays held, so any other thread that comes here stops as well.
+                eprintln!("failpoint {name}");
                 loop {
                     std::thread::sleep(Duration::from_secs(3_600));
                 }

@@ -10,7 +10,7 @@ use super::worker::{self, Then, Unfinished};
 use super::{Error, order, seen_through};
 use crate::clients::{self, Kind};
 use crate::context::Shared;
-use crate::failpoint;
+use crate::failpoint::{self, Moment, Step};
 use crate::model::call::{Call, CallId, CallName, Deletion};
 use crate::model::transcript::Transcript;
 use crate::store::{self, Conn, Job, JobKind};
@@ -56,7 +56,7 @@ pub async fn delete(context: &Shared, name: CallName) -> Result<(), Error> {
 async fn want(context: &Shared, name: &CallName) -> Result<(), Error> {
     let call = context
         .store
-        .write(("delete", "C19"), name.as_str(), |mut tx| async move {
+        .write(Step::RequestDeletion, name.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             let call = may_be_deleted(&mut tx, name).await?;
             if let Ok(call) = &call {
@@ -123,22 +123,22 @@ pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(),
     for sid in &audio {
         gone(context.twilio.delete_recording(sid).await).map_err(passing)?;
     }
-    failpoint::reach("audio deleted", &job.subject)?;
+    failpoint::reach(Moment::RecordingsDeleted, &job.subject)?;
     for transcript in &transcripts {
         for id in at_assemblyai(context, transcript).await? {
             gone(context.assemblyai.delete_transcript(&id).await).map_err(passing)?;
         }
     }
-    failpoint::reach("transcripts deleted", &job.subject)?;
+    failpoint::reach(Moment::TranscriptsDeleted, &job.subject)?;
     if let Some(sid) = &call.sid {
         gone(context.twilio.delete_call(sid.as_str()).await).map_err(passing)?;
     }
-    failpoint::reach("deleted at the vendors", &job.subject)?;
+    failpoint::reach(Moment::CallDeleted, &job.subject)?;
 
     let id = &id;
     let is_wiped = context
         .store
-        .write(("wipe", "wiped"), &job.subject, |mut tx| async move {
+        .write(Step::WipeCall, &job.subject, |mut tx| async move {
             let now = context.clock.now_ms();
             // Whoever has lost the job has not seen what was added since.
             if !tx.renew_job(job, worker::lease(context)).await? {

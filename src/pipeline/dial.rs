@@ -14,7 +14,7 @@ use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
 use crate::config::Cap;
 use crate::context::{Context, Shared};
-use crate::failpoint;
+use crate::failpoint::{self, Moment, Step};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Press};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
@@ -142,7 +142,7 @@ async fn intend(
 ) -> Result<Intent, store::Error> {
     context
         .store
-        .write(("C1", "C2"), call.id.as_str(), |mut tx| async move {
+        .write(Step::IntendToDial, call.id.as_str(), |mut tx| async move {
             tx.lock_dialling(context.clock.now_ms()).await?;
             // That may have taken its time, and caps are of the time at which is dialled.
             let now = context.clock.now_ms();
@@ -251,7 +251,7 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
             break too_late();
         }
         match context.twilio.create_call(&request).await {
-            Ok(_) if failpoint::reach("C3", id.as_str()).is_err() => {
+            Ok(_) if failpoint::reach(Moment::CallPlaced, id.as_str()).is_err() => {
                 return lost_sight(context, call, claimed, None, until).await;
             }
             Ok(created) => match created.sid.parse::<CallSid>() {
@@ -293,7 +293,7 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
     let job = claimed.job();
     context
         .store
-        .write(("refused", "refused, committed"), id.as_str(), |mut tx| {
+        .write(Step::StoreRefusal, id.as_str(), |mut tx| {
             let reached = Reached { state: CallState::Failed, reason: Some(&reason), code };
             async move {
                 let now = context.clock.now_ms();
@@ -311,7 +311,7 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
 async fn may_ask_again(context: &Shared, call: &Call, job: &Job) -> Result<bool, store::Error> {
     context
         .store
-        .write(("ask again", "ask again, committed"), &format!("{} {}", call.id, job.attempt), |mut tx| async move {
+        .write(Step::RepeatDial, &format!("{} {}", call.id, job.attempt), |mut tx| async move {
             let is_ours = tx.renew_job(job, worker::lease(context)).await?;
             Ok((tx, is_ours && !is_old(context, call)))
         })
@@ -329,7 +329,7 @@ async fn took(
     let job = claimed.job();
     let taken = context
         .store
-        .write_unsynced(("C4", "C5"), call.id.as_str(), |mut tx| async move {
+        .write_unsynced(Step::StoreCallSid, call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             if !tx.placed(&call.id, sid, state, now).await? {
                 tx.name_call(&call.id, sid, now).await?;
@@ -366,7 +366,7 @@ async fn lost_sight(
     let job = claimed.job();
     context
         .store
-        .write(("unknown", "unknown, committed"), call.id.as_str(), |mut tx| async move {
+        .write(Step::StoreUnknown, call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             let unknown = Reached { state: CallState::Unknown, reason: Some(reason), code: None };
             tx.advance_call(&call.id, unknown, now).await?;

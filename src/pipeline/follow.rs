@@ -7,6 +7,7 @@ use super::worker::{self, Unfinished};
 use super::{Error, call, ms, progress};
 use crate::clients::{self, Kind};
 use crate::context::Shared;
+use crate::failpoint::Step;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
 use crate::store::{self, Job, Reached};
 
@@ -69,7 +70,7 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), Unfinish
     let again = &Job { looks: job.looks + 1, ..job.clone() };
     context
         .store
-        .write(("searched", "searched, committed"), &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+        .write(Step::SearchForCall, &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
             // A callback may have named it meanwhile.
             if tx.call(&CallName::Id(call.id.clone())).await?.is_some_and(|call| call.sid.is_some()) {
                 tx.put_back(job, now, now, None).await?;
@@ -132,7 +133,7 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let (found, recordings) = (&found, &recordings);
     let settled = context
         .store
-        .write(("looked", "looked, committed"), &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+        .write(Step::PollCall, &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
             tx.complete_call(&call.id, direction, found.to.as_deref(), found.from.as_deref()).await?;
             if let Some(state) = state {
                 tx.advance_call(&call.id, state.into(), now).await?;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -16,9 +16,9 @@ use super::{Error, call, ms, progress};
 use crate::clients::assemblyai::callbacks::SECRET_HEADER;
 use crate::clients::assemblyai::{self, Reply, TranscriptStatus};
 use crate::clients::twilio::{self, MediaFormat, MediaRequest};
-use crate::clients::{self, Kind, Service};
+use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
-use crate::failpoint;
+use crate::failpoint::{self, Moment, Step};
 use crate::model::call::{CallName, CallSid};
 use crate::model::keyterms::Keyterms;
 use crate::model::new_id;
@@ -50,8 +50,8 @@ const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 /// Audio that AssemblyAI could not find is brought again so often: uploads vanish after a day or two.
 const ROUNDS: i64 = 2;
 
-/// Audio on its way.
-type Pieces = BoxStream<'static, Result<Bytes, clients::Error>>;
+/// Audio as it arrives from Twilio.
+type Chunks = BoxStream<'static, Result<Bytes, clients::Error>>;
 
 /// What a transcript is wanted of, and how.
 #[derive(Debug, Clone)]
@@ -198,11 +198,11 @@ async fn bring(context: &Shared, job: &Job, transcript: &Transcript) -> Result<(
         None => transcript.audio.clone(),
         Some(recording) => upload(context, job, recording, &transcript.audio).await?,
     };
-    failpoint::reach("C13", &job.subject)?;
+    failpoint::reach(Moment::UploadAnswered, &job.subject)?;
     let audio_url = audio_url.as_str();
     context
         .store
-        .write(("uploaded", "uploaded, committed"), &job.subject, |mut tx| async move {
+        .write(Step::StoreUpload, &job.subject, |mut tx| async move {
             tx.uploaded(transcript, audio_url, context.clock.now_ms()).await?;
             Ok((tx, ()))
         })
@@ -258,15 +258,10 @@ async fn upload(context: &Shared, job: &Job, sid: &RecordingSid, audio: &str) ->
             Kind::NotFound(_) => not_ready(context, job, error.into()),
             _ => error.into(),
         })?;
-        failpoint::reach("C9", &job.subject)?;
+        failpoint::reach(Moment::DownloadStarts, &job.subject)?;
         let subject = job.subject.clone();
-        let sent = context.assemblyai.upload(watched(media.bytes, media.length, subject), media.length).await;
-        sent.map_err(|error| match &error.kind {
-            Kind::Broken(words) if cfg!(feature = "failpoints") && words == "ended at a failpoint" => {
-                failpoint::Aborted.into()
-            }
-            _ => error.into(),
-        })
+        let chunks = with_failpoints(media.bytes, media.length, subject);
+        context.assemblyai.upload::<_, Unfinished>(chunks, media.length).await
     };
     tokio::select! {
         uploaded = transfer => uploaded,
@@ -275,30 +270,26 @@ async fn upload(context: &Shared, job: &Job, sid: &RecordingSid, audio: &str) ->
     }
 }
 
-/// The pieces as they are, past the failpoints of a transfer.
-fn watched(pieces: Pieces, length: Option<u64>, subject: String) -> Pieces {
-    if !cfg!(feature = "failpoints") {
-        return pieces;
-    }
-    let mut came = 0;
-    let pass = move |bytes: Bytes| {
-        if came == 0 {
-            failpoint::reach("C11", &subject)?;
+/// The chunks of audio, passing the failpoints of a transfer.
+fn with_failpoints(
+    chunks: Chunks,
+    length: Option<u64>,
+    subject: String,
+) -> impl Stream<Item = Result<Bytes, Unfinished>> + Send + 'static {
+    let mut received = 0;
+    chunks.map(move |chunk| {
+        let chunk = chunk?;
+        if received == 0 {
+            failpoint::reach(Moment::UploadStarts, &subject)?;
         }
-        came += bytes.len() as u64;
-        // Whoever was promised a length takes nothing after that.
-        if Some(came) == length {
-            failpoint::reach("C10", &subject)?;
-            failpoint::reach("C12", &subject)?;
+        received += chunk.len() as u64;
+        // AssemblyAI, which knows the length, reads no further than that.
+        if Some(received) == length {
+            failpoint::reach(Moment::DownloadEnds, &subject)?;
+            failpoint::reach(Moment::UploadEnds, &subject)?;
         }
-        Ok(bytes)
-    };
-    let broken = |_: failpoint::Aborted| {
-        let kind = Kind::Broken("ended at a failpoint".to_owned());
-        clients::Error { service: Service::Twilio, kind }
-    };
-    let mut pass = pass;
-    pieces.map(move |piece| piece.and_then(|bytes| pass(bytes).map_err(broken))).boxed()
+        Ok(chunk)
+    })
 }
 
 /// Audio that may come: it is asked for again, ever later, for a while.
@@ -330,7 +321,7 @@ async fn ask(context: &Shared, job: &Job, transcript: &Transcript, audio_url: &s
     let body = body(context, transcript).await?;
     context
         .store
-        .write(("C14-", "C14"), &format!("{} {}", job.subject, transcript.round), |mut tx| async move {
+        .write(Step::IntendToSubmit, &format!("{} {}", job.subject, transcript.round), |mut tx| async move {
             // Whoever has lost the job must not ask.
             if !tx.renew_job(job, worker::lease(context)).await? {
                 return Err(store::Error::LeaseLost);
@@ -341,11 +332,11 @@ async fn ask(context: &Shared, job: &Job, transcript: &Transcript, audio_url: &s
         .await?;
     match context.assemblyai.create_transcript(&body).await {
         Ok(Reply { json, transcript: taken }) => {
-            failpoint::reach("C15", &job.subject)?;
+            failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
             let (json, id) = (json.as_slice(), taken.id.as_str());
             context
                 .store
-                .write(("C16", "ordered"), &format!("{} {id}", job.subject), |mut tx| async move {
+                .write(Step::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
                     let now = context.clock.now_ms();
                     tx.ordered(transcript, id, Some(json), now).await?;
                     match tx.put_back(job, worker::next_look(now, 0), now, None).await {
@@ -367,7 +358,7 @@ async fn ask(context: &Shared, job: &Job, transcript: &Transcript, audio_url: &s
         Err(error) => {
             context
                 .store
-                .write(("not asked", "not asked, committed"), &job.subject, |mut tx| async move {
+                .write(Step::WithdrawIntent, &job.subject, |mut tx| async move {
                     tx.asking(transcript, None).await?;
                     Ok((tx, ()))
                 })
@@ -441,7 +432,7 @@ async fn search(
         _ => {
             context
                 .store
-                .write(("found", "found, committed"), &format!("{} {asked_at}", job.subject), |mut tx| async move {
+                .write(Step::SearchForOrder, &format!("{} {asked_at}", job.subject), |mut tx| async move {
                     match found {
                         Some(id) => tx.ordered(transcript, id.as_str(), None, now).await?,
                         None => tx.asking(transcript, None).await?,
@@ -499,10 +490,10 @@ pub(super) async fn look(context: &Shared, transcript: &Transcript, id: &Transcr
         && transcript.recording.is_some()
         && transcript.round < ROUNDS
         && seen.error.as_deref().is_some_and(is_lost_audio);
-    let points = if seen.is_final() { ("C18", "finished, committed") } else { ("looked", "looked, committed") };
+    let step = if seen.is_final() { Step::FinishTranscript } else { Step::PollTranscript };
     context
         .store
-        .write(points, subject, |mut tx| async move {
+        .write(step, subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
             match seen.status {

@@ -8,6 +8,7 @@ use super::order::{self, Wanted};
 use super::{Error, seen_through, worker};
 use crate::clients::twilio;
 use crate::context::{Context, Shared};
+use crate::failpoint::Step;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
 use crate::model::transcript::TranscriptId;
@@ -90,7 +91,7 @@ pub async fn transcript_told(context: &Shared, order: String, id: Option<Transcr
         let (subject, id) = (order.as_str(), id.as_ref());
         let call = context
             .store
-            .write(("C17", "told"), subject, |mut tx| async move {
+            .write(Step::IngestWebhook, subject, |mut tx| async move {
                 let now = context.clock.now_ms();
                 let known = tx.transcript(subject).await?;
                 let call = known.as_ref().and_then(|known| known.call.clone());
@@ -123,7 +124,7 @@ async fn take_in_call(context: &Shared, news: &CallNews) -> Result<(), Error> {
     let subject = format!("{} {}", news.sid, news.status);
     let call = context
         .store
-        .write(("told of a call", "told of a call, committed"), &subject, |mut tx| async move {
+        .write(Step::IngestCall, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let (call, _) = find_call(&mut tx, news, worker::next_look(now, 0), now).await?;
             tx.complete_call(&call.id, news.direction, news.to.as_deref(), news.from.as_deref()).await?;
@@ -159,13 +160,13 @@ async fn take_in_recording(context: &Shared, news: &RecordingNews) -> Result<(),
         from: None,
     };
     let subject = format!("{sid} {status}");
-    let points = match state.is_coming() {
-        true => ("told that it is recorded", "told that it is recorded, committed"),
-        false => ("C6", "C7"),
+    let step = match state.is_coming() {
+        true => Step::IngestRecordingStart,
+        false => Step::IngestRecording,
     };
     let (call, moved) = context
         .store
-        .write(points, &subject, |mut tx| async move {
+        .write(step, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let look_at = if state.is_coming() { worker::next_look(now, 0) } else { now };
             let (call, is_new) = find_call(&mut tx, about, look_at, now).await?;
@@ -275,7 +276,7 @@ pub(super) async fn put_unheard_of(
     };
     context
         .store
-        .write(("unheard of", "unheard of, committed"), &recording.sid, |mut tx| async move {
+        .write(Step::IngestUnknownRecording, &recording.sid, |mut tx| async move {
             let now = context.clock.now_ms();
             let (call, _) = find_call(&mut tx, about, worker::next_look(now, 0), now).await?;
             if let Some(recording) = seen(&call, recording) {

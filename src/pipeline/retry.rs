@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::order::{self, Wanted};
 use super::{Error, seen_through};
 use crate::context::Shared;
+use crate::failpoint::Step;
 use crate::model::call::{CallId, Deletion};
 use crate::model::recording::RecordingState;
 use crate::model::transcript::TranscriptState;
@@ -33,7 +34,7 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
     let most = &AtomicUsize::new(0);
     let tried = context
         .store
-        .write(("retry", "retry, committed"), &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
+        .write(Step::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
             let call = tx.call(name).await?;
             if let Some(deletion) = call.as_ref().and_then(|call| call.deletion) {

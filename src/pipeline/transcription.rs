@@ -18,6 +18,7 @@ use crate::clients::assemblyai::Reply;
 use crate::clients::twilio::{Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
+use crate::failpoint::Step;
 use crate::model::call::CallSid;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
@@ -239,7 +240,7 @@ async fn ordered(context: &Shared, wanted: &Wanted, again: bool) -> Result<Reply
 async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(String, Option<Job>), store::Error> {
     context
         .store
-        .write(("wanted", worker::UNSEEN), &new.id, |mut tx| async move {
+        .write(Step::RequestTranscript, &new.id, |mut tx| async move {
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
             let known = tx.transcript_of_request(&new.request_key).await?;

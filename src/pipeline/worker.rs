@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Error, delete, follow, ms, order, words};
 use crate::clients::{self, Kind, Service};
 use crate::context::{ASIDES, Context, Shared};
-use crate::failpoint::Aborted;
+use crate::failpoint::{self, Aborted, Moment, Step};
 use crate::model::call::{CallId, CallName, CallState};
 use crate::store::{self, Job, JobKind, Lease, Reached};
 
@@ -54,10 +54,6 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// Refused credentials are tried again after this: somebody has to mend the settings, and no attempt is used up.
 pub(super) const CREDENTIALS: Duration = Duration::from_secs(60);
-
-/// A claim whose commit was not seen is no claim: its lease runs out. So there is no failpoint after it. Leases and plans
-/// need not wait for the disk either: a job that a power cut sets back is looked at again.
-pub(super) const UNSEEN: &str = "";
 
 /// Why a job did not come to its end, and what follows.
 #[derive(Debug)]
@@ -181,7 +177,7 @@ pub(super) async fn run_here(context: &Shared, job: Job) -> Result<(), Error> {
 pub(super) async fn claim_again(context: &Shared, kind: JobKind, subject: &str) -> Result<Option<Job>, store::Error> {
     context
         .store
-        .write_unsynced(("claim", UNSEEN), subject, |mut tx| async move {
+        .write_unsynced(Step::ClaimJobs, subject, |mut tx| async move {
             let job = tx.claim_job(kind, subject, lease(context), context.clock.now_ms()).await?;
             Ok((tx, job))
         })
@@ -192,7 +188,7 @@ pub(super) async fn claim_again(context: &Shared, kind: JobKind, subject: &str) 
 pub(super) async fn close(context: &Shared, job: &Job) -> Result<(), Unfinished> {
     context
         .store
-        .write(("close", "closed"), &job.subject, |mut tx| async move {
+        .write(Step::CloseJob, &job.subject, |mut tx| async move {
             tx.end_job(job, None, context.clock.now_ms()).await?;
             Ok((tx, ()))
         })
@@ -239,7 +235,7 @@ where
 pub(crate) async fn release(context: &Shared) {
     let released = context
         .store
-        .write_unsynced(("release", "released"), &context.owner, |mut tx| async move {
+        .write_unsynced(Step::ReleaseJobs, &context.owner, |mut tx| async move {
             let released = tx.release_jobs(&context.owner).await?;
             Ok((tx, released))
         })
@@ -312,7 +308,7 @@ async fn is_due(context: &Shared) -> bool {
 async fn claim(context: &Shared, at_most: usize) -> Result<Vec<Job>, store::Error> {
     context
         .store
-        .write_unsynced(("claim", UNSEEN), "", |mut tx| async move {
+        .write_unsynced(Step::ClaimJobs, "", |mut tx| async move {
             let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
             let jobs = tx.claim_jobs(lease(context), context.clock.now_ms(), at_most).await?;
             Ok((tx, jobs))
@@ -324,7 +320,7 @@ async fn claim(context: &Shared, at_most: usize) -> Result<Vec<Job>, store::Erro
 async fn catch_up(context: &Shared) {
     let nudged = context
         .store
-        .write_unsynced(("catch-up", "caught up"), "", |mut tx| async move {
+        .write_unsynced(Step::CatchUp, "", |mut tx| async move {
             let nudged = tx.nudge_all_jobs(context.clock.now_ms()).await?;
             Ok((tx, nudged))
         })
@@ -349,7 +345,7 @@ async fn renew(context: Shared) {
         let (shared, jobs) = (&context, &in_hand);
         let renewed = context
             .store
-            .write_unsynced(("renew", "renewed"), "", |mut tx| async move {
+            .write_unsynced(Step::RenewLeases, "", |mut tx| async move {
                 for job in jobs {
                     tx.renew_job(job, lease(shared)).await?;
                 }
@@ -376,7 +372,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
     let step = {
         let (context, job) = (Arc::clone(context), job.clone());
         let step = async move {
-            crate::failpoint::reach("C8", &job.subject)?;
+            failpoint::reach(Moment::JobStarts, &job.subject)?;
             match job.kind {
                 JobKind::Call => follow::follow(&context, &job).await,
                 JobKind::Transcript => order::order(&context, &job).await,
@@ -438,17 +434,13 @@ async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&s
     let job = &job;
     context
         .store
-        .write_unsynced(
-            ("put back", "put back, committed"),
-            &format!("{} {}", job.subject, job.attempt),
-            |mut tx| async move {
-                let now = context.clock.now_ms();
-                match tx.put_back(job, now + ms(after), now, reason).await {
-                    Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
-                    Err(error) => Err(error),
-                }
-            },
-        )
+        .write_unsynced(Step::PutBackJob, &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+            let now = context.clock.now_ms();
+            match tx.put_back(job, now + ms(after), now, reason).await {
+                Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
+                Err(error) => Err(error),
+            }
+        })
         .await?;
     if after.is_zero() {
         context.due.notify_one();
@@ -460,7 +452,7 @@ async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&s
 async fn give_up(context: &Shared, job: &Job, reason: &str) -> Result<(), store::Error> {
     context
         .store
-        .write(("give up", "given up"), &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+        .write(Step::FailJob, &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
             let now = context.clock.now_ms();
             let longest_call = ms(Duration::from_secs(context.call.max_seconds.into()) + FIRST_LOOK * 60);
             match tx.end_job(job, Some(reason), now).await {

@@ -244,6 +244,7 @@ fn job(row: &Row) -> Result<Job, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failpoint::Step;
     use crate::store::{Location, Store};
 
     #[tokio::test]
@@ -252,7 +253,7 @@ mod tests {
         let store = Store::open(&Location::file(&path)).await.unwrap();
         for (attempt, owner, now) in [(1, "one", 1_000), (2, "other", 2_000)] {
             let job = store
-                .write(("", ""), "", |mut tx| async move {
+                .write(Step::BuildIndex, "", |mut tx| async move {
                     let lease = Lease { owner, until: now + 500 };
                     let job = tx.open_claimed_job(JobKind::Call, "id", lease, now + 100, now).await?;
                     Ok((tx, job))

@@ -33,7 +33,7 @@ pub use pools::Location;
 pub use search::{Filter, Hit, Number};
 pub use transcripts::{NewTranscript, SpokenWord};
 
-use crate::failpoint::{self, Aborted};
+use crate::failpoint::{Aborted, Step};
 use dialect::{Arg, Row, Session};
 use pools::Pools;
 
@@ -223,21 +223,16 @@ impl Store {
     /// knows of a connection that broke during a commit whether that took place. Never called from a future that may
     /// be dropped on the way, nor from one that may be left alone: others wait for it.
     ///
-    /// `points` are the [failpoints](crate::failpoint) before and after the commit, none if it is empty; `subject` is what
-    /// it is about.
+    /// `step` names the [failpoints](crate::failpoint) before and after the commit; `subject` tells one call or job from
+    /// another there.
     ///
     /// # Errors
     /// Of the work, or of the database.
-    pub async fn write<T, F>(
-        &self,
-        points: (&'static str, &'static str),
-        subject: &str,
-        work: impl Fn(Conn) -> F,
-    ) -> Result<T, Error>
+    pub async fn write<T, F>(&self, step: Step, subject: &str, work: impl Fn(Conn) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<(Conn, T), Error>>,
     {
-        self.transact(true, points, subject, work).await
+        self.transact(true, step, subject, work).await
     }
 
     /// The same for what is found again if it is lost: on SQLite its commit does not wait for the disk, so that a power cut
@@ -245,22 +240,17 @@ impl Store {
     ///
     /// # Errors
     /// Of the work, or of the database.
-    pub async fn write_unsynced<T, F>(
-        &self,
-        points: (&'static str, &'static str),
-        subject: &str,
-        work: impl Fn(Conn) -> F,
-    ) -> Result<T, Error>
+    pub async fn write_unsynced<T, F>(&self, step: Step, subject: &str, work: impl Fn(Conn) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<(Conn, T), Error>>,
     {
-        self.transact(false, points, subject, work).await
+        self.transact(false, step, subject, work).await
     }
 
     async fn transact<T, F>(
         &self,
         is_durable: bool,
-        points: (&'static str, &'static str),
+        step: Step,
         subject: &str,
         work: impl Fn(Conn) -> F,
     ) -> Result<T, Error>
@@ -275,14 +265,12 @@ impl Store {
                 }
                 let conn = Conn { session: self.inner.pools.begin(is_durable).await? };
                 let (conn, value) = work(conn).await?;
-                if let Err(aborted) = failpoint::reach(points.0, subject) {
+                if let Err(aborted) = step.before(subject) {
                     conn.session.rollback().await?;
                     return Err(aborted.into());
                 }
                 conn.session.commit().await?;
-                if !points.1.is_empty() {
-                    failpoint::reach(points.1, subject)?;
-                }
+                step.after(subject)?;
                 Ok(value)
             };
             match attempt.await {

@@ -2,6 +2,7 @@
 //! them is in `dialect`.
 
 use super::{BadDatabase, Conn, Error, Row, Store, args, calls, facts};
+use crate::failpoint::Step;
 use crate::model::call::{Call, CallId, CallState};
 use crate::model::recording::RecordingSid;
 use crate::model::search::{Passage, Piece, Query, folded};
@@ -147,11 +148,11 @@ impl Store {
                     }
                     Ok((tx, ()))
                 };
-                self.write(("", ""), "", some).await?;
+                self.write(Step::BuildIndex, "", some).await?;
             }
             let sql = self.read().await?.session.look_over_spoken();
             let look_over = |mut tx: Conn| async move { tx.execute(sql, vec![]).await.map(|_| (tx, ())) };
-            self.write(("", ""), "", look_over).await?;
+            self.write(Step::BuildIndex, "", look_over).await?;
             Ok(())
         };
         index.await.map_err(|error: Error| match error {

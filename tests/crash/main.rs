@@ -21,6 +21,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use callscribe::failpoint::CRASH_POINTS;
 use callscribe::sandbox::twilio::Stage;
 use check::Outcome;
 use reqwest::Method;
@@ -28,8 +29,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use world::World;
-
-const POINTS: usize = 19;
 
 /// A point that is not reached by then is never reached.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
@@ -58,7 +57,7 @@ struct Plan {
 impl Plan {
     fn read() -> Result<Option<Self>, String> {
         let (mut rounds, mut kills, mut jobs, mut seed) = (1, 5, None, 1);
-        let mut points: Vec<String> = (1..=POINTS).map(|number| format!("C{number}")).collect();
+        let mut points: Vec<String> = CRASH_POINTS.iter().map(|(name, _)| (*name).to_owned()).collect();
         let mut database = "sqlite".to_owned();
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
