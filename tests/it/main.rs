@@ -53,6 +53,7 @@ mod dependencies;
 mod secrets;
 mod server;
 mod settings;
+mod tidy;
 
 // All of it on the other kind of store, and two programs on one.
 mod postgres;

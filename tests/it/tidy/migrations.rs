@@ -1,0 +1,62 @@
+//! A migration that has been released is never changed: SQLite and PostgreSQL stores have noted its checksum, and the
+//! program refuses a store whose migrations are not its own.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+/// The SHA-256 of every migration.
+const RELEASED: [(&str, &str); 16] = [
+    ("postgres/0001_calls.sql", "330e975a1d03843a77b41baa89cdd37b4a070e708be048d8f869d9aa1e092b25"),
+    ("postgres/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
+    ("postgres/0003_dialling.sql", "de5fde81f394a25b5698f5d517935aadd433306b18f6ea805e8a09d219a08a79"),
+    ("postgres/0004_search.sql", "df49d2602c8a34b5d5929ca39cf427379643fbf8f01f93bd103c0ed5af35e7c0"),
+    ("postgres/0005_deletion.sql", "a3b73be703239bf574c11609f25bcc989f9a6a38b605579baa9f6ca368d9c8ba"),
+    ("postgres/0006_facts.sql", "d754cbfee4ac8028e0eb701b040dfafb3b18f81005048c1da0f3176b194b5d84"),
+    ("postgres/0007_fewer_pages.sql", "2900073b19e682f427b5477b561e12148ab9882d28c9a92f9b9ca33642712a4b"),
+    ("postgres/0008_newest_first.sql", "d0b79cb8fcd8e6e1069f95dfa7e4fb30191f71726d6beaf40a4f843276636af9"),
+    ("sqlite/0001_calls.sql", "0beade2c03381404b0bf5432e7c88ace9560639a3b60498865960c1f851fa251"),
+    ("sqlite/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
+    ("sqlite/0003_dialling.sql", "01e95bcafabf9050c51efd89516ec654ef5f609002e6c8716047f0b725749c89"),
+    ("sqlite/0004_search.sql", "4f2e27c247bc36d32ac2153e6615b31652ade1c549ef4c34768d3d23bb6e8711"),
+    ("sqlite/0005_deletion.sql", "12fb03e06c46af2f25c31073abfd7737247357435c026044ad5d6fdf0218c4a3"),
+    ("sqlite/0006_facts.sql", "40ae4f43e6e3855f5309c3f87425cb88a2ba7160b8d7a156bc50681d6ca4aabd"),
+    ("sqlite/0007_fewer_pages.sql", "01fdf19281d72efa805e81ed7c613868fd26c833bd48c8ed22443c4791fcf696"),
+    ("sqlite/0008_newest_first.sql", "673232c1a3990bf4cbc7acc1573f2ced5b848affb0b83d25e50b69d3d535af71"),
+];
+
+/// What is wrong with the migrations in this folder.
+fn faults(files: &BTreeMap<String, String>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (file, text) in files {
+        let checksum: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        match RELEASED.iter().find(|(released, _)| released == file) {
+            None => faults.push(format!("{file} is new; add: (\"{file}\", \"{checksum}\"),")),
+            Some((_, expected)) if *expected != checksum => {
+                faults.push(format!("{file} was changed after its release; restore it, and add a migration instead"));
+            }
+            Some(_) => {}
+        }
+    }
+    let removed = RELEASED.iter().filter(|(file, _)| !files.contains_key(*file));
+    faults.extend(removed.map(|(file, _)| format!("{file} was released and is gone; restore it")));
+    faults
+}
+
+#[test]
+fn released_migrations_are_never_changed() {
+    let faults = faults(&super::files("src/store/migrations"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_migration_that_is_new_changed_or_gone_is_noticed() {
+    let mut files = super::files("src/store/migrations");
+    files.insert("sqlite/0099_new.sql".to_owned(), "SELECT 1;\n".to_owned());
+    files.get_mut("sqlite/0001_calls.sql").expect("the first migration").push('\n');
+    files.remove("postgres/0001_calls.sql");
+    let faults = faults(&files);
+    assert_eq!(faults.len(), 3, "{faults:#?}");
+    assert!(faults[0].contains("was changed") && faults[1].contains("is new; add: (\"sqlite/0099"), "{faults:#?}");
+    assert!(faults[2].contains("postgres/0001_calls.sql was released and is gone"), "{faults:#?}");
+}
