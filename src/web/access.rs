@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::error::ApiError;
 use super::extract::only_header;
-use super::login;
+use super::session;
 use crate::context::{Context, Shared};
 
 /// Headers that say that somebody stands between.
@@ -120,7 +120,7 @@ fn admit(context: &Context, peer: SocketAddr, request: &Request) -> Result<Who, 
     if is_from_here(context, peer, request) {
         return Ok(Who::Here);
     }
-    if login::has_session(context, request.headers()) {
+    if session::has_session(context, request.headers()) {
         return Ok(Who::Session);
     }
     match given_token(request.headers()) {

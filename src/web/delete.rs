@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 use super::extract::{Id, wants_page};
 use super::pages::Notices;
-use super::{calls, page};
+use super::response::page;
+use super::view::CallView;
 use crate::context::Shared;
-use crate::model::call::{Call, CallName, CallSid};
+use crate::model::call::CallName;
 use crate::pipeline::delete::{self, Extent};
 
 #[derive(Template)]
@@ -31,10 +32,12 @@ struct DeletePage {
 /// Asks whether that is meant. Deletes nothing.
 pub(super) async fn ask(State(context): State<Shared>, Id(name): Id<CallName>) -> Result<Response, ApiError> {
     let Extent { call, recordings, transcripts } = delete::extent(&context, &name).await?;
-    let shown = calls::listed(&call);
+    let shown = CallView::of(&call);
     let notices = Notices::of(&context);
     let (party, is_at_twilio) = (shown.party().to_owned(), call.sid.is_some());
-    Ok(page(DeletePage { notices, name: own_name(&call), party, is_at_twilio, recordings, transcripts }.render()))
+    Ok(page(
+        DeletePage { notices, name: shown.name().to_owned(), party, is_at_twilio, recordings, transcripts }.render(),
+    ))
 }
 
 /// Has the call deleted. It is under way when this answers.
@@ -49,11 +52,7 @@ pub(super) async fn delete(
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
     }
     let call = context.store.read().await?.call(&name).await?;
-    let name = call.as_ref().map(own_name);
+    let name = call.map(|call| CallView::of(&call).name().to_owned());
     let answer = serde_json::json!({ "call": name, "progress": "deleting" });
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
-}
-
-fn own_name(call: &Call) -> String {
-    call.sid.as_ref().map_or_else(|| call.id.to_string(), CallSid::to_string)
 }

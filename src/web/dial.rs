@@ -10,7 +10,8 @@ use super::access::{self, Who, Wish};
 use super::error::ApiError;
 use super::extract::{Id, Query, read_body, read_form, wants_page};
 use super::pages::Notices;
-use super::{page, text};
+use super::response::{page, text};
+use super::view::sentence;
 use crate::context::Shared;
 use crate::model::call::Press;
 use crate::model::keyterms::Keyterms;
@@ -99,19 +100,11 @@ async fn ring(context: &Shared, headers: &HeaderMap, request: Request) -> Result
     if !wants_page(headers) {
         return Ok(said);
     }
-    let location = match was_there {
-        true => format!("/calls/{sid}?dialled=before"),
-        false => format!("/calls/{sid}"),
-    };
+    let location = if was_there { format!("/calls/{sid}?dialled=before") } else { format!("/calls/{sid}") };
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)], said).into_response())
 }
 
 /// Every other method. axum answers HEAD with the handler of GET, which here would ring a phone.
 pub(super) async fn not_get() -> ApiError {
     ApiError::MethodNotAllowed(Some("GET"))
-}
-
-/// The tutorial's words.
-pub(super) fn sentence(to: &str, call: &str) -> String {
-    format!("dialing {to}. call SID is: {call}")
 }

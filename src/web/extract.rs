@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use super::qvalue::weighted;
 use crate::clients::twilio::callbacks::{self, Pair, pairs};
 use crate::clients::twilio::signature::{self, Algorithm};
 use crate::context::{Context, Shared};
@@ -204,14 +205,8 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
 /// The one of these media types that `Accept` names with the highest weight, the first of those of the same weight.
 /// Wildcards name none.
 pub(super) fn preferred<'t>(headers: &HeaderMap, media_types: &[&'t str]) -> Option<&'t str> {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut best = (0.0, None);
-    for range in accepted.flat_map(|value| value.split(',')) {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let weight = parts
-            .find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='))
-            .map_or(1.0, |q| q.parse().unwrap_or(0.0));
+    for (name, weight) in weighted(headers, &header::ACCEPT) {
         let named = media_types.iter().copied().find(|media_type| media_type.eq_ignore_ascii_case(name));
         if named.is_some() && weight > best.0 {
             best = (weight, named);

@@ -10,6 +10,8 @@ use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::qvalue::weighted;
+
 /// What is shorter fits into one packet anyway.
 const SHORTEST: u64 = 1_000;
 
@@ -19,19 +21,12 @@ const LONG: usize = 256 << 10;
 /// What pages are, and their style, script and icon.
 const MEDIA_TYPES: [&str; 4] = ["text/html", "text/css", "text/javascript", "image/svg+xml"];
 
-/// Whether the client takes gzip.
-pub(super) fn is_taken(headers: &HeaderMap) -> bool {
-    let taken = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    taken.flat_map(|value| value.split(',')).any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        let weight = parts.find_map(|part| part.strip_prefix(['q', 'Q'])?.strip_prefix('='));
-        is_gzip && weight.is_none_or(|q| q.parse().is_ok_and(|q: f32| q > 0.0))
-    })
+pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
+    weighted(headers, &header::ACCEPT_ENCODING).any(|(coding, q)| coding.eq_ignore_ascii_case("gzip") && q > 0.0)
 }
 
 /// Whether the answer is one that is sent compressed to whoever takes that. If so for some, it says that it depends on it.
-pub(super) fn is_for(response: &mut Response) -> bool {
+pub(super) fn is_compressible(response: &mut Response) -> bool {
     let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     if !MEDIA_TYPES.contains(&media_type) {
@@ -53,9 +48,10 @@ pub(super) async fn compressed(response: Response) -> Response {
         let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::default());
         encoder.write_all(&plain).and_then(|()| encoder.finish()).expect("a Vec takes every byte")
     };
-    let packed = match is_short {
-        true => pack(),
-        false => tokio::task::spawn_blocking(pack).await.expect("what is packed does not panic"),
+    let packed = if is_short {
+        pack()
+    } else {
+        tokio::task::spawn_blocking(pack).await.expect("compressing into memory does not panic")
     };
     parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(packed.len()));

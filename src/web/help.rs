@@ -10,8 +10,8 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use super::error::ApiError;
 use super::extract::wants_page;
-use super::page;
 use super::pages::Notices;
+use super::response::page;
 use crate::context::{Context, Shared};
 
 /// The page at `/help`. It has the name that code hosts show for a folder.

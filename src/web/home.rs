@@ -4,11 +4,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::calls::{self, Page};
+use super::calls;
 use super::error::ApiError;
-use super::page;
+use super::filter::Search;
 use super::pages::Notices;
-use super::search::Search;
+use super::response;
+use super::view::CallList;
 use crate::context::Shared;
 use crate::model::call::Press;
 
@@ -18,11 +19,11 @@ struct HomePage {
     notices: Notices,
     /// That of the form.
     press: Press,
-    page: Page,
+    page: CallList,
 }
 
 /// The operator's page.
 pub(super) async fn show(State(context): State<Shared>) -> Result<Response, ApiError> {
     let page = calls::calls(&context, &Search::default()).await?;
-    Ok(self::page(HomePage { notices: Notices::of(&context), press: Press::random(), page }.render()))
+    Ok(response::page(HomePage { notices: Notices::of(&context), press: Press::random(), page }.render()))
 }

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use super::extract::{Id, preferred};
-use super::{recordings, text};
+use super::recordings;
+use super::response::text;
 use crate::context::Shared;
 use crate::model::call::CallSid;
 use crate::pipeline::call::{self, Recorded};

@@ -1,139 +1,31 @@
-//! What is asked for behind the `?` of `/calls`, and how what was found is shown.
+//! `/calls?q=`: full-text search in the transcripts.
 
-use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan as _};
-use serde::{Deserialize, Serialize};
-use url::form_urlencoded;
+use axum::http::HeaderMap;
 
-use super::calls::{Listed, listed};
 use super::error::ApiError;
-use super::steps;
-use crate::model::call::CallState;
-use crate::model::search::Piece;
-use crate::store::{self, Filter, Number};
+use super::filter::{Search, bad_after};
+use super::recordings;
+use super::view::{CallList, HitView};
+use crate::context::Shared;
+use crate::model::search;
 
-/// What may follow the `?` of the list. What is empty is not asked for: a form sends all its fields.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Search {
-    /// What was said: words, "phrases", begi*.
-    pub(super) q: String,
-    /// The state of the call.
-    pub(super) state: String,
-    /// To or from this number, or one that ends so.
-    pub(super) number: String,
-    /// Not before this date or time.
-    pub(super) since: String,
-    /// Not after it.
-    pub(super) until: String,
-    /// Where the page before ended, as `next` has it.
-    pub(super) after: String,
-}
+/// Hits on one page. The text of each is searched for its best passage.
+const HITS: i64 = 25;
 
-/// Something that was said.
-#[derive(Debug, Serialize)]
-pub(super) struct ShownHit {
-    /// None for a transcript of audio that is of no call.
-    pub(super) call: Option<Listed>,
-    recording_sid: Option<String>,
-    /// AssemblyAI's.
-    transcript_id: Option<String>,
-    /// Put together, what was said around it.
-    pub(super) snippet: Vec<Piece>,
-    /// When the first hit of the snippet is said, in milliseconds from the start of the audio.
-    at_ms: Option<i64>,
-    /// Where it can be heard from there on.
-    pub(super) audio: Option<String>,
-}
-
-impl Search {
-    /// Whether every call is wanted.
-    pub(super) fn is_any(&self) -> bool {
-        let Self { q, state, number, since, until, .. } = self;
-        [q, state, number, since, until].iter().all(|field| field.trim().is_empty())
-    }
-
-    /// Which calls.
-    pub(super) fn filter(&self) -> Result<Filter, ApiError> {
-        let any = Filter::default();
-        let state = match self.state.trim() {
-            "" => None,
-            name => Some(CallState::named(name).ok_or_else(|| {
-                let names = CallState::ALL.map(CallState::as_str).join(", ");
-                ApiError::BadRequest(format!("state: expected one of {names}"))
-            })?),
-        };
-        let since = time("since", &self.since)?.map_or(any.since, |(first, _)| first);
-        let before = time("until", &self.until)?.map_or(any.before, |(_, last)| last.saturating_add(1));
-        Ok(Filter { state, number: Number::parse(&self.number), since, before })
-    }
-
-    /// All states that a call can be in, each with what it means.
-    pub(super) fn states(&self) -> [(&'static str, &'static str); 11] {
-        CallState::ALL.map(|state| (state.as_str(), steps::meaning(state)))
-    }
-
-    /// The address of the page that goes on after this one.
-    pub(super) fn next(&self, after: &str) -> String {
-        let mut query = form_urlencoded::Serializer::for_suffix("/calls?".to_owned(), "/calls?".len());
-        let Self { q, state, number, since, until, .. } = self;
-        for (name, value) in [("q", q), ("state", state), ("number", number), ("since", since), ("until", until)] {
-            if !value.trim().is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        query.append_pair("after", after).finish()
-    }
-}
-
-/// The first and the last millisecond of a date, in UTC, or of a time, which has one.
-fn time(name: &str, text: &str) -> Result<Option<(i64, i64)>, ApiError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let midnight = |date: Date| date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp().as_millisecond());
-    let of_date = || {
-        let date: Date = text.parse().ok().filter(|_| text.len() == "2026-11-23".len())?;
-        Some((midnight(date)?, midnight(date.checked_add(1.day()).ok()?)? - 1))
+pub(super) async fn hits(context: &Shared, headers: &HeaderMap, search: &Search) -> Result<CallList, ApiError> {
+    let after = match search.after.as_str() {
+        "" => None,
+        after => Some(after.parse().map_err(|_| bad_after())?),
     };
-    let of_time = || text.parse::<Timestamp>().ok().map(|at| (at.as_millisecond(), at.as_millisecond()));
-    let expected = "expected a date such as 2026-11-23, or a time such as 2026-11-23T14:30:00Z (a + is written %2B)";
-    of_date().or_else(of_time).map(Some).ok_or_else(|| ApiError::BadRequest(format!("{name}: {expected}")))
-}
-
-/// What was found, with its audio from the moment on: browsers begin to play where the fragment says.
-pub(super) fn shown_hit(hit: store::Hit, address: impl Fn(&str) -> String) -> ShownHit {
-    let store::Hit { call, recording, transcript, passage, moment, .. } = hit;
-    let audio = recording.as_ref().map(|sid| match moment {
-        Some(ms) => format!("{}#t={}.{:03}", address(sid.as_str()), ms / 1000, ms % 1000),
-        None => address(sid.as_str()),
-    });
-    ShownHit {
-        call: call.as_ref().map(listed),
-        recording_sid: recording.map(|sid| sid.to_string()),
-        transcript_id: transcript.map(|id| id.to_string()),
-        snippet: passage,
-        at_ms: moment,
-        audio,
-    }
-}
-
-impl ShownHit {
-    /// The call's page, with the recording and the moment behind `#`; or the transcript's own, if there is no call.
-    pub(super) fn page(&self) -> String {
-        let call = self.call.as_ref().map(|call| format!("/calls/{}", call.name()));
-        let transcript = self.transcript_id.as_deref().unwrap_or_default();
-        match (call, &self.recording_sid, self.at_ms) {
-            (Some(call), Some(sid), Some(ms)) => format!("{call}#{sid}@{ms}"),
-            (Some(call), ..) => call,
-            (None, Some(sid), Some(ms)) => format!("/transcript/{transcript}?format=html#{sid}@{ms}"),
-            (None, ..) => format!("/transcript/{transcript}?format=html"),
-        }
-    }
-
-    /// As minutes and seconds.
-    pub(super) fn moment(&self) -> Option<String> {
-        self.at_ms.map(|ms| format!("{}:{:02}", ms / 60_000, ms / 1000 % 60))
-    }
+    let (query, filter) = (search::Query::parse(&search.q), search.filter()?);
+    let mut conn = context.store.read().await?;
+    let since = conn.newest_change().await?;
+    let mut hits = conn.hits(&query, &filter, after, HITS + 1).await?;
+    drop(conn);
+    let is_more = hits.len() > HITS as usize;
+    hits.truncate(HITS as usize);
+    let next = hits.last().filter(|_| is_more).map(|last| search.next(&last.place.to_string()));
+    let address = |sid: &str| recordings::address(context, headers, sid);
+    let hits = hits.into_iter().map(|hit| HitView::of(hit, address)).collect();
+    Ok(CallList { calls: None, hits: Some(hits), next, since })
 }

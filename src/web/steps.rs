@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::calls::{Noted, Progress};
+use super::progress::Progress;
+use super::view::EventView;
 use crate::model::call::CallState;
 
 /// One of the seven.
@@ -61,7 +62,7 @@ const TRANSCRIBING: usize = 5;
 const DONE: usize = 6;
 
 /// The steps of a call in this state, by its history, oldest first.
-pub(super) fn steps(direction: &str, state: &str, progress: Progress, history: &[Noted]) -> Vec<Step> {
+pub(super) fn steps(direction: &str, state: &str, progress: Progress, history: &[EventView]) -> Vec<Step> {
     let first = if direction == "outbound" { "Dialled" } else { "Called" };
     let names = [first, "Ringing", "Answered", "Recording", "Uploading", "Transcribing", "Done"];
     let times = times(history, progress);
@@ -91,9 +92,9 @@ pub(super) fn steps(direction: &str, state: &str, progress: Progress, history: &
 }
 
 /// When each step began. A transcript that is made again begins its steps anew.
-fn times(history: &[Noted], progress: Progress) -> [Option<Timestamp>; 7] {
+fn times(history: &[EventView], progress: Progress) -> [Option<Timestamp>; 7] {
     let mut times = [None; 7];
-    for Noted { kind, state, at, .. } in history {
+    for EventView { kind, state, at, .. } in history {
         let index = match (kind.as_str(), state.as_str()) {
             ("call", "ringing") => 1,
             ("call", "in-progress") => ANSWERED,
@@ -245,9 +246,9 @@ mod tests {
     use super::*;
 
     fn marks(state: &str, progress: Progress, history: &[(&str, &str)]) -> Vec<(&'static str, &'static str, bool)> {
-        let history: Vec<Noted> = (1..)
+        let history: Vec<EventView> = (1..)
             .zip(history)
-            .map(|(second, (kind, state))| Noted {
+            .map(|(second, (kind, state))| EventView {
                 at: Timestamp::from_second(second).ok(),
                 kind: (*kind).to_owned(),
                 subject: String::new(),

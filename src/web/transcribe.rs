@@ -11,7 +11,8 @@ use url::form_urlencoded;
 
 use super::error::ApiError;
 use super::extract::{is_form, media_type, read_body, wants_page};
-use super::{json, pages, upload};
+use super::response::json;
+use super::{pages, upload};
 use crate::clients::twilio::signature::Param;
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;

@@ -10,12 +10,14 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::calls::{Progress, ShownTranscript, listed, ordered_keyterms};
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, preferred, wants_page};
 use super::pages::Notices;
+use super::progress::Progress;
 use super::reading::paragraphs;
-use super::{json, page, steps, text};
+use super::response::{json, page, text};
+use super::steps;
+use super::view::{CallView, TranscriptView, ordered_keyterms};
 use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
 use crate::context::Shared;
 use crate::export;
@@ -48,7 +50,7 @@ enum Format {
 #[template(path = "transcript.html", config = "src/web/pages/askama.toml")]
 struct TranscriptPage {
     notices: Notices,
-    transcript: ShownTranscript,
+    transcript: TranscriptView,
     progress: Progress,
     /// Where the audio is, if it is not Twilio's.
     audio: Option<String>,
@@ -109,7 +111,7 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
     if let Some(call) = stored.as_ref().and_then(|stored| stored.call.clone())
         && let Some(call) = conn.call(&CallName::Id(call)).await?
     {
-        let location = format!("/calls/{}", listed(&call).name());
+        let location = format!("/calls/{}", CallView::of(&call).name());
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
     }
     let (progress, state) = match transcript.status {
@@ -122,7 +124,7 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
         Some(stored) => paragraphs(conn.words_of(&stored.id).await?),
         None => Vec::new(),
     };
-    let shown = ShownTranscript {
+    let shown = TranscriptView {
         id: Some(id.to_string()),
         recording_sid: stored.as_ref().and_then(|stored| Some(stored.recording.as_ref()?.to_string())),
         state: state.as_str(),

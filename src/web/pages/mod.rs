@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, Problem, credentials_of};
-use super::page;
+use super::response::page;
 use crate::context::{Context, Shared};
 use crate::model::call::CallName;
 

@@ -1,0 +1,88 @@
+//! The page of one call.
+
+use askama::Template;
+
+use super::pages::Notices;
+use super::progress::Progress;
+use super::steps::{self, Step};
+use super::view::{CallDetails, RecordingView, TranscriptView, number, sentence};
+use crate::model::call::{Direction, Press};
+
+#[derive(Template)]
+#[template(path = "call.html", config = "src/web/pages/askama.toml")]
+pub(super) struct CallPage {
+    pub(super) notices: Notices,
+    pub(super) sentence: String,
+    /// Whether a dialed address led to this existing call instead of a new one.
+    pub(super) was_there: bool,
+    pub(super) call: CallDetails,
+    /// The nonce of the *Call again* form.
+    pub(super) press: Press,
+    /// Seconds until a browser without scripts reloads.
+    pub(super) refresh: u64,
+}
+
+impl CallDetails {
+    /// Whether more will happen automatically.
+    fn is_following(&self) -> bool {
+        match self.progress {
+            Progress::Calling | Progress::Recording | Progress::Transcribing => true,
+            Progress::Deleting => !self.can_retry,
+            Progress::Done | Progress::NotRecorded | Progress::Failed => false,
+        }
+    }
+
+    /// Returns the first line of the page: the tutorial's sentence, for a call that was dialed.
+    pub(super) fn sentence(&self) -> String {
+        let (to, from) = (number(self.call.to.as_ref()), number(self.call.from.as_ref()));
+        match (self.call.direction, &self.call.sid) {
+            ("outbound", Some(sid)) => sentence(to, sid),
+            ("outbound", None) => format!("dialing {to}. Twilio has given no call SID"),
+            (_, sid) => format!("call from {from}. call SID is: {}", sid.as_deref().unwrap_or("–")),
+        }
+    }
+
+    /// Returns the number that *Call again* dials: that of a finished call that was dialed here.
+    fn again(&self) -> Option<&str> {
+        let is_ours = self.call.id.is_some() && self.call.direction == Direction::Outbound.as_str();
+        let is_kept = self.progress != Progress::Deleting;
+        self.call.to.as_deref().filter(|_| is_ours && is_kept && self.call.ended_at.is_some())
+    }
+
+    /// Whether only another call would help.
+    fn needs_new_call(&self) -> bool {
+        self.progress == Progress::Failed && !self.can_retry && self.again().is_some()
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        steps::steps(self.call.direction, &self.call.state, self.progress, &self.timeline)
+    }
+
+    fn headline(&self) -> &'static str {
+        steps::headline(&self.call.state, self.progress)
+    }
+
+    fn waits_for(&self) -> &'static str {
+        if self.progress == Progress::Deleting && self.can_retry {
+            return "Not all of it could be deleted.";
+        }
+        let unfinished =
+            self.transcripts.iter().filter(|it| it.is_current && !["completed", "failed"].contains(&it.state));
+        steps::waits_for(&self.call.state, self.progress, unfinished.map(|transcript| transcript.state).next_back())
+    }
+
+    /// Returns the ids whose changes the page follows: those of the call and its transcripts.
+    fn about(&self) -> String {
+        let transcripts = self.transcripts.iter().map(|transcript| transcript.own_id.as_str());
+        self.call.id.as_deref().into_iter().chain(transcripts).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether the page says that there is no recording. While a call is being deleted it does not.
+    fn has_no_recording(&self) -> bool {
+        self.recordings.is_empty() && self.progress != Progress::Deleting
+    }
+
+    fn transcripts_of<'s>(&'s self, recording: &'s RecordingView) -> impl Iterator<Item = &'s TranscriptView> {
+        self.transcripts.iter().filter(|transcript| transcript.recording_sid.as_deref() == Some(&recording.sid))
+    }
+}

@@ -1,0 +1,98 @@
+//! The query of `/calls`: which calls, which words, which page.
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::error::ApiError;
+use super::steps;
+use crate::model::call::CallState;
+use crate::store::{Cursor, Filter, Number};
+
+/// What may follow the `?` of the list. What is empty is not asked for: a form sends all its fields.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Search {
+    /// What was said: words, "phrases", begi*.
+    pub(super) q: String,
+    /// The state of the call.
+    pub(super) state: String,
+    /// To or from this number, or one that ends so.
+    pub(super) number: String,
+    /// Not before this date or time.
+    pub(super) since: String,
+    /// Not after it.
+    pub(super) until: String,
+    /// Where the page before ended, as `next` has it.
+    pub(super) after: String,
+}
+
+impl Search {
+    /// Whether every call is wanted.
+    pub(super) fn is_any(&self) -> bool {
+        let Self { q, state, number, since, until, .. } = self;
+        [q, state, number, since, until].iter().all(|field| field.trim().is_empty())
+    }
+
+    /// Which calls.
+    pub(super) fn filter(&self) -> Result<Filter, ApiError> {
+        let any = Filter::default();
+        let state = match self.state.trim() {
+            "" => None,
+            name => Some(CallState::named(name).ok_or_else(|| {
+                let names = CallState::ALL.map(CallState::as_str).join(", ");
+                ApiError::BadRequest(format!("state: expected one of {names}"))
+            })?),
+        };
+        let since = time("since", &self.since)?.map_or(any.since, |(first, _)| first);
+        let before = time("until", &self.until)?.map_or(any.before, |(_, last)| last.saturating_add(1));
+        Ok(Filter { state, number: Number::parse(&self.number), since, before })
+    }
+
+    /// All states that a call can be in, each with what it means.
+    pub(super) fn states(&self) -> [(&'static str, &'static str); 11] {
+        CallState::ALL.map(|state| (state.as_str(), steps::meaning(state)))
+    }
+
+    /// The address of the page that goes on after this one.
+    pub(super) fn next(&self, after: &str) -> String {
+        let mut query = form_urlencoded::Serializer::for_suffix("/calls?".to_owned(), "/calls?".len());
+        let Self { q, state, number, since, until, .. } = self;
+        for (name, value) in [("q", q), ("state", state), ("number", number), ("since", since), ("until", until)] {
+            if !value.trim().is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        query.append_pair("after", after).finish()
+    }
+}
+
+/// The first and the last millisecond of a date, in UTC, or of a time, which has one.
+fn time(name: &str, text: &str) -> Result<Option<(i64, i64)>, ApiError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let midnight = |date: Date| date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp().as_millisecond());
+    let of_date = || {
+        let date: Date = text.parse().ok().filter(|_| text.len() == "2026-11-23".len())?;
+        Some((midnight(date)?, midnight(date.checked_add(1.day()).ok()?)? - 1))
+    };
+    let of_time = || text.parse::<Timestamp>().ok().map(|at| (at.as_millisecond(), at.as_millisecond()));
+    let expected = "expected a date such as 2026-11-23, or a time such as 2026-11-23T14:30:00Z (a + is written %2B)";
+    of_date().or_else(of_time).map(Some).ok_or_else(|| ApiError::BadRequest(format!("{name}: {expected}")))
+}
+
+/// Parses `<milliseconds>.<id>`.
+pub(super) fn cursor(text: &str) -> Result<Cursor, ApiError> {
+    let read = || {
+        let (at, id) = text.split_once('.')?;
+        Some(Cursor { created_at: at.parse().ok()?, id: id.parse().ok()? })
+    };
+    read().ok_or_else(bad_after)
+}
+
+pub(super) fn bad_after() -> ApiError {
+    ApiError::BadRequest("after: expected what next says".to_owned())
+}

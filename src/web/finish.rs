@@ -1,0 +1,151 @@
+//! The outermost layers: what every response has in common. Names the request, logs it, writes problems as JSON or as a
+//! page, adds the security headers, and compresses pages.
+
+use std::any::Any;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::access::Who;
+use super::error::{ApiError, Problem};
+use super::{extract, gzip, pages};
+use crate::context::Shared;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Headers of every response that does not set them itself. Pages load nothing from elsewhere and cannot be framed; caches
+/// keep nothing but assets.
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Prefixes of routes whose handlers log each request themselves. Their success is not logged a second time.
+const LOGGED_BY_HANDLER: [&str; 2] = ["/record/", "/hooks/"];
+
+pub(super) async fn finish(State(context): State<Shared>, request: Request, next: Next) -> Response {
+    let id = new_request_id();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let wants_page = extract::wants_page(request.headers());
+    let accepts_gzip = gzip::is_accepted(request.headers());
+    let span = tracing::info_span!("request", %id);
+    let started = Instant::now();
+
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let problem = response.extensions_mut().remove::<Problem>();
+    let problem = problem.map(|problem| Problem { request_id: id.clone(), ..problem });
+    // Only the operator's routes leave this behind: the manual is the operator's alone.
+    let is_operator = response.extensions_mut().remove::<Who>().is_some();
+    if let Some(problem) = &problem {
+        let written =
+            if wants_page { pages::problem(&context, problem, &path, is_operator) } else { problem_json(problem) };
+        let (parts, body) = written.into_parts();
+        response.headers_mut().extend(parts.headers);
+        *response.body_mut() = body;
+    }
+    span.in_scope(|| log(&method, route.as_ref(), response.status(), problem.as_ref(), started.elapsed()));
+    set_headers(&mut response, id);
+    if gzip::is_compressible(&mut response) && accepts_gzip { gzip::compressed(response).await } else { response }
+}
+
+/// Returns an id that no other request of this or another instance has.
+fn new_request_id() -> String {
+    static INSTANCE: LazyLock<u64> = LazyLock::new(|| Uuid::new_v4().as_u64_pair().1);
+    static REQUESTS: AtomicU64 = AtomicU64::new(0);
+    format!("{:016x}{:016x}", *INSTANCE, REQUESTS.fetch_add(1, Ordering::Relaxed))
+}
+
+fn problem_json(problem: &Problem) -> Response {
+    let body = serde_json::to_string(problem).unwrap_or_default() + "\n";
+    ([(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+/// Writes the request's line. It names the route instead of the path, which may hold a phone number.
+fn log(method: &Method, route: Option<&MatchedPath>, status: StatusCode, problem: Option<&Problem>, took: Duration) {
+    let route = route.map_or("(none)", MatchedPath::as_str);
+    let (kind, code) = (problem.map(|problem| &problem.kind), problem.and_then(|problem| problem.code));
+    // JSON logs write a u128 as text.
+    let (status, ms) = (status.as_u16(), took.as_millis() as u64);
+    if problem.is_none() && LOGGED_BY_HANDLER.iter().any(|prefix| route.starts_with(prefix)) {
+        tracing::debug!(%method, route, status, ms, "answered");
+    } else {
+        tracing::info!(%method, route, status, kind, code, ms, "answered");
+    }
+}
+
+fn set_headers(response: &mut Response, id: String) {
+    let status = response.status();
+    let headers = response.headers_mut();
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        // axum adds it to refusals of the access layer, where it would tell a stranger which routes exist.
+        headers.remove(header::ALLOW);
+    }
+    headers.reserve(SECURITY_HEADERS.len() + 1);
+    for (name, value) in SECURITY_HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// Turns a panic of a handler into a response. It affects no other request.
+pub(super) fn catch_panics() -> CatchPanicLayer<fn(Box<dyn Any + Send>) -> Response> {
+    CatchPanicLayer::custom(panicked)
+}
+
+/// Logs the panic's message under the request's id; the client does not see it.
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!("panicked: {}", message.unwrap_or("without a message"));
+    ApiError::Internal.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_an_internal_error() {
+        async fn broken() {
+            panic!("the words");
+        }
+        let routes = TowerToHyperService::new(Router::new().route("/", get(broken)).layer(catch_panics()));
+        let response = routes.call(Request::new(Body::empty())).await.expect("an answer");
+        assert_eq!(response.status(), 500);
+        assert!(response.extensions().get::<Problem>().is_some());
+    }
+
+    #[test]
+    fn a_panic_is_a_problem_without_its_words() {
+        for panic in [Box::new("the words") as Box<dyn Any + Send>, Box::new("the words".to_owned()), Box::new(7)] {
+            let response = panicked(panic);
+            assert_eq!(response.status(), 500);
+            let problem = response.extensions().get::<Problem>().expect("a problem");
+            assert_eq!(problem.detail, "something went wrong here; the log says what, under this request id");
+        }
+    }
+}

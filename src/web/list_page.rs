@@ -1,0 +1,62 @@
+//! The page of `/calls`: rows of calls, or search hits.
+
+use askama::Template;
+
+use super::filter::Search;
+use super::pages::Notices;
+use super::progress::Progress;
+use super::steps;
+use super::view::{CallList, CallRow, HitView};
+
+#[derive(Template)]
+#[template(path = "calls.html", config = "src/web/pages/askama.toml")]
+pub(super) struct CallsPage {
+    pub(super) notices: Notices,
+    pub(super) search: Search,
+    pub(super) page: CallList,
+    /// Whether newer calls are on another page.
+    pub(super) is_older: bool,
+}
+
+impl CallList {
+    pub(super) fn rows(&self) -> &[CallRow] {
+        self.calls.as_deref().unwrap_or_default()
+    }
+}
+
+impl CallRow {
+    /// Returns how the call's transcript begins, or why there is none.
+    pub(super) fn gist(&self) -> &str {
+        let why = if self.progress == Progress::Failed {
+            steps::waits_for(&self.call.state, self.progress, None)
+        } else {
+            ""
+        };
+        self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(why)
+    }
+
+    /// Returns the call's progress in a word or two.
+    pub(super) fn headline(&self) -> &'static str {
+        steps::headline(&self.call.state, self.progress)
+    }
+}
+
+impl HitView {
+    /// Returns the address of the call's page, with recording and moment as its fragment, or of the transcript's own page
+    /// if it belongs to no call.
+    pub(super) fn page(&self) -> String {
+        let call = self.call.as_ref().map(|call| format!("/calls/{}", call.name()));
+        let transcript = self.transcript_id.as_deref().unwrap_or_default();
+        match (call, &self.recording_sid, self.at_ms) {
+            (Some(call), Some(sid), Some(ms)) => format!("{call}#{sid}@{ms}"),
+            (Some(call), ..) => call,
+            (None, Some(sid), Some(ms)) => format!("/transcript/{transcript}?format=html#{sid}@{ms}"),
+            (None, ..) => format!("/transcript/{transcript}?format=html"),
+        }
+    }
+
+    /// Returns the moment of the first match as minutes and seconds.
+    pub(super) fn moment(&self) -> Option<String> {
+        self.at_ms.map(|ms| format!("{}:{:02}", ms / 60_000, ms / 1000 % 60))
+    }
+}

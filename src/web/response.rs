@@ -1,0 +1,30 @@
+//! What handlers answer with: a page, text, or JSON.
+
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::error::ApiError;
+
+/// A page rendered by a template.
+pub(super) fn page(rendered: askama::Result<String>) -> Response {
+    match rendered {
+        // Posts of this page's forms must be distinguishable from those of other sites even where browsers send no fetch
+        // metadata, which is over plain HTTP from another computer. Under `no-referrer` their origin would be `null`.
+        Ok(html) => ([(header::REFERRER_POLICY, "same-origin")], Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!("rendering a page: {error}");
+            ApiError::Internal.into_response()
+        }
+    }
+}
+
+/// Plain text that ends with a line feed, so that a shell's prompt starts on a line of its own.
+pub(super) fn text(text: &str) -> Response {
+    let line_end = if text.ends_with('\n') { "" } else { "\n" };
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}{line_end}")).into_response()
+}
+
+/// JSON that is serialized already.
+pub(super) fn json(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

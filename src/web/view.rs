@@ -1,0 +1,307 @@
+//! The JSON shapes of calls, their recordings and transcripts, and of search hits. Templates render the same shapes.
+
+use axum::http::HeaderMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::progress::{Progress, progress};
+use super::reading::{Paragraph, doubt};
+use super::recordings;
+use crate::clients::twilio;
+use crate::context::Shared;
+use crate::model::call::{Call, CallSid, Direction};
+use crate::model::recording::{Recording, RecordingState};
+use crate::model::search::Piece;
+use crate::model::transcript::Transcript;
+use crate::pipeline::call::{self, Recorded};
+use crate::store::{Digest, Event, Hit, JobState};
+
+/// A call's own facts.
+#[derive(Debug, Serialize)]
+pub(super) struct CallView {
+    pub(super) id: Option<String>,
+    pub(super) sid: Option<String>,
+    pub(super) direction: &'static str,
+    pub(super) to: Option<String>,
+    pub(super) from: Option<String>,
+    /// Twilio's status once Twilio has the call; before that `dialing`, `unknown` or `lost`.
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
+    pub(super) code: Option<i64>,
+    pub(super) is_deleting: bool,
+    pub(super) created_at: Option<Timestamp>,
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+/// A row of the list of calls.
+#[derive(Debug, Serialize)]
+pub(super) struct CallRow {
+    #[serde(flatten)]
+    pub(super) call: CallView,
+    pub(super) progress: Progress,
+    /// The total length of its recordings.
+    pub(super) duration_seconds: Option<i64>,
+    /// The beginning of its transcript.
+    pub(super) words: Option<String>,
+}
+
+/// A call with its history, recordings and transcripts.
+#[derive(Debug, Serialize)]
+pub(super) struct CallDetails {
+    #[serde(flatten)]
+    pub(super) call: CallView,
+    pub(super) progress: Progress,
+    /// Whether `POST /calls/<sid>/retry` would begin something.
+    pub(super) can_retry: bool,
+    /// Whether `POST /calls/<sid>/delete` would begin something.
+    pub(super) can_delete: bool,
+    pub(super) keyterms: Vec<String>,
+    pub(super) timeline: Vec<EventView>,
+    pub(super) recordings: Vec<RecordingView>,
+    pub(super) transcripts: Vec<TranscriptView>,
+    /// The newest row of the history when this was read.
+    #[serde(skip)]
+    pub(super) since: i64,
+}
+
+/// A new state of the call, of a recording, or of a transcript.
+#[derive(Debug, Serialize)]
+pub(super) struct EventView {
+    pub(super) at: Option<Timestamp>,
+    pub(super) kind: String,
+    pub(super) subject: String,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RecordingView {
+    pub(super) sid: String,
+    pub(super) state: String,
+    pub(super) duration_seconds: Option<i64>,
+    channels: Option<i64>,
+    source: Option<String>,
+    error_code: Option<i64>,
+    /// Why there is no audio.
+    pub(super) reason: Option<String>,
+    /// Its address at Twilio.
+    pub(super) url: String,
+    /// Its address here, which needs none of Twilio's credentials.
+    audio: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TranscriptView {
+    /// AssemblyAI's id, for `/transcript/<id>`.
+    pub(super) id: Option<String>,
+    pub(super) recording_sid: Option<String>,
+    pub(super) state: &'static str,
+    /// Why it failed, or what it is waiting for.
+    pub(super) reason: Option<String>,
+    pub(super) text: Option<String>,
+    pub(super) created_at: Option<Timestamp>,
+    #[serde(skip)]
+    pub(super) own_id: String,
+    /// Whether no later order with the same parameters replaced it.
+    #[serde(skip)]
+    pub(super) is_current: bool,
+    /// The key terms it was ordered with, for pages.
+    #[serde(skip)]
+    pub(super) keyterms: Vec<String>,
+    /// Its words, for pages.
+    #[serde(skip)]
+    pub(super) paragraphs: Vec<Paragraph>,
+}
+
+/// A page of `/calls`.
+#[derive(Debug, Serialize)]
+pub(super) struct CallList {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) calls: Option<Vec<CallRow>>,
+    /// In place of the calls, if `q` searches transcripts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hits: Option<Vec<HitView>>,
+    /// The address of the next page, if there is one.
+    pub(super) next: Option<String>,
+    /// The newest row of the history when this was read.
+    #[serde(skip)]
+    pub(super) since: i64,
+}
+
+/// A passage of a transcript that matches a search.
+#[derive(Debug, Serialize)]
+pub(super) struct HitView {
+    /// `None` for a transcript of audio that belongs to no call.
+    pub(super) call: Option<CallView>,
+    pub(super) recording_sid: Option<String>,
+    /// AssemblyAI's id.
+    pub(super) transcript_id: Option<String>,
+    pub(super) snippet: Vec<Piece>,
+    /// When the first match is said, in milliseconds from the start of the audio.
+    pub(super) at_ms: Option<i64>,
+    /// The recording's address, with that moment as its fragment: browsers start playing there.
+    pub(super) audio: Option<String>,
+}
+
+/// The tutorial's sentence about a call that was dialed.
+pub(super) fn sentence(to: &str, call: &str) -> String {
+    format!("dialing {to}. call SID is: {call}")
+}
+
+impl CallView {
+    pub(super) fn of(call: &Call) -> Self {
+        Self {
+            id: Some(call.id.to_string()),
+            sid: call.sid.as_ref().map(CallSid::to_string),
+            direction: call.direction.as_str(),
+            to: call.to.clone(),
+            from: call.from.clone(),
+            state: call.state.as_str().to_owned(),
+            reason: call.reason.clone(),
+            code: call.code,
+            is_deleting: call.deletion.is_some(),
+            created_at: Timestamp::from_millisecond(call.created_at).ok(),
+            ended_at: call.ended_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+        }
+    }
+
+    pub(super) fn of_twilio(call: twilio::Call) -> Self {
+        Self {
+            id: None,
+            ended_at: call.ended(),
+            created_at: call.created(),
+            sid: Some(call.sid),
+            direction: Direction::of_twilio(call.direction.as_deref().unwrap_or_default()).as_str(),
+            to: call.to,
+            from: call.from,
+            state: call.status,
+            reason: None,
+            code: None,
+            is_deleting: false,
+        }
+    }
+
+    /// The call's name in addresses: its SID, or its id as long as it has none.
+    pub(super) fn name(&self) -> &str {
+        self.sid.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+
+    /// Both numbers.
+    pub(super) fn parties(&self) -> String {
+        format!("{} → {}", number(self.from.as_ref()), number(self.to.as_ref()))
+    }
+
+    /// The number at the other end.
+    pub(super) fn party(&self) -> &str {
+        number(if self.direction == "outbound" { self.to.as_ref() } else { self.from.as_ref() })
+    }
+}
+
+/// Returns what pages show for a number that may be withheld.
+pub(super) fn number(number: Option<&String>) -> &str {
+    number.map_or("somebody", String::as_str)
+}
+
+impl CallRow {
+    pub(super) fn of(call: &Call, digest: Digest) -> Self {
+        let progress = match digest.job.as_deref() {
+            _ if call.deletion.is_some() => Progress::Deleting,
+            Some("failed") => Progress::Failed,
+            job => progress(call, job == Some("open"), &digest),
+        };
+        let words = digest.words.filter(|_| call.deletion.is_none());
+        Self { progress, duration_seconds: digest.seconds, words, call: CallView::of(call) }
+    }
+}
+
+impl EventView {
+    pub(super) fn of(event: Event) -> Self {
+        let Event { kind, subject, state, reason, at, .. } = event;
+        Self { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason }
+    }
+}
+
+impl RecordingView {
+    pub(super) fn of(context: &Shared, headers: &HeaderMap, recording: &Recording) -> Self {
+        let Recording { sid, state, duration_seconds, channels, source, error_code, .. } = recording;
+        let reason = (state.rank() >= RecordingState::Completed.rank() && *state != RecordingState::Completed)
+            .then(|| call::lack(sid.as_str(), state.as_str(), *error_code));
+        Self {
+            url: context.twilio.media_url(sid.as_str()),
+            audio: recordings::address(context, headers, sid.as_str()),
+            sid: sid.to_string(),
+            state: state.as_str().to_owned(),
+            duration_seconds: *duration_seconds,
+            channels: *channels,
+            source: source.clone(),
+            error_code: *error_code,
+            reason,
+        }
+    }
+
+    pub(super) fn of_twilio(context: &Shared, headers: &HeaderMap, recorded: &Recorded) -> Self {
+        Self {
+            audio: recordings::address(context, headers, &recorded.sid),
+            sid: recorded.sid.clone(),
+            state: recorded.status.clone(),
+            duration_seconds: recorded.duration_seconds.and_then(|seconds| seconds.try_into().ok()),
+            channels: recorded.channels.map(i64::from),
+            source: recorded.source.clone(),
+            error_code: recorded.error_code,
+            reason: (!recorded.is_complete()).then(|| recorded.lack()),
+            url: recorded.url.clone(),
+        }
+    }
+}
+
+impl TranscriptView {
+    pub(super) fn of(transcript: &Transcript, job: Option<JobState>) -> Self {
+        let waits_for = job.filter(|job| job.state == "open").and_then(|job| job.reason);
+        Self {
+            id: transcript.transcript_id.as_ref().map(|id| id.to_string()),
+            recording_sid: transcript.recording.as_ref().map(|sid| sid.to_string()),
+            state: transcript.state.as_str(),
+            reason: transcript.reason.clone().or(waits_for),
+            text: transcript.text.clone(),
+            own_id: transcript.id.clone(),
+            is_current: transcript.is_current,
+            keyterms: ordered_keyterms(transcript),
+            paragraphs: Vec::new(),
+            created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
+        }
+    }
+
+    /// Whether a word of it is marked as unsure.
+    pub(super) fn has_doubts(&self) -> bool {
+        self.paragraphs.iter().flat_map(|paragraph| &paragraph.words).any(|word| doubt(word).is_some())
+    }
+}
+
+/// Returns the key terms that a transcript was ordered with.
+pub(super) fn ordered_keyterms(transcript: &Transcript) -> Vec<String> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Parameters {
+        keyterms_prompt: Vec<String>,
+    }
+    serde_json::from_str::<Parameters>(&transcript.parameters).unwrap_or_default().keyterms_prompt
+}
+
+impl HitView {
+    /// `address` is the address of a recording's audio.
+    pub(super) fn of(hit: Hit, address: impl Fn(&str) -> String) -> Self {
+        let Hit { call, recording, transcript, passage, moment, .. } = hit;
+        let audio = recording.as_ref().map(|sid| match moment {
+            Some(ms) => format!("{}#t={}.{:03}", address(sid.as_str()), ms / 1000, ms % 1000),
+            None => address(sid.as_str()),
+        });
+        Self {
+            call: call.as_ref().map(CallView::of),
+            recording_sid: recording.map(|sid| sid.to_string()),
+            transcript_id: transcript.map(|id| id.to_string()),
+            snippet: passage,
+            at_ms: moment,
+            audio,
+        }
+    }
+}
