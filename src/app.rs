@@ -326,7 +326,7 @@ async fn start_sandbox(
             api_url: twilio.url().parse().expect("the sandbox's address is a URL"),
         },
         assemblyai: AssemblyAiConfig {
-            key: assemblyai::KEY.into(),
+            key: assemblyai::API_KEY.into(),
             api_url: assemblyai.url().parse().expect("the sandbox's address is a URL"),
         },
     })

@@ -63,7 +63,7 @@ impl Servers {
             twilio::ACCOUNT_SID,
             twilio::AUTH_TOKEN,
             twilio::ACCOUNT_SID,
-            assemblyai::KEY,
+            assemblyai::API_KEY,
             url = self.url,
         );
         Command::new("curl").arg("--version").output().ok()?;

@@ -425,7 +425,7 @@ async fn one_callback_many_times(options: &Options) {
     }
     let mut store = SqliteConnection::connect(&program.database()).await.expect("the program's store");
     let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM recordings").fetch_one(&mut store).await.expect("a count");
-    let asked = |at: &callscribe::sandbox::control::Control, method, route| at.requests(method, route) as f64;
+    let asked = |at: &callscribe::sandbox::control::Control, method, route| at.request_count(method, route) as f64;
     line("L6  not answered with 204", others as f64, "0", None);
     line("L6  recordings stored", rows as f64, "1", None);
     line("L6  downloads", asked(&twilio.control, Method::GET, "/Recordings/{id}.wav"), "1", None);
@@ -438,7 +438,7 @@ async fn one_number_many_times(options: &Options) {
     const LATENCY: Duration = Duration::from_millis(200);
     let twilio = twilio::Twilio::start(listen().await, Pace::live());
     let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
-    twilio.control.answer_after(LATENCY);
+    twilio.control.set_latency(LATENCY);
     let program = between(&twilio, &assemblyai).await;
     let mut clients = JoinSet::new();
     for _ in 0..options.many(200) {
@@ -459,7 +459,7 @@ async fn one_number_many_times(options: &Options) {
             _ => others += 1,
         }
     }
-    let calls = twilio.control.requests(Method::POST, "/Calls.json") as f64;
+    let calls = twilio.control.request_count(Method::POST, "/Calls.json") as f64;
     line("L7  calls placed", calls, "1", None);
     line("L7  different answers", said.len() as f64, "1", None);
     line("L7  not answered with 200", f64::from(others), "0", None);

@@ -38,7 +38,7 @@ impl Vendors {
         let twilio = twilio::Twilio::start(listen().await, Pace::instant());
         let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
         for control in [&twilio.control, &assemblyai.control] {
-            control.answer_after(latency);
+            control.set_latency(latency);
         }
         let seed = |_| {
             let call_sid = twilio.add_call(SeededCall::default());
@@ -135,7 +135,7 @@ async fn transcribe(http: &reqwest::Client, vendors: &Vendors, recording: String
     let media = answer(media).await;
     let length = media.content_length().expect("a length");
     let audio = reqwest::Body::wrap_stream(media.bytes_stream());
-    let asked = |request: reqwest::RequestBuilder| request.header("authorization", assemblyai::KEY);
+    let asked = |request: reqwest::RequestBuilder| request.header("authorization", assemblyai::API_KEY);
     let upload = asked(http.post(format!("{assemblyai}/v2/upload"))).header("content-length", length).body(audio);
     let uploaded: Value = answer(upload).await.json().await.expect("JSON");
     let order = json!({ "audio_url": uploaded["upload_url"], "speech_models": ["universal-3-5-pro"] });

@@ -197,7 +197,7 @@ impl World {
 
     /// I8, and that nothing broke down.
     fn check_log(&mut self, calls: &BTreeMap<String, Value>) {
-        let mut canaries = vec![twilio::AUTH_TOKEN.to_owned(), assemblyai::KEY.to_owned()];
+        let mut canaries = vec![twilio::AUTH_TOKEN.to_owned(), assemblyai::API_KEY.to_owned()];
         canaries.extend(self.outside.numbers.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         let texts = calls.values().flat_map(|call| call["transcripts"].as_array().into_iter().flatten());
         let words = texts.filter_map(|one| Some(one["text"].as_str()?.chars().take(24).collect::<String>()));

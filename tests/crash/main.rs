@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callscribe::failpoint::CRASH_POINTS;
+use callscribe::sandbox::splitmix::SplitMix64;
 use callscribe::sandbox::twilio::Stage;
 use check::Outcome;
 use reqwest::Method;
@@ -223,8 +224,8 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     let (name, twilio, assemblyai) = (world.name.clone(), world.twilio.clone(), world.assemblyai.clone());
     let mut outcome = world.check().await;
     for (asked, most) in [
-        (twilio.control.requests(Method::POST, "/Calls.json"), 1),
-        (assemblyai.control.requests(Method::POST, "/v2/upload"), 2),
+        (twilio.control.request_count(Method::POST, "/Calls.json"), 1),
+        (assemblyai.control.request_count(Method::POST, "/v2/upload"), 2),
     ] {
         if asked > most {
             outcome.violations.push(format!("{name}: F4: asked {asked} times, {most} at most"));
@@ -247,8 +248,8 @@ async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
     }
     world.kill();
     _ = asking.await;
-    let asked =
-        world.twilio.control.requests(Method::DELETE, "") + world.assemblyai.control.requests(Method::DELETE, "");
+    let asked = world.twilio.control.request_count(Method::DELETE, "")
+        + world.assemblyai.control.request_count(Method::DELETE, "");
     if asked > 0 {
         world.violations.push(format!("the vendors were asked to delete {asked} times"));
     }
@@ -260,15 +261,15 @@ async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
 
 /// Dies again and again while calls are kept going.
 async fn random(mut world: World, kills: u32, jobs: usize, seed: u64, is_late: bool) -> Outcome {
-    let mut chance = Chance(seed);
-    let dialling = tokio::spawn(keep_going(world.outside.clone(), jobs, Chance(seed ^ 1)));
+    let mut random = SplitMix64::new(seed);
+    let dialling = tokio::spawn(keep_going(world.outside.clone(), jobs, SplitMix64::new(seed ^ 1)));
     for _ in 0..kills {
         world.spawn(None);
         // One in four may die before it has come up.
-        if chance.below(4) > 0 {
+        if random.below(4) > 0 {
             world.listens().await;
         }
-        tokio::time::sleep(Duration::from_millis(20 + chance.below(381))).await;
+        tokio::time::sleep(Duration::from_millis(20 + random.below(381))).await;
         world.kill();
     }
     dialling.abort();
@@ -282,7 +283,7 @@ async fn random(mut world: World, kills: u32, jobs: usize, seed: u64, is_late: b
 }
 
 /// Keeps so many calls going, as far as the program is there.
-async fn keep_going(outside: world::Outside, jobs: usize, mut chance: Chance) {
+async fn keep_going(outside: world::Outside, jobs: usize, mut random: SplitMix64) {
     let mut ended = HashSet::new();
     let mut since: BTreeMap<String, Instant> = BTreeMap::new();
     let mut dialling = JoinSet::new();
@@ -299,25 +300,12 @@ async fn keep_going(outside: world::Outside, jobs: usize, mut chance: Chance) {
         for _ in (going + dialling.len()).min(jobs)..jobs {
             let outside = outside.clone();
             // Not all at once: some are placed just before the program dies.
-            let later = Duration::from_millis(chance.below(300));
+            let later = Duration::from_millis(random.below(300));
             dialling.spawn(async move {
                 tokio::time::sleep(later).await;
                 outside.dial().await;
             });
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Numbers that follow from a seed alone (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    /// The next number that is less than `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) % end
     }
 }

@@ -14,7 +14,7 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Waits until the program has polled Twilio for this call.
 async fn wait_for_poll(world: &World, sid: &str) {
     let polled =
-        || (!world.twilio.control.seen_at(Method::GET, &format!("/Calls/{sid}.json")).is_empty()).then_some(());
+        || (!world.twilio.control.requests_to(Method::GET, &format!("/Calls/{sid}.json")).is_empty()).then_some(());
     let waited = tokio::time::timeout(POLL_TIMEOUT, world.twilio.control.until(polled)).await;
     assert!(waited.is_ok(), "the program did not poll Twilio for {sid}");
 }

@@ -334,7 +334,7 @@ fn the_sandbox_starts_from_nothing_tells_its_credentials_and_stops_when_told() {
     let said = ended.stdout.join("\n");
     let (_, port) = address.rsplit_once(':').expect("a port");
     let credentials =
-        [twilio::ACCOUNT_SID, twilio::AUTH_TOKEN, twilio::PHONE_NUMBER, assemblyai::KEY, "http://127.0.0.1:"];
+        [twilio::ACCOUNT_SID, twilio::AUTH_TOKEN, twilio::PHONE_NUMBER, assemblyai::API_KEY, "http://127.0.0.1:"];
     for word in credentials.into_iter().chain([format!("curl localhost:{port}/dial/14155551234").as_str()]) {
         assert!(said.contains(word), "{word} in {said}");
     }
@@ -471,7 +471,7 @@ async fn a_stop_during_an_upload_takes_no_longer_than_others_and_the_next_start_
         let order = format!("{{\"recording_sid\": \"{recording}\"}}");
         move || request(&address, "POST", "/transcribe", &order)
     });
-    let is_uploading = || (!assemblyai.control.seen_at(Method::POST, "/v2/upload").is_empty()).then_some(());
+    let is_uploading = || (!assemblyai.control.requests_to(Method::POST, "/v2/upload").is_empty()).then_some(());
     assemblyai.control.until(is_uploading).await;
     program.signal("TERM");
     let ended = program.end();

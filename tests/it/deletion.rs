@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use callscribe::internals::{Deadlines, SECRET_HEADER};
-use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
+use callscribe::sandbox::control::{Callbacks, Fault, RandomFaults};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -107,13 +107,13 @@ fn found_in_files(world: &World, texts: &[&str]) -> Vec<String> {
 
 /// What the vendors were asked to delete, in order: the kind of thing.
 fn deletions(world: &World) -> Vec<&'static str> {
-    let seen = world.twilio.control.seen_at(Method::DELETE, "");
+    let seen = world.twilio.control.requests_to(Method::DELETE, "");
     let kind = |target: &str| if target.contains("/Recordings/") { "audio" } else { "call" };
     seen.iter().map(|seen| kind(&seen.target)).collect()
 }
 
 fn transcript_deletions(world: &World) -> usize {
-    world.assemblyai.control.seen_at(Method::DELETE, "/v2/transcript/").len()
+    world.assemblyai.control.requests_to(Method::DELETE, "/v2/transcript/").len()
 }
 
 #[tokio::test]
@@ -486,11 +486,11 @@ async fn an_order_whose_answer_was_never_seen_is_found_at_assemblyai_and_deleted
     world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
     let sid = world.dial(NUMBER).await;
     world.settle().await;
-    world.assemblyai.control.disturb(Disturbance { seed: 1, per_mille: 1_000, hangs: false });
+    world.assemblyai.control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
     for _ in 0..9 {
         world.after(HOUR).await;
     }
-    world.assemblyai.control.stop_disturbing();
+    world.assemblyai.control.stop_random_faults();
     assert_eq!(world.call(&sid).await["progress"], "failed");
     assert_ne!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.");
     deleted(&world, &sid).await;

@@ -26,7 +26,7 @@ async fn dialling_says_the_tutorials_sentence() {
 async fn a_call_is_placed_with_every_callback_absolute_and_a_time_limit() {
     let world = World::with(&[("MAX_CALL_SECONDS", "90")]).await;
     world.dial("14155551234").await;
-    let seen = world.twilio.control.seen_at(Method::POST, "/Calls.json");
+    let seen = world.twilio.control.requests_to(Method::POST, "/Calls.json");
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&seen[0].body).into_owned().collect();
     let base = &world.base;
     let token = form[2].1.rsplit_once("?t=").expect("a token").1;
@@ -81,11 +81,11 @@ async fn a_call_is_seen_to_its_answer_although_the_browser_is_closed() {
     twilio.fail_next(Method::POST, "/Calls.json", Fault::Late);
     let mut browser = TcpStream::connect(world.base.trim_start_matches("http://")).await.unwrap();
     browser.write_all(b"GET /dial/14155551234 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    twilio.until(|| (!twilio.seen_at(Method::POST, "/Calls.json").is_empty()).then_some(())).await;
+    twilio.until(|| (!twilio.requests_to(Method::POST, "/Calls.json").is_empty()).then_some(())).await;
     browser.shutdown().await.unwrap();
     assert_eq!(browser.read_to_end(&mut Vec::new()).await.unwrap(), 0, "the program noticed, and answers nothing");
 
-    twilio.answer_late();
+    twilio.answer_late_requests();
     let end = twilio.until(|| twilio.late_ends().first().copied()).await;
     assert_eq!(end, LateEnd::Answered);
 }
@@ -97,7 +97,7 @@ async fn a_stop_waits_for_the_answer_to_a_call_although_the_browser_is_closed() 
     twilio.fail_next(Method::POST, "/Calls.json", Fault::Late);
     let mut browser = TcpStream::connect(world.base.trim_start_matches("http://")).await.unwrap();
     browser.write_all(b"GET /dial/14155551234 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    twilio.until(|| (!twilio.seen_at(Method::POST, "/Calls.json").is_empty()).then_some(())).await;
+    twilio.until(|| (!twilio.requests_to(Method::POST, "/Calls.json").is_empty()).then_some(())).await;
     drop(browser);
     let mut stop = Box::pin(world.app.stop());
     while TcpStream::connect(world.base.trim_start_matches("http://")).await.is_ok() {
@@ -108,7 +108,7 @@ async fn a_stop_waits_for_the_answer_to_a_call_although_the_browser_is_closed() 
         tokio::task::yield_now().await;
         assert!(futures_util::poll!(&mut stop).is_pending(), "stopped without the answer");
     }
-    twilio.answer_late();
+    twilio.answer_late_requests();
     stop.await;
     assert_eq!(twilio.late_ends(), [LateEnd::Answered]);
 }

@@ -1,5 +1,6 @@
 //! Vendors that refuse, fail, stall or talk nonsense: what the caller is told, and what is asked again and what never.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use callscribe::internals::Deadlines;
@@ -22,8 +23,13 @@ fn refuse(status: u16) -> Fault {
 }
 
 /// What leaves open whether a request was carried out, and it was.
-const DONE: [Fault; 5] =
-    [Fault::HangAfter, Fault::DropAfter, Fault::CutBody, Fault::WrongBody("{}"), Fault::WrongBody("<html>")];
+const DONE: [Fault; 5] = [
+    Fault::HangAfter,
+    Fault::DropAfter,
+    Fault::CutBody,
+    Fault::WrongBody(Cow::Borrowed("{}")),
+    Fault::WrongBody(Cow::Borrowed("<html>")),
+];
 
 /// What leaves it open, and it was not.
 fn not_done() -> [(Fault, u16); 3] {
@@ -137,10 +143,10 @@ async fn what_is_only_read_is_asked_for_again() {
         Fault::DropAfter,
         Fault::CutBody,
     ] {
-        let before = world.twilio.control.seen().len();
+        let before = world.twilio.control.requests().len();
         world.twilio.control.fail_next(Method::GET, "/Recordings.json", fault.clone());
         assert_eq!(world.get(&path).await.status, 200, "{fault:?}");
-        assert_eq!(world.twilio.control.seen().len() - before, 2, "{fault:?}");
+        assert_eq!(world.twilio.control.requests().len() - before, 2, "{fault:?}");
     }
 }
 
@@ -210,23 +216,21 @@ async fn a_get_that_is_not_answered_is_504_and_one_that_is_nonsense_502() {
         ("{}", "at the top level"),
         (r#"{"recordings": [{"sid": 7}]}"#, "at recordings[0].sid"),
     ] {
-        world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::WrongBody(nonsense));
+        world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::wrong_body(nonsense));
         let detail = world.get(&path).await.problem(502, "vendor-bad-answer");
         assert!(detail.ends_with(place), "{detail}");
     }
-    // Faults are written by `&'static str`, and the page's address is known only now.
     let same_page = format!(
         r#"{{"recordings": [], "next_page_uri": "/2010-04-01/Accounts/{}/Calls/{call_sid}/Recordings.json"}}"#,
         callscribe::sandbox::twilio::ACCOUNT_SID
     );
-    let same_page: &str = same_page.leak();
     // To follow the last one would be to ask for the same page for ever.
     for elsewhere in [
         r#"{"recordings": [], "next_page_uri": "https://example.com/2010-04-01/"}"#,
         r#"{"recordings": [], "next_page_uri": "//example.com/2010-04-01/"}"#,
-        same_page,
+        &same_page,
     ] {
-        world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::WrongBody(elsewhere));
+        world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::wrong_body(elsewhere.to_owned()));
         let detail = world.get(&path).await.problem(502, "vendor-bad-answer");
         assert!(detail.ends_with("at next_page_uri"), "{detail}");
     }
@@ -265,7 +269,7 @@ async fn an_api_key_opens_twilio_in_place_of_the_auth_token() {
     let world = World::with(&key).await;
     let (call, _) = world.recorded_call().await;
     assert_eq!(world.get(&format!("/get-recording-url/{call}")).await.status, 200);
-    let seen = world.twilio.control.seen_at(Method::POST, "/Calls.json");
+    let seen = world.twilio.control.requests_to(Method::POST, "/Calls.json");
     use base64::Engine as _;
     let pair = format!("{}:{}", key[0].1, key[1].1);
     let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));

@@ -320,7 +320,7 @@ async fn no_address_that_a_callback_names_is_ever_asked() {
     }
     assert!(inside.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "nobody came");
     let own = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/");
-    assert!(world.twilio.control.seen().iter().all(|seen| seen.target.starts_with(&own)));
+    assert!(world.twilio.control.requests().iter().all(|seen| seen.target.starts_with(&own)));
     assert_eq!(world.transcript_requests().len(), 1, "and it is transcribed, once");
 }
 
@@ -371,7 +371,7 @@ impl Ordered {
 
     /// How often AssemblyAI was asked for the transcript.
     fn looks(&self) -> usize {
-        self.world.assemblyai.control.seen_at(Method::GET, &self.id).len()
+        self.world.assemblyai.control.requests_to(Method::GET, &self.id).len()
     }
 }
 
@@ -537,7 +537,7 @@ async fn the_log_has_no_key_no_signature_and_no_secret() {
     ordered.world.signed(Method::POST, "/record/", &signature, "").await;
 
     assert!(!log::lines_with(&ordered.id).is_empty() && !log::lines_with(call).is_empty());
-    for secret in [&ordered.secret[1..], &signature, AUTH_TOKEN, assemblyai::KEY] {
+    for secret in [&ordered.secret[1..], &signature, AUTH_TOKEN, assemblyai::API_KEY] {
         assert_eq!(log::lines_with(secret), Vec::<String>::new());
     }
 }

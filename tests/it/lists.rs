@@ -55,7 +55,7 @@ fn twilio_at(url: &str) -> Twilio {
 }
 
 fn assemblyai_at(url: &str) -> AssemblyAi {
-    AssemblyAi::new(url.parse().expect("an address"), assemblyai::KEY.into(), Deadlines::default())
+    AssemblyAi::new(url.parse().expect("an address"), assemblyai::API_KEY.into(), Deadlines::default())
 }
 
 fn at(time: &str) -> Timestamp {
@@ -75,7 +75,7 @@ async fn calls_between_two_numbers_are_listed_newest_first_over_all_pages() {
     let found = twilio_at(sandbox.url()).calls_between(TO, PHONE_NUMBER, since).await.expect("calls");
     assert_eq!(found.iter().map(|call| &call.sid).collect::<Vec<_>>(), calls.iter().collect::<Vec<_>>());
     assert!(found.iter().all(|call| call.to.as_deref() == Some(TO) && call.created().is_some()));
-    assert_eq!(sandbox.control.seen().len(), 2);
+    assert_eq!(sandbox.control.requests().len(), 2);
     let of_another = twilio_at(sandbox.url()).calls_between(TO, "+14155559999", since).await.expect("calls");
     assert_eq!(of_another.len(), 0);
 }
@@ -129,7 +129,8 @@ async fn a_page_that_ends_without_a_date_is_the_last() {
 
 /// Has AssemblyAI transcribe something at this address; gives the id.
 async fn order(sandbox: &assemblyai::AssemblyAi, audio_url: &str) -> String {
-    let request = client().post(format!("{}/v2/transcript", sandbox.url())).header("authorization", assemblyai::KEY);
+    let request =
+        client().post(format!("{}/v2/transcript", sandbox.url())).header("authorization", assemblyai::API_KEY);
     let body = json!({ "audio_url": audio_url }).to_string();
     let answer = request.header("content-type", "application/json").body(body).send().await.expect("an answer");
     let answer: Value = answer.json().await.expect("JSON");
@@ -144,14 +145,14 @@ async fn transcripts_are_listed_newest_first_over_all_pages_and_asked_for_again_
         ids.push(order(&sandbox, &format!("https://example.com/{number}")).await);
     }
     ids.reverse();
-    let before = sandbox.control.seen().len();
+    let before = sandbox.control.requests().len();
     sandbox.control.fail_next(Method::GET, "/v2/transcript", Fault::Refuse { status: 503, retry_after: None });
     let client = assemblyai_at(sandbox.url());
     let found = client.transcripts_since(Timestamp::UNIX_EPOCH).await.expect("transcripts");
     assert_eq!(found.iter().map(|listed| &listed.id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
     assert_eq!(found[200].audio_url.as_deref(), Some("https://example.com/0"));
     assert!(found[200].created_at().is_some_and(|created| created > at("2026-01-01T00:00:00Z")));
-    assert_eq!(sandbox.control.seen().len() - before, 3);
+    assert_eq!(sandbox.control.requests().len() - before, 3);
     let tomorrow = found[0].created_at().expect("a date") + jiff::SignedDuration::from_hours(24);
     assert_eq!(client.transcripts_since(tomorrow).await.expect("transcripts").len(), 0);
 }

@@ -374,6 +374,6 @@ async fn bad_audio_is_neither_complete_at_assemblyai_nor_paid_for() {
         let detail = answer.problem(502, "vendor-bad-answer");
         assert!(detail.ends_with(wrong), "{detail}");
         assert_eq!(world.assemblyai.uploads(), []);
-        assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
+        assert_eq!(world.assemblyai.control.requests_to(Method::POST, "/v2/transcript").len(), 0);
     }
 }

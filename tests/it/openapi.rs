@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use callscribe::sandbox::control::Seen;
+use callscribe::sandbox::control::LoggedRequest;
 use callscribe::sandbox::twilio::{
     ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, Outcome, PHONE_NUMBER, SeededCall, SeededRecording, Stage,
 };
@@ -39,9 +39,9 @@ fn assert_only(found: &Faults, known: &[Known]) {
 /// Returns the faults of all requests that either vendor received.
 fn request_faults(world: &World) -> Faults {
     let (twilio, assemblyai) = (Spec::twilio(), Spec::assemblyai());
-    let to_twilio = world.twilio.control.seen().into_iter().flat_map(|seen| twilio.faults_of_request(&seen));
+    let to_twilio = world.twilio.control.requests().into_iter().flat_map(|seen| twilio.faults_of_request(&seen));
     let to_assemblyai =
-        world.assemblyai.control.seen().into_iter().flat_map(|seen| assemblyai.faults_of_request(&seen));
+        world.assemblyai.control.requests().into_iter().flat_map(|seen| assemblyai.faults_of_request(&seen));
     to_twilio.chain(to_assemblyai).collect()
 }
 
@@ -51,7 +51,7 @@ async fn ask(world: &World, base: &str, method: Method, target: &str, body: &str
     let request = if base == world.twilio.url() {
         request.basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).header("content-type", "application/x-www-form-urlencoded")
     } else {
-        request.header("authorization", assemblyai::KEY).header("content-type", "application/json")
+        request.header("authorization", assemblyai::API_KEY).header("content-type", "application/json")
     };
     Answer::of(request.body(body.to_owned()).send().await.expect("an answer")).await
 }
@@ -101,7 +101,8 @@ async fn a_whole_journey_sends_the_vendors_only_requests_that_their_files_descri
         whole_journey(&world).await;
         assert_only(&request_faults(&world), &MEDIA);
 
-        let names = |spec: &Spec, seen: Vec<Seen>| seen.iter().map(|seen| spec.name_of(seen)).collect::<BTreeSet<_>>();
+        let names =
+            |spec: &Spec, seen: Vec<LoggedRequest>| seen.iter().map(|seen| spec.name_of(seen)).collect::<BTreeSet<_>>();
         let account = "/2010-04-01/Accounts/{AccountSid}";
         let expected = [
             format!("GET {account}/Calls/{{CallSid}}/Recordings.json"),
@@ -111,14 +112,14 @@ async fn a_whole_journey_sends_the_vendors_only_requests_that_their_files_descri
             "GET /2010-04-01/Accounts/{AC}/Recordings/{RE}.wav".to_owned(),
             format!("POST {account}/Calls.json"),
         ];
-        let mut asked = names(&Spec::twilio(), world.twilio.control.seen());
+        let mut asked = names(&Spec::twilio(), world.twilio.control.requests());
         if steps_repeat() {
             // A repeated step may look for the call it placed.
             asked.remove(&format!("GET {account}/Calls.json"));
         }
         assert_eq!(asked, expected.into());
         let expected = ["GET /v2/transcript/{transcript_id}", "POST /v2/transcript", "POST /v2/upload"];
-        let mut asked = names(&Spec::assemblyai(), world.assemblyai.control.seen());
+        let mut asked = names(&Spec::assemblyai(), world.assemblyai.control.requests());
         if steps_repeat() {
             // A repeated step may look for the transcript it submitted.
             asked.remove("GET /v2/transcript");
@@ -222,7 +223,7 @@ fn requests_that_a_vendor_would_reject_are_found() {
         if !kind.is_empty() {
             headers.insert("content-type", HeaderValue::from_static(kind));
         }
-        Seen { method, target, headers, body: body.to_owned().into() }
+        LoggedRequest { method, target, headers, body: body.to_owned().into() }
     };
     let dial = |form: &str| {
         let kind = "application/x-www-form-urlencoded";
@@ -352,7 +353,7 @@ async fn the_sandbox_twilio_shows_recordings_in_every_state_as_the_file_describe
             }
         }
     }
-    world.twilio.outcome_of_next_call(Outcome::TooShort);
+    world.twilio.set_next_outcome(Outcome::TooShort);
     world.recorded_call().await;
     for list in [format!("Calls/{call_sid}/Recordings.json"), "Recordings.json".to_owned()] {
         let mut next = format!("{list}?PageSize=5");
@@ -382,7 +383,7 @@ const NOT_REQUESTED: [Known; 2] = [
 async fn the_sandbox_assemblyai_shows_transcripts_in_every_state_as_the_file_describes() {
     let world = World::new().await;
     let upload = world.http.post(format!("{}/v2/upload", world.assemblyai.url()));
-    let upload = upload.header("authorization", assemblyai::KEY).header("content-type", "application/octet-stream");
+    let upload = upload.header("authorization", assemblyai::API_KEY).header("content-type", "application/octet-stream");
     let uploaded = Answer::of(upload.body(speech::WAV).send().await.expect("an answer")).await;
     let mut faults = Spec::assemblyai().faults_of_answer(&Method::POST, "/v2/upload", &uploaded);
     let audio_url = uploaded.json()["upload_url"].clone();

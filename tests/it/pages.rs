@@ -235,7 +235,7 @@ async fn search_results_do_not_refresh_automatically() {
 #[tokio::test]
 async fn pages_say_in_words_what_went_wrong_and_what_to_do() {
     let world = World::new().await;
-    world.twilio.outcome_of_next_call(Outcome::Busy);
+    world.twilio.set_next_outcome(Outcome::Busy);
     let busy = world.dial("14155551234").await;
     world.settle().await;
     let page = world.page(&format!("/calls/{busy}")).await;

@@ -1,10 +1,11 @@
 //! Each call and each transcript is paid for once, even if the vendor's response was lost or the job gave up meanwhile:
 //! it is found again or waited for.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use callscribe::internals::Deadlines;
-use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
+use callscribe::sandbox::control::{Callbacks, Fault, RandomFaults};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Stage};
 use futures_util::future::join;
 use reqwest::Method;
@@ -14,7 +15,7 @@ use crate::pipeline::{FIRST_POLL, HOUR, assert_transcribed, until_done};
 use crate::support::{World, assert_happened, steps_repeat};
 
 /// A list of calls from Twilio that lacks the call.
-const NO_CALLS: Fault = Fault::WrongBody(r#"{"calls": [], "next_page_uri": null}"#);
+const NO_CALLS: Fault = Fault::WrongBody(Cow::Borrowed(r#"{"calls": [], "next_page_uri": null}"#));
 
 /// Deadlines under which a client does not repeat an unanswered request.
 fn once() -> Deadlines {
@@ -28,11 +29,11 @@ fn impatient() -> Deadlines {
 
 /// Makes every request to AssemblyAI fail until the job gives up on this call's transcript.
 async fn until_given_up(world: &World, sid: &str) {
-    world.assemblyai.control.disturb(Disturbance { seed: 1, per_mille: 1_000, hangs: false });
+    world.assemblyai.control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
     for _ in 0..9 {
         world.after(HOUR).await;
     }
-    world.assemblyai.control.stop_disturbing();
+    world.assemblyai.control.stop_random_faults();
     let call = world.call(sid).await;
     assert_eq!((&call["progress"], &call["transcripts"][0]["state"]), (&json!("failed"), &json!("failed")), "{call:#}");
 }
@@ -144,7 +145,7 @@ async fn a_webhook_for_an_order_replaces_the_lost_response() {
     world.assemblyai.release();
     world.settle().await;
     assert_transcribed(&world, &sid).await;
-    assert_eq!(world.assemblyai.control.requests(Method::GET, "/v2/transcript"), 1, "the search has ended");
+    assert_eq!(world.assemblyai.control.request_count(Method::GET, "/v2/transcript"), 1, "the search has ended");
     assert_eq!(world.transcript_requests().len(), 1);
 }
 
@@ -154,7 +155,7 @@ async fn a_truncated_list_of_transcripts_is_no_reason_to_submit_again() {
     world.twilio.mark_recordings();
     world.assemblyai.control.set_callbacks(Callbacks::Drop);
     world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
-    let no_end = Fault::WrongBody(r#"{"page_details": {"prev_url": "/v2/transcript"}, "transcripts": []}"#);
+    let no_end = Fault::wrong_body(r#"{"page_details": {"prev_url": "/v2/transcript"}, "transcripts": []}"#);
     for _ in 0..2 {
         world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", Fault::CutBody);
         world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", no_end.clone());
@@ -244,14 +245,14 @@ async fn a_number_stays_in_use_while_its_unpollable_call_may_be_up() {
     world.twilio.control.set_callbacks(Callbacks::Drop);
     world.twilio.hold(Stage::Ringing);
     let sid = world.dial("14155551234").await;
-    world.twilio.control.disturb(Disturbance { seed: 1, per_mille: 1_000, hangs: false });
+    world.twilio.control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
     let failures = async || world.store.number("SELECT failures FROM jobs WHERE kind = 'call'").await;
     for (failed, pause) in [15, 3, 10, 36, 72, 360, 1_080, 2_160].into_iter().enumerate() {
         assert_eq!(failures().await, failed as i64);
         work_after(&world, Duration::from_secs(pause)).await;
     }
     assert_eq!(failures().await, 0, "the job gave up and started over");
-    world.twilio.control.stop_disturbing();
+    world.twilio.control.stop_random_faults();
     assert_eq!(world.dial("14155551234").await, sid);
     assert_eq!(world.calls_placed(), 1);
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use callscribe::internals::{Clock, Deadlines, now};
-use callscribe::sandbox::control::{Callbacks, Disturbance, Fault};
+use callscribe::sandbox::control::{Callbacks, Fault, RandomFaults};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, PHONE_NUMBER, SeededCall, SeededRecording, Stage};
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -308,7 +308,7 @@ async fn an_absent_recording_shows_twilios_reason() {
     for callbacks in [Callbacks::Deliver, Callbacks::Drop] {
         let world = World::new().await;
         world.twilio.control.set_callbacks(callbacks);
-        world.twilio.outcome_of_next_call(Outcome::TooShort);
+        world.twilio.set_next_outcome(Outcome::TooShort);
         let sid = world.dial("14155551234").await;
         let mut call = world.call(&sid).await;
         for _ in 0..10 {
@@ -347,7 +347,7 @@ async fn an_unanswered_call_ends_without_help_and_frees_its_number() {
         for callbacks in [Callbacks::Deliver, Callbacks::Drop] {
             let world = World::new().await;
             world.twilio.control.set_callbacks(callbacks);
-            world.twilio.outcome_of_next_call(outcome);
+            world.twilio.set_next_outcome(outcome);
             let sid = world.dial("14155551234").await;
             world.after(FIRST_POLL).await;
             let call = world.call(&sid).await;
@@ -372,7 +372,7 @@ async fn a_recording_that_is_not_ready_is_waited_for() {
     assert_eq!((&call["progress"], &call["transcripts"][0]["state"]), (&json!("transcribing"), &json!("waiting")));
     until_done(&world, std::slice::from_ref(&sid), FIRST_POLL, 3).await;
     assert_transcribed(&world, &sid).await;
-    let requests = world.twilio.control.requests(Method::GET, "/Recordings/{id}.wav");
+    let requests = world.twilio.control.request_count(Method::GET, "/Recordings/{id}.wav");
     assert_happened(usize::try_from(requests).expect("a few"), 4);
 }
 
@@ -459,7 +459,7 @@ async fn a_job_gives_up_after_eight_failures_and_can_be_retried() {
     assert_eq!((&call["progress"], &call["transcripts"][0]["state"]), (&json!("failed"), &json!("failed")), "{call:#}");
     let reason = call["transcripts"][0]["reason"].as_str().expect("a reason");
     assert!(reason.contains("AssemblyAI"), "{reason}");
-    assert_eq!(world.assemblyai.control.requests(Method::POST, "/v2/upload"), 8);
+    assert_eq!(world.assemblyai.control.request_count(Method::POST, "/v2/upload"), 8);
     assert_ends(&world).await;
 
     // A retry starts the count over.
@@ -478,9 +478,9 @@ async fn two_hundred_calls_get_one_transcript_each_while_both_vendors_fail_at_ra
     let world = World::with_clock(&[], deadlines, Clock::by_hand(behind)).await;
     world.twilio.mark_recordings();
     // At twice this rate, in one run in 30 a job fails eight times in a row and gives up.
-    let disturbance = |seed| Disturbance { seed, per_mille: 50, hangs: false };
-    world.twilio.control.disturb(disturbance(1));
-    world.assemblyai.control.disturb(disturbance(2));
+    let faults = |seed| RandomFaults { seed, per_mille: 50, hangs: false };
+    world.twilio.control.fail_at_random(faults(1));
+    world.assemblyai.control.fail_at_random(faults(2));
 
     // A call that was not placed counts as lost after two minutes; then its number is dialed again.
     for _ in 0..10 {
@@ -494,9 +494,9 @@ async fn two_hundred_calls_get_one_transcript_each_while_both_vendors_fail_at_ra
     let sids = world.store.texts("SELECT sid FROM calls WHERE sid IS NOT NULL").await;
     assert_eq!(sids.len(), CALLS, "one call to each number");
     until_done(&world, &sids, Duration::from_secs(120), 60).await;
-    assert!(world.twilio.control.disturbed() > 50 && world.assemblyai.control.disturbed() > 15);
-    world.twilio.control.stop_disturbing();
-    world.assemblyai.control.stop_disturbing();
+    assert!(world.twilio.control.random_fault_count() > 50 && world.assemblyai.control.random_fault_count() > 15);
+    world.twilio.control.stop_random_faults();
+    world.assemblyai.control.stop_random_faults();
     for sid in &sids {
         assert_transcribed(&world, sid).await;
     }

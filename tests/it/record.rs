@@ -168,7 +168,7 @@ fn count(paths: &[String], path: &str) -> usize {
 async fn a_dialled_call_is_recorded_once_and_never_loops() {
     let world = World::new().await;
     for outcome in [Outcome::Answered, Outcome::HangsUp] {
-        world.twilio.outcome_of_next_call(outcome);
+        world.twilio.set_next_outcome(outcome);
         let (call, recording) = world.recorded_call().await;
         assert_eq!(world.twilio.call_status(&call).as_deref(), Some("completed"));
         assert_eq!(world.twilio.recording_status(&recording).as_deref(), Some("completed"));
@@ -184,7 +184,7 @@ async fn a_dialled_call_is_recorded_once_and_never_loops() {
 async fn a_call_without_a_word_ends_all_the_same() {
     let world = World::new().await;
     for outcome in [Outcome::Silent, Outcome::TooShort] {
-        world.twilio.outcome_of_next_call(outcome);
+        world.twilio.set_next_outcome(outcome);
         let call = world.dial("14155551234").await;
         world.twilio.settled().await;
         assert_eq!(world.twilio.call_status(&call).as_deref(), Some("completed"), "{outcome:?}");
@@ -198,7 +198,7 @@ async fn a_call_without_a_word_ends_all_the_same() {
 async fn nobody_is_greeted_who_does_not_answer() {
     let world = World::new().await;
     for outcome in [Outcome::Busy, Outcome::NoAnswer, Outcome::Failed] {
-        world.twilio.outcome_of_next_call(outcome);
+        world.twilio.set_next_outcome(outcome);
         let call = world.dial("14155551234").await;
         world.twilio.settled().await;
         let asked = asked(&world.twilio, &call);

@@ -31,7 +31,7 @@ async fn all_pages_are_followed_and_the_oldest_recording_comes_first() {
         .collect();
     let answer = world.get(&format!("/get-recording-url/{call_sid}")).await;
     assert_eq!(answer.text().lines().collect::<Vec<_>>(), added);
-    let pages = world.twilio.control.seen_at(Method::GET, "/Recordings.json");
+    let pages = world.twilio.control.requests_to(Method::GET, "/Recordings.json");
     assert_eq!(pages.len(), 3, "fifty a page");
 }
 
@@ -64,7 +64,7 @@ async fn a_call_that_will_never_have_a_recording_is_404_without_retry_after() {
         (Outcome::NoAnswer, "is no-answer; it has no recording"),
         (Outcome::TooShort, "is absent: it was too short (Twilio code 16101)"),
     ] {
-        world.twilio.outcome_of_next_call(outcome);
+        world.twilio.set_next_outcome(outcome);
         let call = world.dial("14155551234").await;
         world.twilio.settled().await;
         let answer = world.get(&format!("/get-recording-url/{call}")).await;

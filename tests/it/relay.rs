@@ -34,7 +34,7 @@ async fn transcribe(world: &World, recording: &str) -> Answer {
 /// Asserts that no audio arrived as a whole and that no transcript was ordered.
 fn assert_nothing_ordered(world: &World) {
     assert_eq!(world.assemblyai.uploads(), []);
-    assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
+    assert_eq!(world.assemblyai.control.requests_to(Method::POST, "/v2/transcript").len(), 0);
 }
 
 /// A Twilio on which every recording is complete, and `media` answers for the audio.
@@ -155,7 +155,7 @@ async fn the_length_that_twilio_gives_is_passed_on_and_without_one_the_audio_sti
         });
         let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
         assert_eq!(transcribe(&world, RECORDING).await.status, 200);
-        let seen = world.assemblyai.control.seen_at(Method::POST, "/v2/upload");
+        let seen = world.assemblyai.control.requests_to(Method::POST, "/v2/upload");
         let sent = seen[0].headers.get("content-length").map(|length| length.to_str().expect("digits").to_owned());
         assert_eq!(sent, length.map(|length| length.to_string()));
         assert!(world.assemblyai.uploads()[0].is_speech);
@@ -302,7 +302,7 @@ async fn an_upload_that_assemblyai_does_not_answer_is_given_up_and_assemblyai_is
         fail_step(&world.assemblyai.control, &Method::POST, "/v2/upload", &fault);
         let detail = transcribe(&world, &recording).await.problem(504, "vendor-timeout");
         assert_eq!(detail, "AssemblyAI did not answer in time");
-        assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
+        assert_eq!(world.assemblyai.control.requests_to(Method::POST, "/v2/transcript").len(), 0);
     }
 }
 
@@ -347,7 +347,7 @@ async fn an_upload_whose_answer_is_lost_orders_nothing() {
         (Fault::DropAfter, "vendor-unavailable", broke),
         (Fault::CutBody, "vendor-unavailable", broke),
         (
-            Fault::WrongBody("<html>"),
+            Fault::wrong_body("<html>"),
             "vendor-bad-answer",
             "AssemblyAI answered with something that could not be read, at the top level",
         ),
@@ -357,7 +357,7 @@ async fn an_upload_whose_answer_is_lost_orders_nothing() {
         fail_step(&world.assemblyai.control, &Method::POST, "/v2/upload", &fault);
         assert_eq!(transcribe(&world, &recording).await.problem(502, kind), detail);
         assert_happened(world.assemblyai.uploads().len(), 1);
-        assert_eq!(world.assemblyai.control.seen_at(Method::POST, "/v2/transcript").len(), 0);
+        assert_eq!(world.assemblyai.control.requests_to(Method::POST, "/v2/transcript").len(), 0);
     }
 }
 

@@ -26,8 +26,7 @@ fn words(text: &str) -> Vec<Value> {
 /// Has AssemblyAI finish the oldest transcript that is not, with this text and these words.
 async fn finish(world: &World, id: &str, text: &str, words: &[Value]) {
     let body = json!({"id": id, "status": "completed", "text": text, "words": words}).to_string();
-    // Faults are written by `&'static str`, and the id is known only now.
-    world.assemblyai.control.fail_next(Method::GET, id, Fault::WrongBody(body.leak()));
+    world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body));
     assert_eq!(world.get(&format!("/transcript/{id}")).await.status, 200);
 }
 

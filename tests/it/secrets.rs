@@ -137,12 +137,12 @@ impl Running {
             ("the auth token", twilio::AUTH_TOKEN),
             ("the secondary auth token", NEXT_AUTH_TOKEN),
             ("the API key's secret", twilio::API_KEY_SECRET),
-            ("AssemblyAI's key", assemblyai::KEY),
+            ("AssemblyAI's key", assemblyai::API_KEY),
             ("the operator's token", OPERATOR_TOKEN),
         ] {
             secrets.add(what, secret);
         }
-        for seen in self.twilio.control.seen() {
+        for seen in self.twilio.control.requests() {
             let basic = seen.headers["authorization"].to_str().expect("printable").trim_start_matches("Basic ");
             secrets.add("Basic credentials", basic);
         }
@@ -184,7 +184,7 @@ impl Running {
     }
 
     fn orders(&self) -> Vec<serde_json::Value> {
-        let seen = self.assemblyai.control.seen_at(Method::POST, "/v2/transcript");
+        let seen = self.assemblyai.control.requests_to(Method::POST, "/v2/transcript");
         seen.iter().map(|seen| serde_json::from_slice(&seen.body).expect("JSON")).collect()
     }
 
@@ -230,14 +230,14 @@ async fn live_through_failures(running: &Running) -> Vec<Answer> {
     answers.push(running.dial("14155559272").await);
     fail(twilio, Method::POST, "/Calls.json", refuse(401));
     answers.push(running.dial("14155559272").await);
-    running.twilio.outcome_of_next_call(Outcome::Busy);
+    running.twilio.set_next_outcome(Outcome::Busy);
     fail(twilio, Method::POST, "/Calls.json", Fault::DropAfter);
     answers.push(running.dial("14155559273").await);
     for number in ["1415555927x", "", "+14155559274;ext=1", "%2B14155559274"] {
         answers.push(running.dial(number).await);
     }
 
-    for fault in [refuse(401), refuse(500), Fault::WrongBody("{\"text\": \"Friday\"")] {
+    for fault in [refuse(401), refuse(500), Fault::wrong_body("{\"text\": \"Friday\"")] {
         fail(assemblyai, Method::POST, "/v2/transcript", fault);
         answers.push(running.transcribe(json!({ "audio_url": AUDIO, "again": true })).await);
     }

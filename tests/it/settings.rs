@@ -157,7 +157,7 @@ fn assemblyai_is_asked_in_the_eu_where_that_is_set() {
     assert_eq!(accounts(&[]).assemblyai.api_url.as_str(), "https://api.assemblyai.com/");
     let eu = accounts(&[("ASSEMBLYAI_API_URL", "https://api.eu.assemblyai.com")]);
     assert_eq!(eu.assemblyai.api_url.as_str(), "https://api.eu.assemblyai.com/");
-    assert_eq!(eu.assemblyai.key.expose_secret(), assemblyai::KEY);
+    assert_eq!(eu.assemblyai.key.expose_secret(), assemblyai::API_KEY);
 }
 
 #[test]

@@ -353,7 +353,7 @@ async fn the_job_of_a_program_that_died_is_taken_over_once_its_lease_has_run_out
         // It gets no answer, and does not renew what it has.
         world.assemblyai.control.fail_next(Method::POST, path, Fault::Late);
         let mut dying = pin!(world.app.run_due_jobs());
-        let is_asked = || (!world.assemblyai.control.seen_at(Method::POST, path).is_empty()).then_some(());
+        let is_asked = || (!world.assemblyai.control.requests_to(Method::POST, path).is_empty()).then_some(());
         tokio::select! {
             _ = &mut dying => panic!("it waits for an answer"),
             () = world.assemblyai.control.until(is_asked) => {}
@@ -375,7 +375,7 @@ async fn the_job_of_a_program_that_died_is_taken_over_once_its_lease_has_run_out
         let ended = world.call(&sid).await;
 
         // It was not dead after all, and changes nothing any more.
-        world.assemblyai.control.answer_late();
+        world.assemblyai.control.answer_late_requests();
         dying.await;
         world.settle().await;
         assert_eq!(world.call(&sid).await, ended, "{path}");

@@ -75,7 +75,7 @@ async fn a_stereo_recording_is_asked_for_with_both_channels() {
     let world = World::new().await;
     let stereo = world.twilio.add_recording(SeededRecording { channels: 2, ..Default::default() });
     world.post_json("/transcribe", &json!({"recording_sid": stereo})).await;
-    let media = world.twilio.control.seen_at(Method::GET, &format!("{stereo}.wav"));
+    let media = world.twilio.control.requests_to(Method::GET, &format!("{stereo}.wav"));
     assert!(media[0].target.ends_with("?RequestedChannels=2"), "{}", media[0].target);
 }
 
@@ -87,7 +87,7 @@ async fn any_other_url_is_handed_over_as_it_is_and_never_fetched() {
     assert_eq!(answer.status, 200);
     assert_eq!(world.transcript_requests()[0]["audio_url"], url);
     assert!(world.assemblyai.uploads().is_empty());
-    assert!(world.twilio.control.seen().is_empty());
+    assert!(world.twilio.control.requests().is_empty());
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn a_call_with_several_recordings_must_be_asked_for_by_recording() {
     let answer = world.post_json("/transcribe", &json!({"call_sid": call_sid})).await;
     let detail = answer.problem(409, "several-recordings");
     assert!(detail.ends_with(&format!("recording_sid: {first}, {second}")), "{detail}");
-    assert!(world.assemblyai.control.seen().is_empty());
+    assert!(world.assemblyai.control.requests().is_empty());
 }
 
 #[tokio::test]
@@ -278,7 +278,7 @@ async fn a_recording_without_audio_orders_nothing_and_says_why() {
 
     let answer = world.post_json("/transcribe", &json!({"recording_sid": "RE00000000000000000000000000000000"})).await;
     answer.problem(404, "vendor-not-found");
-    assert!(world.assemblyai.control.seen().is_empty());
+    assert!(world.assemblyai.control.requests().is_empty());
 }
 
 #[tokio::test]
@@ -316,16 +316,16 @@ async fn a_stop_orders_nothing_more() {
     assemblyai.fail_next(Method::POST, "/v2/upload", Fault::Late);
     let request = world.http.post(format!("{}/transcribe", world.base)).json(&json!({"recording_sid": recording}));
     let asking = tokio::spawn(request.send());
-    assemblyai.until(|| (!assemblyai.seen_at(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
+    assemblyai.until(|| (!assemblyai.requests_to(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
     let mut stop = Box::pin(world.app.stop());
     assert!(futures_util::poll!(&mut stop).is_pending());
-    assemblyai.answer_late();
+    assemblyai.answer_late_requests();
     stop.await;
     let answer = asking.await.expect("no panic").expect("an answer");
     assert_eq!(answer.status(), 503);
     let problem: Value = answer.json().await.expect("a problem");
     assert_eq!(problem["type"], "urn:callscribe:problem:stopping");
-    assert!(assemblyai.seen_at(Method::POST, "/v2/transcript").is_empty());
+    assert!(assemblyai.requests_to(Method::POST, "/v2/transcript").is_empty());
 }
 
 #[tokio::test]
@@ -338,7 +338,7 @@ async fn nobody_is_kept_waiting_for_an_order_that_is_in_doubt_and_it_goes_on() {
     let assemblyai = &world.assemblyai.control;
     assemblyai.fail_next(Method::POST, "/v2/transcript", Fault::Hang);
     let second = async {
-        assemblyai.until(|| (!assemblyai.seen_at(Method::POST, "/v2/transcript").is_empty()).then_some(())).await;
+        assemblyai.until(|| (!assemblyai.requests_to(Method::POST, "/v2/transcript").is_empty()).then_some(())).await;
         world.post_json("/transcribe", &order).await
     };
     let answers = join(world.post_json("/transcribe", &order), second);

@@ -120,8 +120,7 @@ async fn exports_of_a_transcript_that_is_not_stored_are_made_of_assemblyais_json
     }
     let body = json!({"id": id, "status": "completed", "text": "not looked at", "words": words}).to_string();
     for _ in 0..3 {
-        // Faults are written by `&'static str`.
-        world.assemblyai.control.fail_next(Method::GET, id, Fault::WrongBody(body.clone().leak()));
+        world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body.clone()));
     }
     insta::assert_snapshot!(exports(&world, id).await);
     assert_eq!(world.vendor_requests(), before + 3);
@@ -159,7 +158,7 @@ async fn a_wait_ends_when_the_program_stops() {
     world.assemblyai.hold();
     let id = ordered(&world).await;
     let url = format!("{}/transcript/{id}?wait=120&format=text", world.base);
-    let looks = || world.assemblyai.control.requests(Method::GET, "/v2/transcript/{id}");
+    let looks = || world.assemblyai.control.request_count(Method::GET, "/v2/transcript/{id}");
     let before = looks();
     let asking = tokio::spawn(world.http.get(url).send());
     world.assemblyai.control.until(|| (looks() > before).then_some(())).await;
@@ -176,7 +175,7 @@ async fn a_wait_ends_with_the_transcript_even_if_the_webhook_is_lost() {
     let ordered = world.post_form("/transcribe", &format!("recording_sid={recording}")).await;
     let path = format!("/transcript/{}?wait=60&format=text", ordered.json()["id"].as_str().unwrap());
     let (answer, ()) = tokio::join!(world.get(&path), async {
-        let looks = || (!world.assemblyai.control.seen_at(Method::GET, "/v2/transcript/").is_empty()).then_some(());
+        let looks = || (!world.assemblyai.control.requests_to(Method::GET, "/v2/transcript/").is_empty()).then_some(());
         world.assemblyai.control.until(looks).await;
         world.assemblyai.release();
     });

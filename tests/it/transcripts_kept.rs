@@ -165,8 +165,7 @@ async fn no_word_is_kept_with_a_nul_in_it() {
     let id = world.call(&sid).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
     let word = json!({"text": "A\0hoy!", "start": 0, "end": 9, "confidence": 1, "speaker": "A\0", "channel": "\u{0}1"});
     let body = json!({"id": id, "status": "completed", "text": "A\0hoy!\0", "words": [word]}).to_string();
-    // Faults are written by `&'static str`, and the id is known only now.
-    world.assemblyai.control.fail_next(Method::GET, &id, Fault::WrongBody(body.clone().leak()));
+    world.assemblyai.control.fail_next(Method::GET, &id, Fault::wrong_body(body.clone()));
     let answer = world.get(&format!("/transcript/{id}")).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, body.clone()));
     assert_eq!(world.store.texts("SELECT text FROM transcripts").await, ["Ahoy!"]);

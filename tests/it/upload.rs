@@ -251,7 +251,7 @@ async fn a_client_that_breaks_off_orders_nothing() {
         let mut stream = begin(&world, whole.len() as u64, &whole[..cut]).await;
         if cut == whole.len() / 2 {
             // It is on its way.
-            assemblyai.until(|| (!assemblyai.seen_at(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
+            assemblyai.until(|| (!assemblyai.requests_to(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
         }
         stream.shutdown().await.expect("the connection stands");
         let answer = read(stream).await;
@@ -266,7 +266,7 @@ async fn a_client_that_breaks_off_orders_nothing() {
     assert!(world.assemblyai.uploads().iter().all(|upload| upload.bytes == speech::WAV.len() as u64));
     world.settle().await;
     world.app.stop().await;
-    assert_eq!(assemblyai.seen_at(Method::POST, "/v2/transcript").len(), 0);
+    assert_eq!(assemblyai.requests_to(Method::POST, "/v2/transcript").len(), 0);
 }
 
 #[tokio::test]
@@ -441,7 +441,7 @@ async fn an_upload_that_assemblyai_refuses_is_told_in_its_words_and_orders_nothi
         assert_nothing_ordered(&world, kind).await;
     }
     let world = World::new().await;
-    world.assemblyai.control.fail_next(Method::POST, "/v2/upload", Fault::WrongBody("{}"));
+    world.assemblyai.control.fail_next(Method::POST, "/v2/upload", Fault::wrong_body("{}"));
     send(&world, form(&[file("call.wav", speech::WAV)])).await.problem(502, "vendor-bad-answer");
     assert_nothing_ordered(&world, "{}").await;
 }
@@ -452,10 +452,10 @@ async fn a_stop_ends_an_upload_that_is_under_way_and_orders_nothing() {
     let whole = form(&[file("call.wav", speech::WAV)]);
     let stream = begin(&world, whole.len() as u64, &whole[..whole.len() / 2]).await;
     let assemblyai = &world.assemblyai.control;
-    assemblyai.until(|| (!assemblyai.seen_at(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
+    assemblyai.until(|| (!assemblyai.requests_to(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
     let (_, answer) = futures_util::future::join(world.app.stop(), read(stream)).await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("problem:stopping"), "{answer}");
-    assert!(assemblyai.seen_at(Method::POST, "/v2/transcript").is_empty());
+    assert!(assemblyai.requests_to(Method::POST, "/v2/transcript").is_empty());
 }
 
 #[tokio::test]

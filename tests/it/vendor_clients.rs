@@ -44,7 +44,7 @@ async fn python(world: &World, function: &str, more: &[(&str, &str)], input: Val
         .envs([("TWILIO_API_URL", world.twilio.url()), ("TWILIO_ACCOUNT_SID", twilio::ACCOUNT_SID)])
         .envs([("TWILIO_AUTH_TOKEN", twilio::AUTH_TOKEN), ("TWILIO_PHONE_NUMBER", twilio::PHONE_NUMBER)])
         .envs([("TWILIO_API_KEY", twilio::API_KEY_SID), ("TWILIO_API_SECRET", twilio::API_KEY_SECRET)])
-        .envs([("ASSEMBLYAI_API_URL", world.assemblyai.url()), ("ASSEMBLYAI_KEY", assemblyai::KEY)])
+        .envs([("ASSEMBLYAI_API_URL", world.assemblyai.url()), ("ASSEMBLYAI_KEY", assemblyai::API_KEY)])
         .env("SPEECH", concat!(env!("CARGO_MANIFEST_DIR"), "/src/sandbox/speech/speech.wav"))
         .env("BASE_URL", &world.base)
         .envs(more.iter().copied())
@@ -181,7 +181,7 @@ async fn twilios_library_accepts_the_signature_of_every_callback_of_the_sandbox_
     program.set(world.base.clone()).expect("it is set once");
 
     for outcome in [Outcome::Answered, Outcome::HangsUp, Outcome::Silent, Outcome::TooShort, Outcome::Busy] {
-        world.twilio.outcome_of_next_call(outcome);
+        world.twilio.set_next_outcome(outcome);
         world.dial("14155551234").await;
         world.twilio.settled().await;
     }

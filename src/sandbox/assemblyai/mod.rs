@@ -31,7 +31,7 @@ use transcript::Transcript;
 pub use upload::Upload;
 
 /// The one API key, good for the sandbox only.
-pub const KEY: &str = "sandbox-assemblyai-key";
+pub const API_KEY: &str = "sandbox-assemblyai-key";
 
 /// A running emulator. Clones share its state.
 #[derive(Clone)]
@@ -188,7 +188,7 @@ async fn delete(State(vendor): State<AssemblyAi>, Path(id): Path<String>) -> Res
 }
 
 async fn check_key(request: Request, next: Next) -> Response {
-    if request.headers().get(header::AUTHORIZATION).is_some_and(|key| key == KEY) {
+    if request.headers().get(header::AUTHORIZATION).is_some_and(|key| key == API_KEY) {
         return next.run(request).await;
     }
     // Closing a connection with unread audio in it could keep the client from ever seeing the refusal.

@@ -25,7 +25,7 @@ async fn sandbox() -> Sandbox {
 
 impl Sandbox {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.vendor.url())).header("Authorization", KEY)
+        self.http.request(method, format!("{}{path}", self.vendor.url())).header("Authorization", API_KEY)
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
@@ -90,7 +90,7 @@ async fn only_the_documented_key_opens_the_sandbox() {
     let sandbox = sandbox().await;
     let url = format!("{}/v2/upload", sandbox.vendor.url());
     let keyless = sandbox.http.post(&url).body("audio");
-    let bearer = sandbox.http.post(&url).body("audio").header("Authorization", format!("Bearer {KEY}"));
+    let bearer = sandbox.http.post(&url).body("audio").header("Authorization", format!("Bearer {API_KEY}"));
     for request in [keyless, bearer] {
         let refusal = json!({ "error": "Authentication error, API token missing/invalid" });
         assert_eq!(answer(request).await, (401, refusal));
@@ -127,7 +127,7 @@ async fn empty_cut_and_oversized_uploads_leave_nothing() {
     let sandbox = sandbox().await;
     let (status, _) = answer(sandbox.request(Method::POST, "/v2/upload")).await;
     assert_eq!(status, 400);
-    let head = format!("POST /v2/upload HTTP/1.1\r\nHost: x\r\nAuthorization: {KEY}\r\n");
+    let head = format!("POST /v2/upload HTTP/1.1\r\nHost: x\r\nAuthorization: {API_KEY}\r\n");
     let cut = raw(&sandbox, format!("{head}Content-Length: 100\r\n\r\nten bytes.")).await;
     assert!(!cut.contains("200 OK"), "{cut}");
     let oversized = raw(&sandbox, format!("{head}Content-Length: 2200000001\r\n\r\n")).await;

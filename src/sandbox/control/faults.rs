@@ -1,65 +1,71 @@
-//! What can go wrong with a request, and with which one it does: planned for one, or at random.
+//! Faults: what can go wrong with a request, planned for a particular request or injected at random.
+
+use std::borrow::Cow;
 
 use axum::http::Method;
 
-use crate::sandbox::chance::Chance;
+use crate::sandbox::splitmix::SplitMix64;
 
-/// Something that goes wrong, once.
+/// Something that goes wrong with one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is done; the answer has this status and the vendor's own kind of error body.
+    /// The request is not carried out; the response has this status and the vendor's own form of error body.
     Refuse {
-        /// The HTTP status.
         status: u16,
         /// `Retry-After`, in seconds.
         retry_after: Option<u32>,
     },
-    /// Nothing is done and nothing is answered, ever.
+    /// The request is not carried out, and no response ever comes.
     Hang,
-    /// It is done, but nothing is answered, ever.
+    /// The request is carried out, but no response ever comes.
     HangAfter,
-    /// It is done, and answered once [`Control::answer_late`](super::Control::answer_late) is called.
+    /// The request is carried out; the response waits for
+    /// [`Control::answer_late_requests`](super::Control::answer_late_requests).
     Late,
-    /// It is done, but the connection is closed before an answer.
+    /// The request is carried out; the connection closes before a response.
     DropAfter,
-    /// It is done; the answer breaks off in the middle of its body.
+    /// The request is carried out; the connection breaks in the middle of the response body.
     CutBody,
-    /// It is done; the answer has the right status and this text as its body.
-    WrongBody(&'static str),
+    /// The request is carried out; the response has the right status and this body. See [`Fault::wrong_body`].
+    WrongBody(Cow<'static, str>),
 }
 
-/// Faults at random, see [`Control::disturb`](super::Control::disturb).
+impl Fault {
+    pub fn wrong_body(body: impl Into<Cow<'static, str>>) -> Self {
+        Self::WrongBody(body.into())
+    }
+}
+
+/// Settings of [`Control::fail_at_random`](super::Control::fail_at_random).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Disturbance {
-    /// The same seed brings the same faults in the same order.
+pub struct RandomFaults {
+    /// The same seed injects the same faults in the same order.
     pub seed: u64,
-    /// How many of a thousand requests fail.
+    /// Requests in a thousand that fail.
     pub per_mille: u16,
-    /// Whether some are never answered, so that they take as long as the client is patient.
+    /// Whether some requests never get a response, so that they last until the client's timeout.
     pub hangs: bool,
 }
 
-/// What may happen at random; from the last two on nothing is answered.
-const AT_RANDOM: [Fault; 10] = [
+/// Random faults after which the client sees a response or a broken connection.
+static PROMPT: [Fault; 8] = [
     Fault::Refuse { status: 429, retry_after: Some(0) },
     Fault::Refuse { status: 500, retry_after: None },
     Fault::Refuse { status: 503, retry_after: None },
     Fault::DropAfter,
     Fault::CutBody,
-    Fault::WrongBody(""),
-    Fault::WrongBody("{}"),
-    Fault::WrongBody("<html></html>"),
-    Fault::Hang,
-    Fault::HangAfter,
+    Fault::WrongBody(Cow::Borrowed("")),
+    Fault::WrongBody(Cow::Borrowed("{}")),
+    Fault::WrongBody(Cow::Borrowed("<html></html>")),
 ];
-const WITHOUT_HANGS: usize = AT_RANDOM.len() - 2;
+static HANGS: [Fault; 2] = [Fault::Hang, Fault::HangAfter];
 
-/// The faults to come.
+/// The faults still to come.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     planned: Vec<Planned>,
-    at_random: Option<(Disturbance, Chance)>,
-    disturbed: u64,
+    at_random: Option<(RandomFaults, SplitMix64)>,
+    random_count: u64,
 }
 
 #[derive(Debug)]
@@ -74,27 +80,28 @@ impl Faults {
         self.planned.push(Planned { method, path_contains: path_contains.to_owned(), fault });
     }
 
-    pub(super) fn disturb(&mut self, disturbance: Option<Disturbance>) {
-        self.at_random = disturbance.map(|disturbance| (disturbance, Chance::new(disturbance.seed)));
+    pub(super) fn fail_at_random(&mut self, faults: Option<RandomFaults>) {
+        self.at_random = faults.map(|faults| (faults, SplitMix64::new(faults.seed)));
     }
 
-    pub(super) fn disturbed(&self) -> u64 {
-        self.disturbed
+    pub(super) fn random_count(&self) -> u64 {
+        self.random_count
     }
 
-    /// What goes wrong with this request, if anything does.
+    /// Returns the fault for this request, if it gets one. Planned faults come before random ones.
     pub(super) fn take(&mut self, method: &Method, path: &str) -> Option<Fault> {
-        let due = self.planned.iter().position(|plan| plan.method == *method && path.contains(&plan.path_contains));
-        if let Some(due) = due {
-            return Some(self.planned.remove(due).fault);
+        let next = self.planned.iter().position(|plan| plan.method == *method && path.contains(&plan.path_contains));
+        if let Some(next) = next {
+            return Some(self.planned.remove(next).fault);
         }
-        let (Disturbance { per_mille, hangs, .. }, chance) = self.at_random.as_mut()?;
-        if chance.below(1_000) >= usize::from(*per_mille) {
+        let (RandomFaults { per_mille, hangs, .. }, random) = self.at_random.as_mut()?;
+        if random.below(1_000) >= u64::from(*per_mille) {
             return None;
         }
-        self.disturbed += 1;
-        let kinds = if *hangs { AT_RANDOM.len() } else { WITHOUT_HANGS };
-        Some(AT_RANDOM[chance.below(kinds)].clone())
+        self.random_count += 1;
+        let hangs = if *hangs { &HANGS[..] } else { &[] };
+        let index = random.below((PROMPT.len() + hangs.len()) as u64) as usize;
+        PROMPT.iter().chain(hangs).nth(index).cloned()
     }
 }
 
@@ -102,45 +109,43 @@ impl Faults {
 mod tests {
     use super::*;
 
-    /// What happens to this many requests in a row.
-    fn happening(disturbance: Disturbance, requests: usize) -> Vec<Option<Fault>> {
+    /// Returns what happens to this many requests in a row.
+    fn faults_of(settings: RandomFaults, requests: usize) -> Vec<Option<Fault>> {
         let mut faults = Faults::default();
-        faults.disturb(Some(disturbance));
-        let happening: Vec<_> = (0..requests).map(|_| faults.take(&Method::POST, "/Calls.json")).collect();
-        assert_eq!(faults.disturbed(), happening.iter().flatten().count() as u64);
-        happening
+        faults.fail_at_random(Some(settings));
+        let drawn: Vec<_> = (0..requests).map(|_| faults.take(&Method::POST, "/Calls.json")).collect();
+        assert_eq!(faults.random_count(), drawn.iter().flatten().count() as u64);
+        drawn
     }
 
     #[test]
     fn a_seed_brings_the_same_faults_each_time() {
-        let disturbance = Disturbance { seed: 3, per_mille: 300, hangs: true };
-        assert_eq!(happening(disturbance, 500), happening(disturbance, 500));
-        assert_ne!(happening(disturbance, 500), happening(Disturbance { seed: 4, ..disturbance }, 500));
+        let settings = RandomFaults { seed: 3, per_mille: 300, hangs: true };
+        assert_eq!(faults_of(settings, 500), faults_of(settings, 500));
+        assert_ne!(faults_of(settings, 500), faults_of(RandomFaults { seed: 4, ..settings }, 500));
     }
 
     #[test]
     fn as_many_requests_fail_as_was_asked_for_and_in_every_way() {
         let faults = |per_mille, hangs| -> Vec<Fault> {
-            happening(Disturbance { seed: 1, per_mille, hangs }, 10_000).into_iter().flatten().collect()
+            faults_of(RandomFaults { seed: 1, per_mille, hangs }, 10_000).into_iter().flatten().collect()
         };
         assert!((1_800..2_200).contains(&faults(200, true).len()));
         assert_eq!((faults(0, true).len(), faults(1_000, true).len()), (0, 10_000));
         let (all, some) = (faults(1_000, true), faults(1_000, false));
-        assert!(AT_RANDOM.iter().all(|fault| all.contains(fault)));
-        let answered = |fault: &Fault| !matches!(fault, Fault::Hang | Fault::HangAfter);
-        assert!(
-            some.iter().all(answered) && AT_RANDOM.iter().filter(|one| answered(one)).all(|one| some.contains(one))
-        );
+        assert!(PROMPT.iter().chain(&HANGS).all(|fault| all.contains(fault)));
+        assert!(PROMPT.iter().all(|fault| some.contains(fault)));
+        assert!(!some.iter().any(|fault| HANGS.contains(fault)));
     }
 
     #[test]
-    fn what_was_planned_comes_before_what_happens_at_random() {
+    fn planned_faults_come_before_random_ones() {
         let mut faults = Faults::default();
-        faults.disturb(Some(Disturbance { seed: 1, per_mille: 1_000, hangs: false }));
+        faults.fail_at_random(Some(RandomFaults { seed: 1, per_mille: 1_000, hangs: false }));
         faults.plan(Method::GET, "/x", Fault::Late);
         assert!(faults.take(&Method::POST, "/x").is_some_and(|fault| fault != Fault::Late));
         assert_eq!(faults.take(&Method::GET, "/x"), Some(Fault::Late));
-        faults.disturb(None);
-        assert_eq!((faults.take(&Method::GET, "/x"), faults.disturbed()), (None, 1));
+        faults.fail_at_random(None);
+        assert_eq!((faults.take(&Method::GET, "/x"), faults.random_count()), (None, 1));
     }
 }

@@ -16,7 +16,7 @@ const SHORTEST_ID: usize = 32;
 
 /// A request that the vendor received.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct LoggedRequest {
     /// The method.
     pub method: Method,
     /// Path and query, as received.
@@ -30,12 +30,12 @@ pub struct Seen {
 /// All that is known of the past.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    newest: VecDeque<Seen>,
+    newest: VecDeque<LoggedRequest>,
     counts: HashMap<(Method, String), u64>,
 }
 
 impl Log {
-    pub(super) fn add(&mut self, mut seen: Seen) {
+    pub(super) fn add(&mut self, mut seen: LoggedRequest) {
         // As they come, they are parts of what was read from the connection, and would keep all of that: an upload's
         // headers a piece of its audio.
         seen.body = Bytes::copy_from_slice(&seen.body);
@@ -52,11 +52,11 @@ impl Log {
         self.newest.push_back(seen);
     }
 
-    pub(super) fn seen(&self, matches: impl Fn(&Seen) -> bool) -> Vec<Seen> {
+    pub(super) fn seen(&self, matches: impl Fn(&LoggedRequest) -> bool) -> Vec<LoggedRequest> {
         self.newest.iter().filter(|seen| matches(seen)).cloned().collect()
     }
 
-    pub(super) fn requests(&self, asked: &Method, end: &str) -> u64 {
+    pub(super) fn request_count(&self, asked: &Method, end: &str) -> u64 {
         let counts = self.counts.iter().filter(|((method, route), _)| method == asked && route.ends_with(end));
         counts.map(|(_, count)| count).sum()
     }
@@ -76,8 +76,8 @@ fn route(path: &str) -> String {
 mod tests {
     use super::*;
 
-    fn seen(method: Method, target: &str) -> Seen {
-        Seen { method, target: target.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
+    fn seen(method: Method, target: &str) -> LoggedRequest {
+        LoggedRequest { method, target: target.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
             (Method::DELETE, "/v2/transcript/{id}", 1),
             (Method::DELETE, "/v2/transcript", 0),
         ] {
-            assert_eq!(log.requests(&method, route), count, "{method} {route}");
+            assert_eq!(log.request_count(&method, route), count, "{method} {route}");
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
             log.add(seen(Method::GET, &format!("/{number}")));
         }
         log.add(seen(Method::GET, "/v2/transcript"));
-        assert_eq!((log.counts.len(), log.requests(&Method::GET, "/v2/transcript")), (MOST_ROUTES, 2));
+        assert_eq!((log.counts.len(), log.request_count(&Method::GET, "/v2/transcript")), (MOST_ROUTES, 2));
     }
 
     fn sid(kind: &str) -> String {

@@ -14,13 +14,13 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use tokio::sync::watch;
 
-pub use faults::{Disturbance, Fault};
-pub use log::Seen;
+pub use faults::{Fault, RandomFaults};
+pub use log::LoggedRequest;
 pub(super) use steer::steer;
 
 use self::faults::Faults;
 use self::log::Log;
-use super::chance::Chance;
+use super::splitmix::SplitMix64;
 
 /// How a request with [`Fault::Late`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ struct Inner {
     log: Mutex<Log>,
     callbacks: Mutex<Callbacks>,
     /// Drawn for the order of callbacks.
-    lots: Mutex<Chance>,
+    lots: Mutex<SplitMix64>,
     latency: Mutex<Duration>,
     changes: watch::Sender<u64>,
     late_is_over: Mutex<bool>,
@@ -75,7 +75,7 @@ impl Control {
             faults: Mutex::default(),
             log: Mutex::default(),
             callbacks: Mutex::default(),
-            lots: Mutex::new(Chance::new(0)),
+            lots: Mutex::new(SplitMix64::new(0)),
             latency: Mutex::default(),
             changes: watch::Sender::new(0),
             late_is_over: Mutex::default(),
@@ -94,22 +94,22 @@ impl Control {
 
     /// From now on requests fail at random: those that are read and those that cost money, whatever they ask for. Planned
     /// faults come first.
-    pub fn disturb(&self, disturbance: Disturbance) {
-        lock(&self.inner.faults).disturb(Some(disturbance));
+    pub fn fail_at_random(&self, disturbance: RandomFaults) {
+        lock(&self.inner.faults).fail_at_random(Some(disturbance));
     }
 
-    /// Ends [`disturb`](Self::disturb). What hangs goes on hanging.
-    pub fn stop_disturbing(&self) {
-        lock(&self.inner.faults).disturb(None);
+    /// Ends [`fail_at_random`](Self::fail_at_random). What hangs goes on hanging.
+    pub fn stop_random_faults(&self) {
+        lock(&self.inner.faults).fail_at_random(None);
     }
 
     /// How many requests failed at random so far.
-    pub fn disturbed(&self) -> u64 {
-        lock(&self.inner.faults).disturbed()
+    pub fn random_fault_count(&self) -> u64 {
+        lock(&self.inner.faults).random_count()
     }
 
     /// Lets every answer come this much later. What is asked for is done at once.
-    pub fn answer_after(&self, latency: Duration) {
+    pub fn set_latency(&self, latency: Duration) {
         *lock(&self.inner.latency) = latency;
     }
 
@@ -129,7 +129,7 @@ impl Control {
     }
 
     /// Answers every request with [`Fault::Late`], those that wait and those to come.
-    pub fn answer_late(&self) {
+    pub fn answer_late_requests(&self) {
         *lock(&self.inner.late_is_over) = true;
         self.changed();
     }
@@ -140,19 +140,19 @@ impl Control {
     }
 
     /// What the vendor was asked, oldest first (the newest 1,000).
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<LoggedRequest> {
         lock(&self.inner.log).seen(|_| true)
     }
 
     /// What the vendor was asked by this method at paths that contain this text, oldest first (of the newest 1,000).
-    pub fn seen_at(&self, method: Method, path_contains: &str) -> Vec<Seen> {
+    pub fn requests_to(&self, method: Method, path_contains: &str) -> Vec<LoggedRequest> {
         lock(&self.inner.log).seen(|seen| seen.method == method && path(&seen.target).contains(path_contains))
     }
 
     /// How often the vendor was asked by this method at the routes that end with this text; no request is forgotten. A
     /// route is a path in which each id is `{id}`: `/Calls.json`, `/Recordings/{id}.wav`, `/v2/transcript/{id}`.
-    pub fn requests(&self, method: Method, route: &str) -> u64 {
-        lock(&self.inner.log).requests(&method, route)
+    pub fn request_count(&self, method: Method, route: &str) -> u64 {
+        lock(&self.inner.log).request_count(&method, route)
     }
 
     /// Waits until `fact` returns something. It is asked again whenever anything changes at this vendor.

@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Control, Fault, LateEnd, Seen, lock, path};
+use super::{Control, Fault, LateEnd, LoggedRequest, lock, path};
 use crate::sandbox::pace::wait;
 
 /// Remembers each request and lets its fault happen. The outermost layer of an emulated vendor.
@@ -22,7 +22,7 @@ pub(in crate::sandbox) async fn steer(State(control): State<Control>, request: R
     let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let method = parts.method.clone();
     let fault = lock(&control.inner.faults).take(&method, path(&target));
-    lock(&control.inner.log).add(Seen { method, target, headers: parts.headers.clone(), body: kept });
+    lock(&control.inner.log).add(LoggedRequest { method, target, headers: parts.headers.clone(), body: kept });
     control.changed();
 
     let latency = *lock(&control.inner.latency);
@@ -125,7 +125,7 @@ mod tests {
     use axum::routing::get;
 
     use super::*;
-    use crate::sandbox::control::Disturbance;
+    use crate::sandbox::control::RandomFaults;
     use crate::sandbox::outgoing;
 
     /// How long a client waits for the answer that never comes.
@@ -160,7 +160,7 @@ mod tests {
         let answer = answer.unwrap();
         assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &HeaderValue::from(7)));
         assert_eq!(answer.text().await.unwrap(), r#"{"status":429}"#);
-        assert_eq!(control.seen_at(Method::GET, "/thing")[0].target, "/thing?a=b");
+        assert_eq!(control.requests_to(Method::GET, "/thing")[0].target, "/thing?a=b");
     }
 
     #[tokio::test]
@@ -175,7 +175,7 @@ mod tests {
         let (control, answer) = ask(Fault::DropAfter).await;
         let error = answer.unwrap_err();
         assert!(error.is_request() && !error.is_timeout(), "{error:?}");
-        assert_eq!(control.seen().len(), 1);
+        assert_eq!(control.requests().len(), 1);
     }
 
     #[tokio::test]
@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_body_comes_with_the_right_status() {
-        let answer = ask(Fault::WrongBody("<html>")).await.1.unwrap();
+        let answer = ask(Fault::wrong_body("<html>")).await.1.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.text().await.unwrap(), "<html>");
     }
@@ -206,23 +206,23 @@ mod tests {
     async fn a_disturbed_vendor_fails_until_it_is_left_alone() {
         let (control, url) = vendor().await;
         let http = outgoing::client();
-        control.disturb(Disturbance { seed: 1, per_mille: 1_000, hangs: false });
+        control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
         for _ in 0..50 {
             assert!(!is_right(http.get(&url)).await);
         }
-        assert_eq!(control.disturbed(), 50);
-        control.stop_disturbing();
+        assert_eq!(control.random_fault_count(), 50);
+        control.stop_random_faults();
         assert!(is_right(http.get(&url)).await);
-        assert_eq!(control.requests(Method::GET, "/thing"), 51);
+        assert_eq!(control.request_count(Method::GET, "/thing"), 51);
     }
 
     #[tokio::test]
     async fn an_answer_is_as_late_as_was_asked_for() {
         let (control, url) = vendor().await;
-        control.answer_after(Duration::from_secs(3_600));
+        control.set_latency(Duration::from_secs(3_600));
         let answer = outgoing::client().get(&url).timeout(PATIENCE).send().await;
         assert!(answer.unwrap_err().is_timeout());
-        control.answer_after(Duration::from_millis(1));
+        control.set_latency(Duration::from_millis(1));
         assert!(is_right(outgoing::client().get(&url)).await);
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::refusal::Refusal;
 use super::state::Recording;
 use crate::clients::twilio::signature::Param;
-use crate::sandbox::{chance, speech};
+use crate::sandbox::{speech, splitmix};
 
 /// Bytes of generated audio that exist at a time.
 const CHUNK: u64 = 1 << 16;
@@ -160,7 +160,7 @@ fn noise(first: u64, end: u64) -> impl Iterator<Item = Bytes> + Send {
     starts.take_while(move |at| *at < end).map(move |at| {
         let stop = end.min((at / CHUNK + 1) * CHUNK);
         let words = (at / 8)..stop.div_ceil(8);
-        let bytes: Vec<u8> = words.flat_map(|word| chance::number(word).to_le_bytes()).collect();
+        let bytes: Vec<u8> = words.flat_map(|word| splitmix::nth(word).to_le_bytes()).collect();
         let skip = at % 8;
         // Both are less than a chunk.
         Bytes::from(bytes).slice(skip as usize..(skip + stop - at) as usize)

@@ -158,7 +158,7 @@ impl Twilio {
     }
 
     /// What happens to the next call. The ones after it are answered again.
-    pub fn outcome_of_next_call(&self, outcome: Outcome) {
+    pub fn set_next_outcome(&self, outcome: Outcome) {
         self.change(|state| state.next_outcome = outcome);
     }
 

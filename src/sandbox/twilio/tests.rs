@@ -159,7 +159,7 @@ async fn a_record_without_an_action_asks_for_its_own_document_again() {
 async fn calls_that_do_not_get_through_are_reported_as_completed_events() {
     for (outcome, word) in [(Outcome::Busy, "busy"), (Outcome::NoAnswer, "no-answer"), (Outcome::Failed, "failed")] {
         let (twilio, program) = (start().await, Program::start(RECORDED).await);
-        twilio.outcome_of_next_call(outcome);
+        twilio.set_next_outcome(outcome);
         let sid = call(&twilio, &program, &[]).await;
         twilio.settled().await;
         let got = program.got();
@@ -172,18 +172,18 @@ async fn calls_that_do_not_get_through_are_reported_as_completed_events() {
 #[tokio::test]
 async fn a_callee_can_hang_up_or_say_nothing_at_all() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
-    twilio.outcome_of_next_call(Outcome::HangsUp);
+    twilio.set_next_outcome(Outcome::HangsUp);
     call(&twilio, &program, &[]).await;
     twilio.settled().await;
     let done = &program.at("/record/done/")[0];
     assert_eq!((done["Digits"].as_str(), done["CallStatus"].as_str()), ("hangup", "completed"));
 
-    twilio.outcome_of_next_call(Outcome::Silent);
+    twilio.set_next_outcome(Outcome::Silent);
     let silent = call(&twilio, &program, &[]).await;
     twilio.settled().await;
     assert_eq!((program.at("/never").len(), twilio.recordings_of(&silent).len()), (1, 0));
 
-    twilio.outcome_of_next_call(Outcome::TooShort);
+    twilio.set_next_outcome(Outcome::TooShort);
     let short = call(&twilio, &program, &[]).await;
     twilio.settled().await;
     let recording = fetch(&twilio, &format!("/Recordings/{}.json", twilio.recordings_of(&short)[0])).await;

@@ -21,7 +21,7 @@ use url::form_urlencoded;
 static PROGRAM: LazyLock<Program> = LazyLock::new(Program::start);
 
 static ASSEMBLYAI: LazyLock<AssemblyAi> =
-    LazyLock::new(|| AssemblyAi::new(NOBODY.parse().expect("a URL"), assemblyai::KEY.into(), Deadlines::default()));
+    LazyLock::new(|| AssemblyAi::new(NOBODY.parse().expect("a URL"), assemblyai::API_KEY.into(), Deadlines::default()));
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

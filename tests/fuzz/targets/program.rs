@@ -36,7 +36,7 @@ impl Program {
             ("TWILIO_PHONE_NUMBER", twilio::PHONE_NUMBER),
             ("TWILIO_API_URL", NOBODY),
             ("BASE_URL", BASE),
-            ("ASSEMBLYAI_KEY", assemblyai::KEY),
+            ("ASSEMBLYAI_KEY", assemblyai::API_KEY),
             ("ASSEMBLYAI_API_URL", NOBODY),
             ("DATABASE_URL", &database),
         ];

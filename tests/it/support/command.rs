@@ -18,7 +18,7 @@ pub(crate) const ENOUGH: [(&str, &str); 6] = [
     ("TWILIO_AUTH_TOKEN", twilio::AUTH_TOKEN),
     ("TWILIO_PHONE_NUMBER", twilio::PHONE_NUMBER),
     ("BASE_URL", "https://callscribe.invalid"),
-    ("ASSEMBLYAI_KEY", assemblyai::KEY),
+    ("ASSEMBLYAI_KEY", assemblyai::API_KEY),
     ("BIND_ADDR", "127.0.0.1:0"),
 ];
 

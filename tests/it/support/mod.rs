@@ -215,17 +215,17 @@ impl World {
 
     /// How many calls Twilio was asked to place.
     pub(crate) fn calls_placed(&self) -> usize {
-        usize::try_from(self.twilio.control.requests(Method::POST, "/Calls.json")).expect("a number of calls")
+        usize::try_from(self.twilio.control.request_count(Method::POST, "/Calls.json")).expect("a number of calls")
     }
 
     /// How often either vendor was asked anything.
     pub(crate) fn vendor_requests(&self) -> usize {
-        self.twilio.control.seen().len() + self.assemblyai.control.seen().len()
+        self.twilio.control.requests().len() + self.assemblyai.control.requests().len()
     }
 
     /// The bodies of all requests for a transcript, oldest first.
     pub(crate) fn transcript_requests(&self) -> Vec<Value> {
-        let seen = self.assemblyai.control.seen_at(Method::POST, "/v2/transcript");
+        let seen = self.assemblyai.control.requests_to(Method::POST, "/v2/transcript");
         seen.iter().map(|seen| serde_json::from_slice(&seen.body).expect("JSON")).collect()
     }
 }
@@ -289,7 +289,7 @@ pub(crate) fn variables(base: &str, twilio_url: &str, assemblyai_url: &str) -> V
         ("TWILIO_PHONE_NUMBER", twilio::PHONE_NUMBER),
         ("TWILIO_API_URL", twilio_url),
         ("BASE_URL", base),
-        ("ASSEMBLYAI_KEY", assemblyai::KEY),
+        ("ASSEMBLYAI_KEY", assemblyai::API_KEY),
         ("ASSEMBLYAI_API_URL", assemblyai_url),
         // Tests dial more than people do.
         ("DIAL_PER_MINUTE", "1000000"),

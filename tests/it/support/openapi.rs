@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use callscribe::sandbox::control::Seen;
+use callscribe::sandbox::control::LoggedRequest;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
@@ -42,7 +42,7 @@ impl Spec {
     }
 
     /// What a request is for, in the file's words.
-    pub(crate) fn name_of(&self, seen: &Seen) -> String {
+    pub(crate) fn name_of(&self, seen: &LoggedRequest) -> String {
         let path = seen.target.split('?').next().unwrap_or_default();
         match self.operation(&seen.method, path) {
             Some(operation) => operation.name,
@@ -51,7 +51,7 @@ impl Spec {
     }
 
     /// What is wrong with a request that a vendor received: path, query, credentials, body.
-    pub(crate) fn faults_of_request(&self, seen: &Seen) -> Faults {
+    pub(crate) fn faults_of_request(&self, seen: &LoggedRequest) -> Faults {
         let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
         let Some(operation) = self.operation(&seen.method, path) else {
             return [format!("{} {}: not in the file", seen.method, nameless(path))].into();
@@ -133,7 +133,7 @@ impl Spec {
     }
 
     /// Basic with a user and a password, or a key as it is.
-    fn check_credentials(&self, operation: &Operation<'_>, seen: &Seen, faults: &mut Faults) {
+    fn check_credentials(&self, operation: &Operation<'_>, seen: &LoggedRequest, faults: &mut Faults) {
         let scheme = operation.spec.get("security").unwrap_or(&self.file["security"]);
         let name = scheme[0].as_object().and_then(|schemes| schemes.keys().next()).expect("a security scheme");
         let scheme = &self.file["components"]["securitySchemes"][name];
@@ -154,7 +154,7 @@ impl Spec {
         }
     }
 
-    fn check_body(&self, operation: &Operation<'_>, seen: &Seen, faults: &mut Faults) {
+    fn check_body(&self, operation: &Operation<'_>, seen: &LoggedRequest, faults: &mut Faults) {
         let header = seen.headers.get(CONTENT_TYPE).map(|value| value.to_str().expect("printable"));
         let Some(content) = operation.spec.get("requestBody").map(|body| &body["content"]) else {
             if header.is_some() || !seen.body.is_empty() {

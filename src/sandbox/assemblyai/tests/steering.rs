@@ -60,8 +60,8 @@ async fn accepted_transcripts_are_counted_whatever_becomes_of_the_answer() {
 
     assert_eq!(sandbox.vendor.accepted_per_recording(), HashMap::from([(FIRST.to_owned(), 2)]));
     assert_eq!(sandbox.vendor.accepted_per_audio_url(), HashMap::from([(first, 1), (again, 1), (plain, 2)]));
-    assert_eq!(control.requests(Method::POST, "/v2/transcript"), 6);
-    assert_eq!(control.requests(Method::DELETE, "/v2/transcript/{id}"), 1);
+    assert_eq!(control.request_count(Method::POST, "/v2/transcript"), 6);
+    assert_eq!(control.request_count(Method::DELETE, "/v2/transcript/{id}"), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
-use crate::sandbox::control::{Callbacks, Disturbance, Fault};
+use crate::sandbox::control::{Callbacks, Fault, RandomFaults};
 use crate::sandbox::speech::{Ear, Heard};
 
 /// What a listener hears in a recording as Twilio serves it.
@@ -67,8 +67,8 @@ async fn calls_are_counted_by_their_token_whatever_becomes_of_the_answer() {
         assert_eq!(ask(&twilio, Method::DELETE, &path, &[]).await.status(), 204);
     }
     assert_eq!(twilio.placed_per_token(), HashMap::from([("a".to_owned(), 2), (String::new(), 1)]));
-    assert_eq!(twilio.control.requests(Method::POST, "/Calls.json"), 5);
-    assert_eq!(twilio.control.requests(Method::DELETE, "/Calls/{id}.json"), 3);
+    assert_eq!(twilio.control.request_count(Method::POST, "/Calls.json"), 5);
+    assert_eq!(twilio.control.request_count(Method::DELETE, "/Calls/{id}.json"), 3);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn shuffled_callbacks_come_after_the_call_and_in_many_orders() {
 #[tokio::test]
 async fn a_late_answer_is_to_something_that_is_done() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
-    twilio.control.answer_after(Duration::from_secs(3_600));
+    twilio.control.set_latency(Duration::from_secs(3_600));
     let url = format!("{}{}/Calls.json", twilio.url(), wire::account_path());
     let to_record = format!("{}/record/?t=a", program.url);
     let form = [("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &to_record)];
@@ -137,7 +137,7 @@ async fn a_late_answer_is_to_something_that_is_done() {
 async fn a_disturbed_twilio_places_calls_without_saying_so() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     let recording = twilio.add_recording(SeededRecording::default());
-    twilio.control.disturb(Disturbance { seed: 1, per_mille: 1_000, hangs: false });
+    twilio.control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
     let account = format!("{}{}", twilio.url(), wire::account_path());
     let http = outgoing::client();
     let url = format!("{}/record/?t=a", program.url);
@@ -160,7 +160,7 @@ async fn a_disturbed_twilio_places_calls_without_saying_so() {
         let Ok(answer) = answer else { continue };
         assert!(answer.status() != 200 || answer.bytes().await.ok().is_none_or(|audio| audio != speech::WAV));
     }
-    twilio.control.stop_disturbing();
+    twilio.control.stop_random_faults();
     assert!(hear(&twilio, &recording).await.channels.is_some());
 }
 
