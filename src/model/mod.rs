@@ -5,6 +5,8 @@
 use uuid::Uuid;
 
 pub mod call;
+pub mod history;
+pub mod job;
 pub mod keyterms;
 pub mod numbering;
 pub mod phone;

@@ -80,7 +80,7 @@ async fn may_be_deleted(conn: &mut Conn, name: &CallName) -> Result<Result<Call,
         Some(Deletion::Wanted) => return Ok(Ok(call)),
         None => {}
     }
-    let is_followed = conn.job_state(JobKind::Call, call.id.as_str()).await?.is_some_and(|job| job.state == "open");
+    let is_followed = conn.job_state(JobKind::Call, call.id.as_str()).await?.is_some_and(|job| job.is_open());
     let hindrance = match is_followed {
         true if call.state.holds_number() => "the call is not over; it can be deleted when it is",
         true => "Twilio is still asked how the call ended and for its recording; the call can be deleted after that",

@@ -39,7 +39,7 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
             let call = tx.call(name).await?;
             if let Some(deletion) = call.as_ref().and_then(|call| call.deletion) {
                 let job = tx.job_state(JobKind::Deletion, id.as_str()).await?;
-                if deletion == Deletion::Wanted && job.is_some_and(|job| job.state == "failed") {
+                if deletion == Deletion::Wanted && job.is_some_and(|job| job.has_failed()) {
                     tx.open_job(JobKind::Deletion, id.as_str(), now, now).await?;
                     most.fetch_max(1, Ordering::Relaxed);
                 }
@@ -65,8 +65,7 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
                 }
             }
             let job = tx.job_state(JobKind::Call, id.as_str()).await?;
-            if sid.is_some() && job.is_some_and(|job| job.state == "failed" || (job.state == "done" && !has_recording))
-            {
+            if sid.is_some() && job.is_some_and(|job| job.has_failed() || (!job.is_open() && !has_recording)) {
                 tx.leave_call(id, None).await?;
                 tx.open_job(JobKind::Call, id.as_str(), now, now).await?;
                 begun += 1;

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Conn, Error, Event, Filter, Row, args};
+use super::{Conn, Error, Filter, Row, args, jobs};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Deletion, Direction, Press};
+use crate::model::history::Happened;
+use crate::model::job::JobStatus;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingState;
@@ -22,7 +24,7 @@ pub struct Cursor {
 #[derive(Debug, Clone, Default)]
 pub struct Digest {
     /// The state of the job that follows the call.
-    pub job: Option<String>,
+    pub job: Option<JobStatus>,
     /// The length of its recordings together, in seconds, once it is known.
     pub seconds: Option<i64>,
     /// Whether a recording is still to come.
@@ -93,7 +95,7 @@ impl Conn {
             )
             .await?;
         if added > 0 {
-            self.note(Some(&call.id), call_event(&call.id, call.state.into(), call.created_at)).await?;
+            self.note(&call.id, Happened::Call(call.state), None, call.created_at).await?;
         }
         Ok(added > 0)
     }
@@ -119,7 +121,7 @@ impl Conn {
             )
             .await?;
         if added > 0 {
-            self.note(Some(&call.id), call_event(&call.id, call.state.into(), call.created_at)).await?;
+            self.note(&call.id, Happened::Call(call.state), None, call.created_at).await?;
             return Ok(call.clone());
         }
         let row = self.fetch_one(select!("WHERE sid = $1"), args![sid]).await?;
@@ -231,7 +233,7 @@ impl Conn {
         let digest = |row: &Row| {
             let is_some = |column| Ok::<bool, Error>(row.int(column)? > 0);
             let digest = Digest {
-                job: row.text_if_set("job")?,
+                job: row.text_if_set("job")?.map(|word| jobs::status(&word)).transpose()?,
                 seconds: row.int_if_set("seconds")?,
                 is_recording_coming: is_some("coming")?,
                 has_transcripts: is_some("transcripts")?,
@@ -278,7 +280,7 @@ impl Conn {
                    WHERE id = $1 AND sid IS NULL AND rank < $4";
         let placed = self.execute(sql, args![id.as_str(), sid.as_str(), state.as_str(), state.rank(), now]).await?;
         if placed > 0 {
-            self.note(Some(id), call_event(id, state.into(), now)).await?;
+            self.note(id, Happened::Call(state), None, now).await?;
         }
         Ok(placed > 0)
     }
@@ -329,7 +331,7 @@ impl Conn {
         let args = args![id.as_str(), state.as_str(), state.rank(), reason, code, now];
         let moved = self.execute(sql, args).await?;
         if moved > 0 {
-            self.note(Some(id), call_event(id, to, now)).await?;
+            self.note(id, Happened::Call(state), reason, now).await?;
             self.index_anew(id).await?;
         }
         Ok(moved > 0)
@@ -339,18 +341,6 @@ impl Conn {
     pub(crate) async fn leave_call(&mut self, id: &CallId, reason: Option<&str>) -> Result<(), Error> {
         let sql = "UPDATE calls SET reason = $2, holds_number = 0 WHERE id = $1";
         self.execute(sql, args![id.as_str(), reason]).await.map(drop)
-    }
-}
-
-fn call_event(id: &CallId, Reached { state, reason, .. }: Reached<'_>, at: i64) -> Event {
-    Event {
-        kind: "call".to_owned(),
-        subject: id.to_string(),
-        state: state.as_str().to_owned(),
-        rank: state.rank(),
-        round: 1,
-        reason: reason.map(str::to_owned),
-        at,
     }
 }
 

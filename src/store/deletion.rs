@@ -1,12 +1,9 @@
 //! Deleting a call: that it is wanted, and taking away what is private of it. What stays are ids, states and times, by
 //! which late news of the call are known for what they are.
 
-use super::{Conn, Error, Event, args};
+use super::{Conn, Error, args};
 use crate::model::call::{CallId, Deletion};
-
-/// The steps of a deletion come after every end of a call.
-const WANTED: (&str, i64) = ("deleting", 7);
-const DONE: (&str, i64) = ("deleted", 8);
+use crate::model::history::Happened;
 
 impl Conn {
     /// The call is to be deleted: what was said in it is found no more.
@@ -19,7 +16,7 @@ impl Conn {
         for transcript in self.transcripts_of(id).await? {
             self.unindex_transcript(&transcript.id).await?;
         }
-        self.note_deletion(id, WANTED, now).await
+        self.note(id, Happened::DeletionWanted, None, now).await
     }
 
     /// Whether the call is to be deleted, or is.
@@ -58,11 +55,6 @@ impl Conn {
         self.execute(call, args![id.as_str(), now]).await?;
         let done = "UPDATE calls SET deletion = $2 WHERE id = $1 AND deletion <> $2";
         let changed = self.execute(done, args![id.as_str(), Deletion::Done.as_str()]).await?;
-        if changed > 0 { self.note_deletion(id, DONE, now).await } else { Ok(()) }
-    }
-
-    async fn note_deletion(&mut self, id: &CallId, (state, rank): (&str, i64), at: i64) -> Result<(), Error> {
-        let (kind, state) = ("call".to_owned(), state.to_owned());
-        self.note(Some(id), Event { kind, subject: id.to_string(), state, rank, round: 1, reason: None, at }).await
+        if changed > 0 { self.note(id, Happened::Deleted, None, now).await } else { Ok(()) }
     }
 }

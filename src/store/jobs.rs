@@ -4,20 +4,10 @@
 //! was written by a clock that has been set back since, and counts for nothing.
 
 use super::{Conn, Error, Row, args};
+use crate::model::job::{JobKind, JobState, JobStatus};
 
 /// A job whose time is further away than this was planned by a clock that has been set back since.
 const FURTHEST: i64 = 2 * 60 * 60 * 1_000;
-
-/// What a job is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum JobKind {
-    /// Following a call until it and its recordings have come to their end. The subject is our id of the call.
-    Call,
-    /// Bringing audio to AssemblyAI, ordering a transcript, and fetching it. The subject is our id of the transcript.
-    Transcript,
-    /// Deleting a call everywhere. The subject is our id of the call.
-    Deletion,
-}
 
 /// A job that was claimed.
 #[derive(Debug, Clone)]
@@ -36,31 +26,11 @@ pub struct Job {
     pub created_at: i64,
 }
 
-/// How a job stands.
-#[derive(Debug, Clone)]
-pub struct JobState {
-    /// `open`, `done` or `failed`.
-    pub state: String,
-    /// Why it failed, or is tried again.
-    pub reason: Option<String>,
-}
-
 /// Who claims, and until when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease<'a> {
     pub(crate) owner: &'a str,
     pub(crate) until: i64,
-}
-
-impl JobKind {
-    /// As it is stored and logged.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Transcript => "transcript",
-            Self::Deletion => "deletion",
-        }
-    }
 }
 
 impl Conn {
@@ -175,8 +145,8 @@ impl Conn {
     pub(crate) async fn end_job(&mut self, job: &Job, failure: Option<&str>, now: i64) -> Result<(), Error> {
         let sql = "UPDATE jobs SET state = CASE WHEN $4 = 'done' AND nudged = 1 THEN 'open' ELSE $4 END, due_at = $5, \
                    reason = $6, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
-        let end = if failure.is_some() { "failed" } else { "done" };
-        let args = args![job.kind.as_str(), job.subject.as_str(), job.attempt, end, now, failure];
+        let end = if failure.is_some() { JobStatus::Failed } else { JobStatus::Done };
+        let args = args![job.kind.as_str(), job.subject.as_str(), job.attempt, end.as_str(), now, failure];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
     }
 
@@ -217,22 +187,23 @@ impl Conn {
         row.map_or(Ok(false), |row| Ok(row.int("is_due")? == 1))
     }
 
-    /// How a job stands.
+    /// How a job stands; `None` if there never was one.
     pub(crate) async fn job_state(&mut self, kind: JobKind, subject: &str) -> Result<Option<JobState>, Error> {
         let sql = "SELECT state, reason FROM jobs WHERE kind = $1 AND subject = $2";
         let row = self.fetch_one(sql, args![kind.as_str(), subject]).await?;
-        row.map(|row| Ok(JobState { state: row.text("state")?, reason: row.text_if_set("reason")? })).transpose()
+        row.map(|row| Ok(JobState { status: status(&row.text("state")?)?, reason: row.text_if_set("reason")? }))
+            .transpose()
     }
+}
+
+/// The status that is stored as this word.
+pub(super) fn status(word: &str) -> Result<JobStatus, Error> {
+    JobStatus::named(word).ok_or(Error::Unreadable("jobs.state"))
 }
 
 fn job(row: &Row) -> Result<Job, Error> {
     Ok(Job {
-        kind: match row.text("kind")?.as_str() {
-            "call" => JobKind::Call,
-            "transcript" => JobKind::Transcript,
-            "deletion" => JobKind::Deletion,
-            _ => return Err(Error::Unreadable("jobs.kind")),
-        },
+        kind: JobKind::named(&row.text("kind")?).ok_or(Error::Unreadable("jobs.kind"))?,
         subject: row.text("subject")?,
         attempt: row.int("attempt")?,
         failures: row.int("failures")?,

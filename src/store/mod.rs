@@ -24,11 +24,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use crate::model::job::JobKind;
 pub(crate) use calls::Reached;
 pub use calls::{Cursor, Digest};
-pub use history::Event;
+pub use jobs::Job;
 pub(crate) use jobs::Lease;
-pub use jobs::{Job, JobKind, JobState};
 pub use pools::Location;
 pub use search::{Filter, Hit, Number};
 pub use transcripts::{NewTranscript, SpokenWord};

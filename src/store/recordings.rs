@@ -1,7 +1,8 @@
 //! Recordings.
 
-use super::{Conn, Error, Event, Row, args};
+use super::{Conn, Error, Row, args};
 use crate::model::call::CallId;
+use crate::model::history::Happened;
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
 
 macro_rules! select {
@@ -39,16 +40,7 @@ impl Conn {
             )
             .await?;
         if moved > 0 {
-            let event = Event {
-                kind: "recording".to_owned(),
-                subject: sid.to_string(),
-                state: state.as_str().to_owned(),
-                rank: state.rank(),
-                round: 1,
-                reason: None,
-                at: now,
-            };
-            self.note(Some(call), event).await?;
+            self.note(call, Happened::Recording(sid.clone(), *state), None, now).await?;
         }
         Ok(moved > 0)
     }

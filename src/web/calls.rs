@@ -19,9 +19,10 @@ use super::view::{CallDetails, CallList, CallRow, CallView, EventView, Recording
 use super::{reading, search};
 use crate::context::Shared;
 use crate::model::call::{Call, CallName, CallSid, Deletion, Press};
+use crate::model::job::{JobKind, JobState};
 use crate::pipeline::call::{self, Recorded};
 use crate::pipeline::{self, retry as again};
-use crate::store::{self, Conn, JobKind};
+use crate::store::{self, Conn};
 
 /// Calls on one page of the list.
 const PAGE: i64 = 50;
@@ -141,8 +142,8 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
     }
     drop(conn);
 
-    let is_followed = following.as_ref().is_some_and(|job| job.state == "open");
-    let is_given_up = following.as_ref().is_some_and(|job| job.state == "failed");
+    let is_followed = following.as_ref().is_some_and(JobState::is_open);
+    let is_given_up = following.as_ref().is_some_and(JobState::has_failed);
     let digest = digest(&recordings, &transcripts);
     Ok(CallDetails {
         since,
@@ -150,7 +151,7 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
         can_retry: digest.has_failed || (call.sid.is_some() && is_given_up),
         can_delete: !is_followed && transcripts.iter().all(|transcript| transcript.state.is_final()),
         keyterms: call.keyterms.as_slice().to_vec(),
-        timeline: timeline.into_iter().map(EventView::of).collect(),
+        timeline: timeline.into_iter().map(|event| EventView::of(&call, event)).collect(),
         recordings: recordings.iter().map(|recording| RecordingView::of(context, headers, recording)).collect(),
         transcripts: shown_transcripts,
         call: CallView::of(&call),
@@ -160,13 +161,13 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
 /// A call that is being deleted: what was said in it is shown no more.
 async fn shown_deleting(conn: &mut Conn, call: &Call) -> Result<CallDetails, store::Error> {
     let job = conn.job_state(JobKind::Deletion, call.id.as_str()).await?;
-    let can_retry = job.as_ref().is_some_and(|job| job.state == "failed");
+    let can_retry = job.as_ref().is_some_and(JobState::has_failed);
     Ok(CallDetails {
         progress: Progress::Deleting,
         can_retry,
         can_delete: false,
         keyterms: Vec::new(),
-        timeline: conn.history(&call.id).await?.into_iter().map(EventView::of).collect(),
+        timeline: conn.history(&call.id).await?.into_iter().map(|event| EventView::of(call, event)).collect(),
         recordings: Vec::new(),
         transcripts: Vec::new(),
         since: 0,

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use super::progress::Progress;
 use super::view::EventView;
 use crate::model::call::CallState;
+use crate::model::history::Happened;
+use crate::model::recording::RecordingState;
+use crate::model::transcript::TranscriptState;
 
 /// One of the seven.
 #[derive(Debug)]
@@ -94,17 +97,20 @@ pub(super) fn steps(direction: &str, state: &str, progress: Progress, history: &
 /// When each step began. A transcript that is made again begins its steps anew.
 fn times(history: &[EventView], progress: Progress) -> [Option<Timestamp>; 7] {
     let mut times = [None; 7];
-    for EventView { kind, state, at, .. } in history {
-        let index = match (kind.as_str(), state.as_str()) {
-            ("call", "ringing") => 1,
-            ("call", "in-progress") => ANSWERED,
-            ("call", "busy" | "no-answer" | "canceled") => ANSWERED,
-            ("call", _) => 0,
-            ("recording", _) => RECORDING,
-            ("transcript", "waiting") => UPLOADING,
-            ("transcript", "uploaded" | "queued" | "processing") => TRANSCRIBING,
-            ("transcript", "completed") if matches!(progress, Progress::Done | Progress::Deleting) => DONE,
-            _ => continue,
+    for EventView { what, at, .. } in history {
+        let index = match what {
+            Happened::Call(CallState::Ringing) => 1,
+            Happened::Call(CallState::InProgress | CallState::Busy | CallState::NoAnswer | CallState::Canceled) => {
+                ANSWERED
+            }
+            Happened::Call(_) | Happened::DeletionWanted | Happened::Deleted => 0,
+            Happened::Recording(..) => RECORDING,
+            Happened::Transcript { state, .. } => match state {
+                TranscriptState::Waiting => UPLOADING,
+                TranscriptState::Uploaded | TranscriptState::Queued | TranscriptState::Processing => TRANSCRIBING,
+                TranscriptState::Completed if matches!(progress, Progress::Done | Progress::Deleting) => DONE,
+                TranscriptState::Completed | TranscriptState::Failed => continue,
+            },
         };
         if index == UPLOADING {
             times[TRANSCRIBING] = None;
@@ -196,29 +202,29 @@ pub(super) fn waits_for(state: &str, progress: Progress, transcript: Option<&str
 }
 
 /// What it means that a call, a recording or a transcript came to a state.
-pub(super) fn happened(kind: &str, state: &str) -> String {
-    let words = match (kind, state) {
-        ("call", "dialing") => "Twilio was asked to call",
-        ("call", "unknown") => "Twilio gave no answer",
-        ("call", "lost") => "The call was not found at Twilio",
-        ("call", "queued") => "Twilio took the call",
-        ("call", "ringing") => "The phone rang",
-        ("call", "in-progress") => "Somebody answered",
-        ("call", "completed") => "The call ended",
-        ("call", "busy") => "The line was busy",
-        ("call", "no-answer") => "Nobody answered",
-        ("call", "failed") => "The call could not be placed",
-        ("call", "canceled") => "The call was given up",
-        ("recording", "in-progress") => "The recording began",
-        ("recording", "completed") => "The recording was there",
-        ("recording", "absent") => "There was no recording",
-        ("transcript", "waiting") => "A transcript was wanted",
-        ("transcript", "uploaded") => "AssemblyAI had the recording",
-        ("transcript", "queued") => "AssemblyAI took the order",
-        ("transcript", "processing") => "AssemblyAI was at work",
-        ("transcript", "completed") => "The transcript was there",
-        ("transcript", "failed") => "The transcript failed",
-        _ => return format!("{kind}: {state}"),
+pub(super) fn happened(what: &Happened) -> String {
+    let words = match what {
+        Happened::Call(CallState::Dialing) => "Twilio was asked to call",
+        Happened::Call(CallState::Unknown) => "Twilio gave no answer",
+        Happened::Call(CallState::Lost) => "The call was not found at Twilio",
+        Happened::Call(CallState::Queued) => "Twilio took the call",
+        Happened::Call(CallState::Ringing) => "The phone rang",
+        Happened::Call(CallState::InProgress) => "Somebody answered",
+        Happened::Call(CallState::Completed) => "The call ended",
+        Happened::Call(CallState::Busy) => "The line was busy",
+        Happened::Call(CallState::NoAnswer) => "Nobody answered",
+        Happened::Call(CallState::Failed) => "The call could not be placed",
+        Happened::Call(CallState::Canceled) => "The call was given up",
+        Happened::Recording(_, RecordingState::InProgress) => "The recording began",
+        Happened::Recording(_, RecordingState::Completed) => "The recording was there",
+        Happened::Recording(_, RecordingState::Absent) => "There was no recording",
+        Happened::Transcript { state: TranscriptState::Waiting, .. } => "A transcript was wanted",
+        Happened::Transcript { state: TranscriptState::Uploaded, .. } => "AssemblyAI had the recording",
+        Happened::Transcript { state: TranscriptState::Queued, .. } => "AssemblyAI took the order",
+        Happened::Transcript { state: TranscriptState::Processing, .. } => "AssemblyAI was at work",
+        Happened::Transcript { state: TranscriptState::Completed, .. } => "The transcript was there",
+        Happened::Transcript { state: TranscriptState::Failed, .. } => "The transcript failed",
+        _ => return format!("{}: {}", what.kind(), what.state()),
     };
     words.to_owned()
 }
@@ -245,15 +251,16 @@ pub(super) fn transcript(state: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    fn marks(state: &str, progress: Progress, history: &[(&str, &str)]) -> Vec<(&'static str, &'static str, bool)> {
+    fn marks(state: &str, progress: Progress, history: &[Happened]) -> Vec<(&'static str, &'static str, bool)> {
         let history: Vec<EventView> = (1..)
             .zip(history)
-            .map(|(second, (kind, state))| EventView {
+            .map(|(second, what)| EventView {
                 at: Timestamp::from_second(second).ok(),
-                kind: (*kind).to_owned(),
+                kind: what.kind(),
                 subject: String::new(),
-                state: (*state).to_owned(),
+                state: what.state(),
                 reason: None,
+                what: what.clone(),
             })
             .collect();
         let steps = steps("outbound", state, progress, &history);
@@ -262,7 +269,11 @@ mod tests {
 
     #[test]
     fn a_call_that_was_not_answered_ends_where_it_would_have_been() {
-        let found = marks("busy", Progress::Failed, &[("call", "dialing"), ("call", "ringing"), ("call", "busy")]);
+        let found = marks(
+            "busy",
+            Progress::Failed,
+            &[Happened::Call(CallState::Dialing), Happened::Call(CallState::Ringing), Happened::Call(CallState::Busy)],
+        );
         assert_eq!(
             found[..4],
             [
@@ -276,7 +287,11 @@ mod tests {
 
     #[test]
     fn a_step_that_nobody_told_of_is_past_all_the_same() {
-        let found = marks("completed", Progress::Recording, &[("call", "dialing"), ("call", "completed")]);
+        let found = marks(
+            "completed",
+            Progress::Recording,
+            &[Happened::Call(CallState::Dialing), Happened::Call(CallState::Completed)],
+        );
         assert_eq!(
             found[1..5],
             [
@@ -290,13 +305,15 @@ mod tests {
 
     #[test]
     fn a_transcript_that_is_made_again_is_uploaded_again() {
+        let recording = format!("RE{}", "0".repeat(32)).parse().unwrap();
+        let transcript = |state| Happened::Transcript { order: String::new(), attempt: 1, state };
         let history = [
-            ("call", "dialing"),
-            ("recording", "completed"),
-            ("transcript", "waiting"),
-            ("transcript", "queued"),
-            ("transcript", "failed"),
-            ("transcript", "waiting"),
+            Happened::Call(CallState::Dialing),
+            Happened::Recording(recording, RecordingState::Completed),
+            transcript(TranscriptState::Waiting),
+            transcript(TranscriptState::Queued),
+            transcript(TranscriptState::Failed),
+            transcript(TranscriptState::Waiting),
         ];
         let found = marks("completed", Progress::Transcribing, &history);
         assert_eq!(

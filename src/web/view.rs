@@ -10,11 +10,13 @@ use super::recordings;
 use crate::clients::twilio;
 use crate::context::Shared;
 use crate::model::call::{Call, CallSid, Direction};
+use crate::model::history::{Event, Happened};
+use crate::model::job::{JobState, JobStatus};
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
 use crate::model::transcript::Transcript;
 use crate::pipeline::call::{self, Recorded};
-use crate::store::{Digest, Event, Hit, JobState};
+use crate::store::{Digest, Hit};
 
 /// A call's own facts.
 #[derive(Debug, Serialize)]
@@ -68,10 +70,12 @@ pub(super) struct CallDetails {
 #[derive(Debug, Serialize)]
 pub(super) struct EventView {
     pub(super) at: Option<Timestamp>,
-    pub(super) kind: String,
+    pub(super) kind: &'static str,
     pub(super) subject: String,
-    pub(super) state: String,
+    pub(super) state: &'static str,
     pub(super) reason: Option<String>,
+    #[serde(skip)]
+    pub(super) what: Happened,
 }
 
 #[derive(Debug, Serialize)]
@@ -204,10 +208,10 @@ pub(super) fn number(number: Option<&String>) -> &str {
 
 impl CallRow {
     pub(super) fn of(call: &Call, digest: Digest) -> Self {
-        let progress = match digest.job.as_deref() {
+        let progress = match digest.job {
             _ if call.deletion.is_some() => Progress::Deleting,
-            Some("failed") => Progress::Failed,
-            job => progress(call, job == Some("open"), &digest),
+            Some(JobStatus::Failed) => Progress::Failed,
+            job => progress(call, job == Some(JobStatus::Open), &digest),
         };
         let words = digest.words.filter(|_| call.deletion.is_none());
         Self { progress, duration_seconds: digest.seconds, words, call: CallView::of(call) }
@@ -215,9 +219,9 @@ impl CallRow {
 }
 
 impl EventView {
-    pub(super) fn of(event: Event) -> Self {
-        let Event { kind, subject, state, reason, at, .. } = event;
-        Self { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason }
+    pub(super) fn of(call: &Call, Event { at, what, reason }: Event) -> Self {
+        let (kind, subject, state) = (what.kind(), what.subject(&call.id).to_owned(), what.state());
+        Self { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason, what }
     }
 }
 
@@ -256,7 +260,7 @@ impl RecordingView {
 
 impl TranscriptView {
     pub(super) fn of(transcript: &Transcript, job: Option<JobState>) -> Self {
-        let waits_for = job.filter(|job| job.state == "open").and_then(|job| job.reason);
+        let waits_for = job.filter(JobState::is_open).and_then(|job| job.reason);
         Self {
             id: transcript.transcript_id.as_ref().map(|id| id.to_string()),
             recording_sid: transcript.recording.as_ref().map(|sid| sid.to_string()),

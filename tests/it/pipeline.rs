@@ -54,8 +54,8 @@ async fn assert_goes_forward(world: &World, call: &Value) {
     let mut conn = world.app.store().read().await.expect("a connection");
     let mut reached = HashMap::new();
     for event in conn.history(&id).await.expect("a history") {
-        let now = (event.round, event.rank);
-        if let Some(before) = reached.insert(event.subject.clone(), now) {
+        let now = (event.what.attempt(), event.what.rank());
+        if let Some(before) = reached.insert(event.what.subject(&id).to_owned(), now) {
             assert!(before < now, "{event:?} comes after {before:?}");
         }
     }
