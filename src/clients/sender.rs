@@ -111,13 +111,15 @@ impl Sender {
         let end = Instant::now() + self.deadlines.repeated;
         let repeated = attempt
             .retry(ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(REPEATS).with_jitter())
-            .when(Kind::is_passing)
+            .when(Kind::is_transient)
             .adjust(|kind: &Kind, pause| {
                 let pause = pause? + kind.retry_after().unwrap_or_default();
                 // To wait longer than the caller would is to fail later.
                 (Instant::now() + pause < end).then_some(pause)
             })
-            .notify(|kind: &Kind, pause| tracing::debug!(service = %self.service, ?pause, "asking again: {kind}"));
+            .notify(|kind: &Kind, pause| {
+                tracing::debug!(?pause, "retrying: {}", Error { service: self.service, kind: kind.clone() })
+            });
         repeated.await.map_err(|kind| self.error(kind))
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::worker::{self, Claimed};
-use super::{Error, allowed, seen_through, words};
+use super::{Error, allowed, seen_through};
 use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
 use crate::config::Cap;
@@ -289,7 +289,7 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
     if matches!(error.kind, Kind::Ambiguous(_)) {
         return lost_sight(context, call, claimed, Some(error), until).await;
     }
-    let (reason, code) = (words::of_vendor(&error), words::code(&error));
+    let (reason, code) = (error.explanation(), error.code());
     let job = claimed.job();
     context
         .store
@@ -361,7 +361,7 @@ async fn lost_sight(
     error: Option<clients::Error>,
     until: Instant,
 ) -> Result<CallSid, Error> {
-    let reason = error.as_ref().map(words::of_vendor);
+    let reason = error.as_ref().map(clients::Error::explanation);
     let reason = reason.as_deref().unwrap_or("Twilio was asked, and its answer was not seen");
     let job = claimed.job();
     context

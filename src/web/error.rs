@@ -144,10 +144,6 @@ impl Face {
     fn later(self, retry_after: Option<Duration>) -> Self {
         Self { retry_after, ..self }
     }
-
-    fn refused(self, refusal: Refusal) -> Self {
-        Self { refusal: Some(refusal), ..self }
-    }
 }
 
 impl IntoResponse for ApiError {
@@ -281,61 +277,32 @@ fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
                 .later(Some(LOOK_AGAIN))
         }
         E::Panicked => ApiError::Internal.face(),
-        E::Vendor(error) => vendor_face(error.service, error.kind),
+        E::Vendor(error) => vendor_face(error),
     }
 }
 
-/// A vendor's no, with its words, under the status that says whose fault it is.
-fn vendor_face(service: Service, kind: Kind) -> Face {
-    let bad_gateway = |slug, title: String, detail| Face::new(StatusCode::BAD_GATEWAY, slug, title, detail);
-    match kind {
-        Kind::Unauthorized(refusal) => {
-            let settings = credentials_of(service);
-            let title = format!("{service} refused the credentials");
-            let detail =
-                format!("{service} refused this program's credentials: {}; look at {settings}", words(&refusal));
-            bad_gateway("vendor-credentials", title, detail).refused(refusal)
+/// A vendor's error under the status that says whose fault it is, with the setting to look at where one is to blame.
+fn vendor_face(error: clients::Error) -> Face {
+    let (title, explanation, service) = (error.title(), error.explanation(), error.service);
+    let (status, slug, advice) = match &error.kind {
+        Kind::Unauthorized(_) => {
+            (StatusCode::BAD_GATEWAY, "vendor-credentials", format!("; look at {}", credentials_of(service)))
         }
-        Kind::NotFound(refusal) => {
-            let detail = format!("{service}: {}", words(&refusal));
-            Face::new(StatusCode::NOT_FOUND, "vendor-not-found", format!("{service} does not know it"), detail)
-                .refused(refusal)
-        }
-        Kind::RateLimited { retry_after, refusal } => {
-            let title = format!("{service} is asked too much");
-            let detail = format!("{service}: {}; nothing was done, try again later", words(&refusal));
-            let retry_after = retry_after.unwrap_or(LOOK_AGAIN);
-            let face = Face::new(StatusCode::TOO_MANY_REQUESTS, "vendor-rate-limited", title, detail);
-            face.refused(refusal).later(Some(retry_after))
+        Kind::NotFound(_) => (StatusCode::NOT_FOUND, "vendor-not-found", String::new()),
+        Kind::RateLimited { .. } => {
+            let advice = "; nothing was done, try again later".to_owned();
+            (StatusCode::TOO_MANY_REQUESTS, "vendor-rate-limited", advice)
         }
         Kind::Rejected(refusal) => {
-            let (status, look_at) = rejected(service, &refusal);
-            let detail = format!("{service}: {}{look_at}", words(&refusal));
-            Face::new(status, "vendor-rejected", format!("{service} refused"), detail).refused(refusal)
+            let (status, look_at) = rejected(service, refusal);
+            (status, "vendor-rejected", look_at.to_owned())
         }
-        Kind::Unreachable(_) => {
-            let detail = format!("{service} could not be reached; nothing was done");
-            bad_gateway("vendor-unreachable", format!("{service} could not be reached"), detail)
-        }
-        Kind::Unavailable { retry_after, refusal } => {
-            let detail = format!("{service} failed: {}", words(&refusal));
-            let face = bad_gateway("vendor-unavailable", format!("{service} failed"), detail);
-            face.refused(refusal).later(retry_after)
-        }
-        Kind::Broken(_) => {
-            let detail = format!("the connection to {service} broke");
-            bad_gateway("vendor-unavailable", format!("{service} failed"), detail)
-        }
-        Kind::Timeout => {
-            let detail = format!("{service} did not answer in time");
-            Face::new(StatusCode::GATEWAY_TIMEOUT, "vendor-timeout", format!("{service} did not answer"), detail)
-        }
-        Kind::BadBody { path } => {
-            let detail = format!("{service} answered with something that could not be read, at {path}");
-            bad_gateway("vendor-bad-answer", format!("{service}'s answer could not be read"), detail)
-        }
+        Kind::Unreachable(_) => (StatusCode::BAD_GATEWAY, "vendor-unreachable", "; nothing was done".to_owned()),
+        Kind::Unavailable { .. } | Kind::Broken(_) => (StatusCode::BAD_GATEWAY, "vendor-unavailable", String::new()),
+        Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "vendor-timeout", String::new()),
+        Kind::BadBody { .. } => (StatusCode::BAD_GATEWAY, "vendor-bad-answer", String::new()),
         Kind::Ambiguous(cause) => {
-            let cause = vendor_face(service, *cause);
+            let cause = vendor_face(clients::Error { service, kind: (**cause).clone() });
             let may_have = match service {
                 Service::Twilio => {
                     "the call may have been placed all the same; callscribe looks for it and shows it at /calls"
@@ -345,9 +312,15 @@ fn vendor_face(service: Service, kind: Kind) -> Face {
                 }
             };
             let detail = format!("{}; {may_have}", cause.detail);
-            Face { slug: "vendor-ambiguous", title: "Nobody knows whether it was done".to_owned(), detail, ..cause }
+            return Face { slug: "vendor-ambiguous", title, detail, ..cause };
         }
-    }
+    };
+    let retry_after = match &error.kind {
+        Kind::RateLimited { retry_after, .. } => retry_after.or(Some(LOOK_AGAIN)),
+        kind => kind.retry_after(),
+    };
+    let detail = format!("{explanation}{advice}");
+    Face { refusal: error.kind.refusal().cloned(), ..Face::new(status, slug, title, detail).later(retry_after) }
 }
 
 /// The settings that a vendor knows us by.
@@ -356,11 +329,6 @@ pub(super) fn credentials_of(service: Service) -> &'static str {
         Service::Twilio => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
         Service::AssemblyAi => "ASSEMBLYAI_KEY",
     }
-}
-
-/// A vendor's words, to be gone on from.
-fn words(refusal: &Refusal) -> &str {
-    refusal.message.trim_end_matches('.')
 }
 
 /// The status for a refusal, and the setting to look at where one is to blame.

@@ -276,7 +276,7 @@ async fn a_vendor_that_refuses_for_long_is_told_of_and_asked_again_when_somebody
     let call = world.call(&sid).await;
     assert_eq!((&call["progress"], &call["can_retry"]), (&json!("deleting"), &json!(true)), "{call:#}");
     let reason = call["reason"].as_str().expect("a reason");
-    assert!(reason.starts_with("Twilio refused this program's credentials"), "{reason}");
+    assert!(reason.starts_with("Twilio refused callscribe's credentials"), "{reason}");
     let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
     assert!(page.text().contains("Try again") && !page.text().contains(REFRESH), "{}", page.text());
     assert_eq!(world.get("/calls").await.json()["calls"][0]["is_deleting"], true);

@@ -302,7 +302,12 @@ async fn a_browser_gets_a_page_that_says_the_same() {
     let world = World::new().await;
     let answer = world.get_with("/dial/15005550003", &[("accept", "text/html")]).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (403, "text/html; charset=utf-8"));
-    for part in ["Twilio refused", "21215", "https://www.twilio.com/docs/errors/21215", answer.header("x-request-id")] {
+    for part in [
+        "Twilio rejected the request",
+        "21215",
+        "https://www.twilio.com/docs/errors/21215",
+        answer.header("x-request-id"),
+    ] {
         assert!(answer.text().contains(part), "{part} in {}", answer.text());
     }
 }

@@ -80,7 +80,7 @@ impl Read {
         match &self.end {
             Ok(()) => None,
             Err(Kind::BadBody { path }) => Some(path.strip_prefix("the audio, which ").expect("of the audio")),
-            Err(kind) => panic!("{kind}"),
+            Err(kind) => panic!("{kind:?}"),
         }
     }
 }
@@ -348,7 +348,7 @@ async fn audio_that_is_not_there_yet_is_not_found() {
             match twilio(sandbox.url()).media(&sid, &request).await.map(|_| ()) {
                 Err(error) => match error.kind {
                     Kind::NotFound(refusal) => assert_eq!((refusal.status, refusal.code), (404, Some(20404))),
-                    kind => panic!("{kind}"),
+                    kind => panic!("{kind:?}"),
                 },
                 Ok(()) => panic!("the audio of {sid} was found"),
             }

@@ -310,10 +310,15 @@ async fn an_upload_that_assemblyai_does_not_answer_is_given_up_and_assemblyai_is
 async fn an_upload_that_assemblyai_refuses_is_told_in_its_words_and_orders_nothing() {
     let refuse = |status| Fault::Refuse { status, retry_after: (status == 429).then_some(7) };
     for (upstream, status, kind, detail) in [
-        (429, 429, "vendor-rate-limited", "AssemblyAI: Too Many Requests; nothing was done, try again later"),
+        (
+            429,
+            429,
+            "vendor-rate-limited",
+            "AssemblyAI rate-limited callscribe: Too Many Requests; nothing was done, try again later",
+        ),
         (500, 502, "vendor-unavailable", "AssemblyAI failed: Internal Server Error"),
-        (403, 502, "vendor-rejected", "AssemblyAI: Forbidden"),
-        (413, 413, "vendor-rejected", "AssemblyAI: Payload Too Large"),
+        (403, 502, "vendor-rejected", "AssemblyAI rejected the request: Forbidden"),
+        (413, 413, "vendor-rejected", "AssemblyAI rejected the request: Payload Too Large"),
     ] {
         let world = World::new().await;
         let recording = world.twilio.add_recording(SeededRecording::default());
@@ -334,7 +339,7 @@ async fn a_key_that_assemblyai_does_not_take_is_told_with_the_setting_to_look_at
     let detail = transcribe(&world, &recording).await.problem(502, "vendor-credentials");
     assert_eq!(
         detail,
-        "AssemblyAI refused this program's credentials: Authentication error, API token missing/invalid; look at \
+        "AssemblyAI refused callscribe's credentials: Authentication error, API token missing/invalid; look at \
          ASSEMBLYAI_KEY"
     );
     assert_nothing_ordered(&world);
@@ -349,7 +354,7 @@ async fn an_upload_whose_answer_is_lost_orders_nothing() {
         (
             Fault::wrong_body("<html>"),
             "vendor-bad-answer",
-            "AssemblyAI answered with something that could not be read, at the top level",
+            "AssemblyAI sent a response that could not be read, at the top level",
         ),
     ] {
         let world = World::new().await;
@@ -417,7 +422,7 @@ async fn a_redirect_that_leads_nowhere_ends_the_request() {
         });
         let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
         let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
-        assert!(detail.starts_with("Twilio answered with something that could not be read"), "{detail}");
+        assert!(detail.starts_with("Twilio sent a response that could not be read"), "{detail}");
         assert_nothing_ordered(&world);
         let asked = *asked.lock().expect("no test has failed here");
         assert_eq!(asked, if location.starts_with('/') { 4 } else { 1 }, "{location}");

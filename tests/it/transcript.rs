@@ -200,7 +200,7 @@ async fn an_unknown_transcript_is_404_although_assemblyai_says_400() {
     let world = World::new().await;
     let answer = world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await;
     let detail = answer.problem(404, "vendor-not-found");
-    assert_eq!(detail, "AssemblyAI: Transcript lookup error, transcript id not found");
+    assert_eq!(detail, "not found at AssemblyAI: Transcript lookup error, transcript id not found");
 }
 
 #[tokio::test]

@@ -1,0 +1,166 @@
+//! Why a request to a vendor failed: one variant for each decision a caller can take, and the one table of texts.
+
+use std::fmt;
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Twilio,
+    AssemblyAi,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Twilio => "Twilio",
+            Self::AssemblyAi => "AssemblyAI",
+        })
+    }
+}
+
+/// A request that failed. Three texts describe it: [`Error::title`], [`Error::explanation`] for people, and `Display` for
+/// the log, which leaves out the vendor's own words because vendors put phone numbers and audio URLs into them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", log_text(*service, kind))]
+pub struct Error {
+    pub service: Service,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// The vendor refused the credentials. Do not retry before a person has corrected the settings.
+    Unauthorized(Refusal),
+    /// The object does not exist. Create it, or stop asking for it.
+    NotFound(Refusal),
+    /// The vendor did nothing because requests come too fast. Retry after `retry_after`.
+    RateLimited { retry_after: Option<Duration>, refusal: Refusal },
+    /// The vendor rejected the request as it is. Do not send the same request again.
+    Rejected(Refusal),
+    /// No connection was made, so nothing was sent. Retry.
+    Unreachable(String),
+    /// The vendor answered 5xx. Retry what is idempotent.
+    Unavailable { retry_after: Option<Duration>, refusal: Refusal },
+    /// The connection broke before the response was complete. Retry what is idempotent.
+    Broken(String),
+    /// The response did not come before the deadline. Retry later what is idempotent.
+    Timeout,
+    /// The response is not what the vendor documents. A retry will not help soon. `path` is the JSON path of the first
+    /// mismatch, or says what was expected.
+    BadBody { path: String },
+    /// It is unknown whether a request that costs money was carried out. Never repeat it: look for its effect at the
+    /// vendor first.
+    Ambiguous(Box<Kind>),
+}
+
+/// A vendor's error response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// Twilio's error code, such as 21215.
+    pub code: Option<i64>,
+    /// The vendor's own words, unchanged.
+    pub message: String,
+    /// URL of the vendor's page about the error.
+    pub more_info: Option<String>,
+}
+
+impl Error {
+    /// Returns what happened in a few words, without the vendor's own.
+    pub fn title(&self) -> String {
+        let mut title = summary(self.service, &self.kind);
+        title[..1].make_ascii_uppercase();
+        title
+    }
+
+    /// Returns what happened with the vendor's own words and code. Not for the log.
+    pub fn explanation(&self) -> String {
+        let summary = summary(self.service, &self.kind);
+        match &self.kind {
+            Kind::BadBody { path } => format!("{summary}, at {path}"),
+            Kind::Ambiguous(cause) => {
+                let cause = Self { service: self.service, kind: (**cause).clone() };
+                format!("{}; it is unknown whether the request was carried out", cause.explanation())
+            }
+            kind => match kind.refusal() {
+                Some(Refusal { code: Some(code), message, .. }) => {
+                    format!("{summary}: {} (code {code})", message.trim_end_matches('.'))
+                }
+                Some(Refusal { message, .. }) => format!("{summary}: {}", message.trim_end_matches('.')),
+                None => summary,
+            },
+        }
+    }
+
+    /// Returns the vendor's own error code.
+    pub fn code(&self) -> Option<i64> {
+        self.kind.refusal()?.code
+    }
+}
+
+/// The words for each kind, which all other texts build on.
+fn summary(service: Service, kind: &Kind) -> String {
+    match kind {
+        Kind::Unauthorized(_) => format!("{service} refused callscribe's credentials"),
+        Kind::NotFound(_) => format!("not found at {service}"),
+        Kind::RateLimited { .. } => format!("{service} rate-limited callscribe"),
+        Kind::Rejected(_) => format!("{service} rejected the request"),
+        Kind::Unreachable(_) => format!("{service} could not be reached"),
+        Kind::Unavailable { .. } => format!("{service} failed"),
+        Kind::Broken(_) => format!("the connection to {service} broke"),
+        Kind::Timeout => format!("{service} did not answer in time"),
+        Kind::BadBody { .. } => format!("{service} sent a response that could not be read"),
+        Kind::Ambiguous(_) => "outcome unknown".to_owned(),
+    }
+}
+
+fn log_text(service: Service, kind: &Kind) -> String {
+    let summary = summary(service, kind);
+    match kind {
+        Kind::Unreachable(cause) | Kind::Broken(cause) => format!("{summary}: {cause}"),
+        Kind::BadBody { path } => format!("{summary}, at {path}"),
+        Kind::Ambiguous(cause) => format!("{summary}: {}", log_text(service, cause)),
+        kind => match kind.refusal() {
+            Some(Refusal { status, code: Some(code), .. }) => format!("{summary}: status {status}, code {code}"),
+            Some(Refusal { status, code: None, .. }) => format!("{summary}: status {status}"),
+            None => summary,
+        },
+    }
+}
+
+impl Kind {
+    /// Returns `true` if a retry within seconds may succeed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable { .. } | Self::Broken(_))
+    }
+
+    /// Returns `true` if the vendor may have carried out the request although it failed.
+    pub(super) fn leaves_open(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Broken(_) | Self::Timeout | Self::BadBody { .. })
+    }
+
+    /// Returns the kind for a POST. What a POST does not find is the account or the path it creates in, and the settings
+    /// name those.
+    pub(super) fn of_post(self) -> Self {
+        match self {
+            Self::NotFound(refusal) => Self::Rejected(refusal),
+            kind => kind,
+        }
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Unauthorized(refusal) | Self::NotFound(refusal) | Self::Rejected(refusal) => Some(refusal),
+            Self::RateLimited { refusal, .. } | Self::Unavailable { refusal, .. } => Some(refusal),
+            _ => None,
+        }
+    }
+}
