@@ -98,6 +98,7 @@ pub mod sandbox;
 mod server;
 mod store;
 pub mod telemetry;
+mod token_bucket;
 pub mod twiml;
 mod urls;
 mod web;

@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::token_bucket::TokenBucket;
+
 /// A session lasts a week, in seconds.
 pub const SESSION: i64 = 7 * 24 * 60 * 60;
 
@@ -23,10 +25,10 @@ pub const SAFE_TOKEN: usize = 16;
 /// A probe that was sent longer ago, in seconds, is none any more. Clocks of other instances may differ a little.
 const PROBE: u64 = 60;
 
-/// Of a shorter token, so many wrong guesses are looked at one after the other.
+/// Burst size of the token bucket that limits wrong guesses of a shorter token.
 const GUESSES: i64 = 60;
 
-/// And then one more whenever so many milliseconds have passed.
+/// Milliseconds after which the bucket allows one more wrong guess.
 const GUESS_EVERY: i64 = 1_000;
 
 /// Wrong tokens come too fast: none is looked at for now.
@@ -49,14 +51,7 @@ pub struct Operator {
     exposed: CancellationToken,
     /// Told when there is no link to log in by, although one is needed.
     link_wanted: Notify,
-    guesses: Mutex<Guesses>,
-}
-
-/// How many wrong tokens may still come, as of when.
-#[derive(Debug)]
-struct Guesses {
-    left: i64,
-    as_of_ms: i64,
+    guesses: Mutex<TokenBucket>,
 }
 
 impl Operator {
@@ -69,7 +64,7 @@ impl Operator {
             probe_key: common,
             exposed: CancellationToken::new(),
             link_wanted: Notify::new(),
-            guesses: Mutex::new(Guesses { left: GUESSES, as_of_ms: i64::MIN }),
+            guesses: Mutex::new(TokenBucket::new(GUESSES, GUESS_EVERY)),
         }
     }
 
@@ -96,14 +91,12 @@ impl Operator {
             return Ok(is_right);
         }
         let mut guesses = lock(&self.guesses);
-        let more = now_ms.saturating_sub(guesses.as_of_ms) / GUESS_EVERY;
-        if more > 0 {
-            *guesses = Guesses { left: guesses.left.saturating_add(more).min(GUESSES), as_of_ms: now_ms };
-        }
-        if guesses.left == 0 {
+        if guesses.is_empty(now_ms) {
             return Err(TooManyGuesses);
         }
-        guesses.left -= i64::from(!is_right);
+        if !is_right {
+            guesses.take(now_ms);
+        }
         Ok(is_right)
     }
 

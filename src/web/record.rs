@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::{Context, Shared};
 use crate::model::call::{CallId, CallSid, CallState, Direction};
 use crate::pipeline::progress::{self, CallNews};
+use crate::token_bucket::TokenBucket;
 use crate::twiml::{self, Record, Verb};
 
 /// Seconds of silence after which a recording ends.
@@ -24,13 +25,12 @@ const GREETINGS: u8 = 2;
 /// So many calls are remembered as greeted, each instance its own: those of an hour in which one begins each second.
 const REMEMBERED: usize = 3_600;
 
-/// Of calls that were dialled here, whose status tells it, too, so many are noted as answered at once, and then one each
-/// [`EACH`]: a flood of questions must not cost as much as the answers. Twilio begins one call a second, unless more is
-/// agreed upon.
-const NOTES: u32 = 16;
+/// Burst size of the token bucket that limits storing "answered" for outbound calls. Their status callback reports it too,
+/// so a flood of requests must not cost a transaction each. Twilio begins one call a second, unless more is agreed upon.
+const NOTES: i64 = 16;
 
-/// See [`NOTES`].
-const EACH: Duration = Duration::from_millis(50);
+/// Milliseconds after which the bucket allows one more.
+const NOTE_EVERY: i64 = 50;
 
 const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
 
@@ -42,19 +42,15 @@ pub(super) struct Greeter {
     /// The one for a call that was: what stands around its token.
     around_token: Vec<String>,
     greeted: Greeted,
-    notes: Notes,
+    notes: Mutex<TokenBucket>,
+    /// What the bucket counts time from.
+    started: Instant,
 }
 
 /// How often calls were greeted, the oldest forgotten first. A call is known by the digits of its SID.
 #[derive(Debug, Default)]
 struct Greeted {
     inner: Mutex<(HashMap<u128, u8>, VecDeque<u128>)>,
-}
-
-/// How many calls may be noted now, and since when.
-#[derive(Debug)]
-struct Notes {
-    inner: Mutex<(u32, Instant)>,
 }
 
 impl Greeter {
@@ -65,7 +61,8 @@ impl Greeter {
             for_others: greeting(context, None),
             around_token: for_any.split(any.as_str()).map(str::to_owned).collect(),
             greeted: Greeted::default(),
-            notes: Notes { inner: Mutex::new((NOTES, Instant::now())) },
+            notes: Mutex::new(TokenBucket::new(NOTES, NOTE_EVERY)),
+            started: Instant::now(),
         }
     }
 
@@ -74,6 +71,12 @@ impl Greeter {
             Some(token) => self.around_token.join(token.as_str()),
             None => self.for_others.clone(),
         }
+    }
+
+    /// Returns `false` where too many answered calls would be stored at once.
+    fn may_note(&self) -> bool {
+        let now_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).take(now_ms)
     }
 }
 
@@ -95,21 +98,6 @@ impl Greeted {
         counts.insert(call, 1);
         order.push_back(call);
         true
-    }
-}
-
-impl Notes {
-    /// Whether a call that was dialled here is to be noted.
-    fn may_note(&self) -> bool {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let (left, since) = &mut *inner;
-        let more = u32::try_from(since.elapsed().as_millis() / EACH.as_millis()).unwrap_or(NOTES);
-        if more > 0 {
-            (*left, *since) = (left.saturating_add(more).min(NOTES), Instant::now());
-        }
-        let may_note = *left > 0;
-        *left = left.saturating_sub(1);
-        may_note
     }
 }
 
@@ -147,7 +135,7 @@ pub(super) async fn greet(
         "answered, recording"
     );
     let document = greeter.document(token.as_ref());
-    if (token.is_none() || greeter.notes.may_note())
+    if (token.is_none() || greeter.may_note())
         && let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.asides).try_acquire_owned())
     {
         let news = CallNews {
@@ -186,10 +174,9 @@ mod tests {
 
     #[test]
     fn of_a_flood_of_calls_some_are_noted() {
-        let notes = Notes { inner: Mutex::new((NOTES, Instant::now())) };
-        let (begun, noted) = (Instant::now(), (0..10_000).filter(|_| notes.may_note()).count() as u128);
-        let most = u128::from(NOTES) + begun.elapsed().as_millis() / EACH.as_millis() + 1;
-        assert!((u128::from(NOTES)..=most).contains(&noted), "{noted}");
+        let mut notes = TokenBucket::new(NOTES, NOTE_EVERY);
+        let noted = (0..10_000).filter(|flood| notes.take(flood / 100)).count();
+        assert_eq!(noted, 16 + 1, "within 99 ms");
     }
 
     #[test]
