@@ -77,12 +77,11 @@ impl fmt::Display for CallId {
     }
 }
 
-/// Names one press of a button that dials, so that two clicks are one call: 32 hex digits, random, in the form itself.
+/// The nonce of a form that dials, by which two clicks are one call: 32 random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Press(String);
+pub struct FormNonce(String);
 
-impl Press {
-    /// That of a new form.
+impl FormNonce {
     pub fn random() -> Self {
         Self(Uuid::new_v4().simple().to_string())
     }
@@ -93,18 +92,18 @@ impl Press {
     }
 }
 
-impl FromStr for Press {
+impl FromStr for FormNonce {
     type Err = BadId;
 
     fn from_str(text: &str) -> Result<Self, BadId> {
         match text.parse::<CallId>() {
             Ok(CallId(digits)) => Ok(Self(digits)),
-            Err(_) => Err(BadId::new("a form's press", "32 hex digits")),
+            Err(_) => Err(BadId::new("a form's nonce", "32 hex digits")),
         }
     }
 }
 
-impl fmt::Display for Press {
+impl fmt::Display for FormNonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

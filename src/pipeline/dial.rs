@@ -15,7 +15,7 @@ use crate::clients::{self, Kind, Service};
 use crate::config::Cap;
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Moment, Step};
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Press};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, FormNonce};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::store::{self, Conn, Job, JobKind, Reached};
@@ -51,8 +51,8 @@ pub struct Request {
     /// Whether the number is dialled once more although it was not long ago. An address that a browser opens may have
     /// been opened by itself: a session that is restored, a tab that is doubled.
     pub again: bool,
-    /// The press of a button that asks for it.
-    pub press: Option<Press>,
+    /// The nonce of the form that asks for it, if a form does.
+    pub nonce: Option<FormNonce>,
 }
 
 /// A call that was asked for.
@@ -169,7 +169,7 @@ async fn intend(
                 }
                 let call = Call { created_at: now, ..call.clone() };
                 is_meant.store(true, Ordering::Relaxed);
-                while !tx.add_call(&call, context.urls.base(), request.press.as_ref()).await? {
+                while !tx.add_call(&call, context.urls.base(), request.nonce.as_ref()).await? {
                     // Of a call that has ended in this moment, the number is in use no longer.
                     if let Some(other) = tx.call_to(&request.number).await? {
                         is_meant.store(false, Ordering::Relaxed);
@@ -192,8 +192,8 @@ async fn asked_before(
     request: &Request,
     now: i64,
 ) -> Result<Option<Call>, store::Error> {
-    if let Some(press) = &request.press
-        && let Some(other) = tx.call_of_press(press, &request.number).await?
+    if let Some(nonce) = &request.nonce
+        && let Some(other) = tx.call_of_nonce(nonce, &request.number).await?
     {
         return Ok(Some(other));
     }

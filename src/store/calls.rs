@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Conn, Error, Filter, Row, args, jobs};
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Deletion, Direction, Press};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Deletion, Direction, FormNonce};
 use crate::model::history::Happened;
 use crate::model::job::JobStatus;
 use crate::model::keyterms::Keyterms;
@@ -73,7 +73,12 @@ impl Conn {
     }
 
     /// Adds a call that is to be dialled with this address for its callbacks. Says no if the number is in use by another one.
-    pub(crate) async fn add_call(&mut self, call: &Call, base_url: &str, press: Option<&Press>) -> Result<bool, Error> {
+    pub(crate) async fn add_call(
+        &mut self,
+        call: &Call,
+        base_url: &str,
+        nonce: Option<&FormNonce>,
+    ) -> Result<bool, Error> {
         let added = self
             .execute(
                 "INSERT INTO calls (id, direction, to_number, from_number, keyterms, state, rank, holds_number, \
@@ -90,7 +95,7 @@ impl Conn {
                     call.state.rank(),
                     call.created_at,
                     base_url,
-                    press.map(Press::as_str),
+                    nonce.map(FormNonce::as_str),
                 ],
             )
             .await?;
@@ -145,10 +150,10 @@ impl Conn {
         self.fetch_one(sql, args![number.to_string().as_str(), since]).await?.as_ref().map(call).transpose()
     }
 
-    /// The call to a number that this press of a button has asked for, and that rang, or may have.
-    pub(crate) async fn call_of_press(&mut self, press: &Press, to: &PhoneNumber) -> Result<Option<Call>, Error> {
+    /// Returns the call to `to` that a form with this nonce has asked for, if it rang or may have rung.
+    pub(crate) async fn call_of_nonce(&mut self, nonce: &FormNonce, to: &PhoneNumber) -> Result<Option<Call>, Error> {
         let sql = select!("WHERE press = $1 AND to_number = $2 AND (sid IS NOT NULL OR holds_number = 1)");
-        let row = self.fetch_one(sql, args![press.as_str(), to.to_string().as_str()]).await?;
+        let row = self.fetch_one(sql, args![nonce.as_str(), to.to_string().as_str()]).await?;
         row.as_ref().map(call).transpose()
     }
 

@@ -26,7 +26,7 @@ impl Conn {
     }
 
     /// Takes away numbers, key terms, words, and whatever vendors have said of the call, its recordings and transcripts.
-    /// When it was dialled stays, as it counts, and so does the press of the button, which must not dial once more.
+    /// When it was dialed stays, because it counts, and so does the nonce of its form, which must not dial a second time.
     pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
         for transcript in self.transcripts_of(id).await? {
             self.wipe_transcript(&transcript.id, now).await?;

@@ -165,7 +165,7 @@ pub(super) fn looks_local(peer: SocketAddr, request: &Request) -> bool {
 
 /// What a request says of whether somebody means to dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum DialIntent {
     /// A browser at this computer whose user typed the address, or a program, as curl is.
     Meant,
     /// A browser that does not say whether its user meant to, or whose word is not enough.
@@ -175,30 +175,30 @@ pub(super) enum Wish {
 }
 
 /// What this request says.
-pub(super) fn wish(headers: &HeaderMap, who: Who) -> Wish {
+pub(super) fn dial_intent(headers: &HeaderMap, who: Who) -> DialIntent {
     let has_metadata = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
-    let wish = match has_metadata {
+    let intent = match has_metadata {
         true => navigation(headers),
         // Old browsers, and any from another computer by plain HTTP, send none. Nor do programs, which dial.
-        false if headers.contains_key(header::ORIGIN) || is_named_like_a_browser(headers) => Wish::Unsaid,
-        false => Wish::Meant,
+        false if headers.contains_key(header::ORIGIN) || is_named_like_a_browser(headers) => DialIntent::Unsaid,
+        false => DialIntent::Meant,
     };
     match who {
         // A browser brings cookie and password by itself, also to where a link in a message sends it. A program that
         // sends the token does so because it means it, and gets what it would get at this computer.
-        Who::Session if wish == Wish::Meant => Wish::Unsaid,
-        Who::Token if wish == Wish::Meant && has_metadata => Wish::Unsaid,
-        _ => wish,
+        Who::Session if intent == DialIntent::Meant => DialIntent::Unsaid,
+        Who::Token if intent == DialIntent::Meant && has_metadata => DialIntent::Unsaid,
+        _ => intent,
     }
 }
 
 /// What fetch metadata says. Safari leaves out whether there was a user.
-fn navigation(headers: &HeaderMap) -> Wish {
+fn navigation(headers: &HeaderMap) -> DialIntent {
     let says = |name: &str, wanted: &str| only_header(headers, name) == Some(wanted);
     match says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document") {
-        true if says("sec-fetch-user", "?1") => Wish::Meant,
-        true if says("sec-fetch-site", "none") && !headers.contains_key("sec-fetch-user") => Wish::Unsaid,
-        _ => Wish::NotMeant,
+        true if says("sec-fetch-user", "?1") => DialIntent::Meant,
+        true if says("sec-fetch-site", "none") && !headers.contains_key("sec-fetch-user") => DialIntent::Unsaid,
+        _ => DialIntent::NotMeant,
     }
 }
 

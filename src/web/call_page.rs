@@ -6,7 +6,7 @@ use super::pages::Notices;
 use super::progress::Progress;
 use super::steps::{self, Step};
 use super::view::{CallDetails, RecordingView, TranscriptView, number, sentence};
-use crate::model::call::{Direction, Press};
+use crate::model::call::{Direction, FormNonce};
 
 #[derive(Template)]
 #[template(path = "call.html", config = "src/web/pages/askama.toml")]
@@ -17,7 +17,7 @@ pub(super) struct CallPage {
     pub(super) was_there: bool,
     pub(super) call: CallDetails,
     /// The nonce of the *Call again* form.
-    pub(super) press: Press,
+    pub(super) nonce: FormNonce,
     /// Seconds until a browser without scripts reloads.
     pub(super) refresh: u64,
 }

@@ -18,7 +18,7 @@ use super::response::page;
 use super::view::{CallDetails, CallList, CallRow, CallView, EventView, RecordingView, TranscriptView};
 use super::{reading, search};
 use crate::context::Shared;
-use crate::model::call::{Call, CallName, CallSid, Deletion, Press};
+use crate::model::call::{Call, CallName, CallSid, Deletion, FormNonce};
 use crate::model::job::{JobKind, JobState};
 use crate::pipeline::call::{self, Recorded};
 use crate::pipeline::{self, retry as again};
@@ -92,8 +92,8 @@ pub(super) async fn show(
     }
     let sentence = shown.sentence();
     let was_there = dialled.as_deref() == Some("before");
-    let (notices, press, refresh) = (Notices::of(&context), Press::random(), LOOK_AGAIN.as_secs());
-    Ok(page(CallPage { notices, sentence, was_there, call: shown, press, refresh }.render()))
+    let (notices, nonce, refresh) = (Notices::of(&context), FormNonce::random(), LOOK_AGAIN.as_secs());
+    Ok(page(CallPage { notices, sentence, was_there, call: shown, nonce, refresh }.render()))
 }
 
 /// Has tried again what failed of a call. Rings no phone.

@@ -6,14 +6,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::access::{self, Who, Wish};
+use super::access::{self, DialIntent, Who};
 use super::error::ApiError;
 use super::extract::{Id, Query, read_body, read_form, wants_page};
 use super::pages::Notices;
 use super::response::{page, text};
 use super::view::sentence;
 use crate::context::Shared;
-use crate::model::call::Press;
+use crate::model::call::FormNonce;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::pipeline;
@@ -37,7 +37,8 @@ pub(super) struct Confirmed {
     #[serde(default)]
     keyterms: String,
     /// The form's own, so that a second click is no second call.
-    press: Option<String>,
+    #[serde(rename = "press")]
+    nonce: Option<String>,
 }
 
 #[derive(Template)]
@@ -46,7 +47,7 @@ struct ConfirmPage {
     notices: Notices,
     number: PhoneNumber,
     keyterms: String,
-    press: Press,
+    nonce: FormNonce,
 }
 
 /// Dials if that is meant; asks a browser that leaves it open.
@@ -57,17 +58,17 @@ pub(super) async fn dial(
     Id(number): Id<PhoneNumber>,
     Query(Options { keyterms }): Query<Options>,
 ) -> Result<Response, ApiError> {
-    match access::wish(&headers, who) {
-        Wish::Meant => {
+    match access::dial_intent(&headers, who) {
+        DialIntent::Meant => {
             let keyterms = Keyterms::from_list(&keyterms);
             let again = !is_browser(&headers);
-            ring(&context, &headers, Request { number, keyterms, again, press: None }).await
+            ring(&context, &headers, Request { number, keyterms, again, nonce: None }).await
         }
-        Wish::Unsaid => {
-            let (notices, press) = (Notices::of(&context), Press::random());
-            Ok(page(ConfirmPage { notices, number, keyterms, press }.render()))
+        DialIntent::Unsaid => {
+            let (notices, nonce) = (Notices::of(&context), FormNonce::random());
+            Ok(page(ConfirmPage { notices, number, keyterms, nonce }.render()))
         }
-        Wish::NotMeant => {
+        DialIntent::NotMeant => {
             Err(ApiError::Forbidden("a page may not dial: type the address into the browser's address bar"))
         }
     }
@@ -76,10 +77,10 @@ pub(super) async fn dial(
 /// Dials what the button of a page says.
 pub(super) async fn confirmed(State(context): State<Shared>, request: extract::Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let Confirmed { number, keyterms, press } = read_form(&read_body(body, LARGEST_FORM).await?)?;
+    let Confirmed { number, keyterms, nonce } = read_form(&read_body(body, LARGEST_FORM).await?)?;
     let (number, keyterms) = (without_separators(&number).parse()?, Keyterms::from_list(&keyterms));
-    let press = press.as_deref().map(str::parse).transpose()?;
-    ring(&context, &parts.headers, Request { number, keyterms, again: true, press }).await
+    let nonce = nonce.as_deref().map(str::parse).transpose()?;
+    ring(&context, &parts.headers, Request { number, keyterms, again: true, nonce }).await
 }
 
 /// A number as people write it, of a form that they fill in. Addresses have digits alone.

@@ -127,7 +127,7 @@ impl Problem {
 }
 
 /// What an error is at the edge.
-struct Face {
+struct ProblemParts {
     status: StatusCode,
     slug: &'static str,
     title: String,
@@ -136,7 +136,7 @@ struct Face {
     retry_after: Option<Duration>,
 }
 
-impl Face {
+impl ProblemParts {
     fn new(status: StatusCode, slug: &'static str, title: impl Into<String>, detail: String) -> Self {
         Self { status, slug, title: title.into(), detail, refusal: None, retry_after: None }
     }
@@ -153,7 +153,7 @@ impl IntoResponse for ApiError {
             _ => None,
         };
         let asks_for_token = matches!(self, Self::TokenNeeded);
-        let Face { status, slug, title, detail, refusal, retry_after } = self.face();
+        let ProblemParts { status, slug, title, detail, refusal, retry_after } = self.parts();
         let problem = Problem {
             kind: format!("urn:callscribe:problem:{slug}"),
             title,
@@ -184,105 +184,131 @@ fn whole_seconds(duration: Duration) -> u64 {
 }
 
 impl ApiError {
-    fn face(self) -> Face {
+    fn parts(self) -> ProblemParts {
         let detail = self.to_string();
         match self {
             Self::BadRequest(_) => {
-                Face::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read", detail)
+                ProblemParts::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read", detail)
             }
-            Self::UnsupportedMediaType(_) => Face::new(
+            Self::UnsupportedMediaType(_) => ProblemParts::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-media-type",
                 "The body's form is not read here",
                 detail,
             ),
-            Self::TooLarge(_) => Face::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long", detail),
-            Self::TooSlow => Face::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body did not come", detail),
-            Self::NoSuchPath => Face::new(StatusCode::NOT_FOUND, "no-such-path", "Nothing is here", detail),
-            Self::MethodNotAllowed(_) => {
-                Face::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
+            Self::TooLarge(_) => {
+                ProblemParts::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long", detail)
             }
-            Self::Forbidden(_) => Face::new(StatusCode::FORBIDDEN, "forbidden", "Refused", detail),
+            Self::TooSlow => {
+                ProblemParts::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body did not come", detail)
+            }
+            Self::NoSuchPath => ProblemParts::new(StatusCode::NOT_FOUND, "no-such-path", "Nothing is here", detail),
+            Self::MethodNotAllowed(_) => ProblemParts::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "The method is not allowed",
+                detail,
+            ),
+            Self::Forbidden(_) => ProblemParts::new(StatusCode::FORBIDDEN, "forbidden", "Refused", detail),
             Self::TokenNeeded => {
-                Face::new(StatusCode::UNAUTHORIZED, "token-needed", "The operator's token is needed", detail)
+                ProblemParts::new(StatusCode::UNAUTHORIZED, "token-needed", "The operator's token is needed", detail)
             }
-            Self::WrongToken => Face::new(StatusCode::FORBIDDEN, "wrong-token", "That is not the token", detail),
-            Self::UsedLink => Face::new(StatusCode::FORBIDDEN, "used-link", "The link opens nothing", detail),
+            Self::WrongToken => {
+                ProblemParts::new(StatusCode::FORBIDDEN, "wrong-token", "That is not the token", detail)
+            }
+            Self::UsedLink => ProblemParts::new(StatusCode::FORBIDDEN, "used-link", "The link opens nothing", detail),
             Self::TooManyGuesses => {
-                Face::new(StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many wrong tokens", detail)
+                ProblemParts::new(StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many wrong tokens", detail)
                     .later(Some(LOOK_AGAIN))
             }
             Self::BadWebhookSecret => {
-                Face::new(StatusCode::UNAUTHORIZED, "bad-webhook-secret", "The webhook is not proved", detail)
+                ProblemParts::new(StatusCode::UNAUTHORIZED, "bad-webhook-secret", "The webhook is not proved", detail)
             }
             Self::Speculative => {
-                Face::new(StatusCode::SERVICE_UNAVAILABLE, "speculative", "Not loaded ahead of time", detail)
+                ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "speculative", "Not loaded ahead of time", detail)
             }
             Self::TooManyPages => {
-                Face::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open", detail)
+                ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open", detail)
                     .later(Some(LOOK_AGAIN))
             }
-            Self::TranscriptFailed(_) => {
-                Face::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)
+            Self::TranscriptFailed(_) => ProblemParts::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "transcript-failed",
+                "The transcript failed",
+                detail,
+            ),
+            Self::Internal => {
+                ProblemParts::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong", detail)
             }
-            Self::Internal => Face::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong", detail),
-            Self::Pipeline(error) => pipeline_face(error, detail),
+            Self::Pipeline(error) => pipeline_parts(error, detail),
         }
     }
 }
 
-fn pipeline_face(error: pipeline::Error, detail: String) -> Face {
+fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
     use pipeline::Error as E;
     let soon = |later: bool| later.then_some(LOOK_AGAIN);
     match error {
-        E::Keyterms(_) => Face::new(StatusCode::BAD_REQUEST, "bad-keyterms", "The key terms cannot be sent", detail),
-        E::NotAllowed(_) => Face::new(StatusCode::FORBIDDEN, "not-allowed", "The number is not dialled", detail),
+        E::Keyterms(_) => {
+            ProblemParts::new(StatusCode::BAD_REQUEST, "bad-keyterms", "The key terms cannot be sent", detail)
+        }
+        E::NotAllowed(_) => {
+            ProblemParts::new(StatusCode::FORBIDDEN, "not-allowed", "The number is not dialled", detail)
+        }
         E::NotOurRecording(_) => {
-            Face::new(StatusCode::BAD_REQUEST, "not-our-recording", "Not a recording of this account", detail)
+            ProblemParts::new(StatusCode::BAD_REQUEST, "not-our-recording", "Not a recording of this account", detail)
         }
         E::NoRecording { later, .. } => {
-            Face::new(StatusCode::NOT_FOUND, "no-recording", "The call has no recording", detail).later(soon(later))
+            ProblemParts::new(StatusCode::NOT_FOUND, "no-recording", "The call has no recording", detail)
+                .later(soon(later))
         }
         E::SeveralRecordings { .. } => {
-            Face::new(StatusCode::CONFLICT, "several-recordings", "The call has several recordings", detail)
+            ProblemParts::new(StatusCode::CONFLICT, "several-recordings", "The call has several recordings", detail)
         }
         E::NotRecorded { later, .. } => {
-            Face::new(StatusCode::CONFLICT, "not-recorded", "The recording has no audio", detail).later(soon(later))
+            ProblemParts::new(StatusCode::CONFLICT, "not-recorded", "The recording has no audio", detail)
+                .later(soon(later))
         }
-        E::NoSuchCall(_) => Face::new(StatusCode::NOT_FOUND, "no-such-call", "The call is not known here", detail),
+        E::NoSuchCall(_) => {
+            ProblemParts::new(StatusCode::NOT_FOUND, "no-such-call", "The call is not known here", detail)
+        }
         E::Unsettled { .. } => {
-            Face::new(StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not taken the call yet", detail)
+            ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not taken the call yet", detail)
                 .later(Some(LOOK_AGAIN))
         }
         E::TooManyCalls { retry_after, .. } => {
-            Face::new(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls were dialled", detail)
+            ProblemParts::new(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls were dialled", detail)
                 .later(Some(retry_after))
         }
-        E::NotPlaced(_) => Face::new(StatusCode::BAD_GATEWAY, "not-placed", "The call was not placed", detail),
+        E::NotPlaced(_) => ProblemParts::new(StatusCode::BAD_GATEWAY, "not-placed", "The call was not placed", detail),
         E::TranscriptFailed(_) => {
-            Face::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)
+            ProblemParts::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)
         }
-        E::UnderWay(_) => Face::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "It is not finished", detail)
+        E::UnderWay(_) => ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "It is not finished", detail)
             .later(Some(LOOK_AGAIN)),
-        E::NotDeletable(_) => Face::new(StatusCode::CONFLICT, "not-deletable", "It cannot be deleted now", detail),
-        E::Deleted => Face::new(StatusCode::GONE, "deleted", "It was deleted", detail),
-        E::NothingToRetry(_) => {
-            Face::new(StatusCode::CONFLICT, "nothing-to-retry", "There is nothing to try again", detail)
+        E::NotDeletable(_) => {
+            ProblemParts::new(StatusCode::CONFLICT, "not-deletable", "It cannot be deleted now", detail)
         }
-        E::Stopping => Face::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The program is being stopped", detail),
+        E::Deleted => ProblemParts::new(StatusCode::GONE, "deleted", "It was deleted", detail),
+        E::NothingToRetry(_) => {
+            ProblemParts::new(StatusCode::CONFLICT, "nothing-to-retry", "There is nothing to try again", detail)
+        }
+        E::Stopping => {
+            ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The program is being stopped", detail)
+        }
         E::Store(error) => {
             tracing::error!("{error}");
             let detail = "the database does not answer; the log says why".to_owned();
-            Face::new(StatusCode::SERVICE_UNAVAILABLE, "database", "The database does not answer", detail)
+            ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "database", "The database does not answer", detail)
                 .later(Some(LOOK_AGAIN))
         }
-        E::Panicked => ApiError::Internal.face(),
-        E::Vendor(error) => vendor_face(error),
+        E::Panicked => ApiError::Internal.parts(),
+        E::Vendor(error) => vendor_parts(error),
     }
 }
 
 /// A vendor's error under the status that says whose fault it is, with the setting to look at where one is to blame.
-fn vendor_face(error: clients::Error) -> Face {
+fn vendor_parts(error: clients::Error) -> ProblemParts {
     let (title, explanation, service) = (error.title(), error.explanation(), error.service);
     let (status, slug, advice) = match &error.kind {
         Kind::Unauthorized(_) => {
@@ -302,7 +328,7 @@ fn vendor_face(error: clients::Error) -> Face {
         Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "vendor-timeout", String::new()),
         Kind::BadBody { .. } => (StatusCode::BAD_GATEWAY, "vendor-bad-answer", String::new()),
         Kind::Ambiguous(cause) => {
-            let cause = vendor_face(clients::Error { service, kind: (**cause).clone() });
+            let cause = vendor_parts(clients::Error { service, kind: (**cause).clone() });
             let may_have = match service {
                 Service::Twilio => {
                     "the call may have been placed all the same; callscribe looks for it and shows it at /calls"
@@ -312,7 +338,7 @@ fn vendor_face(error: clients::Error) -> Face {
                 }
             };
             let detail = format!("{}; {may_have}", cause.detail);
-            return Face { slug: "vendor-ambiguous", title, detail, ..cause };
+            return ProblemParts { slug: "vendor-ambiguous", title, detail, ..cause };
         }
     };
     let retry_after = match &error.kind {
@@ -320,7 +346,10 @@ fn vendor_face(error: clients::Error) -> Face {
         kind => kind.retry_after(),
     };
     let detail = format!("{explanation}{advice}");
-    Face { refusal: error.kind.refusal().cloned(), ..Face::new(status, slug, title, detail).later(retry_after) }
+    ProblemParts {
+        refusal: error.kind.refusal().cloned(),
+        ..ProblemParts::new(status, slug, title, detail).later(retry_after)
+    }
 }
 
 /// The settings that a vendor knows us by.

@@ -11,19 +11,19 @@ use super::pages::Notices;
 use super::response;
 use super::view::CallList;
 use crate::context::Shared;
-use crate::model::call::Press;
+use crate::model::call::FormNonce;
 
 #[derive(Template)]
 #[template(path = "home.html", config = "src/web/pages/askama.toml")]
 struct HomePage {
     notices: Notices,
     /// That of the form.
-    press: Press,
+    nonce: FormNonce,
     page: CallList,
 }
 
 /// The operator's page.
 pub(super) async fn show(State(context): State<Shared>) -> Result<Response, ApiError> {
     let page = calls::calls(&context, &Search::default()).await?;
-    Ok(response::page(HomePage { notices: Notices::of(&context), press: Press::random(), page }.render()))
+    Ok(response::page(HomePage { notices: Notices::of(&context), nonce: FormNonce::random(), page }.render()))
 }

@@ -40,13 +40,13 @@ pub(super) async fn transcribe(State(context): State<Shared>, request: Request) 
     let (parts, body) = request.into_parts();
     let request = match media_type(&parts.headers).as_deref() {
         Some("multipart/form-data") => {
-            let check = |fields: &[Param]| read_wishes(&context, from_form(fields.to_vec()))?.check_for_file(&context);
+            let check = |fields: &[Param]| read_form(&context, from_form(fields.to_vec()))?.check_for_file(&context);
             let form = upload::read(&context, &parts.headers, body, check).await?;
-            read_wishes(&context, from_form(form.fields))?.into_request(form.file.map(Source::File))?
+            read_form(&context, from_form(form.fields))?.into_request(form.file.map(Source::File))?
         }
         _ => {
             let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?)?;
-            read_wishes(&context, fields)?.into_request(None)?
+            read_form(&context, fields)?.into_request(None)?
         }
     };
     let reply = transcription::transcribe(&context, request).await?;
@@ -100,14 +100,14 @@ fn from_form(pairs: Vec<Param>) -> Map<String, Value> {
 }
 
 /// What the fields ask for, whatever else says what of.
-struct Wishes {
+struct TranscribeForm {
     source: Option<Source>,
     keyterms: Keyterms,
     parameters: Map<String, Value>,
     again: bool,
 }
 
-impl Wishes {
+impl TranscribeForm {
     /// Whether a file may be brought for them.
     fn check_for_file(&self, context: &Shared) -> Result<(), ApiError> {
         if self.source.is_some() {
@@ -131,7 +131,7 @@ fn not_one_source() -> ApiError {
     ApiError::BadRequest("expected exactly one of recording_url, recording_sid, call_sid and a file".to_owned())
 }
 
-fn read_wishes(context: &Shared, mut fields: Map<String, Value>) -> Result<Wishes, ApiError> {
+fn read_form(context: &Shared, mut fields: Map<String, Value>) -> Result<TranscribeForm, ApiError> {
     let mut named = Vec::new();
     for name in SOURCES {
         match fields.shift_remove(name) {
@@ -155,7 +155,7 @@ fn read_wishes(context: &Shared, mut fields: Map<String, Value>) -> Result<Wishe
         Some(Value::Bool(again)) => again,
         Some(_) => return Err(ApiError::BadRequest("again: expected true or false".to_owned())),
     };
-    Ok(Wishes { source, keyterms, parameters: fields, again })
+    Ok(TranscribeForm { source, keyterms, parameters: fields, again })
 }
 
 fn read_source(context: &Shared, name: &str, text: &str) -> Result<Source, ApiError> {
