@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::worker::{self, Then, Unfinished};
-use super::{Error, order, seen_through};
+use super::job::{self, JobError, Next, poll_pause};
+use super::task::run_to_end;
+use super::{Error, listing};
 use crate::clients::{self, Kind};
 use crate::context::Shared;
 use crate::failpoint::{self, Moment, Step};
@@ -50,7 +51,7 @@ pub async fn extent(context: &Shared, name: &CallName) -> Result<Extent, Error> 
 /// As [`extent`].
 pub async fn delete(context: &Shared, name: CallName) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    seen_through(context, async move { want(&shared, &name).await }).await
+    run_to_end(context, async move { want(&shared, &name).await }).await
 }
 
 async fn want(context: &Shared, name: &CallName) -> Result<(), Error> {
@@ -97,13 +98,13 @@ fn is_being_made(transcripts: &[Transcript]) -> bool {
 }
 
 /// Runs the job of a deletion.
-pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(), Unfinished> {
+pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
     let mut conn = context.store.read().await?;
     let call = conn.call(&CallName::Id(id.clone())).await?;
     let Some(call) = call.filter(|call| call.deletion.is_some()) else {
         drop(conn);
-        return worker::close(context, job).await;
+        return job::close(context, job).await;
     };
     let recordings = conn.recordings_of(&id).await?;
     let transcripts = conn.transcripts_of(&id).await?;
@@ -141,7 +142,7 @@ pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(),
         .write(Step::WipeCall, &job.subject, |mut tx| async move {
             let now = context.clock.now_ms();
             // Whoever has lost the job has not seen what was added since.
-            if !tx.renew_job(job, worker::lease(context)).await? {
+            if !tx.renew_job(job, job::lease(context)).await? {
                 return Err(store::Error::LeaseLost);
             }
             let is_ready = !is_being_made(&tx.transcripts_of(id).await?);
@@ -156,20 +157,20 @@ pub(super) async fn delete_everywhere(context: &Shared, job: &Job) -> Result<(),
     }
     if !context.store.empty_log().await? {
         let error = Error::UnderWay("all is deleted but the database's log, which somebody still reads");
-        return Err(Unfinished::later(error, EMPTY_AGAIN));
+        return Err(JobError::poll_again(error, EMPTY_AGAIN));
     }
     tracing::info!(recordings = audio.len(), transcripts = transcripts.len(), "deleted");
-    worker::close(context, job).await?;
+    job::close(context, job).await?;
     context.events.changed(&job.subject);
     Ok(())
 }
 
 /// What AssemblyAI has of a transcript: by its id; where that was never seen, by the address of its audio.
-async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<Vec<String>, Unfinished> {
+async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<Vec<String>, JobError> {
     match (&transcript.transcript_id, &transcript.audio_url, transcript.asked_at) {
         (Some(id), ..) => Ok(vec![id.to_string()]),
         (None, Some(audio_url), Some(asked_at)) => {
-            Ok(order::listed_with(context, audio_url, asked_at).await.map_err(passing)?)
+            Ok(listing::with_audio(context, audio_url, asked_at).await.map_err(passing)?)
         }
         _ => Ok(Vec::new()),
     }
@@ -184,15 +185,12 @@ fn gone(asked: Result<(), clients::Error>) -> Result<(), clients::Error> {
 }
 
 /// What a vendor refuses now it may do later, when somebody has mended the settings or the call is over there, too.
-fn passing(error: clients::Error) -> Unfinished {
+fn passing(error: clients::Error) -> JobError {
     let retry_after = error.kind.retry_after();
-    Unfinished { error: error.into(), then: Then::Retry(retry_after) }
+    JobError { error: error.into(), next: Next::Retry(retry_after) }
 }
 
-fn under_way(job: &Job) -> Unfinished {
-    let pause = u64::try_from(worker::next_look(0, job.looks)).unwrap_or_default();
-    Unfinished::later(
-        Error::UnderWay("a transcript of the call that was asked for before is being made"),
-        Duration::from_millis(pause),
-    )
+fn under_way(job: &Job) -> JobError {
+    let error = Error::UnderWay("a transcript of the call that was asked for before is being made");
+    JobError::poll_again(error, poll_pause(job.looks))
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::worker::{self, Claimed};
-use super::{Error, allowed, seen_through};
+use super::job::{self, Claimed, ms, poll_pause};
+use super::task::run_to_end;
+use super::{Error, allowed, runner};
 use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
 use crate::config::Cap;
@@ -57,7 +58,7 @@ pub struct Request {
 
 /// A call that was asked for.
 #[derive(Debug, Clone)]
-pub struct Dialled {
+pub struct Dialed {
     /// Twilio's name of it.
     pub sid: CallSid,
     /// Whether it was there before.
@@ -82,7 +83,7 @@ enum Intent {
 /// [`Error::NotAllowed`] and [`Error::TooManyCalls`] if the number, or one more call, is not allowed: then nothing was
 /// asked. [`Kind::Ambiguous`] if nobody knows whether the phone rings, [`Error::Unsettled`] if Twilio has not taken the
 /// call yet; both are gone on with.
-pub async fn dial(context: &Shared, request: Request) -> Result<Dialled, Error> {
+pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
     let Request { number, keyterms, .. } = &request;
     allowed::check(context, number)?;
     context.transcript.keyterms.and(keyterms).check(&context.transcript.keyterm_limit(None))?;
@@ -93,7 +94,7 @@ pub async fn dial(context: &Shared, request: Request) -> Result<Dialled, Error> 
     let id = call.id.clone();
     let until = Instant::now() + context.patience;
     let is_meant = Arc::new(AtomicBool::new(false));
-    let placing = seen_through(context, place(Arc::clone(context), request, call, until, Arc::clone(&is_meant)));
+    let placing = run_to_end(context, place(Arc::clone(context), request, call, until, Arc::clone(&is_meant)));
     match tokio::time::timeout_at(until + GRACE, placing).await {
         Ok(placed) => placed,
         Err(_) if is_meant.load(Ordering::Relaxed) => Err(Error::Unsettled { call: id }),
@@ -107,18 +108,18 @@ async fn place(
     call: Call,
     until: Instant,
     is_meant: Arc<AtomicBool>,
-) -> Result<Dialled, Error> {
+) -> Result<Dialed, Error> {
     let to = request.number.masked();
     match intend(&context, &request, &call, &is_meant).await? {
         Intent::Committed(job) => {
             let sid = ask(&context, &call, Claimed::new(&context, job), until).await?;
-            Ok(Dialled { sid, was_there: false })
+            Ok(Dialed { sid, was_there: false })
         }
         Intent::Other(other) => {
             tracing::info!(call = %other.id, to, "not dialled: there is a call to this number");
             let placed = tokio::time::timeout_at(until, placed(&context, &other.id)).await;
             let sid = placed.unwrap_or(Err(Error::Unsettled { call: other.id }))?;
-            Ok(Dialled { sid, was_there: true })
+            Ok(Dialed { sid, was_there: true })
         }
         Intent::TooMany(Cap { setting, calls, window_name: window, .. }, left) => {
             tracing::warn!(to, setting, "not dialled: the cap is reached");
@@ -157,7 +158,7 @@ async fn intend(
             }
             if known.is_none() {
                 is_meant.store(false, Ordering::Relaxed);
-                if now - call.created_at > super::ms(context.patience) {
+                if now - call.created_at > ms(context.patience) {
                     return Ok((tx, Intent::TooLate));
                 }
                 if let Some(other) = asked_before(&mut tx, context, request, now).await? {
@@ -178,7 +179,7 @@ async fn intend(
                 }
             }
             // It is looked at while it rings. So it is if this program dies meanwhile: then the lease has run out before.
-            let (lease, due) = (worker::lease(context), worker::next_look(now, 0));
+            let (lease, due) = (job::lease(context), now + ms(poll_pause(0)));
             let job = tx.open_claimed_job(JobKind::Call, call.id.as_str(), lease, due, now).await?;
             Ok((tx, Intent::Committed(job)))
         })
@@ -205,14 +206,14 @@ async fn asked_before(
     }
     match request.again {
         true => Ok(None),
-        false => tx.dialled_since(&request.number, now - super::ms(context.dial.redial_after)).await,
+        false => tx.dialled_since(&request.number, now - ms(context.dial.redial_after)).await,
     }
 }
 
 /// The first cap that is reached, and how many milliseconds it stays so.
 async fn full(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i64)>, store::Error> {
     // Mostly fewer are dialled in the longest time than may be in the shortest.
-    let longest = caps.iter().map(|cap| super::ms(cap.window)).max().unwrap_or_default();
+    let longest = caps.iter().map(|cap| ms(cap.window)).max().unwrap_or_default();
     let fewest = caps.iter().map(|cap| i64::from(cap.calls)).min().unwrap_or_default();
     if tx.dialled(now - longest).await? < fewest {
         return Ok(None);
@@ -227,7 +228,7 @@ async fn full(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i6
 
 /// How many milliseconds a cap stays reached, if it is.
 async fn full_for(tx: &mut Conn, cap: Cap, now: i64) -> Result<Option<i64>, store::Error> {
-    let window = super::ms(cap.window);
+    let window = ms(cap.window);
     let Some(newer) = i64::from(cap.calls).checked_sub(1).filter(|newer| *newer >= 0) else { return Ok(Some(window)) };
     let oldest = tx.dialled_before(newer, now - window).await?;
     Ok(oldest.map(|oldest| (oldest + window - now).clamp(0, window)))
@@ -272,7 +273,7 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
                     && !context.stopping.is_cancelled() =>
             {
                 let retry_after = too_much.kind.retry_after();
-                let pause = worker::jittered(FIRST_PAUSE * 2u32.pow(repeats)).max(retry_after.unwrap_or_default());
+                let pause = job::jittered(FIRST_PAUSE * 2u32.pow(repeats)).max(retry_after.unwrap_or_default());
                 repeats += 1;
                 tokio::select! {
                     () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
@@ -312,7 +313,7 @@ async fn may_ask_again(context: &Shared, call: &Call, job: &Job) -> Result<bool,
     context
         .store
         .write(Step::RepeatDial, &format!("{} {}", call.id, job.attempt), |mut tx| async move {
-            let is_ours = tx.renew_job(job, worker::lease(context)).await?;
+            let is_ours = tx.renew_job(job, job::lease(context)).await?;
             Ok((tx, is_ours && !is_old(context, call)))
         })
         .await
@@ -338,11 +339,11 @@ async fn took(
             if tx.put_back_as_planned(job, now).await? {
                 return Ok((tx, ()));
             }
-            match tx.put_back(job, worker::next_look(now, 0), now, None).await {
+            match tx.put_back(job, now + ms(poll_pause(0)), now, None).await {
                 Ok(()) => {}
                 // Whoever has the job by now finds the SID.
                 Err(store::Error::LeaseLost) => {
-                    tx.open_job(JobKind::Call, call.id.as_str(), worker::next_look(now, 0), now).await?;
+                    tx.open_job(JobKind::Call, call.id.as_str(), now + ms(poll_pause(0)), now).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -378,8 +379,8 @@ async fn lost_sight(
         .await?;
     drop(claimed);
     // The first look needs no worker. If it finds nothing yet, the next ones come by themselves.
-    if let Some(job) = worker::claim_again(context, JobKind::Call, call.id.as_str()).await? {
-        let _ = worker::run_here(context, job).await;
+    if let Some(job) = job::claim_again(context, JobKind::Call, call.id.as_str()).await? {
+        let _ = runner::run_here(context, job).await;
     }
     context.due.notify_one();
     let found = tokio::time::timeout_at(until, placed(context, &call.id)).await;
@@ -412,7 +413,7 @@ async fn placed(context: &Shared, id: &CallId) -> Result<CallSid, Error> {
 
 /// A phone does not ring when whoever dialled has long given up.
 fn is_old(context: &Context, call: &Call) -> bool {
-    context.clock.now_ms() - call.created_at >= super::ms(TOO_LATE)
+    context.clock.now_ms() - call.created_at >= ms(TOO_LATE)
 }
 
 /// Twilio was not asked.

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use super::worker::{self, Unfinished};
-use super::{Error, call, ms, progress};
+use super::job::{self, FIRST_POLL, JobError, LONGEST_POLL_PAUSE, Next, ms, poll_pause};
+use super::{Error, intake, lookup};
 use crate::clients::{self, Kind};
-use crate::context::Shared;
+use crate::context::{Context, Shared};
 use crate::failpoint::Step;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
-use crate::store::{self, Job, Reached};
+use crate::store::{self, Conn, Job, Reached};
 
 /// When a call that may have been placed is looked for, counted from its intent. After the last look it is lost.
 const LOOKS: [Duration; 4] =
@@ -25,25 +25,25 @@ const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 const UNKNOWN_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Runs the job of a call.
-pub(super) async fn follow(context: &Shared, job: &Job) -> Result<(), Unfinished> {
+pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
     let call = context.store.read().await?.call(&CallName::Id(id)).await?;
     match call {
-        None => worker::close(context, job).await,
+        None => job::close(context, job).await,
         // Nothing is taken in of it any more.
-        Some(Call { deletion: Some(_), .. }) => worker::close(context, job).await,
+        Some(Call { deletion: Some(_), .. }) => job::close(context, job).await,
         Some(Call { sid: Some(ref sid), .. }) => {
             let sid = sid.clone();
             look(context, job, &call.expect("it was just matched"), &sid).await
         }
         Some(call) if call.state.holds_number() => search(context, job, &call).await,
-        Some(_) => worker::close(context, job).await,
+        Some(_) => job::close(context, job).await,
     }
 }
 
 /// Looks for a call that Twilio may have placed: one to this number that begins after the intent, and that is no other
 /// of ours.
-async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), Unfinished> {
+async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError> {
     let since = jiff::Timestamp::from_millisecond(call.created_at - ms(SKEW)).unwrap_or_default();
     let (to, from) = (call.to.as_deref().unwrap_or_default(), call.from.as_deref().unwrap_or_default());
     let placed = context.twilio.calls_between(to, from, since).await.map_err(passing)?;
@@ -112,11 +112,11 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), Unfinish
 }
 
 /// Asks Twilio how the call and its recordings stand.
-async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result<(), Unfinished> {
+async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result<(), JobError> {
     let age = context.clock.now_ms() - call.created_at;
     let found = match context.twilio.call(sid.as_str()).await {
         Err(error) if matches!(error.kind, Kind::NotFound(_)) && age < ms(UNKNOWN_FOR) => {
-            return Err(Unfinished::later(error.into(), pause(job)));
+            return Err(JobError::poll_again(error.into(), poll_pause(job.looks)));
         }
         found => found.map_err(passing)?,
     };
@@ -125,11 +125,12 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let state = CallState::of_twilio(&found.status);
 
     let now = context.clock.now_ms();
-    let recorded: Vec<_> = recordings.iter().cloned().map(|one| call::recorded(context, one)).collect();
+    let recorded: Vec<_> = recordings.iter().cloned().map(|one| lookup::recorded(context, one)).collect();
     // By our own clock, since we knew of its end.
-    let just_ended = call.ended_at.is_none_or(|ended| now - ended < ms(call::LISTED_WITHIN));
+    let just_ended = call.ended_at.is_none_or(|ended| now - ended < ms(lookup::LISTED_WITHIN));
     let is_unlisted = found.status == CallState::Completed.as_str() && recordings.is_empty();
-    let is_awaited = found.is_up() || recorded.iter().any(call::Recorded::is_coming) || (is_unlisted && just_ended);
+    let is_awaited =
+        found.is_up() || recorded.iter().any(lookup::FetchedRecording::is_coming) || (is_unlisted && just_ended);
     let (found, recordings) = (&found, &recordings);
     let settled = context
         .store
@@ -139,8 +140,8 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
                 tx.advance_call(&call.id, state.into(), now).await?;
             }
             for recording in recordings {
-                if let Some(recording) = progress::seen(call, recording) {
-                    progress::put_recording(&mut tx, context, &recording, now).await?;
+                if let Some(recording) = intake::seen(call, recording) {
+                    intake::put_recording(&mut tx, context, &recording, now).await?;
                 }
             }
             if !is_awaited {
@@ -157,19 +158,39 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     }
     let error = Error::UnderWay("the call or its recording has not come to its end");
     match age > ms(DEADLINE) {
-        true => Err(Unfinished::failed(error)),
-        false => Err(Unfinished::later(error, pause(job))),
+        true => Err(JobError::fail(error)),
+        false => Err(JobError::poll_again(error, poll_pause(job.looks))),
     }
 }
 
 /// What Twilio refuses to tell of a call now, it may tell later; the call goes on meanwhile.
-fn passing(error: clients::Error) -> Unfinished {
+fn passing(error: clients::Error) -> JobError {
     match error.kind {
-        Kind::NotFound(_) | Kind::Rejected(_) => Unfinished { error: error.into(), then: worker::Then::Retry(None) },
+        Kind::NotFound(_) | Kind::Rejected(_) => JobError { error: error.into(), next: Next::Retry(None) },
         _ => error.into(),
     }
 }
 
-fn pause(job: &Job) -> Duration {
-    Duration::from_millis(u64::try_from(worker::next_look(0, job.looks)).unwrap_or_default())
+/// The job has failed for good: a call without a SID is lost, any other is no longer followed.
+pub(super) async fn give_up(
+    tx: &mut Conn,
+    context: &Context,
+    job: &Job,
+    reason: &str,
+    now: i64,
+) -> Result<(), store::Error> {
+    let longest_call = ms(Duration::from_secs(context.call.max_seconds.into()) + FIRST_POLL * 60);
+    let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
+    match tx.call(&CallName::Id(id.clone())).await? {
+        Some(call) if call.sid.is_none() => {
+            let lost = Reached { state: CallState::Lost, reason: Some(reason), code: None };
+            tx.advance_call(&id, lost, now).await.map(drop)
+        }
+        // Somebody may still be on the phone, so the number stays in use.
+        Some(call) if call.state.holds_number() && now - call.created_at < longest_call => {
+            tx.open_job(job.kind, &job.subject, now + ms(LONGEST_POLL_PAUSE), now).await
+        }
+        Some(_) => tx.leave_call(&id, Some(reason)).await,
+        None => Ok(()),
+    }
 }

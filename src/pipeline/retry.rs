@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::order::{self, Wanted};
-use super::{Error, seen_through};
+use super::Error;
+use super::request::{self, TranscriptRequest};
+use super::task::run_to_end;
 use crate::context::Shared;
 use crate::failpoint::Step;
 use crate::model::call::{CallId, Deletion};
@@ -25,7 +26,7 @@ enum Tried {
 /// [`Error::NothingToRetry`] if nothing has failed that could be done again.
 pub async fn retry(context: &Shared, id: CallId) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    seen_through(context, async move { begin_anew(&shared, &id).await }).await
+    run_to_end(context, async move { begin_anew(&shared, &id).await }).await
 }
 
 async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
@@ -50,7 +51,7 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
             let mut begun = 0;
             for transcript in tx.transcripts_of(id).await? {
                 if transcript.state == TranscriptState::Failed && transcript.is_current {
-                    let is_void = order::is_void(&transcript);
+                    let is_void = request::is_void(&transcript);
                     tx.begin_round(&transcript, is_void, "tried again because somebody asked for it", now).await?;
                     tx.open_job(JobKind::Transcript, &transcript.id, now, now).await?;
                     begun += 1;
@@ -60,7 +61,7 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
             let has_recording = !recordings.is_empty();
             for recording in recordings {
                 if recording.state == RecordingState::Completed && !tx.has_transcript(&recording.sid).await? {
-                    order::want(&mut tx, &Wanted::of_recording(context, &recording.sid), now).await?;
+                    request::open(&mut tx, &TranscriptRequest::of_recording(context, &recording.sid), now).await?;
                     begun += 1;
                 }
             }

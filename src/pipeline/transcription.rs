@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use url::Url;
 
-use super::order::{self, AudioForm, Wanted};
-use super::worker;
-use super::{Error, call, seen_through};
+use super::request::{self, AudioForm, TranscriptRequest};
+use super::task::run_to_end;
+use super::{Error, job, lookup, runner, settle};
 use crate::clients::assemblyai::Reply;
 use crate::clients::twilio::{Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
@@ -123,8 +123,8 @@ impl Source {
 /// # Errors
 /// Names the first key term that the models do not take.
 pub fn check(context: &Shared, parameters: &Map<String, Value>, keyterms: &Keyterms) -> Result<(), Error> {
-    let parameters = order::parameters(context, parameters.clone(), keyterms);
-    order::check_keyterms(context, &parameters, &order::keyterms_of(&parameters))
+    let parameters = request::parameters(context, parameters.clone(), keyterms);
+    request::check_keyterms(context, &parameters, &request::keyterms_of(&parameters))
 }
 
 /// Streams a file into AssemblyAI's upload. Nothing of it is kept here, and nothing is ordered: until it is whole it
@@ -172,8 +172,8 @@ where
 /// without being asked.
 pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Error> {
     let Request { source, keyterms, parameters, again } = request;
-    let parameters = order::parameters(context, parameters, &keyterms);
-    order::check_keyterms(context, &parameters, &order::keyterms_of(&parameters))?;
+    let parameters = request::parameters(context, parameters, &keyterms);
+    request::check_keyterms(context, &parameters, &request::keyterms_of(&parameters))?;
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);
     }
@@ -195,13 +195,13 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
             return Err(Error::Deleted);
         }
     }
-    let wanted = Wanted { recording, audio, checksum, parameters };
+    let wanted = TranscriptRequest { recording, audio, checksum, parameters };
     let shared = Arc::clone(context);
-    seen_through(context, async move { ordered(&shared, &wanted, again).await }).await
+    run_to_end(context, async move { ordered(&shared, &wanted, again).await }).await
 }
 
 /// The order of this request: begun here, or seen to its answer.
-async fn ordered(context: &Shared, wanted: &Wanted, again: bool) -> Result<Reply, Error> {
+async fn ordered(context: &Shared, wanted: &TranscriptRequest, again: bool) -> Result<Reply, Error> {
     let new = &wanted.new_transcript(context.clock.now_ms());
     let mut listener = context.events.listen();
     let (id, job) = match begin(context, new, again).await {
@@ -211,7 +211,7 @@ async fn ordered(context: &Shared, wanted: &Wanted, again: bool) -> Result<Reply
     };
     let until = Instant::now() + context.patience;
     let mut failed = match job {
-        Some(job) => worker::run_here(context, job).await.err(),
+        Some(job) => runner::run_here(context, job).await.err(),
         None => None,
     };
     loop {
@@ -249,7 +249,7 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
                 Some(known) if known.id == new.id => None,
                 Some(known) if !again && known.state != TranscriptState::Failed => Some(known),
                 // It failed although AssemblyAI has taken the order, or may have: that is gone on with.
-                Some(known) if !again && known.asked_at.is_some() && !order::is_void(&known) => {
+                Some(known) if !again && known.asked_at.is_some() && !request::is_void(&known) => {
                     tx.begin_round(&known, false, "asked for again", now).await?;
                     tx.open_job(kind, &known.id, now, now).await?;
                     // As the round left it.
@@ -268,12 +268,12 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
             };
             let (id, job) = match known {
                 None => {
-                    (new.id.clone(), Some(tx.open_claimed_job(kind, &new.id, worker::lease(context), now, now).await?))
+                    (new.id.clone(), Some(tx.open_claimed_job(kind, &new.id, job::lease(context), now, now).await?))
                 }
                 Some(known) if known.json.is_some() => (known.id, None),
                 Some(known) => {
                     tx.open_job(kind, &known.id, now, now).await?;
-                    let job = tx.claim_job(kind, &known.id, worker::lease(context), now).await?;
+                    let job = tx.claim_job(kind, &known.id, job::lease(context), now).await?;
                     (known.id, job)
                 }
             };
@@ -284,7 +284,7 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
 
 /// The audio of a call that has one finished recording.
 async fn only_recording(context: &Shared, call: &CallSid) -> Result<Audio, Error> {
-    let complete = call::complete_recordings(context, call).await?;
+    let complete = lookup::complete_recordings(context, call).await?;
     match &complete[..] {
         [only] => only.sid.parse::<RecordingSid>().map(Audio::from).map_err(|_| unreadable("recordings.sid")),
         several => Err(Error::SeveralRecordings {
@@ -340,7 +340,7 @@ async fn seen(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
         return Ok(reply);
     }
     let (shared, id) = (Arc::clone(context), id.clone());
-    seen_through(context, async move { order::look(&shared, &known, &id).await.map_err(|failed| failed.error) }).await
+    run_to_end(context, async move { settle::poll(&shared, &known, &id).await.map_err(|failed| failed.error) }).await
 }
 
 /// A recording's audio for a player here, or the range of it that is asked for.

@@ -20,7 +20,7 @@ use super::{reading, search};
 use crate::context::Shared;
 use crate::model::call::{Call, CallName, CallSid, Deletion, FormNonce};
 use crate::model::job::{JobKind, JobState};
-use crate::pipeline::call::{self, Recorded};
+use crate::pipeline::lookup::{self, FetchedRecording};
 use crate::pipeline::{self, retry as again};
 use crate::store::{self, Conn};
 
@@ -177,14 +177,14 @@ async fn shown_deleting(conn: &mut Conn, call: &Call) -> Result<CallDetails, sto
 }
 
 async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -> Result<CallDetails, ApiError> {
-    let found = call::look(context, sid).await?;
-    let recordings = call::recordings(context, sid).await?;
-    let is_awaited = call::is_recording_awaited(&found, &recordings, context.clock.now());
+    let found = lookup::look(context, sid).await?;
+    let recordings = lookup::recordings(context, sid).await?;
+    let is_awaited = lookup::is_recording_awaited(&found, &recordings, context.clock.now());
     Ok(CallDetails {
         progress: match is_awaited {
-            true if found.is_up() && !recordings.iter().any(Recorded::is_coming) => Progress::Calling,
+            true if found.is_up() && !recordings.iter().any(FetchedRecording::is_coming) => Progress::Calling,
             true => Progress::Recording,
-            false if recordings.iter().any(Recorded::is_complete) => Progress::Done,
+            false if recordings.iter().any(FetchedRecording::is_complete) => Progress::Done,
             false => Progress::NotRecorded,
         },
         can_retry: false,

@@ -17,7 +17,7 @@ use crate::model::call::FormNonce;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::pipeline;
-use crate::pipeline::dial::{Dialled, Request};
+use crate::pipeline::dial::{Dialed, Request};
 
 /// A number and a thousand key terms.
 const LARGEST_FORM: usize = 64 << 10;
@@ -96,7 +96,7 @@ fn is_browser(headers: &HeaderMap) -> bool {
 /// Dials, and says so in the tutorial's words. A browser is sent on to the call's page, so that a reload dials nothing.
 async fn ring(context: &Shared, headers: &HeaderMap, request: Request) -> Result<Response, ApiError> {
     let number = request.number.to_string();
-    let Dialled { sid, was_there } = pipeline::dial::dial(context, request).await?;
+    let Dialed { sid, was_there } = pipeline::dial::dial(context, request).await?;
     let said = text(&sentence(&number, sid.as_str()));
     if !wants_page(headers) {
         return Ok(said);

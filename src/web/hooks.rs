@@ -12,14 +12,14 @@ use crate::clients::twilio::callbacks::{CallProgress, RecordingProgress};
 use crate::context::Shared;
 use crate::model::call::Direction;
 use crate::model::transcript::TranscriptId;
-use crate::pipeline::progress::{self, CallNews, RecordingNews};
+use crate::pipeline::intake::{self, CallUpdate, RecordingUpdate};
 
 /// A call got on.
 pub(super) async fn call_progress(
     State(context): State<Shared>,
     FromTwilio { about, told }: FromTwilio<CallProgress>,
 ) -> Result<StatusCode, ApiError> {
-    let news = CallNews {
+    let news = CallUpdate {
         token: about.token(),
         sid: told.call_sid.parse()?,
         status: told.call_status,
@@ -27,7 +27,7 @@ pub(super) async fn call_progress(
         to: told.to,
         from: told.from,
     };
-    progress::call_told(&context, news).await?;
+    intake::call_told(&context, news).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn recording_progress(
     FromTwilio { about, told }: FromTwilio<RecordingProgress>,
 ) -> Result<StatusCode, ApiError> {
     let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok()).filter(|number| *number >= 0);
-    let news = RecordingNews {
+    let news = RecordingUpdate {
         token: about.token(),
         call: told.call_sid.parse()?,
         sid: told.recording_sid.parse()?,
@@ -47,7 +47,7 @@ pub(super) async fn recording_progress(
         source: told.recording_source,
         error_code: number(told.error_code),
     };
-    progress::recording_told(&context, news).await?;
+    intake::recording_told(&context, news).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -73,6 +73,6 @@ pub(super) async fn transcript_ready(State(context): State<Shared>, request: Req
     let ready = ready.ok_or_else(|| ApiError::BadRequest("expected a JSON object with a transcript_id".to_owned()))?;
     // The webhook for redacted audio comes to the same address without an id.
     let id = ready.transcript_id.map(|id| id.parse::<TranscriptId>()).transpose()?;
-    progress::transcript_told(&context, job, id).await?;
+    intake::transcript_told(&context, job, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use super::extract::FromTwilio;
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::{Context, Shared};
 use crate::model::call::{CallId, CallSid, CallState, Direction};
-use crate::pipeline::progress::{self, CallNews};
+use crate::pipeline::intake::{self, CallUpdate};
 use crate::token_bucket::TokenBucket;
 use crate::twiml::{self, Record, Verb};
 
@@ -138,7 +138,7 @@ pub(super) async fn greet(
     if (token.is_none() || greeter.may_note())
         && let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.asides).try_acquire_owned())
     {
-        let news = CallNews {
+        let news = CallUpdate {
             token,
             sid,
             status: CallState::InProgress.as_str().to_owned(),
@@ -149,7 +149,7 @@ pub(super) async fn greet(
         let shared = Arc::clone(&context);
         let taking_in = async move {
             let _place = place;
-            if let Err(error) = progress::call_told(&shared, news).await {
+            if let Err(error) = intake::call_told(&shared, news).await {
                 tracing::warn!("that a call was answered could not be stored: {error}");
             }
         };

@@ -12,7 +12,7 @@ use super::recordings;
 use super::response::text;
 use crate::context::Shared;
 use crate::model::call::CallSid;
-use crate::pipeline::call::{self, Recorded};
+use crate::pipeline::lookup::{self, FetchedRecording};
 
 /// A recording, and where it can be heard without Twilio's credentials.
 #[derive(Serialize)]
@@ -34,15 +34,15 @@ pub(super) async fn list(
     Id(call): Id<CallSid>,
 ) -> Result<Response, ApiError> {
     if preferred(&headers, &["application/json", "text/plain"]) != Some("application/json") {
-        let complete = call::complete_recordings(&context, &call).await?;
+        let complete = lookup::complete_recordings(&context, &call).await?;
         let urls: Vec<&str> = complete.iter().map(|recording| recording.url.as_str()).collect();
         return Ok(text(&urls.join("\n")));
     }
-    let all = call::recordings(&context, &call).await?;
+    let all = lookup::recordings(&context, &call).await?;
     if all.is_empty() {
-        return Err(call::none_yet(&context, &call, &all).await.into());
+        return Err(lookup::none_yet(&context, &call, &all).await.into());
     }
-    let listed = |recorded: Recorded| Listed {
+    let listed = |recorded: FetchedRecording| Listed {
         audio: recordings::address(&context, &headers, &recorded.sid),
         sid: recorded.sid,
         status: recorded.status,

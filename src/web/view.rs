@@ -15,7 +15,7 @@ use crate::model::job::{JobState, JobStatus};
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
 use crate::model::transcript::Transcript;
-use crate::pipeline::call::{self, Recorded};
+use crate::pipeline::lookup::{self, FetchedRecording};
 use crate::store::{Digest, Hit};
 
 /// A call's own facts.
@@ -229,7 +229,7 @@ impl RecordingView {
     pub(super) fn of(context: &Shared, headers: &HeaderMap, recording: &Recording) -> Self {
         let Recording { sid, state, duration_seconds, channels, source, error_code, .. } = recording;
         let reason = (state.rank() >= RecordingState::Completed.rank() && *state != RecordingState::Completed)
-            .then(|| call::lack(sid.as_str(), state.as_str(), *error_code));
+            .then(|| lookup::lack(sid.as_str(), state.as_str(), *error_code));
         Self {
             url: context.twilio.media_url(sid.as_str()),
             audio: recordings::address(context, headers, sid.as_str()),
@@ -243,7 +243,7 @@ impl RecordingView {
         }
     }
 
-    pub(super) fn of_twilio(context: &Shared, headers: &HeaderMap, recorded: &Recorded) -> Self {
+    pub(super) fn of_twilio(context: &Shared, headers: &HeaderMap, recorded: &FetchedRecording) -> Self {
         Self {
             audio: recordings::address(context, headers, &recorded.sid),
             sid: recorded.sid.clone(),

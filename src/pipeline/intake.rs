@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::order::{self, Wanted};
-use super::{Error, seen_through, worker};
+use super::Error;
+use super::job::{ms, poll_pause};
+use super::request::{self, TranscriptRequest};
+use super::task::run_to_end;
 use crate::clients::twilio;
 use crate::context::{Context, Shared};
 use crate::failpoint::Step;
@@ -19,7 +21,7 @@ const VENDORS_WAIT: Duration = Duration::from_secs(6);
 
 /// What Twilio says of a call.
 #[derive(Debug, Clone)]
-pub struct CallNews {
+pub struct CallUpdate {
     /// The token in the address that it was told to.
     pub token: Option<CallId>,
     /// Which call.
@@ -36,7 +38,7 @@ pub struct CallNews {
 
 /// What Twilio says of a recording.
 #[derive(Debug, Clone)]
-pub struct RecordingNews {
+pub struct RecordingUpdate {
     /// The token in the address that it was told to.
     pub token: Option<CallId>,
     /// The call it is made in.
@@ -59,18 +61,18 @@ pub struct RecordingNews {
 ///
 /// # Errors
 /// If it could not be stored: whoever tells it must not be told that it was.
-pub async fn call_told(context: &Shared, news: CallNews) -> Result<(), Error> {
+pub async fn call_told(context: &Shared, news: CallUpdate) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    in_time(seen_through(context, async move { take_in_call(&shared, &news).await })).await
+    in_time(run_to_end(context, async move { take_in_call(&shared, &news).await })).await
 }
 
 /// A recording got on. Once it is finished, the job that transcribes it is committed together with it.
 ///
 /// # Errors
 /// If it could not be stored.
-pub async fn recording_told(context: &Shared, news: RecordingNews) -> Result<(), Error> {
+pub async fn recording_told(context: &Shared, news: RecordingUpdate) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    in_time(seen_through(context, async move { take_in_recording(&shared, &news).await })).await
+    in_time(run_to_end(context, async move { take_in_recording(&shared, &news).await })).await
 }
 
 /// A vendor waits ten seconds, and is told the truth before: that nothing is stored yet. The task goes on.
@@ -103,7 +105,7 @@ pub async fn transcript_told(context: &Shared, order: String, id: Option<Transcr
                         tx.nudge_job(JobKind::Transcript, subject, now).await?;
                     }
                     (Some(_), _) => _ = tx.nudge_job(JobKind::Transcript, subject, now).await?,
-                    (None, Some(id)) => order::take_in(&mut tx, subject, id, now).await?,
+                    (None, Some(id)) => request::adopt_order(&mut tx, subject, id, now).await?,
                     // Of something else about an order that is not known here.
                     (None, None) => {}
                 }
@@ -116,17 +118,17 @@ pub async fn transcript_told(context: &Shared, order: String, id: Option<Transcr
         context.events.changed(&order);
         Ok(())
     };
-    in_time(seen_through(context, taking_in)).await
+    in_time(run_to_end(context, taking_in)).await
 }
 
-async fn take_in_call(context: &Shared, news: &CallNews) -> Result<(), Error> {
+async fn take_in_call(context: &Shared, news: &CallUpdate) -> Result<(), Error> {
     let state = CallState::of_twilio(&news.status);
     let subject = format!("{} {}", news.sid, news.status);
     let call = context
         .store
         .write(Step::IngestCall, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
-            let (call, _) = find_call(&mut tx, news, worker::next_look(now, 0), now).await?;
+            let (call, _) = find_call(&mut tx, news, now + ms(poll_pause(0)), now).await?;
             tx.complete_call(&call.id, news.direction, news.to.as_deref(), news.from.as_deref()).await?;
             let moved = match state {
                 Some(state) => tx.advance_call(&call.id, state.into(), now).await?,
@@ -145,13 +147,13 @@ async fn take_in_call(context: &Shared, news: &CallNews) -> Result<(), Error> {
     Ok(())
 }
 
-async fn take_in_recording(context: &Shared, news: &RecordingNews) -> Result<(), Error> {
-    let RecordingNews { sid, status, error_code, .. } = news;
+async fn take_in_recording(context: &Shared, news: &RecordingUpdate) -> Result<(), Error> {
+    let RecordingUpdate { sid, status, error_code, .. } = news;
     let Some(state) = RecordingState::named(status) else {
         tracing::info!(recording = %sid, status, "a state of a recording that is not known here");
         return Ok(());
     };
-    let about = &CallNews {
+    let about = &CallUpdate {
         token: news.token.clone(),
         sid: news.call.clone(),
         status: CallState::InProgress.as_str().to_owned(),
@@ -168,7 +170,7 @@ async fn take_in_recording(context: &Shared, news: &RecordingNews) -> Result<(),
         .store
         .write(step, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
-            let look_at = if state.is_coming() { worker::next_look(now, 0) } else { now };
+            let look_at = if state.is_coming() { now + ms(poll_pause(0)) } else { now };
             let (call, is_new) = find_call(&mut tx, about, look_at, now).await?;
             let recording = Recording {
                 sid: sid.clone(),
@@ -194,7 +196,7 @@ async fn take_in_recording(context: &Shared, news: &RecordingNews) -> Result<(),
 
 /// The call that is told of: by its token, which also gives it its SID, or by its SID. One that nobody knows is taken
 /// in, with the job that follows it, which is due at `look_at`. Says whether it is new.
-async fn find_call(tx: &mut Conn, news: &CallNews, look_at: i64, now: i64) -> Result<(Call, bool), store::Error> {
+async fn find_call(tx: &mut Conn, news: &CallUpdate, look_at: i64, now: i64) -> Result<(Call, bool), store::Error> {
     if let Some(token) = &news.token
         && let Some(mut call) = tx.call(&CallName::Id(token.clone())).await?
     {
@@ -207,7 +209,7 @@ async fn find_call(tx: &mut Conn, news: &CallNews, look_at: i64, now: i64) -> Re
                 tx.name_call(&call.id, &news.sid, now).await?;
                 // One that was given up as lost is followed again; one that is deleted is deleted at Twilio, too.
                 let kind = if call.deletion.is_some() { JobKind::Deletion } else { JobKind::Call };
-                tx.open_job(kind, call.id.as_str(), worker::next_look(now, 0), now).await?;
+                tx.open_job(kind, call.id.as_str(), now + ms(poll_pause(0)), now).await?;
                 call.sid = Some(news.sid.clone());
                 return Ok((call, false));
             }
@@ -255,7 +257,7 @@ pub(super) async fn put_recording(
     if tx.is_deletion_wanted(&recording.call).await? {
         tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;
     } else if !is_transcribed && recording.state == RecordingState::Completed {
-        order::want(tx, &Wanted::of_recording(context, &recording.sid), now).await?;
+        request::open(tx, &TranscriptRequest::of_recording(context, &recording.sid), now).await?;
     }
     Ok(true)
 }
@@ -266,7 +268,7 @@ pub(super) async fn put_unheard_of(
     call: &CallSid,
     recording: &twilio::Recording,
 ) -> Result<(), store::Error> {
-    let about = &CallNews {
+    let about = &CallUpdate {
         token: None,
         sid: call.clone(),
         status: String::new(),
@@ -278,7 +280,7 @@ pub(super) async fn put_unheard_of(
         .store
         .write(Step::IngestUnknownRecording, &recording.sid, |mut tx| async move {
             let now = context.clock.now_ms();
-            let (call, _) = find_call(&mut tx, about, worker::next_look(now, 0), now).await?;
+            let (call, _) = find_call(&mut tx, about, now + ms(poll_pause(0)), now).await?;
             if let Some(recording) = seen(&call, recording) {
                 put_recording(&mut tx, context, &recording, now).await?;
             }

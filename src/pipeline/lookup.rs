@@ -14,7 +14,7 @@ pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A recording as people see it.
 #[derive(Debug, Clone)]
-pub struct Recorded {
+pub struct FetchedRecording {
     /// `RE…`.
     pub sid: String,
     /// Twilio's word, such as `completed`.
@@ -33,7 +33,7 @@ pub struct Recorded {
     pub is_elsewhere: bool,
 }
 
-impl Recorded {
+impl FetchedRecording {
     /// Whether its audio can be fetched.
     pub fn is_complete(&self) -> bool {
         self.status == "completed"
@@ -70,7 +70,7 @@ pub async fn look(context: &Shared, call: &CallSid) -> Result<Call, Error> {
 ///
 /// # Errors
 /// As Twilio refuses, or fails to answer.
-pub async fn recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recorded>, Error> {
+pub async fn recordings(context: &Shared, call: &CallSid) -> Result<Vec<FetchedRecording>, Error> {
     let recordings = context.twilio.recordings_of_call(call.as_str()).await?;
     Ok(recordings.into_iter().map(|recording| recorded(context, recording)).collect())
 }
@@ -79,16 +79,16 @@ pub async fn recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recorded
 ///
 /// # Errors
 /// [`Error::NoRecording`] says in what state the call is.
-pub async fn complete_recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recorded>, Error> {
+pub async fn complete_recordings(context: &Shared, call: &CallSid) -> Result<Vec<FetchedRecording>, Error> {
     let all = recordings(context, call).await?;
-    match all.iter().any(Recorded::is_complete) {
-        true => Ok(all.into_iter().filter(Recorded::is_complete).collect()),
+    match all.iter().any(FetchedRecording::is_complete) {
+        true => Ok(all.into_iter().filter(FetchedRecording::is_complete).collect()),
         false => Err(none_yet(context, call, &all).await),
     }
 }
 
 /// What to say of a call without a finished recording.
-pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[Recorded]) -> Error {
+pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[FetchedRecording]) -> Error {
     match look(context, call).await {
         Err(error) => error,
         Ok(found) => Error::NoRecording {
@@ -105,17 +105,17 @@ pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[Recorded])
 }
 
 /// Whether audio of this call may still come.
-pub fn is_recording_awaited(call: &Call, recordings: &[Recorded], now: Timestamp) -> bool {
+pub fn is_recording_awaited(call: &Call, recordings: &[FetchedRecording], now: Timestamp) -> bool {
     let just_ended = || call.ended().is_some_and(|ended| now.as_second() - ended.as_second() < 60);
     let unlisted = call.status == "completed" && recordings.is_empty();
-    call.is_up() || recordings.iter().any(Recorded::is_coming) || (unlisted && just_ended())
+    call.is_up() || recordings.iter().any(FetchedRecording::is_coming) || (unlisted && just_ended())
 }
 
 /// A recording in our words.
-pub fn recorded(context: &Shared, recording: Recording) -> Recorded {
+pub fn recorded(context: &Shared, recording: Recording) -> FetchedRecording {
     // An account may store its recordings elsewhere; Twilio's own addresses are built here, for the API in use.
     let elsewhere = recording.media_url.filter(|url| !url.contains("/2010-04-01/Accounts/"));
-    Recorded {
+    FetchedRecording {
         is_elsewhere: elsewhere.is_some(),
         url: elsewhere.unwrap_or_else(|| context.twilio.media_url(&recording.sid)),
         duration_seconds: recording.duration.and_then(|seconds| seconds.parse().ok()),

@@ -1,0 +1,95 @@
+//! Polling AssemblyAI for a submitted order, and storing what it answers.
+
+use super::job::{CREDENTIALS_PAUSE, JobError, Next};
+use crate::clients::Kind;
+use crate::clients::assemblyai::{self, Reply, TranscriptStatus};
+use crate::context::Shared;
+use crate::failpoint::Step;
+use crate::model::recording::RecordingSid;
+use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
+use crate::store::{JobKind, SpokenWord};
+
+/// Audio that AssemblyAI could not find is brought again so often: uploads vanish after a day or two.
+const ROUNDS: i64 = 2;
+
+/// Asks AssemblyAI how a transcript stands, and stores what is new. Its end ends the job, too.
+pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &TranscriptId) -> Result<Reply, JobError> {
+    let reply = context.assemblyai.transcript(id.as_str()).await.map_err(|error| match error.kind {
+        // What was ordered is there: asking may work again once somebody has mended the settings.
+        Kind::Unauthorized(_) => JobError::poll_again(error.into(), CREDENTIALS_PAUSE),
+        Kind::NotFound(_) | Kind::Rejected(_) => JobError { error: error.into(), next: Next::Retry(None) },
+        _ => error.into(),
+    })?;
+    let seen = &reply.transcript;
+    let (subject, json) = (transcript.id.as_str(), reply.json.as_slice());
+    let spoken = &spoken(&seen.words);
+    let lost_audio = seen.status == TranscriptStatus::Error
+        && transcript.recording.is_some()
+        && transcript.round < ROUNDS
+        && seen.error.as_deref().is_some_and(is_lost_audio);
+    let step = if seen.is_final() { Step::FinishTranscript } else { Step::PollTranscript };
+    context
+        .store
+        .write(step, subject, |mut tx| async move {
+            let now = context.clock.now_ms();
+            let kind = JobKind::Transcript;
+            match seen.status {
+                TranscriptStatus::Queued => tx.keep_json(transcript, json).await?,
+                TranscriptStatus::Processing => {
+                    tx.advance_transcript(transcript, TranscriptState::Processing, None, now).await?;
+                    tx.keep_json(transcript, json).await?;
+                }
+                TranscriptStatus::Completed => {
+                    let text = seen.text.as_deref().unwrap_or_default();
+                    // A later round has a job of its own.
+                    if tx.completed(transcript, json, text, spoken, now).await? {
+                        tx.close_job(kind, subject, now).await?;
+                    }
+                }
+                TranscriptStatus::Error if lost_audio => {
+                    let reason = "AssemblyAI had lost the audio; it is brought again";
+                    if tx.begin_round(transcript, true, reason, now).await? {
+                        tx.close_job(kind, subject, now).await?;
+                        tx.open_job(kind, subject, now, now).await?;
+                    }
+                }
+                TranscriptStatus::Error => {
+                    let reason = format!("AssemblyAI: {}", seen.error.as_deref().unwrap_or("it does not say why"));
+                    if tx.failed(transcript, Some(json), &reason, now).await? {
+                        tx.close_job(kind, subject, now).await?;
+                    }
+                }
+            }
+            Ok((tx, ()))
+        })
+        .await?;
+    let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
+    tracing::info!(recording, %id, status = ?seen.status, "looked at a transcript");
+    if seen.is_final() {
+        context.events.changed(subject);
+        context.due.notify_one();
+    }
+    Ok(reply)
+}
+
+/// AssemblyAI's words for audio that it cannot get.
+fn is_lost_audio(error: &str) -> bool {
+    let error = error.to_ascii_lowercase();
+    error.contains("download error") || error.contains("unable to download") || error.contains("cannot access uploaded")
+}
+
+fn spoken(words: &[assemblyai::Word]) -> Vec<SpokenWord> {
+    let word = |word: &assemblyai::Word| SpokenWord {
+        text: printable(&word.text),
+        start: i64::try_from(word.start).unwrap_or(i64::MAX),
+        end: i64::try_from(word.end).unwrap_or(i64::MAX),
+        confidence: word.confidence,
+        speaker: word.speaker.as_deref().map(printable),
+        channel: word.channel.as_deref().map(printable),
+    };
+    // No database keeps a NUL in a text.
+    fn printable(text: &str) -> String {
+        text.replace('\0', "")
+    }
+    words.iter().map(word).collect()
+}

@@ -1,0 +1,206 @@
+//! Making a transcript: the audio streams from Twilio into AssemblyAI's upload, then the transcript is ordered, once, and
+//! fetched when it is finished. Each step is committed before the next one begins; an order whose answer did not come is
+//! looked for in AssemblyAI's list by the address of its audio, which nothing else has.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::job::{self, JobError, Next, ms, poll_pause};
+use super::request::{check_keyterms, keyterms_of};
+use super::{Error, listing, settle, upload};
+use crate::clients::Kind;
+use crate::clients::assemblyai::Reply;
+use crate::clients::assemblyai::callbacks::SECRET_HEADER;
+use crate::context::Shared;
+use crate::failpoint::{self, Moment, Step};
+use crate::model::call::CallName;
+use crate::model::recording::RecordingSid;
+use crate::model::transcript::{Transcript, TranscriptId};
+use crate::store::{self, Conn, Job};
+
+/// An order whose answer did not come is looked for at these times after it was sent; then it was not carried out.
+const SEARCHES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
+
+/// So often it was looked for in vain before it is ordered again.
+const MISSES: i64 = 2;
+
+/// A transcript is given up on this long after it was wanted.
+const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Runs the job of a transcript, as far as it comes without waiting.
+pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
+    let mut is_named = false;
+    loop {
+        let transcript = context.store.read().await?.transcript(&job.subject).await?;
+        let Some(transcript) = transcript.filter(|transcript| !transcript.state.is_final()) else {
+            return job::close(context, job).await;
+        };
+        if let Some(call) = transcript.call.as_ref().filter(|_| !std::mem::replace(&mut is_named, true)) {
+            tracing::Span::current().record("call", call.as_str());
+        }
+        match (&transcript.transcript_id, &transcript.audio_url, transcript.asked_at) {
+            (Some(id), ..) => return poll(context, job, &transcript, id).await,
+            (None, None, _) => upload::run(context, job, &transcript).await?,
+            (None, Some(audio_url), None) => {
+                if submit(context, job, &transcript, audio_url).await? {
+                    return Ok(());
+                }
+            }
+            (None, Some(audio_url), Some(asked_at)) => search(context, job, &transcript, audio_url, asked_at).await?,
+        }
+    }
+}
+
+/// Asks AssemblyAI for the transcript, once. That it is about to be asked is committed before. Says whether the job was
+/// given back, to look at the transcript later.
+async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url: &str) -> Result<bool, JobError> {
+    if context.stopping.is_cancelled() {
+        return Err(JobError { error: Error::Stopping, next: Next::Release });
+    }
+    let body = body(context, transcript).await?;
+    context
+        .store
+        .write(Step::IntendToSubmit, &format!("{} {}", job.subject, transcript.round), |mut tx| async move {
+            // Whoever has lost the job must not ask.
+            if !tx.renew_job(job, job::lease(context)).await? {
+                return Err(store::Error::LeaseLost);
+            }
+            tx.asking(transcript, Some(context.clock.now_ms())).await?;
+            Ok((tx, ()))
+        })
+        .await?;
+    match context.assemblyai.create_transcript(&body).await {
+        Ok(Reply { json, transcript: taken }) => {
+            failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
+            let (json, id) = (json.as_slice(), taken.id.as_str());
+            context
+                .store
+                .write(Step::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
+                    let now = context.clock.now_ms();
+                    tx.ordered(transcript, id, Some(json), now).await?;
+                    match tx.put_back(job, now + ms(poll_pause(0)), now, None).await {
+                        Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
+                        Err(error) => Err(error),
+                    }
+                })
+                .await?;
+            let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
+            tracing::info!(id, recording, "transcript ordered");
+            context.events.changed(&transcript.id);
+            Ok(true)
+        }
+        Err(error) if matches!(error.kind, Kind::Ambiguous(_)) => {
+            tracing::warn!("nobody knows whether a transcript was ordered: {error}");
+            let sought = search(context, job, transcript, audio_url, context.clock.now_ms()).await;
+            sought.map(|()| false).map_err(|sought| JobError { error: error.into(), ..sought })
+        }
+        Err(error) => {
+            context
+                .store
+                .write(Step::WithdrawIntent, &job.subject, |mut tx| async move {
+                    tx.asking(transcript, None).await?;
+                    Ok((tx, ()))
+                })
+                .await?;
+            Err(error.into())
+        }
+    }
+}
+
+/// What AssemblyAI is sent.
+async fn body(context: &Shared, transcript: &Transcript) -> Result<Map<String, Value>, JobError> {
+    let parameters = serde_json::from_str::<Map<String, Value>>(&transcript.parameters);
+    let mut body = parameters.map_err(|_| store::Error::Unreadable("transcripts.parameters"))?;
+    let mut conn = context.store.read().await?;
+    let recording = match &transcript.recording {
+        Some(sid) => conn.recording(sid).await?,
+        None => None,
+    };
+    let of_call = match recording {
+        Some(recording) => conn.call(&CallName::Id(recording.call)).await?.map(|call| call.keyterms),
+        None => None,
+    };
+    drop(conn);
+    let keyterms = keyterms_of(&body).and(&of_call.unwrap_or_default());
+    check_keyterms(context, &body, &keyterms).map_err(JobError::fail)?;
+    if !keyterms.is_empty() {
+        body.insert("keyterms_prompt".to_owned(), json!(keyterms.as_slice()));
+    }
+    body.insert("audio_url".to_owned(), json!(transcript.audio_url));
+    // A webhook that was asked for by name is somebody else's, and so is its secret.
+    if !body.contains_key("webhook_url") {
+        body.insert("webhook_url".to_owned(), json!(context.urls.transcript_ready(&transcript.id)));
+        body.insert("webhook_auth_header_name".to_owned(), json!(SECRET_HEADER));
+        body.insert("webhook_auth_header_value".to_owned(), json!(context.assemblyai.webhook_secret(&transcript.id)));
+    }
+    Ok(body)
+}
+
+/// Looks for an order whose answer did not come. One that is not there after a while was not carried out.
+async fn search(
+    context: &Shared,
+    job: &Job,
+    transcript: &Transcript,
+    audio_url: &str,
+    asked_at: i64,
+) -> Result<(), JobError> {
+    let mut found = None;
+    for id in listing::with_audio(context, audio_url, asked_at).await? {
+        let Ok(id) = id.parse::<TranscriptId>() else { continue };
+        match context.store.read().await?.transcript_named(&id).await? {
+            None => found = Some(id),
+            // Its webhook was faster.
+            Some(named) if named.id == transcript.id => return Ok(()),
+            Some(_) => {}
+        }
+    }
+    let now = context.clock.now_ms();
+    // A clock that was set back makes it young, not unborn.
+    let age = (now - asked_at).max(0);
+    let next = SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age);
+    // After a sleep, the question may be on its way still: one look does not make sure.
+    let next = next.or((job.looks < MISSES).then_some(age + ms(SEARCHES[0])));
+    tracing::info!(found = found.is_some(), age_ms = age, "looked for an order");
+    let found = found.as_ref();
+    match (found, next) {
+        (None, Some(next)) => {
+            let open = Error::UnderWay("nobody knows yet whether AssemblyAI has taken the order");
+            let left = u64::try_from(next - age).unwrap_or_default();
+            Err(JobError::poll_again(open, Duration::from_millis(left)))
+        }
+        _ => {
+            context
+                .store
+                .write(Step::SearchForOrder, &format!("{} {asked_at}", job.subject), |mut tx| async move {
+                    match found {
+                        Some(id) => tx.ordered(transcript, id.as_str(), None, now).await?,
+                        None => tx.asking(transcript, None).await?,
+                    }
+                    Ok((tx, ()))
+                })
+                .await?;
+            Ok(())
+        }
+    }
+}
+
+async fn poll(context: &Shared, job: &Job, transcript: &Transcript, id: &TranscriptId) -> Result<(), JobError> {
+    let reply = settle::poll(context, transcript, id).await?;
+    if reply.transcript.is_final() {
+        return Ok(());
+    }
+    let error = Error::UnderWay("AssemblyAI has not finished it");
+    if context.clock.now_ms() - job.created_at > ms(DEADLINE) {
+        return Err(JobError::fail(error));
+    }
+    Err(JobError::poll_again(error, poll_pause(job.looks)))
+}
+
+/// The job has failed for good, and the transcript with it.
+pub(super) async fn give_up(tx: &mut Conn, job: &Job, reason: &str, now: i64) -> Result<(), store::Error> {
+    match tx.transcript(&job.subject).await? {
+        Some(transcript) => tx.failed(&transcript, None, reason, now).await.map(drop),
+        None => Ok(()),
+    }
+}
