@@ -1,11 +1,11 @@
-//! The HTTP client with which the emulated vendors call back. It speaks to this computer only, so it trusts nobody:
-//! there is no certificate with which an `https` callback could succeed.
+//! The HTTP client that sends the emulated vendors' callbacks and webhooks. It is meant for this computer only: it has no
+//! root certificates, so `https` callbacks always fail.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-/// A client that uses no proxy and follows no redirect: what was signed is one address.
+/// Returns a client without a proxy. It follows no redirects, because a signature covers a single address.
 pub(super) fn client() -> reqwest::Client {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,23 +1,20 @@
-//! How fast the emulated vendors live: at a person's pace for `--sandbox`, without any waiting for tests.
+//! How long each stage of a call or transcript takes: real time for `--sandbox`, no time at all for tests.
 
 use std::time::Duration;
 
-/// How long each stage takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// From the request to the first ring.
     pub call_queued: Duration,
     /// From the first ring to the answer.
     pub call_ringing: Duration,
-    /// How long Twilio's voice needs for one character.
+    /// How long `<Say>` takes for one character.
     pub say_per_character: Duration,
-    /// Whether speech, silence and pauses take their real time, and limits on a call's length hold.
+    /// Whether speech, silence and pauses take real time, and limits on a call's length apply.
     pub speech: bool,
-    /// From the end of a recording to its file.
+    /// From the end of a recording until its audio can be fetched.
     pub recording_processing: Duration,
-    /// How long a transcript waits for its turn.
     pub transcript_queued: Duration,
-    /// How long a transcript is worked on.
     pub transcript_processing: Duration,
 }
 
@@ -35,7 +32,7 @@ impl Pace {
         }
     }
 
-    /// Nothing waits for time to pass.
+    /// No stage waits.
     pub const fn instant() -> Self {
         Self {
             call_queued: Duration::ZERO,
@@ -49,7 +46,7 @@ impl Pace {
     }
 }
 
-/// Lets a stage take its time. No time at all does not even visit the timer.
+/// Waits for the length of a stage. Zero returns at once, without the timer's usual minimum of a millisecond.
 pub(super) async fn wait(stage: Duration) {
     if !stage.is_zero() {
         tokio::time::sleep(stage).await;

@@ -1,4 +1,4 @@
-//! What can be had of a completed transcript besides its JSON: captions, sentences, paragraphs, found words.
+//! The exports of a completed transcript: captions, sentences, paragraphs and word search.
 
 use std::collections::HashMap;
 
@@ -6,67 +6,76 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde_json::{Value, json};
 
+use super::emulator::AssemblyAi;
+use super::error::ErrorResponse;
 use super::transcript::{Spoken, Transcript, passage, spoken_passage};
-use super::{AssemblyAi, Refusal};
 
-/// How long a caption gets if the request does not say.
+/// Maximum length of a caption if the request does not set one.
 const CHARS_PER_CAPTION: usize = 70;
-/// How many words can be searched for as one phrase.
-const MOST_WORDS_IN_PHRASE: usize = 5;
+/// Maximum number of words in a searched phrase.
+const MAX_WORDS_IN_PHRASE: usize = 5;
 
 type Options = Query<HashMap<String, String>>;
 
-pub(super) async fn srt(vendor: State<AssemblyAi>, id: Path<String>, options: Options) -> Result<String, Refusal> {
-    let words = words_for(&vendor, &id, "captions")?;
+pub(super) async fn srt(
+    assemblyai: State<AssemblyAi>,
+    id: Path<String>,
+    options: Options,
+) -> Result<String, ErrorResponse> {
+    let words = words_for(&assemblyai, &id, "captions")?;
     let captions = captions(&words, &options)?;
     let write = |(index, (start, end, text)): (usize, &Caption)| {
-        let [start, end] = [start, end].map(|ms| clock(*ms, true, ','));
+        let [start, end] = [start, end].map(|ms| timestamp(*ms, true, ','));
         format!("{}\n{start} --> {end}\n{text}\n", index + 1)
     };
     Ok(captions.iter().enumerate().map(write).collect::<Vec<_>>().join("\n"))
 }
 
-pub(super) async fn vtt(vendor: State<AssemblyAi>, id: Path<String>, options: Options) -> Result<String, Refusal> {
-    let words = words_for(&vendor, &id, "captions")?;
+pub(super) async fn vtt(
+    assemblyai: State<AssemblyAi>,
+    id: Path<String>,
+    options: Options,
+) -> Result<String, ErrorResponse> {
+    let words = words_for(&assemblyai, &id, "captions")?;
     let captions = captions(&words, &options)?;
     let write = |(start, end, text): &Caption| {
-        let [start, end] = [start, end].map(|ms| clock(*ms, false, '.'));
+        let [start, end] = [start, end].map(|ms| timestamp(*ms, false, '.'));
         format!("\n{start} --> {end}\n{text}\n")
     };
     Ok(format!("WEBVTT\n{}", captions.iter().map(write).collect::<String>()))
 }
 
-pub(super) async fn sentences(vendor: State<AssemblyAi>, id: Path<String>) -> Result<Json<Value>, Refusal> {
-    let words = words_for(&vendor, &id, "sentences")?;
+pub(super) async fn sentences(assemblyai: State<AssemblyAi>, id: Path<String>) -> Result<Json<Value>, ErrorResponse> {
+    let words = words_for(&assemblyai, &id, "sentences")?;
     let ends = |spoken: &Spoken| spoken.word.text.ends_with(['.', '?', '!']);
     let sentences: Vec<Value> = words.split_inclusive(ends).map(spoken_passage).collect();
-    vendor.with(&id, |transcript| about(transcript, "sentences", json!(sentences)))
+    assemblyai.with_transcript(&id, |transcript| about(transcript, "sentences", json!(sentences)))
 }
 
-/// The recording is too short for more than one.
-pub(super) async fn paragraphs(vendor: State<AssemblyAi>, id: Path<String>) -> Result<Json<Value>, Refusal> {
-    let words = words_for(&vendor, &id, "paragraphs")?;
-    vendor.with(&id, |transcript| about(transcript, "paragraphs", json!([passage(&words)])))
+/// Returns one paragraph: the speech is too short for more.
+pub(super) async fn paragraphs(assemblyai: State<AssemblyAi>, id: Path<String>) -> Result<Json<Value>, ErrorResponse> {
+    let words = words_for(&assemblyai, &id, "paragraphs")?;
+    assemblyai.with_transcript(&id, |transcript| about(transcript, "paragraphs", json!([passage(&words)])))
 }
 
 pub(super) async fn word_search(
-    vendor: State<AssemblyAi>,
+    assemblyai: State<AssemblyAi>,
     id: Path<String>,
     options: Options,
-) -> Result<Json<Value>, Refusal> {
-    let words = words_for(&vendor, &id, "word search")?;
-    let spoken: Vec<String> = words.iter().map(|spoken| bare(&spoken.word.text)).collect();
+) -> Result<Json<Value>, ErrorResponse> {
+    let words = words_for(&assemblyai, &id, "word search")?;
+    let spoken: Vec<String> = words.iter().map(|spoken| normalize(&spoken.word.text)).collect();
     let phrases = options.get("words").map_or("", String::as_str).split(',').map(str::trim);
     let phrases: Vec<&str> = phrases.filter(|phrase| !phrase.is_empty()).collect();
     if phrases.is_empty() {
-        return Err(Refusal::bad("\"words\" is required"));
+        return Err(ErrorResponse::bad_request("\"words\" is required"));
     }
     let mut matches = Vec::new();
     let mut total = 0;
     for phrase in phrases {
-        let wanted: Vec<String> = phrase.split_whitespace().map(bare).collect();
-        if wanted.len() > MOST_WORDS_IN_PHRASE {
-            return Err(Refusal::bad(format!("a phrase may have at most {MOST_WORDS_IN_PHRASE} words")));
+        let wanted: Vec<String> = phrase.split_whitespace().map(normalize).collect();
+        if wanted.len() > MAX_WORDS_IN_PHRASE {
+            return Err(ErrorResponse::bad_request(format!("a phrase may have at most {MAX_WORDS_IN_PHRASE} words")));
         }
         let hits = spoken.windows(wanted.len()).enumerate().filter(|(_, window)| **window == wanted);
         let indexes: Vec<usize> = hits.map(|(index, _)| index).collect();
@@ -82,12 +91,12 @@ pub(super) async fn word_search(
     Ok(Json(json!({ "id": *id, "total_count": total, "matches": matches })))
 }
 
-/// The words, or AssemblyAI's refusal to make `what` of a transcript that is not completed.
-fn words_for(vendor: &AssemblyAi, id: &str, what: &str) -> Result<Vec<Spoken>, Refusal> {
-    vendor.with(id, |transcript| match &transcript.words {
+/// Returns the words, or AssemblyAI's error for exporting `what` of a transcript that is not completed.
+fn words_for(assemblyai: &AssemblyAi, id: &str, what: &str) -> Result<Vec<Spoken>, ErrorResponse> {
+    assemblyai.with_transcript(id, |transcript| match &transcript.words {
         Some(words) => Ok(words.clone()),
-        None if transcript.is_deleted() => Err(Refusal::bad("This transcript was deleted by user.")),
-        None => Err(Refusal::bad(format!(
+        None if transcript.is_deleted() => Err(ErrorResponse::bad_request("This transcript was deleted by user.")),
+        None => Err(ErrorResponse::bad_request(format!(
             "This transcript has a status of '{}'. Transcripts must have a status of 'completed' before requesting \
              {what}.",
             transcript.status()
@@ -107,11 +116,11 @@ fn about(transcript: &mut Transcript, name: &str, parts: Value) -> Json<Value> {
 /// Start and end in milliseconds, and the text between.
 type Caption = (u64, u64, String);
 
-fn captions(words: &[Spoken], options: &HashMap<String, String>) -> Result<Vec<Caption>, Refusal> {
+fn captions(words: &[Spoken], options: &HashMap<String, String>) -> Result<Vec<Caption>, ErrorResponse> {
     let limit = match options.get("chars_per_caption").map(|limit| limit.parse()) {
         None => CHARS_PER_CAPTION,
         Some(Ok(limit)) if limit > 0 => limit,
-        Some(_) => return Err(Refusal::bad("\"chars_per_caption\" should be a positive integer")),
+        Some(_) => return Err(ErrorResponse::bad_request("\"chars_per_caption\" should be a positive integer")),
     };
     let mut captions: Vec<Caption> = Vec::new();
     for Spoken { word, .. } in words {
@@ -127,14 +136,14 @@ fn captions(words: &[Spoken], options: &HashMap<String, String>) -> Result<Vec<C
     Ok(captions)
 }
 
-/// `00:00:01,250`, or without `hours` that are zero `00:01.250`.
-fn clock(ms: u64, hours: bool, point: char) -> String {
+/// Formats a time as `00:00:01,250` or, without `always_hours` in the first hour, as `00:01.250`.
+fn timestamp(ms: u64, always_hours: bool, point: char) -> String {
     let seconds = ms / 1_000;
     let rest = format!("{:02}:{:02}{point}{:03}", seconds / 60 % 60, seconds % 60, ms % 1_000);
-    if hours || seconds >= 3_600 { format!("{:02}:{rest}", seconds / 3_600) } else { rest }
+    if always_hours || seconds >= 3_600 { format!("{:02}:{rest}", seconds / 3_600) } else { rest }
 }
 
-/// A word as it is compared: without case and the punctuation around it.
-fn bare(word: &str) -> String {
+/// Returns the word in lower case without the punctuation around it.
+fn normalize(word: &str) -> String {
     word.trim_matches(|character: char| !character.is_alphanumeric()).to_lowercase()
 }

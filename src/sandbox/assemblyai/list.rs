@@ -7,42 +7,43 @@ use axum::extract::{Query, State};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::emulator::AssemblyAi;
+use super::error::ErrorResponse;
 use super::transcript::Transcript;
-use super::{AssemblyAi, Refusal};
 
 pub(super) async fn page(
-    State(vendor): State<AssemblyAi>,
+    State(assemblyai): State<AssemblyAi>,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ErrorResponse> {
     let limit = match query.get("limit").map(|limit| limit.parse()) {
         None => 10,
         Some(Ok(limit @ 1..=200)) => limit,
-        Some(_) => return Err(Refusal::bad("\"limit\" should be an integer from 1 to 200")),
+        Some(_) => return Err(ErrorResponse::bad_request("\"limit\" should be an integer from 1 to 200")),
     };
     let status = query.get("status");
     if status.is_some_and(|status| !["queued", "processing", "completed", "error"].contains(&status.as_str())) {
-        return Err(Refusal::bad("\"status\" should be one of: queued, processing, completed, error"));
+        return Err(ErrorResponse::bad_request("\"status\" should be one of: queued, processing, completed, error"));
     }
 
-    let account = vendor.account();
-    let place = |cursor: &str| match query.get(cursor) {
+    let account = assemblyai.account();
+    let serial = |cursor: &str| match query.get(cursor) {
         None => Ok(None),
-        Some(id) => match account.transcripts.place(id) {
-            Some(place) => Ok(Some(place)),
-            None => Err(Refusal::bad(format!("\"{cursor}\" is not the id of a transcript"))),
+        Some(id) => match account.transcripts.serial(id) {
+            Some(serial) => Ok(Some(serial)),
+            None => Err(ErrorResponse::bad_request(format!("\"{cursor}\" is not the id of a transcript"))),
         },
     };
-    let (after, before) = (place("after_id")?, place("before_id")?);
-    let wanted: Vec<(u64, &Transcript)> = account
+    let (after, before) = (serial("after_id")?, serial("before_id")?);
+    let matching: Vec<(u64, &Transcript)> = account
         .transcripts
         .iter()
         .filter(|(_, transcript)| status.is_none_or(|status| transcript.status() == status))
         .filter(|(_, transcript)| query.get("created_on").is_none_or(|day| transcript.created.starts_with(day)))
         .collect();
-    let oldest = after.map_or(0, |after| wanted.partition_point(|(place, _)| *place <= after));
-    let newest = before.map_or(wanted.len(), |before| wanted.partition_point(|(place, _)| *place < before));
+    let oldest = after.map_or(0, |after| matching.partition_point(|(serial, _)| *serial <= after));
+    let newest = before.map_or(matching.len(), |before| matching.partition_point(|(serial, _)| *serial < before));
     let oldest = oldest.min(newest);
-    // A page that goes forward from `after_id` holds the ones next to it; any other page holds the newest.
+    // With `after_id` alone, the page holds the transcripts next to it; otherwise the newest ones.
     let (oldest, newest) = match (after, before) {
         (Some(_), None) => (oldest, newest.min(oldest + limit)),
         _ => (oldest.max(newest.saturating_sub(limit)), newest),
@@ -55,11 +56,11 @@ pub(super) async fn page(
             query.get(name).map(|value| query_of_page.append_pair(name, value));
         }
         cursor.map(|(name, id)| query_of_page.append_pair(name, id));
-        format!("{}/v2/transcript?{}", vendor.url(), query_of_page.finish())
+        format!("{}/v2/transcript?{}", assemblyai.url(), query_of_page.finish())
     };
-    let page = &wanted[oldest..newest];
+    let page = &matching[oldest..newest];
     let older = page.first().filter(|_| oldest > 0);
-    let newer = page.last().filter(|_| newest < wanted.len());
+    let newer = page.last().filter(|_| newest < matching.len());
     let current = ["before_id", "after_id"].into_iter().find_map(|name| Some((name, query.get(name)?.as_str())));
     Ok(Json(json!({
         "page_details": {
@@ -69,14 +70,14 @@ pub(super) async fn page(
             "prev_url": older.map(|(_, transcript)| url(Some(("before_id", &transcript.id)))),
             "next_url": newer.map(|(_, transcript)| url(Some(("after_id", &transcript.id)))),
         },
-        "transcripts": page.iter().rev().map(|(_, transcript)| item(&vendor, transcript)).collect::<Vec<_>>(),
+        "transcripts": page.iter().rev().map(|(_, transcript)| item(&assemblyai, transcript)).collect::<Vec<_>>(),
     })))
 }
 
-fn item(vendor: &AssemblyAi, transcript: &Transcript) -> Value {
+fn item(assemblyai: &AssemblyAi, transcript: &Transcript) -> Value {
     json!({
         "id": transcript.id,
-        "resource_url": format!("{}/v2/transcript/{}", vendor.url(), transcript.id),
+        "resource_url": format!("{}/v2/transcript/{}", assemblyai.url(), transcript.id),
         "status": transcript.status(),
         "created": transcript.created,
         "completed": transcript.completed,

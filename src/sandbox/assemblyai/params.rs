@@ -1,38 +1,36 @@
-//! The parameters of a new transcript: what is refused, and in which words.
+//! Parses `POST /v2/transcript`. A wrong parameter is refused in AssemblyAI's words.
 
 use axum::http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::Refusal;
+use super::error::ErrorResponse;
 
-/// What is asked for, checked.
-pub(super) struct Order {
+pub(super) struct TranscriptParams {
     pub(super) audio_url: String,
     pub(super) webhook: Option<Webhook>,
-    /// The first model that is asked for, by the name it has today.
+    /// The first model in the request, by its current name.
     pub(super) model: String,
-    /// Every parameter but the webhook's secret, to be repeated in each answer.
-    pub(super) params: Map<String, Value>,
+    /// Every parameter but the webhook's secret. Each response repeats them.
+    pub(super) echoed: Map<String, Value>,
 }
 
-/// Whom to tell that a transcript is final.
 pub(super) struct Webhook {
     pub(super) url: Url,
     pub(super) auth: Option<(HeaderName, HeaderValue)>,
 }
 
-/// The model that is used if none is asked for.
+/// The model for a request that names none.
 const DEFAULT_MODEL: &str = "universal-3-5-pro";
 const MODELS: [&str; 5] = [DEFAULT_MODEL, "universal-2", "assemblyai-stt-3-7", "universal-3-pro", "universal"];
 
-const MOST_KEYTERMS: usize = 1_000;
-const MOST_KEYTERMS_UNIVERSAL_2: usize = 200;
-const MOST_WORDS_IN_KEYTERM: usize = 6;
+const MAX_KEYTERMS: usize = 1_000;
+const MAX_KEYTERMS_UNIVERSAL_2: usize = 200;
+const MAX_WORDS_IN_KEYTERM: usize = 6;
 
-pub(super) fn check(body: &[u8]) -> Result<Order, Refusal> {
+pub(super) fn parse(body: &[u8]) -> Result<TranscriptParams, ErrorResponse> {
     let Ok(Value::Object(mut params)) = serde_json::from_slice(body) else {
-        return Err(Refusal::bad("Invalid endpoint schema, please refer to documentation for examples."));
+        return Err(ErrorResponse::bad_request("Invalid endpoint schema, please refer to documentation for examples."));
     };
     let audio_url = match params.get("audio_url") {
         Some(Value::String(url)) if is_http(url) => url.clone(),
@@ -41,7 +39,9 @@ pub(super) fn check(body: &[u8]) -> Result<Order, Refusal> {
         None => return Err(creation_error("audio_url is required")),
     };
     if let Some(old) = ["word_boost", "boost_param"].iter().find(|old| params.contains_key(**old)) {
-        return Err(Refusal::bad(format!("\"{old}\" is no longer supported. Use \"keyterms_prompt\" instead.")));
+        return Err(ErrorResponse::bad_request(format!(
+            "\"{old}\" is no longer supported. Use \"keyterms_prompt\" instead."
+        )));
     }
     check_types(&params)?;
     let models = check_models(&params)?;
@@ -51,40 +51,40 @@ pub(super) fn check(body: &[u8]) -> Result<Order, Refusal> {
         "universal" => DEFAULT_MODEL.to_owned(),
         first => first.to_owned(),
     };
-    Ok(Order { audio_url, webhook, model, params })
+    Ok(TranscriptParams { audio_url, webhook, model, echoed: params })
 }
 
-fn check_models(params: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
+fn check_models(params: &Map<String, Value>) -> Result<Vec<String>, ErrorResponse> {
     let Some(models) = params.get("speech_models") else { return Ok(Vec::new()) };
     let models: Vec<String> = serde_json::from_value(models.clone()).unwrap_or_default();
     if models.is_empty() || models.iter().any(|model| !MODELS.contains(&model.as_str())) {
         let known = MODELS.map(|model| format!("\"{model}\"")).join(", ");
         let words = format!("\"speech_models\" must be a non-empty list containing one or more of: {known}");
-        return Err(Refusal::bad(words));
+        return Err(ErrorResponse::bad_request(words));
     }
     if models == ["universal-3-pro"] {
         let words = "\"universal-3-pro\" is no longer available on its own. Use \"universal-3-5-pro\" instead.";
-        return Err(Refusal::bad(words));
+        return Err(ErrorResponse::bad_request(words));
     }
     Ok(models)
 }
 
-fn check_keyterms(params: &Map<String, Value>, models: &[String]) -> Result<(), Refusal> {
+fn check_keyterms(params: &Map<String, Value>, models: &[String]) -> Result<(), ErrorResponse> {
     let Some(Value::Array(terms)) = params.get("keyterms_prompt") else { return Ok(()) };
-    let most = if models == ["universal-2"] { MOST_KEYTERMS_UNIVERSAL_2 } else { MOST_KEYTERMS };
-    if terms.len() > most {
-        return Err(Refusal::bad(format!("\"keyterms_prompt\" must have at most {most} terms")));
+    let max = if models == ["universal-2"] { MAX_KEYTERMS_UNIVERSAL_2 } else { MAX_KEYTERMS };
+    if terms.len() > max {
+        return Err(ErrorResponse::bad_request(format!("\"keyterms_prompt\" must have at most {max} terms")));
     }
     let words = |term: &Value| term.as_str().unwrap_or_default().split_whitespace().count();
-    if terms.iter().any(|term| words(term) > MOST_WORDS_IN_KEYTERM) {
-        let words = format!("each term of \"keyterms_prompt\" must have at most {MOST_WORDS_IN_KEYTERM} words");
-        return Err(Refusal::bad(words));
+    if terms.iter().any(|term| words(term) > MAX_WORDS_IN_KEYTERM) {
+        let words = format!("each term of \"keyterms_prompt\" must have at most {MAX_WORDS_IN_KEYTERM} words");
+        return Err(ErrorResponse::bad_request(words));
     }
     Ok(())
 }
 
-/// Takes the secret out of the parameters.
-fn check_webhook(params: &mut Map<String, Value>) -> Result<Option<Webhook>, Refusal> {
+/// Parses the webhook and removes its secret from the parameters.
+fn check_webhook(params: &mut Map<String, Value>) -> Result<Option<Webhook>, ErrorResponse> {
     let secret = params.remove("webhook_auth_header_value");
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let auth = match (text(params.get("webhook_auth_header_name")), text(secret.as_ref())) {
@@ -111,7 +111,7 @@ fn check_webhook(params: &mut Map<String, Value>) -> Result<Option<Webhook>, Ref
 #[derive(Clone, Copy)]
 enum Kind {
     Flag,
-    Whole,
+    Integer,
     Number,
     Text,
     Texts,
@@ -123,7 +123,7 @@ impl Kind {
     fn fits(self, value: &Value) -> bool {
         match self {
             Self::Flag => value.is_boolean(),
-            Self::Whole => value.is_i64() || value.is_u64(),
+            Self::Integer => value.is_i64() || value.is_u64(),
             Self::Number => value.is_number(),
             Self::Text => value.is_string(),
             Self::Texts => value.as_array().is_some_and(|all| all.iter().all(Value::is_string)),
@@ -135,7 +135,7 @@ impl Kind {
     fn words(self) -> &'static str {
         match self {
             Self::Flag => "a boolean",
-            Self::Whole => "an integer",
+            Self::Integer => "an integer",
             Self::Number => "a number",
             Self::Text => "a string",
             Self::Texts => "a list of strings",
@@ -145,7 +145,7 @@ impl Kind {
     }
 }
 
-/// The parameters whose type AssemblyAI documents. Others pass unchecked: they may be newer than this list.
+/// The parameters whose type AssemblyAI documents. Others are not checked, as they may be newer than this list.
 #[rustfmt::skip]
 const TYPES: &[(Kind, &[&str])] = &[
     (Kind::Flag, &[
@@ -154,7 +154,7 @@ const TYPES: &[(Kind, &[&str])] = &[
         "redact_pii", "redact_pii_audio", "redact_pii_return_unredacted", "sentiment_analysis", "speaker_labels",
         "summarization",
     ]),
-    (Kind::Whole, &["audio_end_at", "audio_start_from", "content_safety_confidence", "speakers_expected"]),
+    (Kind::Integer, &["audio_end_at", "audio_start_from", "content_safety_confidence", "speakers_expected"]),
     (Kind::Number, &["language_confidence_threshold", "speech_threshold", "temperature"]),
     (Kind::Text, &[
         "domain", "language_code", "prompt", "redact_pii_audio_quality", "redact_pii_sub", "remove_audio_tags",
@@ -182,12 +182,12 @@ const NULLABLE: [&str; 9] = [
     "webhook_auth_header_value",
 ];
 
-fn check_types(params: &Map<String, Value>) -> Result<(), Refusal> {
+fn check_types(params: &Map<String, Value>) -> Result<(), ErrorResponse> {
     for (name, value) in params {
         let Some((kind, _)) = TYPES.iter().find(|(_, names)| names.contains(&name.as_str())) else { continue };
         let may_be_null = value.is_null() && NULLABLE.contains(&name.as_str());
         if !kind.fits(value) && !may_be_null {
-            return Err(Refusal::bad(format!("\"{name}\" should be {}", kind.words())));
+            return Err(ErrorResponse::bad_request(format!("\"{name}\" should be {}", kind.words())));
         }
     }
     Ok(())
@@ -197,6 +197,6 @@ fn is_http(url: &str) -> bool {
     url.starts_with("http://") || url.starts_with("https://")
 }
 
-fn creation_error(words: &str) -> Refusal {
-    Refusal::bad(format!("Transcript creation error, {words}"))
+fn creation_error(words: &str) -> ErrorResponse {
+    ErrorResponse::bad_request(format!("Transcript creation error, {words}"))
 }

@@ -1,43 +1,49 @@
-//! The emulator as its clients see it: over real HTTP, with no waiting but for facts.
+//! The emulated API as its clients see it, over real HTTP.
 
-mod steering;
+mod control;
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
 use reqwest::RequestBuilder;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
 
-use super::super::control::Fault;
-use super::super::speech;
 use super::*;
+use crate::sandbox::control::Fault;
+use crate::sandbox::outgoing;
+use crate::sandbox::pace::Pace;
+use crate::sandbox::speech;
 
 struct Sandbox {
-    vendor: AssemblyAi,
+    assemblyai: AssemblyAi,
     http: reqwest::Client,
 }
 
 async fn sandbox() -> Sandbox {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Sandbox { vendor: AssemblyAi::start(listener, Pace::instant()), http: super::super::outgoing::client() }
+    Sandbox { assemblyai: AssemblyAi::start(listener, Pace::instant()), http: outgoing::client() }
 }
 
 impl Sandbox {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.vendor.url())).header("Authorization", API_KEY)
+        self.http.request(method, format!("{}{path}", self.assemblyai.url())).header("Authorization", API_KEY)
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
-        answer(self.request(Method::GET, path)).await
+        send(self.request(Method::GET, path)).await
     }
 
     async fn create(&self, params: Value) -> (u16, Value) {
-        answer(self.request(Method::POST, "/v2/transcript").json(&params)).await
+        send(self.request(Method::POST, "/v2/transcript").json(&params)).await
     }
 
     async fn upload(&self, audio: &[u8]) -> String {
-        let (status, body) = answer(self.request(Method::POST, "/v2/upload").body(audio.to_vec())).await;
+        let (status, body) = send(self.request(Method::POST, "/v2/upload").body(audio.to_vec())).await;
         assert_eq!(status, 200, "{body}");
         body["upload_url"].as_str().unwrap().to_owned()
     }
@@ -48,11 +54,12 @@ impl Sandbox {
         body["id"].as_str().unwrap().to_owned()
     }
 
-    /// The transcript as soon as it fits.
-    async fn once(&self, id: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let find =
-            || self.vendor.transcripts().into_iter().find(|transcript| transcript["id"] == id && fits(transcript));
-        self.vendor.control.until(find).await
+    /// Waits until the transcript matches; returns it.
+    async fn once(&self, id: &str, matches: impl Fn(&Value) -> bool) -> Value {
+        let find = || {
+            self.assemblyai.transcripts().into_iter().find(|transcript| transcript["id"] == id && matches(transcript))
+        };
+        self.assemblyai.control.until(find).await
     }
 
     async fn once_status(&self, id: &str, status: &str) -> Value {
@@ -66,15 +73,15 @@ impl Sandbox {
     }
 }
 
-async fn answer(request: RequestBuilder) -> (u16, Value) {
+async fn send(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// Sends these bytes, then ends the sending side; what comes back.
+/// Sends these bytes and shuts down the sending side; returns the response.
 async fn raw(sandbox: &Sandbox, request: String) -> String {
-    let address = sandbox.vendor.url().trim_start_matches("http://").to_owned();
-    let talk = move || {
+    let address = sandbox.assemblyai.url().trim_start_matches("http://").to_owned();
+    let exchange = move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -82,20 +89,20 @@ async fn raw(sandbox: &Sandbox, request: String) -> String {
         let _ = stream.read_to_string(&mut answer);
         answer
     };
-    tokio::task::spawn_blocking(talk).await.unwrap()
+    tokio::task::spawn_blocking(exchange).await.unwrap()
 }
 
 #[tokio::test]
-async fn only_the_documented_key_opens_the_sandbox() {
+async fn only_the_documented_key_is_accepted() {
     let sandbox = sandbox().await;
-    let url = format!("{}/v2/upload", sandbox.vendor.url());
+    let url = format!("{}/v2/upload", sandbox.assemblyai.url());
     let keyless = sandbox.http.post(&url).body("audio");
     let bearer = sandbox.http.post(&url).body("audio").header("Authorization", format!("Bearer {API_KEY}"));
     for request in [keyless, bearer] {
         let refusal = json!({ "error": "Authentication error, API token missing/invalid" });
-        assert_eq!(answer(request).await, (401, refusal));
+        assert_eq!(send(request).await, (401, refusal));
     }
-    assert_eq!(sandbox.vendor.uploads(), []);
+    assert_eq!(sandbox.assemblyai.uploads(), []);
 }
 
 #[tokio::test]
@@ -104,10 +111,7 @@ async fn unknown_paths_ids_and_methods_are_refused_in_json() {
     let unknown_id = "Transcript lookup error, transcript id not found";
     assert_eq!(sandbox.get("/v2/nothing").await, (404, json!({ "error": "Not found" })));
     assert_eq!(sandbox.get("/v2/transcript/x").await, (400, json!({ "error": unknown_id })));
-    assert_eq!(
-        answer(sandbox.request(Method::PUT, "/v2/upload")).await,
-        (405, json!({ "error": "Method not allowed" }))
-    );
+    assert_eq!(send(sandbox.request(Method::PUT, "/v2/upload")).await, (405, json!({ "error": "Method not allowed" })));
 }
 
 #[tokio::test]
@@ -115,7 +119,7 @@ async fn an_upload_is_hashed_and_known_by_its_url() {
     let sandbox = sandbox().await;
     let noise = vec![7; 3 << 20];
     let urls = [sandbox.upload(&noise).await, sandbox.upload(speech::MP3).await];
-    let uploads = sandbox.vendor.uploads();
+    let uploads = sandbox.assemblyai.uploads();
     assert_eq!(uploads[0].sha256, speech::hex(&Sha256::digest(&noise)));
     assert_eq!(uploads[0].bytes, 3 << 20);
     assert_eq!([&uploads[0].upload_url, &uploads[1].upload_url], [&urls[0], &urls[1]]);
@@ -123,16 +127,16 @@ async fn an_upload_is_hashed_and_known_by_its_url() {
 }
 
 #[tokio::test]
-async fn empty_cut_and_oversized_uploads_leave_nothing() {
+async fn empty_cut_and_oversized_uploads_are_not_stored() {
     let sandbox = sandbox().await;
-    let (status, _) = answer(sandbox.request(Method::POST, "/v2/upload")).await;
+    let (status, _) = send(sandbox.request(Method::POST, "/v2/upload")).await;
     assert_eq!(status, 400);
     let head = format!("POST /v2/upload HTTP/1.1\r\nHost: x\r\nAuthorization: {API_KEY}\r\n");
     let cut = raw(&sandbox, format!("{head}Content-Length: 100\r\n\r\nten bytes.")).await;
     assert!(!cut.contains("200 OK"), "{cut}");
     let oversized = raw(&sandbox, format!("{head}Content-Length: 2200000001\r\n\r\n")).await;
     assert!(oversized.starts_with("HTTP/1.1 413"), "{oversized}");
-    assert_eq!(sandbox.vendor.uploads(), []);
+    assert_eq!(sandbox.assemblyai.uploads(), []);
 }
 
 #[tokio::test]
@@ -167,13 +171,13 @@ async fn wrong_parameters_are_refused_with_a_reason() {
         assert_eq!(status, 400, "{body}");
         assert!(body["error"].as_str().unwrap().contains(reason), "{body} lacks: {reason}");
     }
-    assert_eq!(sandbox.vendor.transcripts(), [] as [Value; 0]);
+    assert_eq!(sandbox.assemblyai.transcripts(), [] as [Value; 0]);
 }
 
 #[tokio::test]
-async fn an_order_is_repeated_in_the_answer_but_cannot_set_results_or_show_the_secret() {
+async fn a_response_repeats_the_parameters_but_not_the_secret_or_made_up_results() {
     let sandbox = sandbox().await;
-    sandbox.vendor.hold();
+    sandbox.assemblyai.hold();
     let params = json!({
         "audio_url": "https://example.com/a.wav",
         "speech_models": ["universal-3-5-pro", "universal-2"],
@@ -223,7 +227,7 @@ async fn a_completed_transcript_has_words_and_its_webhook_was_called() {
     assert_eq!(transcript["utterances"], Value::Null);
 
     let calls = receiver.calls.lock().unwrap().clone();
-    assert_eq!(calls.len(), 2, "once more after the 500");
+    assert_eq!(calls.len(), 2, "one retry after the 500");
     for (headers, body) in calls {
         assert_eq!(headers["x-secret"], "s3cret");
         assert_eq!(body, json!({ "transcript_id": id, "status": "completed" }));
@@ -231,14 +235,14 @@ async fn a_completed_transcript_has_words_and_its_webhook_was_called() {
 }
 
 #[tokio::test]
-async fn a_refused_webhook_is_not_repeated_and_a_broken_one_ends_after_ten_attempts() {
+async fn a_webhook_is_not_retried_after_4xx_and_ends_after_ten_attempts_with_5xx() {
     for (status, attempts) in [(404, 1), (503, 10)] {
         let sandbox = sandbox().await;
         let receiver = Receiver::start(vec![status; 20]).await;
         let params = json!({ "audio_url": "https://example.com/a.wav", "webhook_url": receiver.url });
         let id = sandbox.created(params).await;
         let calls = || receiver.calls.lock().unwrap().len();
-        sandbox.vendor.control.until(|| (calls() == attempts).then_some(())).await;
+        sandbox.assemblyai.control.until(|| (calls() == attempts).then_some(())).await;
         sandbox.once(&id, |transcript| transcript["webhook_status_code"] == status).await;
         assert_eq!(calls(), attempts);
     }
@@ -275,7 +279,7 @@ async fn other_audio_and_planned_errors_end_in_status_error() {
     let other_audio = "the sandbox transcribes only the recording that its own Twilio makes; this audio is another";
     for (audio_url, error) in [(&*noise, other_audio), (elsewhere, download_error), (&*speech, "planned")] {
         if error == "planned" {
-            sandbox.vendor.fail_next_transcript(error);
+            sandbox.assemblyai.fail_next_transcript(error);
         }
         let id = sandbox.created(json!({ "audio_url": audio_url })).await;
         assert_eq!(sandbox.once_status(&id, "error").await["error"], error);
@@ -288,15 +292,15 @@ async fn other_audio_and_planned_errors_end_in_status_error() {
 #[tokio::test]
 async fn a_held_transcript_is_processed_until_it_is_released() {
     let sandbox = sandbox().await;
-    sandbox.vendor.hold();
+    sandbox.assemblyai.hold();
     let id = sandbox.created(json!({ "audio_url": sandbox.upload(speech::WAV).await })).await;
     assert_eq!(sandbox.once_status(&id, "processing").await["text"], Value::Null);
-    sandbox.vendor.release();
+    sandbox.assemblyai.release();
     sandbox.once_status(&id, "completed").await;
 }
 
 #[tokio::test]
-async fn captions_keep_to_the_asked_length() {
+async fn captions_keep_to_the_requested_length() {
     let sandbox = sandbox().await;
     let id = sandbox.completed().await;
     let text = async |path: &str| {
@@ -317,7 +321,7 @@ async fn captions_keep_to_the_asked_length() {
 }
 
 #[tokio::test]
-async fn sentences_paragraphs_and_searched_words_point_into_the_recording() {
+async fn sentences_paragraphs_and_found_words_have_their_times() {
     let sandbox = sandbox().await;
     let id = sandbox.completed().await;
     let (_, sentences) = sandbox.get(&format!("/v2/transcript/{id}/sentences")).await;
@@ -340,26 +344,27 @@ async fn sentences_paragraphs_and_searched_words_point_into_the_recording() {
 }
 
 #[tokio::test]
-async fn the_list_goes_back_in_time_page_by_page_and_forward_again() {
+async fn the_list_leads_page_by_page_to_the_oldest_transcript_and_back() {
     let sandbox = sandbox().await;
     let mut ids = Vec::new();
     for number in 0..5 {
         ids.push(sandbox.created(json!({ "audio_url": format!("https://example.com/{number}") })).await);
     }
     ids.reverse();
-    let mut seen = Vec::new();
-    let mut target = json!(format!("{}/v2/transcript?limit=2", sandbox.vendor.url()));
+    let mut listed = Vec::new();
+    let mut target = json!(format!("{}/v2/transcript?limit=2", sandbox.assemblyai.url()));
     let mut last = Value::Null;
     while let Some(url) = target.as_str() {
-        let (_, page) = sandbox.get(url.strip_prefix(sandbox.vendor.url()).unwrap()).await;
-        seen.extend(page["transcripts"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        let (_, page) = sandbox.get(url.strip_prefix(sandbox.assemblyai.url()).unwrap()).await;
+        listed
+            .extend(page["transcripts"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
         target = page["page_details"]["prev_url"].clone();
         last = page;
     }
-    assert_eq!(seen, ids);
-    let current = format!("{}/v2/transcript?limit=2&before_id={}", sandbox.vendor.url(), ids[3]);
+    assert_eq!(listed, ids);
+    let current = format!("{}/v2/transcript?limit=2&before_id={}", sandbox.assemblyai.url(), ids[3]);
     assert_eq!(last["page_details"]["current_url"], current);
-    let next = last["page_details"]["next_url"].as_str().unwrap().strip_prefix(sandbox.vendor.url()).unwrap();
+    let next = last["page_details"]["next_url"].as_str().unwrap().strip_prefix(sandbox.assemblyai.url()).unwrap();
     let (_, page) = sandbox.get(next).await;
     assert_eq!((&page["transcripts"][0]["id"], &page["transcripts"][1]["id"]), (&json!(ids[2]), &json!(ids[3])));
     for wrong in ["limit=0", "limit=201", "limit=x", "status=done", "before_id=x"] {
@@ -373,16 +378,16 @@ async fn the_list_goes_back_in_time_page_by_page_and_forward_again() {
 }
 
 #[tokio::test]
-async fn a_deleted_transcript_leaves_a_stub_that_its_own_end_cannot_revive() {
+async fn a_deleted_transcript_stays_a_stub_when_its_processing_ends() {
     let sandbox = sandbox().await;
-    sandbox.vendor.hold();
+    sandbox.assemblyai.hold();
     let id = sandbox.created(json!({ "audio_url": sandbox.upload(speech::WAV).await })).await;
     sandbox.once_status(&id, "processing").await;
     let path = format!("/v2/transcript/{id}");
-    let (status, stub) = answer(sandbox.request(Method::DELETE, &path)).await;
+    let (status, stub) = send(sandbox.request(Method::DELETE, &path)).await;
     assert_eq!((status, &stub["status"]), (200, &json!("completed")));
     assert_eq!((&stub["audio_url"], &stub["text"]), (&json!("http://deleted_by_user"), &json!("Deleted by user.")));
-    sandbox.vendor.release();
+    sandbox.assemblyai.release();
     sandbox.completed().await;
     assert_eq!(sandbox.get(&path).await, (200, stub));
     assert_eq!(sandbox.get(&format!("{path}/srt")).await.0, 400);
@@ -394,21 +399,21 @@ async fn uploaded_audio_is_deleted_with_its_transcript() {
     let audio = sandbox.upload(speech::WAV).await;
     let id = sandbox.created(json!({ "audio_url": audio })).await;
     sandbox.once_status(&id, "completed").await;
-    answer(sandbox.request(Method::DELETE, &format!("/v2/transcript/{id}"))).await;
+    send(sandbox.request(Method::DELETE, &format!("/v2/transcript/{id}"))).await;
     let again = sandbox.created(json!({ "audio_url": audio })).await;
     sandbox.once_status(&again, "error").await;
 }
 
 #[tokio::test]
-async fn faults_speak_as_assemblyai_does() {
+async fn injected_faults_have_assemblyais_form_of_error() {
     let sandbox = sandbox().await;
     let fault = Fault::Refuse { status: 429, retry_after: Some(3) };
-    sandbox.vendor.control.fail_next(Method::GET, "/v2/transcript", fault);
+    sandbox.assemblyai.control.fail_next(Method::GET, "/v2/transcript", fault);
     assert_eq!(sandbox.get("/v2/transcript").await, (429, json!({ "error": "Too Many Requests" })));
     assert_eq!(sandbox.get("/v2/transcript").await.0, 200);
 }
 
-/// Somebody who gets webhooks and answers with one status after the other.
+/// Receives webhooks and responds with one status after the other.
 struct Receiver {
     url: String,
     calls: Arc<Mutex<Vec<(HeaderMap, Value)>>>,

@@ -1,4 +1,4 @@
-//! A transcript: the JSON that every answer about it repeats, and the words once they are there.
+//! A transcript: its JSON and, once it is completed, its words.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,15 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::super::speech::{self, Word};
-use super::Upload;
-use super::params::Order;
+use super::params::TranscriptParams;
+use super::upload::Upload;
+use crate::clock;
+use crate::sandbox::speech::{self, Word};
 
-/// What AssemblyAI puts in the place of deleted addresses.
-const DELETED: &str = "http://deleted_by_user";
+/// What AssemblyAI replaces the URLs of a deleted transcript with.
+const DELETED_URL: &str = "http://deleted_by_user";
 
-/// The fields that only AssemblyAI fills in, whatever a request says.
+/// The fields that a request cannot set.
 const RESULTS: [&str; 14] = [
     "id",
     "status",
@@ -35,9 +36,10 @@ pub(super) struct Transcript {
     pub(super) id: String,
     pub(super) created: String,
     pub(super) completed: Option<String>,
-    /// None until it is completed, and again after it was deleted.
+    /// `None` until the transcript is completed, and again once it is deleted.
     pub(super) words: Option<Vec<Spoken>>,
-    answer: Map<String, Value>,
+    /// All fields except `words` and `utterances`.
+    fields: Map<String, Value>,
     deleted: bool,
 }
 
@@ -52,43 +54,43 @@ pub(super) struct Spoken {
 }
 
 impl Transcript {
-    /// A transcript as it is answered when it has just been asked for.
-    pub(super) fn new(order: &Order) -> Self {
+    /// Returns a queued transcript.
+    pub(super) fn new(params: &TranscriptParams) -> Self {
         let id = Uuid::new_v4().to_string();
-        let mut answer: Map<String, Value> =
+        let mut fields: Map<String, Value> =
             serde_json::from_str(include_str!("transcript.json")).expect("transcript.json is a part of this program");
-        let params = order.params.iter().filter(|(name, _)| !RESULTS.contains(&name.as_str()));
-        answer.extend(params.map(|(name, value)| (name.clone(), value.clone())));
-        answer.insert("id".to_owned(), json!(id));
-        let webhook_auth = order.webhook.as_ref().is_some_and(|webhook| webhook.auth.is_some());
-        answer.insert("webhook_auth".to_owned(), json!(webhook_auth));
-        Self { id, created: now(), completed: None, words: None, answer, deleted: false }
+        let echoed = params.echoed.iter().filter(|(name, _)| !RESULTS.contains(&name.as_str()));
+        fields.extend(echoed.map(|(name, value)| (name.clone(), value.clone())));
+        fields.insert("id".to_owned(), json!(id));
+        let webhook_auth = params.webhook.as_ref().is_some_and(|webhook| webhook.auth.is_some());
+        fields.insert("webhook_auth".to_owned(), json!(webhook_auth));
+        Self { id, created: now(), completed: None, words: None, fields, deleted: false }
     }
 
-    pub(super) fn answer(&self) -> Value {
-        let mut answer = self.answer.clone();
-        // As JSON they would be the largest part of what is remembered of thousands of transcripts.
+    pub(super) fn json(&self) -> Value {
+        let mut fields = self.fields.clone();
+        // Kept as JSON, the words of thousands of transcripts would take most of the memory.
         if let Some(words) = &self.words {
-            answer.insert("words".to_owned(), json!(words));
+            fields.insert("words".to_owned(), json!(words));
             if words.iter().any(|spoken| spoken.speaker.is_some()) {
-                answer.insert("utterances".to_owned(), json!([spoken_passage(words)]));
+                fields.insert("utterances".to_owned(), json!([spoken_passage(words)]));
             }
         }
-        Value::Object(answer)
+        Value::Object(fields)
     }
 
     pub(super) fn field(&self, name: &str) -> &Value {
-        self.answer.get(name).unwrap_or(&Value::Null)
+        self.fields.get(name).unwrap_or(&Value::Null)
     }
 
     pub(super) fn status(&self) -> &str {
         self.field("status").as_str().unwrap_or_default()
     }
 
-    /// Nothing that was still under way changes what is deleted.
+    /// Sets a field, unless the transcript is deleted: its processing may still go on.
     pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
         if !self.deleted {
-            self.answer.insert(name.to_owned(), value.into());
+            self.fields.insert(name.to_owned(), value.into());
         }
     }
 
@@ -96,14 +98,14 @@ impl Transcript {
         self.deleted
     }
 
-    /// Fills in what was heard in this upload.
+    /// Fills in the result for this upload.
     pub(super) fn complete(&mut self, model: &str, upload: &Upload) {
         if self.deleted {
             return;
         }
         let labels = self.field("speaker_labels") == &Value::Bool(true);
         let multichannel = self.field("multichannel") == &Value::Bool(true);
-        // There is one voice in the recording, on its first channel; channels count from 1.
+        // The recording has one speaker, on its first channel. Channels count from 1.
         let channel = multichannel.then_some("1");
         let speaker = match (multichannel, labels) {
             (true, true) => Some("1A"),
@@ -132,32 +134,32 @@ impl Transcript {
         self.set("status", "error");
     }
 
-    /// Leaves a stub.
+    /// Deletes the content; a stub remains.
     pub(super) fn delete(&mut self) {
         for name in ["confidence", "prompt", "custom_spelling"] {
             self.set(name, Value::Null);
         }
         self.set("keyterms_prompt", json!([]));
         if !self.field("webhook_url").is_null() {
-            self.set("webhook_url", DELETED);
+            self.set("webhook_url", DELETED_URL);
         }
-        self.set("audio_url", DELETED);
+        self.set("audio_url", DELETED_URL);
         self.set("text", "Deleted by user.");
         self.set("status", "completed");
-        self.answer.shift_remove("error"); // it may name the audio's address
+        self.fields.shift_remove("error"); // it may contain the audio URL
         self.words = None;
         self.deleted = true;
     }
 }
 
-/// A recording's SID as the last word of its speech, in the silence after it.
+/// Returns a recording SID as the last word, in the silence at the end of the speech.
 fn spoken_sid(sid: &str) -> Cow<'static, Word> {
     let start = speech::words().last().map_or(0, |last| last.end);
     let end = speech::duration().as_millis().try_into().unwrap_or(start);
     Cow::Owned(Word { text: sid.to_owned(), start, end, confidence: 1.0 })
 }
 
-/// Consecutive words as AssemblyAI's paragraphs show them.
+/// Writes consecutive words as a paragraph.
 pub(super) fn passage(words: &[Spoken]) -> Value {
     let text: Vec<&str> = words.iter().map(|spoken| spoken.word.text.as_str()).collect();
     let sum: f64 = words.iter().map(|spoken| spoken.word.confidence).sum();
@@ -170,7 +172,7 @@ pub(super) fn passage(words: &[Spoken]) -> Value {
     })
 }
 
-/// Consecutive words of one voice as AssemblyAI's utterances and sentences show them.
+/// Writes consecutive words of one speaker as an utterance or sentence.
 pub(super) fn spoken_passage(words: &[Spoken]) -> Value {
     let mut passage = passage(words);
     let first = words.first();
@@ -181,7 +183,7 @@ pub(super) fn spoken_passage(words: &[Spoken]) -> Value {
     passage
 }
 
-/// The vendor's own clock, in its own notation: UTC without saying so.
+/// Returns the time as AssemblyAI writes it: in UTC, without a time zone.
 fn now() -> String {
-    crate::clock::now().strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string()
+    clock::now().strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string()
 }

@@ -1,40 +1,40 @@
-//! A mark in a recording of the speech: its file also says which recording it is, so that nobody can mistake one for
-//! another. The sound is the same.
+//! Marking a recording of the speech with its SID, so that tests can tell the recordings of calls apart. The samples stay
+//! the same.
 
 use axum::body::Bytes;
 
-use super::{WAV, stereo};
+use super::audio::{WAV, stereo};
 
-/// A RecordingSid: `RE` and 32 hexadecimal digits.
+/// Returns whether this is a recording SID: `RE` and 32 hexadecimal digits.
 pub(super) fn is_recording_sid(text: &str) -> bool {
     let digits = text.strip_prefix("RE").unwrap_or_default();
     digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The speech as a WAV file with one channel or two, and with this SID as its comment (`LIST`, `INFO`, `ICMT`) at the end.
-/// A `JUNK` chunk before that fills it up to this many bytes, if it has fewer.
+/// Returns the speech as a WAV file with one channel or two that ends with this SID as its comment (`LIST`, `INFO`,
+/// `ICMT`). A `JUNK` chunk before the comment pads a shorter file to `bytes`.
 pub(in crate::sandbox) fn marked(sid: &str, channels: u8, bytes: u64) -> Bytes {
     let mut file = if channels == 2 { stereo().to_vec() } else { WAV.to_vec() };
     let comment = chunk(b"ICMT", &[sid.as_bytes(), b"\0"].concat());
     let mark = chunk(b"LIST", &[b"INFO", comment.as_slice()].concat());
-    // What is too little for a chunk of its own stays away.
+    // A gap that is shorter than the header of a chunk stays unfilled.
     let missing = usize::try_from(bytes).unwrap_or_default().saturating_sub(file.len() + mark.len());
-    if let Some(junk) = missing.checked_sub(HEAD) {
+    if let Some(junk) = missing.checked_sub(CHUNK_HEADER) {
         file.extend(chunk(b"JUNK", &vec![0; junk]));
     }
     file.extend(mark);
-    let length = u32::try_from(file.len() - HEAD).expect("a recording is far from 4 GB");
+    let length = u32::try_from(file.len() - CHUNK_HEADER).expect("a recording is far from 4 GB");
     file[4..8].copy_from_slice(&length.to_le_bytes());
     file.into()
 }
 
-/// The head of a chunk: its name and its length.
-const HEAD: usize = 8;
+/// Length of the header of a chunk: its name and its length.
+const CHUNK_HEADER: usize = 8;
 
 fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).expect("a recording is far from 4 GB");
     let mut chunk = [&name[..], &length.to_le_bytes(), content].concat();
-    // A chunk begins at an even place; its length does not count what makes the next one do so.
+    // Chunks begin at even offsets. The length of a chunk does not count its padding byte.
     if content.len() % 2 == 1 {
         chunk.push(0);
     }
@@ -47,14 +47,14 @@ mod tests {
 
     const SID: &str = "RE0123456789abcdef0123456789ABCDEF";
 
-    /// The chunks of a WAV file, whose lengths must add up.
+    /// Returns the chunks of a WAV file and asserts that their lengths add up.
     fn chunks(file: &[u8]) -> Vec<(&[u8], &[u8])> {
         let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
         assert_eq!((&file[..4], number(4), &file[8..12]), (&b"RIFF"[..], file.len() - 8, &b"WAVE"[..]));
         let (mut at, mut chunks) = (12, Vec::new());
         while at < file.len() {
-            let end = at + HEAD + number(at + 4);
-            chunks.push((&file[at..at + 4], &file[at + HEAD..end]));
+            let end = at + CHUNK_HEADER + number(at + 4);
+            chunks.push((&file[at..at + 4], &file[at + CHUNK_HEADER..end]));
             at = end.next_multiple_of(2);
         }
         assert_eq!(at, file.len());
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_a_comment_after_the_unchanged_sound() {
+    fn a_mark_is_a_comment_after_the_unchanged_samples() {
         for (channels, plain) in [(1, Bytes::from_static(WAV)), (2, stereo())] {
             let file = marked(SID, channels, 0);
             let (chunks, plain) = (chunks(&file), chunks(&plain));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_file_is_filled_up_to_its_length() {
+    fn a_marked_file_is_padded_to_the_length_asked_for() {
         let file = marked(SID, 1, 100_000);
         assert_eq!((file.len(), chunks(&file).len()), (100_000, 4));
         assert_eq!(chunks(&file)[2].0, b"JUNK");
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_a_recordings_sid_is_one() {
+    fn only_re_and_32_hexadecimal_digits_are_a_recording_sid() {
         assert!(is_recording_sid(SID));
         for other in ["", "RE", "CA0123456789abcdef0123456789abcdef", &SID[..33], "RE0123456789abcdef0123456789abcdeg"]
         {

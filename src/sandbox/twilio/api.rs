@@ -1,4 +1,4 @@
-//! Requests: who may, what for, and the answer. `create` reads the one that begins a call.
+//! The REST API: authentication, routes and responses. `create` parses the request that places a call.
 
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
@@ -9,20 +9,24 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use tokio::net::TcpListener;
 
-use super::media::{self, Format};
+use super::account::{Call, Recording, sid};
+use super::audio::Format;
+use super::credentials::{ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, account_path};
+use super::emulator::Twilio;
+use super::form::{self, Param};
 use super::page::page;
-use super::refusal::Refusal;
-use super::state::{Call, Recording, sid};
-use super::wire::account_path;
-use super::{ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, Twilio, create};
-use crate::clients::twilio::signature::Param;
-use crate::sandbox::control::steer;
+use super::rest_exception::RestException;
+use super::{create, media};
+use crate::sandbox::control::intercept;
+use crate::sandbox::pace::Pace;
 
-/// The longest form that is read.
+/// Maximum length of a form.
 const MAX_FORM: usize = 1 << 20;
 
-/// What a path names. Recordings are there twice: all of the account's, and under their call.
+/// The resource that a path names. A recording has two paths: one under the account, one under its call, whose SID is
+/// the first field.
 #[derive(Debug, PartialEq, Eq)]
 enum Resource<'a> {
     Calls,
@@ -32,12 +36,23 @@ enum Resource<'a> {
     Media(Option<&'a str>, &'a str, Format),
 }
 
-/// The whole API. Faults come before everything except Twilio's own headers, which its refusals have too.
-pub(super) fn router(twilio: &Twilio) -> Router {
+impl Twilio {
+    /// Starts an emulated Twilio that serves on this listener until the runtime ends.
+    pub fn start(listener: TcpListener, pace: Pace) -> Self {
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let twilio = Self::new(format!("http://{address}"), pace);
+        let router = router(&twilio);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        twilio
+    }
+}
+
+/// Injected faults have Twilio's own headers too, so those are added last.
+fn router(twilio: &Twilio) -> Router {
     Router::new()
-        .fallback(answer)
+        .fallback(respond)
         .with_state(twilio.clone())
-        .layer(from_fn_with_state(twilio.control.clone(), steer))
+        .layer(from_fn_with_state(twilio.control.clone(), intercept))
         .layer(map_response(add_headers))
 }
 
@@ -48,25 +63,25 @@ async fn add_headers(mut response: Response) -> Response {
     response
 }
 
-async fn answer(State(twilio): State<Twilio>, request: Request) -> Response {
+async fn respond(State(twilio): State<Twilio>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let query = pairs(parts.uri.query().unwrap_or_default().as_bytes());
+    let query = form::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let body = to_bytes(body, MAX_FORM).await.unwrap_or_default();
-    // hyper leaves the body out of the answer to HEAD.
+    // hyper omits the body of a response to HEAD.
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
-    let result = match authorized(&parts.headers) {
-        false => Err(Refusal::of(StatusCode::UNAUTHORIZED)),
-        true => match resource(path) {
-            None => Err(Refusal::not_found(path)),
-            Some(resource) => twilio.answer(&method, path, &resource, &query, &parts.headers, &body),
-        },
+    let result = if !is_authorized(&parts.headers) {
+        Err(RestException::of(StatusCode::UNAUTHORIZED))
+    } else if let Some(resource) = resource(path) {
+        twilio.respond(&method, path, &resource, &query, &parts.headers, &body)
+    } else {
+        Err(RestException::not_found(path))
     };
-    result.unwrap_or_else(|refusal| refusal.answer(path))
+    result.unwrap_or_else(|error| error.response(path))
 }
 
 impl Twilio {
-    fn answer(
+    fn respond(
         &self,
         method: &Method,
         path: &str,
@@ -74,77 +89,72 @@ impl Twilio {
         query: &[Param],
         headers: &HeaderMap,
         body: &Bytes,
-    ) -> Result<Response, Refusal> {
-        let missing = || Refusal::not_found(path);
-        let host = self.url();
+    ) -> Result<Response, RestException> {
+        let not_found = || RestException::not_found(path);
         match (method.as_str(), resource) {
             ("POST", Resource::Calls) => {
-                let call = self.begin_call(&create::read(&pairs(body))?);
+                let call = self.create_call(create::parse(&form::parse(body))?);
                 Ok((StatusCode::CREATED, json(&call)).into_response())
             }
             ("GET", Resource::Calls) => {
-                let state = self.state();
-                let asked = |name: &str, actual: &str| {
-                    query.iter().find(|(key, _)| key == name).is_none_or(|(_, value)| value == actual)
-                };
-                let calls = state.calls.iter().rev();
-                let calls = calls.filter(|(_, call)| {
-                    asked("To", &call.to) && asked("From", &call.from) && asked("Status", call.status)
+                let account = self.account();
+                let matches = |name, actual: &str| form::value(query, name).is_none_or(|value| value == actual);
+                let calls = account.calls.iter().rev().filter(|(_, call)| {
+                    matches("To", &call.to) && matches("From", &call.from) && matches("Status", call.status)
                 });
                 Ok(json(&page("calls", path, query, &calls.collect::<Vec<_>>(), Call::json)?))
             }
-            ("GET", Resource::Call(sid)) => Ok(json(&self.state().call(sid).ok_or_else(missing)?.json())),
-            ("POST", Resource::Call(sid)) => self.update_call(sid, path, &pairs(body)),
-            ("DELETE", Resource::Call(sid)) => self.change(|state| {
-                if !state.call(sid).ok_or_else(missing)?.is_over() {
-                    return Err(Refusal::bad_request(20009, "Cannot delete a call that is in progress"));
+            ("GET", Resource::Call(sid)) => Ok(json(&self.account().call(sid).ok_or_else(not_found)?.json())),
+            ("POST", Resource::Call(sid)) => self.update_call(sid, path, &form::parse(body)),
+            ("DELETE", Resource::Call(sid)) => self.change(|account| {
+                if !account.call(sid).ok_or_else(not_found)?.has_ended() {
+                    return Err(RestException::bad_request(20009, "Cannot delete a call that is in progress"));
                 }
-                state.calls.remove(sid);
+                account.calls.remove(sid);
                 Ok(StatusCode::NO_CONTENT.into_response())
             }),
             ("GET", Resource::Recordings(call)) => {
-                let state = self.state();
-                if call.is_some_and(|sid| state.call(sid).is_none()) {
-                    return Err(missing());
+                let account = self.account();
+                if call.is_some_and(|sid| account.call(sid).is_none()) {
+                    return Err(not_found());
                 }
-                let asked = query.iter().find(|(name, _)| name == "CallSid").map(|(_, value)| value.as_str());
-                let mut recordings = state.recordings(call.or(asked));
+                let mut recordings = account.recordings(call.or(form::value(query, "CallSid")));
                 recordings.reverse();
-                let write = |one: &Recording| one.json(host, call.is_some());
+                let write = |recording: &Recording| recording.json(self.url(), call.is_some());
                 Ok(json(&page("recordings", path, query, &recordings, write)?))
             }
             ("GET", Resource::Recording(call, sid)) => {
-                let state = self.state();
-                Ok(json(&state.recording(*call, sid).ok_or_else(missing)?.json(host, call.is_some())))
+                let account = self.account();
+                Ok(json(&account.recording(*call, sid).ok_or_else(not_found)?.json(self.url(), call.is_some())))
             }
-            ("DELETE", Resource::Recording(call, sid)) => self.change(|state| {
-                state.recording(*call, sid).ok_or_else(missing)?;
-                state.remove_recording(sid);
+            ("DELETE", Resource::Recording(call, sid)) => self.change(|account| {
+                account.recording(*call, sid).ok_or_else(not_found)?;
+                account.remove_recording(sid);
                 Ok(StatusCode::NO_CONTENT.into_response())
             }),
             ("GET", Resource::Media(call, sid, format)) => {
-                let recording = self.state().recording(*call, sid).cloned().ok_or_else(missing)?;
+                let recording = self.account().recording(*call, sid).cloned().ok_or_else(not_found)?;
                 if recording.status != "completed" {
-                    return Err(missing());
+                    return Err(not_found());
                 }
                 media::serve(&recording, *format, query, headers)
             }
-            _ => Err(Refusal::of(StatusCode::METHOD_NOT_ALLOWED)),
+            _ => Err(RestException::of(StatusCode::METHOD_NOT_ALLOWED)),
         }
     }
 
-    /// Hangs a live call up. A call that did not get through is `canceled` then, whatever word was used.
-    fn update_call(&self, sid: &str, path: &str, params: &[Param]) -> Result<Response, Refusal> {
-        let asked = params.iter().find(|(name, _)| name == "Status").map(|(_, value)| value.as_str());
-        if !matches!(asked, Some("completed" | "canceled")) {
-            return Err(Refusal::bad_request(20001, "The sandbox updates nothing but Status to completed or canceled"));
+    /// Hangs up a live call. A call that was not answered becomes `canceled` with either value of `Status`.
+    fn update_call(&self, sid: &str, path: &str, params: &[Param]) -> Result<Response, RestException> {
+        let status = form::value(params, "Status");
+        if !matches!(status, Some("completed" | "canceled")) {
+            return Err(RestException::bad_request(20001, "The sandbox only sets Status to completed or canceled"));
         }
-        self.change(|state| {
-            let call = state.call_mut(sid).ok_or_else(|| Refusal::not_found(path))?;
-            match (call.status, asked) {
-                ("queued" | "ringing", _) => call.enter("canceled"),
-                ("in-progress", Some("completed")) => call.enter("completed"),
-                _ => return Err(Refusal::bad_request(21220, "Call is not in-progress. Cannot redirect.")),
+        self.change(|account| {
+            let call = account.call_mut(sid).ok_or_else(|| RestException::not_found(path))?;
+            match (call.status, status) {
+                ("queued" | "ringing", _) => call.set_status("canceled"),
+                ("in-progress", Some("completed")) => call.set_status("completed"),
+                _ => return Err(RestException::bad_request(21220, "Call is not in-progress. Cannot redirect.")),
             }
             Ok(json(&call.json()))
         })
@@ -155,12 +165,7 @@ fn json(value: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-/// A form, or a query, decoded.
-fn pairs(text: &[u8]) -> Vec<Param> {
-    url::form_urlencoded::parse(text).into_owned().collect()
-}
-
-fn authorized(headers: &HeaderMap) -> bool {
+fn is_authorized(headers: &HeaderMap) -> bool {
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = header.and_then(|value| {
         let (scheme, credentials) = value.split_once(' ')?;

@@ -1,6 +1,6 @@
-//! Speaking to the program: signed requests, sent the way Twilio sends them, and what came back.
+//! Sending signed requests to the program, as Twilio sends them.
 //!
-//! Parameters and numbers are never logged; addresses without their query are.
+//! Parameters and phone numbers are never logged; URLs are, without their query.
 
 use std::time::Duration;
 
@@ -10,51 +10,65 @@ use tracing::debug;
 use url::Url;
 use uuid::Uuid;
 
-use super::twiml::Problem;
-use super::{AUTH_TOKEN, Delivery, Twilio};
-use crate::clients::twilio::signature::{self, Algorithm, Param};
+use super::account::Delivery;
+use super::credentials::AUTH_TOKEN;
+use super::emulator::Twilio;
+use super::form::Param;
+use super::twiml::ApplicationError;
+use crate::clients::twilio::signature::{self, Algorithm};
 use crate::sandbox::control::Callbacks;
 
-/// How long Twilio waits for the answer to a voice webhook.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long Twilio waits for a response from the program.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The newest deliveries that are remembered.
-const REMEMBERED: usize = 1_000;
+/// A status callback to be sent.
+pub(super) struct Callback {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) params: Vec<Param>,
+}
 
-/// What the program answered.
-pub(super) struct Answer {
+/// A response of the program.
+pub(super) struct ProgramResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
 impl Twilio {
-    /// Tells how something gets on, as often as the test wants it told.
-    pub(super) async fn report(&self, method: &Method, url: &str, params: &[Param]) {
+    /// Sends a signed POST with parameters of the test's choice; returns the status of the response.
+    pub async fn send_callback(&self, url: &str, params: &[Param]) -> Option<u16> {
+        self.send(&Callback { method: Method::POST, url: url.to_owned(), params: params.to_vec() }).await
+    }
+
+    /// Sends a status callback as the test has set with [`Control::set_callbacks`](crate::sandbox::control::Control).
+    pub(super) async fn report(&self, callback: &Callback) {
         match self.control.callbacks() {
             Callbacks::Drop => {}
             Callbacks::Deliver | Callbacks::Shuffled => {
-                self.deliver(method, url, params).await;
+                self.send(callback).await;
             }
             Callbacks::Twice => {
-                tokio::join!(self.deliver(method, url, params), self.deliver(method, url, params));
+                tokio::join!(self.send(callback), self.send(callback));
             }
         }
     }
 
-    /// Sends a callback whose answer nobody reads; returns its status.
-    pub(super) async fn deliver(&self, method: &Method, url: &str, params: &[Param]) -> Option<u16> {
-        let answer = match Url::parse(url) {
-            Ok(url) => self.request(method, &url, params).await,
-            Err(error) => Err(Problem::new(11100, error)),
-        };
-        answer.ok().map(|answer| answer.status.as_u16())
+    async fn send(&self, callback: &Callback) -> Option<u16> {
+        let url = Url::parse(&callback.url).ok()?;
+        let response = self.request(&callback.method, &url, &callback.params).await;
+        response.ok().map(|response| response.status.as_u16())
     }
 
-    /// Sends a signed request: parameters as a form, or in the query of a GET.
-    pub(super) async fn request(&self, method: &Method, url: &Url, params: &[Param]) -> Result<Answer, Problem> {
+    /// Sends a signed request with the parameters as a form or, for GET, in the query.
+    pub(super) async fn request(
+        &self,
+        method: &Method,
+        url: &Url,
+        params: &[Param],
+    ) -> Result<ProgramResponse, ApplicationError> {
         let mut url = url.clone();
-        // The fragment is for Twilio itself, and what is not sent is not signed.
+        // Twilio reads the fragment itself; as it is not sent, it is not signed.
         url.set_fragment(None);
         let form = if *method == Method::GET {
             url.query_pairs_mut().extend_pairs(params);
@@ -63,12 +77,12 @@ impl Twilio {
             params
         };
         let mut signed = url.clone();
-        // Both fail only where there is no host, hence no user either.
+        // Both fail only for a URL without a host, which has no user either.
         let _ = (signed.set_username(""), signed.set_password(None));
         let signature = signature::sign(Algorithm::HmacSha1, AUTH_TOKEN, signed.as_str(), form);
         let token = Uuid::new_v4().to_string();
         let send = || {
-            let mut request = self.inner.http.request(method.clone(), url.clone()).timeout(PATIENCE);
+            let mut request = self.inner.http.request(method.clone(), url.clone()).timeout(TIMEOUT);
             if *method != Method::GET {
                 request = request.form(form);
             }
@@ -83,23 +97,18 @@ impl Twilio {
         let result = match sent {
             Ok(response) => {
                 let (status, headers) = (response.status(), response.headers().clone());
-                response.bytes().await.map(|body| Answer { status, headers, body })
+                response.bytes().await.map(|body| ProgramResponse { status, headers, body })
             }
             Err(error) => Err(error),
         };
-        let status = result.as_ref().ok().map(|answer| answer.status.as_u16());
+        let status = result.as_ref().ok().map(|response| response.status.as_u16());
         let (host, path) = (url.host_str(), url.path());
         debug!(status, host, path, "sent a callback");
         let delivery = Delivery { url: url.to_string(), params: params.to_vec(), status };
-        self.change(|state| {
-            if state.deliveries.len() == REMEMBERED {
-                state.deliveries.pop_front();
-            }
-            state.deliveries.push_back(delivery);
-        });
+        self.change(|account| account.add_delivery(delivery));
         result.map_err(|error| {
             let code = if error.is_connect() { 11205 } else { 11200 };
-            Problem::new(code, error.without_url())
+            ApplicationError::new(code, error.without_url())
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What is said in a call: ask the program, obey its TwiML, and ask again where that says so.
+//! The conversation of a call: fetches TwiML from the program, performs it, and fetches the next document.
 
 use std::time::Duration;
 
@@ -6,103 +6,107 @@ use axum::http::{Method, header};
 use tracing::warn;
 use url::Url;
 
-use super::state::{Call, Hook};
-use super::twiml::{self, Problem, Record, Verb};
-use super::{Outcome, Stage, Twilio};
-use crate::clients::twilio::signature::Param;
+use super::account::{Call, Outcome, StatusCallback};
+use super::emulator::{Stage, Twilio};
+use super::form::Param;
+use super::twiml::{self, ApplicationError, Record, Verb};
 use crate::sandbox::pace::{Pace, wait};
 use crate::sandbox::speech;
 
-/// Documents that are asked for in one call. A `<Record>` without an action asks for its own document for ever.
+/// Maximum number of documents in one call. A `<Record>` without an action would fetch its own document forever.
 const MAX_DOCUMENTS: usize = 10;
 
-/// A document to ask for.
-struct Ask {
+/// A request for a TwiML document.
+struct Fetch {
     method: Method,
     url: Url,
-    /// Parameters beside, or in place of, those of the call.
+    /// Parameters beside those of the call, or that replace them.
     extra: Vec<Param>,
 }
 
 /// What follows a verb.
 enum Next {
-    /// The verb after it.
+    /// The next verb of the document.
     Verb,
-    /// Another document; the rest of this one is not reached.
-    Ask(Ask),
-    /// The call ends.
+    /// Another document; the rest of this one is skipped.
+    Document(Fetch),
+    /// The end of the call, with this status.
     End(&'static str),
 }
 
 impl Twilio {
-    /// Talks until the call ends; returns how.
+    /// Runs the conversation; returns the final status of the call.
     pub(super) async fn converse(&self, call: &Call) -> &'static str {
         match self.talk(call).await {
             Ok(status) => status,
-            Err(Problem { code, text }) => {
-                warn!(call = call.sid, code, "application error, the call ends: {text}");
+            Err(ApplicationError { code, message }) => {
+                warn!(call = call.sid, code, "application error, the call ends: {message}");
                 "completed"
             }
         }
     }
 
-    async fn talk(&self, call: &Call) -> Result<&'static str, Problem> {
-        let url = Url::parse(&call.plan.url).map_err(|error| Problem::new(11100, error))?;
-        let mut ask = Ask { method: call.plan.method.clone(), url, extra: Vec::new() };
+    async fn talk(&self, call: &Call) -> Result<&'static str, ApplicationError> {
+        let url = Url::parse(&call.options.url).map_err(|error| ApplicationError::new(11100, error))?;
+        let mut fetch = Fetch { method: call.options.method.clone(), url, extra: Vec::new() };
         for _ in 0..MAX_DOCUMENTS {
-            let verbs = self.document(&call.sid, &ask).await?;
+            let verbs = self.document(&call.sid, &fetch).await?;
             if call.inbound && !matches!(verbs.first(), Some(Verb::Reject { .. })) {
-                self.enter(&call.sid, "in-progress");
+                self.set_call_status(&call.sid, "in-progress");
             }
             let mut next = Next::End("completed");
             for verb in &verbs {
-                next = self.perform(call, &ask, verb).await?;
+                next = self.perform(call, &fetch, verb).await?;
                 if !matches!(next, Next::Verb) {
                     break;
                 }
             }
             match next {
-                Next::Ask(next) => ask = next,
+                Next::Document(next) => fetch = next,
                 Next::End(status) => return Ok(status),
                 Next::Verb => return Ok("completed"),
             }
         }
-        warn!(call = call.sid, "asked for {MAX_DOCUMENTS} documents, hanging up: is a <Record> without an action?");
+        warn!(call = call.sid, "fetched {MAX_DOCUMENTS} documents, hanging up; is there a <Record> without an action?");
         Ok("completed")
     }
 
-    /// Asks the program, and reads what it answers.
-    async fn document(&self, sid: &str, ask: &Ask) -> Result<Vec<Verb>, Problem> {
-        let mut params = self.state().call(sid).map(Call::params).unwrap_or_default();
-        // Twilio sends what it knows of the place; values can be empty, and are signed all the same.
-        for name in ["ToCountry", "ToState", "ToCity", "ToZip"] {
-            params.push((name.to_owned(), if name == "ToCountry" { "US".to_owned() } else { String::new() }));
+    /// Fetches and parses a document.
+    async fn document(&self, sid: &str, fetch: &Fetch) -> Result<Vec<Verb>, ApplicationError> {
+        let mut params = self.account().call(sid).map(Call::params).unwrap_or_default();
+        // Twilio sends what it knows of the callee's place. Empty values are sent and signed too.
+        for (name, value) in [("ToCountry", "US"), ("ToState", ""), ("ToCity", ""), ("ToZip", "")] {
+            params.push((name.to_owned(), value.to_owned()));
         }
-        params.retain(|(name, _)| ask.extra.iter().all(|(other, _)| other != name));
-        params.extend(ask.extra.iter().cloned());
-        let answer = self.request(&ask.method, &ask.url, &params).await?;
-        if !answer.status.is_success() {
-            return Err(Problem::new(11200, format!("the answer to {} was {}", ask.url.path(), answer.status)));
+        params.retain(|(name, _)| fetch.extra.iter().all(|(other, _)| other != name));
+        params.extend(fetch.extra.iter().cloned());
+        let response = self.request(&fetch.method, &fetch.url, &params).await?;
+        let path = fetch.url.path();
+        if !response.status.is_success() {
+            return Err(ApplicationError::new(11200, format!("{path} responded with {}", response.status)));
         }
-        let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !["text/xml", "application/xml", "text/html"].iter().any(|known| essence.eq_ignore_ascii_case(known)) {
-            return Err(Problem::new(12300, format!("the content type of {} was {kind:?}", ask.url.path())));
+        let value =
+            response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = value.split(';').next().unwrap_or_default().trim();
+        if !["text/xml", "application/xml", "text/html"].iter().any(|known| media_type.eq_ignore_ascii_case(known)) {
+            return Err(ApplicationError::new(12300, format!("{path} responded with content type {value:?}")));
         }
-        let xml = std::str::from_utf8(&answer.body).map_err(|error| Problem::new(12100, error))?;
-        twiml::read(xml)
+        let xml = std::str::from_utf8(&response.body).map_err(|error| ApplicationError::new(12100, error))?;
+        twiml::parse(xml)
     }
 
-    async fn perform(&self, call: &Call, current: &Ask, verb: &Verb) -> Result<Next, Problem> {
+    async fn perform(&self, call: &Call, current: &Fetch, verb: &Verb) -> Result<Next, ApplicationError> {
         match verb {
             Verb::Say(text) => {
                 let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
                 wait(self.inner.pace.say_per_character.saturating_mul(length)).await;
-                self.spend(call, Pace::live().say_per_character.saturating_mul(length));
+                self.add_talk_time(call, Pace::live().say_per_character.saturating_mul(length));
             }
-            Verb::Pause(length) => self.pass(call, *length).await,
+            Verb::Pause(length) => self.listen(call, *length).await,
             Verb::Record(record) => return self.record(call, current, record).await,
-            Verb::Redirect { url, method } => return Ok(Next::Ask(follow(current, url, method.as_deref(), vec![])?)),
+            Verb::Redirect { url, method } => {
+                return Ok(Next::Document(resolve(current, url, method.as_deref(), vec![])?));
+            }
             // Only a call that has not been answered can be rejected; any other just ends.
             Verb::Reject { .. } if !call.inbound => return Ok(Next::End("completed")),
             Verb::Reject { busy } => return Ok(Next::End(if *busy { "busy" } else { "no-answer" })),
@@ -111,79 +115,78 @@ impl Twilio {
         Ok(Next::Verb)
     }
 
-    /// Listens to the callee, then asks the action, or the current document again.
-    async fn record(&self, call: &Call, current: &Ask, verb: &Record) -> Result<Next, Problem> {
+    /// Records the callee, then fetches the action or, without one, the current document again.
+    async fn record(&self, call: &Call, current: &Fetch, verb: &Record) -> Result<Next, ApplicationError> {
         if call.outcome == Outcome::Silent {
-            self.pass(call, verb.timeout.min(verb.max_length)).await;
+            self.listen(call, verb.timeout.min(verb.max_length)).await;
             return Ok(Next::Verb);
         }
-        let hook = match &verb.status_callback {
-            None => None,
-            Some(url) => {
-                let target = follow(current, url, verb.status_callback_method.as_deref(), vec![])?;
-                let events = verb.status_callback_event.as_deref();
-                Some(Hook::new(target.url.as_str(), target.method, events.into_iter()))
-            }
+        let status_callback = if let Some(url) = &verb.status_callback {
+            let target = resolve(current, url, verb.status_callback_method.as_deref(), vec![])?;
+            let events = verb.status_callback_event.as_deref();
+            Some(StatusCallback::new(target.url.as_str(), target.method, events.into_iter()))
+        } else {
+            None
         };
-        let said = if call.outcome == Outcome::TooShort { Duration::ZERO } else { speech::duration() };
-        let said = said.min(verb.max_length);
-        let sid = self.begin_recording(&call.sid, "RecordVerb", 1, hook);
-        self.pass(call, said).await;
-        let cut_off = said == verb.max_length;
-        let hash = verb.finish_on_key.contains('#');
+        let length = if call.outcome == Outcome::TooShort { Duration::ZERO } else { speech::duration() };
+        let length = length.min(verb.max_length);
+        let sid = self.start_recording(&call.sid, "RecordVerb", 1, status_callback);
+        self.listen(call, length).await;
         let digits = match call.outcome {
             Outcome::HangsUp => Some("hangup"),
-            _ if cut_off => None,
-            _ if hash => Some("#"),
-            // Nothing would ever end this recording, so the callee does.
+            _ if length == verb.max_length => None,
+            _ if verb.finish_on_key.contains('#') => Some("#"),
+            // Nothing else would ever end this recording, so the callee hangs up.
             _ if verb.timeout.is_zero() => Some("hangup"),
             _ => {
-                self.pass(call, verb.timeout).await;
+                self.listen(call, verb.timeout).await;
                 None
             }
         };
-        self.reach(Stage::RecordingProcessing).await;
-        self.end_recording(&sid, said);
+        self.wait_while_held(Stage::RecordingProcessing).await;
+        self.end_recording(&sid, length);
 
-        let Some(recording) = self.state().recording(None, &sid).cloned() else { return Ok(Next::Verb) };
+        let Some(recording) = self.account().recording(None, &sid).cloned() else { return Ok(Next::Verb) };
         let mut extra = vec![
             ("RecordingUrl".to_owned(), recording.media_url(self.url())),
             ("RecordingSid".to_owned(), sid),
             ("RecordingDuration".to_owned(), recording.seconds()),
         ];
         extra.extend(digits.map(|digits| ("Digits".to_owned(), digits.to_owned())));
-        let gone = digits == Some("hangup");
-        if gone {
+        let hung_up = digits == Some("hangup");
+        if hung_up {
             extra.push(("CallStatus".to_owned(), "completed".to_owned()));
         }
-        let action = follow(current, verb.action.as_deref().unwrap_or_default(), verb.method.as_deref(), extra)?;
-        if gone {
-            // The action is asked all the same, but nobody is left to obey its answer to.
+        let action = resolve(current, verb.action.as_deref().unwrap_or_default(), verb.method.as_deref(), extra)?;
+        if hung_up {
+            // Twilio fetches the action also after a hang-up, but performs none of its verbs.
             self.document(&call.sid, &action).await?;
             return Ok(Next::End("completed"));
         }
-        Ok(Next::Ask(action))
+        Ok(Next::Document(action))
     }
 
-    /// Lets time pass that is not Twilio's own speech.
-    async fn pass(&self, call: &Call, length: Duration) {
+    /// Lets the callee speak or be silent for this long.
+    async fn listen(&self, call: &Call, length: Duration) {
         if self.inner.pace.speech {
             wait(length).await;
         }
-        self.spend(call, length);
+        self.add_talk_time(call, length);
     }
 
-    fn spend(&self, call: &Call, length: Duration) {
-        self.change(|state| state.call_mut(&call.sid).map(|call| call.talked = call.talked.saturating_add(length)));
+    fn add_talk_time(&self, call: &Call, length: Duration) {
+        self.change(|account| {
+            account.call_mut(&call.sid).map(|call| call.talk_time = call.talk_time.saturating_add(length))
+        });
     }
 }
 
-/// The document at an address that is relative to the current one; that one itself if there is none.
-fn follow(current: &Ask, url: &str, method: Option<&str>, extra: Vec<Param>) -> Result<Ask, Problem> {
-    let url = current.url.join(url).map_err(|error| Problem::new(11100, error))?;
+/// Resolves a URL of a document against the document's own URL. The default method is POST.
+fn resolve(current: &Fetch, url: &str, method: Option<&str>, extra: Vec<Param>) -> Result<Fetch, ApplicationError> {
+    let url = current.url.join(url).map_err(|error| ApplicationError::new(11100, error))?;
     let method = match method {
         Some(method) if method.eq_ignore_ascii_case("GET") => Method::GET,
         _ => Method::POST,
     };
-    Ok(Ask { method, url, extra })
+    Ok(Fetch { method, url, extra })
 }

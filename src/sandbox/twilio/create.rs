@@ -1,113 +1,100 @@
-//! Reading a request for a call: each parameter checked, and refused with Twilio's own code.
+//! Parses `POST Calls.json`. A wrong parameter is refused with Twilio's own error code.
 
 use std::time::Duration;
 
 use axum::http::Method;
 use url::Url;
 
-use super::PHONE_NUMBER;
-use super::refusal::Refusal;
-use super::state::{Hook, Plan};
-use crate::clients::twilio::signature::Param;
+use super::account::{CallOptions, StatusCallback};
+use super::credentials::PHONE_NUMBER;
+use super::form::Param;
+use super::rest_exception::RestException;
 
-/// A call that may be begun.
-pub(super) struct Asked {
+pub(super) struct CallRequest {
     pub(super) to: String,
     pub(super) from: String,
-    pub(super) plan: Plan,
+    pub(super) options: CallOptions,
 }
 
-/// Reads the form of `POST Calls.json`.
-pub(super) fn read(params: &[Param]) -> Result<Asked, Refusal> {
-    let to = one(params, "To").ok_or_else(|| Refusal::bad_request(21201, "No 'To' number is specified"))?;
-    let from = one(params, "From").ok_or_else(|| Refusal::bad_request(21213, "No 'From' number is specified"))?;
-    let url = one(params, "Url").ok_or_else(|| Refusal::bad_request(21205, "Url parameter is required."))?;
+pub(super) fn parse(params: &[Param]) -> Result<CallRequest, RestException> {
+    let to = one(params, "To").ok_or_else(|| RestException::bad_request(21201, "No 'To' number is specified"))?;
+    let from = one(params, "From").ok_or_else(|| RestException::bad_request(21213, "No 'From' number is specified"))?;
+    let url = one(params, "Url").ok_or_else(|| RestException::bad_request(21205, "Url parameter is required."))?;
     check_from(from)?;
     check_to(to)?;
-    if !is_address(url) {
-        return Err(Refusal::bad_request(21205, format!("Url is not a valid URL: {url}")));
+    if !is_url(url) {
+        return Err(RestException::bad_request(21205, format!("Url is not a valid URL: {url}")));
     }
     seconds(params, "Timeout", 600)?;
     let record = match one(params, "Record") {
         Some("true") => {
             let channels = if one(params, "RecordingChannels") == Some("dual") { 2 } else { 1 };
-            Some((channels, hook(params, "RecordingStatusCallback")?))
+            Some((channels, status_callback(params, "RecordingStatusCallback")?))
         }
         _ => None,
     };
-    let plan = Plan {
+    let options = CallOptions {
         url: url.to_owned(),
         method: method(one(params, "Method"))?,
-        status: hook(params, "StatusCallback")?,
+        status_callback: status_callback(params, "StatusCallback")?,
         time_limit: seconds(params, "TimeLimit", 86_400)?,
         record,
     };
-    Ok(Asked { to: to.to_owned(), from: from.to_owned(), plan })
+    Ok(CallRequest { to: to.to_owned(), from: from.to_owned(), options })
 }
 
-/// An address to tell something to, with the parameters named after it. Events are repeated, or separated by spaces.
-fn hook(params: &[Param], name: &str) -> Result<Option<Hook>, Refusal> {
+/// Parses a status callback: `name`, `{name}Method` and `{name}Event`, which may be repeated.
+fn status_callback(params: &[Param], name: &str) -> Result<Option<StatusCallback>, RestException> {
     let Some(url) = one(params, name) else { return Ok(None) };
-    if !is_address(url) {
-        return Err(Refusal::bad_request(21200, format!("{name} is not a valid URL: {url}")));
+    if !is_url(url) {
+        return Err(RestException::bad_request(21200, format!("{name} is not a valid URL: {url}")));
     }
     let event = format!("{name}Event");
     let values = params.iter().filter(|(key, _)| *key == event).map(|(_, value)| value.as_str());
-    let hook = Hook::new(url, method(one(params, &format!("{name}Method")))?, values);
-    Ok(Some(hook))
+    Ok(Some(StatusCallback::new(url, method(one(params, &format!("{name}Method")))?, values)))
 }
 
-impl Hook {
-    /// Completion is what is told when nothing else is asked for.
-    pub(super) fn new<'a>(url: &str, method: Method, events: impl Iterator<Item = &'a str>) -> Self {
-        let mut events: Vec<String> = events.flat_map(str::split_whitespace).map(str::to_owned).collect();
-        if events.is_empty() {
-            events.push("completed".to_owned());
-        }
-        Self { url: url.to_owned(), method, events }
-    }
-}
-
+/// Returns the first value of this name that is not empty.
 fn one<'a>(params: &'a [Param], name: &str) -> Option<&'a str> {
     params.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
 }
 
-fn method(text: Option<&str>) -> Result<Method, Refusal> {
+fn method(text: Option<&str>) -> Result<Method, RestException> {
     match text.map(str::to_ascii_uppercase).as_deref() {
         None | Some("POST") => Ok(Method::POST),
         Some("GET") => Ok(Method::GET),
-        Some(_) => Err(Refusal::bad_request(21200, "Only GET and POST are methods of a callback")),
+        Some(_) => Err(RestException::bad_request(21200, "Only GET and POST are methods of a callback")),
     }
 }
 
-fn seconds(params: &[Param], name: &str, max: u64) -> Result<Option<Duration>, Refusal> {
+fn seconds(params: &[Param], name: &str, max: u64) -> Result<Option<Duration>, RestException> {
     let Some(text) = one(params, name) else { return Ok(None) };
     match text.parse() {
         Ok(seconds) if (1..=max).contains(&seconds) => Ok(Some(Duration::from_secs(seconds))),
-        _ => Err(Refusal::bad_request(21200, format!("{name} must be a number of seconds from 1 to {max}"))),
+        _ => Err(RestException::bad_request(21200, format!("{name} must be a number of seconds from 1 to {max}"))),
     }
 }
 
-/// Absolute, and with a host name that Twilio accepts: no underscore.
-fn is_address(text: &str) -> bool {
+/// Returns whether this is an absolute URL whose host Twilio accepts: one without an underscore.
+fn is_url(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.contains('_'))
 }
 
-/// The numbers with a meaning are those of Twilio's test credentials.
-fn check_from(from: &str) -> Result<(), Refusal> {
+/// The magic numbers here and below are those of Twilio's test credentials.
+fn check_from(from: &str) -> Result<(), RestException> {
     match from {
         PHONE_NUMBER => Ok(()),
-        "+15005550001" => Err(Refusal::bad_request(21212, format!("The 'From' number {from} is not valid."))),
+        "+15005550001" => Err(RestException::bad_request(21212, format!("The 'From' number {from} is not valid."))),
         _ => {
             let message = format!("The source phone number provided, {from}, is not yet verified for your account.");
-            Err(Refusal::bad_request(21210, message))
+            Err(RestException::bad_request(21210, message))
         }
     }
 }
 
-fn check_to(to: &str) -> Result<(), Refusal> {
-    let refuse = |code, message| Err(Refusal::bad_request(code, message));
+fn check_to(to: &str) -> Result<(), RestException> {
+    let refuse = |code, message| Err(RestException::bad_request(code, message));
     match to {
         "+15005550001" => refuse(21217, format!("Phone number {to} does not appear to be valid.")),
         "+15005550002" => refuse(21214, format!("The 'To' phone number {to} cannot be reached.")),
@@ -118,7 +105,7 @@ fn check_to(to: &str) -> Result<(), Refusal> {
     }
 }
 
-/// E.164; numbers of North America have ten digits after the 1.
+/// Returns whether this is E.164; North American numbers must have ten digits after the 1.
 fn is_number(text: &str) -> bool {
     let Some(digits) = text.strip_prefix('+') else { return false };
     digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -158,17 +145,17 @@ mod tests {
             ("Method", "PUT", 21200),
             ("StatusCallback", "https://a_b.example.com/", 21200),
         ] {
-            assert_eq!(read(&with(&[(name, value)])).err().map(|refusal| refusal.code), Some(code), "{name}={value}");
+            assert_eq!(parse(&with(&[(name, value)])).err().map(|error| error.code), Some(code), "{name}={value}");
         }
     }
 
     #[test]
     fn events_are_repeated_or_separated_by_spaces() {
-        let hook = ("StatusCallback", "http://127.0.0.1/");
+        let callback = ("StatusCallback", "http://127.0.0.1/");
         let events = |more: &[(&str, &str)]| {
-            let mut params = vec![hook];
+            let mut params = vec![callback];
             params.extend(more);
-            read(&with(&params)).ok().unwrap().plan.status.unwrap().events
+            parse(&with(&params)).ok().unwrap().options.status_callback.unwrap().events
         };
         assert_eq!(events(&[]), ["completed"]);
         let repeated = [("StatusCallbackEvent", "ringing"), ("StatusCallbackEvent", "answered")];

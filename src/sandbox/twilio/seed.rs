@@ -1,38 +1,33 @@
-//! Calls and recordings that tests put there ready-made, in any state.
+//! Calls and recordings that tests add ready-made, in any state.
 
 use std::time::Duration;
 
-use super::state::{self, Call, Recording};
-use super::{Audio, PHONE_NUMBER, Twilio};
+use super::account::{self, Call, Recording};
+use super::audio::Audio;
+use super::credentials::PHONE_NUMBER;
+use super::emulator::Twilio;
 use crate::sandbox::speech;
 
 /// A call for [`Twilio::add_call`].
 #[derive(Debug, Clone)]
 pub struct SeededCall {
-    /// The number called.
     pub to: String,
-    /// Twilio's word.
     pub status: &'static str,
-    /// How long it took, if it took place.
+    /// `None` for a call that was not answered.
     pub duration: Option<Duration>,
 }
 
 /// A recording for [`Twilio::add_recording`].
 #[derive(Debug, Clone)]
 pub struct SeededRecording {
-    /// The call, which need not exist.
+    /// The call need not exist.
     pub call_sid: String,
-    /// Twilio's word.
     pub status: &'static str,
-    /// One or two.
     pub channels: u8,
-    /// Twilio's word for what made it.
     pub source: &'static str,
-    /// How long the resource says it is.
+    /// As the resource states it; the audio may differ.
     pub duration: Duration,
-    /// What it sounds like.
     pub audio: Audio,
-    /// Why it is absent.
     pub error_code: Option<u32>,
 }
 
@@ -45,7 +40,7 @@ impl Default for SeededCall {
 impl Default for SeededRecording {
     fn default() -> Self {
         Self {
-            call_sid: state::sid("CA"),
+            call_sid: account::sid("CA"),
             status: "completed",
             channels: 1,
             source: "RecordVerb",
@@ -57,36 +52,36 @@ impl Default for SeededRecording {
 }
 
 impl Twilio {
-    /// Puts a call there, with no life of its own; returns its SID.
+    /// Adds a call to which nothing will happen; returns its SID.
     pub fn add_call(&self, seeded: SeededCall) -> String {
-        self.change(|state| {
+        self.change(|account| {
             let mut call = Call::new(&seeded.to, PHONE_NUMBER);
             if seeded.duration.is_some() {
-                call.enter("in-progress");
+                call.set_status("in-progress");
             }
-            call.enter(seeded.status);
-            call.talked = seeded.duration.unwrap_or_default();
+            call.set_status(seeded.status);
+            call.talk_time = seeded.duration.unwrap_or_default();
             let sid = call.sid.clone();
-            state.add_call(call);
+            account.add_call(call);
             sid
         })
     }
 
-    /// Puts a recording there; returns its SID.
+    /// Adds a recording; returns its SID.
     pub fn add_recording(&self, seeded: SeededRecording) -> String {
         let SeededRecording { call_sid, status, channels, source, duration, audio, error_code } = seeded;
         let new = Recording::new(&call_sid);
         let recording = Recording { status, channels, source, duration, audio, error_code, ..new };
-        self.change(|state| state.add_recording(recording)).sid
+        self.change(|account| account.add_recording(recording)).sid
     }
 
-    /// Tells an address how this recording stands, in the words in which Twilio itself would; returns the status of the
-    /// answer. It is sent once, whatever becomes of other callbacks.
+    /// Sends a recording status callback about this recording, once, however other callbacks are delivered. Returns the
+    /// status of the response.
     ///
     /// # Panics
     /// If there is no such recording.
     pub async fn send_recording_callback(&self, sid: &str, url: &str) -> Option<u16> {
-        let params = self.state().recording(None, sid).expect("a recording that is there").params(self.url());
+        let params = self.account().recording(None, sid).expect("the recording exists").params(self.url());
         self.send_callback(url, &params).await
     }
 }

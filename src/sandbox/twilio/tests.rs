@@ -1,6 +1,6 @@
-//! Calls and requests from beginning to end, against a program that checks every signature.
+//! Whole calls and requests, with a program that checks every signature.
 
-mod steering;
+mod control;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,58 +8,62 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use tokio::net::TcpListener;
 
+use super::credentials::account_path;
 use super::*;
-use crate::clients::twilio::signature::{self, Algorithm, Param};
+use crate::clients::twilio::signature::{self, Algorithm};
+use crate::sandbox::outgoing;
+use crate::sandbox::pace::Pace;
 use crate::sandbox::speech;
 
-/// A request with a valid signature: path, and all its parameters.
-type Got = (String, HashMap<String, String>);
+/// A request with a valid signature: its path and all its parameters.
+type Received = (String, HashMap<String, String>);
 
-/// The program that Twilio calls back, reduced to canned answers by path.
+/// The program that Twilio calls back, reduced to canned responses by path.
 #[derive(Clone)]
 struct Program {
     url: String,
-    answers: &'static [(&'static str, &'static str)],
-    got: Arc<Mutex<Vec<Got>>>,
+    responses: &'static [(&'static str, &'static str)],
+    received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Program {
-    async fn start(answers: &'static [(&'static str, &'static str)]) -> Self {
+    async fn start(responses: &'static [(&'static str, &'static str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let program = Self { url, answers, got: Arc::default() };
+        let program = Self { url, responses, received: Arc::default() };
         let router = Router::new().fallback(receive).with_state(program.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         program
     }
 
-    fn got(&self) -> Vec<Got> {
-        self.got.lock().unwrap().clone()
+    fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
     }
 
-    fn at(&self, path: &str) -> Vec<HashMap<String, String>> {
-        self.got().into_iter().filter(|(at, _)| at == path).map(|(_, params)| params).collect()
+    fn received_at(&self, path: &str) -> Vec<HashMap<String, String>> {
+        self.received().into_iter().filter(|(at, _)| at == path).map(|(_, params)| params).collect()
     }
 }
 
 async fn receive(State(program): State<Program>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let form: Vec<Param> = url::form_urlencoded::parse(&body).into_owned().collect();
+    let form = form::parse(&body);
     let url = format!("{}{}", program.url, parts.uri);
     let signature = parts.headers[signature::HEADER].to_str().unwrap();
     assert!(parts.headers.contains_key("i-twilio-idempotency-token"));
     if !signature::verify(Algorithm::HmacSha1, AUTH_TOKEN, &url, &form, signature) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let query = url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned();
+    let query = form::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let path = parts.uri.path().to_owned();
-    program.got.lock().unwrap().push((path.clone(), form.into_iter().chain(query).collect()));
-    match program.answers.iter().find(|(at, _)| *at == path) {
+    program.received.lock().unwrap().push((path.clone(), form.into_iter().chain(query).collect()));
+    match program.responses.iter().find(|(at, _)| *at == path) {
         Some((_, twiml)) => ([(header::CONTENT_TYPE, "application/xml")], *twiml).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     }
@@ -70,24 +74,24 @@ async fn start() -> Twilio {
     Twilio::start(listener, Pace::instant())
 }
 
-/// Asks the API with the account's credentials.
-async fn ask(twilio: &Twilio, method: Method, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
-    let url = format!("{}{}{path}", twilio.url(), wire::account_path());
+/// Sends a request to the API with the account's credentials.
+async fn request(twilio: &Twilio, method: Method, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
+    let url = format!("{}{}{path}", twilio.url(), account_path());
     let request = outgoing::client().request(method.clone(), url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN));
     let request = if method == Method::POST { request.form(form) } else { request };
     request.send().await.unwrap()
 }
 
 async fn fetch(twilio: &Twilio, path: &str) -> Value {
-    ask(twilio, Method::GET, path, &[]).await.json().await.unwrap()
+    request(twilio, Method::GET, path, &[]).await.json().await.unwrap()
 }
 
-/// Calls somebody on behalf of the program; returns the SID.
+/// Places a call; returns its SID.
 async fn call(twilio: &Twilio, program: &Program, more: &[(&str, &str)]) -> String {
     let (url, hook) = (format!("{}/record/?a=1", program.url), format!("{}/hook#rc=2", program.url));
     let mut form = vec![("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &url), ("StatusCallback", &hook)];
     form.extend(more);
-    let answer = ask(twilio, Method::POST, "/Calls.json", &form).await;
+    let answer = request(twilio, Method::POST, "/Calls.json", &form).await;
     assert_eq!(answer.status(), StatusCode::CREATED);
     let call: Value = answer.json().await.unwrap();
     assert_eq!((&call["status"], &call["duration"]), (&"queued".into(), &Value::Null));
@@ -111,14 +115,14 @@ const RECORDED: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_recorded_call_tells_its_whole_story() {
+async fn a_recorded_call_is_reported_from_beginning_to_end() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     let sid = call(&twilio, &program, &EVERY_EVENT).await;
     twilio.settled().await;
 
-    let reports = program.at("/hook");
-    let words: Vec<_> = reports.iter().map(|report| report["CallStatus"].as_str()).collect();
-    assert_eq!(words, ["initiated", "ringing", "in-progress", "completed"]);
+    let reports = program.received_at("/hook");
+    let statuses: Vec<_> = reports.iter().map(|report| report["CallStatus"].as_str()).collect();
+    assert_eq!(statuses, ["initiated", "ringing", "in-progress", "completed"]);
     for (number, report) in reports.iter().enumerate() {
         assert_eq!((&report["SequenceNumber"], &report["CallSid"]), (&number.to_string(), &sid));
         assert_eq!(report["CallbackSource"], "call-progress-events");
@@ -126,62 +130,62 @@ async fn a_recorded_call_tells_its_whole_story() {
     // Two seconds of greeting and five and a half of speech.
     assert_eq!((reports[3]["CallDuration"].as_str(), reports[3]["Duration"].as_str()), ("8", "1"));
 
-    let (asked, done) = (&program.at("/record/")[0], &program.at("/record/done/")[0]);
-    assert_eq!((asked["a"].as_str(), asked["CallStatus"].as_str(), asked["ToZip"].as_str()), ("1", "in-progress", ""));
+    let (first, done) = (&program.received_at("/record/")[0], &program.received_at("/record/done/")[0]);
+    assert_eq!((first["a"].as_str(), first["CallStatus"].as_str(), first["ToZip"].as_str()), ("1", "in-progress", ""));
     assert_eq!((done["c"].as_str(), done["Digits"].as_str(), done["RecordingDuration"].as_str()), ("2", "#", "5"));
-    assert!(program.at("/never").is_empty());
+    assert!(program.received_at("/never").is_empty());
 
-    let told = &program.at("/recording")[0];
-    assert_eq!((told["RecordingStatus"].as_str(), told["RecordingSource"].as_str()), ("completed", "RecordVerb"));
-    assert_eq!(told["RecordingUrl"], done["RecordingUrl"]);
-    let recording = fetch(&twilio, &format!("/Recordings/{}.json", told["RecordingSid"])).await;
+    let report = &program.received_at("/recording")[0];
+    assert_eq!((report["RecordingStatus"].as_str(), report["RecordingSource"].as_str()), ("completed", "RecordVerb"));
+    assert_eq!(report["RecordingUrl"], done["RecordingUrl"]);
+    let recording = fetch(&twilio, &format!("/Recordings/{}.json", report["RecordingSid"])).await;
     assert_eq!((&recording["duration"], &recording["channels"]), (&"5".into(), &1.into()));
-    assert_eq!(recording["media_url"].as_str(), Some(told["RecordingUrl"].as_str()));
+    assert_eq!(recording["media_url"].as_str(), Some(report["RecordingUrl"].as_str()));
     let listed = fetch(&twilio, &format!("/Calls/{sid}/Recordings.json")).await;
     assert_eq!(listed["recordings"][0]["sid"], recording["sid"]);
     assert_eq!(fetch(&twilio, &format!("/Calls/{sid}.json")).await["duration"], "8");
 }
 
 #[tokio::test]
-async fn a_record_without_an_action_asks_for_its_own_document_again() {
+async fn a_record_without_an_action_fetches_its_own_document_again() {
     let answers = &[("/record/", "<Response><Say>Ahoy!</Say><Record/><Hangup/></Response>")];
     let (twilio, program) = (start().await, Program::start(answers).await);
     let sid = call(&twilio, &program, &[("Method", "GET")]).await;
     twilio.settled().await;
-    let asked = program.at("/record/");
-    assert_eq!(asked.len(), 10);
-    assert!(!asked[0].contains_key("RecordingSid") && asked[9].contains_key("RecordingSid"));
+    let fetched = program.received_at("/record/");
+    assert_eq!(fetched.len(), 10);
+    assert!(!fetched[0].contains_key("RecordingSid") && fetched[9].contains_key("RecordingSid"));
     assert_eq!(twilio.recordings_of(&sid).len(), 10);
     assert_eq!(twilio.call_status(&sid).as_deref(), Some("completed"));
 }
 
 #[tokio::test]
-async fn calls_that_do_not_get_through_are_reported_as_completed_events() {
-    for (outcome, word) in [(Outcome::Busy, "busy"), (Outcome::NoAnswer, "no-answer"), (Outcome::Failed, "failed")] {
+async fn unanswered_calls_are_reported_as_completed_events() {
+    for (outcome, status) in [(Outcome::Busy, "busy"), (Outcome::NoAnswer, "no-answer"), (Outcome::Failed, "failed")] {
         let (twilio, program) = (start().await, Program::start(RECORDED).await);
         twilio.set_next_outcome(outcome);
         let sid = call(&twilio, &program, &[]).await;
         twilio.settled().await;
-        let got = program.got();
-        assert_eq!(got.len(), 1);
-        assert_eq!((got[0].1["CallStatus"].as_str(), got[0].1["CallDuration"].as_str()), (word, "0"));
+        let received = program.received();
+        assert_eq!(received.len(), 1);
+        assert_eq!((received[0].1["CallStatus"].as_str(), received[0].1["CallDuration"].as_str()), (status, "0"));
         assert_eq!(fetch(&twilio, &format!("/Calls/{sid}.json")).await["duration"], Value::Null);
     }
 }
 
 #[tokio::test]
-async fn a_callee_can_hang_up_or_say_nothing_at_all() {
+async fn a_callee_can_hang_up_or_be_silent() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     twilio.set_next_outcome(Outcome::HangsUp);
     call(&twilio, &program, &[]).await;
     twilio.settled().await;
-    let done = &program.at("/record/done/")[0];
+    let done = &program.received_at("/record/done/")[0];
     assert_eq!((done["Digits"].as_str(), done["CallStatus"].as_str()), ("hangup", "completed"));
 
     twilio.set_next_outcome(Outcome::Silent);
     let silent = call(&twilio, &program, &[]).await;
     twilio.settled().await;
-    assert_eq!((program.at("/never").len(), twilio.recordings_of(&silent).len()), (1, 0));
+    assert_eq!((program.received_at("/never").len(), twilio.recordings_of(&silent).len()), (1, 0));
 
     twilio.set_next_outcome(Outcome::TooShort);
     let short = call(&twilio, &program, &[]).await;
@@ -191,23 +195,23 @@ async fn a_callee_can_hang_up_or_say_nothing_at_all() {
 }
 
 #[tokio::test]
-async fn hanging_up_ends_what_is_being_recorded() {
+async fn hanging_up_ends_the_recording_in_progress() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     twilio.hold(Stage::RecordingProcessing);
     let sid = call(&twilio, &program, &[]).await;
     let recording = twilio.control.until(|| twilio.recordings_of(&sid).pop()).await;
     assert_eq!(fetch(&twilio, &format!("/Recordings/{recording}.json")).await["duration"], "-1");
     let path = format!("/Calls/{sid}.json");
-    assert_eq!(ask(&twilio, Method::DELETE, &path, &[]).await.status(), 400);
-    assert_eq!(ask(&twilio, Method::POST, &path, &[("Status", "canceled")]).await.status(), 400);
-    let ended = ask(&twilio, Method::POST, &path, &[("Status", "completed")]).await;
+    assert_eq!(request(&twilio, Method::DELETE, &path, &[]).await.status(), 400);
+    assert_eq!(request(&twilio, Method::POST, &path, &[("Status", "canceled")]).await.status(), 400);
+    let ended = request(&twilio, Method::POST, &path, &[("Status", "completed")]).await;
     assert_eq!(ended.json::<Value>().await.unwrap()["status"], "completed");
     twilio.settled().await;
     assert_eq!(twilio.recording_status(&recording).as_deref(), Some("completed"));
-    assert_eq!((program.at("/record/done/").len(), program.at("/recording").len()), (0, 1));
-    assert_eq!(ask(&twilio, Method::POST, &path, &[("Status", "completed")]).await.status(), 400);
-    assert_eq!(ask(&twilio, Method::DELETE, &path, &[]).await.status(), 204);
-    assert_eq!(ask(&twilio, Method::GET, &path, &[]).await.status(), 404);
+    assert_eq!((program.received_at("/record/done/").len(), program.received_at("/recording").len()), (0, 1));
+    assert_eq!(request(&twilio, Method::POST, &path, &[("Status", "completed")]).await.status(), 400);
+    assert_eq!(request(&twilio, Method::DELETE, &path, &[]).await.status(), 204);
+    assert_eq!(request(&twilio, Method::GET, &path, &[]).await.status(), 404);
 }
 
 #[tokio::test]
@@ -216,7 +220,7 @@ async fn a_held_call_waits_and_can_be_canceled() {
     twilio.hold(Stage::Ringing);
     let first = call(&twilio, &program, &[]).await;
     let second = call(&twilio, &program, &[]).await;
-    ask(&twilio, Method::POST, &format!("/Calls/{first}.json"), &[("Status", "completed")]).await;
+    request(&twilio, Method::POST, &format!("/Calls/{first}.json"), &[("Status", "completed")]).await;
     assert_eq!(twilio.call_status(&first).as_deref(), Some("canceled"));
     assert_eq!(twilio.call_status(&second).as_deref(), Some("queued"));
     twilio.release(Stage::Ringing);
@@ -232,10 +236,10 @@ async fn a_call_can_be_recorded_as_a_whole() {
     let more = [("Record", "true"), ("RecordingChannels", "dual"), ("RecordingStatusCallback", &hook)];
     let sid = call(&twilio, &program, &more).await;
     twilio.settled().await;
-    let told = &program.at("/recording")[0];
-    assert_eq!((told["RecordingSource"].as_str(), told["RecordingChannels"].as_str()), ("OutboundAPI", "2"));
-    assert_eq!(program.at("/hook")[0]["RecordingSid"], twilio.recordings_of(&sid)[0]);
-    let whole = ask(&twilio, Method::GET, &format!("/Recordings/{}", told["RecordingSid"]), &[]).await;
+    let report = &program.received_at("/recording")[0];
+    assert_eq!((report["RecordingSource"].as_str(), report["RecordingChannels"].as_str()), ("OutboundAPI", "2"));
+    assert_eq!(program.received_at("/hook")[0]["RecordingSid"], twilio.recordings_of(&sid)[0]);
+    let whole = request(&twilio, Method::GET, &format!("/Recordings/{}", report["RecordingSid"]), &[]).await;
     assert_eq!(whole.bytes().await.unwrap(), speech::stereo());
 }
 
@@ -245,7 +249,7 @@ async fn an_application_error_ends_the_call() {
         let (twilio, program) = (start().await, Program::start(answers).await);
         let sid = call(&twilio, &program, &[]).await;
         twilio.settled().await;
-        assert_eq!((twilio.call_status(&sid).as_deref(), program.at("/hook").len()), (Some("completed"), 1));
+        assert_eq!((twilio.call_status(&sid).as_deref(), program.received_at("/hook").len()), (Some("completed"), 1));
         assert!(twilio.recordings_of(&sid).is_empty());
     }
 }
@@ -258,19 +262,19 @@ async fn an_inbound_call_is_answered_or_rejected() {
     let yes = twilio.inbound_call(&format!("{}/yes", program.url), "+14155551234");
     let no = twilio.inbound_call(&format!("{}/no", program.url), "+14155551234");
     twilio.settled().await;
-    let asked = &program.at("/yes")[0];
-    assert_eq!((asked["Direction"].as_str(), asked["CallStatus"].as_str()), ("inbound", "ringing"));
-    assert_eq!((asked["To"].as_str(), asked["From"].as_str()), (PHONE_NUMBER, "+14155551234"));
+    let voice = &program.received_at("/yes")[0];
+    assert_eq!((voice["Direction"].as_str(), voice["CallStatus"].as_str()), ("inbound", "ringing"));
+    assert_eq!((voice["To"].as_str(), voice["From"].as_str()), (PHONE_NUMBER, "+14155551234"));
     assert_eq!(twilio.call_status(&yes).as_deref(), Some("completed"));
     assert_eq!(twilio.call_status(&no).as_deref(), Some("busy"));
 }
 
 #[tokio::test]
-async fn a_callback_that_nobody_receives_is_remembered_as_such() {
+async fn a_callback_without_a_response_is_a_delivery_without_a_status() {
     let twilio = start().await;
-    // Port 9 discards what it gets, where anybody listens on it at all.
+    // Port 9 is for discarded data; usually nothing listens on it.
     assert_eq!(twilio.send_callback("https://127.0.0.1:9/x", &[]).await, None);
-    assert_eq!(twilio.send_callback("no address", &[]).await, None);
+    assert_eq!(twilio.send_callback("no URL", &[]).await, None);
     let program = Program::start(&[]).await;
     let params = [("CallSid".to_owned(), "CA1".to_owned())];
     assert_eq!(twilio.send_callback(&format!("{}/hook", program.url), &params).await, Some(204));
@@ -279,13 +283,13 @@ async fn a_callback_that_nobody_receives_is_remembered_as_such() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_credentials() {
+async fn requests_without_credentials_are_refused() {
     let twilio = start().await;
-    let ask_as = |account: &str, path: &str, user: &str, password: &str| {
+    let request_as = |account: &str, path: &str, user: &str, password: &str| {
         let url = format!("{}/2010-04-01/Accounts/{account}{path}", twilio.url());
         outgoing::client().get(url).basic_auth(user, Some(password)).send()
     };
-    let refused = ask_as(ACCOUNT_SID, "/Calls.json", ACCOUNT_SID, "wrong").await.unwrap();
+    let refused = request_as(ACCOUNT_SID, "/Calls.json", ACCOUNT_SID, "wrong").await.unwrap();
     assert_eq!(refused.status(), 401);
     assert_eq!(refused.headers()["www-authenticate"], "Basic realm=\"Twilio API\"");
     assert!(refused.headers()["twilio-request-id"].to_str().unwrap().starts_with("RQ"));
@@ -293,11 +297,11 @@ async fn nobody_gets_in_without_credentials() {
         refused.text().await.unwrap(),
         r#"{"code":20003,"message":"Authenticate","more_info":"https://www.twilio.com/docs/errors/20003","status":401}"#
     );
-    let media = ask_as(ACCOUNT_SID, "/Recordings/RE1", ACCOUNT_SID, "wrong").await.unwrap();
+    let media = request_as(ACCOUNT_SID, "/Recordings/RE1", ACCOUNT_SID, "wrong").await.unwrap();
     assert!(media.text().await.unwrap().contains("<RestException><Code>20003</Code>"));
-    let key = ask_as(ACCOUNT_SID, "/Calls.json", API_KEY_SID, API_KEY_SECRET).await.unwrap();
+    let key = request_as(ACCOUNT_SID, "/Calls.json", API_KEY_SID, API_KEY_SECRET).await.unwrap();
     assert_eq!(key.status(), 200);
-    let other = ask_as(&ACCOUNT_SID.replace('5', "6"), "/Calls.json", ACCOUNT_SID, AUTH_TOKEN).await.unwrap();
+    let other = request_as(&ACCOUNT_SID.replace('5', "6"), "/Calls.json", ACCOUNT_SID, AUTH_TOKEN).await.unwrap();
     assert_eq!(
         (other.status(), other.json::<Value>().await.unwrap()["code"].as_u64()),
         (StatusCode::NOT_FOUND, Some(20404))
@@ -305,26 +309,26 @@ async fn nobody_gets_in_without_credentials() {
 }
 
 #[tokio::test]
-async fn audio_is_served_whole_in_parts_and_not_at_all() {
+async fn audio_is_served_whole_or_in_ranges_once_it_is_completed() {
     let twilio = start().await;
     let sid = twilio.add_recording(SeededRecording::default());
-    let whole = ask(&twilio, Method::GET, &format!("/Recordings/{sid}"), &[]).await;
+    let whole = request(&twilio, Method::GET, &format!("/Recordings/{sid}"), &[]).await;
     assert_eq!(
         (&whole.headers()["content-type"], &whole.headers()["accept-ranges"]),
         (&"audio/x-wav".parse().unwrap(), &"bytes".parse().unwrap())
     );
     assert_eq!(whole.bytes().await.unwrap(), speech::WAV);
-    let mp3 = ask(&twilio, Method::GET, &format!("/Recordings/{sid}.mp3?RequestedChannels=1"), &[]).await;
+    let mp3 = request(&twilio, Method::GET, &format!("/Recordings/{sid}.mp3?RequestedChannels=1"), &[]).await;
     assert_eq!(mp3.headers()["content-type"], "audio/mpeg");
     assert_eq!(mp3.bytes().await.unwrap(), speech::MP3);
-    let stereo = ask(&twilio, Method::GET, &format!("/Recordings/{sid}.wav?RequestedChannels=2"), &[]).await;
+    let stereo = request(&twilio, Method::GET, &format!("/Recordings/{sid}.wav?RequestedChannels=2"), &[]).await;
     assert_eq!(stereo.status(), 400);
 
     let big = Audio::Generated { bytes: 300_000 };
     let generated = twilio.add_recording(SeededRecording { audio: big.clone(), ..SeededRecording::default() });
-    let bytes = ask(&twilio, Method::GET, &format!("/Recordings/{generated}"), &[]).await.bytes().await.unwrap();
+    let bytes = request(&twilio, Method::GET, &format!("/Recordings/{generated}"), &[]).await.bytes().await.unwrap();
     assert_eq!(Audio::Bytes(bytes.clone()).sha256(), big.sha256());
-    let url = format!("{}{}/Recordings/{generated}", twilio.url(), wire::account_path());
+    let url = format!("{}{}/Recordings/{generated}", twilio.url(), account_path());
     let part =
         outgoing::client().get(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).header("range", "bytes=70000-70009");
     let part = part.send().await.unwrap();
@@ -336,7 +340,7 @@ async fn audio_is_served_whole_in_parts_and_not_at_all() {
 
     let early =
         SeededRecording { status: "processing", audio: Audio::Bytes(Bytes::new()), ..SeededRecording::default() };
-    let early = ask(&twilio, Method::GET, &format!("/Recordings/{}", twilio.add_recording(early)), &[]).await;
+    let early = request(&twilio, Method::GET, &format!("/Recordings/{}", twilio.add_recording(early)), &[]).await;
     assert_eq!((early.status().as_u16(), &early.headers()["content-type"]), (404, &"application/xml".parse().unwrap()));
     assert!(early.text().await.unwrap().contains("<Code>20404</Code>"));
 }
@@ -366,7 +370,7 @@ async fn lists_are_filtered_and_recordings_can_be_deleted() {
     assert_eq!(fetch(&twilio, &format!("/Calls/{new}/Recordings.json")).await["recordings"], Value::Array(vec![]));
     assert_eq!(fetch(&twilio, "/Calls/CA0/Recordings.json").await["code"], 20404);
     let path = format!("/Calls/{old}/Recordings/{first}.json");
-    assert_eq!(ask(&twilio, Method::DELETE, &path, &[]).await.status(), 204);
-    assert_eq!(ask(&twilio, Method::DELETE, &path, &[]).await.status(), 404);
-    assert_eq!(ask(&twilio, Method::POST, &path, &[]).await.status(), 405);
+    assert_eq!(request(&twilio, Method::DELETE, &path, &[]).await.status(), 204);
+    assert_eq!(request(&twilio, Method::DELETE, &path, &[]).await.status(), 404);
+    assert_eq!(request(&twilio, Method::POST, &path, &[]).await.status(), 405);
 }

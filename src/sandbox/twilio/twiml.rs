@@ -1,6 +1,6 @@
-//! Reading TwiML: what the program answered becomes verbs, or the error that Twilio's debugger would show.
+//! Parses TwiML into verbs, or into the error that Twilio's debugger would show.
 //!
-//! Knows the verbs that the sandbox can perform. Any other is an error here, also where Twilio has more.
+//! Knows the verbs that the sandbox performs. Any other is an error, also if Twilio knows it.
 
 use std::time::Duration;
 
@@ -8,33 +8,32 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-/// Why a call ends with an application error: Twilio's code, and words for the log.
+/// Why a call ends with an application error: Twilio's code, and a message for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct ApplicationError {
     pub(super) code: u32,
-    pub(super) text: String,
+    pub(super) message: String,
 }
 
-impl Problem {
-    pub(super) fn new(code: u32, text: impl ToString) -> Self {
-        Self { code, text: text.to_string() }
+impl ApplicationError {
+    pub(super) fn new(code: u32, message: impl ToString) -> Self {
+        Self { code, message: message.to_string() }
     }
 }
 
-/// An instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verb {
-    /// Words for the callee.
     Say(String),
-    /// Silence.
     Pause(Duration),
-    /// Listen, keep what is heard, and ask `action` what to do then.
     Record(Box<Record>),
-    /// Ask there; the current address if it is empty.
-    Redirect { url: String, method: Option<String> },
-    /// Do not answer.
-    Reject { busy: bool },
-    /// End the call.
+    /// An empty URL means the current one.
+    Redirect {
+        url: String,
+        method: Option<String>,
+    },
+    Reject {
+        busy: bool,
+    },
     Hangup,
 }
 
@@ -44,7 +43,7 @@ pub(super) struct Record {
     pub(super) action: Option<String>,
     pub(super) method: Option<String>,
     pub(super) max_length: Duration,
-    /// Zero: silence never ends the recording.
+    /// Silence that ends the recording; zero if silence never does.
     pub(super) timeout: Duration,
     pub(super) finish_on_key: String,
     pub(super) status_callback: Option<String>,
@@ -59,13 +58,12 @@ struct Element {
     text: String,
 }
 
-/// Reads a document.
-pub(super) fn read(xml: &str) -> Result<Vec<Verb>, Problem> {
+pub(super) fn parse(xml: &str) -> Result<Vec<Verb>, ApplicationError> {
     elements(xml)?.into_iter().map(verb).collect()
 }
 
-fn elements(xml: &str) -> Result<Vec<Element>, Problem> {
-    let broken = |error: &dyn std::fmt::Display| Problem::new(12100, error);
+fn elements(xml: &str) -> Result<Vec<Element>, ApplicationError> {
+    let broken = |error: &dyn std::fmt::Display| ApplicationError::new(12100, error);
     let mut reader = Reader::from_str(xml);
     let mut found: Vec<Element> = Vec::new();
     let mut depth = 0;
@@ -81,7 +79,7 @@ fn elements(xml: &str) -> Result<Vec<Element>, Problem> {
                     }
                     0 => rooted = true,
                     1 => found.push(element(&start).map_err(|error| broken(&error))?),
-                    // Markup inside <Say> changes how it sounds, which nobody hears here.
+                    // Markup inside <Say> changes only how it sounds.
                     _ => {}
                 }
                 depth += usize::from(!closed);
@@ -93,7 +91,7 @@ fn elements(xml: &str) -> Result<Vec<Element>, Problem> {
             }
             Event::Text(text) => add(&mut found, depth, &text.xml10_content()),
             Event::CData(text) => add(&mut found, depth, &text.xml10_content()),
-            // `&amp;` in a text is an event of its own.
+            // quick-xml reports `&amp;` in a text as an event of its own.
             Event::GeneralRef(reference) => {
                 let character = reference.resolve_char_ref().map_err(|error| broken(&error))?;
                 match (character, quick_xml::escape::resolve_predefined_entity(&reference)) {
@@ -119,21 +117,23 @@ fn element(start: &BytesStart<'_>) -> quick_xml::Result<Element> {
     Ok(Element { name: start.name().as_ref().to_owned(), attributes, text: String::new() })
 }
 
-/// Text belongs to the verb around it; between the verbs it means nothing.
+/// Adds text to the verb around it. Text between verbs is ignored.
 fn add(found: &mut [Element], depth: usize, text: &str) {
     if let Some(last) = found.last_mut().filter(|_| depth > 1) {
         last.text += text;
     }
 }
 
-fn verb(element: Element) -> Result<Verb, Problem> {
+fn verb(element: Element) -> Result<Verb, ApplicationError> {
     let attribute = |name: &str| {
         element.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).filter(|v| !v.is_empty())
     };
     let seconds = |name: &str, default: u64| match attribute(name).map(|text| text.parse::<u32>()) {
         None => Ok(Duration::from_secs(default)),
         Some(Ok(seconds)) => Ok(Duration::from_secs(seconds.into())),
-        Some(Err(_)) => Err(Problem::new(12200, format!("{name} of <{}> is not a number of seconds", element.name))),
+        Some(Err(_)) => {
+            Err(ApplicationError::new(12200, format!("{name} of <{}> is not a number of seconds", element.name)))
+        }
     };
     Ok(match element.name.as_str() {
         "Say" => Verb::Say(element.text.trim().to_owned()),
@@ -143,7 +143,7 @@ fn verb(element: Element) -> Result<Verb, Problem> {
             method: attribute("method"),
             max_length: seconds("maxLength", 3_600)?,
             timeout: seconds("timeout", 5)?,
-            // Empty is a value of its own: no key ends the recording.
+            // Unlike other attributes, this one may be empty: then no key ends the recording.
             finish_on_key: match element.attributes.iter().find(|(name, _)| name == "finishOnKey") {
                 Some((_, keys)) => keys.clone(),
                 None => "1234567890*#".to_owned(),
@@ -155,7 +155,7 @@ fn verb(element: Element) -> Result<Verb, Problem> {
         "Redirect" => Verb::Redirect { url: element.text.trim().to_owned(), method: attribute("method") },
         "Reject" => Verb::Reject { busy: attribute("reason").as_deref() == Some("busy") },
         "Hangup" => Verb::Hangup,
-        other => return Err(Problem::new(12200, format!("the sandbox knows no verb <{other}>"))),
+        other => return Err(ApplicationError::new(12200, format!("the sandbox knows no verb <{other}>"))),
     })
 }
 
@@ -164,14 +164,14 @@ mod tests {
     use super::*;
 
     fn code(xml: &str) -> u32 {
-        read(xml).unwrap_err().code
+        parse(xml).unwrap_err().code
     }
 
     #[test]
-    fn verbs_are_read_in_order_with_twilios_defaults() {
+    fn verbs_are_parsed_in_order_with_twilios_defaults() {
         let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response>\n <!-- hello -->\n <Say voice=\"alice\">Ahoy!</Say>\
                    <Record/><Pause length=\"3\"/><Redirect method=\"GET\"> ../next </Redirect><Reject/><Hangup/></Response>\n";
-        let verbs = read(xml).unwrap();
+        let verbs = parse(xml).unwrap();
         assert_eq!(verbs[0], Verb::Say("Ahoy!".to_owned()));
         let Verb::Record(record) = &verbs[1] else { panic!("{verbs:?}") };
         assert_eq!((record.max_length, record.timeout), (Duration::from_secs(3_600), Duration::from_secs(5)));
@@ -185,7 +185,7 @@ mod tests {
     fn entities_survive_in_texts_and_in_attributes() {
         let xml = "<Response><Say>Tom &amp; J&#233;r&#x6F;me <b>&lt;3</b><![CDATA[ & co]]></Say>\
                    <Record action=\"https://example.com/?a=1&amp;b=&quot;2&quot;\" finishOnKey=\"\"/></Response>";
-        let verbs = read(xml).unwrap();
+        let verbs = parse(xml).unwrap();
         assert_eq!(verbs[0], Verb::Say("Tom & Jérome <3 & co".to_owned()));
         let Verb::Record(record) = &verbs[1] else { panic!("{verbs:?}") };
         assert_eq!(record.action.as_deref(), Some("https://example.com/?a=1&b=\"2\""));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_twiml_is_a_parse_error() {
+    fn anything_but_twiml_is_a_parse_failure() {
         for xml in ["", "hello", "<Response>", "<Response><Say></Response>", "<html/>", "<Response/><Response/>"] {
             assert_eq!(code(xml), 12100, "{xml}");
         }
@@ -210,6 +210,6 @@ mod tests {
 
     #[test]
     fn an_empty_response_has_no_verbs() {
-        assert_eq!(read("<Response/>"), Ok(vec![]));
+        assert_eq!(parse("<Response/>"), Ok(vec![]));
     }
 }

@@ -1,18 +1,18 @@
-//! How calls and recordings look outside: as resources in JSON, and as the parameters of callbacks.
+//! Calls and recordings as Twilio writes them: as JSON resources, and as the parameters of callbacks.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::state::{Call, Recording};
-use super::{ACCOUNT_SID, API_VERSION, PHONE_NUMBER, PHONE_NUMBER_SID};
-use crate::clients::twilio::signature::Param;
+use super::account::{Call, Recording};
+use super::credentials::{ACCOUNT_SID, API_VERSION, PHONE_NUMBER, PHONE_NUMBER_SID, account_path};
+use super::form::Param;
 
 impl Call {
     fn direction(&self) -> &'static str {
         if self.inbound { "inbound" } else { "outbound-api" }
     }
 
-    /// The parameters that every callback about this call has.
+    /// Returns the parameters that every callback about this call has.
     pub(super) fn params(&self) -> Vec<Param> {
         let pairs = [
             ("CallSid", self.sid.as_str()),
@@ -28,7 +28,6 @@ impl Call {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
-    /// The resource.
     pub(super) fn json(&self) -> Value {
         let seconds = self.seconds();
         let uri = format!("{}/Calls/{}", account_path(), self.sid);
@@ -60,7 +59,7 @@ impl Call {
             "start_time": self.answered.map(date),
             "end_time": self.ended.map(date),
             "duration": seconds.map(|seconds| seconds.to_string()),
-            // 1.4 cents for each minute begun, in thousandths of a cent.
+            // 1.4 cents per minute, rounded up, in thousandths of a cent.
             "price": seconds.map(|seconds| format!("-0.{:05}", 1_400 * seconds.div_ceil(60).min(70))),
             "price_unit": "USD",
             "direction": self.direction(),
@@ -78,7 +77,7 @@ impl Call {
 }
 
 impl Recording {
-    /// Seconds as Twilio writes them.
+    /// Returns the duration as Twilio writes it: rounded, or -1 if there is none.
     pub(super) fn seconds(&self) -> String {
         match self.status {
             "in-progress" | "absent" => "-1".to_owned(),
@@ -86,18 +85,18 @@ impl Recording {
         }
     }
 
-    /// Where the audio is, with no extension: the form in which callbacks and resources name it.
-    pub(super) fn media_url(&self, host: &str) -> String {
-        format!("{host}{}/Recordings/{}", account_path(), self.sid)
+    /// Returns the URL of the audio without a file extension, as callbacks and resources give it.
+    pub(super) fn media_url(&self, base_url: &str) -> String {
+        format!("{base_url}{}/Recordings/{}", account_path(), self.sid)
     }
 
-    /// The parameters of a recording status callback.
-    pub(super) fn params(&self, host: &str) -> Vec<Param> {
+    /// Returns the parameters of a recording status callback.
+    pub(super) fn params(&self, base_url: &str) -> Vec<Param> {
         let mut pairs = vec![
             ("AccountSid", ACCOUNT_SID.to_owned()),
             ("CallSid", self.call_sid.clone()),
             ("RecordingSid", self.sid.clone()),
-            ("RecordingUrl", self.media_url(host)),
+            ("RecordingUrl", self.media_url(base_url)),
             ("RecordingStatus", self.status.to_owned()),
             ("RecordingChannels", self.channels.to_string()),
             ("RecordingStartTime", date(self.created)),
@@ -113,8 +112,8 @@ impl Recording {
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// The resource. The one under a call has a track, but neither media URL nor subresources.
-    pub(super) fn json(&self, host: &str, under_call: bool) -> Value {
+    /// Returns the resource. Under its call it has a track, but neither a media URL nor subresources.
+    pub(super) fn json(&self, base_url: &str, under_call: bool) -> Value {
         let done = self.status == "completed";
         let mut json = json!({
             "account_sid": ACCOUNT_SID,
@@ -141,7 +140,7 @@ impl Recording {
         } else {
             let uri = format!("{path}/Recordings/{}", self.sid);
             json["uri"] = json!(format!("{uri}.json"));
-            json["media_url"] = json!(self.media_url(host));
+            json["media_url"] = json!(self.media_url(base_url));
             json["subresource_uris"] = json!({
                 "add_on_results": format!("{uri}/AddOnResults.json"),
                 "transcriptions": format!("{uri}/Transcriptions.json"),
@@ -151,17 +150,12 @@ impl Recording {
     }
 }
 
-/// The path under which everything of the account is.
-pub(super) fn account_path() -> String {
-    format!("/{API_VERSION}/Accounts/{ACCOUNT_SID}")
-}
-
-/// A date as Twilio writes it.
+/// Formats a time as RFC 2822, as Twilio does.
 pub(super) fn date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-/// A number of North America as `(415) 555-1234`; any other as it is.
+/// Formats a North American number as `(415) 555-1234`; returns any other unchanged.
 fn formatted(number: &str) -> String {
     match number.strip_prefix("+1") {
         Some(local) if local.len() == 10 && local.is_ascii() => {

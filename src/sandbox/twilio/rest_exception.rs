@@ -1,30 +1,27 @@
-//! Twilio's errors: a code, a sentence and a link; as JSON where `.json` was asked for, as XML elsewhere.
+//! Error responses, which Twilio calls REST exceptions: JSON for a path that ends in `.json`, XML for any other.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-/// A request that Twilio does not fulfil.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct RestException {
     pub(super) status: StatusCode,
     pub(super) code: u32,
     pub(super) message: String,
 }
 
-impl Refusal {
-    /// 400, with the code that says why.
+impl RestException {
     pub(super) fn bad_request(code: u32, message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
     }
 
-    /// Nothing is at this path, or not yet, or no longer.
     pub(super) fn not_found(path: &str) -> Self {
         let message = format!("The requested resource {path} was not found");
         Self { status: StatusCode::NOT_FOUND, code: 20404, message }
     }
 
-    /// What Twilio says of a status when there is nothing particular to say.
+    /// Returns the error that Twilio sends with this status if it has nothing more specific to say.
     pub(super) fn of(status: StatusCode) -> Self {
         let (code, message) = match status.as_u16() {
             401 => (20003, "Authenticate"),
@@ -41,7 +38,6 @@ impl Refusal {
         format!("https://www.twilio.com/docs/errors/{}", self.code)
     }
 
-    /// The JSON form.
     pub(super) fn json(&self) -> Value {
         json!({ "code": self.code, "message": self.message, "more_info": self.more_info(), "status": self.status.as_u16() })
     }
@@ -57,13 +53,13 @@ impl Refusal {
         )
     }
 
-    /// The answer to a request for this path.
-    pub(super) fn answer(&self, path: &str) -> Response {
-        let (kind, body) = match path.ends_with(".json") {
-            true => ("application/json", self.json().to_string()),
-            false => ("application/xml", self.xml()),
+    pub(super) fn response(&self, path: &str) -> Response {
+        let (content_type, body) = if path.ends_with(".json") {
+            ("application/json", self.json().to_string())
+        } else {
+            ("application/xml", self.xml())
         };
-        let mut response = (self.status, [(header::CONTENT_TYPE, kind)], body).into_response();
+        let mut response = (self.status, [(header::CONTENT_TYPE, content_type)], body).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"Twilio API\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -1,4 +1,6 @@
-//! What tests of crashes, faults and load can do to uploads, transcripts and webhooks, and what they can count.
+//! How tests control uploads, transcripts and webhooks, and what they can count.
+
+use std::collections::HashMap;
 
 use super::*;
 use crate::sandbox::control::Callbacks;
@@ -26,40 +28,40 @@ async fn the_transcript_of_a_marked_recording_ends_with_its_sid() {
         let (_, paragraphs) = sandbox.get(&format!("/v2/transcript/{id}/paragraphs")).await;
         assert_eq!(paragraphs["paragraphs"][0]["text"], transcript["text"]);
     }
-    let recordings: Vec<_> = sandbox.vendor.uploads().into_iter().map(|upload| upload.recording).collect();
+    let recordings: Vec<_> = sandbox.assemblyai.uploads().into_iter().map(|upload| upload.recording).collect();
     assert_eq!(recordings, [FIRST, SECOND, SECOND].map(|sid| Some(sid.to_owned())));
 }
 
 #[tokio::test]
-async fn a_marked_recording_that_did_not_come_whole_is_not_understood() {
+async fn an_incomplete_marked_recording_is_not_recognized() {
     let sandbox = sandbox().await;
     let file = speech::marked(FIRST, 1, 0);
     let id = sandbox.created(json!({ "audio_url": sandbox.upload(&file[..file.len() - 10]).await })).await;
     sandbox.once_status(&id, "error").await;
-    let upload = sandbox.vendor.uploads().remove(0);
+    let upload = sandbox.assemblyai.uploads().remove(0);
     assert_eq!((upload.is_speech, upload.recording), (false, None));
 }
 
 #[tokio::test]
-async fn accepted_transcripts_are_counted_whatever_becomes_of_the_answer() {
+async fn accepted_transcripts_are_counted_also_if_the_response_is_lost() {
     let sandbox = sandbox().await;
     let first = sandbox.upload(&speech::marked(FIRST, 1, 0)).await;
     let again = sandbox.upload(&speech::marked(FIRST, 1, 0)).await;
     let plain = sandbox.upload(speech::WAV).await;
-    let control = &sandbox.vendor.control;
+    let control = &sandbox.assemblyai.control;
     control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
-    let order = sandbox.request(Method::POST, "/v2/transcript").json(&json!({ "audio_url": first }));
-    assert!(order.send().await.is_err());
+    let request = sandbox.request(Method::POST, "/v2/transcript").json(&json!({ "audio_url": first }));
+    assert!(request.send().await.is_err());
     control.fail_next(Method::POST, "/v2/transcript", Fault::Refuse { status: 503, retry_after: None });
     assert_eq!(sandbox.create(json!({ "audio_url": first })).await.0, 503);
     assert_eq!(sandbox.create(json!({ "audio_url": first, "speaker_labels": 1 })).await.0, 400);
     let deleted = sandbox.created(json!({ "audio_url": again })).await;
-    answer(sandbox.request(Method::DELETE, &format!("/v2/transcript/{deleted}"))).await;
+    send(sandbox.request(Method::DELETE, &format!("/v2/transcript/{deleted}"))).await;
     sandbox.created(json!({ "audio_url": plain })).await;
     sandbox.created(json!({ "audio_url": plain })).await;
 
-    assert_eq!(sandbox.vendor.accepted_per_recording(), HashMap::from([(FIRST.to_owned(), 2)]));
-    assert_eq!(sandbox.vendor.accepted_per_audio_url(), HashMap::from([(first, 1), (again, 1), (plain, 2)]));
+    assert_eq!(sandbox.assemblyai.accepted_per_recording(), HashMap::from([(FIRST.to_owned(), 2)]));
+    assert_eq!(sandbox.assemblyai.accepted_per_audio_url(), HashMap::from([(first, 1), (again, 1), (plain, 2)]));
     assert_eq!(control.request_count(Method::POST, "/v2/transcript"), 6);
     assert_eq!(control.request_count(Method::DELETE, "/v2/transcript/{id}"), 1);
 }
@@ -67,68 +69,68 @@ async fn accepted_transcripts_are_counted_whatever_becomes_of_the_answer() {
 #[tokio::test]
 async fn transcripts_of_lost_uploads_end_in_a_download_error() {
     let sandbox = sandbox().await;
-    sandbox.vendor.hold();
+    sandbox.assemblyai.hold();
     let lost = sandbox.upload(speech::WAV).await;
     let before = sandbox.created(json!({ "audio_url": lost })).await;
     sandbox.once_status(&before, "processing").await;
-    sandbox.vendor.forget_uploads();
+    sandbox.assemblyai.forget_uploads();
     let after = sandbox.created(json!({ "audio_url": lost })).await;
     let new = sandbox.created(json!({ "audio_url": sandbox.upload(speech::WAV).await })).await;
-    sandbox.vendor.release();
+    sandbox.assemblyai.release();
     for id in [before, after] {
         let error = sandbox.once_status(&id, "error").await["error"].clone();
         assert!(error.as_str().unwrap().starts_with(&format!("Download error, unable to download {lost}.")), "{error}");
     }
     sandbox.once_status(&new, "completed").await;
-    assert_eq!(sandbox.vendor.uploads().len(), 2);
+    assert_eq!(sandbox.assemblyai.uploads().len(), 2);
 }
 
-/// Orders a transcript whose webhook goes there; returns its id.
-async fn ordered(sandbox: &Sandbox, receiver: &Receiver, callbacks: Callbacks) -> String {
-    sandbox.vendor.control.set_callbacks(callbacks);
+/// Creates a transcript whose webhook goes to this receiver; returns its id.
+async fn created(sandbox: &Sandbox, receiver: &Receiver, callbacks: Callbacks) -> String {
+    sandbox.assemblyai.control.set_callbacks(callbacks);
     let audio_url = sandbox.upload(speech::WAV).await;
     sandbox.created(json!({ "audio_url": audio_url, "webhook_url": receiver.url })).await
 }
 
-/// The transcripts that webhooks told of, in the order of their arrival.
-fn told(receiver: &Receiver) -> Vec<Value> {
+/// Returns the transcript ids in the webhooks, in the order of their arrival.
+fn notified(receiver: &Receiver) -> Vec<Value> {
     receiver.calls.lock().unwrap().iter().map(|(_, body)| body["transcript_id"].clone()).collect()
 }
 
 #[tokio::test]
-async fn a_dropped_webhook_never_comes() {
+async fn a_dropped_webhook_is_never_sent() {
     let (sandbox, receiver) = (sandbox().await, Receiver::start(vec![204; 5]).await);
-    let dropped = ordered(&sandbox, &receiver, Callbacks::Drop).await;
+    let dropped = created(&sandbox, &receiver, Callbacks::Drop).await;
     sandbox.once_status(&dropped, "completed").await;
-    let sent = ordered(&sandbox, &receiver, Callbacks::Deliver).await;
+    let sent = created(&sandbox, &receiver, Callbacks::Deliver).await;
     sandbox.once(&sent, |transcript| transcript["webhook_status_code"] == 204).await;
-    assert_eq!(told(&receiver), [json!(sent)]);
+    assert_eq!(notified(&receiver), [json!(sent)]);
 }
 
 #[tokio::test]
-async fn a_webhook_can_come_twice() {
+async fn a_webhook_can_be_sent_twice() {
     let (sandbox, receiver) = (sandbox().await, Receiver::start(vec![204; 5]).await);
-    let twice = ordered(&sandbox, &receiver, Callbacks::Twice).await;
-    sandbox.vendor.control.until(|| (told(&receiver).len() == 2).then_some(())).await;
-    assert_eq!(told(&receiver), [json!(twice), json!(twice)]);
+    let twice = created(&sandbox, &receiver, Callbacks::Twice).await;
+    sandbox.assemblyai.control.until(|| (notified(&receiver).len() == 2).then_some(())).await;
+    assert_eq!(notified(&receiver), [json!(twice), json!(twice)]);
 }
 
 #[tokio::test]
-async fn a_webhook_can_come_before_the_answer() {
+async fn a_webhook_can_be_sent_before_the_response() {
     let (sandbox, receiver) = (sandbox().await, Receiver::start(vec![204; 5]).await);
-    sandbox.vendor.hold();
-    let mut order = std::pin::pin!(ordered(&sandbox, &receiver, Callbacks::Shuffled));
-    let under_way = async {
-        let status = || Some(sandbox.vendor.transcripts().first()?["status"].clone());
-        sandbox.vendor.control.until(|| status().filter(|status| status == "processing")).await;
-        // Had the order been answered, the answer would have been here before this one.
+    sandbox.assemblyai.hold();
+    let mut creation = std::pin::pin!(created(&sandbox, &receiver, Callbacks::Shuffled));
+    let processing = async {
+        let status = || Some(sandbox.assemblyai.transcripts().first()?["status"].clone());
+        sandbox.assemblyai.control.until(|| status().filter(|status| status == "processing")).await;
+        // A response to the creation would have arrived before the response to this request.
         sandbox.get("/v2/transcript").await;
     };
     tokio::select! {
         biased;
-        id = &mut order => panic!("{id} was answered before it was finished"),
-        () = under_way => sandbox.vendor.release(),
+        id = &mut creation => panic!("the response for {id} came before its end"),
+        () = processing => sandbox.assemblyai.release(),
     }
-    let id = order.await;
-    assert_eq!(told(&receiver), [json!(id)]);
+    let id = creation.await;
+    assert_eq!(notified(&receiver), [json!(id)]);
 }

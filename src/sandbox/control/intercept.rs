@@ -1,4 +1,4 @@
-//! The layer in front of an emulated vendor: it remembers each request and lets happen what was planned for it.
+//! The middleware in front of an emulated vendor: it logs each request and injects its fault.
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
@@ -7,11 +7,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Control, Fault, LateEnd, LoggedRequest, lock, path};
+use super::faults::Fault;
+use super::handle::{Control, LateEnd};
+use super::request_log::{LoggedRequest, path};
+use crate::sandbox::lock::lock;
 use crate::sandbox::pace::wait;
 
-/// Remembers each request and lets its fault happen. The outermost layer of an emulated vendor.
-pub(in crate::sandbox) async fn steer(State(control): State<Control>, request: Request, next: Next) -> Response {
+/// Logs each request and injects its fault.
+pub(in crate::sandbox) async fn intercept(State(control): State<Control>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let (kept, body) = if parts.uri.path() == control.inner.streamed_path {
         (Bytes::new(), body)
@@ -26,16 +29,16 @@ pub(in crate::sandbox) async fn steer(State(control): State<Control>, request: R
     control.changed();
 
     let latency = *lock(&control.inner.latency);
-    let answer = answer(control, Request::from_parts(parts, body), next, fault).await;
+    let response = respond(control, Request::from_parts(parts, body), next, fault).await;
     wait(latency).await;
-    answer
+    response
 }
 
-async fn answer(control: Control, request: Request, next: Next, fault: Option<Fault>) -> Response {
+async fn respond(control: Control, request: Request, next: Next, fault: Option<Fault>) -> Response {
     match fault {
         None => next.run(request).await,
         Some(Fault::Refuse { status, retry_after }) => {
-            // A body that is left unread may reset the connection before the client has seen the refusal.
+            // With a body left unread, the connection may be reset before the client has read the response.
             request.into_body().into_data_stream().for_each(|_| std::future::ready(())).await;
             control.refuse(status, retry_after)
         }
@@ -47,14 +50,14 @@ async fn answer(control: Control, request: Request, next: Next, fault: Option<Fa
         Some(Fault::Late) => {
             let mut waiting = Waiting { control: control.clone(), end: LateEnd::Abandoned };
             let response = next.run(request).await;
-            control.until(|| lock(&control.inner.late_is_over).then_some(())).await;
+            control.until(|| lock(&control.inner.answers_late_requests).then_some(())).await;
             waiting.end = LateEnd::Answered;
             response
         }
         Some(Fault::DropAfter) => {
             next.run(request).await;
-            // Unwinding ends this connection's task and nothing else: the socket closes without a status line. This
-            // form of panic calls no hook, so nothing is printed.
+            // Unwinding ends the task of this connection alone: the socket closes without a status line.
+            // `resume_unwind` does not call the panic hook, so nothing is printed.
             std::panic::resume_unwind(Box::new("dropped by the sandbox"))
         }
         Some(Fault::CutBody) => cut(next.run(request).await),
@@ -66,7 +69,7 @@ async fn answer(control: Control, request: Request, next: Next, fault: Option<Fa
     }
 }
 
-/// Notes how a late request ended, also when it is dropped because its client went away.
+/// Records how a late request ended, also when hyper drops it because the client disconnected.
 struct Waiting {
     control: Control,
     end: LateEnd,
@@ -80,7 +83,6 @@ impl Drop for Waiting {
 }
 
 impl Control {
-    /// The vendor's own kind of refusal.
     fn refuse(&self, status: u16, retry_after: Option<u32>) -> Response {
         let status = StatusCode::from_u16(status).expect("tests plan real statuses");
         let body = (self.inner.error_body)(status).to_string();
@@ -94,11 +96,11 @@ impl Control {
     }
 }
 
-/// The head of the answer promises the whole body; the connection breaks after half of it.
+/// Breaks the connection after half of the body. The response headers announce all of it.
 fn cut(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let promised = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let length: u64 = promised.or_else(|| body.size_hint().exact()).unwrap_or(0).max(1);
+    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length: u64 = announced.or_else(|| body.size_hint().exact()).unwrap_or(0).max(1);
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     let mut left = usize::try_from(length / 2).unwrap_or(usize::MAX);
     let half = body.into_data_stream().map_ok(move |mut bytes| {
@@ -108,7 +110,7 @@ fn cut(response: Response) -> Response {
     });
     let half = half.try_take_while(|bytes| std::future::ready(Ok(!bytes.is_empty())));
     let broken = stream::once(async {
-        // Lets hyper write out what it has before the error makes it throw that away.
+        // Lets hyper send what it has buffered; the error would make it discard that.
         tokio::task::yield_now().await;
         Err(axum::Error::new("cut by the sandbox"))
     });
@@ -128,35 +130,34 @@ mod tests {
     use crate::sandbox::control::RandomFaults;
     use crate::sandbox::outgoing;
 
-    /// How long a client waits for the answer that never comes.
-    const PATIENCE: Duration = Duration::from_millis(100);
+    /// Timeout of a client whose response never comes.
+    const TIMEOUT: Duration = Duration::from_millis(100);
 
-    /// What the vendor says when nothing is wrong.
     const BODY: &str = "a body of some length";
 
-    /// A vendor that knows one address.
+    /// Starts a vendor with a single route.
     async fn vendor() -> (Control, String) {
         let control = Control::new(|status| serde_json::json!({ "status": status.as_u16() }), "");
         let router = Router::new().route("/thing", get(|| async { BODY }));
-        let router = router.layer(from_fn_with_state(control.clone(), steer));
+        let router = router.layer(from_fn_with_state(control.clone(), intercept));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/thing?a=b", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (control, url)
     }
 
-    async fn ask(fault: Fault) -> (Control, reqwest::Result<reqwest::Response>) {
+    async fn request_with(fault: Fault) -> (Control, reqwest::Result<reqwest::Response>) {
         let (control, url) = vendor().await;
         let hangs = matches!(fault, Fault::Hang | Fault::HangAfter);
         control.fail_next(Method::GET, "/thing", fault);
         let request = outgoing::client().get(url);
-        let answer = if hangs { request.timeout(PATIENCE) } else { request }.send().await;
+        let answer = if hangs { request.timeout(TIMEOUT) } else { request }.send().await;
         (control, answer)
     }
 
     #[tokio::test]
-    async fn a_refused_request_gets_the_vendors_kind_of_error() {
-        let (control, answer) = ask(Fault::Refuse { status: 429, retry_after: Some(7) }).await;
+    async fn a_refused_request_gets_the_vendors_form_of_error() {
+        let (control, answer) = request_with(Fault::Refuse { status: 429, retry_after: Some(7) }).await;
         let answer = answer.unwrap();
         assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &HeaderValue::from(7)));
         assert_eq!(answer.text().await.unwrap(), r#"{"status":429}"#);
@@ -164,23 +165,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hanging_request_is_never_answered() {
+    async fn a_hanging_request_gets_no_response() {
         for fault in [Fault::Hang, Fault::HangAfter] {
-            assert!(ask(fault).await.1.unwrap_err().is_timeout());
+            assert!(request_with(fault).await.1.unwrap_err().is_timeout());
         }
     }
 
     #[tokio::test]
-    async fn a_dropped_connection_brings_no_answer_at_all() {
-        let (control, answer) = ask(Fault::DropAfter).await;
+    async fn a_dropped_connection_brings_no_response() {
+        let (control, answer) = request_with(Fault::DropAfter).await;
         let error = answer.unwrap_err();
         assert!(error.is_request() && !error.is_timeout(), "{error:?}");
         assert_eq!(control.requests().len(), 1);
     }
 
     #[tokio::test]
-    async fn a_cut_body_breaks_off_after_a_good_head() {
-        let mut answer = ask(Fault::CutBody).await.1.unwrap();
+    async fn a_cut_body_breaks_off_after_good_headers() {
+        let mut answer = request_with(Fault::CutBody).await.1.unwrap();
         assert_eq!((answer.status().as_u16(), answer.content_length()), (200, Some(BODY.len() as u64)));
         assert_eq!(answer.chunk().await.unwrap().unwrap(), "a body of ");
         let error = answer.chunk().await.unwrap_err();
@@ -189,13 +190,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_body_comes_with_the_right_status() {
-        let answer = ask(Fault::wrong_body("<html>")).await.1.unwrap();
+        let answer = request_with(Fault::wrong_body("<html>")).await.1.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
         assert_eq!(answer.text().await.unwrap(), "<html>");
     }
 
-    /// Whether this request brings what it should.
-    async fn is_right(request: reqwest::RequestBuilder) -> bool {
+    /// Returns whether this request gets the right response.
+    async fn succeeds(request: reqwest::RequestBuilder) -> bool {
         match request.send().await {
             Ok(answer) if answer.status() == 200 => answer.text().await.is_ok_and(|body| body == BODY),
             _ => false,
@@ -203,26 +204,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_disturbed_vendor_fails_until_it_is_left_alone() {
+    async fn random_faults_end_when_they_are_stopped() {
         let (control, url) = vendor().await;
         let http = outgoing::client();
         control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
         for _ in 0..50 {
-            assert!(!is_right(http.get(&url)).await);
+            assert!(!succeeds(http.get(&url)).await);
         }
         assert_eq!(control.random_fault_count(), 50);
         control.stop_random_faults();
-        assert!(is_right(http.get(&url)).await);
+        assert!(succeeds(http.get(&url)).await);
         assert_eq!(control.request_count(Method::GET, "/thing"), 51);
     }
 
     #[tokio::test]
-    async fn an_answer_is_as_late_as_was_asked_for() {
+    async fn a_response_is_as_late_as_the_latency_says() {
         let (control, url) = vendor().await;
         control.set_latency(Duration::from_secs(3_600));
-        let answer = outgoing::client().get(&url).timeout(PATIENCE).send().await;
+        let answer = outgoing::client().get(&url).timeout(TIMEOUT).send().await;
         assert!(answer.unwrap_err().is_timeout());
         control.set_latency(Duration::from_millis(1));
-        assert!(is_right(outgoing::client().get(&url)).await);
+        assert!(succeeds(outgoing::client().get(&url)).await);
     }
 }

@@ -1,26 +1,26 @@
-//! What tests of crashes, faults and load can do to calls, callbacks and recordings, and what they can count.
+//! How tests control calls, callbacks and recordings, and what they can count.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
 use crate::sandbox::control::{Callbacks, Fault, RandomFaults};
-use crate::sandbox::speech::{Ear, Heard};
+use crate::sandbox::speech::{Recognized, Recognizer};
 
-/// What a listener hears in a recording as Twilio serves it.
-async fn hear(twilio: &Twilio, sid: &str) -> Heard {
-    let mut ear = Ear::new();
-    ear.hear(&ask(twilio, Method::GET, &format!("/Recordings/{sid}"), &[]).await.bytes().await.unwrap());
-    ear.end()
+/// Recognizes a recording as Twilio serves it.
+async fn recognize(twilio: &Twilio, sid: &str) -> Recognized {
+    let mut recognizer = Recognizer::new();
+    recognizer.update(&request(twilio, Method::GET, &format!("/Recordings/{sid}"), &[]).await.bytes().await.unwrap());
+    recognizer.finish()
 }
 
-/// The words of these reports in the order of their arrival.
-fn words(reports: &[HashMap<String, String>]) -> Vec<&str> {
+/// Returns the statuses in these reports in the order of their arrival.
+fn statuses(reports: &[HashMap<String, String>]) -> Vec<&str> {
     reports.iter().map(|report| report["CallStatus"].as_str()).collect()
 }
 
 #[tokio::test]
-async fn every_recording_says_in_its_file_which_one_it_is_once_they_are_marked() {
+async fn every_recording_carries_its_sid_once_recordings_are_marked() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     let plain = twilio.add_recording(SeededRecording::default());
     twilio.mark_recordings();
@@ -32,25 +32,27 @@ async fn every_recording_says_in_its_file_which_one_it_is_once_they_are_marked()
     let padded = twilio.add_recording(padded);
     assert_eq!((twilio.recordings_of(&dual).len(), twilio.recordings_of(&inbound).len()), (2, 1));
 
-    assert_eq!(hear(&twilio, &plain).await.recording, None);
+    assert_eq!(recognize(&twilio, &plain).await.recording, None);
     let of_calls = [twilio.recordings_of(&dual), twilio.recordings_of(&inbound)].concat();
     for sid in of_calls.iter().chain([&seeded, &padded]) {
-        let heard = hear(&twilio, sid).await;
+        let recognized = recognize(&twilio, sid).await;
         let resource = fetch(&twilio, &format!("/Recordings/{sid}.json")).await;
-        assert_eq!((heard.recording.as_ref(), &resource["channels"]), (Some(sid), &heard.channels.unwrap().into()));
+        assert_eq!(
+            (recognized.recording.as_ref(), &resource["channels"]),
+            (Some(sid), &recognized.channels.unwrap().into())
+        );
         assert_eq!(resource["duration"], speech::duration().as_secs_f64().round().to_string());
-        assert_eq!(twilio.recording_sha256(sid), Some(heard.sha256));
     }
-    assert_eq!(hear(&twilio, &padded).await.bytes, 100_000);
+    assert_eq!(recognize(&twilio, &padded).await.bytes, 100_000);
 }
 
 #[tokio::test]
-async fn calls_are_counted_by_their_token_whatever_becomes_of_the_answer() {
+async fn calls_are_counted_by_token_also_if_the_response_is_lost() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     let place = async |token: &str, to: &str| {
         let url = format!("{}/record/?x=1&t={token}", program.url);
         let form = [("To", to), ("From", PHONE_NUMBER), ("Url", &url)];
-        let url = format!("{}{}/Calls.json", twilio.url(), wire::account_path());
+        let url = format!("{}{}/Calls.json", twilio.url(), account_path());
         let request = outgoing::client().post(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).form(&form);
         request.send().await.map(|answer| answer.status().as_u16())
     };
@@ -64,7 +66,7 @@ async fn calls_are_counted_by_their_token_whatever_becomes_of_the_answer() {
     twilio.settled().await;
     for call in fetch(&twilio, "/Calls.json").await["calls"].as_array().unwrap() {
         let path = format!("/Calls/{}.json", call["sid"].as_str().unwrap());
-        assert_eq!(ask(&twilio, Method::DELETE, &path, &[]).await.status(), 204);
+        assert_eq!(request(&twilio, Method::DELETE, &path, &[]).await.status(), 204);
     }
     assert_eq!(twilio.placed_per_token(), HashMap::from([("a".to_owned(), 2), (String::new(), 1)]));
     assert_eq!(twilio.control.request_count(Method::POST, "/Calls.json"), 5);
@@ -72,30 +74,30 @@ async fn calls_are_counted_by_their_token_whatever_becomes_of_the_answer() {
 }
 
 #[tokio::test]
-async fn dropped_callbacks_leave_the_call_itself_as_it_is() {
+async fn dropped_callbacks_do_not_change_the_call() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     twilio.control.set_callbacks(Callbacks::Drop);
     let sid = call(&twilio, &program, &EVERY_EVENT).await;
     twilio.settled().await;
     assert_eq!(twilio.call_status(&sid).as_deref(), Some("completed"));
-    let paths: Vec<String> = program.got().into_iter().map(|(path, _)| path).collect();
+    let paths: Vec<String> = program.received().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["/record/", "/record/done/"]);
 
     twilio.control.set_callbacks(Callbacks::Deliver);
     call(&twilio, &program, &EVERY_EVENT).await;
     twilio.settled().await;
-    assert_eq!((program.at("/hook").len(), program.at("/recording").len()), (4, 1));
+    assert_eq!((program.received_at("/hook").len(), program.received_at("/recording").len()), (4, 1));
 }
 
 #[tokio::test]
-async fn callbacks_can_come_twice_each() {
+async fn callbacks_can_be_sent_twice() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     twilio.control.set_callbacks(Callbacks::Twice);
     call(&twilio, &program, &EVERY_EVENT).await;
     twilio.settled().await;
-    let twice = ["initiated", "ringing", "in-progress", "completed"].map(|word| [word; 2]).concat();
-    assert_eq!(words(&program.at("/hook")), twice);
-    assert_eq!((program.at("/recording").len(), program.at("/record/").len()), (2, 1));
+    let twice = ["initiated", "ringing", "in-progress", "completed"].map(|status| [status; 2]).concat();
+    assert_eq!(statuses(&program.received_at("/hook")), twice);
+    assert_eq!((program.received_at("/recording").len(), program.received_at("/record/").len()), (2, 1));
 }
 
 #[tokio::test]
@@ -107,11 +109,15 @@ async fn shuffled_callbacks_come_after_the_call_and_in_many_orders() {
         twilio.hold(Stage::Completed);
         let sid = call(&twilio, &program, &EVERY_EVENT).await;
         twilio.control.until(|| (twilio.recordings_of(&sid).len() == 1).then_some(())).await;
-        assert_eq!(program.at("/hook").len(), (number - 1) * 4, "nothing is told of a call that is not over");
+        assert_eq!(
+            program.received_at("/hook").len(),
+            (number - 1) * 4,
+            "no status callback comes before the call ends"
+        );
         twilio.release(Stage::Completed);
         twilio.settled().await;
-        let reports = program.at("/hook").split_off((number - 1) * 4);
-        let order: Vec<String> = words(&reports).into_iter().map(str::to_owned).collect();
+        let reports = program.received_at("/hook").split_off((number - 1) * 4);
+        let order: Vec<String> = statuses(&reports).into_iter().map(str::to_owned).collect();
         assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 4);
         orders.insert(order);
     }
@@ -119,26 +125,26 @@ async fn shuffled_callbacks_come_after_the_call_and_in_many_orders() {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_to_something_that_is_done() {
+async fn a_request_is_carried_out_before_its_late_response() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     twilio.control.set_latency(Duration::from_secs(3_600));
-    let url = format!("{}{}/Calls.json", twilio.url(), wire::account_path());
+    let url = format!("{}{}/Calls.json", twilio.url(), account_path());
     let to_record = format!("{}/record/?t=a", program.url);
     let form = [("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &to_record)];
     let request = outgoing::client().post(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).form(&form);
     let placed = twilio.control.until(|| twilio.placed_per_token().get("a").copied());
     tokio::select! {
-        answer = request.send() => panic!("answered an hour too early: {answer:?}"),
+        answer = request.send() => panic!("the response came an hour too early: {answer:?}"),
         count = placed => assert_eq!(count, 1),
     }
 }
 
 #[tokio::test]
-async fn a_disturbed_twilio_places_calls_without_saying_so() {
+async fn random_faults_hide_calls_that_were_placed() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     let recording = twilio.add_recording(SeededRecording::default());
     twilio.control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
-    let account = format!("{}{}", twilio.url(), wire::account_path());
+    let account = format!("{}{}", twilio.url(), account_path());
     let http = outgoing::client();
     let url = format!("{}/record/?t=a", program.url);
     let form = [("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &url)];
@@ -161,51 +167,51 @@ async fn a_disturbed_twilio_places_calls_without_saying_so() {
         assert!(answer.status() != 200 || answer.bytes().await.ok().is_none_or(|audio| audio != speech::WAV));
     }
     twilio.control.stop_random_faults();
-    assert!(hear(&twilio, &recording).await.channels.is_some());
+    assert!(recognize(&twilio, &recording).await.channels.is_some());
 }
 
 #[tokio::test]
 async fn filters_hold_on_every_page() {
     let twilio = start().await;
     let of_number = |to: &str, status| SeededCall { to: to.to_owned(), status, ..SeededCall::default() };
-    let mut wanted = Vec::new();
+    let mut matching = Vec::new();
     for _ in 0..5 {
-        wanted.push(twilio.add_call(of_number("+14155551234", "completed")));
+        matching.push(twilio.add_call(of_number("+14155551234", "completed")));
         twilio.add_call(of_number("+14155551234", "busy"));
         twilio.add_call(of_number("+442079460000", "completed"));
     }
-    wanted.reverse();
+    matching.reverse();
     let mut listed = Vec::new();
     let mut path = "/Calls.json?To=%2B14155551234&From=%2B15005550006&Status=completed&PageSize=2".to_owned();
     loop {
         let page = fetch(&twilio, &path).await;
         listed.extend(page["calls"].as_array().unwrap().iter().map(|call| call["sid"].as_str().unwrap().to_owned()));
         let Some(next) = page["next_page_uri"].as_str() else { break };
-        path = next.strip_prefix(&wire::account_path()).unwrap().to_owned();
+        path = next.strip_prefix(&account_path()).unwrap().to_owned();
     }
-    assert_eq!(listed, wanted);
+    assert_eq!(listed, matching);
     let none = fetch(&twilio, "/Calls.json?From=%2B14155551234").await;
     assert_eq!(none["calls"], Value::Array(vec![]));
 }
 
 #[tokio::test]
-async fn a_seeded_recording_is_told_of_as_any_other() {
+async fn a_seeded_recording_is_reported_like_any_other() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     let sid = call(&twilio, &program, &[]).await;
     twilio.settled().await;
-    let own = program.at("/recording").remove(0);
+    let own = program.received_at("/recording").remove(0);
     let recording = twilio.recordings_of(&sid).remove(0);
     twilio.control.set_callbacks(Callbacks::Drop);
     let url = format!("{}/recording", program.url);
     assert_eq!(twilio.send_recording_callback(&recording, &url).await, Some(204));
-    assert_eq!(program.at("/recording")[1], own);
+    assert_eq!(program.received_at("/recording")[1], own);
 
     let seeded = twilio.add_recording(SeededRecording { call_sid: sid, ..SeededRecording::default() });
     assert_eq!(twilio.send_recording_callback(&seeded, &url).await, Some(204));
-    let mut told = program.at("/recording").remove(2);
-    assert_eq!((told["RecordingSid"].as_str(), told["RecordingStatus"].as_str()), (seeded.as_str(), "completed"));
+    let mut report = program.received_at("/recording").remove(2);
+    assert_eq!((report["RecordingSid"].as_str(), report["RecordingStatus"].as_str()), (seeded.as_str(), "completed"));
     for name in ["RecordingSid", "RecordingUrl", "RecordingStartTime"] {
-        told.insert(name.to_owned(), own[name].clone());
+        report.insert(name.to_owned(), own[name].clone());
     }
-    assert_eq!(told, own);
+    assert_eq!(report, own);
 }
