@@ -30,6 +30,7 @@ use crate::server::{Limits, Server};
 use crate::store::{BadDatabase, Location, Store};
 use crate::urls::Urls;
 use crate::web::{self, probe};
+use crate::webhook_secret::WebhookSecrets;
 
 /// What every page says in the sandbox.
 const SANDBOX_NOTICE: &str = "Sandbox: no phone rings, nothing is paid, and every call says the same.";
@@ -113,6 +114,7 @@ impl App {
             store,
             clock: config.work.clock,
             twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone()),
+            webhook_secrets: WebhookSecrets::new(assemblyai.key.clone()),
             assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
             account_sid: twilio.account_sid,
             auth_tokens: twilio.auth_tokens,

@@ -20,6 +20,7 @@ use crate::model::phone::PhoneNumber;
 use crate::operator::Operator;
 use crate::store::{Job, JobKind, Store};
 use crate::urls::Urls;
+use crate::webhook_secret::WebhookSecrets;
 
 /// So many calls are noted as answered at once: a flood of them must not pile up before the database.
 pub const ASIDES: u32 = 64;
@@ -38,6 +39,7 @@ pub struct Context {
     pub twilio: Twilio,
     /// The client of our project.
     pub assemblyai: AssemblyAi,
+    pub webhook_secrets: WebhookSecrets,
     /// Our account: callbacks of any other are refused.
     pub account_sid: String,
     /// Keys of callback signatures.

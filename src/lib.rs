@@ -102,10 +102,11 @@ mod token_bucket;
 pub mod twiml;
 mod urls;
 mod web;
+mod webhook_secret;
 
 /// What tests, fuzz targets and benches call without HTTP. `main` needs none of it.
 pub mod internals {
-    pub use crate::clients::assemblyai::callbacks::{SECRET_HEADER, TranscriptReady};
+    pub use crate::clients::assemblyai::callbacks::TranscriptReady;
     pub use crate::clients::assemblyai::{AssemblyAi, Listed, Reply, TranscriptStatus};
     pub use crate::clients::twilio::callbacks::{self, RecordingProgress};
     pub use crate::clients::twilio::{Credentials, MediaFormat, MediaRequest, Twilio, signature};
@@ -117,4 +118,5 @@ pub mod internals {
     pub use crate::model::recording::RecordingSid;
     pub use crate::model::transcript::TranscriptId;
     pub use crate::server::{Limits, Server};
+    pub use crate::webhook_secret::{SECRET_HEADER, WebhookSecrets};
 }

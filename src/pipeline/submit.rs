@@ -11,13 +11,13 @@ use super::request::{check_keyterms, keyterms_of};
 use super::{Error, listing, settle, upload};
 use crate::clients::Kind;
 use crate::clients::assemblyai::Reply;
-use crate::clients::assemblyai::callbacks::SECRET_HEADER;
 use crate::context::Shared;
 use crate::failpoint::{self, Moment, Step};
 use crate::model::call::CallName;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{Transcript, TranscriptId};
 use crate::store::{self, Conn, Job};
+use crate::webhook_secret::SECRET_HEADER;
 
 /// An order whose answer did not come is looked for at these times after it was sent; then it was not carried out.
 const SEARCHES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
@@ -132,7 +132,7 @@ async fn body(context: &Shared, transcript: &Transcript) -> Result<Map<String, V
     if !body.contains_key("webhook_url") {
         body.insert("webhook_url".to_owned(), json!(context.urls.transcript_ready(&transcript.id)));
         body.insert("webhook_auth_header_name".to_owned(), json!(SECRET_HEADER));
-        body.insert("webhook_auth_header_value".to_owned(), json!(context.assemblyai.webhook_secret(&transcript.id)));
+        body.insert("webhook_auth_header_value".to_owned(), json!(context.webhook_secrets.secret(&transcript.id)));
     }
     Ok(body)
 }

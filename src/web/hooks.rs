@@ -7,12 +7,13 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::extract::{FromTwilio, LARGEST_CALLBACK, only_header, read_body, read_form};
-use crate::clients::assemblyai::callbacks::{SECRET_HEADER, TranscriptReady};
+use crate::clients::assemblyai::callbacks::TranscriptReady;
 use crate::clients::twilio::callbacks::{CallProgress, RecordingProgress};
 use crate::context::Shared;
 use crate::model::call::Direction;
 use crate::model::transcript::TranscriptId;
 use crate::pipeline::intake::{self, CallUpdate, RecordingUpdate};
+use crate::webhook_secret::SECRET_HEADER;
 
 /// A call got on.
 pub(super) async fn call_progress(
@@ -63,7 +64,7 @@ pub(super) async fn transcript_ready(State(context): State<Shared>, request: Req
     let query = request.uri().query().unwrap_or_default().as_bytes();
     let Job { job } = read_form(query).map_err(|_| ApiError::BadWebhookSecret)?;
     let secret = only_header(request.headers(), SECRET_HEADER).ok_or(ApiError::BadWebhookSecret)?;
-    if !context.assemblyai.is_webhook_secret(&job, secret.as_bytes()) {
+    if !context.webhook_secrets.verify(&job, secret.as_bytes()) {
         return Err(ApiError::BadWebhookSecret);
     }
     let body = read_body(request.into_body(), LARGEST_CALLBACK).await?;

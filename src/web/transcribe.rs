@@ -13,7 +13,6 @@ use super::error::ApiError;
 use super::extract::{is_form, media_type, read_body, wants_page};
 use super::response::json;
 use super::{pages, upload};
-use crate::clients::twilio::signature::Param;
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
@@ -40,7 +39,8 @@ pub(super) async fn transcribe(State(context): State<Shared>, request: Request) 
     let (parts, body) = request.into_parts();
     let request = match media_type(&parts.headers).as_deref() {
         Some("multipart/form-data") => {
-            let check = |fields: &[Param]| read_form(&context, from_form(fields.to_vec()))?.check_for_file(&context);
+            let check =
+                |fields: &[(String, String)]| read_form(&context, from_form(fields.to_vec()))?.check_for_file(&context);
             let form = upload::read(&context, &parts.headers, body, check).await?;
             read_form(&context, from_form(form.fields))?.into_request(form.file.map(Source::File))?
         }
@@ -79,7 +79,7 @@ fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 
 /// A form has only text: numbers, `true`, `false`, lists and objects are taken as such (`speaker_labels=true`), a field
 /// that comes several times is a list, and a blank one was not filled in.
-fn from_form(pairs: Vec<Param>) -> Map<String, Value> {
+fn from_form(pairs: Vec<(String, String)>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, text) in pairs.into_iter().filter(|(_, text)| !text.trim().is_empty()) {
         let is_text = SOURCES.contains(&name.as_str()) || TEXTS.contains(&name.as_str());

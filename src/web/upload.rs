@@ -14,7 +14,6 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use crate::clients::assemblyai::limits::LARGEST_UPLOAD;
-use crate::clients::twilio::signature::Param;
 use crate::context::Shared;
 use crate::pipeline::transcription::{self, Uploaded};
 
@@ -31,7 +30,7 @@ const LISTEN_OUT: Duration = Duration::from_secs(5);
 /// A form that was read to its end.
 pub(super) struct Form {
     /// Names and texts, in the order they came.
-    pub(super) fields: Vec<Param>,
+    pub(super) fields: Vec<(String, String)>,
     /// The file, if there was one. AssemblyAI has it.
     pub(super) file: Option<Uploaded>,
 }
@@ -45,7 +44,7 @@ pub(super) async fn read(
     context: &Shared,
     headers: &HeaderMap,
     body: Body,
-    check: impl Fn(&[Param]) -> Result<(), ApiError>,
+    check: impl Fn(&[(String, String)]) -> Result<(), ApiError>,
 ) -> Result<Form, ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type)
@@ -69,7 +68,7 @@ async fn read_fields(
     context: &Shared,
     body: SharedBody,
     boundary: String,
-    check: impl Fn(&[Param]) -> Result<(), ApiError>,
+    check: impl Fn(&[(String, String)]) -> Result<(), ApiError>,
 ) -> Result<Form, ApiError> {
     let rest = Arc::new(AtomicU64::new(0));
     let mut parts = Multipart::new(pieces(body, context.assemblyai.stall(), Arc::clone(&rest)), boundary);

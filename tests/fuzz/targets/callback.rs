@@ -11,17 +11,16 @@ use std::sync::LazyLock;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use callscribe::internals::signature::{self, Algorithm, Param};
-use callscribe::internals::{AssemblyAi, Deadlines, SECRET_HEADER};
+use callscribe::internals::{SECRET_HEADER, WebhookSecrets};
 use callscribe::sandbox::{assemblyai, twilio};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use program::{BASE, NOBODY, Program};
+use program::{BASE, Program};
 use url::form_urlencoded;
 
 static PROGRAM: LazyLock<Program> = LazyLock::new(Program::start);
 
-static ASSEMBLYAI: LazyLock<AssemblyAi> =
-    LazyLock::new(|| AssemblyAi::new(NOBODY.parse().expect("a URL"), assemblyai::API_KEY.into(), Deadlines::default()));
+static SECRETS: LazyLock<WebhookSecrets> = LazyLock::new(|| WebhookSecrets::new(assemblyai::API_KEY.into()));
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -109,7 +108,7 @@ fn tell_as_assemblyai(input: &Input) -> Option<()> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let job = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "job");
     let job = job.map(|(_, job)| job.into_owned()).unwrap_or_default();
-    let secret = ASSEMBLYAI.webhook_secret(if input.is_proved { &job } else { "another" });
+    let secret = SECRETS.secret(if input.is_proved { &job } else { "another" });
     let answered = tell(request, &[(SECRET_HEADER, &secret)])?;
     if input.is_proved || job == "another" {
         assert!(answered.is_success() || answered == StatusCode::BAD_REQUEST, "{answered}");

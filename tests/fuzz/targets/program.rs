@@ -18,7 +18,7 @@ use tower::ServiceExt;
 pub const BASE: &str = "https://example.com";
 
 /// Nobody answers there.
-pub const NOBODY: &str = "http://127.0.0.1:9";
+const NOBODY: &str = "http://127.0.0.1:9";
 
 pub struct Program {
     runtime: Runtime,
