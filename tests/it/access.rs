@@ -1,4 +1,4 @@
-//! Who may. Everything but the vendors' callbacks is for the operator, and nobody else gets as far as a vendor.
+//! Access control. Every route but the vendors' callbacks is for the operator. A refused request never reaches a vendor.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +17,7 @@ const TRANSCRIPT: &str = "01234567-89ab-cdef-0123-456789abcdef";
 const HOSTS: &str = include_str!("fixtures/hosts.tsv");
 const FETCH_METADATA: &str = include_str!("fixtures/fetch_metadata.tsv");
 
-/// Every route for the operator by the method that does something, and an address where nothing is.
+/// Every operator route with each of its methods. An unknown path comes last.
 fn operator_routes() -> Vec<(Method, String)> {
     let get = |path: &str| (Method::GET, path.to_owned());
     vec![
@@ -45,25 +45,25 @@ fn operator_routes() -> Vec<(Method, String)> {
     ]
 }
 
-/// Whether this path is one of the route's.
-fn is_of(path: &str, route: &str) -> bool {
+/// Returns `true` if the path matches the route.
+fn matches(path: &str, route: &str) -> bool {
     let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
     let (path, route): (Vec<&str>, Vec<&str>) =
         (path.split('/').collect(), route.trim_end_matches('/').split('/').collect());
-    path.len() == route.len() && path.iter().zip(route).all(|(part, own)| own.starts_with('{') || *part == own)
+    path.len() == route.len() && path.iter().zip(route).all(|(part, of)| of.starts_with('{') || *part == of)
 }
 
 #[test]
-fn every_route_of_the_operators_is_tried_here() {
+fn every_operator_route_is_tried_here() {
     let source = include_str!("../../src/web/mod.rs");
     let list = source.split_once("let operator = Routes::new()").and_then(|(_, rest)| rest.split_once(".router"));
     let mut routes = 0;
     for (route, methods) in
         list.expect("the list").0.split(".at(\"").skip(1).map(|line| line.split_once('"').expect("a path"))
     {
-        for (method, sign) in [(Method::GET, "get("), (Method::POST, "post(")] {
-            if methods.contains(sign) {
-                let is_tried = operator_routes().iter().any(|(tried, path)| *tried == method && is_of(path, route));
+        for (method, handler) in [(Method::GET, "get("), (Method::POST, "post(")] {
+            if methods.contains(handler) {
+                let is_tried = operator_routes().iter().any(|(tried, path)| *tried == method && matches(path, route));
                 assert!(is_tried, "{method} {route}");
                 routes += 1;
             }
@@ -72,11 +72,11 @@ fn every_route_of_the_operators_is_tried_here() {
     assert!(routes >= 12, "{routes}");
 }
 
-/// Every route for the vendors and for machines.
+/// Every route for the vendors and for monitoring.
 const PUBLIC_ROUTES: [&str; 6] =
     ["/record/", "/record/done/", "/hooks/twilio/call", "/hooks/twilio/recording", "/hooks/assemblyai", "/healthz"];
 
-/// A request's bytes; these lines are its head after the first line.
+/// A raw request with these header lines.
 fn request(method: &Method, target: &str, version: &str, lines: &[String]) -> String {
     let (kind, body) = match *method {
         Method::POST => ("Content-Type: application/json\r\n", r#"{"recording_url":"https://example.com/a.mp3"}"#),
@@ -89,130 +89,132 @@ fn request(method: &Method, target: &str, version: &str, lines: &[String]) -> St
     )
 }
 
-/// A problem without what differs from one answer to the next.
-fn anonymous(answer: &Answer) -> Value {
+/// The problem in an answer, without its request id.
+fn problem_without_id(answer: &Answer) -> Value {
     let mut problem = answer.json();
     let id = problem.as_object_mut().expect("an object").remove("request_id").expect("a request id");
     assert_eq!(id, answer.header("x-request-id"));
     problem
 }
 
-/// A row of a table under `fixtures/`: its name, what becomes of the request, and the request's lines.
+/// A row of `fixtures/hosts.tsv` or `fixtures/fetch_metadata.tsv`: its name, its outcome, and the lines of the request.
 struct Row {
     name: String,
-    fate: String,
+    outcome: String,
     lines: Vec<String>,
 }
 
-/// The rows of a table. `{port}` in it is the port of this world.
+/// Reads the rows of a table. `{port}` stands for the program's port.
 fn rows(table: &str, world: &World) -> Vec<Row> {
     let port = world.base.rsplit_once(':').expect("a port").1;
     let rows = table.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let mut cells = line.split('\t').map(|cell| cell.replace("{port}", port));
-        let mut next = || cells.next().expect("a name and a fate");
-        Row { name: next(), fate: next(), lines: cells.collect() }
+        let mut next = || cells.next().expect("a name and an outcome");
+        Row { name: next(), outcome: next(), lines: cells.collect() }
     });
     rows.collect()
 }
 
-/// Sends these lines with as many calls placed as the row says. The program answers the next one, too.
-async fn assert_fate(world: &World, Row { name, fate, lines }: &Row, calls_to_one: &AtomicUsize) {
-    let (calls, asked) = (world.calls_placed(), world.vendor_requests());
-    // Each call has a number of its own, so that none is kept from dialling by the one before.
-    let number = calls_to_one.fetch_add(1, Ordering::Relaxed);
+/// Sends the request of the row, checks its outcome, and checks that the program still answers. `numbers` counts the phone
+/// numbers used.
+async fn assert_outcome(world: &World, Row { name, outcome, lines }: &Row, numbers: &AtomicUsize) {
+    let (calls, vendor_requests) = (world.calls_placed(), world.vendor_requests());
+    // Each call needs a number of its own, because a recent call to the same number would prevent it.
+    let number = numbers.fetch_add(1, Ordering::Relaxed);
     let lines: String = lines
         .iter()
         .map(|line| line.replace("14155551234", &format!("1415555{:04}", 2_000 + number)) + "\r\n")
         .collect();
     let request = format!("{lines}Connection: close\r\n\r\n");
-    if fate == "unread" {
+    if outcome == "unread" {
         let answer = world.raw(&request).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{name}: {answer}");
     } else {
         let answer = world.raw_answer(&request).await;
-        let expected: &[u16] = match fate.as_str() {
+        let expected: &[u16] = match outcome.as_str() {
             "dials" => &[200, 303],
             "asks" => &[200],
-            // hyper itself refuses some, before anybody here is asked.
+            // hyper refuses some requests with 400 before they reach our code.
             "refused" => &[403, 400],
             "later" => &[503],
-            fate => panic!("{name}: no such fate as {fate}"),
+            outcome => panic!("{name}: unknown outcome {outcome}"),
         };
         assert!(expected.contains(&answer.status.as_u16()), "{name}: {} {}", answer.status, answer.text());
         assert!(answer.status != 400 || answer.body.is_empty(), "{name}");
-        assert_eq!(fate == "asks", answer.text().contains("action=\"/calls\""), "{name}");
+        assert_eq!(outcome == "asks", answer.text().contains("action=\"/calls\""), "{name}");
     }
-    assert_eq!(world.calls_placed() - calls, usize::from(fate == "dials"), "{name}");
-    if fate != "dials" {
-        assert_eq!(world.vendor_requests(), asked, "{name}: nobody hears of it");
+    assert_eq!(world.calls_placed() - calls, usize::from(outcome == "dials"), "{name}");
+    if outcome != "dials" {
+        assert_eq!(world.vendor_requests(), vendor_requests, "{name}: a vendor received a request");
     }
-    assert_eq!(world.get("/healthz").await.text(), "ok\n", "{name}: it lives");
+    assert_eq!(world.get("/healthz").await.text(), "ok\n", "{name}: the program does not answer");
 }
 
 #[tokio::test]
-async fn no_host_but_this_computers_dials() {
+async fn only_the_host_names_of_this_computer_dial() {
     let world = World::new().await;
-    let (rows, number) = (rows(HOSTS, &world), AtomicUsize::new(0));
+    let (rows, numbers) = (rows(HOSTS, &world), AtomicUsize::new(0));
     assert!(rows.len() >= 45, "{}", rows.len());
     for row in &rows {
-        assert_fate(&world, row, &number).await;
+        assert_outcome(&world, row, &numbers).await;
     }
 }
 
 #[tokio::test]
-async fn no_page_and_no_guess_of_a_browser_dials() {
+async fn no_page_and_no_prefetch_of_a_browser_dials() {
     let world = World::new().await;
-    let (rows, number) = (rows(FETCH_METADATA, &world), AtomicUsize::new(0));
+    let (rows, numbers) = (rows(FETCH_METADATA, &world), AtomicUsize::new(0));
     assert!(rows.len() >= 40, "{}", rows.len());
     for mut row in rows {
         row.lines.splice(0..0, ["GET /dial/14155551234 HTTP/1.1".to_owned(), format!("Host: {}", local(&world))]);
-        assert_fate(&world, &row, &number).await;
+        assert_outcome(&world, &row, &numbers).await;
     }
 }
 
-/// This world under the name that browsers use.
+/// The program's host and port as a browser's address bar shows them.
 fn local(world: &World) -> String {
     world.base.replace("http://127.0.0.1", "localhost")
 }
 
-/// The heads that the table of hosts refuses, of this version of HTTP and without an absolute target.
-fn strange_heads(world: &World) -> Vec<Vec<String>> {
-    let is_plain = |row: &Row| row.fate == "refused" && row.lines[0] == "GET /dial/14155551234 HTTP/1.1";
+/// The headers of all refused rows of `fixtures/hosts.tsv` that use HTTP/1.1 and a relative target.
+fn refused_headers(world: &World) -> Vec<Vec<String>> {
+    let is_plain = |row: &Row| row.outcome == "refused" && row.lines[0] == "GET /dial/14155551234 HTTP/1.1";
     rows(HOSTS, world).into_iter().filter(is_plain).map(|row| row.lines[1..].to_vec()).collect()
 }
 
-/// Every operator route refuses this head in the same words, and no vendor hears of it.
-async fn assert_shut(world: &World, version: &str, origin: &str, lines: &[String]) -> Option<Value> {
+/// Asserts that every operator route refuses these headers with the same problem, and that no vendor receives a request.
+/// Returns the problem, or `None` if hyper refused every request itself.
+async fn assert_refused(world: &World, version: &str, origin: &str, lines: &[String]) -> Option<Value> {
     let before = world.vendor_requests();
-    let mut words = None;
+    let mut first = None;
     for (method, path) in operator_routes() {
         let answer = world.raw_answer(&request(&method, &format!("{origin}{path}"), version, lines)).await;
-        // hyper itself refuses some of them, before anybody here is asked.
+        // hyper refuses some requests before they reach our code.
         if answer.status == 400 {
             assert_eq!(answer.body, b"", "{lines:?} {path}");
             continue;
         }
         answer.problem(403, "forbidden");
-        let said = anonymous(&answer);
-        assert_eq!(*words.get_or_insert_with(|| said.clone()), said, "{lines:?} {method} {path}");
+        let problem = problem_without_id(&answer);
+        assert_eq!(*first.get_or_insert_with(|| problem.clone()), problem, "{lines:?} {method} {path}");
         assert_guarded(&answer);
     }
     assert_eq!(world.vendor_requests(), before, "{lines:?}");
-    words
+    first
 }
 
 #[tokio::test]
 async fn a_stranger_gets_the_same_refusal_everywhere() {
     let world = World::new().await;
-    let heads = strange_heads(&world);
-    assert!(heads.len() >= 60, "{}", heads.len());
+    let headers = refused_headers(&world);
+    assert!(headers.len() >= 60, "{}", headers.len());
     let mut refusals = Vec::new();
-    for lines in heads {
-        refusals.extend(assert_shut(&world, "HTTP/1.1", "", &lines).await);
+    for lines in headers {
+        refusals.extend(assert_refused(&world, "HTTP/1.1", "", &lines).await);
     }
-    assert!(refusals.len() >= 55, "{} were refused here", refusals.len());
+    assert!(refusals.len() >= 55, "{} were refused by our code", refusals.len());
     assert!(refusals.iter().all(|refusal| *refusal == refusals[0]));
-    assert!(!refusals[0].to_string().contains("evil"), "nothing is echoed");
+    assert!(!refusals[0].to_string().contains("evil"), "the problem echoes the request");
     assert_eq!(world.vendor_requests(), 0);
 }
 
@@ -220,9 +222,9 @@ async fn a_stranger_gets_the_same_refusal_everywhere() {
 async fn http_1_0_which_default_proxies_speak_is_refused() {
     let world = World::new().await;
     for host in ["localhost", "127.0.0.1:8000", "[::1]"] {
-        assert!(assert_shut(&world, "HTTP/1.0", "", &[format!("Host: {host}")]).await.is_some());
+        assert!(assert_refused(&world, "HTTP/1.0", "", &[format!("Host: {host}")]).await.is_some());
     }
-    assert!(assert_shut(&world, "HTTP/1.0", "", &[]).await.is_some());
+    assert!(assert_refused(&world, "HTTP/1.0", "", &[]).await.is_some());
 }
 
 #[tokio::test]
@@ -240,7 +242,7 @@ async fn a_target_that_names_another_authority_than_the_host_is_refused() {
         ("http://evil.example@localhost", "localhost"),
         ("http://0.0.0.0:8000", "0.0.0.0:8000"),
     ] {
-        assert_shut(&world, "HTTP/1.1", origin, &[format!("Host: {host}")]).await;
+        assert_refused(&world, "HTTP/1.1", origin, &[format!("Host: {host}")]).await;
     }
     let absolute = |host: &str| request(&Method::GET, "http://LocalHost:8000/", "HTTP/1.1", &[format!("Host: {host}")]);
     assert_eq!(world.raw_answer(&absolute("localhost:8000")).await.status, 200);
@@ -258,7 +260,7 @@ async fn http_2_is_not_spoken() {
 }
 
 #[tokio::test]
-async fn whoever_names_this_computer_is_served() {
+async fn requests_that_name_this_computer_are_served() {
     let numbers = AtomicUsize::new(0);
     for name in ["localhost", "LOCALHOST", "LocalHost", "127.0.0.1", "[::1]"] {
         let world = World::new().await;
@@ -277,7 +279,7 @@ async fn whoever_names_this_computer_is_served() {
     }
 }
 
-/// What a navigation of the address bar adds, in Chromium.
+/// Headers that Chromium sends when its user enters an address.
 const CHROMIUM: [(&str, &str); 11] = [
     ("sec-ch-ua", "\"Chromium\";v=\"156\", \"Not.A/Brand\";v=\"24\""),
     ("sec-ch-ua-mobile", "?0"),
@@ -295,7 +297,7 @@ const CHROMIUM: [(&str, &str); 11] = [
     ("accept-encoding", "gzip, deflate, br, zstd"),
 ];
 
-/// The same in Firefox.
+/// Headers that Firefox sends when its user enters an address.
 const FIREFOX: [(&str, &str); 9] = [
     ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"),
     ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
@@ -308,7 +310,7 @@ const FIREFOX: [(&str, &str); 9] = [
     ("priority", "u=0, i"),
 ];
 
-/// Fetch metadata: site, mode, destination, user; a dash is a header that is not there.
+/// Fetch metadata headers, from "site mode destination user". A dash leaves its header out.
 fn fetch_metadata(row: &str) -> Vec<(&str, &str)> {
     let names = ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"];
     names.into_iter().zip(row.split(' ')).filter(|(_, value)| *value != "-").collect()
@@ -381,7 +383,7 @@ async fn a_page_of_another_site_gets_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_page_loads_without_its_user_does_not_dial() {
+async fn what_a_page_loads_without_a_click_does_not_dial() {
     let world = World::new().await;
     let rows = [
         "same-origin navigate document -",
@@ -426,7 +428,7 @@ async fn what_a_page_loads_without_its_user_does_not_dial() {
 }
 
 #[tokio::test]
-async fn fetch_metadata_that_comes_twice_speaks_against_a_request() {
+async fn a_request_with_repeated_fetch_metadata_is_refused() {
     let world = World::new().await;
     let typed = ["Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-User: ?1"];
     let more = [
@@ -449,9 +451,9 @@ async fn fetch_metadata_that_comes_twice_speaks_against_a_request() {
 }
 
 #[tokio::test]
-async fn nothing_is_loaded_ahead_of_its_user() {
+async fn every_operator_route_refuses_prefetches() {
     let world = World::new().await;
-    let signs = [
+    let hints = [
         ("sec-purpose", "prefetch"),
         ("sec-purpose", "prefetch;prerender"),
         ("sec-purpose", "prefetch;anonymous-client-ip"),
@@ -463,26 +465,26 @@ async fn nothing_is_loaded_ahead_of_its_user() {
         ("x-purpose", "prefetch"),
         ("x-moz", "prefetch"),
     ];
-    for sign in signs {
+    for hint in hints {
         for browser in [&CHROMIUM[..], &FIREFOX, &[]] {
-            let headers = [browser, &[sign]].concat();
+            let headers = [browser, &[hint]].concat();
             for (method, path) in operator_routes() {
                 let answer = world.send(method.clone(), &path, &headers, "").await;
-                assert_eq!(answer.status, 503, "{sign:?} {method} {path}");
+                assert_eq!(answer.status, 503, "{hint:?} {method} {path}");
                 assert_eq!(answer.header("cache-control"), "no-store");
                 assert_guarded(&answer);
             }
         }
-        // Before anything else is looked at.
+        // The program checks for a prefetch before it checks anything else.
         let answer =
-            world.get_with("/dial/14155551234", &[sign, ("sec-fetch-site", "cross-site"), ("host", "evil")]).await;
+            world.get_with("/dial/14155551234", &[hint, ("sec-fetch-site", "cross-site"), ("host", "evil")]).await;
         answer.problem(503, "speculative");
     }
     assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]
-async fn a_transcript_is_ordered_from_no_other_page() {
+async fn no_page_of_another_site_can_request_a_transcript() {
     let world = World::new().await;
     let port = world.base.rsplit_once(':').expect("a port").1;
     let body = json!({ "recording_url": "https://example.com/a.mp3", "again": true }).to_string();
@@ -532,9 +534,9 @@ fn basic(pair: &str) -> String {
 }
 
 #[tokio::test]
-async fn with_a_token_an_operator_comes_in_from_elsewhere() {
+async fn a_token_lets_an_operator_in_from_elsewhere() {
     let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
-    let given = [
+    let valid = [
         format!("Bearer {TOKEN}"),
         format!("bearer {TOKEN}"),
         format!("BEARER {TOKEN}"),
@@ -543,20 +545,20 @@ async fn with_a_token_an_operator_comes_in_from_elsewhere() {
         basic(&format!("anybody:{TOKEN}")).replacen("Basic", "basic", 1),
     ];
     let elsewhere = [("x-forwarded-for", "203.0.113.7"), ("host", "example.ngrok.app")];
-    for (number, authorization) in given.iter().enumerate() {
+    for (number, authorization) in valid.iter().enumerate() {
         let headers = [&elsewhere[..], &[("authorization", authorization)]].concat();
         assert_eq!(world.get_with("/", &headers).await.status, 200, "{authorization}");
         let found = world.get_with(&format!("/calls/{CALL}"), &headers).await;
         found.problem(404, "vendor-not-found");
         assert!(world.vendor_requests() > number);
     }
-    // Who is at this computer needs none.
+    // A local request needs no token.
     assert_eq!(world.get("/").await.status, 200);
     assert_eq!(world.get_with("/", &[("authorization", "Bearer wrong")]).await.status, 200);
 }
 
 #[tokio::test]
-async fn without_the_token_nobody_comes_in_from_elsewhere() {
+async fn nobody_gets_in_from_elsewhere_without_the_token() {
     let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
     let wrong = [
         "Bearer".to_owned(),
@@ -585,37 +587,37 @@ async fn without_the_token_nobody_comes_in_from_elsewhere() {
     ];
     let forwarded = [("x-forwarded-for", "127.0.0.1")];
     let stranger = [("host", "example.ngrok.app")];
-    let mut words = None;
-    let mut assert_asked = |answer: Answer, what: &str| {
+    let mut first = None;
+    let mut assert_token_needed = |answer: Answer, what: &str| {
         answer.problem(401, "token-needed");
         assert!(answer.header("www-authenticate").starts_with("Basic "), "{what}");
-        let said = anonymous(&answer);
-        assert_eq!(*words.get_or_insert_with(|| said.clone()), said, "{what}");
+        let problem = problem_without_id(&answer);
+        assert_eq!(*first.get_or_insert_with(|| problem.clone()), problem, "{what}");
         assert_guarded(&answer);
     };
     for elsewhere in [&forwarded[..], &stranger] {
         for (method, path) in operator_routes() {
-            assert_asked(world.send(method, &path, elsewhere, "").await, &path);
+            assert_token_needed(world.send(method, &path, elsewhere, "").await, &path);
         }
         for authorization in &wrong {
             let headers = [elsewhere, &[("authorization", authorization)]].concat();
-            assert_asked(world.get_with("/dial/14155551234", &headers).await, authorization);
+            assert_token_needed(world.get_with("/dial/14155551234", &headers).await, authorization);
         }
-        assert_asked(world.get_with(&format!("/?token={TOKEN}"), elsewhere).await, "a query");
+        assert_token_needed(world.get_with(&format!("/?token={TOKEN}"), elsewhere).await, "a query");
         let cookie = format!("token={TOKEN}");
-        assert_asked(world.get_with("/", &[elsewhere, &[("cookie", &cookie)]].concat()).await, "a cookie");
+        assert_token_needed(world.get_with("/", &[elsewhere, &[("cookie", &cookie)]].concat()).await, "a cookie");
     }
     let (good, bad) = (format!("Authorization: Bearer {TOKEN}"), "Authorization: Bearer wrong".to_owned());
     for pair in [[&good, &bad], [&bad, &good], [&good, &good]] {
         let lines = ["Host: evil.example".to_owned(), pair[0].clone(), pair[1].clone()];
         let answer = world.raw_answer(&request(&Method::GET, "/", "HTTP/1.1", &lines)).await;
-        assert_asked(answer, "two tokens");
+        assert_token_needed(answer, "two tokens");
     }
     assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]
-async fn a_token_opens_nothing_to_another_sites_page() {
+async fn a_token_lets_no_page_of_another_site_in() {
     let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
     let authorization = basic(&format!("operator:{TOKEN}"));
     let remote = [("authorization", authorization.as_str()), ("host", "example.ngrok.app")];
@@ -631,7 +633,7 @@ async fn a_token_opens_nothing_to_another_sites_page() {
 }
 
 #[tokio::test]
-async fn vendors_come_from_wherever_they_are() {
+async fn vendors_are_served_from_anywhere() {
     let world = World::new().await;
     let signed = |path: &str| sign(&format!("{}{path}", world.base), &CALL_PARAMS);
     for origin in [
@@ -673,7 +675,7 @@ async fn head_never_dials() {
 async fn a_method_that_a_route_does_not_have_is_refused_everywhere() {
     let world = World::new().await;
     let mut paths: Vec<String> = operator_routes().into_iter().map(|(_, path)| path).collect();
-    paths.pop().expect("the address where nothing is");
+    paths.pop().expect("the unknown path");
     paths.push("/assets/style.css".to_owned());
     paths.extend(PUBLIC_ROUTES.map(str::to_owned));
     paths.extend(PUBLIC_ROUTES.map(|path| match path.strip_suffix('/') {
@@ -719,7 +721,7 @@ async fn a_stranger_is_refused_whatever_the_method() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_a_problem_says_so() {
+async fn an_unknown_path_is_answered_with_a_problem() {
     let world = World::new().await;
     let paths = [
         "/no/such/path",
@@ -753,7 +755,7 @@ async fn where_nothing_is_a_problem_says_so() {
     assert_eq!(world.vendor_requests(), 0);
 }
 
-/// The headers that every answer has, and those that none has.
+/// Asserts the security headers of every answer, and the absence of CORS, `server` and `set-cookie` headers.
 fn assert_guarded(answer: &Answer) {
     let policy = answer.header("content-security-policy");
     for part in [
@@ -767,7 +769,7 @@ fn assert_guarded(answer: &Answer) {
     }
     assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
-    // A page's own forms must not say that their origin is null.
+    // With no-referrer, the forms of a page would send `Origin: null`.
     let is_page = answer.header("content-type").starts_with("text/html");
     assert_eq!(answer.header("referrer-policy"), if is_page { "same-origin" } else { "no-referrer" });
     assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
@@ -781,11 +783,11 @@ fn assert_guarded(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn every_answer_is_guarded_and_none_is_shared() {
+async fn every_answer_has_security_headers_and_none_is_shared() {
     let world = World::new().await;
     let (call, recording) = world.recorded_call().await;
-    let order = json!({ "recording_url": world.media_url(&recording) });
-    let transcript = world.post_json("/transcribe", &order).await;
+    let request = json!({ "recording_url": world.media_url(&recording) });
+    let transcript = world.post_json("/transcribe", &request).await;
     assert_guarded(&transcript);
     let id = transcript.json()["id"].as_str().expect("an id").to_owned();
     let paths = [
@@ -849,13 +851,13 @@ async fn no_page_holds_a_link_or_a_form_that_dials_without_its_button() {
 }
 
 #[tokio::test]
-async fn no_cache_takes_the_answer_to_one_for_the_answer_to_another() {
+async fn no_cache_mixes_up_the_answers_to_different_clients() {
     let world = World::new().await;
-    let asked_ahead = [("sec-purpose", "prefetch")];
+    let prefetch = [("sec-purpose", "prefetch")];
     for answer in [
         world.get("/dial/14155551234").await,
         world.get_with("/dial/14155551234", &[("user-agent", "Mozilla/5.0")]).await,
-        world.get_with("/dial/14155551234", &asked_ahead).await,
+        world.get_with("/dial/14155551234", &prefetch).await,
         world.get_with("/calls", &[("host", "evil.example")]).await,
         world.get("/login").await,
     ] {
@@ -867,15 +869,15 @@ async fn no_cache_takes_the_answer_to_one_for_the_answer_to_another() {
 }
 
 #[tokio::test]
-async fn nobody_sees_from_a_refusal_what_there_is() {
+async fn a_refusal_does_not_reveal_what_exists() {
     let world = World::with(&[("OPERATOR_TOKEN", TOKEN)]).await;
     let call = world.dial("14155551234").await;
     let stranger = [("host", "example.ngrok.app")];
-    let mut words = None;
+    let mut first = None;
     for path in [format!("/calls/{call}"), format!("/calls/{CALL}"), "/calls".to_owned(), "/nothing".to_owned()] {
         let answer = world.get_with(&path, &stranger).await;
         answer.problem(401, "token-needed");
-        let said = (anonymous(&answer), answer.headers.len());
-        assert_eq!(*words.get_or_insert_with(|| said.clone()), said, "{path}");
+        let refusal = (problem_without_id(&answer), answer.headers.len());
+        assert_eq!(*first.get_or_insert_with(|| refusal.clone()), refusal, "{path}");
     }
 }

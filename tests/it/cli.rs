@@ -1,4 +1,4 @@
-//! The program as a person starts it: flags, settings, what it prints, and how it ends.
+//! The program as a child process: flags, settings, output, and how it ends.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use crate::support::store::Database;
 
 const HINT: &str = "try it without accounts: cargo run -- --sandbox";
 
-/// Runs it in an empty folder until it refuses to start.
+/// Starts the program in an empty folder and asserts that it refuses to run.
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
     let folder = Folder::new();
     let ended = Program::start(folder.path(), arguments, environment).refused();
@@ -27,7 +27,7 @@ fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
     ended
 }
 
-/// Runs it in this folder until it listens.
+/// Starts the program in this folder, waits until it listens, and ends it.
 fn accepted(folder: &Folder, environment: &[(&str, &str)]) {
     Program::start(folder.path(), &[], environment).address();
 }
@@ -81,8 +81,8 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
     let long_file = folder.write("terms.txt", "short\none two three four five six seven\n");
     let no_file = folder.path().join("none.txt");
     let no_file = no_file.to_str().expect("a path in UTF-8");
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let taken = taken.local_addr().expect("a bound listener").to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let in_use = listener.local_addr().expect("a bound listener").to_string();
 
     const SID: &str = "expected AC and 32 hex digits";
     const TOKEN: &str = "expected letters, digits and signs without a space";
@@ -172,7 +172,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         ("BIND_ADDR", "127.0.0.1:0,", ADDRESS),
         ("BIND_ADDR", "0.0.0.0:0", "an address that other computers reach needs OPERATOR_TOKEN to be set"),
         ("BIND_ADDR", "127.0.0.1:0,[::]:0", "an address that other computers reach needs OPERATOR_TOKEN to be set"),
-        ("BIND_ADDR", &taken, &format!("{taken} is in use by another program")),
+        ("BIND_ADDR", &in_use, &format!("{in_use} is in use by another program")),
     ];
     for (name, value, expected) in cases {
         println!("{name}={value}");
@@ -180,12 +180,12 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         let [line, HINT] = &ended.stderr.iter().map(String::as_str).collect::<Vec<_>>()[..] else {
             panic!("{name}={value}: expected one line and the hint, not {:#?}", ended.stderr);
         };
-        let said = line.strip_prefix(&format!("{name}: "));
-        assert!(said.is_some_and(|said| said.starts_with(expected)), "{name}={value}: {line}");
+        let message = line.strip_prefix(&format!("{name}: "));
+        assert!(message.is_some_and(|message| message.starts_with(expected)), "{name}={value}: {line}");
     }
 
     for name in ["SANDBOX_TWILIO_ADDR", "SANDBOX_ASSEMBLYAI_ADDR"] {
-        for (value, expected) in [("8001", ADDRESS), (&taken, &format!("{taken} is in use by another program"))] {
+        for (value, expected) in [("8001", ADDRESS), (&in_use, &format!("{in_use} is in use by another program"))] {
             let ended = Program::sandbox(folder.path(), &[(name, value)]).refused();
             assert_eq!((ended.code, &ended.stderr[..]), (Some(2), &[format!("{name}: {expected}")][..]));
         }
@@ -193,7 +193,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
 }
 
 #[test]
-fn settings_that_look_odd_and_are_right_are_accepted() {
+fn odd_but_valid_settings_are_accepted() {
     let folder = Folder::new();
     let terms = (1..=201).map(|number| format!("term {number}")).collect::<Vec<_>>().join(",");
     let file = folder.write("terms.txt", "\u{feff}Ahoy Street\r\n\r\n  order   forty two \n");
@@ -214,7 +214,7 @@ fn settings_that_look_odd_and_are_right_are_accepted() {
 }
 
 #[test]
-fn an_api_key_is_whole_and_begins_with_sk() {
+fn an_api_key_begins_with_sk_and_needs_its_secret() {
     let account = [("TWILIO_API_KEY", twilio::ACCOUNT_SID), ("TWILIO_API_SECRET", twilio::API_KEY_SECRET)];
     let ended = refused(&[], &with(&ENOUGH, &account));
     assert_eq!(ended.stderr, ["TWILIO_API_KEY: expected SK and 32 hex digits", HINT]);
@@ -230,7 +230,7 @@ fn an_api_key_is_whole_and_begins_with_sk() {
 }
 
 #[test]
-fn all_problems_are_told_in_one_run_in_the_order_of_the_help() {
+fn one_run_reports_all_problems_in_the_order_of_the_help() {
     let wrong = [
         ("RUST_LOG", "callscribe=loud"),
         ("MAX_CALL_SECONDS", "0"),
@@ -247,14 +247,14 @@ fn all_problems_are_told_in_one_run_in_the_order_of_the_help() {
 }
 
 #[test]
-fn what_a_wrong_setting_holds_is_never_printed() {
+fn the_value_of_a_wrong_setting_is_never_printed() {
     let mut cases: Vec<(&str, String)> = Vec::new();
     for name in ["AUTH_TOKEN", "SECONDARY_AUTH_TOKEN", "API_SECRET"].map(|name| format!("TWILIO_{name}")) {
         cases.push((name.leak(), "canary with spaces".to_owned()));
     }
     cases.extend(["ASSEMBLYAI_KEY", "OPERATOR_TOKEN"].map(|name| (name, "canary with spaces".to_owned())));
-    // A secret that was pasted into the wrong variable, or is a part of another one.
-    let strangers = [
+    // Secrets that were pasted into the wrong variable, or are part of another value.
+    let not_secret = [
         "TWILIO_ACCOUNT_SID",
         "TWILIO_API_KEY",
         "TWILIO_PHONE_NUMBER",
@@ -265,7 +265,7 @@ fn what_a_wrong_setting_holds_is_never_printed() {
         "TWILIO_API_URL",
         "ASSEMBLYAI_API_URL",
     ];
-    cases.extend(strangers.map(|name| (name, "canary".to_owned())));
+    cases.extend(not_secret.map(|name| (name, "canary".to_owned())));
     cases.push(("TWILIO_REGION", "canary.".to_owned()));
     cases.push(("BASE_URL", "https://me:canary@example.com".to_owned()));
     cases.push(("RUST_LOG", "canary=canary".to_owned()));
@@ -280,11 +280,11 @@ fn what_a_wrong_setting_holds_is_never_printed() {
 }
 
 #[test]
-fn a_file_fills_in_what_the_environment_lacks_and_the_environment_wins() {
+fn the_env_file_fills_in_what_the_environment_lacks_and_the_environment_wins() {
     let folder = Folder::new();
     folder.write(".env", &env_file(&ENOUGH));
     accepted(&folder, &[]);
-    // Blank is as good as not set, and does not hide what the file says.
+    // A blank variable counts as not set, so the file's value applies.
     accepted(&folder, &[("TWILIO_AUTH_TOKEN", ""), ("BASE_URL", "  ")]);
 
     folder.write(".env", &env_file(&with(&ENOUGH, &[("MAX_CALL_SECONDS", "0"), ("LOG_FORMAT", "xml")])));
@@ -296,7 +296,7 @@ fn a_file_fills_in_what_the_environment_lacks_and_the_environment_wins() {
 }
 
 #[test]
-fn a_broken_line_in_the_file_is_told_without_quoting_it() {
+fn a_broken_line_in_the_env_file_is_reported_without_quoting_it() {
     let folder = Folder::new();
     let quotes = ".env: OPERATOR_TOKEN: expected its value between single quotes";
     let form = ".env: expected lines of the form NAME=value";
@@ -308,20 +308,20 @@ fn a_broken_line_in_the_file_is_told_without_quoting_it() {
         ("canary", form),
         ("a canary=b", form),
     ] {
-        // With a byte order mark, which is none of the line's business.
+        // The byte order mark must not affect the broken line.
         folder.write(".env", &format!("\u{feff}# a comment\n\n{}{line}\n", env_file(&ENOUGH)));
         let ended = Program::start(folder.path(), &[], &[]).refused();
         assert_eq!(ended.code, Some(2), "{line}");
         assert_eq!(ended.stderr, [expected, HINT], "{line}");
 
-        // All problems are told, wherever they are.
+        // Problems of the file and of the environment are reported together.
         let ended = Program::start(folder.path(), &[], &[("LOG_FORMAT", "xml")]).refused();
         assert_eq!(ended.stderr, [expected, "LOG_FORMAT: expected text or json", HINT], "{line}");
     }
 }
 
 #[test]
-fn the_sandbox_starts_from_nothing_tells_its_credentials_and_stops_when_told() {
+fn the_sandbox_starts_without_settings_prints_its_credentials_and_stops_on_a_signal() {
     let folder = Folder::new();
     let mut program = Program::sandbox(folder.path(), &[]);
     let address = program.address();
@@ -331,19 +331,19 @@ fn the_sandbox_starts_from_nothing_tells_its_credentials_and_stops_when_told() {
     let ended = program.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
 
-    let said = ended.stdout.join("\n");
+    let stdout = ended.stdout.join("\n");
     let (_, port) = address.rsplit_once(':').expect("a port");
     let credentials =
         [twilio::ACCOUNT_SID, twilio::AUTH_TOKEN, twilio::PHONE_NUMBER, assemblyai::API_KEY, "http://127.0.0.1:"];
-    for word in credentials.into_iter().chain([format!("curl localhost:{port}/dial/14155551234").as_str()]) {
-        assert!(said.contains(word), "{word} in {said}");
+    for text in credentials.into_iter().chain([format!("curl localhost:{port}/dial/14155551234").as_str()]) {
+        assert!(stdout.contains(text), "{text} is not in {stdout}");
     }
     assert_eq!(ended.stdout.last(), Some(&format!("listening at http://{address}")));
-    assert!(!ended.stderr.join("\n").contains(twilio::AUTH_TOKEN), "the log holds no credentials");
+    assert!(!ended.stderr.join("\n").contains(twilio::AUTH_TOKEN), "the log contains credentials");
 }
 
 #[test]
-fn an_interrupt_stops_it_as_well() {
+fn an_interrupt_stops_the_program_too() {
     let folder = Folder::new();
     let mut program = Program::sandbox(folder.path(), &[]);
     program.address();
@@ -351,24 +351,24 @@ fn an_interrupt_stops_it_as_well() {
     assert_eq!(program.end().code, Some(0));
 }
 
-/// A request that never becomes whole, at a program that has taken its connection.
+/// Opens a connection, sends half a request, and waits until the program has accepted the connection.
 fn half_a_request(address: &str) -> TcpStream {
     let mut half = TcpStream::connect(address).expect("a connection");
-    half.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").expect("bytes are taken");
-    // Connections are taken in turn: whoever is answered later was taken later.
+    half.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").expect("a write that succeeds");
+    // The program accepts connections in order, so this answer proves that it accepted the first one.
     request(address, "GET", "/healthz", "");
     half
 }
 
 #[test]
-fn half_a_request_does_not_hold_the_program_back_for_ever() {
+fn half_a_request_does_not_block_a_stop_forever() {
     let folder = Folder::new();
     let mut program = Program::sandbox(folder.path(), &[]);
     let mut half = half_a_request(&program.address());
     program.signal("TERM");
     let ended = program.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    // Closed, whether with or without having been read.
+    // The connection is closed or reset; either way the read returns.
     _ = half.read(&mut [0]);
 }
 
@@ -380,11 +380,11 @@ fn a_second_signal_stops_at_once() {
     program.signal("TERM");
     program.wait_for_log("a second signal stops at once");
     program.signal("TERM");
-    assert_eq!(program.end().code, Some(1), "it did not wait for the half request");
+    assert_eq!(program.end().code, Some(1), "the program waited for the half request");
 }
 
 #[test]
-fn the_log_in_json_is_an_object_a_line_and_a_line_for_each_answer() {
+fn the_json_log_has_one_object_per_line_and_one_line_per_answer() {
     let folder = Folder::new();
     let mut program = Program::sandbox(folder.path(), &[("LOG_FORMAT", "json")]);
     let address = program.address();
@@ -402,10 +402,10 @@ fn the_log_in_json_is_an_object_a_line_and_a_line_for_each_answer() {
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()));
 }
 
-/// The values of a field in the lines of a log in JSON.
+/// The values of a field in all lines of a JSON log with this message.
 fn logged<'l>(lines: &'l [Value], message: &str, name: &str) -> Vec<&'l str> {
     let with_message = lines.iter().filter(|line| line["message"] == message);
-    // What is not said of the line is said of the work that it is about.
+    // A field is either on the line itself or on its span.
     let value = |line: &'l Value| line[name].as_str().or_else(|| line["span"][name].as_str()).unwrap_or("(none)");
     with_message.map(value).collect()
 }
@@ -442,14 +442,14 @@ fn the_sandbox_leaves_no_file_behind() {
     let temporary = folder.path().to_str().expect("a path in UTF-8");
     let mut program = Program::sandbox(folder.path(), &[("TMPDIR", temporary)]);
     request(&program.address(), "GET", "/dial/14155551234", "");
-    assert!(!folder.files().is_empty(), "its store is there");
+    assert!(!folder.files().is_empty(), "the store is in another folder");
     program.signal("TERM");
     assert_eq!(program.end().code, Some(0));
     assert_eq!(folder.files(), Vec::<PathBuf>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_during_an_upload_takes_no_longer_than_others_and_the_next_start_goes_on_with_it() {
+async fn a_stop_does_not_wait_for_an_upload_and_the_next_start_completes_it() {
     let twilio = twilio::Twilio::start(listen().await, Pace::instant());
     let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
     let (folder, store) = (Folder::new(), Database::sqlite());
@@ -465,11 +465,11 @@ async fn a_stop_during_an_upload_takes_no_longer_than_others_and_the_next_start_
     assemblyai.control.fail_next(Method::POST, "/v2/upload", Fault::Hang);
 
     let mut program = Program::start(folder.path(), &[], &environment);
-    // Twilio's own callback comes to the public address, and is signed for it; a person may ask as well.
+    // A client requests the transcript, because Twilio's callback would go to the public address.
     let address = program.address();
-    let asking = thread::spawn({
-        let order = format!("{{\"recording_sid\": \"{recording}\"}}");
-        move || request(&address, "POST", "/transcribe", &order)
+    let client = thread::spawn({
+        let body = format!("{{\"recording_sid\": \"{recording}\"}}");
+        move || request(&address, "POST", "/transcribe", &body)
     });
     let is_uploading = || (!assemblyai.control.requests_to(Method::POST, "/v2/upload").is_empty()).then_some(());
     assemblyai.control.until(is_uploading).await;
@@ -477,7 +477,7 @@ async fn a_stop_during_an_upload_takes_no_longer_than_others_and_the_next_start_
     let ended = program.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert!(!ended.all().contains("stopped without an answer"), "{ended:#?}");
-    let answer = asking.join().expect("an answer");
+    let answer = client.join().expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 
     let mut program = Program::start(folder.path(), &[], &environment);

@@ -1,5 +1,5 @@
-//! Deleting a call: what is gone afterwards, here and at both vendors, what is asked of whom, and that nothing brings the
-//! call back.
+//! Deleting a call: what is gone afterwards here and at both vendors, which requests the vendors receive, and that nothing
+//! restores the call.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,31 +11,27 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::pipeline::HOUR;
-use crate::support::{Answer, World, assert_happened, fail_step};
+use crate::support::{Answer, World, assert_happened, fail_step, refuse};
 
 const NUMBER: &str = "14155551234";
 const KEYTERM: &str = "Canaryvale";
-/// What AssemblyAI says of the first try.
-const WORDS: &str = "Canary words on +14155551234";
+/// AssemblyAI's error message for the first transcript.
+const VENDOR_ERROR: &str = "Canary words on +14155551234";
 
-/// What must be found nowhere: numbers, key terms, what was said, what a vendor said, and where the audio was.
+/// Texts that a deletion must remove: numbers, key terms, words of the transcript, a vendor's error, and addresses of
+/// audio.
 const PRIVATE: [&str; 9] =
     ["4155551234", "5005550006", KEYTERM, "Canary words", "Hello", "forty two", "Friday", "/upload/", "\"audio_url\":"];
 
-/// Vendors that are not asked again at once.
-fn once() -> Deadlines {
+/// Deadlines without a quick retry of failed vendor requests.
+fn no_retries() -> Deadlines {
     Deadlines { repeated: Duration::ZERO, ..Deadlines::default() }
 }
 
-fn refuse(status: u16) -> Fault {
-    Fault::Refuse { status, retry_after: None }
-}
-
-/// A call that has come to its end and has a transcript, at the second try.
+/// Places a call and completes it. Its first transcript fails, its second one succeeds. Returns the call SID.
 async fn transcribed(world: &World) -> String {
-    world.assemblyai.fail_next_transcript(WORDS);
-    let answer = world.get(&format!("/dial/{NUMBER}?keyterms={KEYTERM}")).await;
-    let sid = answer.text().trim().rsplit(' ').next().expect("a last word").to_owned();
+    world.assemblyai.fail_next_transcript(VENDOR_ERROR);
+    let sid = world.get(&format!("/dial/{NUMBER}?keyterms={KEYTERM}")).await.call_sid();
     world.settle().await;
     assert_eq!(world.post_form(&format!("/calls/{sid}/retry"), "").await.status, 200);
     world.settle().await;
@@ -48,15 +44,15 @@ async fn delete(world: &World, sid: &str) -> Answer {
     world.post_form(&format!("/calls/{sid}/delete"), "").await
 }
 
-/// Has it deleted, to the end.
-async fn deleted(world: &World, sid: &str) {
+/// Deletes the call and waits until the deletion is complete.
+async fn delete_completely(world: &World, sid: &str) {
     let answer = delete(world, sid).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["progress"]), (202, &json!("deleting")));
     world.settle().await;
     assert_deleted(world, sid).await;
 }
 
-/// By which a browser without scripts looks again.
+/// Makes a browser without scripts reload the page.
 const REFRESH: &str = "http-equiv=\"refresh\"";
 
 async fn assert_deleted(world: &World, sid: &str) {
@@ -65,23 +61,23 @@ async fn assert_deleted(world: &World, sid: &str) {
     assert_eq!(found(world).await, Vec::<String>::new());
 }
 
-/// What private is in which table.
+/// Lists which texts of [`PRIVATE`] are in which table.
 async fn found(world: &World) -> Vec<String> {
     let store = &world.store;
-    let tables = match store.is_postgres() {
-        true => "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()",
-        false => "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    let tables = if store.is_postgres() {
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"
+    } else {
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
     };
     let mut found = Vec::new();
     for table in store.texts(tables).await {
-        // In hex, as some columns hold bytes.
-        let columns = match store.is_postgres() {
-            true => {
-                "SELECT 'encode(' || CASE udt_name WHEN 'bytea' THEN quote_ident(column_name) \
-                 ELSE 'convert_to(' || quote_ident(column_name) || '::text, ''UTF8'')' END || ', ''hex'')' \
-                 FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = "
-            }
-            false => "SELECT 'lower(hex(\"' || name || '\"))' FROM pragma_table_info WHERE arg = ",
+        // As hex, because some columns hold bytes.
+        let columns = if store.is_postgres() {
+            "SELECT 'encode(' || CASE udt_name WHEN 'bytea' THEN quote_ident(column_name) \
+             ELSE 'convert_to(' || quote_ident(column_name) || '::text, ''UTF8'')' END || ', ''hex'')' \
+             FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = "
+        } else {
+            "SELECT 'lower(hex(\"' || name || '\"))' FROM pragma_table_info WHERE arg = "
         };
         let columns = store.texts(&format!("{columns}'{table}'")).await.join(", ");
         for row in store.texts(&format!("SELECT concat_ws(' ', {columns}) FROM {table}")).await {
@@ -93,20 +89,20 @@ async fn found(world: &World) -> Vec<String> {
     found
 }
 
-/// Which of these texts are in the database's files, as bytes.
+/// Lists which of these texts are in which file of the SQLite database.
 fn found_in_files(world: &World, texts: &[&str]) -> Vec<String> {
     let file = world.store.url.trim_start_matches("sqlite://");
     let mut found = Vec::new();
     for file in [file.to_owned(), format!("{file}-wal")].iter().map(Path::new).filter(|file| file.exists()) {
-        let bytes = std::fs::read(file).expect("a file that can be read");
+        let bytes = std::fs::read(file).expect("a readable file");
         let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
         found.extend(texts.iter().filter(|text| holds(text)).map(|text| format!("{text} in {}", file.display())));
     }
     found
 }
 
-/// What the vendors were asked to delete, in order: the kind of thing.
-fn deletions(world: &World) -> Vec<&'static str> {
+/// The deletions that Twilio was asked for, in order: "audio" or "call".
+fn twilio_deletions(world: &World) -> Vec<&'static str> {
     let seen = world.twilio.control.requests_to(Method::DELETE, "");
     let kind = |target: &str| if target.contains("/Recordings/") { "audio" } else { "call" };
     seen.iter().map(|seen| kind(&seen.target)).collect()
@@ -116,22 +112,39 @@ fn transcript_deletions(world: &World) -> usize {
     world.assemblyai.control.requests_to(Method::DELETE, "/v2/transcript/").len()
 }
 
+/// Twilio's status callback of a call that we dialed.
+fn call_callback<'c>(sid: &'c str, status: &'c str) -> [(&'c str, &'c str); 6] {
+    [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", sid),
+        ("CallStatus", status),
+        ("Direction", "outbound-api"),
+        ("To", "+14155551234"),
+        ("From", "+15005550006"),
+    ]
+}
+
+/// Twilio's status callback of a completed recording.
+fn recording_callback<'c>(call_sid: &'c str, sid: &'c str) -> [(&'c str, &'c str); 4] {
+    [("AccountSid", ACCOUNT_SID), ("CallSid", call_sid), ("RecordingSid", sid), ("RecordingStatus", "completed")]
+}
+
 #[tokio::test]
 async fn nothing_of_a_deleted_call_is_left_in_the_database_or_in_its_file() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
     let before = found(&world).await;
     for private in PRIVATE {
-        assert!(before.iter().any(|found| found.starts_with(private)), "{private} would be found: {before:?}");
+        assert!(before.iter().any(|found| found.starts_with(private)), "{private} was not stored: {before:?}");
     }
-    world.store.execute(&format!("UPDATE jobs SET reason = '{WORDS}'")).await.expect("what vendors said last");
+    world.store.execute(&format!("UPDATE jobs SET reason = '{VENDOR_ERROR}'")).await.expect("an updated row");
     let jobs = "SELECT count(*) FROM jobs WHERE state = 'open'";
-    // As the index of what was said has them.
+    // In lower case, as the search index stores them.
     let terms = ["hello", "forty", "friday"];
     if !world.store.is_postgres() {
         assert!(!found_in_files(&world, &terms).is_empty());
     }
-    deleted(&world, &sid).await;
+    delete_completely(&world, &sid).await;
     assert_eq!(world.store.number(jobs).await, 0);
     if !world.store.is_postgres() {
         assert_eq!(found_in_files(&world, &[&PRIVATE[..], &terms].concat()), Vec::<String>::new());
@@ -139,22 +152,22 @@ async fn nothing_of_a_deleted_call_is_left_in_the_database_or_in_its_file() {
 }
 
 #[tokio::test]
-async fn of_a_call_among_many_nothing_is_left_and_the_others_stay() {
+async fn deleting_one_of_many_calls_leaves_nothing_of_it_and_keeps_the_others() {
     let world = World::new().await;
     let (number, keyterm) = (|index| format!("1415555{index:04}"), |index| format!("Canary{index:04}"));
     let mut sids = Vec::new();
     for index in 0..30 {
         world.assemblyai.fail_next_transcript(&format!("heard of {}", number(index)));
-        let answer = world.get(&format!("/dial/{}?keyterms={}", number(index), keyterm(index))).await.text();
-        sids.push(answer.trim().rsplit(' ').next().expect("a last word").to_owned());
+        let answer = world.get(&format!("/dial/{}?keyterms={}", number(index), keyterm(index))).await;
+        sids.push(answer.call_sid());
         world.settle().await;
     }
     for index in [7, 8, 20] {
         assert_eq!(delete(&world, &sids[index]).await.status, 202);
         world.settle().await;
         if !world.store.is_postgres() {
-            let of_it = [number(index), keyterm(index)];
-            assert_eq!(found_in_files(&world, &of_it.each_ref().map(String::as_str)), Vec::<String>::new());
+            let texts = [number(index), keyterm(index)];
+            assert_eq!(found_in_files(&world, &texts.each_ref().map(String::as_str)), Vec::<String>::new());
         }
     }
     let left = world.get("/calls").await.json();
@@ -164,14 +177,15 @@ async fn of_a_call_among_many_nothing_is_left_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn of_a_call_that_an_older_program_has_indexed_nothing_is_left() {
+async fn nothing_is_left_of_a_deleted_call_that_an_older_version_indexed() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
-    let search = match world.store.is_postgres() {
-        true => include_str!("../../src/store/migrations/postgres/0004_search.sql"),
-        false => include_str!("../../src/store/migrations/sqlite/0004_search.sql"),
+    let search = if world.store.is_postgres() {
+        include_str!("../../src/store/migrations/postgres/0004_search.sql")
+    } else {
+        include_str!("../../src/store/migrations/sqlite/0004_search.sql")
     };
-    // With much else, so that not all of the older table's place in the file is taken again at once.
+    // Many more rows, so that SQLite does not reuse all pages of the older table at once.
     let others = "WITH RECURSIVE n (n) AS (SELECT 8 UNION ALL SELECT n + 1 FROM n WHERE n < 500) \
                   INSERT INTO spoken_text (rowid, words) SELECT n, hex(randomblob(100)) FROM n";
     let (wiped, others) = if world.store.is_postgres() { ("", "") } else { ("PRAGMA secure_delete = on;", others) };
@@ -183,11 +197,11 @@ async fn of_a_call_that_an_older_program_has_indexed_nothing_is_left() {
          INSERT INTO spoken_text (rowid, words) VALUES (7, ' hello forty two friday '); {others}; \
          DELETE FROM _sqlx_migrations WHERE version IN (6, 8)"
     );
-    world.store.execute(&older).await.expect("the tables of the version before");
+    world.store.execute(&older).await.expect("the older version's tables");
     world.another_app().await.stop().await;
     let found = world.get("/calls?q=forty&state=completed&number=1234").await.json();
     assert_eq!(found["hits"][0]["call"]["sid"], *sid);
-    deleted(&world, &sid).await;
+    delete_completely(&world, &sid).await;
     if !world.store.is_postgres() {
         assert_eq!(found_in_files(&world, &["hello", "forty", "friday", "4155551234"]), Vec::<String>::new());
     }
@@ -198,12 +212,12 @@ async fn a_deleted_call_is_gone_at_both_vendors_and_each_is_asked_once() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
     let recording = world.twilio.recordings_of(&sid).remove(0);
-    deleted(&world, &sid).await;
+    delete_completely(&world, &sid).await;
     assert_eq!((world.twilio.call_status(&sid), world.twilio.recording_status(&recording)), (None, None));
     assert_eq!(world.get(&format!("/recordings/{recording}.wav")).await.status, 404);
     let texts: Vec<Value> = world.assemblyai.transcripts().iter().map(|one| one["text"].clone()).collect();
     assert_eq!(texts.last(), Some(&json!("Deleted by user.")));
-    let asked = deletions(&world);
+    let asked = twilio_deletions(&world);
     for kind in ["audio", "call"] {
         assert_happened(asked.iter().filter(|asked| **asked == kind).count(), 1);
     }
@@ -212,17 +226,17 @@ async fn a_deleted_call_is_gone_at_both_vendors_and_each_is_asked_once() {
 }
 
 #[tokio::test]
-async fn the_audio_goes_first_then_the_transcripts_then_the_call_and_what_is_here_last() {
-    let world = World::with_deadlines(&[], once()).await;
+async fn audio_is_deleted_first_then_transcripts_then_the_call_and_our_own_data_last() {
+    let world = World::with_deadlines(&[], no_retries()).await;
     let sid = transcribed(&world).await;
     world.twilio.control.fail_next(Method::DELETE, "/Recordings/", refuse(500));
     assert_eq!(delete(&world, &sid).await.status, 202);
     world.settle().await;
-    assert_eq!((transcript_deletions(&world), deletions(&world)), (0, vec!["audio"]));
+    assert_eq!((transcript_deletions(&world), twilio_deletions(&world)), (0, vec!["audio"]));
 
     world.assemblyai.control.fail_next(Method::DELETE, "/v2/transcript/", refuse(500));
     world.after(HOUR).await;
-    assert_eq!((transcript_deletions(&world), deletions(&world).contains(&"call")), (1, false));
+    assert_eq!((transcript_deletions(&world), twilio_deletions(&world).contains(&"call")), (1, false));
     let call = world.call(&sid).await;
     assert_eq!((&call["progress"], &call["is_deleting"]), (&json!("deleting"), &json!(true)));
     assert_eq!((&call["transcripts"], &call["recordings"], &call["keyterms"]), (&json!([]), &json!([]), &json!([])));
@@ -230,13 +244,16 @@ async fn the_audio_goes_first_then_the_transcripts_then_the_call_and_what_is_her
 
     world.twilio.control.fail_next(Method::DELETE, "/Calls/", refuse(500));
     world.after(HOUR).await;
-    assert!(found(&world).await.iter().any(|found| found.starts_with("Hello")), "it is here until it is gone there");
+    assert!(
+        found(&world).await.iter().any(|found| found.starts_with("Hello")),
+        "the store lost the call before Twilio did"
+    );
     world.after(HOUR).await;
     assert_deleted(&world, &sid).await;
 }
 
 #[tokio::test]
-async fn what_a_vendor_does_not_have_any_more_is_deleted() {
+async fn what_a_vendor_no_longer_has_counts_as_deleted() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
     world.twilio.control.fail_next(Method::GET, "/Recordings.json", refuse(404));
@@ -244,12 +261,12 @@ async fn what_a_vendor_does_not_have_any_more_is_deleted() {
         fail_step(&world.twilio.control, &Method::DELETE, path, &refuse(404));
     }
     fail_step(&world.assemblyai.control, &Method::DELETE, "/v2/transcript/", &refuse(404));
-    deleted(&world, &sid).await;
+    delete_completely(&world, &sid).await;
 }
 
 #[tokio::test]
-async fn a_transcript_that_assemblyai_will_not_wipe_twice_is_deleted() {
-    let world = World::with_deadlines(&[], once()).await;
+async fn a_transcript_that_assemblyai_refuses_to_delete_twice_counts_as_deleted() {
+    let world = World::with_deadlines(&[], no_retries()).await;
     let sid = transcribed(&world).await;
     world.twilio.control.fail_next(Method::DELETE, "/Calls/", refuse(500));
     assert_eq!(delete(&world, &sid).await.status, 202);
@@ -261,8 +278,8 @@ async fn a_transcript_that_assemblyai_will_not_wipe_twice_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_refuses_for_long_is_told_of_and_asked_again_when_somebody_says_so() {
-    let world = World::with_deadlines(&[], once()).await;
+async fn a_lasting_refusal_by_a_vendor_is_shown_and_retried_on_request() {
+    let world = World::with_deadlines(&[], no_retries()).await;
     let sid = transcribed(&world).await;
     for _ in 0..8 {
         world.twilio.control.fail_next(Method::DELETE, "/Recordings/", refuse(401));
@@ -281,7 +298,7 @@ async fn a_vendor_that_refuses_for_long_is_told_of_and_asked_again_when_somebody
     assert!(page.text().contains("Try again") && !page.text().contains(REFRESH), "{}", page.text());
     assert_eq!(world.get("/calls").await.json()["calls"][0]["is_deleting"], true);
 
-    assert_eq!(deletions(&world).len(), 8, "for an hour, ever more rarely");
+    assert_eq!(twilio_deletions(&world).len(), 8, "retries must end after eight requests");
     assert_eq!(world.post_form(&format!("/calls/{sid}/retry"), "").await.status, 200);
     world.settle().await;
     assert_deleted(&world, &sid).await;
@@ -305,13 +322,13 @@ async fn a_call_that_is_up_or_is_being_transcribed_is_not_deleted() {
     refused(&sid, "a transcript of the call is being made").await;
     world.assemblyai.release();
     world.settle().await;
-    assert!(deletions(&world).is_empty() && transcript_deletions(&world) == 0);
+    assert!(twilio_deletions(&world).is_empty() && transcript_deletions(&world) == 0);
     assert_eq!(world.call(&sid).await["progress"], "done");
-    deleted(&world, &sid).await;
+    delete_completely(&world, &sid).await;
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_knows_cannot_be_deleted() {
+async fn an_unknown_call_cannot_be_deleted() {
     let world = World::new().await;
     for method in [Method::GET, Method::POST] {
         let path = "/calls/CA0123456789abcdef0123456789abcdef/delete";
@@ -322,29 +339,29 @@ async fn a_call_that_nobody_knows_cannot_be_deleted() {
 }
 
 #[tokio::test]
-async fn the_page_says_what_is_deleted_where_and_deletes_nothing() {
+async fn the_confirmation_page_lists_what_is_deleted_where_and_deletes_nothing() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
     let path = format!("/calls/{sid}/delete");
     let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await.text();
     assert!(page.contains(&format!("href=\"{path}\"")), "{page}");
-    let asked = world.vendor_requests();
+    let vendor_requests = world.vendor_requests();
     let page = world.get_with(&path, &[("accept", "text/html")]).await;
     assert_eq!(page.status, 200);
     let page = page.text();
-    for words in [
+    for text in [
         "+14155551234",
         "<strong>Here</strong>: its numbers, its key terms, its transcript with all words, what is known of its recording",
         "<strong>At Twilio</strong>: all recordings of the call, with their audio, and the call's entry in Twilio's log",
         "<strong>At AssemblyAI</strong>: its transcripts",
         &format!("<form method=\"post\" action=\"{path}\">"),
     ] {
-        assert!(page.contains(words), "{words}: {page}");
+        assert!(page.contains(text), "{text} is not in {page}");
     }
     assert_eq!(page.matches("<button").count(), 1);
     assert_eq!(world.send(Method::HEAD, &path, &[], "").await.status, 200);
     world.settle().await;
-    assert_eq!((world.vendor_requests(), &world.call(&sid).await["progress"]), (asked, &json!("done")));
+    assert_eq!((world.vendor_requests(), &world.call(&sid).await["progress"]), (vendor_requests, &json!("done")));
 
     let browser = [("accept", "text/html"), ("origin", world.base.as_str()), ("sec-fetch-site", "same-origin")];
     let answer = world.send(Method::POST, &path, &browser, "").await;
@@ -356,7 +373,7 @@ async fn the_page_says_what_is_deleted_where_and_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn neither_strangers_nor_other_sites_delete() {
+async fn neither_strangers_nor_other_sites_can_delete() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
     let path = format!("/calls/{sid}/delete");
@@ -370,46 +387,37 @@ async fn neither_strangers_nor_other_sites_delete() {
         world.send(Method::POST, &path, &headers, "").await.problem(403, "forbidden");
     }
     world.settle().await;
-    assert!(deletions(&world).is_empty() && transcript_deletions(&world) == 0);
+    assert!(twilio_deletions(&world).is_empty() && transcript_deletions(&world) == 0);
     assert_eq!(world.call(&sid).await["progress"], "done");
 }
 
 #[tokio::test]
-async fn no_late_news_brings_a_deleted_call_back() {
+async fn no_late_callback_restores_a_deleted_call() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
     let token = world.call(&sid).await["id"].as_str().expect("an id").to_owned();
     let recording = world.twilio.recordings_of(&sid).remove(0);
-    let order = world.transcript_requests().pop().expect("an order");
-    let webhook = order["webhook_url"].as_str().expect("a webhook").trim_start_matches(&world.base).to_owned();
-    let secret = order["webhook_auth_header_value"].as_str().expect("a secret").to_owned();
+    let submitted = world.transcript_requests().pop().expect("a submitted transcript");
+    let webhook = submitted["webhook_url"].as_str().expect("a webhook").trim_start_matches(&world.base).to_owned();
+    let secret = submitted["webhook_auth_header_value"].as_str().expect("a secret").to_owned();
     let transcript = world.assemblyai.transcripts().pop().expect("a transcript")["id"].clone();
-    deleted(&world, &sid).await;
-    let (asked, rows) = (world.vendor_requests(), "SELECT count(*) FROM transcripts");
-    let transcripts = world.store.number(rows).await;
+    delete_completely(&world, &sid).await;
+    let (vendor_requests, count) = (world.vendor_requests(), "SELECT count(*) FROM transcripts");
+    let transcripts = world.store.number(count).await;
 
-    let about = [("AccountSid", ACCOUNT_SID), ("CallSid", sid.as_str())];
     for query in ["", &format!("?t={token}")] {
         for status in ["ringing", "in-progress", "completed"] {
-            let told = [
-                ("CallStatus", status),
-                ("Direction", "outbound-api"),
-                ("To", "+14155551234"),
-                ("From", "+15005550006"),
-            ];
-            let answer = world.callback(&format!("/hooks/twilio/call{query}"), &[&about[..], &told].concat()).await;
-            assert_eq!(answer.status, 204);
-            let told = [("RecordingSid", recording.as_str()), ("RecordingStatus", "completed")];
-            let answer =
-                world.callback(&format!("/hooks/twilio/recording{query}"), &[&about[..], &told].concat()).await;
-            assert_eq!(answer.status, 204);
+            let callback = call_callback(&sid, status);
+            assert_eq!(world.callback(&format!("/hooks/twilio/call{query}"), &callback).await.status, 204);
+            let callback = recording_callback(&sid, &recording);
+            assert_eq!(world.callback(&format!("/hooks/twilio/recording{query}"), &callback).await.status, 204);
         }
     }
-    let told = json!({"transcript_id": transcript, "status": "completed"}).to_string();
-    assert_eq!(world.send(Method::POST, &webhook, &[(SECRET_HEADER, &secret)], &told).await.status, 204);
+    let body = json!({"transcript_id": transcript, "status": "completed"}).to_string();
+    assert_eq!(world.send(Method::POST, &webhook, &[(SECRET_HEADER, &secret)], &body).await.status, 204);
     world.after(HOUR).await;
     assert_deleted(&world, &sid).await;
-    assert_eq!((world.store.number(rows).await, world.vendor_requests()), (transcripts, asked));
+    assert_eq!((world.store.number(count).await, world.vendor_requests()), (transcripts, vendor_requests));
     assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 1);
 
     let id = transcript.as_str().expect("an id");
@@ -418,41 +426,35 @@ async fn no_late_news_brings_a_deleted_call_back() {
     world.post_form(&format!("/calls/{sid}/retry"), "").await.problem(410, "deleted");
     delete(&world, &sid).await.problem(410, "deleted");
     world.settle().await;
-    assert_eq!(world.vendor_requests(), asked);
+    assert_eq!(world.vendor_requests(), vendor_requests);
 }
 
 #[tokio::test]
-async fn a_recording_that_turns_up_after_its_call_was_deleted_is_deleted_and_not_transcribed() {
+async fn a_recording_reported_after_its_call_was_deleted_is_deleted_and_not_transcribed() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
-    let orders = world.transcript_requests().len();
-    deleted(&world, &sid).await;
+    let submitted = world.transcript_requests().len();
+    delete_completely(&world, &sid).await;
     let late = world.twilio.add_recording(SeededRecording { call_sid: sid.clone(), ..Default::default() });
-    let told = [
-        ("AccountSid", ACCOUNT_SID),
-        ("CallSid", sid.as_str()),
-        ("RecordingSid", late.as_str()),
-        ("RecordingStatus", "completed"),
-    ];
-    assert_eq!(world.callback("/hooks/twilio/recording", &told).await.status, 204);
+    assert_eq!(world.callback("/hooks/twilio/recording", &recording_callback(&sid, &late)).await.status, 204);
     world.settle().await;
-    assert_eq!((world.twilio.recording_status(&late), world.transcript_requests().len()), (None, orders));
+    assert_eq!((world.twilio.recording_status(&late), world.transcript_requests().len()), (None, submitted));
     assert_deleted(&world, &sid).await;
 }
 
 #[tokio::test]
-async fn a_recording_that_was_never_told_of_is_deleted_with_its_call() {
+async fn a_recording_without_a_callback_is_deleted_with_its_call() {
     let world = World::new().await;
     let sid = transcribed(&world).await;
     let other = world.twilio.add_recording(SeededRecording { call_sid: sid.clone(), ..Default::default() });
-    deleted(&world, &sid).await;
+    delete_completely(&world, &sid).await;
     assert_eq!(world.twilio.recording_status(&other), None);
 }
 
 #[tokio::test]
-async fn a_lost_call_that_was_deleted_and_turns_up_at_twilio_is_deleted_there() {
-    // Whoever dials does not wait long then.
-    let world = World::with_deadlines(&[], Deadlines { answer: Duration::from_secs(1), ..once() }).await;
+async fn a_deleted_lost_call_that_turns_up_at_twilio_is_deleted_there() {
+    // The short deadline shortens the wait of the ambiguous dial.
+    let world = World::with_deadlines(&[], Deadlines { answer: Duration::from_secs(1), ..no_retries() }).await;
     world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(500));
     world.get(&format!("/dial/{NUMBER}")).await.problem(502, "vendor-ambiguous");
     for _ in 0..4 {
@@ -461,26 +463,19 @@ async fn a_lost_call_that_was_deleted_and_turns_up_at_twilio_is_deleted_there() 
     let call = world.get("/calls").await.json()["calls"][0].clone();
     let id = call["id"].as_str().expect("an id");
     assert_eq!(call["state"], "lost");
-    deleted(&world, id).await;
+    delete_completely(&world, id).await;
 
     let sid = world.twilio.add_call(SeededCall::default());
-    let told = [
-        ("AccountSid", ACCOUNT_SID),
-        ("CallSid", sid.as_str()),
-        ("CallStatus", "completed"),
-        ("Direction", "outbound-api"),
-        ("To", "+14155551234"),
-        ("From", "+15005550006"),
-    ];
-    assert_eq!(world.callback(&format!("/hooks/twilio/call?t={id}"), &told).await.status, 204);
+    let callback = call_callback(&sid, "completed");
+    assert_eq!(world.callback(&format!("/hooks/twilio/call?t={id}"), &callback).await.status, 204);
     world.after(HOUR).await;
     assert_eq!(world.twilio.call_status(&sid), None);
     assert_deleted(&world, &sid).await;
 }
 
 #[tokio::test]
-async fn an_order_whose_answer_was_never_seen_is_found_at_assemblyai_and_deleted() {
-    let world = World::with_deadlines(&[], once()).await;
+async fn a_transcript_whose_submission_got_no_answer_is_found_at_assemblyai_and_deleted() {
+    let world = World::with_deadlines(&[], no_retries()).await;
     world.assemblyai.control.set_callbacks(Callbacks::Drop);
     world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
     world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
@@ -493,15 +488,15 @@ async fn an_order_whose_answer_was_never_seen_is_found_at_assemblyai_and_deleted
     world.assemblyai.control.stop_random_faults();
     assert_eq!(world.call(&sid).await["progress"], "failed");
     assert_ne!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.");
-    deleted(&world, &sid).await;
+    delete_completely(&world, &sid).await;
     assert_eq!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.");
 }
 
 #[tokio::test]
-async fn a_deleted_call_counts_among_those_that_were_dialled() {
+async fn a_deleted_call_still_counts_as_dialed() {
     let world = World::with(&[("DIAL_PER_DAY", "1")]).await;
     let sid = world.dial(NUMBER).await;
     world.settle().await;
-    deleted(&world, &sid).await;
+    delete_completely(&world, &sid).await;
     world.get("/dial/14155559999").await.problem(429, "too-many-calls");
 }

@@ -1,4 +1,4 @@
-//! What this program is made of: where it comes from, under which licences, and nothing that is known to be broken.
+//! The dependencies: their source, their licenses, and no version with a known vulnerability.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Licences that oblige to no more than a notice.
-const LICENCES: [&str; 9] = [
+/// Licenses that require no more than a notice.
+const LICENSES: [&str; 9] = [
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
@@ -19,7 +19,7 @@ const LICENCES: [&str; 9] = [
     "Zlib",
 ];
 
-/// Older ones have published weaknesses. Not all of them are used today.
+/// Minimum versions: older ones have published vulnerabilities. Not all of these packages are used today.
 const MINIMUMS: [(&str, [u64; 3]); 11] = [
     ("aws-lc-sys", [0, 39, 0]),
     ("bytes", [1, 11, 1]),
@@ -34,11 +34,11 @@ const MINIMUMS: [(&str, [u64; 3]); 11] = [
     ("tracing-subscriber", [0, 3, 20]),
 ];
 
-/// TLS is rustls: nothing may bring a second kind, which is a library of the system.
+/// TLS libraries of the system. callscribe uses rustls alone.
 const BANNED: [&str; 3] = ["native-tls", "openssl", "openssl-sys"];
 
-/// What the program was asked to be made of; everything else gives its reason.
-const GIVEN: [&str; 10] = [
+/// The stack that callscribe is built on. Every other dependency needs a reason beside it in Cargo.toml.
+const STACK: [&str; 10] = [
     "axum",
     "dotenvy",
     "quick-xml",
@@ -51,7 +51,7 @@ const GIVEN: [&str; 10] = [
     "tracing-subscriber",
 ];
 
-/// A file of the repository.
+/// Reads a file of the repository.
 fn file(name: &str) -> String {
     fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a file of the repository")
 }
@@ -66,10 +66,10 @@ fn locked() -> Vec<HashMap<String, String>> {
     lock.split("[[package]]").skip(1).map(fields).collect()
 }
 
-/// The numbers of a version, without what follows `-` or `+`.
+/// The three numbers of a version. A suffix after `-` or `+` is ignored.
 fn version(text: &str) -> [u64; 3] {
     let numbers: Vec<u64> = text.split(['-', '+']).next().unwrap_or_default().split('.').flat_map(str::parse).collect();
-    numbers.try_into().unwrap_or_else(|_| panic!("{text} is no version"))
+    numbers.try_into().unwrap_or_else(|_| panic!("{text} is not a version"))
 }
 
 /// The lines of a table of Cargo.toml.
@@ -83,7 +83,7 @@ fn table(name: &str) -> Vec<String> {
 #[test]
 fn every_package_comes_from_crates_io() {
     let packages = locked();
-    assert!(packages.len() > 100, "Cargo.lock is read");
+    assert!(packages.len() > 100, "only {} packages in Cargo.lock", packages.len());
     for package in packages.iter().filter(|package| package["name"] != "callscribe") {
         let source = package.get("source").map(String::as_str);
         assert_eq!(source, Some("registry+https://github.com/rust-lang/crates.io-index"), "{package:?}");
@@ -92,7 +92,7 @@ fn every_package_comes_from_crates_io() {
 }
 
 #[test]
-fn no_package_is_older_than_the_mend_of_its_known_weaknesses() {
+fn no_package_is_older_than_the_fix_of_its_known_vulnerabilities() {
     let packages = locked();
     for (name, least) in MINIMUMS {
         for package in packages.iter().filter(|package| package["name"] == name) {
@@ -103,7 +103,7 @@ fn no_package_is_older_than_the_mend_of_its_known_weaknesses() {
 }
 
 #[test]
-fn what_speaks_http_and_tls_is_there_once() {
+fn each_http_and_tls_package_is_there_in_one_version() {
     let packages = locked();
     for name in ["axum", "hyper", "reqwest", "rustls", "rustls-webpki", "tokio"] {
         let versions: Vec<&String> =
@@ -113,31 +113,31 @@ fn what_speaks_http_and_tls_is_there_once() {
 }
 
 #[test]
-fn no_package_brings_another_kind_of_tls() {
+fn no_package_brings_a_second_tls_library() {
     let packages = locked();
     for name in BANNED {
-        assert!(packages.iter().all(|package| package["name"] != name), "{name} is there");
+        assert!(packages.iter().all(|package| package["name"] != name), "{name} is in Cargo.lock");
     }
 }
 
 #[test]
-fn cargo_deny_is_told_the_same() {
-    let told = file(".cargo/deny.toml");
-    let allowed = told.split_once("\nallow = [").and_then(|(_, rest)| rest.split_once(']')).expect("a list").0;
+fn cargo_deny_has_the_same_lists() {
+    let config = file(".cargo/deny.toml");
+    let allowed = config.split_once("\nallow = [").and_then(|(_, rest)| rest.split_once(']')).expect("a list").0;
     let allowed: Vec<&str> =
         allowed.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\",")).collect();
-    assert_eq!(allowed, LICENCES);
+    assert_eq!(allowed, LICENSES);
     let banned: Vec<&str> =
-        told.lines().filter_map(|line| line.trim().strip_prefix("{ crate = \"")?.split('"').next()).collect();
+        config.lines().filter_map(|line| line.trim().strip_prefix("{ crate = \"")?.split('"').next()).collect();
     assert_eq!(banned, BANNED);
     for line in ["unknown-registry = \"deny\"", "unknown-git = \"deny\""] {
-        assert!(told.lines().any(|told| told == line), "{line}");
+        assert!(config.lines().any(|other| other == line), "{line}");
     }
 }
 
 #[test]
-fn every_package_has_a_licence_that_asks_for_a_notice_at_most() {
-    // Packages for other platforms than this one are not downloaded, so they cannot be looked at.
+fn every_package_has_a_license_that_requires_a_notice_at_most() {
+    // Packages for other platforms are not downloaded, so their licenses cannot be read.
     let rustc = Command::new("rustc").arg("-vV").output().expect("rustc").stdout;
     let rustc = String::from_utf8(rustc).expect("UTF-8");
     let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
@@ -151,14 +151,14 @@ fn every_package_has_a_licence_that_asks_for_a_notice_at_most() {
     let packages = metadata["packages"].as_array().expect("a list");
     assert!(packages.len() > 100, "{} packages", packages.len());
     for package in packages {
-        let licence = package["license"].as_str().unwrap_or_default();
-        assert!(is_allowed(licence), "{} {} is under {licence:?}", package["name"], package["version"]);
+        let license = package["license"].as_str().unwrap_or_default();
+        assert!(is_allowed(license), "{} {} is under {license:?}", package["name"], package["version"]);
     }
 }
 
-/// Whether an SPDX expression leaves a way to use the package under [`LICENCES`] alone.
+/// Returns `true` if the SPDX expression permits use of the package under [`LICENSES`] alone.
 fn is_allowed(expression: &str) -> bool {
-    // The old way to write OR.
+    // A slash is the old spelling of OR.
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words = spaced.split_whitespace().peekable();
     any(&mut words) && words.next().is_none()
@@ -166,7 +166,7 @@ fn is_allowed(expression: &str) -> bool {
 
 type Words<'a> = std::iter::Peekable<std::str::SplitWhitespace<'a>>;
 
-/// `A AND B OR C`: AND binds tighter.
+/// Reads alternatives joined by OR, which binds weaker than AND.
 fn any(words: &mut Words<'_>) -> bool {
     let mut allowed = all(words);
     while words.next_if_eq(&"OR").is_some() {
@@ -188,15 +188,15 @@ fn one(words: &mut Words<'_>) -> bool {
         let allowed = any(words);
         return words.next() == Some(")") && allowed;
     }
-    let mut licence = words.next().unwrap_or_default().to_owned();
+    let mut license = words.next().unwrap_or_default().to_owned();
     if words.next_if_eq(&"WITH").is_some() {
-        licence += &format!(" WITH {}", words.next().unwrap_or_default());
+        license += &format!(" WITH {}", words.next().unwrap_or_default());
     }
-    LICENCES.contains(&licence.as_str())
+    LICENSES.contains(&license.as_str())
 }
 
 #[test]
-fn licence_expressions_are_read_as_they_are_meant() {
+fn license_expressions_are_read_correctly() {
     for allowed in [
         "MIT",
         "MIT/Apache-2.0",
@@ -213,12 +213,12 @@ fn licence_expressions_are_read_as_they_are_meant() {
 }
 
 #[test]
-fn every_dependency_that_was_not_given_has_its_reason_beside_it() {
+fn every_dependency_beyond_the_stack_has_its_reason_beside_it() {
     let lines = [table("dependencies"), table("dev-dependencies")].concat();
     let dependencies = lines.iter().filter(|line| !line.starts_with('#'));
     let named: Vec<(&str, &str)> = dependencies.filter_map(|line| line.split_once(" = ")).collect();
-    assert!(GIVEN.iter().all(|given| named.iter().any(|(name, _)| name == given)), "{named:?}");
-    for (name, rest) in named.iter().filter(|(name, _)| !GIVEN.contains(name)) {
+    assert!(STACK.iter().all(|package| named.iter().any(|(name, _)| name == package)), "{named:?}");
+    for (name, rest) in named.iter().filter(|(name, _)| !STACK.contains(name)) {
         let reason = rest.split_once(" # ").map_or("", |(_, reason)| reason.trim());
         assert!(!reason.is_empty(), "{name} has no reason beside it");
     }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::World;
 
 #[tokio::test]
-async fn dialling_says_the_tutorials_sentence() {
+async fn dialing_answers_with_the_tutorials_sentence() {
     let world = World::new().await;
     for path in ["/dial/14155551234", "/dial/+14155551234", "/dial/%2B14155551234", "/dial/14155551234/"] {
         world.settle().await;
@@ -17,7 +17,7 @@ async fn dialling_says_the_tutorials_sentence() {
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
         let text = answer.text();
         let sid = text.strip_prefix("dialing +14155551234. call SID is: ").expect("the sentence").trim_end();
-        assert!(world.twilio.call_status(sid).is_some(), "{sid} is a call at Twilio");
+        assert!(world.twilio.call_status(sid).is_some(), "Twilio has no call {sid}");
     }
     assert_eq!(world.calls_placed(), 4);
 }
@@ -48,7 +48,7 @@ async fn a_call_is_placed_with_every_callback_absolute_and_a_time_limit() {
 }
 
 #[tokio::test]
-async fn a_browser_is_sent_to_the_calls_page_which_begins_with_the_sentence() {
+async fn a_browser_is_redirected_to_the_calls_page_which_begins_with_the_sentence() {
     let world = World::new().await;
     let browser = [
         ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
@@ -62,28 +62,35 @@ async fn a_browser_is_sent_to_the_calls_page_which_begins_with_the_sentence() {
     let sentence = answer.text();
     let location = answer.header("location").to_owned();
     assert!(sentence.starts_with("dialing +14155551234. call SID is: CA"));
-    assert_eq!(location, format!("/calls/{}", sentence.trim().rsplit(' ').next().unwrap()));
+    assert_eq!(location, format!("/calls/{}", answer.call_sid()));
 
     for _ in 0..3 {
         let page = world.get_with(&location, &browser).await;
         assert_eq!(page.status, 200);
         let main = page.text().split_once("<main>").expect("a main part").1.to_owned();
-        let words = main.split_once("</p>").expect("a paragraph").0.trim().to_owned();
-        assert_eq!(words.rsplit('>').next().unwrap(), sentence.trim());
+        let first = main.split_once("</p>").expect("a paragraph").0.trim().to_owned();
+        assert_eq!(first.rsplit('>').next().unwrap(), sentence.trim());
     }
-    assert_eq!(world.calls_placed(), 1, "a reload of the page dials nothing");
+    assert_eq!(world.calls_placed(), 1, "a reload of the page dialed");
 }
 
-#[tokio::test]
-async fn a_call_is_seen_to_its_answer_although_the_browser_is_closed() {
-    let world = World::new().await;
+/// Dials and waits until Twilio has received the request. Returns the open connection.
+async fn dial_until_twilio_is_asked(world: &World) -> TcpStream {
     let twilio = &world.twilio.control;
-    twilio.fail_next(Method::POST, "/Calls.json", Fault::Late);
     let mut browser = TcpStream::connect(world.base.trim_start_matches("http://")).await.unwrap();
     browser.write_all(b"GET /dial/14155551234 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     twilio.until(|| (!twilio.requests_to(Method::POST, "/Calls.json").is_empty()).then_some(())).await;
+    browser
+}
+
+#[tokio::test]
+async fn a_dial_waits_for_twilios_answer_although_the_browser_is_closed() {
+    let world = World::new().await;
+    let twilio = &world.twilio.control;
+    twilio.fail_next(Method::POST, "/Calls.json", Fault::Late);
+    let mut browser = dial_until_twilio_is_asked(&world).await;
     browser.shutdown().await.unwrap();
-    assert_eq!(browser.read_to_end(&mut Vec::new()).await.unwrap(), 0, "the program noticed, and answers nothing");
+    assert_eq!(browser.read_to_end(&mut Vec::new()).await.unwrap(), 0, "the program answered a closed connection");
 
     twilio.answer_late_requests();
     let end = twilio.until(|| twilio.late_ends().first().copied()).await;
@@ -95,18 +102,15 @@ async fn a_stop_waits_for_the_answer_to_a_call_although_the_browser_is_closed() 
     let world = World::new().await;
     let twilio = world.twilio.control.clone();
     twilio.fail_next(Method::POST, "/Calls.json", Fault::Late);
-    let mut browser = TcpStream::connect(world.base.trim_start_matches("http://")).await.unwrap();
-    browser.write_all(b"GET /dial/14155551234 HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    twilio.until(|| (!twilio.requests_to(Method::POST, "/Calls.json").is_empty()).then_some(())).await;
-    drop(browser);
+    drop(dial_until_twilio_is_asked(&world).await);
     let mut stop = Box::pin(world.app.stop());
     while TcpStream::connect(world.base.trim_start_matches("http://")).await.is_ok() {
         assert!(futures_util::poll!(&mut stop).is_pending());
     }
-    // Nobody is served any more; what is left to wait for is the answer.
+    // The listener is closed, so the stop waits for Twilio's answer alone.
     for _ in 0..100 {
         tokio::task::yield_now().await;
-        assert!(futures_util::poll!(&mut stop).is_pending(), "stopped without the answer");
+        assert!(futures_util::poll!(&mut stop).is_pending(), "the program stopped without the answer");
     }
     twilio.answer_late_requests();
     stop.await;
@@ -114,7 +118,7 @@ async fn a_stop_waits_for_the_answer_to_a_call_although_the_browser_is_closed() 
 }
 
 #[tokio::test]
-async fn a_browser_that_does_not_say_why_it_comes_is_asked_first() {
+async fn a_browser_without_sec_fetch_user_is_asked_before_it_dials() {
     let world = World::new().await;
     let safari = [
         ("accept", "text/html"),
@@ -122,10 +126,10 @@ async fn a_browser_that_does_not_say_why_it_comes_is_asked_first() {
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
     ];
-    let asked = world.get_with("/dial/14155551234?keyterms=a%20%22b%22", &safari).await;
-    assert_eq!((asked.status.as_u16(), asked.header("content-type")), (200, "text/html; charset=utf-8"));
+    let form = world.get_with("/dial/14155551234?keyterms=a%20%22b%22", &safari).await;
+    assert_eq!((form.status.as_u16(), form.header("content-type")), (200, "text/html; charset=utf-8"));
     for part in ["action=\"/calls\"", "value=\"+14155551234\"", "value=\"a &#34;b&#34;\""] {
-        assert!(asked.text().contains(part), "{part} in {}", asked.text());
+        assert!(form.text().contains(part), "{part} is not in {}", form.text());
     }
     assert_eq!(world.calls_placed(), 0);
 

@@ -1,17 +1,16 @@
-//! How much is dialled: caps that hold across restarts and instances, and a number that is not dialled again by itself.
+//! Limits on dialing: caps that hold across restarts and instances, and no second call to a number that was just dialed.
 
 use std::time::Duration;
 
-use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::twilio::Stage;
 use futures_util::future::join_all;
 use reqwest::Method;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use crate::support::{Answer, World};
+use crate::support::{Answer, World, refuse};
 
-/// A browser whose user typed the address.
+/// Headers of a browser whose user typed the address.
 const TYPED: [(&str, &str); 5] = [
     ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
     ("sec-fetch-site", "none"),
@@ -20,18 +19,18 @@ const TYPED: [(&str, &str); 5] = [
     ("sec-fetch-user", "?1"),
 ];
 
-/// A browser in which a button of our page was pressed.
+/// Headers of a browser whose user pressed a button on our page.
 const PRESSED: [(&str, &str); 3] =
     [("accept", "text/html"), ("sec-fetch-site", "same-origin"), ("content-type", "application/x-www-form-urlencoded")];
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// One of many numbers.
 fn number(n: usize) -> String {
     format!("1415555{:04}", 1000 + n)
 }
 
-fn assert_full(answer: &Answer, calls: u32, window: &str, setting: &str) -> u64 {
+/// Asserts that this cap refused the call. Returns the seconds of `Retry-After`.
+fn assert_capped(answer: &Answer, calls: u32, window: &str, setting: &str) -> u64 {
     let detail = answer.problem(429, "too-many-calls");
     assert!(detail.starts_with(&format!("{calls} calls were dialled within the last {window}")), "{detail}");
     assert!(detail.contains(setting), "{detail}");
@@ -39,7 +38,7 @@ fn assert_full(answer: &Answer, calls: u32, window: &str, setting: &str) -> u64 
 }
 
 #[tokio::test]
-async fn no_more_is_dialled_in_a_minute_an_hour_and_a_day_than_the_settings_say() {
+async fn calls_per_minute_hour_and_day_are_capped_by_the_settings() {
     for (setting, window, seconds) in
         [("DIAL_PER_MINUTE", "minute", 60), ("DIAL_PER_HOUR", "hour", 3_600), ("DIAL_PER_DAY", "day", 86_400)]
     {
@@ -47,26 +46,26 @@ async fn no_more_is_dialled_in_a_minute_an_hour_and_a_day_than_the_settings_say(
         world.dial(&number(1)).await;
         world.clock.advance(Duration::from_secs(10));
         world.dial(&number(2)).await;
-        let retry_after = assert_full(&world.get(&format!("/dial/{}", number(3))).await, 2, window, setting);
-        assert_eq!(retry_after, seconds - 10, "until the first of the two is a {window} ago");
+        let retry_after = assert_capped(&world.get(&format!("/dial/{}", number(3))).await, 2, window, setting);
+        assert_eq!(retry_after, seconds - 10, "the first of the two calls must be a {window} ago by then");
         assert_eq!(world.calls_placed(), 2);
 
         world.clock.advance(Duration::from_secs(retry_after));
         world.dial(&number(3)).await;
-        assert_full(&world.get(&format!("/dial/{}", number(4))).await, 2, window, setting);
+        assert_capped(&world.get(&format!("/dial/{}", number(4))).await, 2, window, setting);
         assert_eq!(world.calls_placed(), 3);
     }
 }
 
 #[tokio::test]
-async fn a_cap_of_none_dials_nothing() {
+async fn a_cap_of_zero_dials_nothing() {
     let world = World::with(&[("DIAL_PER_DAY", "0")]).await;
-    assert_full(&world.get("/dial/14155551234").await, 0, "day", "DIAL_PER_DAY");
+    assert_capped(&world.get("/dial/14155551234").await, 0, "day", "DIAL_PER_DAY");
     assert_eq!(world.calls_placed(), 0);
 }
 
 #[tokio::test]
-async fn what_others_dial_is_no_call_of_ours() {
+async fn inbound_calls_do_not_count_against_the_caps() {
     let world = World::with(&[("DIAL_PER_DAY", "1")]).await;
     for _ in 0..3 {
         world.twilio.inbound_call(&format!("{}/record/", world.base), "+14155550111");
@@ -79,43 +78,39 @@ async fn what_others_dial_is_no_call_of_ours() {
 async fn a_cap_holds_across_restarts_and_instances() {
     let settings = [("DIAL_PER_MINUTE", "5")];
     let world = World::with(&settings).await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let other = format!("http://{}", listener.local_addr().expect("a bound listener"));
-    let app = world.another_app_at(listener, &settings, false).await;
-    let asked = (0..20).map(|n| {
+    let (app, other) = world.another_app_with_url(&settings).await;
+    let requests = (0..20).map(|n| {
         let base = if n % 2 == 0 { &world.base } else { &other };
         let request = world.http.get(format!("{base}/dial/{}", number(n)));
         async { Answer::of(request.send().await.expect("an answer")).await }
     });
-    let answers = join_all(asked).await;
+    let answers = join_all(requests).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 5);
     for refused in answers.iter().filter(|answer| answer.status != 200) {
-        assert_full(refused, 5, "minute", "DIAL_PER_MINUTE");
+        assert_capped(refused, 5, "minute", "DIAL_PER_MINUTE");
     }
     assert_eq!(world.calls_placed(), 5);
     app.stop().await;
 
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let restarted = format!("http://{}", listener.local_addr().expect("a bound listener"));
-    let app = world.another_app_at(listener, &settings, false).await;
+    let (app, restarted) = world.another_app_with_url(&settings).await;
     let answer = world.http.get(format!("{restarted}/dial/{}", number(21))).send().await.expect("an answer");
-    assert_full(&Answer::of(answer).await, 5, "minute", "DIAL_PER_MINUTE");
+    assert_capped(&Answer::of(answer).await, 5, "minute", "DIAL_PER_MINUTE");
     assert_eq!(world.calls_placed(), 5);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_back_frees_no_cap() {
+async fn setting_the_clock_back_does_not_free_a_cap() {
     let world = World::with(&[("DIAL_PER_MINUTE", "1")]).await;
     world.dial(&number(1)).await;
-    let back = "UPDATE calls SET dialled_at = dialled_at + 3600000";
-    world.store.execute(back).await.expect("a call that was dialled in an hour");
-    assert_full(&world.get(&format!("/dial/{}", number(2))).await, 1, "minute", "DIAL_PER_MINUTE");
+    let later = "UPDATE calls SET dialled_at = dialled_at + 3600000";
+    world.store.execute(later).await.expect("a call dialed an hour from now");
+    assert_capped(&world.get(&format!("/dial/{}", number(2))).await, 1, "minute", "DIAL_PER_MINUTE");
     assert_eq!(world.calls_placed(), 1);
 }
 
 #[tokio::test]
-async fn a_browser_that_comes_again_soon_is_shown_the_call_there_is_and_a_button() {
+async fn a_browser_that_dials_again_soon_is_shown_the_existing_call_and_a_button() {
     let world = World::new().await;
     let sid = world.dial("14155551234").await;
     world.settle().await;
@@ -135,11 +130,11 @@ async fn a_browser_that_comes_again_soon_is_shown_the_call_there_is_and_a_button
 }
 
 #[tokio::test]
-async fn a_program_is_held_to_one_call_at_a_time_alone() {
+async fn a_program_may_dial_again_as_soon_as_the_call_has_ended() {
     let world = World::new().await;
     world.twilio.hold(Stage::Ringing);
     let first = world.dial("14155551234").await;
-    assert_eq!(world.dial("14155551234").await, first, "it is up");
+    assert_eq!(world.dial("14155551234").await, first, "the first call is still up");
     world.twilio.release(Stage::Ringing);
     world.settle().await;
     assert_ne!(world.dial("14155551234").await, first);
@@ -147,7 +142,7 @@ async fn a_program_is_held_to_one_call_at_a_time_alone() {
 }
 
 #[tokio::test]
-async fn the_time_in_which_a_browser_dials_no_second_call_is_a_setting() {
+async fn redial_after_sets_how_soon_a_browser_may_dial_again() {
     let world = World::with(&[("REDIAL_AFTER", "90s")]).await;
     for (passed, placed) in [(0, 1), (89, 1), (1, 2), (89, 2)] {
         world.after(Duration::from_secs(passed)).await;
@@ -158,17 +153,16 @@ async fn the_time_in_which_a_browser_dials_no_second_call_is_a_setting() {
 }
 
 #[tokio::test]
-async fn a_call_that_twilio_refused_may_be_dialled_again_at_once() {
+async fn a_call_that_twilio_refused_may_be_dialed_again_at_once() {
     let world = World::new().await;
-    let refused = Fault::Refuse { status: 400, retry_after: None };
-    world.twilio.control.fail_next(Method::POST, "/Calls.json", refused);
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(400));
     assert_eq!(world.get_with("/dial/14155551234", &TYPED).await.status, 400);
     assert_eq!(world.get_with("/dial/14155551234", &TYPED).await.status, 303);
     assert_eq!(world.calls_placed(), 2);
 }
 
 #[tokio::test]
-async fn a_button_that_is_pressed_twice_is_one_call() {
+async fn a_button_pressed_twice_places_one_call() {
     let world = World::new().await;
     let sid = world.dial("14155551234").await;
     world.settle().await;
@@ -184,10 +178,10 @@ async fn a_button_that_is_pressed_twice_is_one_call() {
             answer.header("location").trim_end_matches("?dialled=before").to_owned()
         })
         .collect();
-    // Also when the call is over, as when the page is sent again from the browser's history.
+    // The same form again after the call has ended, as a browser resends it from its history.
     world.settle().await;
-    let late = world.send(Method::POST, "/calls", &PRESSED, &form).await;
-    locations.push(late.header("location").trim_end_matches("?dialled=before").to_owned());
+    let resent = world.send(Method::POST, "/calls", &PRESSED, &form).await;
+    locations.push(resent.header("location").trim_end_matches("?dialled=before").to_owned());
     locations.dedup();
     assert!(locations.len() == 1 && locations[0] != format!("/calls/{sid}"), "{locations:?}");
     assert_eq!(world.calls_placed(), 2);
@@ -195,11 +189,10 @@ async fn a_button_that_is_pressed_twice_is_one_call() {
 }
 
 #[tokio::test]
-async fn a_press_is_of_its_number_and_of_a_call_that_may_have_rung() {
+async fn a_form_nonce_is_used_up_only_for_its_number_and_only_if_the_phone_may_have_rung() {
     let world = World::new().await;
     let form = |number: &str| format!("number=%2B{number}&press={}", "0123456789abcdef".repeat(2));
-    let refused = Fault::Refuse { status: 400, retry_after: None };
-    world.twilio.control.fail_next(Method::POST, "/Calls.json", refused);
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(400));
     assert_eq!(world.send(Method::POST, "/calls", &PRESSED, &form("14155551234")).await.status, 400);
     for number in ["14155551234", "14155551235"] {
         let answer = world.send(Method::POST, "/calls", &PRESSED, &form(number)).await;
@@ -210,7 +203,7 @@ async fn a_press_is_of_its_number_and_of_a_call_that_may_have_rung() {
 }
 
 #[tokio::test]
-async fn what_waited_too_long_for_the_database_is_not_dialled_any_more() {
+async fn a_dial_that_waited_too_long_for_the_database_places_no_call() {
     let world = World::new().await;
     if !world.store.is_postgres() {
         println!("skipped: another connection cannot hold one row of a SQLite file");
@@ -221,7 +214,7 @@ async fn what_waited_too_long_for_the_database_is_not_dialled_any_more() {
     let hold = sqlx::raw_sql("BEGIN; UPDATE dialling SET at = at");
     hold.execute(&mut holder).await.expect("the row is free");
     let request = world.http.get(format!("{}/dial/14155551234", world.base)).send();
-    let dialling = tokio::spawn(request);
+    let dialing = tokio::spawn(request);
     let waits = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) \
                  WHERE NOT granted AND query LIKE 'UPDATE dialling%' AND pg_backend_pid() <> pid \
                  AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'dialling'::regclass)";
@@ -230,7 +223,7 @@ async fn what_waited_too_long_for_the_database_is_not_dialled_any_more() {
     }
     world.clock.advance(2 * MINUTE);
     sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.expect("the row is free again");
-    let answer = Answer::of(dialling.await.expect("a task that ends").expect("an answer")).await;
+    let answer = Answer::of(dialing.await.expect("no panic").expect("an answer")).await;
     assert_eq!(answer.problem(503, "under-way"), "the database is busy; nothing was dialled");
     assert_eq!((world.calls_placed(), world.store.number("SELECT count(*) FROM calls").await), (0, 0));
 }

@@ -1,5 +1,5 @@
-//! Transcripts to take away, held against the rules of their formats over thousands of made-up transcripts, and against
-//! readers of others, where `vendor_clients` finds a Python that has them.
+//! Exported captions: thousands of random transcripts are checked against the rules of SRT and WebVTT, and read by other
+//! programs if `vendor_clients` finds a Python with their packages.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::vendor_clients::test_python;
 
-/// Made-up words, the same each time.
-struct Chance(u64);
+/// A xorshift random number generator. Equal seeds give equal transcripts.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -61,54 +61,54 @@ const PLAIN: [&str; 16] = [
     "unfortunately",
 ];
 
-/// One voice as people speak: sentences of words of 100 ms and more, with pauses behind most.
+/// Realistic speech of one voice (speaker and channel): sentences of words of at least 100 ms, with pauses after most.
 fn speech(
-    chance: &mut Chance,
-    who: (Option<&'static str>, Option<&'static str>),
+    random: &mut Random,
+    voice: (Option<&'static str>, Option<&'static str>),
     mut at: u64,
     sentences: u64,
     most_silence: u64,
 ) -> Vec<Said> {
     let mut words = Vec::new();
     for _ in 0..sentences {
-        let length = 1 + chance.below(25);
+        let length = 1 + random.below(25);
         for nth in 1..=length {
-            let mark = match chance.below(8) {
-                _ if nth == length => chance.one(&[".", ".", "?", "!"]),
+            let mark = match random.below(8) {
+                _ if nth == length => random.one(&[".", ".", "?", "!"]),
                 0 => ",",
                 _ => "",
             };
-            let text = format!("{}{mark}", chance.one(&PLAIN));
-            let end = at + 100 + chance.below(15 + text.len() as u64 * 90);
-            words.push(Said { text, start: at, end, speaker: who.0, channel: who.1 });
-            at = end + chance.below(120) + if mark == "," { chance.below(400) } else { 0 };
+            let text = format!("{}{mark}", random.one(&PLAIN));
+            let end = at + 100 + random.below(15 + text.len() as u64 * 90);
+            words.push(Said { text, start: at, end, speaker: voice.0, channel: voice.1 });
+            at = end + random.below(120) + if mark == "," { random.below(400) } else { 0 };
         }
-        at += chance.below(most_silence);
+        at += random.below(most_silence);
     }
     words
 }
 
-/// Two who take turns, or who speak at the same time, each on a channel.
-fn conversation(chance: &mut Chance, at_once: bool) -> Vec<Said> {
+/// Two speakers who take turns, or who speak at the same time on a channel each.
+fn conversation(random: &mut Random, at_once: bool) -> Vec<Said> {
     let mut words = Vec::new();
     if at_once {
-        for who in ["1", "2"] {
-            words.extend(speech(chance, (Some(who), Some(who)), 0, 20, 12_000));
+        for voice in ["1", "2"] {
+            words.extend(speech(random, (Some(voice), Some(voice)), 0, 20, 12_000));
         }
         words.sort_by_key(|word| word.start);
     } else {
         let mut at = 0;
         for turn in 0..20 {
-            let (who, sentences) = (["A", "B"][turn % 2], 1 + chance.below(3));
-            words.extend(speech(chance, (Some(who), None), at, sentences, 3_000));
-            at = words.last().map_or(0, |word| word.end) + chance.below(800);
+            let (speaker, sentences) = (["A", "B"][turn % 2], 1 + random.below(3));
+            words.extend(speech(random, (Some(speaker), None), at, sentences, 3_000));
+            at = words.last().map_or(0, |word| word.end) + random.below(800);
         }
     }
     words
 }
 
-/// What nobody says.
-fn noise(chance: &mut Chance) -> Vec<Said> {
+/// Hostile input: markup, control characters, other scripts, and times in any order.
+fn noise(random: &mut Random) -> Vec<Said> {
     let long = "Donaudampfschiffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft";
     let texts = [
         "",
@@ -149,20 +149,20 @@ fn noise(chance: &mut Chance) -> Vec<Said> {
         "\u{1b}[31m",
         "\u{b}\u{c}\u{1c}\u{1d}\u{1e}",
     ];
-    let time = |chance: &mut Chance| match chance.below(12) {
+    let time = |random: &mut Random| match random.below(12) {
         0 => 0,
-        1 => u64::MAX - chance.below(2),
-        2 => chance.below(1 << 50),
-        _ => chance.below(60_000),
+        1 => u64::MAX - random.below(2),
+        2 => random.below(1 << 50),
+        _ => random.below(60_000),
     };
-    let count = chance.below(40);
-    let who = [None, Some("A"), Some("B")];
+    let count = random.below(40);
+    let speakers = [None, Some("A"), Some("B")];
     (0..count)
         .map(|_| Said {
-            text: (0..=chance.below(3)).map(|_| chance.one(&texts)).collect::<Vec<_>>().join(chance.one(&["", " "])),
-            start: time(chance),
-            end: time(chance),
-            speaker: who[chance.below(3) as usize],
+            text: (0..=random.below(3)).map(|_| random.one(&texts)).collect::<Vec<_>>().join(random.one(&["", " "])),
+            start: time(random),
+            end: time(random),
+            speaker: speakers[random.below(3) as usize],
             channel: None,
         })
         .collect()
@@ -172,26 +172,26 @@ fn words(said: &[Said]) -> Vec<Word<'_>> {
     said.iter().map(Said::word).collect()
 }
 
-/// A cue as it stands in a file: its times, its voice, its text as it is written there.
+/// A cue of a file: start, end, voice, and the text with its escapes.
 type Cue = (u64, u64, Option<String>, String);
 
-fn ms(clock: &str, point: char) -> u64 {
-    let (seconds, ms) = clock.split_once(point).expect("a point");
+fn ms(clock: &str, separator: char) -> u64 {
+    let (seconds, ms) = clock.split_once(separator).expect("milliseconds");
     assert!(ms.len() == 3 && seconds.split(':').all(|part| part.len() >= 2), "{clock}");
     let seconds = seconds.split(':').map(|part| part.parse::<u64>().expect("digits"));
     seconds.fold(0, |sum, part| sum * 60 + part) * 1_000 + ms.parse::<u64>().expect("digits")
 }
 
-fn times(line: &str, point: char) -> (u64, u64) {
+fn times(line: &str, separator: char) -> (u64, u64) {
     let (start, end) = line.split_once(" --> ").expect("an arrow");
-    (ms(start, point), ms(end, point))
+    (ms(start, separator), ms(end, separator))
 }
 
 fn read_srt(srt: &str) -> Vec<Cue> {
     let mut cues = Vec::new();
     for block in srt.split_terminator("\n\n") {
         let [number, line, text] = block.splitn(3, '\n').collect::<Vec<_>>()[..] else {
-            panic!("three parts: {block:?}")
+            panic!("a block without number, times and text: {block:?}")
         };
         let (start, end) = times(line, ',');
         cues.push((start, end, None, text.trim_end_matches('\n').to_owned()));
@@ -207,12 +207,13 @@ fn read_vtt(vtt: &str) -> Vec<Cue> {
         let (line, text) = block.split_once('\n').expect("a text");
         let (start, end) = times(line, '.');
         let text = text.trim_end_matches('\n').to_owned();
-        let voice = text.strip_prefix("<v ").map(|rest| rest.split_once('>').expect("a whole tag").0.to_owned());
+        let voice = text.strip_prefix("<v ").map(|rest| rest.split_once('>').expect("a complete tag").0.to_owned());
         (start, end, voice, text)
     };
     blocks.map(read).collect()
 }
 
+/// The text of a WebVTT cue without its voice tag and escapes.
 fn plain(vtt: &str, voice: Option<&str>) -> String {
     let tag = voice.map_or(0, |voice| format!("<v {voice}>").len());
     let text = &vtt[tag..];
@@ -220,12 +221,12 @@ fn plain(vtt: &str, voice: Option<&str>) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
-/// What is to be seen of a text.
-fn letters(text: &str) -> String {
+/// The visible characters of a text.
+fn visible(text: &str) -> String {
     text.chars().filter(|character| !character.is_whitespace() && !character.is_control()).collect()
 }
 
-/// What must be true of any words' captions. Gives them with their text as it is shown.
+/// Checks what must hold for the captions of any words. Returns the cues with their displayed text.
 fn checked(said: &[Said]) -> Vec<Cue> {
     let words = words(said);
     let (srt, vtt) = (read_srt(&export::srt(&words)), read_vtt(&export::vtt(&words)));
@@ -246,51 +247,51 @@ fn checked(said: &[Said]) -> Vec<Cue> {
         cues.push((start, end, voice, text));
     }
     let mut heard: HashMap<Option<String>, String> = HashMap::new();
-    for said in said.iter().filter(|said| !letters(&said.text).is_empty()) {
+    for said in said.iter().filter(|said| !visible(&said.text).is_empty()) {
         let voice = match (said.speaker, said.channel) {
             (_, Some(channel)) => Some(format!("Channel {channel}")),
             (speaker, None) => speaker.map(|speaker| format!("Speaker {speaker}")),
         };
-        heard.entry(voice).or_default().push_str(&letters(&said.text));
+        heard.entry(voice).or_default().push_str(&visible(&said.text));
     }
     let mut shown: HashMap<Option<String>, String> = HashMap::new();
     for (_, _, voice, text) in &cues {
-        shown.entry(voice.clone()).or_default().push_str(&letters(text));
+        shown.entry(voice.clone()).or_default().push_str(&visible(text));
     }
     assert_eq!(shown, heard);
     cues
 }
 
-/// How many milliseconds after its first word each cue is shown.
+/// The milliseconds from the first word of each cue until the cue is shown.
 fn delays(said: &[Said], cues: &[Cue]) -> Vec<u64> {
     let mut rest: HashMap<String, VecDeque<&Said>> = HashMap::new();
-    let last = |name: Option<&str>| name.map_or(String::new(), |name| name[name.len() - 1..].to_owned());
+    let last_letter = |name: Option<&str>| name.map_or(String::new(), |name| name[name.len() - 1..].to_owned());
     for said in said {
-        rest.entry(last(said.speaker)).or_default().push_back(said);
+        rest.entry(last_letter(said.speaker)).or_default().push_back(said);
     }
     let delay = |(start, _, voice, text): &Cue| {
-        let queue = rest.get_mut(&last(voice.as_deref())).expect("a voice");
+        let queue = rest.get_mut(&last_letter(voice.as_deref())).expect("a voice");
         let first = queue.front().expect("a word").start;
         queue.drain(..text.split_whitespace().count());
-        start.checked_sub(first).expect("no cue is early")
+        start.checked_sub(first).expect("a cue that is not early")
     };
     cues.iter().map(delay).collect()
 }
 
 #[test]
-fn whatever_the_words_are_captions_keep_the_rules() {
-    let mut chance = Chance(20_261);
+fn captions_of_any_words_keep_the_rules() {
+    let mut random = Random(20_261);
     for _ in 0..5_000 {
-        checked(&noise(&mut chance));
+        checked(&noise(&mut random));
     }
 }
 
 #[test]
-fn captions_of_a_voice_come_with_its_words_and_stay_a_second() {
-    let mut chance = Chance(20_262);
+fn captions_of_one_voice_come_with_its_words_and_stay_a_second() {
+    let mut random = Random(20_262);
     let (mut all, mut torn, mut too_fast) = (0, 0, 0);
     for _ in 0..200 {
-        let said = speech(&mut chance, (None, None), 0, 30, 3_000);
+        let said = speech(&mut random, (None, None), 0, 30, 3_000);
         let cues = checked(&said);
         assert!(delays(&said, &cues).iter().all(|delay| *delay < 500));
         for (start, end, _, text) in &cues {
@@ -306,28 +307,28 @@ fn captions_of_a_voice_come_with_its_words_and_stay_a_second() {
 
 #[test]
 fn captions_of_two_voices_come_soon_after_their_words() {
-    let mut chance = Chance(20_263);
-    // There is no time for all where two speak at once for long.
+    let mut random = Random(20_263);
+    // While two people speak at once for long, there is too little time to show every cue for a second.
     for (at_once, percent_short) in [(false, 0), (true, 5)] {
         let (mut all, mut short, mut longest_delay) = (0, 0, 0);
         for _ in 0..100 {
-            let said = conversation(&mut chance, at_once);
+            let said = conversation(&mut random, at_once);
             let cues = checked(&said);
             longest_delay = delays(&said, &cues).into_iter().fold(longest_delay, u64::max);
             all += cues.len();
             short += cues.iter().filter(|(start, end, ..)| end - start < 1_000).count();
         }
-        println!("{all} captions: {short} are shown under a second, the latest comes after {longest_delay} ms");
+        println!("{all} captions: {short} are shown under a second, the longest delay is {longest_delay} ms");
         assert!(short * 100 <= all * percent_short && longest_delay <= 2_500, "{short} of {all}, {longest_delay} ms");
     }
 }
 
 #[test]
-fn other_programs_read_the_same_out_of_the_files() {
+fn other_programs_read_the_same_cues_from_the_files() {
     let Some(python) = test_python() else { return };
-    let mut chance = Chance(20_264);
-    let mut lists: Vec<Vec<Said>> = (0..1_000).map(|_| noise(&mut chance)).collect();
-    lists.extend((0..20).map(|nth| conversation(&mut chance, nth % 2 == 0)));
+    let mut random = Random(20_264);
+    let mut lists: Vec<Vec<Said>> = (0..1_000).map(|_| noise(&mut random)).collect();
+    lists.extend((0..20).map(|nth| conversation(&mut random, nth % 2 == 0)));
     let files: Vec<(String, String)> =
         lists.iter().map(|said| (export::srt(&words(said)), export::vtt(&words(said)))).collect();
 
@@ -335,17 +336,17 @@ fn other_programs_read_the_same_out_of_the_files() {
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/captions.py"));
     command.env_clear().envs([("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONUTF8", "1")]);
     let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("CALLSCRIBE_TEST_PYTHON starts");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a CALLSCRIBE_TEST_PYTHON that starts");
     let input = json!(files).to_string();
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads all before it answers");
-    let output = child.wait_with_output().expect("it ends");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("captions.py reads all of its input");
+    let output = child.wait_with_output().expect("an exit");
     assert!(output.status.success());
     let read: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
 
     assert_eq!(read.len(), files.len());
     for (read, (srt, vtt)) in read.iter().zip(&files) {
         assert_eq!(read[0], json!(read_srt(srt)), "{srt}");
-        // A reader that is no browser leaves escapes in names and texts as they are.
+        // Unlike a browser, webvtt-py leaves the escapes in names and texts as they are.
         assert_eq!(read[1], json!(read_vtt(vtt)), "{vtt}");
     }
 }

@@ -1,4 +1,5 @@
-//! Vendors that refuse, fail, stall or talk nonsense: what the caller is told, and what is asked again and what never.
+//! Vendors that refuse, fail, stall or send nonsense: the answer to the client, which requests are retried, and which never
+//! are.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,20 +11,18 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{World, fail_step, listen, steps_repeat};
+use crate::support::{World, fail_step, listen, refuse, steps_repeat};
 
-/// A vendor that stalls is given up after a moment, so that the tests need not wait as long as people do.
-fn impatient() -> Deadlines {
+const TRANSCRIPT: &str = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";
+
+/// Short deadlines, so that tests with a stalling vendor are fast.
+fn short_deadlines() -> Deadlines {
     let moment = Duration::from_secs(1);
     Deadlines { answer: moment, stall: moment, ..Deadlines::default() }
 }
 
-fn refuse(status: u16) -> Fault {
-    Fault::Refuse { status, retry_after: None }
-}
-
-/// What leaves open whether a request was carried out, and it was.
-const DONE: [Fault; 5] = [
+/// Ambiguous faults after which the vendor has carried out the request.
+const CARRIED_OUT: [Fault; 5] = [
     Fault::HangAfter,
     Fault::DropAfter,
     Fault::CutBody,
@@ -31,33 +30,33 @@ const DONE: [Fault; 5] = [
     Fault::WrongBody(Cow::Borrowed("<html>")),
 ];
 
-/// What leaves it open, and it was not.
-fn not_done() -> [(Fault, u16); 3] {
+/// Ambiguous faults after which the vendor has not carried out the request, with the status of our answer.
+fn not_carried_out() -> [(Fault, u16); 3] {
     [(refuse(500), 502), (refuse(503), 502), (Fault::Hang, 504)]
 }
 
-/// A program that nobody can call back: what it knows, it has asked for.
-async fn unreachable() -> World {
+/// A program that no callback reaches, so it knows only what it polls.
+async fn without_callbacks() -> World {
     let nowhere = format!("http://{}", listen().await.local_addr().unwrap());
-    World::with_deadlines(&[("BASE_URL", &nowhere)], impatient()).await
+    World::with_deadlines(&[("BASE_URL", &nowhere)], short_deadlines()).await
 }
 
 #[tokio::test]
-async fn a_call_whose_answer_is_lost_is_found_in_twilios_list_and_asked_for_once() {
-    join_all(DONE.map(async |fault| {
-        let world = unreachable().await;
+async fn a_call_whose_answer_is_lost_is_found_in_twilios_list_and_requested_once() {
+    join_all(CARRIED_OUT.map(async |fault| {
+        let world = without_callbacks().await;
         world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
         let sid = world.dial("14155551234").await;
-        assert!(world.twilio.call_status(&sid).is_some(), "{fault:?}: {sid} is at Twilio");
+        assert!(world.twilio.call_status(&sid).is_some(), "{fault:?}: Twilio has no call {sid}");
         assert_eq!(world.calls_placed(), 1, "{fault:?}");
     }))
     .await;
 }
 
 #[tokio::test]
-async fn a_call_that_was_not_placed_is_asked_for_once_and_lost_after_two_minutes() {
-    join_all(not_done().map(async |(fault, status)| {
-        let world = unreachable().await;
+async fn a_call_that_was_not_placed_is_requested_once_and_lost_after_two_minutes() {
+    join_all(not_carried_out().map(async |(fault, status)| {
+        let world = without_callbacks().await;
         world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
         let detail = world.get("/dial/14155551234").await.problem(status, "vendor-ambiguous");
         assert!(detail.contains("the call may have been placed all the same"), "{fault:?}: {detail}");
@@ -72,21 +71,21 @@ async fn a_call_that_was_not_placed_is_asked_for_once_and_lost_after_two_minutes
 }
 
 #[tokio::test]
-async fn a_call_that_twilio_has_no_time_for_is_asked_for_again_until_it_has() {
+async fn a_call_that_twilio_rate_limits_is_retried_until_it_is_placed() {
     let world = World::new().await;
-    let too_much = Fault::Refuse { status: 429, retry_after: Some(0) };
-    world.twilio.control.fail_next(Method::POST, "/Calls.json", too_much);
+    let rate_limit = Fault::Refuse { status: 429, retry_after: Some(0) };
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", rate_limit);
     world.dial("14155551234").await;
     assert_eq!((world.calls_placed(), world.twilio.placed_per_token().len()), (2, 1));
 }
 
 #[tokio::test]
-async fn a_transcript_whose_answer_is_lost_is_found_in_assemblyais_list_and_asked_for_once() {
-    join_all(DONE.map(async |fault| {
-        let world = unreachable().await;
+async fn a_transcript_whose_answer_is_lost_is_found_in_assemblyais_list_and_submitted_once() {
+    join_all(CARRIED_OUT.map(async |fault| {
+        let world = without_callbacks().await;
         world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
-        let order = json!({"audio_url": "https://example.com/a.wav"});
-        let answer = world.post_json("/transcribe", &order).await;
+        let request = json!({"audio_url": "https://example.com/a.wav"});
+        let answer = world.post_json("/transcribe", &request).await;
         assert_eq!(answer.status, 200, "{fault:?}: {}", answer.text());
         assert_eq!(answer.json()["id"], world.assemblyai.transcripts()[0]["id"], "{fault:?}");
         assert_eq!(world.transcript_requests().len(), 1, "{fault:?}");
@@ -95,42 +94,42 @@ async fn a_transcript_whose_answer_is_lost_is_found_in_assemblyais_list_and_aske
 }
 
 #[tokio::test]
-async fn a_transcript_that_was_not_ordered_is_ordered_again_once_that_is_sure() {
-    join_all(not_done().map(async |(fault, status)| {
-        let world = unreachable().await;
+async fn a_transcript_that_was_not_created_is_submitted_again_once_that_is_certain() {
+    join_all(not_carried_out().map(async |(fault, status)| {
+        let world = without_callbacks().await;
         world.assemblyai.hold();
         world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
-        let order = json!({"audio_url": "https://example.com/a.wav"});
-        let detail = world.post_json("/transcribe", &order).await.problem(status, "vendor-ambiguous");
+        let request = json!({"audio_url": "https://example.com/a.wav"});
+        let detail = world.post_json("/transcribe", &request).await.problem(status, "vendor-ambiguous");
         assert!(detail.contains("the transcript may have been ordered all the same"), "{fault:?}: {detail}");
         world.after(Duration::from_secs(30)).await;
-        assert_eq!(world.transcript_requests().len(), 1, "{fault:?}: it may turn up in the list yet");
+        assert_eq!(world.transcript_requests().len(), 1, "{fault:?}: the transcript may still appear in the list");
         world.after(Duration::from_secs(60)).await;
         assert_eq!(world.transcript_requests().len(), 2, "{fault:?}");
         assert_eq!(world.assemblyai.transcripts().len(), 1, "{fault:?}");
-        let again = world.post_json("/transcribe", &order).await;
+        let again = world.post_json("/transcribe", &request).await;
         assert_eq!(again.status, 200, "{fault:?}: {}", again.text());
-        assert_eq!(world.assemblyai.transcripts().len(), 1, "{fault:?}: the same request has the same transcript");
+        assert_eq!(world.assemblyai.transcripts().len(), 1, "{fault:?}: the same request must get the same transcript");
     }))
     .await;
 }
 
 #[tokio::test]
-async fn what_a_vendor_refuses_is_asked_for_once() {
+async fn a_refused_request_is_not_retried() {
     let world = World::new().await;
     world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(401));
     world.get("/dial/14155551234").await.problem(502, "vendor-credentials");
     world.settle().await;
     assert_eq!(world.calls_placed(), 1);
-    let order = json!({"audio_url": "https://example.com/a.wav"});
+    let request = json!({"audio_url": "https://example.com/a.wav"});
     world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", refuse(401));
-    world.post_json("/transcribe", &order).await.problem(502, "vendor-credentials");
+    world.post_json("/transcribe", &request).await.problem(502, "vendor-credentials");
     world.after(Duration::from_secs(3_600)).await;
     assert_eq!(world.transcript_requests().len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_only_read_is_asked_for_again() {
+async fn a_get_is_retried() {
     let world = World::new().await;
     let call_sid = world.twilio.add_call(SeededCall::default());
     world.twilio.add_recording(SeededRecording { call_sid: call_sid.clone(), ..Default::default() });
@@ -151,22 +150,21 @@ async fn what_is_only_read_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_get_is_given_up_after_three_repetitions() {
+async fn a_get_is_given_up_after_three_retries() {
     let world = World::new().await;
     for _ in 0..4 {
         world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
     }
-    let answer = world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await;
-    answer.problem(502, "vendor-unavailable");
+    world.get(TRANSCRIPT).await.problem(502, "vendor-unavailable");
     assert_eq!(world.vendor_requests(), 4);
 }
 
 #[tokio::test]
-async fn a_retry_after_longer_than_a_caller_waits_is_passed_on_at_once() {
+async fn a_retry_after_longer_than_a_client_waits_is_passed_on_at_once() {
     let world = World::new().await;
     let busy = Fault::Refuse { status: 429, retry_after: Some(300) };
     world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", busy);
-    let answer = world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await;
+    let answer = world.get(TRANSCRIPT).await;
     answer.problem(429, "vendor-rate-limited");
     assert_eq!(answer.header("retry-after"), "300");
     assert_eq!(world.vendor_requests(), 1);
@@ -176,13 +174,12 @@ async fn a_retry_after_longer_than_a_caller_waits_is_passed_on_at_once() {
 async fn a_retry_after_beyond_the_deadline_is_not_waited_for() {
     let deadlines = Deadlines { repeated: Duration::from_secs(1), ..Deadlines::default() };
     let world = World::with_deadlines(&[], deadlines).await;
-    let path = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";
     for (status, code, kind) in [(429, 429, "vendor-rate-limited"), (503, 502, "vendor-unavailable")] {
         let before = world.vendor_requests();
-        // Without a word on when, it would be asked again at once, and be answered.
+        // Without Retry-After, the program would retry at once and get an answer.
         let busy = Fault::Refuse { status, retry_after: Some(1) };
         world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", busy);
-        let answer = world.get(path).await;
+        let answer = world.get(TRANSCRIPT).await;
         answer.problem(code, kind);
         assert_eq!(answer.header("retry-after"), "1");
         assert_eq!(world.vendor_requests() - before, 1);
@@ -190,8 +187,8 @@ async fn a_retry_after_beyond_the_deadline_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_post_to_where_nothing_is_blames_the_settings() {
-    let world = World::with(&[]).await;
+async fn a_404_to_a_post_blames_the_settings() {
+    let world = World::new().await;
     world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(404));
     let detail = world.get("/dial/14155551234").await.problem(502, "vendor-rejected");
     assert!(detail.contains("TWILIO_ACCOUNT_SID"), "{detail}");
@@ -205,8 +202,8 @@ async fn a_post_to_where_nothing_is_blames_the_settings() {
 }
 
 #[tokio::test]
-async fn a_get_that_is_not_answered_is_504_and_one_that_is_nonsense_502() {
-    let world = World::with_deadlines(&[], impatient()).await;
+async fn a_get_without_an_answer_is_504_and_one_answered_with_nonsense_502() {
+    let world = World::with_deadlines(&[], short_deadlines()).await;
     let call_sid = world.twilio.add_call(SeededCall::default());
     let path = format!("/get-recording-url/{call_sid}");
     world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::Hang);
@@ -224,7 +221,7 @@ async fn a_get_that_is_not_answered_is_504_and_one_that_is_nonsense_502() {
         r#"{{"recordings": [], "next_page_uri": "/2010-04-01/Accounts/{}/Calls/{call_sid}/Recordings.json"}}"#,
         callscribe::sandbox::twilio::ACCOUNT_SID
     );
-    // To follow the last one would be to ask for the same page for ever.
+    // A client that followed the last one would request the same page forever.
     for elsewhere in [
         r#"{"recordings": [], "next_page_uri": "https://example.com/2010-04-01/"}"#,
         r#"{"recordings": [], "next_page_uri": "//example.com/2010-04-01/"}"#,
@@ -237,31 +234,31 @@ async fn a_get_that_is_not_answered_is_504_and_one_that_is_nonsense_502() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_is_not_there_is_502_and_nothing_was_done() {
+async fn an_unreachable_vendor_is_502_and_nothing_was_done() {
     let nowhere = [("TWILIO_API_URL", "http://127.0.0.1:1"), ("ASSEMBLYAI_API_URL", "http://127.0.0.1:1")];
     let world = World::with(&nowhere).await;
     let detail = world.get("/dial/14155551234").await.problem(502, "vendor-unreachable");
     assert_eq!(detail, "Twilio could not be reached; nothing was done");
     world.get("/get-recording-url/CA00000000000000000000000000000000").await.problem(502, "vendor-unreachable");
-    world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await.problem(502, "vendor-unreachable");
-    let order = json!({"audio_url": "https://example.com/a.wav"});
-    world.post_json("/transcribe", &order).await.problem(502, "vendor-unreachable");
+    world.get(TRANSCRIPT).await.problem(502, "vendor-unreachable");
+    let request = json!({"audio_url": "https://example.com/a.wav"});
+    world.post_json("/transcribe", &request).await.problem(502, "vendor-unreachable");
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_502_and_name_the_settings_to_look_at() {
+async fn wrong_credentials_are_502_and_name_the_settings_to_check() {
     let world = World::with(&[("TWILIO_AUTH_TOKEN", "wrong"), ("ASSEMBLYAI_KEY", "wrong")]).await;
     let answer = world.get("/dial/14155551234").await;
     let detail = answer.problem(502, "vendor-credentials");
     assert!(detail.contains("TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"), "{detail}");
     assert_eq!(answer.json()["code"], 20003);
     assert_eq!(answer.json()["more_info"], "https://www.twilio.com/docs/errors/20003");
-    let detail = world.get("/transcript/9ea68fd3-f953-42c1-9742-976c447fb463").await.problem(502, "vendor-credentials");
+    let detail = world.get(TRANSCRIPT).await.problem(502, "vendor-credentials");
     assert!(detail.contains("ASSEMBLYAI_KEY"), "{detail}");
 }
 
 #[tokio::test]
-async fn an_api_key_opens_twilio_in_place_of_the_auth_token() {
+async fn an_api_key_replaces_the_auth_token_at_twilio() {
     let key = [
         ("TWILIO_API_KEY", callscribe::sandbox::twilio::API_KEY_SID),
         ("TWILIO_API_SECRET", callscribe::sandbox::twilio::API_KEY_SECRET),
@@ -274,11 +271,14 @@ async fn an_api_key_opens_twilio_in_place_of_the_auth_token() {
     let pair = format!("{}:{}", key[0].1, key[1].1);
     let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
     assert_eq!(seen[0].headers["authorization"], basic);
-    assert!(seen[0].target.contains(callscribe::sandbox::twilio::ACCOUNT_SID), "the path keeps the account");
+    assert!(
+        seen[0].target.contains(callscribe::sandbox::twilio::ACCOUNT_SID),
+        "the path must name the account, not the API key"
+    );
 }
 
 #[tokio::test]
-async fn twilios_refusals_keep_code_and_words_under_a_fitting_status() {
+async fn twilios_refusals_keep_code_and_message_under_a_fitting_status() {
     let world = World::new().await;
     for (number, status, code) in [
         ("15005550001", 400, 21217),
@@ -291,14 +291,14 @@ async fn twilios_refusals_keep_code_and_words_under_a_fitting_status() {
         assert_eq!(answer.json()["code"], code);
         assert!(answer.json()["more_info"].as_str().unwrap().ends_with(&code.to_string()));
     }
-    let not_ours = World::with(&[("TWILIO_PHONE_NUMBER", "+14155550000")]).await;
-    let answer = not_ours.get("/dial/14155551234").await;
+    let world = World::with(&[("TWILIO_PHONE_NUMBER", "+14155550000")]).await;
+    let answer = world.get("/dial/14155551234").await;
     assert!(answer.problem(502, "vendor-rejected").ends_with("look at TWILIO_PHONE_NUMBER"));
     assert_eq!(answer.json()["code"], 21210);
 }
 
 #[tokio::test]
-async fn a_browser_gets_a_page_that_says_the_same() {
+async fn a_browser_gets_a_refusal_as_a_page() {
     let world = World::new().await;
     let answer = world.get_with("/dial/15005550003", &[("accept", "text/html")]).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (403, "text/html; charset=utf-8"));
@@ -308,7 +308,7 @@ async fn a_browser_gets_a_page_that_says_the_same() {
         "https://www.twilio.com/docs/errors/21215",
         answer.header("x-request-id"),
     ] {
-        assert!(answer.text().contains(part), "{part} in {}", answer.text());
+        assert!(answer.text().contains(part), "{part} is not in {}", answer.text());
     }
 }
 
@@ -353,7 +353,7 @@ async fn wrong_numbers_are_400_and_nobody_is_called() {
 }
 
 #[tokio::test]
-async fn while_a_vendor_refuses_the_credentials_every_page_says_so_and_which_settings_to_look_at() {
+async fn while_a_vendor_refuses_the_credentials_every_page_names_the_settings_to_check() {
     let world = World::new().await;
     let sid = world.dial("14155551234").await;
     world.settle().await;
@@ -385,25 +385,24 @@ async fn while_a_vendor_refuses_the_credentials_every_page_says_so_and_which_set
     let twilio = "Twilio refuses the credentials: look at TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY \
                   and TWILIO_API_SECRET.";
     assert_eq!(alerts().await, [twilio]);
-    let transcript = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";
     world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(401));
-    world.get(transcript).await.problem(502, "vendor-credentials");
+    world.get(TRANSCRIPT).await.problem(502, "vendor-credentials");
     let assemblyai = "AssemblyAI refuses the credentials: look at ASSEMBLYAI_KEY.";
     assert_eq!(alerts().await, [twilio, assemblyai]);
     let page = world.get_with("/nowhere", &[("accept", "text/html")]).await;
-    assert!(page.status == 404 && !page.text().contains("refuses"), "a problem's page may be a stranger's");
+    assert!(page.status == 404 && !page.text().contains("refuses"), "a stranger may see the page of a problem");
     assert_eq!(world.get(&format!("/get-recording-url/{sid}")).await.status, 200);
     assert_eq!(alerts().await, [assemblyai]);
     world.assemblyai.hold();
-    let order = json!({"audio_url": "https://example.com/a.wav"});
-    assert_eq!(world.post_json("/transcribe", &order).await.status, 200);
+    let request = json!({"audio_url": "https://example.com/a.wav"});
+    assert_eq!(world.post_json("/transcribe", &request).await.status, 200);
     assert_eq!(alerts().await, [""; 0]);
 }
 
 #[tokio::test]
-async fn no_attempt_is_used_up_while_twilio_refuses_the_credentials() {
+async fn refused_credentials_at_twilio_count_as_no_failure_of_a_job() {
     if steps_repeat() {
-        // A look that was refused is taken once more then, and answered.
+        // Each aborted poll is repeated, and the repetition is not refused.
         return;
     }
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! What the vendors tell: proved, taken as a hint, and never in the log with a number.
+//! The vendors' callbacks: authenticated, treated as hints, and logged without phone numbers.
 
 use callscribe::internals::SECRET_HEADER;
 use callscribe::sandbox::assemblyai;
@@ -13,7 +13,7 @@ use crate::support::{Answer, World, log};
 
 const RECORDING: &str = "RE0123456789abcdef0123456789abcdef";
 
-/// A call's status callback, as Twilio's documentation has it.
+/// The parameters of a call's status callback, as Twilio documents them.
 fn call_progress<'p>(call: &'p str, status: &'p str) -> Vec<(&'p str, &'p str)> {
     vec![
         ("AccountSid", ACCOUNT_SID),
@@ -30,7 +30,7 @@ fn call_progress<'p>(call: &'p str, status: &'p str) -> Vec<(&'p str, &'p str)> 
     ]
 }
 
-/// A recording's status callback, as Twilio's documentation has it.
+/// The parameters of a recording's status callback, as Twilio documents them.
 fn recording_progress<'p>(call: &'p str, status: &'p str) -> Vec<(&'p str, &'p str)> {
     vec![
         ("AccountSid", ACCOUNT_SID),
@@ -46,38 +46,38 @@ fn recording_progress<'p>(call: &'p str, status: &'p str) -> Vec<(&'p str, &'p s
     ]
 }
 
-fn assert_taken(answer: &Answer) {
+fn assert_acknowledged(answer: &Answer) {
     assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (204, b"".as_slice()), "{}", answer.text());
 }
 
 #[tokio::test]
-async fn every_state_of_a_call_is_taken() {
+async fn every_state_of_a_call_is_acknowledged() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000001";
     let states = ["initiated", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled", "new"];
     for status in states {
-        assert_taken(&world.callback("/hooks/twilio/call", &call_progress(call, status)).await);
-        assert_taken(&world.callback("/hooks/twilio/call/", &call_progress(call, status)).await);
+        assert_acknowledged(&world.callback("/hooks/twilio/call", &call_progress(call, status)).await);
+        assert_acknowledged(&world.callback("/hooks/twilio/call/", &call_progress(call, status)).await);
     }
     assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]
-async fn every_state_of_a_recording_is_taken() {
+async fn every_state_of_a_recording_is_acknowledged() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000002";
     for status in ["in-progress", "completed", "failed", "new"] {
-        assert_taken(&world.callback("/hooks/twilio/recording", &recording_progress(call, status)).await);
-        assert_taken(&world.callback("/hooks/twilio/recording/", &recording_progress(call, status)).await);
+        assert_acknowledged(&world.callback("/hooks/twilio/recording", &recording_progress(call, status)).await);
+        assert_acknowledged(&world.callback("/hooks/twilio/recording/", &recording_progress(call, status)).await);
     }
     let mut absent = recording_progress(call, "absent");
     absent.push(("ErrorCode", "16101"));
-    assert_taken(&world.callback("/hooks/twilio/recording", &absent).await);
-    assert_eq!(world.vendor_requests(), 0, "nobody fetches the address that a callback names");
+    assert_acknowledged(&world.callback("/hooks/twilio/recording", &absent).await);
+    assert_eq!(world.vendor_requests(), 0, "the program fetched the address in a callback");
 }
 
 #[tokio::test]
-async fn the_log_has_a_callbacks_call_and_no_number() {
+async fn the_log_has_the_call_of_a_callback_and_no_phone_number() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000003";
     for status in ["initiated", "completed"] {
@@ -88,7 +88,7 @@ async fn the_log_has_a_callbacks_call_and_no_number() {
     voice.extend([("Called", "+14155559271"), ("Caller", "+15005550006")]);
     world.callback("/record/", &voice).await;
     world.callback("/record/done/", &voice).await;
-    // Refused and unreadable ones are no exception.
+    // This also holds for refused and unreadable callbacks.
     world.signed(Method::POST, "/hooks/twilio/call?To=%2B14155559271", "x", "To=%2B14155559271").await;
     world.callback("/hooks/twilio/call", &[("AccountSid", ACCOUNT_SID), ("To", "+14155559271")]).await;
 
@@ -99,7 +99,7 @@ async fn the_log_has_a_callbacks_call_and_no_number() {
 }
 
 #[tokio::test]
-async fn an_answer_is_one_line_in_the_log_by_its_route() {
+async fn an_answer_is_one_line_in_the_log_with_its_route() {
     let world = World::new().await;
     for (path, route) in [
         ("/dial/14155559272", "/dial/{number}"),
@@ -118,7 +118,7 @@ async fn an_answer_is_one_line_in_the_log_by_its_route() {
 }
 
 #[tokio::test]
-async fn what_a_callback_says_cannot_begin_a_line_of_the_log() {
+async fn a_callbacks_values_cannot_begin_a_line_of_the_log() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000004";
     let forged = "completed\r\n2026-11-23T00:00:00Z ERROR forged-line\u{1b}[31m\u{85}\u{2028}";
@@ -133,7 +133,7 @@ async fn what_a_callback_says_cannot_begin_a_line_of_the_log() {
 }
 
 #[tokio::test]
-async fn a_callback_that_is_not_signed_is_refused() {
+async fn an_unsigned_callback_is_refused() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000005";
     for (path, params) in [
@@ -151,38 +151,39 @@ async fn a_callback_that_is_not_signed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_callback_may_come_again() {
+async fn a_callback_may_be_repeated() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000006";
     for _ in 0..20 {
-        assert_taken(&world.callback("/hooks/twilio/call", &call_progress(call, "completed")).await);
-        assert_taken(&world.callback("/hooks/twilio/recording", &recording_progress(call, "completed")).await);
-        assert_taken(&world.callback("/hooks/twilio/call", &call_progress(call, "ringing")).await);
+        assert_acknowledged(&world.callback("/hooks/twilio/call", &call_progress(call, "completed")).await);
+        assert_acknowledged(&world.callback("/hooks/twilio/recording", &recording_progress(call, "completed")).await);
+        assert_acknowledged(&world.callback("/hooks/twilio/call", &call_progress(call, "ringing")).await);
     }
     let (call, progress) = ("CA00000000000000000000000000000007", "/hooks/twilio/call");
     let params = call_progress(call, "completed");
-    let again = (0..20).map(|_| world.callback(progress, &params));
-    for answer in futures_util::future::join_all(again).await {
-        assert_taken(&answer);
+    let repeated = (0..20).map(|_| world.callback(progress, &params));
+    for answer in futures_util::future::join_all(repeated).await {
+        assert_acknowledged(&answer);
     }
     assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]
-async fn a_callback_may_say_more_than_is_known() {
+async fn a_callback_may_have_unknown_parameters() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000008";
-    let new = [("StirVerstat", "TN-Validation-Passed-A"), ("New", ""), ("New", "2"), ("New", "3"), ("é ☎", "日本 ")];
+    let unknown =
+        [("StirVerstat", "TN-Validation-Passed-A"), ("New", ""), ("New", "2"), ("New", "3"), ("é ☎", "日本 ")];
     let with = |mut params: Vec<(&'static str, &'static str)>| {
-        params.extend(new);
+        params.extend(unknown);
         params
     };
-    assert_taken(&world.callback("/hooks/twilio/call", &with(call_progress(call, "completed"))).await);
-    assert_taken(&world.callback("/hooks/twilio/recording", &with(recording_progress(call, "completed"))).await);
+    assert_acknowledged(&world.callback("/hooks/twilio/call", &with(call_progress(call, "completed"))).await);
+    assert_acknowledged(&world.callback("/hooks/twilio/recording", &with(recording_progress(call, "completed"))).await);
 }
 
 #[tokio::test]
-async fn a_callback_names_its_call_once() {
+async fn a_callback_with_a_missing_or_repeated_id_is_refused() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000009";
     for (path, params, needed) in [
@@ -207,7 +208,7 @@ async fn a_callback_names_its_call_once() {
 }
 
 #[tokio::test]
-async fn a_callback_does_not_say_the_same_twice_or_in_its_address() {
+async fn a_parameter_that_is_repeated_or_in_the_query_is_refused() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000010";
     let cases = [
@@ -223,16 +224,17 @@ async fn a_callback_does_not_say_the_same_twice_or_in_its_address() {
     for (path, params, names) in &cases {
         for name in *names {
             let value = params.iter().find(|(other, _)| other == name).expect("a parameter of this name").1;
-            // The same value or another: who reads the first and who reads the last must not differ.
+            // Readers of the first and of the last value must not differ, so even an equal value is refused.
             for second in [value, "another"] {
                 let mut twice = params.clone();
                 twice.push((name, second));
                 world.callback(path, &twice).await.problem(400, "bad-request");
-                let beside = format!("{path}?{}", encode(&[(name, second)]));
-                world.callback(&beside, params).await.problem(400, "bad-request");
-                // Who has not signed hears nothing of it.
-                let words = world.signed(Method::POST, &beside, "x", &encode(params)).await.problem(403, "forbidden");
-                assert!(words.contains("X-Twilio-Signature"), "{words}");
+                let in_query = format!("{path}?{}", encode(&[(name, second)]));
+                world.callback(&in_query, params).await.problem(400, "bad-request");
+                // A sender without a valid signature learns nothing about it.
+                let detail = world.signed(Method::POST, &in_query, "x", &encode(params)).await;
+                let detail = detail.problem(403, "forbidden");
+                assert!(detail.contains("X-Twilio-Signature"), "{detail}");
             }
         }
         let twice = format!("{path}?t=a&t=b");
@@ -241,12 +243,12 @@ async fn a_callback_does_not_say_the_same_twice_or_in_its_address() {
     }
     world.post_json("/hooks/assemblyai?job=1&job=2", &json!({})).await.problem(401, "bad-webhook-secret");
     let listed = world.get("/calls").await.json();
-    assert_eq!(listed["calls"], json!([]), "nothing was taken in");
+    assert_eq!(listed["calls"], json!([]), "a refused callback was stored");
     assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]
-async fn no_callback_writes_a_line_of_its_own_into_the_log() {
+async fn no_callback_can_forge_a_line_of_the_log() {
     let world = World::new().await;
     let forged = "CA1\r\n2026-01-01T00:00:00Z  INFO forged-line-7315 \u{1b}[31m\u{2028}\u{9b}2J\0";
     let agent = [("user-agent", "forged-line-7315\u{9b}")];
@@ -257,7 +259,7 @@ async fn no_callback_writes_a_line_of_its_own_into_the_log() {
         world.get_with(path, &agent).await;
     }
     let lines = log::lines_with("forged-line-7315");
-    assert!(!lines.is_empty(), "the log has the SID, or the test sees nothing");
+    assert!(!lines.is_empty(), "without the SID in the log, this test checks nothing");
     for line in lines {
         assert!(!line.starts_with("2026-01-01") && line.contains("callscribe"), "{line:?}");
         assert!(!line.contains(|char: char| char.is_control() || char == '\u{2028}'), "{line:?}");
@@ -265,14 +267,14 @@ async fn no_callback_writes_a_line_of_its_own_into_the_log() {
 }
 
 #[tokio::test]
-async fn what_a_caller_is_called_stays_text_on_every_page() {
+async fn markup_in_a_callers_name_or_number_stays_text_on_every_page() {
     let world = World::new().await;
     let markup = "\"'></script><img src=x onerror=alert(1)>";
     let call = "CA00000000000000000000000000000011";
     let mut params = call_progress(call, "in-progress");
     params.retain(|(name, _)| !["From", "Direction"].contains(name));
     params.extend([("From", markup), ("Direction", "inbound"), ("CallerName", markup)]);
-    assert_taken(&world.callback("/hooks/twilio/call", &params).await);
+    assert_acknowledged(&world.callback("/hooks/twilio/call", &params).await);
     for path in ["/calls".to_owned(), format!("/calls/{call}")] {
         let page = world.get_with(&path, &[("accept", "text/html")]).await;
         assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
@@ -285,13 +287,13 @@ async fn what_a_caller_is_called_stays_text_on_every_page() {
 }
 
 #[tokio::test]
-async fn no_address_that_a_callback_names_is_ever_asked() {
+async fn no_address_in_a_callback_is_ever_requested() {
     let world = World::new().await;
     world.twilio.control.set_callbacks(Callbacks::Drop);
     let (call, recording) = world.recorded_call().await;
-    let inside = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    inside.set_nonblocking(true).expect("a listener that does not wait");
-    let port = inside.local_addr().expect("a bound listener").port();
+    let internal = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    internal.set_nonblocking(true).expect("a nonblocking listener");
+    let port = internal.local_addr().expect("a bound listener").port();
     let hosts = [
         "127.0.0.1",
         "localhost",
@@ -315,17 +317,18 @@ async fn no_address_that_a_callback_names_is_ever_asked() {
         let mut params = recording_progress(&call, "completed");
         params.retain(|(name, _)| !["RecordingUrl", "RecordingSid"].contains(name));
         params.extend([("RecordingUrl", url.as_str()), ("RecordingSid", &recording)]);
-        assert_taken(&world.callback("/hooks/twilio/recording", &params).await);
+        assert_acknowledged(&world.callback("/hooks/twilio/recording", &params).await);
         world.settle().await;
     }
-    assert!(inside.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "nobody came");
+    let connection = internal.accept();
+    assert!(connection.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "the program connected");
     let own = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/");
-    assert!(world.twilio.control.requests().iter().all(|seen| seen.target.starts_with(&own)));
-    assert_eq!(world.transcript_requests().len(), 1, "and it is transcribed, once");
+    assert!(world.twilio.control.requests().iter().all(|request| request.target.starts_with(&own)));
+    assert_eq!(world.transcript_requests().len(), 1, "the recording must be transcribed once");
 }
 
-/// A transcript that AssemblyAI works on until it is released.
-struct Ordered {
+/// A submitted transcript, which AssemblyAI processes until the test releases it.
+struct Submitted {
     world: World,
     id: String,
     /// Path and query of its webhook.
@@ -333,7 +336,7 @@ struct Ordered {
     secret: String,
 }
 
-impl Ordered {
+impl Submitted {
     async fn new() -> Self {
         let world = World::new().await;
         let (call, _) = world.recorded_call().await;
@@ -341,7 +344,7 @@ impl Ordered {
         Self::another(world, &call).await
     }
 
-    /// The newest transcript of this call.
+    /// Submits another transcript of this call.
     async fn another(world: World, call: &str) -> Self {
         let answer = world.post_json("/transcribe", &json!({ "call_sid": call, "again": true })).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -354,7 +357,7 @@ impl Ordered {
         Self { secret: text("webhook_auth_header_value"), world, id, path }
     }
 
-    /// Posts this body under this transcript's secret.
+    /// Posts this body to the webhook, with its secret.
     async fn hook(&self, body: &str) -> Answer {
         self.hook_with(&[(SECRET_HEADER, &self.secret)], body).await
     }
@@ -364,67 +367,71 @@ impl Ordered {
         self.world.send(Method::POST, &self.path, &headers, body).await
     }
 
-    /// What AssemblyAI posts when the transcript is completed.
+    /// The webhook's body when the transcript is completed.
     fn completed(&self) -> String {
         json!({ "transcript_id": self.id, "status": "completed" }).to_string()
     }
 
-    /// How often AssemblyAI was asked for the transcript.
-    fn looks(&self) -> usize {
+    /// How often the program has polled AssemblyAI for the transcript.
+    fn polls(&self) -> usize {
         self.world.assemblyai.control.requests_to(Method::GET, &self.id).len()
     }
 }
 
 #[tokio::test]
-async fn a_webhook_with_its_secret_is_taken() {
-    let ordered = Ordered::new().await;
+async fn a_webhook_with_its_secret_is_acknowledged() {
+    let submitted = Submitted::new().await;
     for _ in 0..3 {
-        assert_taken(&ordered.hook(&ordered.completed()).await);
+        assert_acknowledged(&submitted.hook(&submitted.completed()).await);
     }
-    assert_taken(&ordered.hook(&json!({ "transcript_id": ordered.id, "status": "error" }).to_string()).await);
-    let slashed = ordered.path.replacen('?', "/?", 1);
-    let secret = [(SECRET_HEADER, ordered.secret.as_str())];
-    assert_taken(&ordered.world.send(Method::POST, &slashed, &secret, &ordered.completed()).await);
+    assert_acknowledged(
+        &submitted.hook(&json!({ "transcript_id": submitted.id, "status": "error" }).to_string()).await,
+    );
+    let slashed = submitted.path.replacen('?', "/?", 1);
+    let secret = [(SECRET_HEADER, submitted.secret.as_str())];
+    assert_acknowledged(&submitted.world.send(Method::POST, &slashed, &secret, &submitted.completed()).await);
     let unknown = r#"{"transcript_id":"00000000-0000-0000-0000-000000000000","status":"completed","new":[1]}"#;
-    assert_taken(&ordered.hook(unknown).await);
+    assert_acknowledged(&submitted.hook(unknown).await);
 }
 
 #[tokio::test]
 async fn a_webhook_without_its_secret_is_refused() {
-    let ordered = Ordered::new().await;
-    let secret = ordered.secret.as_str();
+    let submitted = Submitted::new().await;
+    let secret = submitted.secret.as_str();
     let flipped = format!("{}{}", if secret.starts_with('0') { '1' } else { '0' }, &secret[1..]);
     let wrong =
         [&secret[1..], &secret[..1], &flipped, "", "0", &secret.to_uppercase(), &format!("{secret}0"), &"0".repeat(64)];
     for wrong in wrong {
-        let answer = ordered.hook_with(&[(SECRET_HEADER, wrong)], &ordered.completed()).await;
+        let answer = submitted.hook_with(&[(SECRET_HEADER, wrong)], &submitted.completed()).await;
         assert_eq!(answer.problem(401, "bad-webhook-secret"), "the webhook's secret is missing or wrong", "{wrong}");
     }
-    let answer = ordered.hook_with(&[], &ordered.completed()).await;
+    let answer = submitted.hook_with(&[], &submitted.completed()).await;
     assert_eq!(answer.problem(401, "bad-webhook-secret"), "the webhook's secret is missing or wrong");
     for named in ["authorization", "x-webhook-secret2", "x-twilio-signature"] {
-        ordered.hook_with(&[(named, secret)], &ordered.completed()).await.problem(401, "bad-webhook-secret");
+        submitted.hook_with(&[(named, secret)], &submitted.completed()).await.problem(401, "bad-webhook-secret");
     }
-    // Before its body is read.
-    ordered.hook_with(&[(SECRET_HEADER, "0")], "no JSON").await.problem(401, "bad-webhook-secret");
+    // The secret is checked before the body is read.
+    submitted.hook_with(&[(SECRET_HEADER, "0")], "no JSON").await.problem(401, "bad-webhook-secret");
 }
 
 #[tokio::test]
-async fn two_secrets_are_none() {
-    let ordered = Ordered::new().await;
-    for pair in [[ordered.secret.as_str(), ordered.secret.as_str()], [&ordered.secret, "0"], ["0", &ordered.secret]] {
-        let url = format!("{}{}", ordered.world.base, ordered.path);
-        let request = ordered.world.http.post(url).header(SECRET_HEADER, pair[0]).header(SECRET_HEADER, pair[1]);
-        assert_eq!(request.body(ordered.completed()).send().await.expect("an answer").status(), 401, "{pair:?}");
+async fn two_secrets_count_as_none() {
+    let submitted = Submitted::new().await;
+    for pair in
+        [[submitted.secret.as_str(), submitted.secret.as_str()], [&submitted.secret, "0"], ["0", &submitted.secret]]
+    {
+        let url = format!("{}{}", submitted.world.base, submitted.path);
+        let request = submitted.world.http.post(url).header(SECRET_HEADER, pair[0]).header(SECRET_HEADER, pair[1]);
+        assert_eq!(request.body(submitted.completed()).send().await.expect("an answer").status(), 401, "{pair:?}");
     }
 }
 
 #[tokio::test]
 async fn the_secret_of_one_webhook_opens_no_other() {
-    let first = Ordered::new().await;
+    let first = Submitted::new().await;
     let (path, secret) = (first.path.clone(), first.secret.clone());
     let (call, _) = first.world.recorded_call().await;
-    let second = Ordered::another(first.world, &call).await;
+    let second = Submitted::another(first.world, &call).await;
     assert_ne!((&second.path, &second.secret), (&path, &secret));
     second.hook_with(&[(SECRET_HEADER, &secret)], &second.completed()).await.problem(401, "bad-webhook-secret");
     for job in ["", "?job=", "?job=1", "?Job=1"] {
@@ -432,40 +439,40 @@ async fn the_secret_of_one_webhook_opens_no_other() {
         let answer = second.world.send(Method::POST, &path, &[(SECRET_HEADER, &second.secret)], "{}").await;
         answer.problem(401, "bad-webhook-secret");
     }
-    assert_taken(&second.hook(&second.completed()).await);
-    // The first one's own still does.
+    assert_acknowledged(&second.hook(&second.completed()).await);
+    // The first webhook still accepts its own secret.
     let answer = second.world.send(Method::POST, &path, &[(SECRET_HEADER, &secret)], &second.completed()).await;
-    assert_taken(&answer);
+    assert_acknowledged(&answer);
 }
 
 #[tokio::test]
 async fn a_webhook_holds_64_kib_and_no_more() {
-    let ordered = Ordered::new().await;
-    let padded = |length: usize| ordered.completed() + &" ".repeat(length - ordered.completed().len());
-    assert_taken(&ordered.hook(&padded(64 << 10)).await);
-    ordered.hook(&padded((64 << 10) + 1)).await.problem(413, "too-large");
-    assert_taken(&ordered.hook(&ordered.completed()).await);
+    let submitted = Submitted::new().await;
+    let padded = |length: usize| submitted.completed() + &" ".repeat(length - submitted.completed().len());
+    assert_acknowledged(&submitted.hook(&padded(64 << 10)).await);
+    submitted.hook(&padded((64 << 10) + 1)).await.problem(413, "too-large");
+    assert_acknowledged(&submitted.hook(&submitted.completed()).await);
 }
 
 #[tokio::test]
-async fn a_webhook_without_an_id_is_taken() {
-    let ordered = Ordered::new().await;
-    let before = ordered.looks();
+async fn a_webhook_without_an_id_is_acknowledged() {
+    let submitted = Submitted::new().await;
+    let before = submitted.polls();
     let redacted = r#"{"status":"redacted_audio_ready","redacted_audio_url":"https://example.com/a.mp3"}"#;
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
     for body in [redacted, "{}", r#"{"transcript_id":null}"#, &deep] {
-        assert_taken(&ordered.hook(body).await);
+        assert_acknowledged(&submitted.hook(body).await);
     }
-    assert_eq!(ordered.looks(), before);
+    assert_eq!(submitted.polls(), before);
 }
 
 #[tokio::test]
 async fn a_webhook_is_a_hint_and_changes_nothing() {
-    let ordered = Ordered::new().await;
-    let (world, path) = (&ordered.world, format!("/transcript/{}", ordered.id));
+    let submitted = Submitted::new().await;
+    let (world, path) = (&submitted.world, format!("/transcript/{}", submitted.id));
     for status in ["completed", "error"] {
-        let hint = json!({ "transcript_id": ordered.id, "status": status, "text": "forged", "error": "forged" });
-        assert_taken(&ordered.hook(&hint.to_string()).await);
+        let hint = json!({ "transcript_id": submitted.id, "status": status, "text": "forged", "error": "forged" });
+        assert_acknowledged(&submitted.hook(&hint.to_string()).await);
         let answer = world.get(&path).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.json()["status"], "processing", "{}", answer.text());
@@ -479,25 +486,25 @@ async fn a_webhook_is_a_hint_and_changes_nothing() {
     assert!(!answer.text().contains("forged"));
 }
 
-/// More looks than a request that waits a minute takes on its own, which is one every 3 seconds.
-const MANY_LOOKS: usize = 30;
+/// More polls than a waiting request makes on its own: 20, one every 3 seconds for a minute.
+const MANY_POLLS: usize = 30;
 
 #[tokio::test]
-async fn whoever_waits_looks_at_each_webhook_and_is_answered_at_the_last() {
-    let ordered = Ordered::new().await;
-    let world = &ordered.world;
-    let path = format!("/transcript/{}?wait=60", ordered.id);
+async fn a_waiting_request_polls_at_each_webhook_and_is_answered_at_the_last() {
+    let submitted = Submitted::new().await;
+    let world = &submitted.world;
+    let path = format!("/transcript/{}?wait=60", submitted.id);
     let hints = async {
-        for looks in 1..=MANY_LOOKS {
-            world.assemblyai.control.until(|| (ordered.looks() >= looks).then_some(())).await;
-            assert_taken(&ordered.hook(&ordered.completed()).await);
+        for polls in 1..=MANY_POLLS {
+            world.assemblyai.control.until(|| (submitted.polls() >= polls).then_some(())).await;
+            assert_acknowledged(&submitted.hook(&submitted.completed()).await);
         }
         world.assemblyai.release();
     };
     let waiting = world.get(&path);
     tokio::pin!(waiting);
     tokio::select! {
-        answer = &mut waiting => panic!("answered before it was finished: {}", answer.text()),
+        answer = &mut waiting => panic!("answered before the transcript was completed: {}", answer.text()),
         () = hints => {}
     }
     let answer = waiting.await;
@@ -508,36 +515,36 @@ async fn whoever_waits_looks_at_each_webhook_and_is_answered_at_the_last() {
 }
 
 #[tokio::test]
-async fn assemblyais_own_webhook_is_taken() {
-    let ordered = Ordered::new().await;
-    let world = &ordered.world;
-    let path = format!("/transcript/{}?wait=60", ordered.id);
-    let first_look = async {
-        world.assemblyai.control.until(|| (ordered.looks() > 0).then_some(())).await;
+async fn assemblyais_own_webhook_is_acknowledged() {
+    let submitted = Submitted::new().await;
+    let world = &submitted.world;
+    let path = format!("/transcript/{}?wait=60", submitted.id);
+    let release_after_a_poll = async {
+        world.assemblyai.control.until(|| (submitted.polls() > 0).then_some(())).await;
         world.assemblyai.release();
     };
-    let (answer, ()) = tokio::join!(world.get(&path), first_look);
+    let (answer, ()) = tokio::join!(world.get(&path), release_after_a_poll);
     assert_eq!(answer.json()["status"], "completed", "{}", answer.text());
-    let told = || {
+    let webhook_status = || {
         let transcripts = world.assemblyai.transcripts();
         transcripts[0]["webhook_status_code"].as_u64()
     };
-    assert_eq!(world.assemblyai.control.until(told).await, 204);
+    assert_eq!(world.assemblyai.control.until(webhook_status).await, 204);
 }
 
 #[tokio::test]
 async fn the_log_has_no_key_no_signature_and_no_secret() {
-    let ordered = Ordered::new().await;
-    ordered.hook(&ordered.completed()).await;
-    ordered.hook_with(&[(SECRET_HEADER, &ordered.secret[1..])], "{}").await;
+    let submitted = Submitted::new().await;
+    submitted.hook(&submitted.completed()).await;
+    submitted.hook_with(&[(SECRET_HEADER, &submitted.secret[1..])], "{}").await;
     let call = "CA00000000000000000000000000000010";
     let params = call_progress(call, "completed");
-    ordered.world.callback("/hooks/twilio/call", &params).await;
-    let signature = sign(&format!("{}/hooks/twilio/call", ordered.world.base), &params);
-    ordered.world.signed(Method::POST, "/record/", &signature, "").await;
+    submitted.world.callback("/hooks/twilio/call", &params).await;
+    let signature = sign(&format!("{}/hooks/twilio/call", submitted.world.base), &params);
+    submitted.world.signed(Method::POST, "/record/", &signature, "").await;
 
-    assert!(!log::lines_with(&ordered.id).is_empty() && !log::lines_with(call).is_empty());
-    for secret in [&ordered.secret[1..], &signature, AUTH_TOKEN, assemblyai::API_KEY] {
+    assert!(!log::lines_with(&submitted.id).is_empty() && !log::lines_with(call).is_empty());
+    for secret in [&submitted.secret[1..], &signature, AUTH_TOKEN, assemblyai::API_KEY] {
         assert_eq!(log::lines_with(secret), Vec::<String>::new());
     }
 }

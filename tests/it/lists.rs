@@ -1,12 +1,11 @@
-//! The vendors' lists, in which a call or a transcript is found whose id was never heard: how far they are read, and what
-//! an address in them is good for.
+//! The vendors' lists, in which the program looks for a call or transcript whose id it never received: how many pages it
+//! reads, and that it follows no address in them to another host.
 
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
 use axum::{Json, Router};
 use callscribe::internals::{AssemblyAi, Credentials, Deadlines, Kind, TranscriptStatus, Twilio};
-use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN, PHONE_NUMBER, SeededCall};
 use callscribe::sandbox::{assemblyai, twilio};
@@ -14,38 +13,38 @@ use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{client, listen};
+use crate::support::{client, listen, refuse};
 
 const TO: &str = "+14155551234";
 
-/// A vendor of the test's own making.
+/// A fake vendor.
 struct Vendor {
     url: String,
     /// Path and query of each request.
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 type Answer = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 
 impl Vendor {
-    /// One that gives this for a path and query.
+    /// Starts a vendor that answers each path and query with `answer`.
     async fn start(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> Self {
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let state: (Answer, _) = (Arc::new(answer), Arc::clone(&asked));
-        let reply = |State((answer, asked)): State<(Answer, Arc<Mutex<Vec<String>>>)>, request: Request| async move {
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let state: (Answer, _) = (Arc::new(answer), Arc::clone(&requests));
+        let reply = |State((answer, requests)): State<(Answer, Arc<Mutex<Vec<String>>>)>, request: Request| async move {
             let target = request.uri().to_string();
-            asked.lock().expect("no test has failed here").push(target.clone());
+            requests.lock().expect("an unpoisoned lock").push(target.clone());
             Json(answer(&target))
         };
         let listener = listen().await;
         let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
         let router = Router::new().fallback(reply).with_state(state);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, asked }
+        Self { url, requests }
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("no test has failed here").clone()
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().expect("an unpoisoned lock").clone()
     }
 }
 
@@ -81,7 +80,7 @@ async fn calls_between_two_numbers_are_listed_newest_first_over_all_pages() {
 }
 
 #[tokio::test]
-async fn calls_from_before_are_left_out_and_looked_for_no_further_than_one_page() {
+async fn older_calls_are_left_out_and_no_page_after_them_is_read() {
     let call = |sid, date| json!({ "sid": sid, "status": "queued", "date_created": date });
     let vendor = Vendor::start(move |target| match target.rsplit_once("Page=").map(|(_, page)| page) {
         None => json!({
@@ -100,17 +99,17 @@ async fn calls_from_before_are_left_out_and_looked_for_no_further_than_one_page(
             ],
             "next_page_uri": "/2010-04-01/Calls.json?Page=3",
         }),
-        _ => panic!("an older page is asked for"),
+        _ => panic!("the program requested an older page"),
     })
     .await;
-    // Twilio may have created CA4 at any time in that second.
+    // Twilio's dates have no fraction, so CA4 may have been created after `since`.
     let since = at("2026-11-23T01:50:05.9Z");
     let found = twilio_at(&vendor.url).calls_between("+14155551234", "+15005550006", since).await.expect("calls");
     assert_eq!(found.iter().map(|call| &*call.sid).collect::<Vec<_>>(), ["CA1", "CA3", "CA4"]);
     assert_eq!(found[0].created(), Some(at("2026-11-23T01:50:20Z")));
     let first =
         format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json?To=%2B14155551234&From=%2B15005550006&PageSize=50");
-    assert_eq!(vendor.asked(), [&first, "/2010-04-01/Calls.json?Page=1", "/2010-04-01/Calls.json?Page=2"]);
+    assert_eq!(vendor.requests(), [&first, "/2010-04-01/Calls.json?Page=1", "/2010-04-01/Calls.json?Page=2"]);
 }
 
 #[tokio::test]
@@ -123,12 +122,12 @@ async fn a_page_that_ends_without_a_date_is_the_last() {
         let vendor = vendor.await;
         let found = twilio_at(&vendor.url).calls_between(TO, PHONE_NUMBER, Timestamp::UNIX_EPOCH).await;
         assert_eq!(found.expect("calls").len(), 0);
-        assert_eq!(vendor.asked().len(), 1);
+        assert_eq!(vendor.requests().len(), 1);
     }
 }
 
-/// Has AssemblyAI transcribe something at this address; gives the id.
-async fn order(sandbox: &assemblyai::AssemblyAi, audio_url: &str) -> String {
+/// Submits a transcript of this address to the sandbox. Returns the transcript id.
+async fn submit(sandbox: &assemblyai::AssemblyAi, audio_url: &str) -> String {
     let request =
         client().post(format!("{}/v2/transcript", sandbox.url())).header("authorization", assemblyai::API_KEY);
     let body = json!({ "audio_url": audio_url }).to_string();
@@ -138,15 +137,15 @@ async fn order(sandbox: &assemblyai::AssemblyAi, audio_url: &str) -> String {
 }
 
 #[tokio::test]
-async fn transcripts_are_listed_newest_first_over_all_pages_and_asked_for_again_if_that_fails() {
+async fn transcripts_are_listed_newest_first_over_all_pages_and_a_failed_page_is_retried() {
     let sandbox = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
     let mut ids = Vec::new();
     for number in 0..201 {
-        ids.push(order(&sandbox, &format!("https://example.com/{number}")).await);
+        ids.push(submit(&sandbox, &format!("https://example.com/{number}")).await);
     }
     ids.reverse();
     let before = sandbox.control.requests().len();
-    sandbox.control.fail_next(Method::GET, "/v2/transcript", Fault::Refuse { status: 503, retry_after: None });
+    sandbox.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
     let client = assemblyai_at(sandbox.url());
     let found = client.transcripts_since(Timestamp::UNIX_EPOCH).await.expect("transcripts");
     assert_eq!(found.iter().map(|listed| &listed.id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
@@ -158,7 +157,7 @@ async fn transcripts_are_listed_newest_first_over_all_pages_and_asked_for_again_
 }
 
 #[tokio::test]
-async fn older_transcripts_are_asked_of_assemblyai_by_id_whatever_address_it_gives() {
+async fn older_transcripts_are_requested_by_id_whatever_address_assemblyai_names() {
     let elsewhere = Vendor::start(|_| json!({})).await;
     let prev_url = format!("{}/v2/transcript?limit=200&before_id=x", elsewhere.url);
     let listed = |id: &str, created: &str| json!({ "id": id, "status": "new", "created": created, "audio_url": null });
@@ -170,46 +169,48 @@ async fn older_transcripts_are_asked_of_assemblyai_by_id_whatever_address_it_giv
                 listed("b", "2026-11-23T01:50:04.999999"),
                 { "id": "a", "status": "completed" },
             ]),
-            _ => panic!("an older page is asked for"),
+            _ => panic!("the program requested an older page"),
         };
         json!({ "page_details": { "prev_url": prev_url, "new": 1 }, "transcripts": transcripts })
     })
     .await;
     let found = assemblyai_at(&vendor.url).transcripts_since(at("2026-11-23T01:50:05Z")).await.expect("transcripts");
-    // A date that cannot be read hides nothing.
+    // A transcript with an unreadable or missing date is listed.
     assert_eq!(found.iter().map(|listed| &*listed.id).collect::<Vec<_>>(), ["e", "d&", "c", "a"]);
     assert_eq!((found[0].status, &found[3].audio_url), (TranscriptStatus::Processing, &None));
-    assert_eq!(vendor.asked(), ["/v2/transcript?limit=200", "/v2/transcript?limit=200&before_id=d%26"]);
-    assert_eq!(elsewhere.asked().len(), 0);
+    assert_eq!(vendor.requests(), ["/v2/transcript?limit=200", "/v2/transcript?limit=200&before_id=d%26"]);
+    assert_eq!(elsewhere.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn a_list_of_transcripts_without_end_is_given_up_after_25_pages() {
+async fn an_endless_list_of_transcripts_is_given_up_after_25_pages() {
     let vendor = Vendor::start(|target| {
         let page = target.rsplit_once("before_id=").map_or(0, |(_, id)| id.parse::<u32>().expect("a number"));
         let listed = json!({ "id": (page + 1).to_string(), "status": "queued", "created": "2026-11-23T01:50:20" });
         json!({ "page_details": { "prev_url": "/older" }, "transcripts": [listed] })
     })
     .await;
-    let error = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("no whole list");
+    let error =
+        assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("a list that is given up");
     assert!(matches!(error.kind, Kind::BadBody { .. }), "{error}");
-    assert_eq!(vendor.asked().len(), 25);
+    assert_eq!(vendor.requests().len(), 25);
 }
 
 #[tokio::test]
-async fn a_list_of_transcripts_that_leads_nowhere_is_no_list() {
+async fn a_broken_list_of_transcripts_is_an_error() {
     let same = json!({ "page_details": { "prev_url": "/" }, "transcripts": [{ "id": "a", "status": "queued" }] });
     let empty = json!({ "page_details": { "prev_url": "/" }, "transcripts": [] });
-    for (answer, place, asked) in [
+    for (answer, place, requests) in [
         (same, "page_details.prev_url", 2),
-        // What is older cannot be asked for.
+        // Without a last id, older transcripts cannot be requested.
         (empty, "page_details.prev_url", 1),
         (json!({}), "the top level", 1),
         (json!({ "page_details": {}, "transcripts": [{ "id": 7 }] }), "transcripts[0].id", 1),
     ] {
         let vendor = Vendor::start(move |_| answer.clone()).await;
-        let error = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("no list");
+        let error =
+            assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("a broken list");
         assert_eq!(error.kind, Kind::BadBody { path: place.to_owned() });
-        assert_eq!(vendor.asked().len(), asked);
+        assert_eq!(vendor.requests().len(), requests);
     }
 }

@@ -1,4 +1,4 @@
-//! The log-in page: how a browser from elsewhere is let in, and nobody else with it.
+//! The log-in page: how a browser from elsewhere gets a session, and that nobody else does.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::support::{Answer, World};
 
 const TOKEN: &str = "operator:secret-1";
 
-/// One that could be guessed.
+/// A token short enough to guess.
 const SHORT: &str = "short-secret";
 
-/// What a browser says when its user types an address, from elsewhere.
+/// Headers of a browser elsewhere whose user typed the address.
 const TYPED: [(&str, &str); 7] = [
     ("host", "example.ngrok.app"),
     ("x-forwarded-for", "203.0.113.7"),
@@ -23,8 +23,8 @@ const TYPED: [(&str, &str); 7] = [
     ("sec-fetch-user", "?1"),
 ];
 
-/// And when its user sends a form of ours.
-const SENT: [(&str, &str); 7] = [
+/// Headers of a browser elsewhere whose user submits a form of ours.
+const SUBMITTED: [(&str, &str); 7] = [
     ("host", "example.ngrok.app"),
     ("x-forwarded-for", "203.0.113.7"),
     ("accept", "text/html"),
@@ -43,7 +43,7 @@ async fn log_in(world: &World, token: &str, headers: &[(&str, &str)]) -> Answer 
     world.send(Method::POST, "/login", &[headers, &[FORM]].concat(), &form).await
 }
 
-/// Name and value of the cookie that an answer sets, and what else it says of it.
+/// The cookie that an answer sets, as `name=value`, and its attributes.
 fn cookie(answer: &Answer) -> (String, Vec<String>) {
     let mut parts = answer.header("set-cookie").split("; ").map(str::to_owned);
     (parts.next().expect("a cookie"), parts.collect())
@@ -56,12 +56,12 @@ async fn a_browser_from_elsewhere_logs_in_looks_around_and_logs_out() {
     assert_eq!(page.status, 200);
     assert!(page.text().contains("action=\"/login\"") && !page.text().contains("/logout"), "{}", page.text());
     let style = page.text().split('"').find(|part| part.ends_with(".css")).expect("a style sheet").to_owned();
-    assert_eq!(world.get_with(&style, &TYPED).await.status, 200, "what the page looks like");
+    assert_eq!(world.get_with(&style, &TYPED).await.status, 200, "the log-in page's style sheet");
 
-    let answer = log_in(&world, TOKEN, &SENT).await;
+    let answer = log_in(&world, TOKEN, &SUBMITTED).await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/"));
-    let (session, said) = cookie(&answer);
-    assert_eq!(said, ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=604800", "Secure"]);
+    let (session, attributes) = cookie(&answer);
+    assert_eq!(attributes, ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=604800", "Secure"]);
     assert!(!answer.header("set-cookie").contains(TOKEN));
 
     let with_session = [&TYPED[..], &[("cookie", &session)]].concat();
@@ -72,19 +72,19 @@ async fn a_browser_from_elsewhere_logs_in_looks_around_and_logs_out() {
     assert_eq!(world.get_with("/calls", &[&TYPED[..], &[("cookie", &among_others)]].concat()).await.status, 200);
     assert!(world.get_with("/login", &with_session).await.text().contains("action=\"/logout\""));
 
-    let answer = world.send(Method::POST, "/logout", &[&SENT[..], &[("cookie", &session)]].concat(), "").await;
+    let answer = world.send(Method::POST, "/logout", &[&SUBMITTED[..], &[("cookie", &session)]].concat(), "").await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/login"));
-    let (emptied, said) = cookie(&answer);
+    let (emptied, attributes) = cookie(&answer);
     assert_eq!(emptied, "callscribe=");
-    assert!(said.contains(&"Max-Age=0".to_owned()), "{said:?}");
+    assert!(attributes.contains(&"Max-Age=0".to_owned()), "{attributes:?}");
     assert_eq!(world.get_with("/", &TYPED).await.status, 401);
     assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]
-async fn a_session_does_not_dial_unless_its_button_is_pressed() {
+async fn a_session_dials_only_when_the_button_is_pressed() {
     let world = world().await;
-    let session = cookie(&log_in(&world, TOKEN, &SENT).await).0;
+    let session = cookie(&log_in(&world, TOKEN, &SUBMITTED).await).0;
     let program = [("host", "example.ngrok.app"), ("user-agent", "curl/8.14.1")];
     for headers in [&TYPED[..], &TYPED[..3], &program] {
         let answer = world.get_with("/dial/14155551234", &[headers, &[("cookie", &session)]].concat()).await;
@@ -92,13 +92,13 @@ async fn a_session_does_not_dial_unless_its_button_is_pressed() {
         assert!(answer.text().contains("action=\"/calls\""), "{headers:?}");
     }
     assert_eq!(world.vendor_requests(), 0);
-    let pressed = [&SENT[..], &[FORM, ("cookie", &session)]].concat();
+    let pressed = [&SUBMITTED[..], &[FORM, ("cookie", &session)]].concat();
     assert_eq!(world.send(Method::POST, "/calls", &pressed, "number=%2B14155551234").await.status, 303);
     assert_eq!(world.calls_placed(), 1);
 }
 
 #[tokio::test]
-async fn a_password_that_a_browser_remembers_does_not_dial_and_a_programs_does() {
+async fn a_token_sent_by_a_browser_does_not_dial_and_one_sent_by_a_program_does() {
     let world = world().await;
     let token = ("authorization", "Basic b3BlcmF0b3I6b3BlcmF0b3I6c2VjcmV0LTE=");
     let old_browser = [("host", "example.ngrok.app"), ("user-agent", "Mozilla/5.0"), token];
@@ -108,8 +108,8 @@ async fn a_password_that_a_browser_remembers_does_not_dial_and_a_programs_does()
         assert!(answer.text().contains("action=\"/calls\""), "{headers:?}");
     }
     assert_eq!(world.vendor_requests(), 0);
-    for (number, given) in [token, ("authorization", "Bearer operator:secret-1")].into_iter().enumerate() {
-        let curl = [("host", "example.ngrok.app"), ("user-agent", "curl/8.14.1"), given];
+    for (number, token) in [token, ("authorization", "Bearer operator:secret-1")].into_iter().enumerate() {
+        let curl = [("host", "example.ngrok.app"), ("user-agent", "curl/8.14.1"), token];
         let answer = world.get_with(&format!("/dial/1415555201{number}"), &curl).await;
         assert!(answer.text().starts_with("dialing +1415555201"), "{}", answer.text());
     }
@@ -119,7 +119,7 @@ async fn a_password_that_a_browser_remembers_does_not_dial_and_a_programs_does()
 #[tokio::test]
 async fn a_forged_or_ended_session_opens_nothing() {
     let world = world().await;
-    let session = cookie(&log_in(&world, TOKEN, &SENT).await).0;
+    let session = cookie(&log_in(&world, TOKEN, &SUBMITTED).await).0;
     let (name, value) = session.split_once('=').expect("a name");
     let other_name = format!("callscribe-8000={value}");
     let forged = [
@@ -146,7 +146,7 @@ async fn a_forged_or_ended_session_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_cookie_is_named_by_its_port_and_secure_where_the_browser_came_by_https() {
+async fn a_cookie_is_named_after_its_port_and_secure_if_the_browser_uses_https() {
     let world = World::with(&[("OPERATOR_TOKEN", TOKEN), ("BASE_URL", "https://calls.example.com")]).await;
     for (host, origin, name, is_secure) in [
         ("calls.example.com", None, "callscribe", true),
@@ -162,16 +162,16 @@ async fn a_cookie_is_named_by_its_port_and_secure_where_the_browser_came_by_http
         headers.extend(origin.map(|origin| ("origin", origin)));
         let answer = log_in(&world, TOKEN, &headers).await;
         assert_eq!(answer.status, 303, "{host}: {}", answer.text());
-        let (session, said) = cookie(&answer);
+        let (session, attributes) = cookie(&answer);
         assert_eq!(session.split_once('=').expect("a name").0, name, "{host}");
-        assert_eq!(said.contains(&"Secure".to_owned()), is_secure, "{host} {origin:?}");
+        assert_eq!(attributes.contains(&"Secure".to_owned()), is_secure, "{host} {origin:?}");
     }
 }
 
 #[tokio::test]
-async fn whoever_keeps_guessing_is_slowed_down_and_holds_up_no_session() {
+async fn repeated_guesses_are_slowed_down_and_do_not_affect_sessions() {
     let world = World::with(&[("OPERATOR_TOKEN", SHORT)]).await;
-    let session = cookie(&log_in(&world, SHORT, &SENT).await).0;
+    let session = cookie(&log_in(&world, SHORT, &SUBMITTED).await).0;
     let bearer = |token: &'static str| [TYPED[0], ("authorization", token)];
     for _ in 0..30 {
         let answer = log_in(&world, "wrong", &TYPED[..1]).await;
@@ -189,14 +189,14 @@ async fn whoever_keeps_guessing_is_slowed_down_and_holds_up_no_session() {
         assert_eq!(answer.header("retry-after"), "3");
     }
     assert_eq!(world.get_with("/calls", &[&TYPED[..], &[("cookie", &session)]].concat()).await.status, 200);
-    assert_eq!(world.get("/calls").await.status, 200, "nor anybody at this computer");
+    assert_eq!(world.get("/calls").await.status, 200, "guesses must not affect local requests");
     world.clock.advance(Duration::from_secs(1));
     assert_eq!(log_in(&world, SHORT, &TYPED[..1]).await.status, 303);
     assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]
-async fn whoever_keeps_guessing_at_a_long_token_holds_up_nobody() {
+async fn repeated_guesses_at_a_long_token_affect_nobody() {
     let world = world().await;
     let bearer = |token: &'static str| [TYPED[0], ("authorization", token)];
     for _ in 0..35 {
@@ -221,32 +221,32 @@ async fn another_site_logs_nobody_in_or_out() {
         assert_eq!(answer.header("set-cookie"), "");
         world.send(Method::POST, "/logout", &headers, "").await.problem(403, "forbidden");
     }
-    let ahead = [TYPED[0], ("sec-purpose", "prefetch")];
-    world.get_with("/login", &ahead).await.problem(503, "speculative");
+    let prefetch = [TYPED[0], ("sec-purpose", "prefetch")];
+    world.get_with("/login", &prefetch).await.problem(503, "speculative");
 }
 
 #[tokio::test]
-async fn where_nobody_can_log_in_the_log_in_page_is_an_address_like_any_other() {
+async fn without_an_operator_token_the_log_in_page_is_refused_like_any_other_path() {
     let world = World::new().await;
     let stranger = [("host", "example.ngrok.app")];
-    let words = world.get_with("/no/such/path", &stranger).await.problem(403, "forbidden");
+    let refusal = world.get_with("/no/such/path", &stranger).await.problem(403, "forbidden");
     for path in ["/login", "/login/", "/login?token=x", "/assets/style.css", "/_probe/x", "/_probe/%ff", "/logout"] {
-        assert_eq!(world.get_with(path, &stranger).await.problem(403, "forbidden"), words, "{path}");
+        assert_eq!(world.get_with(path, &stranger).await.problem(403, "forbidden"), refusal, "{path}");
     }
-    assert_eq!(log_in(&world, "", &stranger).await.problem(403, "forbidden"), words);
+    assert_eq!(log_in(&world, "", &stranger).await.problem(403, "forbidden"), refusal);
     let home = world.get("/login").await;
-    assert_eq!((home.status.as_u16(), home.header("location")), (303, "/"), "nor needs to at this computer");
+    assert_eq!((home.status.as_u16(), home.header("location")), (303, "/"), "a local browser needs no log-in");
     log_in(&world, "", &[]).await.problem(403, "wrong-token");
 }
 
 #[tokio::test]
-async fn who_is_not_logged_in_is_shown_where_to() {
+async fn a_browser_that_is_not_logged_in_gets_a_link_to_the_log_in_page() {
     let world = world().await;
     let page = world.get_with("/calls", &TYPED).await;
     assert_eq!(page.status, 401);
     assert!(page.text().contains("<a href=\"/login\">Log in</a>"), "{}", page.text());
-    let page = log_in(&world, "wrong", &SENT).await;
+    let page = log_in(&world, "wrong", &SUBMITTED).await;
     assert_eq!(page.status, 403);
     assert!(page.text().contains("<a href=\"/login\">Log in</a>"), "{}", page.text());
-    assert!(!page.text().contains("value="), "what was typed is not repeated");
+    assert!(!page.text().contains("value="), "the page repeats the typed token");
 }

@@ -116,6 +116,13 @@ impl World {
         App::start(config, vec![listener]).await.expect("a program that starts")
     }
 
+    /// Another program at the same store, listening at a free port. Returns its address, too.
+    pub(crate) async fn another_app_with_url(&self, settings: &[(&str, &str)]) -> (App, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
+        (self.another_app_at(listener, settings, false).await, url)
+    }
+
     /// Lets everything happen that is due, and what follows from it at both vendors.
     pub(crate) async fn settle(&self) {
         loop {
@@ -189,7 +196,7 @@ impl World {
     pub(crate) async fn dial(&self, number: &str) -> String {
         let answer = self.get(&format!("/dial/{number}")).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.text().trim().rsplit(' ').next().expect("a last word").to_owned()
+        answer.call_sid()
     }
 
     /// Dials, lets the call run to its end, and gives the call's SID and its recording's.
@@ -245,6 +252,11 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("JSON, not {}", self.text()))
     }
 
+    /// The call SID at the end of `dialing +14155551234. call SID is: CA…`.
+    pub(crate) fn call_sid(&self) -> String {
+        self.text().trim().rsplit(' ').next().expect("a last word").to_owned()
+    }
+
     /// The header's value, or an empty text.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a printable header"))
@@ -261,6 +273,11 @@ impl Answer {
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
         problem["detail"].as_str().expect("a detail").to_owned()
     }
+}
+
+/// A vendor's refusal without a `Retry-After`.
+pub(crate) fn refuse(status: u16) -> Fault {
+    Fault::Refuse { status, retry_after: None }
 }
 
 /// Whether every step ends once at every failpoint, and is taken up again: then what may be asked for again is.
