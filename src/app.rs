@@ -175,8 +175,8 @@ impl App {
         let store = self.context.store.clone();
         async move {
             // First: nobody may read meanwhile what was there before.
-            store.lengthen_log().await;
-            match store.look_through().await {
+            store.preallocate_wal().await;
+            match store.check_for_corruption().await {
                 Err(bad @ BadDatabase::Corrupt) => return Problem::new("DATABASE_URL", bad.to_string()),
                 Err(bad) => tracing::warn!("the database could not be looked through: it {bad}"),
                 Ok(()) => {}
@@ -237,7 +237,7 @@ impl App {
 /// asking Twilio.
 async fn warn_of_calls_dialled_elsewhere(context: &Shared) {
     let base = context.urls.base();
-    let asked = async { context.store.read().await?.calls_dialled_elsewhere(base).await };
+    let asked = async { context.store.read().await?.calls_dialed_elsewhere(base).await };
     match asked.await {
         Ok(0) => {}
         Ok(calls) => tracing::warn!(

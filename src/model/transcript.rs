@@ -41,8 +41,8 @@ impl fmt::Display for TranscriptId {
     }
 }
 
-/// The state of a transcript. It moves forward only, by rank, within a round: an order whose audio was lost, or which a
-/// person wants tried again, begins a new round.
+/// The state of a transcript. It moves forward only, by rank, within an attempt: an order whose audio was lost, or which a
+/// person wants tried again, begins a new attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TranscriptState {
     /// Wanted: the audio is to be brought to AssemblyAI.
@@ -114,15 +114,15 @@ pub struct Transcript {
     pub audio: String,
     /// AssemblyAI's parameters, as a JSON object, without audio and webhook.
     pub parameters: String,
-    /// Where AssemblyAI has the audio from, in this round.
+    /// Where AssemblyAI has the audio from, in this attempt.
     pub audio_url: Option<String>,
-    /// When AssemblyAI was asked for it in this round, in milliseconds since 1970. Set before the question is sent, so
+    /// When AssemblyAI was asked for it in this attempt, in milliseconds since 1970. Set before the question is sent, so
     /// that an answer that never came is looked for and the question not repeated.
     pub asked_at: Option<i64>,
     /// Where it is.
     pub state: TranscriptState,
     /// Counts from 1.
-    pub round: i64,
+    pub attempt: i64,
     /// Why it is there, for a person.
     pub reason: Option<String>,
     /// AssemblyAI's JSON as it came last.

@@ -61,7 +61,7 @@ async fn want(context: &Shared, name: &CallName) -> Result<(), Error> {
             let now = context.clock.now_ms();
             let call = may_be_deleted(&mut tx, name).await?;
             if let Ok(call) = &call {
-                tx.want_deletion(&call.id, now).await?;
+                tx.request_deletion(&call.id, now).await?;
                 tx.open_job(JobKind::Deletion, call.id.as_str(), now, now).await?;
             }
             Ok((tx, call))
@@ -155,7 +155,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     if !is_wiped {
         return Err(under_way(job));
     }
-    if !context.store.empty_log().await? {
+    if !context.store.truncate_wal().await? {
         let error = Error::UnderWay("all is deleted but the database's log, which somebody still reads");
         return Err(JobError::poll_again(error, EMPTY_AGAIN));
     }
@@ -192,5 +192,5 @@ fn passing(error: clients::Error) -> JobError {
 
 fn under_way(job: &Job) -> JobError {
     let error = Error::UnderWay("a transcript of the call that was asked for before is being made");
-    JobError::poll_again(error, poll_pause(job.looks))
+    JobError::poll_again(error, poll_pause(job.polls))
 }

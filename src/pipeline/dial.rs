@@ -19,7 +19,7 @@ use crate::failpoint::{self, Moment, Step};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, FormNonce};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
-use crate::store::{self, Conn, Job, JobKind, Reached};
+use crate::store::{self, Conn, Job, JobKind, Transition};
 
 /// How often Twilio is asked again that said it was asked too much: then nothing was done.
 const REPEATS: u32 = 5;
@@ -144,7 +144,7 @@ async fn intend(
     context
         .store
         .write(Step::IntendToDial, call.id.as_str(), |mut tx| async move {
-            tx.lock_dialling(context.clock.now_ms()).await?;
+            tx.lock_dialing(context.clock.now_ms()).await?;
             // That may have taken its time, and caps are of the time at which is dialled.
             let now = context.clock.now_ms();
             // It may be there if this is a second try, because nobody saw how the first one ended.
@@ -180,7 +180,7 @@ async fn intend(
             }
             // It is looked at while it rings. So it is if this program dies meanwhile: then the lease has run out before.
             let (lease, due) = (job::lease(context), now + ms(poll_pause(0)));
-            let job = tx.open_claimed_job(JobKind::Call, call.id.as_str(), lease, due, now).await?;
+            let job = tx.insert_claimed_job(JobKind::Call, call.id.as_str(), lease, due, now).await?;
             Ok((tx, Intent::Committed(job)))
         })
         .await
@@ -206,7 +206,7 @@ async fn asked_before(
     }
     match request.again {
         true => Ok(None),
-        false => tx.dialled_since(&request.number, now - ms(context.dial.redial_after)).await,
+        false => tx.newest_dialed_since(&request.number, now - ms(context.dial.redial_after)).await,
     }
 }
 
@@ -215,7 +215,7 @@ async fn full(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i6
     // Mostly fewer are dialled in the longest time than may be in the shortest.
     let longest = caps.iter().map(|cap| ms(cap.window)).max().unwrap_or_default();
     let fewest = caps.iter().map(|cap| i64::from(cap.calls)).min().unwrap_or_default();
-    if tx.dialled(now - longest).await? < fewest {
+    if tx.count_dialed_since(now - longest).await? < fewest {
         return Ok(None);
     }
     for cap in caps {
@@ -230,7 +230,7 @@ async fn full(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i6
 async fn full_for(tx: &mut Conn, cap: Cap, now: i64) -> Result<Option<i64>, store::Error> {
     let window = ms(cap.window);
     let Some(newer) = i64::from(cap.calls).checked_sub(1).filter(|newer| *newer >= 0) else { return Ok(Some(window)) };
-    let oldest = tx.dialled_before(newer, now - window).await?;
+    let oldest = tx.dialed_before_newest(newer, now - window).await?;
     Ok(oldest.map(|oldest| (oldest + window - now).clamp(0, window)))
 }
 
@@ -295,7 +295,7 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
     context
         .store
         .write(Step::StoreRefusal, id.as_str(), |mut tx| {
-            let reached = Reached { state: CallState::Failed, reason: Some(&reason), code };
+            let reached = Transition { state: CallState::Failed, reason: Some(&reason), code };
             async move {
                 let now = context.clock.now_ms();
                 tx.advance_call(id, reached, now).await?;
@@ -312,7 +312,7 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
 async fn may_ask_again(context: &Shared, call: &Call, job: &Job) -> Result<bool, store::Error> {
     context
         .store
-        .write(Step::RepeatDial, &format!("{} {}", call.id, job.attempt), |mut tx| async move {
+        .write(Step::RepeatDial, &format!("{} {}", call.id, job.claim), |mut tx| async move {
             let is_ours = tx.renew_job(job, job::lease(context)).await?;
             Ok((tx, is_ours && !is_old(context, call)))
         })
@@ -332,14 +332,14 @@ async fn took(
         .store
         .write_unsynced(Step::StoreCallSid, call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
-            if !tx.placed(&call.id, sid, state, now).await? {
-                tx.name_call(&call.id, sid, now).await?;
+            if !tx.mark_placed(&call.id, sid, state, now).await? {
+                tx.set_call_sid(&call.id, sid, now).await?;
                 tx.advance_call(&call.id, state.into(), now).await?;
             }
-            if tx.put_back_as_planned(job, now).await? {
+            if tx.release_until_due(job, now).await? {
                 return Ok((tx, ()));
             }
-            match tx.put_back(job, now + ms(poll_pause(0)), now, None).await {
+            match tx.reschedule_job(job, now + ms(poll_pause(0)), now, None).await {
                 Ok(()) => {}
                 // Whoever has the job by now finds the SID.
                 Err(store::Error::LeaseLost) => {
@@ -369,9 +369,9 @@ async fn lost_sight(
         .store
         .write(Step::StoreUnknown, call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
-            let unknown = Reached { state: CallState::Unknown, reason: Some(reason), code: None };
+            let unknown = Transition { state: CallState::Unknown, reason: Some(reason), code: None };
             tx.advance_call(&call.id, unknown, now).await?;
-            match tx.put_back(job, now, now, Some(reason)).await {
+            match tx.reschedule_job(job, now, now, Some(reason)).await {
                 Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
                 Err(error) => Err(error),
             }

@@ -9,7 +9,7 @@ use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
 use crate::failpoint::Step;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
-use crate::store::{self, Conn, Job, Reached};
+use crate::store::{self, Conn, Job, Transition};
 
 /// When a call that may have been placed is looked for, counted from its intent. After the last look it is lost.
 const LOOKS: [Duration; 4] =
@@ -50,7 +50,7 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     let mut candidates = Vec::new();
     for found in placed {
         if let Ok(sid) = found.sid.parse::<CallSid>()
-            && !context.store.read().await?.is_known(sid.as_str()).await?
+            && !context.store.read().await?.is_sid_known(sid.as_str()).await?
         {
             candidates.push((sid, found.status));
         }
@@ -66,26 +66,27 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     let age = (now - call.created_at).max(0);
     let next = LOOKS.iter().map(|look| ms(*look)).find(|look| *look > age).map(|look| now + look - age);
     // After a sleep, the question may be on its way still: one look does not make sure.
-    let next = next.or((job.looks == 0).then_some(now + ms(LOOKS[0])));
-    let again = &Job { looks: job.looks + 1, ..job.clone() };
+    let next = next.or((job.polls == 0).then_some(now + ms(LOOKS[0])));
+    let again = &Job { polls: job.polls + 1, ..job.clone() };
     context
         .store
-        .write(Step::SearchForCall, &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+        .write(Step::SearchForCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
             // A callback may have named it meanwhile.
             if tx.call(&CallName::Id(call.id.clone())).await?.is_some_and(|call| call.sid.is_some()) {
-                tx.put_back(job, now, now, None).await?;
+                tx.reschedule_job(job, now, now, None).await?;
                 return Ok((tx, ()));
             }
             match (found, next) {
                 (Some((sid, state)), _) => {
-                    tx.name_call(&call.id, sid, now).await?;
+                    tx.set_call_sid(&call.id, sid, now).await?;
                     tx.advance_call(&call.id, state.into(), now).await?;
-                    tx.put_back(job, now, now, None).await?;
+                    tx.reschedule_job(job, now, now, None).await?;
                 }
                 (None, Some(next)) => {
                     let reason = Some("Twilio was asked to place the call, and nobody knows yet whether it did");
-                    tx.advance_call(&call.id, Reached { state: CallState::Unknown, reason, code: None }, now).await?;
-                    tx.put_back(again, next, now, reason).await?;
+                    tx.advance_call(&call.id, Transition { state: CallState::Unknown, reason, code: None }, now)
+                        .await?;
+                    tx.reschedule_job(again, next, now, reason).await?;
                 }
                 (None, None) => {
                     let reason = match several {
@@ -94,7 +95,7 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
                         }
                         false => "Twilio has no such call: it was not placed",
                     };
-                    let lost = Reached { state: CallState::Lost, reason: Some(reason), code: None };
+                    let lost = Transition { state: CallState::Lost, reason: Some(reason), code: None };
                     tx.advance_call(&call.id, lost, now).await?;
                     tx.end_job(job, None, now).await?;
                 }
@@ -116,7 +117,7 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let age = context.clock.now_ms() - call.created_at;
     let found = match context.twilio.call(sid.as_str()).await {
         Err(error) if matches!(error.kind, Kind::NotFound(_)) && age < ms(UNKNOWN_FOR) => {
-            return Err(JobError::poll_again(error.into(), poll_pause(job.looks)));
+            return Err(JobError::poll_again(error.into(), poll_pause(job.polls)));
         }
         found => found.map_err(passing)?,
     };
@@ -134,8 +135,8 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let (found, recordings) = (&found, &recordings);
     let settled = context
         .store
-        .write(Step::PollCall, &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
-            tx.complete_call(&call.id, direction, found.to.as_deref(), found.from.as_deref()).await?;
+        .write(Step::PollCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
+            tx.fill_in_call(&call.id, direction, found.to.as_deref(), found.from.as_deref()).await?;
             if let Some(state) = state {
                 tx.advance_call(&call.id, state.into(), now).await?;
             }
@@ -159,7 +160,7 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let error = Error::UnderWay("the call or its recording has not come to its end");
     match age > ms(DEADLINE) {
         true => Err(JobError::fail(error)),
-        false => Err(JobError::poll_again(error, poll_pause(job.looks))),
+        false => Err(JobError::poll_again(error, poll_pause(job.polls))),
     }
 }
 
@@ -183,14 +184,14 @@ pub(super) async fn give_up(
     let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
     match tx.call(&CallName::Id(id.clone())).await? {
         Some(call) if call.sid.is_none() => {
-            let lost = Reached { state: CallState::Lost, reason: Some(reason), code: None };
+            let lost = Transition { state: CallState::Lost, reason: Some(reason), code: None };
             tx.advance_call(&id, lost, now).await.map(drop)
         }
         // Somebody may still be on the phone, so the number stays in use.
         Some(call) if call.state.holds_number() && now - call.created_at < longest_call => {
             tx.open_job(job.kind, &job.subject, now + ms(LONGEST_POLL_PAUSE), now).await
         }
-        Some(_) => tx.leave_call(&id, Some(reason)).await,
+        Some(_) => tx.stop_following(&id, Some(reason)).await,
         None => Ok(()),
     }
 }

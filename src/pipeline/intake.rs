@@ -95,13 +95,13 @@ pub async fn transcript_told(context: &Shared, order: String, id: Option<Transcr
             .store
             .write(Step::IngestWebhook, subject, |mut tx| async move {
                 let now = context.clock.now_ms();
-                let known = tx.transcript(subject).await?;
+                let known = tx.transcript_by_id(subject).await?;
                 let call = known.as_ref().and_then(|known| known.call.clone());
                 match (known, id) {
                     (Some(known), _) if known.state.is_final() => {}
                     // The answer to the order was not seen: this is its id.
                     (Some(known), Some(id)) if known.transcript_id.is_none() && known.asked_at.is_some() => {
-                        tx.ordered(&known, id.as_str(), None, now).await?;
+                        tx.mark_submitted(&known, id.as_str(), None, now).await?;
                         tx.nudge_job(JobKind::Transcript, subject, now).await?;
                     }
                     (Some(_), _) => _ = tx.nudge_job(JobKind::Transcript, subject, now).await?,
@@ -129,7 +129,7 @@ async fn take_in_call(context: &Shared, news: &CallUpdate) -> Result<(), Error> 
         .write(Step::IngestCall, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let (call, _) = find_call(&mut tx, news, now + ms(poll_pause(0)), now).await?;
-            tx.complete_call(&call.id, news.direction, news.to.as_deref(), news.from.as_deref()).await?;
+            tx.fill_in_call(&call.id, news.direction, news.to.as_deref(), news.from.as_deref()).await?;
             let moved = match state {
                 Some(state) => tx.advance_call(&call.id, state.into(), now).await?,
                 None => false,
@@ -206,7 +206,7 @@ async fn find_call(tx: &mut Conn, news: &CallUpdate, look_at: i64, now: i64) -> 
             Some(_) => {}
             None if tx.call(&CallName::Sid(news.sid.clone())).await?.is_some() => {}
             None => {
-                tx.name_call(&call.id, &news.sid, now).await?;
+                tx.set_call_sid(&call.id, &news.sid, now).await?;
                 // One that was given up as lost is followed again; one that is deleted is deleted at Twilio, too.
                 let kind = if call.deletion.is_some() { JobKind::Deletion } else { JobKind::Call };
                 tx.open_job(kind, call.id.as_str(), now + ms(poll_pause(0)), now).await?;
@@ -232,7 +232,7 @@ async fn find_call(tx: &mut Conn, news: &CallUpdate, look_at: i64, now: i64) -> 
         created_at: now,
         ended_at: None,
     };
-    let call = tx.take_in_call(&new).await?;
+    let call = tx.find_or_insert_call(&new).await?;
     tx.open_job(JobKind::Call, call.id.as_str(), look_at, now).await?;
     Ok((call, true))
 }
@@ -245,14 +245,14 @@ pub(super) async fn put_recording(
     recording: &Recording,
     now: i64,
 ) -> Result<bool, store::Error> {
-    let moved = tx.put_recording(recording, now).await?;
+    let moved = tx.upsert_recording(recording, now).await?;
     if !moved {
         return Ok(false);
     }
     let is_transcribed = tx.has_transcript(&recording.sid).await?;
     if is_transcribed {
         // Before anything was known of its call.
-        tx.index_anew(&recording.call).await?;
+        tx.reindex_call(&recording.call).await?;
     }
     if tx.is_deletion_wanted(&recording.call).await? {
         tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;

@@ -112,7 +112,7 @@ impl Drop for Claimed {
         let mut in_hand = self.context.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
         // A later claim of the same job may have taken this one's place.
         if let Entry::Occupied(held) = in_hand.entry((self.job.kind, self.job.subject.clone()))
-            && held.get().attempt == self.job.attempt
+            && held.get().claim == self.job.claim
         {
             held.remove();
         }

@@ -112,7 +112,7 @@ pub(super) async fn open(tx: &mut Conn, wanted: &TranscriptRequest, now: i64) ->
 
 /// A transcript that was ordered from here, as its webhook's secret proves, and that the store knows nothing of.
 pub(super) async fn adopt_order(tx: &mut Conn, order: &str, id: &TranscriptId, now: i64) -> Result<(), store::Error> {
-    if tx.transcript_named(id).await?.is_some() {
+    if tx.transcript_by_transcript_id(id).await?.is_some() {
         return Ok(());
     }
     let new = NewTranscript {
@@ -124,8 +124,8 @@ pub(super) async fn adopt_order(tx: &mut Conn, order: &str, id: &TranscriptId, n
         created_at: now,
     };
     tx.add_transcript(&new).await?;
-    if let Some(transcript) = tx.transcript(order).await? {
-        tx.ordered(&transcript, id.as_str(), None, now).await?;
+    if let Some(transcript) = tx.transcript_by_id(order).await? {
+        tx.mark_submitted(&transcript, id.as_str(), None, now).await?;
     }
     tx.open_job(JobKind::Transcript, order, now, now).await
 }

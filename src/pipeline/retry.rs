@@ -52,7 +52,7 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
             for transcript in tx.transcripts_of(id).await? {
                 if transcript.state == TranscriptState::Failed && transcript.is_current {
                     let is_void = request::is_void(&transcript);
-                    tx.begin_round(&transcript, is_void, "tried again because somebody asked for it", now).await?;
+                    tx.begin_attempt(&transcript, is_void, "tried again because somebody asked for it", now).await?;
                     tx.open_job(JobKind::Transcript, &transcript.id, now, now).await?;
                     begun += 1;
                 }
@@ -67,7 +67,7 @@ async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
             }
             let job = tx.job_state(JobKind::Call, id.as_str()).await?;
             if sid.is_some() && job.is_some_and(|job| job.has_failed() || (!job.is_open() && !has_recording)) {
-                tx.leave_call(id, None).await?;
+                tx.stop_following(id, None).await?;
                 tx.open_job(JobKind::Call, id.as_str(), now, now).await?;
                 begun += 1;
             }

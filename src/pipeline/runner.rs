@@ -95,7 +95,7 @@ async fn plan(context: &Shared, job: &Job, JobError { error, next }: &JobError) 
         Next::Wait(time) => put_back(context, job.clone(), jittered(time), Some(reason)).await,
         Next::Poll(after) => {
             // Nothing failed, so failures are counted anew.
-            let job = Job { looks: job.looks + 1, failures: 0, ..job.clone() };
+            let job = Job { polls: job.polls + 1, failures: 0, ..job.clone() };
             put_back(context, job, after, Some(reason)).await
         }
         Next::Retry(retry_after) => match usize::try_from(job.failures).ok().and_then(|failed| PAUSES.get(failed)) {
@@ -122,9 +122,9 @@ async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&s
     let job = &job;
     context
         .store
-        .write_unsynced(Step::PutBackJob, &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+        .write_unsynced(Step::PutBackJob, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
             let now = context.clock.now_ms();
-            match tx.put_back(job, now + ms(after), now, reason).await {
+            match tx.reschedule_job(job, now + ms(after), now, reason).await {
                 Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
                 Err(error) => Err(error),
             }
@@ -140,7 +140,7 @@ async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&s
 async fn give_up(context: &Shared, job: &Job, reason: &str) -> Result<(), store::Error> {
     context
         .store
-        .write(Step::FailJob, &format!("{} {}", job.subject, job.attempt), |mut tx| async move {
+        .write(Step::FailJob, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
             let now = context.clock.now_ms();
             match tx.end_job(job, Some(reason), now).await {
                 Ok(()) => {}

@@ -25,7 +25,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
     let spoken = &spoken(&seen.words);
     let lost_audio = seen.status == TranscriptStatus::Error
         && transcript.recording.is_some()
-        && transcript.round < ROUNDS
+        && transcript.attempt < ROUNDS
         && seen.error.as_deref().is_some_and(is_lost_audio);
     let step = if seen.is_final() { Step::FinishTranscript } else { Step::PollTranscript };
     context
@@ -34,28 +34,28 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
             match seen.status {
-                TranscriptStatus::Queued => tx.keep_json(transcript, json).await?,
+                TranscriptStatus::Queued => tx.store_json(transcript, json).await?,
                 TranscriptStatus::Processing => {
                     tx.advance_transcript(transcript, TranscriptState::Processing, None, now).await?;
-                    tx.keep_json(transcript, json).await?;
+                    tx.store_json(transcript, json).await?;
                 }
                 TranscriptStatus::Completed => {
                     let text = seen.text.as_deref().unwrap_or_default();
                     // A later round has a job of its own.
-                    if tx.completed(transcript, json, text, spoken, now).await? {
+                    if tx.mark_completed(transcript, json, text, spoken, now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }
                 }
                 TranscriptStatus::Error if lost_audio => {
                     let reason = "AssemblyAI had lost the audio; it is brought again";
-                    if tx.begin_round(transcript, true, reason, now).await? {
+                    if tx.begin_attempt(transcript, true, reason, now).await? {
                         tx.close_job(kind, subject, now).await?;
                         tx.open_job(kind, subject, now, now).await?;
                     }
                 }
                 TranscriptStatus::Error => {
                     let reason = format!("AssemblyAI: {}", seen.error.as_deref().unwrap_or("it does not say why"));
-                    if tx.failed(transcript, Some(json), &reason, now).await? {
+                    if tx.mark_failed(transcript, Some(json), &reason, now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }
                 }

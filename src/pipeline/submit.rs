@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let mut is_named = false;
     loop {
-        let transcript = context.store.read().await?.transcript(&job.subject).await?;
+        let transcript = context.store.read().await?.transcript_by_id(&job.subject).await?;
         let Some(transcript) = transcript.filter(|transcript| !transcript.state.is_final()) else {
             return job::close(context, job).await;
         };
@@ -61,12 +61,12 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
     let body = body(context, transcript).await?;
     context
         .store
-        .write(Step::IntendToSubmit, &format!("{} {}", job.subject, transcript.round), |mut tx| async move {
+        .write(Step::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
             // Whoever has lost the job must not ask.
             if !tx.renew_job(job, job::lease(context)).await? {
                 return Err(store::Error::LeaseLost);
             }
-            tx.asking(transcript, Some(context.clock.now_ms())).await?;
+            tx.set_asked_at(transcript, Some(context.clock.now_ms())).await?;
             Ok((tx, ()))
         })
         .await?;
@@ -78,8 +78,8 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
                 .store
                 .write(Step::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
                     let now = context.clock.now_ms();
-                    tx.ordered(transcript, id, Some(json), now).await?;
-                    match tx.put_back(job, now + ms(poll_pause(0)), now, None).await {
+                    tx.mark_submitted(transcript, id, Some(json), now).await?;
+                    match tx.reschedule_job(job, now + ms(poll_pause(0)), now, None).await {
                         Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
                         Err(error) => Err(error),
                     }
@@ -99,7 +99,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
             context
                 .store
                 .write(Step::WithdrawIntent, &job.subject, |mut tx| async move {
-                    tx.asking(transcript, None).await?;
+                    tx.set_asked_at(transcript, None).await?;
                     Ok((tx, ()))
                 })
                 .await?;
@@ -148,7 +148,7 @@ async fn search(
     let mut found = None;
     for id in listing::with_audio(context, audio_url, asked_at).await? {
         let Ok(id) = id.parse::<TranscriptId>() else { continue };
-        match context.store.read().await?.transcript_named(&id).await? {
+        match context.store.read().await?.transcript_by_transcript_id(&id).await? {
             None => found = Some(id),
             // Its webhook was faster.
             Some(named) if named.id == transcript.id => return Ok(()),
@@ -160,7 +160,7 @@ async fn search(
     let age = (now - asked_at).max(0);
     let next = SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age);
     // After a sleep, the question may be on its way still: one look does not make sure.
-    let next = next.or((job.looks < MISSES).then_some(age + ms(SEARCHES[0])));
+    let next = next.or((job.polls < MISSES).then_some(age + ms(SEARCHES[0])));
     tracing::info!(found = found.is_some(), age_ms = age, "looked for an order");
     let found = found.as_ref();
     match (found, next) {
@@ -174,8 +174,8 @@ async fn search(
                 .store
                 .write(Step::SearchForOrder, &format!("{} {asked_at}", job.subject), |mut tx| async move {
                     match found {
-                        Some(id) => tx.ordered(transcript, id.as_str(), None, now).await?,
-                        None => tx.asking(transcript, None).await?,
+                        Some(id) => tx.mark_submitted(transcript, id.as_str(), None, now).await?,
+                        None => tx.set_asked_at(transcript, None).await?,
                     }
                     Ok((tx, ()))
                 })
@@ -194,13 +194,13 @@ async fn poll(context: &Shared, job: &Job, transcript: &Transcript, id: &Transcr
     if context.clock.now_ms() - job.created_at > ms(DEADLINE) {
         return Err(JobError::fail(error));
     }
-    Err(JobError::poll_again(error, poll_pause(job.looks)))
+    Err(JobError::poll_again(error, poll_pause(job.polls)))
 }
 
 /// The job has failed for good, and the transcript with it.
 pub(super) async fn give_up(tx: &mut Conn, job: &Job, reason: &str, now: i64) -> Result<(), store::Error> {
-    match tx.transcript(&job.subject).await? {
-        Some(transcript) => tx.failed(&transcript, None, reason, now).await.map(drop),
+    match tx.transcript_by_id(&job.subject).await? {
+        Some(transcript) => tx.mark_failed(&transcript, None, reason, now).await.map(drop),
         None => Ok(()),
     }
 }

@@ -215,7 +215,7 @@ async fn ordered(context: &Shared, wanted: &TranscriptRequest, again: bool) -> R
         None => None,
     };
     loop {
-        let transcript = context.store.read().await?.transcript(&id).await?;
+        let transcript = context.store.read().await?.transcript_by_id(&id).await?;
         let transcript = transcript.ok_or(store::Error::Unreadable("transcripts.id"))?;
         if let Some(reply) = transcript.json.and_then(Reply::read) {
             return Ok(reply);
@@ -243,14 +243,14 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
         .write(Step::RequestTranscript, &new.id, |mut tx| async move {
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
-            let known = tx.transcript_of_request(&new.request_key).await?;
+            let known = tx.transcript_by_request(&new.request_key).await?;
             let known = match known {
                 // Added by this very request, in a try whose end was not seen.
                 Some(known) if known.id == new.id => None,
                 Some(known) if !again && known.state != TranscriptState::Failed => Some(known),
                 // It failed although AssemblyAI has taken the order, or may have: that is gone on with.
                 Some(known) if !again && known.asked_at.is_some() && !request::is_void(&known) => {
-                    tx.begin_round(&known, false, "asked for again", now).await?;
+                    tx.begin_attempt(&known, false, "asked for again", now).await?;
                     tx.open_job(kind, &known.id, now, now).await?;
                     // As the round left it.
                     Some(Transcript { json: None, ..known })
@@ -258,7 +258,7 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
                 other => {
                     // That one alone: what another request has added since is not to be ordered once more.
                     if let Some(other) = other {
-                        tx.supersede(&other.id).await?;
+                        tx.supersede_transcript(&other.id).await?;
                     }
                     if !tx.add_transcript(new).await? {
                         return Err(store::Error::Taken);
@@ -268,7 +268,7 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
             };
             let (id, job) = match known {
                 None => {
-                    (new.id.clone(), Some(tx.open_claimed_job(kind, &new.id, job::lease(context), now, now).await?))
+                    (new.id.clone(), Some(tx.insert_claimed_job(kind, &new.id, job::lease(context), now, now).await?))
                 }
                 Some(known) if known.json.is_some() => (known.id, None),
                 Some(known) => {
@@ -302,7 +302,7 @@ async fn only_recording(context: &Shared, call: &CallSid) -> Result<Audio, Error
 pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Reply, Error> {
     let mut listener = context.events.listen();
     let mut reply = seen(context, id).await?;
-    let known = context.store.read().await?.transcript_named(id).await?;
+    let known = context.store.read().await?.transcript_by_transcript_id(id).await?;
     let subject = known.map_or_else(|| id.to_string(), |transcript| transcript.id);
     let waiting = async {
         while !reply.transcript.is_final() {
@@ -325,7 +325,7 @@ pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> 
 /// A transcript as it stands.
 async fn seen(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
     let mut conn = context.store.read().await?;
-    let known = conn.transcript_named(id).await?;
+    let known = conn.transcript_by_transcript_id(id).await?;
     if let Some(call) = known.as_ref().and_then(|known| known.call.as_ref())
         && conn.is_deletion_wanted(call).await?
     {

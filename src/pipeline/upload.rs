@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) ->
     context
         .store
         .write(Step::StoreUpload, &job.subject, |mut tx| async move {
-            tx.uploaded(transcript, audio_url, context.clock.now_ms()).await?;
+            tx.mark_uploaded(transcript, audio_url, context.clock.now_ms()).await?;
             Ok((tx, ()))
         })
         .await?;
@@ -136,7 +136,7 @@ fn not_ready(context: &Context, job: &Job, error: Error) -> JobError {
     if context.clock.now_ms() - job.created_at > ms(READY_WITHIN) {
         return JobError::fail(error);
     }
-    let doubled = Duration::from_secs(1 << job.looks.clamp(0, 6));
+    let doubled = Duration::from_secs(1 << job.polls.clamp(0, 6));
     JobError::poll_again(error, jittered(doubled.min(LONGEST_PAUSE)))
 }
 

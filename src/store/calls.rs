@@ -22,7 +22,7 @@ pub struct Cursor {
 
 /// How far a call has come, in short, for a list of many.
 #[derive(Debug, Clone, Default)]
-pub struct Digest {
+pub struct CallSummary {
     /// The state of the job that follows the call.
     pub job: Option<JobStatus>,
     /// The length of its recordings together, in seconds, once it is known.
@@ -41,13 +41,13 @@ pub struct Digest {
 
 /// A new state of a call, with what is to be said of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reached<'a> {
+pub(crate) struct Transition<'a> {
     pub(crate) state: CallState,
     pub(crate) reason: Option<&'a str>,
     pub(crate) code: Option<i64>,
 }
 
-impl From<CallState> for Reached<'_> {
+impl From<CallState> for Transition<'_> {
     fn from(state: CallState) -> Self {
         Self { state, reason: None, code: None }
     }
@@ -65,7 +65,7 @@ macro_rules! select {
 
 impl Conn {
     /// Lets nobody else dial until this transaction ends, so that what is counted stays true.
-    pub(crate) async fn lock_dialling(&mut self, now: i64) -> Result<(), Error> {
+    pub(crate) async fn lock_dialing(&mut self, now: i64) -> Result<(), Error> {
         match self.has_other_writers() {
             true => self.execute("UPDATE dialling SET at = $1", args![now]).await.map(drop),
             false => Ok(()),
@@ -106,7 +106,7 @@ impl Conn {
     }
 
     /// Adds a call that was placed by others, or gives the one that is there under its SID.
-    pub(crate) async fn take_in_call(&mut self, call: &Call) -> Result<Call, Error> {
+    pub(crate) async fn find_or_insert_call(&mut self, call: &Call) -> Result<Call, Error> {
         let sid = call.sid.as_ref().map(CallSid::as_str);
         let added = self
             .execute(
@@ -145,8 +145,12 @@ impl Conn {
     }
 
     /// The newest call that was dialled to a number since then and that rang, or may have.
-    pub(crate) async fn dialled_since(&mut self, number: &PhoneNumber, since: i64) -> Result<Option<Call>, Error> {
-        let sql = self.session.dialled_since();
+    pub(crate) async fn newest_dialed_since(
+        &mut self,
+        number: &PhoneNumber,
+        since: i64,
+    ) -> Result<Option<Call>, Error> {
+        let sql = self.session.newest_dialed_since();
         self.fetch_one(sql, args![number.to_string().as_str(), since]).await?.as_ref().map(call).transpose()
     }
 
@@ -159,13 +163,13 @@ impl Conn {
 
     /// When the call was dialled that has `newer` others after it, if that was since then. What seems to have been dialled
     /// in the future, because a clock was set back, counts.
-    pub(crate) async fn dialled_before(&mut self, newer: i64, since: i64) -> Result<Option<i64>, Error> {
+    pub(crate) async fn dialed_before_newest(&mut self, newer: i64, since: i64) -> Result<Option<i64>, Error> {
         let sql = "SELECT dialled_at FROM calls WHERE dialled_at > $1 ORDER BY dialled_at DESC LIMIT 1 OFFSET $2";
         self.fetch_one(sql, args![since, newer]).await?.map(|row| row.int("dialled_at")).transpose()
     }
 
     /// How many calls were dialled since then.
-    pub(crate) async fn dialled(&mut self, since: i64) -> Result<i64, Error> {
+    pub(crate) async fn count_dialed_since(&mut self, since: i64) -> Result<i64, Error> {
         let sql = "SELECT count(*) AS calls FROM calls WHERE dialled_at > $1";
         self.fetch_one(sql, args![since]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
@@ -209,7 +213,7 @@ impl Conn {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn calls_like(
+    pub async fn calls_matching(
         &mut self,
         filter: &Filter,
         after: Option<&Cursor>,
@@ -229,15 +233,15 @@ impl Conn {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn digests(&mut self, calls: &[Call]) -> Result<HashMap<String, Digest>, Error> {
+    pub async fn call_summaries(&mut self, calls: &[Call]) -> Result<HashMap<String, CallSummary>, Error> {
         let ids: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
         let ids = serde_json::to_string(&ids).unwrap_or_default();
         let (ready, ended) = (RecordingState::Completed.rank(), TranscriptState::Completed.rank());
-        let sql = self.session.select_digests();
+        let sql = self.session.select_call_summaries();
         let rows = self.fetch(sql, args![ids.as_str(), ready, ended]).await?;
         let digest = |row: &Row| {
             let is_some = |column| Ok::<bool, Error>(row.int(column)? > 0);
-            let digest = Digest {
+            let digest = CallSummary {
                 job: row.text_if_set("job")?.map(|word| jobs::status(&word)).transpose()?,
                 seconds: row.int_if_set("seconds")?,
                 is_recording_coming: is_some("coming")?,
@@ -252,7 +256,7 @@ impl Conn {
     }
 
     /// How many calls are followed whose callbacks go to another address than this one.
-    pub(crate) async fn calls_dialled_elsewhere(&mut self, base_url: &str) -> Result<i64, Error> {
+    pub(crate) async fn calls_dialed_elsewhere(&mut self, base_url: &str) -> Result<i64, Error> {
         // The index of open jobs is to be gone through, and not that of all jobs by their kind.
         let sql = "SELECT count(*) AS calls FROM jobs JOIN calls ON calls.id = jobs.subject \
                    WHERE coalesce(jobs.kind, '') = 'call' AND jobs.state = 'open' AND calls.base_url <> $1";
@@ -260,7 +264,7 @@ impl Conn {
     }
 
     /// Gives a call the SID that Twilio has for it, if it has none yet.
-    pub(crate) async fn name_call(&mut self, id: &CallId, sid: &CallSid, now: i64) -> Result<(), Error> {
+    pub(crate) async fn set_call_sid(&mut self, id: &CallId, sid: &CallSid, now: i64) -> Result<(), Error> {
         self.execute(
             "UPDATE calls SET sid = $2, updated_at = $3 WHERE id = $1 AND sid IS NULL",
             args![id.as_str(), sid.as_str(), now],
@@ -271,7 +275,7 @@ impl Conn {
 
     /// Gives a call that is being dialled the SID and the state that Twilio has for it. Says no, and does nothing, if its SID
     /// or as much was told before, or if that is its end.
-    pub(crate) async fn placed(
+    pub(crate) async fn mark_placed(
         &mut self,
         id: &CallId,
         sid: &CallSid,
@@ -291,12 +295,12 @@ impl Conn {
     }
 
     /// Whether a call of ours has this SID.
-    pub(crate) async fn is_known(&mut self, sid: &str) -> Result<bool, Error> {
+    pub(crate) async fn is_sid_known(&mut self, sid: &str) -> Result<bool, Error> {
         Ok(self.fetch_one("SELECT id FROM calls WHERE sid = $1", args![sid]).await?.is_some())
     }
 
     /// Notes who is on a call that was taken in without that. Of one that is deleted nothing is noted any more.
-    pub(crate) async fn complete_call(
+    pub(crate) async fn fill_in_call(
         &mut self,
         id: &CallId,
         direction: Direction,
@@ -312,11 +316,11 @@ impl Conn {
                 args![id.as_str(), direction.as_str(), to, from],
             )
             .await?;
-        if changed > 0 { self.index_anew(id).await } else { Ok(()) }
+        if changed > 0 { self.reindex_call(id).await } else { Ok(()) }
     }
 
     /// Moves a call forward. Says whether it moved.
-    pub(crate) async fn advance_call(&mut self, id: &CallId, to: Reached<'_>, now: i64) -> Result<bool, Error> {
+    pub(crate) async fn advance_call(&mut self, id: &CallId, to: Transition<'_>, now: i64) -> Result<bool, Error> {
         macro_rules! moved {
             ($rest:literal) => {
                 concat!(
@@ -326,7 +330,7 @@ impl Conn {
                 )
             };
         }
-        let Reached { state, reason, code } = to;
+        let Transition { state, reason, code } = to;
         // That the number is still in use is not written again: it has an index.
         let sql = match (state.holds_number(), state.is_over()) {
             (true, _) => moved!(""),
@@ -337,13 +341,13 @@ impl Conn {
         let moved = self.execute(sql, args).await?;
         if moved > 0 {
             self.note(id, Happened::Call(state), reason, now).await?;
-            self.index_anew(id).await?;
+            self.reindex_call(id).await?;
         }
         Ok(moved > 0)
     }
 
     /// Follows a call no longer, or again: it stays where it is, for this reason if there is one, and its number is free.
-    pub(crate) async fn leave_call(&mut self, id: &CallId, reason: Option<&str>) -> Result<(), Error> {
+    pub(crate) async fn stop_following(&mut self, id: &CallId, reason: Option<&str>) -> Result<(), Error> {
         let sql = "UPDATE calls SET reason = $2, holds_number = 0 WHERE id = $1";
         self.execute(sql, args![id.as_str(), reason]).await.map(drop)
     }

@@ -7,7 +7,7 @@ use crate::model::history::Happened;
 
 impl Conn {
     /// The call is to be deleted: what was said in it is found no more.
-    pub(crate) async fn want_deletion(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
+    pub(crate) async fn request_deletion(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
         let sql = "UPDATE calls SET deletion = $2, updated_at = $3 WHERE id = $1 AND deletion IS NULL";
         let changed = self.execute(sql, args![id.as_str(), Deletion::Wanted.as_str(), now]).await?;
         if changed == 0 {

@@ -162,7 +162,7 @@ impl Session {
     }
 
     /// The newest call that was dialled to a number since then and that rang, or may have.
-    pub(super) fn dialled_since(&self) -> &'static str {
+    pub(super) fn newest_dialed_since(&self) -> &'static str {
         macro_rules! dialled {
             ($end:literal) => {
                 concat!(
@@ -196,7 +196,7 @@ impl Session {
     }
 
     /// How far the calls have come whose ids are in a JSON array: what a list says of each beside its row.
-    pub(super) fn select_digests(&self) -> &'static str {
+    pub(super) fn select_call_summaries(&self) -> &'static str {
         macro_rules! digests {
             ($ids:literal) => {
                 concat!(

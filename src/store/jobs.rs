@@ -17,11 +17,11 @@ pub struct Job {
     /// Of which call or transcript.
     pub subject: String,
     /// The number of this claim.
-    pub attempt: i64,
+    pub claim: i64,
     /// How often it has failed in a row.
     pub failures: i64,
     /// How often it has looked without finding an end.
-    pub looks: i64,
+    pub polls: i64,
     /// When it was first wanted, in milliseconds since 1970.
     pub created_at: i64,
 }
@@ -54,7 +54,7 @@ impl Conn {
 
     /// Opens a job that nobody else knows of, claimed; whoever has to claim it again does so at `due`. It is there if this is
     /// a second try: then it is claimed once more.
-    pub(crate) async fn open_claimed_job(
+    pub(crate) async fn insert_claimed_job(
         &mut self,
         kind: JobKind,
         subject: &str,
@@ -67,7 +67,7 @@ impl Conn {
         let args = args![kind.as_str(), subject, lease.owner, lease.until, due, now];
         // Mostly it is not there, and a statement that gives rows costs more than one that gives none.
         if self.execute(sql, args).await? > 0 {
-            return Ok(Job { kind, subject: subject.to_owned(), attempt: 1, failures: 0, looks: 0, created_at: now });
+            return Ok(Job { kind, subject: subject.to_owned(), claim: 1, failures: 0, polls: 0, created_at: now });
         }
         let sql = "UPDATE jobs SET state = 'open', nudged = 0, owner = $3, lease_until = $4, attempt = attempt + 1 \
                    WHERE kind = $1 AND subject = $2 RETURNING kind, subject, attempt, failures, looks, created_at";
@@ -113,7 +113,7 @@ impl Conn {
     /// Makes a lease last longer. Says whether the job is still the owner's.
     pub(crate) async fn renew_job(&mut self, job: &Job, lease: Lease<'_>) -> Result<bool, Error> {
         let sql = "UPDATE jobs SET lease_until = $3 WHERE kind = $1 AND subject = $2 AND owner = $4 AND attempt = $5";
-        let args = args![job.kind.as_str(), job.subject.as_str(), lease.until, lease.owner, job.attempt];
+        let args = args![job.kind.as_str(), job.subject.as_str(), lease.until, lease.owner, job.claim];
         Ok(self.execute(sql, args).await? > 0)
     }
 
@@ -121,20 +121,26 @@ impl Conn {
     ///
     /// # Errors
     /// [`Error::LeaseLost`] if somebody else has it by now.
-    pub(crate) async fn put_back(&mut self, job: &Job, due: i64, now: i64, reason: Option<&str>) -> Result<(), Error> {
+    pub(crate) async fn reschedule_job(
+        &mut self,
+        job: &Job,
+        due: i64,
+        now: i64,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
         let sql = "UPDATE jobs SET due_at = CASE WHEN nudged = 1 THEN $4 ELSE $5 END, failures = $6, looks = $7, \
                    reason = $8, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
-        let Job { kind, subject, attempt, failures, looks, .. } = job;
-        let args = args![kind.as_str(), subject.as_str(), *attempt, now, due, *failures, *looks, reason];
+        let Job { kind, subject, claim, failures, polls, .. } = job;
+        let args = args![kind.as_str(), subject.as_str(), *claim, now, due, *failures, *polls, reason];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
     }
 
     /// Gives a job back that is to be taken up when it was planned to be. Says no, and does nothing, if that time has come, if it
     /// was nudged meanwhile, or if somebody else has it by now.
-    pub(crate) async fn put_back_as_planned(&mut self, job: &Job, now: i64) -> Result<bool, Error> {
+    pub(crate) async fn release_until_due(&mut self, job: &Job, now: i64) -> Result<bool, Error> {
         let sql = "UPDATE jobs SET owner = NULL, lease_until = NULL \
                    WHERE kind = $1 AND subject = $2 AND attempt = $3 AND nudged = 0 AND due_at > $4";
-        let args = args![job.kind.as_str(), job.subject.as_str(), job.attempt, now];
+        let args = args![job.kind.as_str(), job.subject.as_str(), job.claim, now];
         Ok(self.execute(sql, args).await? > 0)
     }
 
@@ -146,7 +152,7 @@ impl Conn {
         let sql = "UPDATE jobs SET state = CASE WHEN $4 = 'done' AND nudged = 1 THEN 'open' ELSE $4 END, due_at = $5, \
                    reason = $6, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
         let end = if failure.is_some() { JobStatus::Failed } else { JobStatus::Done };
-        let args = args![job.kind.as_str(), job.subject.as_str(), job.attempt, end.as_str(), now, failure];
+        let args = args![job.kind.as_str(), job.subject.as_str(), job.claim, end.as_str(), now, failure];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
     }
 
@@ -205,9 +211,9 @@ fn job(row: &Row) -> Result<Job, Error> {
     Ok(Job {
         kind: JobKind::named(&row.text("kind")?).ok_or(Error::Unreadable("jobs.kind"))?,
         subject: row.text("subject")?,
-        attempt: row.int("attempt")?,
+        claim: row.int("attempt")?,
         failures: row.int("failures")?,
-        looks: row.int("looks")?,
+        polls: row.int("looks")?,
         created_at: row.int("created_at")?,
     })
 }
@@ -222,20 +228,20 @@ mod tests {
     async fn a_job_that_is_opened_claimed_once_more_is_the_same_claimed_once_more() {
         let path = std::env::temp_dir().join(format!("callscribe-jobs-{}.db", std::process::id()));
         let store = Store::open(&Location::file(&path)).await.unwrap();
-        for (attempt, owner, now) in [(1, "one", 1_000), (2, "other", 2_000)] {
+        for (claim, owner, now) in [(1, "one", 1_000), (2, "other", 2_000)] {
             let job = store
                 .write(Step::BuildIndex, "", |mut tx| async move {
                     let lease = Lease { owner, until: now + 500 };
-                    let job = tx.open_claimed_job(JobKind::Call, "id", lease, now + 100, now).await?;
+                    let job = tx.insert_claimed_job(JobKind::Call, "id", lease, now + 100, now).await?;
                     Ok((tx, job))
                 })
                 .await
                 .unwrap();
-            assert_eq!((job.attempt, job.failures, job.looks, job.created_at), (attempt, 0, 0, 1_000));
+            assert_eq!((job.claim, job.failures, job.polls, job.created_at), (claim, 0, 0, 1_000));
             let sql = "SELECT owner, lease_until, due_at, attempt FROM jobs WHERE subject = 'id' AND kind = 'call'";
             let row = store.read().await.unwrap().fetch_one(sql, vec![]).await.unwrap().unwrap();
             assert_eq!((row.text("owner").unwrap().as_str(), row.int("lease_until").unwrap()), (owner, now + 500));
-            assert_eq!((row.int("due_at").unwrap(), row.int("attempt").unwrap()), (1_100, attempt));
+            assert_eq!((row.int("due_at").unwrap(), row.int("attempt").unwrap()), (1_100, claim));
         }
         store.close().await;
         std::fs::remove_file(path).unwrap();

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use crate::model::job::JobKind;
-pub(crate) use calls::Reached;
-pub use calls::{Cursor, Digest};
+pub(crate) use calls::Transition;
+pub use calls::{CallSummary, Cursor};
 pub use jobs::Job;
 pub(crate) use jobs::Lease;
 pub use pools::Location;
@@ -137,7 +137,7 @@ impl Error {
 }
 
 /// Why a database cannot be used. Each is one line for the operator; nothing in it was changed, unless it was found out by
-/// [`Store::look_through`].
+/// [`Store::check_for_corruption`].
 #[derive(Debug, thiserror::Error)]
 pub enum BadDatabase {
     /// Folder missing, no permission.
@@ -197,7 +197,7 @@ impl Store {
         let file = location.path().map(|path| File { identity: identity(&path), path });
         let location = location.clone();
         let store = Self { inner: Arc::new(Inner { location, pools, file, is_gone: AtomicBool::new(false) }) };
-        store.index_older().await?;
+        store.index_unindexed().await?;
         drop(migrating);
         Ok(store)
     }
@@ -207,8 +207,8 @@ impl Store {
     ///
     /// # Errors
     /// One line for the operator.
-    pub async fn look_through(&self) -> Result<(), BadDatabase> {
-        pools::look_through(&self.inner.location).await
+    pub async fn check_for_corruption(&self) -> Result<(), BadDatabase> {
+        pools::check_for_corruption(&self.inner.location).await
     }
 
     /// A connection to read from.
@@ -290,14 +290,14 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails.
-    pub(crate) async fn empty_log(&self) -> Result<bool, Error> {
-        self.inner.pools.empty_log().await
+    pub(crate) async fn truncate_wal(&self) -> Result<bool, Error> {
+        self.inner.pools.truncate_wal().await
     }
 
     /// Makes SQLite's log as long as it may become, so that commits do not have to, until a deletion empties it. Nobody
     /// needs to wait for it. Where it fails, or somebody reads what was there before, commits make it longer as they need it.
-    pub(crate) async fn lengthen_log(&self) {
-        match self.inner.pools.lengthen_log().await {
+    pub(crate) async fn preallocate_wal(&self) {
+        match self.inner.pools.preallocate_wal().await {
             Ok(()) | Err(Error::Database(sqlx::Error::PoolClosed)) => {}
             Err(error) => tracing::warn!("the database's log could not be made longer ahead: {error}"),
         }

@@ -143,17 +143,17 @@ impl Pools {
 
     /// Folds SQLite's log into the file and empties it: what was overwritten in the file is still in the log. Says no while
     /// somebody reads what was there before. PostgreSQL sees to its files itself.
-    pub(super) async fn empty_log(&self) -> Result<bool, Error> {
+    pub(super) async fn truncate_wal(&self) -> Result<bool, Error> {
         match self {
-            Self::Sqlite { writer, .. } => Ok(writer.empty_log().await?),
+            Self::Sqlite { writer, .. } => Ok(writer.truncate_wal().await?),
             Self::Postgres(_) => Ok(true),
         }
     }
 
     /// Makes SQLite's log as long as it may become.
-    pub(super) async fn lengthen_log(&self) -> Result<(), Error> {
+    pub(super) async fn preallocate_wal(&self) -> Result<(), Error> {
         match self {
-            Self::Sqlite { writer, .. } => Ok(writer.lengthen_log().await?),
+            Self::Sqlite { writer, .. } => Ok(writer.preallocate_wal().await?),
             Self::Postgres(_) => Ok(()),
         }
     }
@@ -285,7 +285,7 @@ fn keep_private(path: &Path) {
 fn keep_private(_: &Path) {}
 
 /// Looks through the whole of a file that was too large for it when it was opened. On a server, that is the server's matter.
-pub(super) async fn look_through(location: &Location) -> Result<(), BadDatabase> {
+pub(super) async fn check_for_corruption(location: &Location) -> Result<(), BadDatabase> {
     let Location::Sqlite(options) = location else { return Ok(()) };
     if is_small(options.get_filename()) {
         return Ok(());

@@ -13,7 +13,7 @@ macro_rules! select {
 
 impl Conn {
     /// Adds a recording, or moves it forward and notes what is new of it. Says whether anything moved.
-    pub(crate) async fn put_recording(&mut self, recording: &Recording, now: i64) -> Result<bool, Error> {
+    pub(crate) async fn upsert_recording(&mut self, recording: &Recording, now: i64) -> Result<bool, Error> {
         let Recording { sid, call, state, duration_seconds, channels, source, error_code } = recording;
         let moved = self
             .execute(

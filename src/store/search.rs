@@ -43,7 +43,7 @@ pub enum Number {
 #[derive(Debug)]
 pub struct Hit {
     /// Where it is among the others, newest first: what [`Conn::hits`] goes on after.
-    pub place: i64,
+    pub rank: i64,
     /// The call in which it was said, if it was one.
     pub call: Option<Call>,
     /// The recording, if it is one of Twilio's.
@@ -127,7 +127,7 @@ fn last_place(ms: i64) -> i64 {
 
 impl Store {
     /// Takes into the index what was there before there was one.
-    pub(super) async fn index_older(&self) -> Result<(), BadDatabase> {
+    pub(super) async fn index_unindexed(&self) -> Result<(), BadDatabase> {
         let index = async {
             let is_left = "SELECT transcript FROM unsearched LIMIT 1";
             let is_any_left = async || Ok::<_, Error>(self.read().await?.fetch_one(is_left, vec![]).await?.is_some());
@@ -210,7 +210,7 @@ impl Conn {
     }
 
     /// Has what was said in a call found by what is known of the call by now, if any of it is in the index already.
-    pub(crate) async fn index_anew(&mut self, call: &CallId) -> Result<(), Error> {
+    pub(crate) async fn reindex_call(&mut self, call: &CallId) -> Result<(), Error> {
         let sql = "SELECT transcript FROM spoken JOIN recordings ON recordings.sid = spoken.source WHERE call_id = $1";
         for row in self.fetch(sql, args![call.as_str()]).await? {
             let transcript = row.text("transcript")?;
@@ -308,7 +308,7 @@ fn hit(row: &Row) -> Result<Hit, Error> {
     let recording = row.text_if_set("recording_sid")?.map(|sid| sid.parse()).transpose();
     let transcript = row.text_if_set("transcript_id")?.map(|id| id.parse()).transpose();
     Ok(Hit {
-        place: row.int("place")?,
+        rank: row.int("place")?,
         call: row.text_if_set("id")?.map(|_| calls::call(row)).transpose()?,
         recording: recording.map_err(|_| Error::Unreadable("transcripts.recording_sid"))?,
         transcript: transcript.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?,

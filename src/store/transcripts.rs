@@ -79,19 +79,19 @@ impl Conn {
     }
 
     /// Lets another transcript take the place of this one, as that of its request.
-    pub(crate) async fn supersede(&mut self, id: &str) -> Result<(), Error> {
+    pub(crate) async fn supersede_transcript(&mut self, id: &str) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET request_key = NULL WHERE id = $1";
         self.execute(sql, args![id]).await.map(drop)
     }
 
     /// The transcript that this request has.
-    pub(crate) async fn transcript_of_request(&mut self, request_key: &str) -> Result<Option<Transcript>, Error> {
+    pub(crate) async fn transcript_by_request(&mut self, request_key: &str) -> Result<Option<Transcript>, Error> {
         let row = self.fetch_one(select!("WHERE request_key = $1"), args![request_key]).await?;
         row.as_ref().map(transcript).transpose()
     }
 
     /// A transcript by our id.
-    pub(crate) async fn transcript(&mut self, id: &str) -> Result<Option<Transcript>, Error> {
+    pub(crate) async fn transcript_by_id(&mut self, id: &str) -> Result<Option<Transcript>, Error> {
         self.fetch_one(select!("WHERE id = $1"), args![id]).await?.as_ref().map(transcript).transpose()
     }
 
@@ -99,7 +99,7 @@ impl Conn {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn transcript_named(&mut self, id: &TranscriptId) -> Result<Option<Transcript>, Error> {
+    pub async fn transcript_by_transcript_id(&mut self, id: &TranscriptId) -> Result<Option<Transcript>, Error> {
         let row = self.fetch_one(select!("WHERE transcript_id = $1"), args![id.as_str()]).await?;
         row.as_ref().map(transcript).transpose()
     }
@@ -142,20 +142,20 @@ impl Conn {
     }
 
     /// AssemblyAI has the audio.
-    pub(crate) async fn uploaded(&mut self, of: &Transcript, audio_url: &str, now: i64) -> Result<(), Error> {
+    pub(crate) async fn mark_uploaded(&mut self, of: &Transcript, audio_url: &str, now: i64) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET audio_url = $3 WHERE id = $1 AND round = $2 AND audio_url IS NULL";
-        self.execute(sql, args![of.id.as_str(), of.round, audio_url]).await?;
+        self.execute(sql, args![of.id.as_str(), of.attempt, audio_url]).await?;
         self.advance_transcript(of, TranscriptState::Uploaded, None, now).await.map(drop)
     }
 
     /// AssemblyAI is about to be asked for it, or is known not to have been.
-    pub(crate) async fn asking(&mut self, of: &Transcript, asked_at: Option<i64>) -> Result<(), Error> {
+    pub(crate) async fn set_asked_at(&mut self, of: &Transcript, asked_at: Option<i64>) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET asked_at = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
-        self.execute(sql, args![of.id.as_str(), of.round, asked_at]).await.map(drop)
+        self.execute(sql, args![of.id.as_str(), of.attempt, asked_at]).await.map(drop)
     }
 
     /// AssemblyAI has taken the order. Its answer is kept as it came, if there was one.
-    pub(crate) async fn ordered(
+    pub(crate) async fn mark_submitted(
         &mut self,
         of: &Transcript,
         transcript_id: &str,
@@ -164,22 +164,22 @@ impl Conn {
     ) -> Result<(), Error> {
         let id = of.id.as_str();
         let sql = "UPDATE transcripts SET transcript_id = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
-        self.execute(sql, args![id, of.round, transcript_id]).await?;
+        self.execute(sql, args![id, of.attempt, transcript_id]).await?;
         if let Some(json) = json {
             let sql = "UPDATE transcripts SET json = $3 WHERE id = $1 AND round = $2 AND json IS NULL";
-            self.execute(sql, args![id, of.round, json]).await?;
+            self.execute(sql, args![id, of.attempt, json]).await?;
         }
         self.advance_transcript(of, TranscriptState::Queued, None, now).await.map(drop)
     }
 
     /// AssemblyAI's answer about a transcript that is not finished, as it came.
-    pub(crate) async fn keep_json(&mut self, of: &Transcript, json: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn store_json(&mut self, of: &Transcript, json: &[u8]) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET json = $4 WHERE id = $1 AND round = $2 AND rank < $3";
-        self.execute(sql, args![of.id.as_str(), of.round, TranscriptState::Completed.rank(), json]).await.map(drop)
+        self.execute(sql, args![of.id.as_str(), of.attempt, TranscriptState::Completed.rank(), json]).await.map(drop)
     }
 
     /// The text is there, with its words and AssemblyAI's JSON as it came.
-    pub(crate) async fn completed(
+    pub(crate) async fn mark_completed(
         &mut self,
         of: &Transcript,
         json: &[u8],
@@ -201,7 +201,7 @@ impl Conn {
     }
 
     /// There will be none by itself. AssemblyAI's JSON that says why is kept as it came.
-    pub(crate) async fn failed(
+    pub(crate) async fn mark_failed(
         &mut self,
         of: &Transcript,
         json: Option<&[u8]>,
@@ -236,17 +236,17 @@ impl Conn {
     ) -> Result<bool, Error> {
         let sql = "UPDATE transcripts SET state = $3, rank = $4, reason = $5, updated_at = $6 \
                    WHERE id = $1 AND round = $2 AND rank < $4";
-        let args = args![of.id.as_str(), of.round, state.as_str(), state.rank(), reason, now];
+        let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now];
         let moved = self.execute(sql, args).await? > 0;
         if moved {
-            self.note_transcript(&of.id, state, of.round, reason, now).await?;
+            self.note_transcript(&of.id, state, of.attempt, reason, now).await?;
         }
         Ok(moved)
     }
 
     /// Begins anew. What was ordered, or may have been, is gone on with, unless AssemblyAI has nothing to give for it: then
     /// the audio is brought again. Says no if somebody else has begun anew.
-    pub(crate) async fn begin_round(
+    pub(crate) async fn begin_attempt(
         &mut self,
         of: &Transcript,
         is_void: bool,
@@ -263,10 +263,10 @@ impl Conn {
                    transcript_id = CASE WHEN $7 = 0 THEN transcript_id END, json = NULL, updated_at = $6 WHERE id = $1 AND round = $2 \
                    AND state <> 'completed'";
         let void = i64::from(is_void);
-        let args = args![of.id.as_str(), of.round, state.as_str(), state.rank(), reason, now, void];
+        let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now, void];
         let begun = self.execute(sql, args).await? > 0;
         if begun {
-            self.note_transcript(&of.id, state, of.round + 1, Some(reason), now).await?;
+            self.note_transcript(&of.id, state, of.attempt + 1, Some(reason), now).await?;
         }
         Ok(begun)
     }
@@ -275,14 +275,14 @@ impl Conn {
         &mut self,
         id: &str,
         state: TranscriptState,
-        round: i64,
+        attempt: i64,
         reason: Option<&str>,
         at: i64,
     ) -> Result<(), Error> {
         let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT \
                    (SELECT call_id FROM recordings WHERE sid = recording_sid), 'transcript', id, $2, $3, $4, $5, $6 \
                    FROM transcripts WHERE id = $1";
-        self.execute(sql, args![id, state.as_str(), state.rank(), round, reason, at]).await.map(drop)
+        self.execute(sql, args![id, state.as_str(), state.rank(), attempt, reason, at]).await.map(drop)
     }
 }
 
@@ -301,7 +301,7 @@ fn transcript(row: &Row) -> Result<Transcript, Error> {
         audio_url: row.text_if_set("audio_url")?,
         asked_at: row.int_if_set("asked_at")?,
         state: TranscriptState::named(&row.text("state")?).ok_or(Error::Unreadable("transcripts.state"))?,
-        round: row.int("round")?,
+        attempt: row.int("round")?,
         reason: row.text_if_set("reason")?,
         json: row.bytes_if_set("json")?,
         text: row.text_if_set("text")?,

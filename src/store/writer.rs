@@ -191,14 +191,14 @@ impl Writer {
     }
 
     /// Folds the log into the file and empties it. Says no while somebody reads what was there before.
-    pub(super) async fn empty_log(&self) -> Result<bool, Error> {
+    pub(super) async fn truncate_wal(&self) -> Result<bool, Error> {
         let state = self.idle().await;
         let empty = move || log::empty(state.connection()?);
         tokio::task::spawn_blocking(empty).await.unwrap_or(Err(Error::Closed))
     }
 
     /// Makes the log as long as it may be before it is folded.
-    pub(super) async fn lengthen_log(&self) -> Result<(), Error> {
+    pub(super) async fn preallocate_wal(&self) -> Result<(), Error> {
         let log = self.log.clone();
         // What a migration has written may be much, and nobody else need wait for that.
         _ = tokio::task::spawn_blocking(move || log.fold(true)).await;
@@ -609,17 +609,17 @@ mod tests {
         let length = || std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
         let mut first = writer.begin(true).await.unwrap();
         say(&mut first, "first").unwrap();
-        let lengthened = writer.lengthen_log();
+        let lengthened = writer.preallocate_wal();
         tokio::pin!(lengthened);
         assert!(poll!(&mut lengthened).is_pending());
         first.commit().await.unwrap();
         lengthened.await.unwrap();
         assert!(length() > u64::from(log::FOLDED_AT) * 4_096);
         assert_eq!(said(&path), ["first"]);
-        assert!(writer.empty_log().await.unwrap());
+        assert!(writer.truncate_wal().await.unwrap());
         assert_eq!(length(), 0);
         writer.close().await;
-        assert!(matches!(writer.lengthen_log().await, Err(Error::Closed)));
+        assert!(matches!(writer.preallocate_wal().await, Err(Error::Closed)));
         std::fs::remove_file(path).unwrap();
     }
 

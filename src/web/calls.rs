@@ -55,13 +55,13 @@ pub(super) async fn calls(context: &Shared, search: &Search) -> Result<CallList,
     let mut calls = if search.is_any() {
         conn.calls(after.as_ref(), PAGE + 1).await?
     } else {
-        conn.calls_like(&filter, after.as_ref(), PAGE + 1).await?
+        conn.calls_matching(&filter, after.as_ref(), PAGE + 1).await?
     };
     let is_more = calls.len() > PAGE as usize;
     calls.truncate(PAGE as usize);
     let last = calls.last().filter(|_| is_more);
     let next = last.map(|last| search.next(&format!("{}.{}", last.created_at, last.id)));
-    let mut digests = conn.digests(&calls).await?;
+    let mut digests = conn.call_summaries(&calls).await?;
     let rows =
         calls.iter().map(|call| CallRow::of(call, digests.remove(call.id.as_str()).unwrap_or_default())).collect();
     Ok(CallList { calls: Some(rows), hits: None, next, since })

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::model::call::{Call, CallState};
 use crate::model::recording::Recording;
 use crate::model::transcript::{Transcript, TranscriptState};
-use crate::store::Digest;
+use crate::store::CallSummary;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -38,18 +38,18 @@ impl Progress {
 }
 
 /// Returns the summary of a call whose recordings and transcripts have been read in full.
-pub(super) fn digest(recordings: &[Recording], transcripts: &[Transcript]) -> Digest {
+pub(super) fn digest(recordings: &[Recording], transcripts: &[Transcript]) -> CallSummary {
     let states = || transcripts.iter().filter(|transcript| transcript.is_current).map(|transcript| transcript.state);
-    Digest {
+    CallSummary {
         is_recording_coming: recordings.iter().any(|recording| recording.state.is_coming()),
         has_transcripts: !transcripts.is_empty(),
         has_unfinished: states().any(|state| !state.is_final()),
         has_failed: states().any(|state| state == TranscriptState::Failed),
-        ..Digest::default()
+        ..CallSummary::default()
     }
 }
 
-pub(super) fn progress(call: &Call, is_followed: bool, digest: &Digest) -> Progress {
+pub(super) fn progress(call: &Call, is_followed: bool, digest: &CallSummary) -> Progress {
     if digest.is_recording_coming {
         Progress::Recording
     } else if call.state.holds_number() {

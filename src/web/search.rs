@@ -24,7 +24,7 @@ pub(super) async fn hits(context: &Shared, headers: &HeaderMap, search: &Search)
     drop(conn);
     let is_more = hits.len() > HITS as usize;
     hits.truncate(HITS as usize);
-    let next = hits.last().filter(|_| is_more).map(|last| search.next(&last.place.to_string()));
+    let next = hits.last().filter(|_| is_more).map(|last| search.next(&last.rank.to_string()));
     let address = |sid: &str| recordings::address(context, headers, sid);
     let hits = hits.into_iter().map(|hit| HitView::of(hit, address)).collect();
     Ok(CallList { calls: None, hits: Some(hits), next, since })

@@ -107,7 +107,7 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
     let since = context.store.read().await?.newest_change().await?;
     let transcript = transcription::transcript(context, id, wait).await?.transcript;
     let mut conn = context.store.read().await?;
-    let stored = conn.transcript_named(id).await?;
+    let stored = conn.transcript_by_transcript_id(id).await?;
     if let Some(call) = stored.as_ref().and_then(|stored| stored.call.clone())
         && let Some(call) = conn.call(&CallName::Id(call)).await?
     {

@@ -16,7 +16,7 @@ use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
 use crate::model::transcript::Transcript;
 use crate::pipeline::lookup::{self, FetchedRecording};
-use crate::store::{Digest, Hit};
+use crate::store::{CallSummary, Hit};
 
 /// A call's own facts.
 #[derive(Debug, Serialize)]
@@ -207,7 +207,7 @@ pub(super) fn number(number: Option<&String>) -> &str {
 }
 
 impl CallRow {
-    pub(super) fn of(call: &Call, digest: Digest) -> Self {
+    pub(super) fn of(call: &Call, digest: CallSummary) -> Self {
         let progress = match digest.job {
             _ if call.deletion.is_some() => Progress::Deleting,
             Some(JobStatus::Failed) => Progress::Failed,
