@@ -1,8 +1,8 @@
-//! The whole suite once more with its stores in PostgreSQL, where `TEST_DATABASE_URL` names one; and that each program
-//! under test has a store of its own.
+//! Runs the suite a second time with PostgreSQL stores, if `TEST_DATABASE_URL` names a server; and checks that each
+//! program under test has its own store.
 //!
-//! `.ci/postgres cargo test` sets that variable for as long as the tests run. `TEST_STORE=postgres` marks the second
-//! run; set by hand, it has single tests use PostgreSQL.
+//! `.ci/postgres cargo test` sets that variable while the tests run. `TEST_STORE=postgres` marks the second run; set it
+//! by hand to run single tests with PostgreSQL.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,8 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 use crate::support::World;
 use crate::support::store::{Database, remove_schemas_of, server};
 
-/// What has nothing to do with the kind of store: settings and start, packages, the emulated vendors, browsers and proxies;
-/// and what is of PostgreSQL alone.
+/// Modules that the second run skips because they do not depend on the kind of store, or start PostgreSQL themselves.
 const SKIPPED: [&str; 10] = [
     "browser::",
     "proxies::",
@@ -40,7 +39,7 @@ fn the_suite_passes_on_postgresql() {
     suite.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let suite = suite.spawn().expect("the tests start");
     let process = suite.id();
-    let output = suite.wait_with_output().expect("they end");
+    let output = suite.wait_with_output().expect("the tests end");
     remove_schemas_of(process, &server);
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success(), "with TEST_STORE=postgres:\n{stdout}\n{stderr}");
@@ -48,7 +47,7 @@ fn the_suite_passes_on_postgresql() {
 }
 
 async fn execute(connection: &mut PgConnection, sql: &'static str) {
-    sqlx::raw_sql(sql).execute(connection).await.expect("SQL that PostgreSQL takes");
+    sqlx::raw_sql(sql).execute(connection).await.expect("SQL that PostgreSQL accepts");
 }
 
 /// The schemas that have a table of this name.
@@ -65,7 +64,7 @@ async fn a_store_in_postgresql_is_a_schema_that_no_other_store_sees_and_that_goe
     let mut of_one = PgConnection::connect(&one.url).await.expect("a connection");
     let mut of_other = PgConnection::connect(&other.url).await.expect("a connection");
     execute(&mut of_one, "CREATE TABLE seen_by_one (id integer)").await;
-    // A table of the same name would be refused in the same schema.
+    // In the same schema, a second table of this name would be rejected.
     execute(&mut of_other, "CREATE TABLE seen_by_one (id integer)").await;
     let schemas = schemas_with("seen_by_one", &server).await;
     assert_eq!(schemas.len(), 2);
@@ -73,7 +72,7 @@ async fn a_store_in_postgresql_is_a_schema_that_no_other_store_sees_and_that_goe
         assert!(schemas.iter().any(|schema| store.url.ends_with(schema)), "{schemas:?}");
     }
 
-    // Nobody is left to end this transaction: the thread that would do it is the one that drops the store.
+    // This transaction stays open: the thread that would end it is busy dropping the store.
     execute(&mut of_one, "BEGIN; INSERT INTO seen_by_one VALUES (1)").await;
     drop(one);
     let left = schemas_with("seen_by_one", &server).await;

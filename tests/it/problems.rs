@@ -1,11 +1,11 @@
-//! What problems look like, for programs and for people.
+//! Error responses: problem documents for programs, pages for people.
 
 use crate::support::{Answer, World};
 
-/// The body without what differs from one answer to the next.
+/// The body without what differs between runs.
 fn stable(world: &World, answer: &Answer) -> String {
     let text = answer.text().replace(answer.header("x-request-id"), "<request id>");
-    // What the page is drawn with is not its matter.
+    // The addresses of assets hold hashes.
     let lines = text.split_inclusive('\n').filter(|line| !line.starts_with("<link "));
     lines.collect::<String>().replace(world.twilio.url(), "<twilio>")
 }

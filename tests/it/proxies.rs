@@ -1,7 +1,7 @@
-//! Real proxies in front of the program, set up as their manuals begin: whoever comes by one is a stranger, whatever
-//! name they ask for. The vendors' callbacks come through.
+//! Real proxies in front of the program, configured as in the first example of their manuals. Clients behind a proxy are
+//! strangers, whatever host name they request. Public routes stay reachable.
 //!
-//! These facts are looked at where nginx, HAProxy and Caddy are installed.
+//! These tests run where nginx, HAProxy and Caddy are installed.
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -13,30 +13,30 @@ use tokio::net::TcpStream;
 use crate::support::command::Folder;
 use crate::support::{Answer, World, client};
 
-/// What strangers ask for, most of them by a name of this computer.
+/// Host names that strangers request, most of them names of this computer.
 const HOSTS: [&str; 6] =
     ["example.ngrok.app", "localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"];
 
-/// What is the operator's.
+/// Routes for the operator only.
 const ROUTES: [&str; 4] = ["/dial/14155551234", "/calls", "/", "/no/such/path"];
 
 /// A proxy that runs until it is dropped.
 struct Proxy {
-    /// The program that it is.
+    /// Its executable.
     name: &'static str,
     port: u16,
-    /// Its process's number is in a file of it.
+    /// Holds its configuration and its PID file.
     folder: Folder,
 }
 
 impl Proxy {
-    /// nginx with these lines beside `proxy_pass`.
+    /// nginx with these directives beside `proxy_pass`.
     fn nginx(port: u16, program: &str, more: &str) -> Self {
         let server = format!("listen 127.0.0.1:{port}; location / {{ proxy_pass http://{program}; {more} }}");
         Self::nginx_of(port, &format!("server {{ {server} }}"))
     }
 
-    /// nginx with these servers.
+    /// nginx with these `server` blocks.
     fn nginx_of(port: u16, servers: &str) -> Self {
         let folder = Folder::new();
         let path = folder.path().display();
@@ -51,7 +51,7 @@ impl Proxy {
         Self { name: "nginx", port, folder }.started(&["-e", &log, "-c", &file])
     }
 
-    /// HAProxy with these lines in its front.
+    /// HAProxy with these lines in its `frontend`.
     fn haproxy(port: u16, program: &str, more: &str) -> Self {
         let folder = Folder::new();
         let settings = format!(
@@ -64,7 +64,6 @@ impl Proxy {
         Self { name: "haproxy", port, folder }.started(&["-D", "-f", &file, "-p", &pid])
     }
 
-    /// Caddy.
     fn caddy(port: u16, program: &str) -> Self {
         let folder = Folder::new();
         let settings =
@@ -82,17 +81,17 @@ impl Proxy {
         ])
     }
 
-    /// All of them go into the background once they listen.
+    /// Starts the proxy. Each of the three goes into the background once it listens.
     fn started(self, arguments: &[&str]) -> Self {
         let mut command = Command::new(self.name);
         command.args(arguments).env("HOME", self.folder.path()).env("PATH", path());
         command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
-        // To a file: what goes on in the background would keep a pipe open.
-        let words = File::create(self.folder.path().join("words")).expect("a file");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(words);
+        // Output goes to a file, because the process in the background would keep a pipe open.
+        let output = File::create(self.folder.path().join("output")).expect("a file");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
         let status = command.status().expect("the proxy can be run");
-        let words = std::fs::read_to_string(self.folder.path().join("words")).unwrap_or_default();
-        assert!(status.success(), "{}: {words}", self.name);
+        let output = std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default();
+        assert!(status.success(), "{}: {output}", self.name);
         self
     }
 }
@@ -100,12 +99,12 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap_or_default();
-        // The shell's own kill: a small system has no other.
+        // The shell's built-in `kill`, because small systems have no other.
         _ = Command::new("sh").args(["-c", &format!("kill {}", pid.trim())]).status();
     }
 }
 
-/// A raw tunnel, such as `ssh -R` or `socat` make one: it knows nothing of HTTP.
+/// A raw TCP tunnel, like those of `ssh -R` and `socat`.
 async fn tunnel(port: u16, program: &str) {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("a free port");
     let program = program.to_owned();
@@ -117,7 +116,7 @@ async fn tunnel(port: u16, program: &str) {
     });
 }
 
-/// A port that is free, and that stays so: it is none of those that are given to whoever asks for any.
+/// A free port below the ephemeral range, so that no other process receives it when it binds port 0.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     loop {
@@ -128,28 +127,28 @@ fn free_port() -> u16 {
     }
 }
 
-/// The path, and where Debian keeps proxies away from users.
+/// `PATH` plus the folders where Debian installs daemons.
 fn path() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
-/// Whether all proxies are installed. `REQUIRE_PROXIES=1` makes it a failure if one is not.
-fn are_there() -> bool {
+/// Whether all proxies are installed. Panics if one is missing and `REQUIRE_PROXIES=1`.
+fn are_installed() -> bool {
     let path = path();
     let is_missing = |name: &&str| !std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
     let missing: Vec<&str> = ["nginx", "haproxy", "caddy"].into_iter().filter(is_missing).collect();
-    let how = format!("there is no {}", missing.join(", no "));
+    let reason = format!("not installed: {}", missing.join(", "));
     let is_required = std::env::var_os("REQUIRE_PROXIES").is_some_and(|value| value == "1");
-    assert!(missing.is_empty() || !is_required, "{how}");
+    assert!(missing.is_empty() || !is_required, "{reason}");
     if !missing.is_empty() {
-        println!("skipped: {how}");
+        println!("skipped: {reason}");
     }
     missing.is_empty()
 }
 
-/// A program with these settings, and the address it listens at. None where proxies are missing.
+/// Starts a program with these settings. Returns it with its address, or `None` where proxies are missing.
 async fn program(settings: &[(&str, &str)]) -> Option<(World, String)> {
-    if !are_there() {
+    if !are_installed() {
         return None;
     }
     let world = World::with(settings).await;
@@ -157,13 +156,14 @@ async fn program(settings: &[(&str, &str)]) -> Option<(World, String)> {
     Some((world, address))
 }
 
-/// Asks by the proxy at this port, under this name.
+/// Sends a GET through the proxy at this port, with this `Host`.
 async fn ask(port: u16, path: &str, host: &str) -> Answer {
     let request = client().get(format!("http://127.0.0.1:{port}{path}")).header("host", host);
     Answer::of(request.send().await.expect("an answer")).await
 }
 
-/// Whoever comes by this port, and asks for one of these names, is refused everything but what is the vendors'.
+/// Asserts that through this port, under each of these names, all operator routes are refused and no vendor request is
+/// made, while `/healthz` answers.
 async fn assert_strange(world: &World, port: u16, hosts: &[&str]) {
     let before = world.vendor_requests();
     for host in hosts {
@@ -176,96 +176,96 @@ async fn assert_strange(world: &World, port: u16, hosts: &[&str]) {
 }
 
 #[tokio::test]
-async fn whoever_comes_by_nginx_is_a_stranger() {
+async fn a_client_behind_nginx_is_a_stranger() {
     let Some((world, program)) = program(&[]).await else { return };
     let nginx = Proxy::nginx(free_port(), &program, "");
     assert_strange(&world, nginx.port, &HOSTS).await;
 }
 
 #[tokio::test]
-async fn whoever_comes_by_caddy_is_a_stranger() {
+async fn a_client_behind_caddy_is_a_stranger() {
     let Some((world, program)) = program(&[]).await else { return };
     let caddy = Proxy::caddy(free_port(), &program);
     assert_strange(&world, caddy.port, &HOSTS).await;
 }
 
 #[tokio::test]
-async fn whoever_comes_by_haproxy_under_its_public_name_is_a_stranger() {
+async fn a_client_behind_haproxy_that_requests_its_public_name_is_a_stranger() {
     let Some((world, program)) = program(&[]).await else { return };
     let haproxy = Proxy::haproxy(free_port(), &program, "");
     assert_strange(&world, haproxy.port, &HOSTS[..1]).await;
 }
 
 #[tokio::test]
-async fn whoever_comes_by_haproxy_is_a_stranger_if_it_says_for_whom_it_asks() {
+async fn a_client_behind_haproxy_is_a_stranger_if_haproxy_adds_x_forwarded_for() {
     let Some((world, program)) = program(&[]).await else { return };
     let haproxy = Proxy::haproxy(free_port(), &program, "option forwardfor");
     assert_strange(&world, haproxy.port, &HOSTS).await;
 }
 
 #[tokio::test]
-async fn whoever_comes_by_a_raw_tunnel_under_its_public_name_is_a_stranger() {
+async fn a_client_behind_a_raw_tunnel_that_requests_its_public_name_is_a_stranger() {
     let Some((world, program)) = program(&[]).await else { return };
     let port = free_port();
     tunnel(port, &program).await;
     assert_strange(&world, port, &HOSTS[..1]).await;
 }
 
-/// A program that is told that it is found at this port, and the address it listens at. None where proxies are missing.
+/// Starts a program whose `BASE_URL` names this port. Returns it with its address, or `None` where proxies are missing.
 async fn program_behind(port: u16) -> Option<(World, String)> {
     program(&[("BASE_URL", &format!("http://127.0.0.1:{port}"))]).await
 }
 
-/// There is a hole, and once the program has looked for it, it is closed.
-async fn assert_found_out(world: &World, port: u16) {
-    assert_eq!(ask(port, "/calls", "localhost").await.status, 200, "the hole is there");
-    assert!(world.app.probe().await, "the way leads to the program");
+/// Asserts that the proxy lets strangers in, and that the exposure probe detects and stops it.
+async fn assert_detected(world: &World, port: u16) {
+    assert_eq!(ask(port, "/calls", "localhost").await.status, 200, "the proxy lets strangers in");
+    assert!(world.app.probe().await, "BASE_URL leads to the program");
     assert_strange(world, port, &HOSTS).await;
 }
 
 #[tokio::test]
-async fn haproxy_passes_on_any_name_and_is_found_out() {
+async fn haproxy_passes_on_any_host_and_is_detected() {
     let port = free_port();
     let Some((world, program)) = program_behind(port).await else { return };
     let _haproxy = Proxy::haproxy(port, &program, "");
-    assert_found_out(&world, port).await;
+    assert_detected(&world, port).await;
 }
 
 #[tokio::test]
-async fn nginx_that_speaks_http_1_1_hides_itself_and_is_found_out() {
+async fn nginx_with_http_1_1_hides_itself_and_is_detected() {
     let port = free_port();
     let Some((world, program)) = program_behind(port).await else { return };
     let _nginx = Proxy::nginx(port, &program, "proxy_http_version 1.1;");
-    assert_found_out(&world, port).await;
+    assert_detected(&world, port).await;
 }
 
 #[tokio::test]
-async fn nginx_that_knows_its_own_name_alone_goes_by_the_target_and_is_found_out() {
-    // Also this computer, and none of the names by which it is trusted.
+async fn nginx_that_accepts_only_its_own_name_trusts_an_absolute_target_and_is_detected() {
+    // Also a loopback address, but not one of the names that the program trusts.
     const NAME: &str = "127.0.0.2";
     let port = free_port();
     let Some((world, program)) = program(&[("BASE_URL", &format!("http://{NAME}:{port}"))]).await else { return };
-    let passed_on = "proxy_http_version 1.1; proxy_set_header Host $http_host;";
+    let directives = "proxy_http_version 1.1; proxy_set_header Host $http_host;";
     let _nginx = Proxy::nginx_of(
         port,
         &format!(
             "server {{ listen {NAME}:{port} default_server; return 444; }}\n\
              server {{ listen {NAME}:{port}; server_name {NAME}; \
-             location / {{ proxy_pass http://{program}; {passed_on} }} }}"
+             location / {{ proxy_pass http://{program}; {directives} }} }}"
         ),
     );
     let ask = async |target: &str, host: &str| {
         let mut stream = TcpStream::connect((NAME, port)).await.expect("a connection");
         let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("bytes are taken");
+        stream.write_all(request.as_bytes()).await.expect("a write");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
         answer
     };
     let absolute = format!("http://{NAME}:{port}/calls");
-    assert_eq!(ask("/calls", "localhost:8000").await, "", "the name alone opens nothing");
-    assert!(ask(&absolute, "localhost:8000").await.starts_with("HTTP/1.1 200 "), "the hole is there");
-    assert!(world.app.probe().await, "the way leads to the program");
+    assert_eq!(ask("/calls", "localhost:8000").await, "", "the Host header alone does not reach the program");
+    assert!(ask(&absolute, "localhost:8000").await.starts_with("HTTP/1.1 200 "), "the proxy lets strangers in");
+    assert!(world.app.probe().await, "BASE_URL leads to the program");
     for host in HOSTS {
         for route in ROUTES {
             let answer = ask(&format!("http://{NAME}:{port}{route}"), host).await;
@@ -276,9 +276,9 @@ async fn nginx_that_knows_its_own_name_alone_goes_by_the_target_and_is_found_out
 }
 
 #[tokio::test]
-async fn a_raw_tunnel_passes_on_any_name_and_is_found_out() {
+async fn a_raw_tunnel_passes_on_any_host_and_is_detected() {
     let port = free_port();
     let Some((world, program)) = program_behind(port).await else { return };
     tunnel(port, &program).await;
-    assert_found_out(&world, port).await;
+    assert_detected(&world, port).await;
 }

@@ -1,4 +1,4 @@
-//! `/record/`: what Twilio is told to do with a call, whatever the greeting is, and that a call which obeys it ends.
+//! `/record/`: the TwiML for a call, with any greeting, and that a call which follows it ends.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,10 +13,10 @@ use crate::support::callbacks::{CALL_PARAMS, encode, sign};
 use crate::support::rows::{Names, Row, rows};
 use crate::support::{Answer, World};
 
-/// Asks as Twilio does, by POST and by GET, with and without the trailing slash. All answers must be the same.
+/// Requests TwiML as Twilio does, with POST and GET, with and without the trailing slash. All responses must be equal.
 async fn ask(world: &World, path: &str, base: &str) -> Answer {
     let mut answers = Vec::new();
-    // Each about a call of its own: the third answer about one is another.
+    // A new call SID for each path, because the third response for one call differs.
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     for path in [path, path.trim_end_matches('/')] {
         let call = format!("CA{:032x}", CALLS.fetch_add(1, Ordering::Relaxed));
@@ -48,7 +48,7 @@ async fn after_the_recording_a_call_is_hung_up() {
 }
 
 #[tokio::test]
-async fn what_settings_say_is_in_the_document() {
+async fn the_document_follows_the_settings() {
     let settings = [
         ("BASE_URL", "https://example.com:8443/in/here/"),
         ("GREETING", "This call is recorded & transcribed."),
@@ -61,7 +61,7 @@ async fn what_settings_say_is_in_the_document() {
 /// An element under `<Response>`: its name, its attributes, its text.
 type Element = (String, Vec<(String, String)>, String);
 
-/// Reads a document as strictly as XML 1.0 is written: well-formed, of allowed characters alone, one `<Response>`.
+/// Parses a document strictly by XML 1.0: well-formed, allowed characters only, one `<Response>`.
 fn read_strictly(xml: &str) -> Vec<Element> {
     let is_allowed = |char: char| matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
     assert!(xml.chars().all(is_allowed), "characters that XML cannot hold: {xml:?}");
@@ -118,7 +118,7 @@ fn attributes(start: &BytesStart<'_>) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn whatever_the_greeting_is_the_document_is_xml_that_says_it() {
+async fn any_greeting_makes_a_valid_document_that_says_it() {
     let names = Names::new();
     let greetings: Vec<Row<'_>> = rows(include_str!("fixtures/bad_input/greetings.tsv"), 2, &names).collect();
     assert!(greetings.len() >= 15);
@@ -138,7 +138,7 @@ async fn whatever_the_greeting_is_the_document_is_xml_that_says_it() {
 }
 
 #[tokio::test]
-async fn addresses_in_the_document_are_those_of_base_url() {
+async fn addresses_in_the_document_start_with_base_url() {
     let base = "https://example.com/a&b'c/%22d%22";
     let world = World::with(&[("BASE_URL", base)]).await;
     let answer = ask(&world, "/record/", base).await;
@@ -149,7 +149,7 @@ async fn addresses_in_the_document_are_those_of_base_url() {
     assert_eq!(*value("recordingStatusCallback"), format!("{base}/hooks/twilio/recording"));
 }
 
-/// Paths of what Twilio asked about this call, in the order they were answered, all of them with success.
+/// Paths of Twilio's requests about this call, in the order of their responses. Asserts that all succeeded.
 fn asked(twilio: &Twilio, call: &str) -> Vec<String> {
     let of_call = |(name, value): &(String, String)| name == "CallSid" && value == call;
     let deliveries = twilio.deliveries().into_iter().filter(|delivery| delivery.params.iter().any(of_call));
@@ -165,7 +165,7 @@ fn count(paths: &[String], path: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_dialled_call_is_recorded_once_and_never_loops() {
+async fn a_dialed_call_is_recorded_once_and_never_loops() {
     let world = World::new().await;
     for outcome in [Outcome::Answered, Outcome::HangsUp] {
         world.twilio.set_next_outcome(outcome);
@@ -175,13 +175,13 @@ async fn a_dialled_call_is_recorded_once_and_never_loops() {
         let asked = asked(&world.twilio, &call);
         assert_eq!(count(&asked, "/record/"), 1, "{outcome:?}: {asked:?}");
         assert_eq!(count(&asked, "/record/done/"), 1, "{outcome:?}: {asked:?}");
-        assert_eq!(count(&asked, "/hooks/twilio/recording"), 2, "begun and over, {outcome:?}: {asked:?}");
+        assert_eq!(count(&asked, "/hooks/twilio/recording"), 2, "start and end, {outcome:?}: {asked:?}");
         assert_eq!(count(&asked, "/hooks/twilio/call"), 4, "{outcome:?}: {asked:?}");
     }
 }
 
 #[tokio::test]
-async fn a_call_without_a_word_ends_all_the_same() {
+async fn a_silent_call_ends_too() {
     let world = World::new().await;
     for outcome in [Outcome::Silent, Outcome::TooShort] {
         world.twilio.set_next_outcome(outcome);
@@ -195,7 +195,7 @@ async fn a_call_without_a_word_ends_all_the_same() {
 }
 
 #[tokio::test]
-async fn nobody_is_greeted_who_does_not_answer() {
+async fn an_unanswered_call_gets_no_greeting() {
     let world = World::new().await;
     for outcome in [Outcome::Busy, Outcome::NoAnswer, Outcome::Failed] {
         world.twilio.set_next_outcome(outcome);
@@ -226,7 +226,7 @@ async fn an_inbound_call_gets_the_same_document_and_is_recorded() {
 }
 
 #[tokio::test]
-async fn the_document_asks_nothing_of_anybody() {
+async fn the_document_needs_no_vendor_request() {
     let world = World::new().await;
     for path in ["/record/", "/record/done/"] {
         ask(&world, path, &world.base).await;
@@ -239,7 +239,7 @@ async fn the_document_asks_nothing_of_anybody() {
 }
 
 #[tokio::test]
-async fn a_call_that_asks_for_the_greeting_for_ever_is_hung_up() {
+async fn a_call_that_keeps_requesting_the_greeting_is_hung_up() {
     let world = World::new().await;
     let mut said = Vec::new();
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! `/get-recording-url/<call sid>` and `/recordings/<sid>`.
+//! `/get-recording-url/<call SID>` and `/recordings/<SID>`.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn the_media_url_of_a_recorded_call_is_one_line_of_text() {
 }
 
 #[tokio::test]
-async fn all_pages_are_followed_and_the_oldest_recording_comes_first() {
+async fn all_pages_of_twilios_list_are_read_and_the_oldest_recording_comes_first() {
     let world = World::new().await;
     let call_sid = world.twilio.add_call(SeededCall::default());
     let added: Vec<String> = (0..120)
@@ -32,7 +32,7 @@ async fn all_pages_are_followed_and_the_oldest_recording_comes_first() {
     let answer = world.get(&format!("/get-recording-url/{call_sid}")).await;
     assert_eq!(answer.text().lines().collect::<Vec<_>>(), added);
     let pages = world.twilio.control.requests_to(Method::GET, "/Recordings.json");
-    assert_eq!(pages.len(), 3, "fifty a page");
+    assert_eq!(pages.len(), 3, "50 recordings a page");
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_call_that_will_never_have_a_recording_is_404_without_retry_after() {
 }
 
 #[tokio::test]
-async fn as_json_every_recording_is_described() {
+async fn as_json_every_recording_has_its_details() {
     let world = World::new().await;
     let call_sid = world.twilio.add_call(SeededCall::default());
     let stereo = world.twilio.add_recording(SeededRecording {
@@ -109,7 +109,7 @@ async fn as_json_every_recording_is_described() {
 }
 
 #[tokio::test]
-async fn a_wrong_call_sid_is_400_and_no_vendor_is_asked() {
+async fn a_malformed_call_sid_is_400_without_a_vendor_request() {
     let world = World::new().await;
     let hex = "0123456789abcdef0123456789abcde";
     for sid in [
@@ -139,7 +139,7 @@ async fn an_unknown_call_is_404_with_twilios_code_and_words() {
 }
 
 #[tokio::test]
-async fn a_recording_is_heard_without_twilios_credentials_whole_and_in_ranges() {
+async fn a_recording_plays_without_twilios_credentials_whole_and_in_ranges() {
     let world = World::new().await;
     let (_, recording) = world.recorded_call().await;
     for (path, kind, audio) in [
@@ -150,7 +150,7 @@ async fn a_recording_is_heard_without_twilios_credentials_whole_and_in_ranges() 
         let whole = world.get(&path).await;
         assert_eq!((whole.status.as_u16(), whole.header("content-type")), (200, kind));
         assert_eq!(whole.header("content-length"), audio.len().to_string());
-        assert!(whole.body == audio, "the audio as it is at Twilio");
+        assert!(whole.body == audio, "the audio is unchanged");
 
         let part = world.get_with(&path, &[("range", "bytes=100-199")]).await;
         assert_eq!(part.status, 206);
@@ -162,7 +162,7 @@ async fn a_recording_is_heard_without_twilios_credentials_whole_and_in_ranges() 
 }
 
 #[tokio::test]
-async fn a_recording_that_is_not_there_is_404_with_the_code_from_twilios_xml() {
+async fn a_missing_recording_is_404_with_the_code_from_twilios_xml() {
     let world = World::new().await;
     let answer = world.get("/recordings/RE00000000000000000000000000000000").await;
     answer.problem(404, "vendor-not-found");

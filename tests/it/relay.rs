@@ -1,5 +1,5 @@
-//! `POST /transcribe` of a recording: its audio flows from Twilio through the program into AssemblyAI's upload, and
-//! what is not whole is not transcribed.
+//! `POST /transcribe` of a recording: its audio streams from Twilio through the program into AssemblyAI's upload, and
+//! incomplete audio is not transcribed.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,23 +21,23 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Answer, World, assert_happened, fail_step, listen};
 
-/// A recording that exists only at a Twilio of the test's own making.
+/// A recording that exists only on the Twilio server that the test itself runs.
 const RECORDING: &str = "RE5a9db0c05a9db0c05a9db0c05a9db0c0";
 
-/// Long enough for loopback, short enough to wait for.
-const IMPATIENT: Duration = Duration::from_millis(500);
+/// A timeout that loopback meets and tests can wait out.
+const SHORT: Duration = Duration::from_millis(500);
 
 async fn transcribe(world: &World, recording: &str) -> Answer {
     world.post_json("/transcribe", &json!({ "recording_sid": recording })).await
 }
 
-/// Asserts that no audio arrived as a whole and that no transcript was ordered.
-fn assert_nothing_ordered(world: &World) {
+/// Asserts that no upload was completed and no transcript was submitted.
+fn assert_nothing_submitted(world: &World) {
     assert_eq!(world.assemblyai.uploads(), []);
     assert_eq!(world.assemblyai.control.requests_to(Method::POST, "/v2/transcript").len(), 0);
 }
 
-/// A Twilio on which every recording is complete, and `media` answers for the audio.
+/// A Twilio server whose recordings are all completed, with `media` as the handler of their audio.
 async fn twilio_with<F, A>(media: F) -> String
 where
     F: Fn(HeaderMap, String) -> A + Clone + Send + Sync + 'static,
@@ -55,7 +55,7 @@ where
     serve(Router::new().route("/2010-04-01/Accounts/{account}/Recordings/{file}", get(answer))).await
 }
 
-/// Serves these routes on a port of their own; gives the address.
+/// Serves these routes on a free port. Returns the address.
 async fn serve(router: Router) -> String {
     let listener = listen().await;
     let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
@@ -63,7 +63,7 @@ async fn serve(router: Router) -> String {
     url
 }
 
-/// An answer whose head promises the speech, and whose body goes as told.
+/// A response with the headers of the speech, and this body.
 fn speech_of(length: Option<usize>, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, "audio/x-wav".parse().expect("a media type"));
@@ -88,17 +88,17 @@ fn half_of_the_speech() -> Result<Bytes, axum::Error> {
     Ok(Bytes::from_static(&speech::WAV[..speech::WAV.len() / 2]))
 }
 
-/// The program memory and disk of which are looked at is a process of its own; the vendors live here.
+/// The program runs as its own process, so that its memory and disk use can be measured; the vendors run in the test.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_of_200_mb_passes_through_whole_in_little_memory_and_touches_no_disk() {
+async fn a_recording_of_200_mb_streams_through_in_little_memory_without_touching_the_disk() {
     use callscribe::sandbox::pace::Pace;
     use callscribe::sandbox::{assemblyai, twilio};
 
     use crate::support::command::{ENOUGH, Folder, Program, with};
 
     const SIZE: u64 = 200_000_000;
-    /// What the program may take on top of what a small recording takes.
+    /// How much more memory the program may use than for a small recording.
     const GROWTH: u64 = 16_000_000;
 
     let twilio = twilio::Twilio::start(listen().await, Pace::instant());
@@ -108,7 +108,7 @@ async fn a_recording_of_200_mb_passes_through_whole_in_little_memory_and_touches
     let settings = [
         ("TWILIO_API_URL", twilio.url()),
         ("ASSEMBLYAI_API_URL", assemblyai.url()),
-        // Nobody listens there, and nobody waits for AssemblyAI's webhook.
+        // Nothing listens there. AssemblyAI's webhook gets lost, which does not matter here.
         ("BASE_URL", "http://127.0.0.1:1"),
         ("TMPDIR", temporary),
     ];
@@ -147,7 +147,7 @@ async fn a_recording_of_200_mb_passes_through_whole_in_little_memory_and_touches
 }
 
 #[tokio::test]
-async fn the_length_that_twilio_gives_is_passed_on_and_without_one_the_audio_still_arrives() {
+async fn twilios_content_length_is_passed_on_and_audio_without_one_still_arrives() {
     for length in [Some(speech::WAV.len()), None] {
         let twilio = twilio_with(move |_, _| {
             let halves = [half_of_the_speech(), Ok(Bytes::from_static(&speech::WAV[speech::WAV.len() / 2..]))];
@@ -163,7 +163,7 @@ async fn the_length_that_twilio_gives_is_passed_on_and_without_one_the_audio_sti
 }
 
 #[tokio::test]
-async fn an_order_that_comes_in_chunks_is_read_as_one() {
+async fn a_request_body_in_chunks_is_read_as_one() {
     let world = World::new().await;
     let recording = world.twilio.add_recording(SeededRecording::default());
     let host = world.base.trim_start_matches("http://");
@@ -180,22 +180,22 @@ async fn an_order_that_comes_in_chunks_is_read_as_one() {
 }
 
 #[tokio::test]
-async fn audio_that_breaks_off_at_twilio_is_never_transcribed() {
+async fn audio_that_twilio_truncates_is_never_transcribed() {
     let world = World::new().await;
     for audio in [Audio::Speech, Audio::Generated { bytes: 3_000_000 }] {
         let recording = world.twilio.add_recording(SeededRecording { audio, ..Default::default() });
         fail_step(&world.twilio.control, &Method::GET, ".wav", &Fault::CutBody);
         let detail = transcribe(&world, &recording).await.problem(502, "vendor-unavailable");
         assert_eq!(detail, "the connection to Twilio broke");
-        assert_nothing_ordered(&world);
+        assert_nothing_submitted(&world);
     }
 }
 
 #[tokio::test]
-async fn audio_without_a_length_that_breaks_off_is_never_transcribed() {
+async fn truncated_audio_without_a_length_is_never_transcribed() {
     let twilio = twilio_with(|_, _| {
         let broken = stream::once(async {
-            // Lets the first half be written out before the connection breaks.
+            // Lets the server write the first half before the connection breaks.
             tokio::task::yield_now().await;
             Err(axum::Error::new("broken by the test"))
         });
@@ -204,10 +204,10 @@ async fn audio_without_a_length_that_breaks_off_is_never_transcribed() {
     let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
     let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-unavailable");
     assert_eq!(detail, "the connection to Twilio broke");
-    assert_nothing_ordered(&world);
+    assert_nothing_submitted(&world);
 }
 
-/// A Twilio that ends the audio by closing the connection, as HTTP allows, with `audio` sent until then.
+/// A Twilio server that sends `audio` and marks its end by closing the connection, as HTTP/1.0 allows.
 async fn closing_twilio(audio: Vec<u8>) -> String {
     let listener = listen().await;
     let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
@@ -222,31 +222,31 @@ async fn closing_twilio(audio: Vec<u8>) -> String {
             let is_json = head.windows(6).any(|part| part == b".json ");
             let (kind, body) = if is_json { ("application/json", &json) } else { ("audio/x-wav", &audio) };
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n");
-            connection.write_all(answer.as_bytes()).await.expect("the head is taken");
-            connection.write_all(body).await.expect("the body is taken");
+            connection.write_all(answer.as_bytes()).await.expect("a write");
+            connection.write_all(body).await.expect("a write");
         }
     });
     url
 }
 
 #[tokio::test]
-async fn audio_that_ends_with_the_connection_is_held_against_the_length_that_the_file_tells() {
+async fn audio_that_ends_with_the_connection_must_have_the_length_in_its_header() {
     let world = World::with(&[("TWILIO_API_URL", &closing_twilio(speech::WAV.to_vec()).await)]).await;
     assert_eq!(transcribe(&world, RECORDING).await.status, 200);
     assert!(world.assemblyai.uploads()[0].is_speech);
     let world = World::with(&[("TWILIO_API_URL", &closing_twilio(vec![7; 5_000]).await)]).await;
-    assert_eq!(transcribe(&world, RECORDING).await.status, 200, "what tells no length is taken");
+    assert_eq!(transcribe(&world, RECORDING).await.status, 200, "a file that states no length is accepted");
 
     for short in [&speech::WAV[..speech::WAV.len() / 2], &speech::WAV[..20], b"RIFF"] {
         let world = World::with(&[("TWILIO_API_URL", &closing_twilio(short.to_vec()).await)]).await;
         let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
         assert!(detail.ends_with("at the audio, which is shorter than it says"), "{detail}");
-        assert_nothing_ordered(&world);
+        assert_nothing_submitted(&world);
     }
 }
 
 #[tokio::test]
-async fn what_is_no_audio_is_neither_transcribed_nor_played() {
+async fn a_response_without_audio_is_neither_transcribed_nor_played() {
     let nothing = || Body::empty();
     for (status, media_type, body) in [
         (200, "text/html", Body::from("<html>sign in</html>")),
@@ -256,16 +256,16 @@ async fn what_is_no_audio_is_neither_transcribed_nor_played() {
         (200, "audio/x-wav", Body::from_stream(stream::empty::<Result<Bytes, axum::Error>>())),
         (204, "audio/x-wav", nothing()),
     ] {
-        let shown = format!("{status} {media_type}");
+        let case = format!("{status} {media_type}");
         let body = Arc::new(Mutex::new(Some(body)));
         let twilio = twilio_with(move |_, _| {
-            let body = body.lock().expect("no test panics here").take().unwrap_or_default();
+            let body = body.lock().expect("an unpoisoned lock").take().unwrap_or_default();
             (StatusCode::from_u16(status).expect("a status"), [(header::CONTENT_TYPE, media_type)], body)
         });
         let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
         let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
-        assert!(detail.ends_with("at the audio, which is none"), "{shown}: {detail}");
-        assert_nothing_ordered(&world);
+        assert!(detail.ends_with("at the audio, which is none"), "{case}: {detail}");
+        assert_nothing_submitted(&world);
     }
     let page = || (StatusCode::OK, [(header::CONTENT_TYPE, "text/html")], "<script>");
     let twilio = twilio_with(move |_, _| page());
@@ -274,24 +274,24 @@ async fn what_is_no_audio_is_neither_transcribed_nor_played() {
 }
 
 #[tokio::test]
-async fn audio_that_stops_moving_at_twilio_is_given_up_and_twilio_is_named() {
+async fn audio_that_stalls_at_twilio_times_out_and_the_error_names_twilio() {
     for first in [Some(half_of_the_speech()), None] {
         let first = Arc::new(first.map(|piece| piece.expect("half of the speech")));
         let twilio = twilio_with(move |_, _| {
             let first = stream::iter(Option::clone(&first).map(Ok::<Bytes, axum::Error>));
             speech_of(Some(speech::WAV.len()), Body::from_stream(first.chain(stream::pending())))
         });
-        let deadlines = Deadlines { stall: IMPATIENT, ..Default::default() };
+        let deadlines = Deadlines { stall: SHORT, ..Default::default() };
         let world = World::with_deadlines(&[("TWILIO_API_URL", &twilio.await)], deadlines).await;
         let detail = transcribe(&world, RECORDING).await.problem(504, "vendor-timeout");
         assert_eq!(detail, "Twilio did not answer in time");
-        assert_nothing_ordered(&world);
+        assert_nothing_submitted(&world);
     }
 }
 
 #[tokio::test]
-async fn an_upload_that_assemblyai_does_not_answer_is_given_up_and_assemblyai_is_named() {
-    let deadlines = Deadlines { stall: IMPATIENT, ..Default::default() };
+async fn an_upload_that_assemblyai_does_not_answer_times_out_and_the_error_names_assemblyai() {
+    let deadlines = Deadlines { stall: SHORT, ..Default::default() };
     for (fault, audio) in [
         (Fault::Hang, Audio::Speech),
         (Fault::Hang, Audio::Generated { bytes: 20_000_000 }),
@@ -307,7 +307,7 @@ async fn an_upload_that_assemblyai_does_not_answer_is_given_up_and_assemblyai_is
 }
 
 #[tokio::test]
-async fn an_upload_that_assemblyai_refuses_is_told_in_its_words_and_orders_nothing() {
+async fn an_upload_that_assemblyai_rejects_is_reported_in_its_words_and_nothing_is_submitted() {
     let refuse = |status| Fault::Refuse { status, retry_after: (status == 429).then_some(7) };
     for (upstream, status, kind, detail) in [
         (
@@ -326,14 +326,14 @@ async fn an_upload_that_assemblyai_refuses_is_told_in_its_words_and_orders_nothi
         let answer = transcribe(&world, &recording).await;
         assert_eq!(answer.problem(status, kind), detail);
         assert_eq!(answer.header("retry-after"), if upstream == 429 { "7" } else { "" });
-        assert_nothing_ordered(&world);
-        // Recording, audio, upload; nothing is repeated.
+        assert_nothing_submitted(&world);
+        // Recording, audio, upload; no request is repeated.
         assert_happened(world.vendor_requests(), 3);
     }
 }
 
 #[tokio::test]
-async fn a_key_that_assemblyai_does_not_take_is_told_with_the_setting_to_look_at() {
+async fn a_key_that_assemblyai_rejects_is_reported_with_the_setting_to_check() {
     let world = World::with(&[("ASSEMBLYAI_KEY", "not-the-key")]).await;
     let recording = world.twilio.add_recording(SeededRecording::default());
     let detail = transcribe(&world, &recording).await.problem(502, "vendor-credentials");
@@ -342,11 +342,11 @@ async fn a_key_that_assemblyai_does_not_take_is_told_with_the_setting_to_look_at
         "AssemblyAI refused callscribe's credentials: Authentication error, API token missing/invalid; look at \
          ASSEMBLYAI_KEY"
     );
-    assert_nothing_ordered(&world);
+    assert_nothing_submitted(&world);
 }
 
 #[tokio::test]
-async fn an_upload_whose_answer_is_lost_orders_nothing() {
+async fn after_an_upload_with_a_lost_response_nothing_is_submitted() {
     let broke = "the connection to AssemblyAI broke";
     for (fault, kind, detail) in [
         (Fault::DropAfter, "vendor-unavailable", broke),
@@ -367,14 +367,14 @@ async fn an_upload_whose_answer_is_lost_orders_nothing() {
 }
 
 #[tokio::test]
-async fn credentials_do_not_follow_a_redirect_to_another_host() {
+async fn credentials_are_not_sent_after_a_redirect_to_another_host() {
     for status in [301, 302, 303, 307, 308] {
         let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
         let keep = Arc::clone(&seen);
         let storage = Router::new().route(
             "/bucket/audio.wav",
             get(move |headers: HeaderMap| {
-                keep.lock().expect("no test has failed here").push(headers);
+                keep.lock().expect("an unpoisoned lock").push(headers);
                 async { whole_speech() }
             }),
         );
@@ -382,7 +382,7 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
         let at_twilio: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
         let keep = Arc::clone(&at_twilio);
         let twilio = twilio_with(move |headers, _| {
-            keep.lock().expect("no test has failed here").push(headers);
+            keep.lock().expect("an unpoisoned lock").push(headers);
             redirect(status, &location)
         });
         let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
@@ -390,12 +390,12 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
         assert_eq!(answer.status, 200, "{status}: {}", answer.text());
         assert!(world.assemblyai.uploads()[0].is_speech);
 
-        let seen = seen.lock().expect("no test has failed here");
+        let seen = seen.lock().expect("an unpoisoned lock");
         assert_happened(seen.len(), 1);
         for name in ["authorization", "cookie", "proxy-authorization", "referer"] {
-            assert!(!seen[0].contains_key(name), "{name} went along to {:?}", seen[0]);
+            assert!(!seen[0].contains_key(name), "{name} was sent: {:?}", seen[0]);
         }
-        assert!(at_twilio.lock().expect("no test has failed here")[0].contains_key("authorization"));
+        assert!(at_twilio.lock().expect("an unpoisoned lock")[0].contains_key("authorization"));
     }
 }
 
@@ -412,19 +412,19 @@ async fn a_redirect_within_twilio_is_followed_with_credentials() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_leads_nowhere_ends_the_request() {
+async fn a_redirect_loop_or_bad_location_ends_the_request() {
     for location in ["/2010-04-01/Accounts/AC/Recordings/again", "ftp://example.com/audio.wav", "http://"] {
-        let asked = Arc::new(Mutex::new(0));
-        let count = Arc::clone(&asked);
+        let requests = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&requests);
         let twilio = twilio_with(move |_, _| {
-            *count.lock().expect("no test has failed here") += 1;
+            *count.lock().expect("an unpoisoned lock") += 1;
             redirect(302, location)
         });
         let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
         let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
         assert!(detail.starts_with("Twilio sent a response that could not be read"), "{detail}");
-        assert_nothing_ordered(&world);
-        let asked = *asked.lock().expect("no test has failed here");
-        assert_eq!(asked, if location.starts_with('/') { 4 } else { 1 }, "{location}");
+        assert_nothing_submitted(&world);
+        let requests = *requests.lock().expect("an unpoisoned lock");
+        assert_eq!(requests, if location.starts_with('/') { 4 } else { 1 }, "{location}");
     }
 }
