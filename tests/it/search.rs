@@ -1,5 +1,5 @@
-//! What was said is found again: by words, phrases and begins of words, among calls of a state, a number and a time, and
-//! with the moment at which it was said.
+//! Search in transcripts: by words, phrases and prefixes, filtered by the call's state, number and time; each hit has the
+//! moment at which it was said.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use url::form_urlencoded;
 
 use crate::support::{Answer, World, callbacks, steps_repeat};
 
-/// Milliseconds that each word takes.
+/// Duration of each word, in milliseconds.
 const WORD_MS: usize = 400;
 
-/// AssemblyAI's words for a text, each at its time.
+/// AssemblyAI's JSON for the words of a text, with times.
 fn words(text: &str) -> Vec<Value> {
     let word = |(number, word): (usize, &str)| {
         let start = number * WORD_MS;
@@ -23,20 +23,22 @@ fn words(text: &str) -> Vec<Value> {
     text.split_whitespace().enumerate().map(word).collect()
 }
 
-/// Has AssemblyAI finish the oldest transcript that is not, with this text and these words.
+/// Makes AssemblyAI complete this transcript with this text and these words.
 async fn finish(world: &World, id: &str, text: &str, words: &[Value]) {
     let body = json!({"id": id, "status": "completed", "text": text, "words": words}).to_string();
+    // The fault needs a `&'static str`, hence the leak.
     world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body));
     assert_eq!(world.get(&format!("/transcript/{id}")).await.status, 200);
 }
 
-/// A call to this number a second later than the one before, in which this is said. Gives its SID and its recording's.
+/// Makes a call to this number, a second after the previous one, with this transcript. Returns its call SID and recording
+/// SID.
 async fn said_to(world: &World, number: &str, text: &str) -> (String, String) {
     world.clock.advance(Duration::from_secs(1));
     world.assemblyai.hold();
     let sid = world.dial(number).await;
     world.settle().await;
-    // An order whose answer was not seen is looked for, for a minute, and then sent again.
+    // Where steps repeat, the response is lost; the job looks for the transcript for a minute, then submits again.
     for _ in 0..if steps_repeat() { 4 } else { 0 } {
         world.after(Duration::from_secs(60)).await;
     }
@@ -56,7 +58,7 @@ async fn ask(world: &World, parameters: &[(&str, &str)]) -> Answer {
     world.get(&format!("/calls?{query}")).await
 }
 
-/// What is found, newest first.
+/// The hits, newest first.
 async fn hits(world: &World, q: &str) -> Vec<Value> {
     let answer = ask(world, &[("q", q)]).await;
     assert_eq!(answer.status, 200, "{q}: {}", answer.text());
@@ -67,12 +69,12 @@ fn sids(calls: &[Value]) -> Vec<&str> {
     calls.iter().map(|call| call["sid"].as_str().expect("a SID")).collect()
 }
 
-/// The calls in which it is found, newest first.
+/// The SIDs of the calls with hits, newest first.
 async fn found(world: &World, q: &str) -> Vec<String> {
     hits(world, q).await.iter().map(|hit| hit["call"]["sid"].as_str().expect("a SID").to_owned()).collect()
 }
 
-/// The snippet, with its hits between brackets.
+/// The snippet, with each hit in brackets.
 fn snippet(hit: &Value) -> String {
     let piece = |piece: &Value| {
         let text = piece["text"].as_str().expect("a text");
@@ -89,16 +91,16 @@ async fn all_words_must_have_been_said_and_the_newest_call_is_first() {
     assert_eq!(found(&world, "monday").await, [monday.clone(), contract.clone()]);
     assert_eq!(found(&world, "Contract monday").await, [contract.as_str()]);
     assert_eq!(found(&world, "contract tuesday").await, [""; 0]);
-    assert_eq!(found(&world, "cont").await, [""; 0], "a part of a word is no word");
+    assert_eq!(found(&world, "cont").await, [""; 0], "part of a word does not match");
     let hits = hits(&world, "contract").await;
     assert_eq!(snippet(&hits[0]), "We sign the [contract] on Monday. The [contract] is ready.");
-    assert_eq!(hits.len(), 1, "a call is found once, however often it was said");
-    // Who looks for nothing has all calls.
+    assert_eq!(hits.len(), 1, "each call is found once, even if the word was said twice");
+    // An empty search lists all calls.
     assert_eq!(sids(world.get("/calls?q=").await.json()["calls"].as_array().expect("calls")), [monday, contract]);
 }
 
 #[tokio::test]
-async fn a_phrase_is_its_words_in_their_order_and_a_star_stands_for_how_a_word_goes_on() {
+async fn a_phrase_matches_its_words_in_order_and_a_star_matches_the_rest_of_a_word() {
     let world = World::new().await;
     let one = said(&world, "I don't think that the new contract is ready.").await;
     let other = said(&world, "The contract is new; contractors think so.").await;
@@ -125,7 +127,7 @@ async fn a_phrase_is_its_words_in_their_order_and_a_star_stands_for_how_a_word_g
 }
 
 #[tokio::test]
-async fn a_phrase_is_found_however_often_its_words_were_said_before() {
+async fn a_phrase_is_found_even_if_its_words_were_said_many_times_before() {
     let world = World::new().await;
     let sid = said(&world, &format!("{}on the phone at last", "on and the, ".repeat(6_000))).await;
     let found = hits(&world, "\"on the phone\"").await;
@@ -134,7 +136,7 @@ async fn a_phrase_is_found_however_often_its_words_were_said_before() {
 }
 
 #[tokio::test]
-async fn accents_and_other_scripts_are_found_as_they_are_written_and_without() {
+async fn words_match_with_and_without_accents_and_in_other_scripts() {
     let world = World::new().await;
     let sid = said(&world, "La reunión en el CAFÉ: niño, Ångström, cafe\u{301}, Привет Ёлка, 契約を更新 नमस्ते").await;
     for q in [
@@ -176,7 +178,7 @@ async fn a_hit_has_the_moment_at_which_it_was_said() {
 }
 
 #[tokio::test]
-async fn the_moment_is_that_of_the_word_where_words_and_text_do_not_go_together() {
+async fn where_words_and_text_differ_the_moment_is_that_of_the_word() {
     let world = World::new().await;
     let sid = said(&world, "one").await;
     let recording = world.call(&sid).await["recordings"][0]["sid"].clone();
@@ -186,8 +188,8 @@ async fn the_moment_is_that_of_the_word_where_words_and_text_do_not_go_together(
         ("it is ready.", "something else entirely", json!(null)),
     ] {
         world.clock.advance(Duration::from_secs(1));
-        let order = json!({"recording_sid": recording, "again": true});
-        let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+        let request = json!({"recording_sid": recording, "again": true});
+        let id = world.post_json("/transcribe", &request).await.json()["id"].as_str().expect("an id").to_owned();
         finish(&world, &id, text, &words(spoken)).await;
         let hits = hits(&world, "ready").await;
         assert_eq!((hits.len(), &hits[0]["at_ms"]), (1, &moment), "{text}");
@@ -195,7 +197,7 @@ async fn the_moment_is_that_of_the_word_where_words_and_text_do_not_go_together(
 }
 
 #[tokio::test]
-async fn the_newest_finished_transcript_of_a_recording_is_the_one_that_is_searched() {
+async fn only_the_newest_completed_transcript_of_a_recording_is_searched() {
     let world = World::new().await;
     let (sid, recording) = said_to(&world, "14155551234", "the first version").await;
     world.clock.advance(Duration::from_secs(1));
@@ -203,40 +205,44 @@ async fn the_newest_finished_transcript_of_a_recording_is_the_one_that_is_search
     let second = world.post_json("/transcribe", &again).await.json()["id"].as_str().expect("an id").to_owned();
     world.clock.advance(Duration::from_secs(1));
     let third = world.post_json("/transcribe", &again).await.json()["id"].as_str().expect("an id").to_owned();
-    assert_eq!(found(&world, "version").await, [sid.as_str()], "the first one, until another is there");
+    assert_eq!(found(&world, "version").await, [sid.as_str()], "the first one, until another is completed");
     finish(&world, &third, "the third version", &[]).await;
     assert_eq!(snippet(&hits(&world, "version").await[0]), "the third [version]");
     finish(&world, &second, "the second version", &[]).await;
     let all = hits(&world, "version").await;
-    assert_eq!(all.iter().map(snippet).collect::<Vec<_>>(), ["the third [version]"], "it came last, and is older");
+    assert_eq!(
+        all.iter().map(snippet).collect::<Vec<_>>(),
+        ["the third [version]"],
+        "the second was completed last, but requested earlier"
+    );
     assert_eq!(found(&world, "first").await, [""; 0]);
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_not_found() {
+async fn a_deleted_call_is_not_found() {
     let world = World::new().await;
     let kept = said(&world, "delete nothing").await;
     let sid = said(&world, "delete everything").await;
     world.settle().await;
-    // That it is wanted is enough: the vendors may take their time.
+    // The request to delete is enough; deletion at the vendors may take longer.
     world.twilio.control.fail_next(Method::DELETE, "/Recordings/", Fault::Refuse { status: 503, retry_after: None });
     assert_eq!(world.post_form(&format!("/calls/{sid}/delete"), "").await.status, 202);
     assert_eq!(world.call(&sid).await["progress"], "deleting");
     for _ in 0..2 {
         assert_eq!(found(&world, "delete").await, [kept.as_str()]);
         assert_eq!(found(&world, "everything").await, [""; 0]);
-        assert_eq!(world.store.number("SELECT count(*) FROM spoken_text").await, 1, "nothing of it is in the index");
+        assert_eq!(world.store.number("SELECT count(*) FROM spoken_text").await, 1, "the index has only the kept call");
         world.after(Duration::from_secs(3600)).await;
     }
     world.get(&format!("/calls/{sid}")).await.problem(410, "deleted");
 }
 
 #[tokio::test]
-async fn a_transcript_of_no_call_is_found_by_what_was_said_alone() {
+async fn a_transcript_without_a_call_is_found_only_by_its_words() {
     let world = World::new().await;
     world.assemblyai.hold();
-    let order = json!({"audio_url": "https://example.com/a.wav"});
-    let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+    let request = json!({"audio_url": "https://example.com/a.wav"});
+    let id = world.post_json("/transcribe", &request).await.json()["id"].as_str().expect("an id").to_owned();
     finish(&world, &id, "a podcast", &words("a podcast")).await;
     let hits = hits(&world, "podcast").await;
     assert_eq!((&hits[0]["call"], &hits[0]["audio"]), (&json!(null), &json!(null)));
@@ -292,7 +298,7 @@ async fn calls_are_found_by_state_number_and_time() {
         let answer = ask(&world, &parameters).await.json();
         let calls = answer["calls"].as_array().expect("calls");
         assert_eq!(sids(calls), expected, "{parameters:?}");
-        // The same of what is found, where only calls with a transcript are.
+        // A search with the same filters returns the same calls, except the one without a transcript.
         let found = ask(&world, &[&[("q", "hello")], &*parameters].concat()).await.json();
         let found =
             found["hits"].as_array().expect("hits").iter().map(|hit| hit["call"]["sid"].as_str().expect("a SID"));
@@ -309,17 +315,17 @@ async fn calls_are_found_by_state_number_and_time() {
     }
 }
 
-/// Of a call that is up, a recording that is there already, and what was said in it.
-async fn said_meanwhile(world: &World, call: &str, text: &str) -> String {
+/// Adds a recording with this transcript to a call that may still be up. Returns the recording SID.
+async fn add_transcribed_recording(world: &World, call: &str, text: &str) -> String {
     let recording = SeededRecording { call_sid: call.to_owned(), ..SeededRecording::default() };
     let recording = world.twilio.add_recording(recording);
-    let order = json!({"recording_sid": recording});
-    let id = world.post_json("/transcribe", &order).await.json()["id"].as_str().expect("an id").to_owned();
+    let request = json!({"recording_sid": recording});
+    let id = world.post_json("/transcribe", &request).await.json()["id"].as_str().expect("an id").to_owned();
     finish(world, &id, text, &words(text)).await;
     recording
 }
 
-/// Whether something is found with this filter, which must be so with the list of calls, too.
+/// Whether a search with this filter has hits. Asserts that the list of calls with this filter has as many rows.
 async fn is_among(world: &World, q: &str, name: &str, value: &str) -> bool {
     let hits = ask(world, &[("q", q), (name, value)]).await.json()["hits"].as_array().expect("hits").len();
     let calls = ask(world, &[(name, value)]).await.json()["calls"].as_array().expect("calls").len();
@@ -328,19 +334,19 @@ async fn is_among(world: &World, q: &str, name: &str, value: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_call_that_goes_on_after_its_transcript_is_done_is_found_by_the_state_it_is_in() {
+async fn a_call_that_continues_after_its_transcript_is_found_by_its_current_state() {
     let world = World::new().await;
     world.assemblyai.hold();
     world.twilio.hold(Stage::InProgress);
     let sid = world.dial("14155551234").await;
     let rings = [("AccountSid", ACCOUNT_SID), ("CallSid", &*sid), ("CallStatus", "ringing")];
     assert_eq!(world.callback("/hooks/twilio/call", &rings).await.status, 204);
-    said_meanwhile(&world, &sid, "before the end").await;
+    add_transcribed_recording(&world, &sid, "before the end").await;
     for (before, after) in [("ringing", "in-progress"), ("in-progress", "completed")] {
         assert!(is_among(&world, "\"the end\"", "state", before).await, "{before}");
-        let news = [("AccountSid", ACCOUNT_SID), ("CallSid", &sid), ("CallStatus", after)];
-        assert_eq!(world.callback("/hooks/twilio/call", &news).await.status, 204);
-        assert!(!is_among(&world, "end", "state", before).await, "no more {before}");
+        let update = [("AccountSid", ACCOUNT_SID), ("CallSid", &sid), ("CallStatus", after)];
+        assert_eq!(world.callback("/hooks/twilio/call", &update).await.status, 204);
+        assert!(!is_among(&world, "end", "state", before).await, "no longer {before}");
         assert!(is_among(&world, "\"the end\"", "state", after).await, "{after}");
     }
     assert!(is_among(&world, "before", "number", "1234").await);
@@ -349,14 +355,14 @@ async fn a_call_that_goes_on_after_its_transcript_is_done_is_found_by_the_state_
 }
 
 #[tokio::test]
-async fn who_was_on_a_call_may_be_told_after_its_transcript_is_done() {
+async fn a_calls_numbers_may_arrive_after_its_transcript() {
     let world = World::new().await;
     world.assemblyai.hold();
     let call = world.twilio.add_call(SeededCall::default());
-    said_meanwhile(&world, &call, "who is there").await;
+    add_transcribed_recording(&world, &call, "who is there").await;
     let address = "sip:alice.of.the.garden@example.com";
     assert!(!is_among(&world, "who", "number", address).await && !is_among(&world, "who", "number", "98").await);
-    let news = [
+    let update = [
         ("AccountSid", ACCOUNT_SID),
         ("CallSid", &call),
         ("CallStatus", "queued"),
@@ -364,8 +370,8 @@ async fn who_was_on_a_call_may_be_told_after_its_transcript_is_done() {
         ("From", address),
         ("To", "+14155559876"),
     ];
-    assert_eq!(world.callback("/hooks/twilio/call", &news).await.status, 204);
-    for (number, is_it) in [
+    assert_eq!(world.callback("/hooks/twilio/call", &update).await.status, 204);
+    for (number, is_found) in [
         (address, true),
         ("sip:bob.of.the.garden@example.com", false),
         ("garden@example.com", false),
@@ -375,30 +381,30 @@ async fn who_was_on_a_call_may_be_told_after_its_transcript_is_done() {
         ("6", true),
         ("1234", false),
     ] {
-        assert_eq!(is_among(&world, "who", "number", number).await, is_it, "{number}");
+        assert_eq!(is_among(&world, "who", "number", number).await, is_found, "{number}");
     }
 }
 
 #[tokio::test]
-async fn of_which_call_a_recording_is_may_be_told_after_its_transcript_is_done() {
+async fn a_recordings_call_may_become_known_after_its_transcript() {
     let world = World::new().await;
     world.assemblyai.hold();
-    let recording = said_meanwhile(&world, "", "whose call").await;
+    let recording = add_transcribed_recording(&world, "", "whose call").await;
     assert_eq!(hits(&world, "whose").await[0]["call"], json!(null));
     assert!(!is_among(&world, "whose", "state", "queued").await);
-    let news = [
+    let update = [
         ("AccountSid", ACCOUNT_SID),
         ("CallSid", callbacks::CALL),
         ("RecordingSid", &recording),
         ("RecordingStatus", "completed"),
     ];
-    assert_eq!(world.callback("/hooks/twilio/recording", &news).await.status, 204);
+    assert_eq!(world.callback("/hooks/twilio/recording", &update).await.status, 204);
     assert!(is_among(&world, "whose", "state", "queued").await);
     assert_eq!(found(&world, "whose").await, [callbacks::CALL]);
 }
 
 #[tokio::test]
-async fn what_is_known_of_a_call_is_no_word_of_it() {
+async fn facets_of_a_call_do_not_match_as_words() {
     let world = World::new().await;
     let sid = said(&world, "one word").await;
     for q in [
@@ -417,10 +423,10 @@ async fn what_is_known_of_a_call_is_no_word_of_it() {
 }
 
 #[tokio::test]
-async fn pages_of_hits_and_of_chosen_calls_follow_each_other_without_gap_or_overlap() {
+async fn pages_of_hits_and_of_filtered_calls_have_no_gap_or_overlap() {
     let world = World::new().await;
     let (call, _) = said_to(&world, "14155551234", "the very first").await;
-    // Of the same millisecond, so that the order among them matters as well.
+    // Seven calls share each millisecond, so the order among them matters as well.
     let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 60) ";
     let id = "substr('00000000000000000000000000000000' || n, -32)";
     let id = if world.store.is_postgres() { "lpad(n::text, 32, '0')" } else { id };
@@ -459,7 +465,7 @@ async fn pages_of_hits_and_of_chosen_calls_follow_each_other_without_gap_or_over
     assert_eq!(found(&world, "the first").await, [call]);
 
     // More than a page of calls.
-    let more = fill.split_once("; INSERT INTO recordings").expect("the calls alone").0.replace("n < 60", "n < 80");
+    let more = fill.split_once("; INSERT INTO recordings").expect("an insert of calls").0.replace("n < 60", "n < 80");
     world.store.execute(&more.replace("SELECT 1 UNION", "SELECT 61 UNION")).await.expect("rows");
     let first = world.get("/calls?number=%2B14155550000").await.json();
     let second = world.get(first["next"].as_str().expect("a next page")).await.json();
@@ -472,7 +478,7 @@ async fn pages_of_hits_and_of_chosen_calls_follow_each_other_without_gap_or_over
 }
 
 #[tokio::test]
-async fn whatever_is_typed_is_a_search() {
+async fn any_input_is_a_valid_search() {
     let world = World::new().await;
     let sid = said(&world, "AND they said: NEAR or NOT, 100% of column words a_b it's C:\\x").await;
     let long = "word ".repeat(2000);
@@ -515,15 +521,15 @@ async fn whatever_is_typed_is_a_search() {
         (&"(".repeat(10_000), false),
         (&"\"a\" ".repeat(2_000), true),
     ] {
-        let shown: String = q.chars().take(40).collect();
-        assert_eq!(found(&world, q).await.first() == Some(&sid), is_found, "{shown:?}");
+        let start: String = q.chars().take(40).collect();
+        assert_eq!(found(&world, q).await.first() == Some(&sid), is_found, "{start:?}");
     }
-    // Not even UTF-8.
+    // Invalid UTF-8.
     assert_eq!(world.get("/calls?q=%ff%fe").await.status, 200);
 }
 
 #[tokio::test]
-async fn markup_that_was_said_stays_text() {
+async fn markup_in_a_transcript_stays_text() {
     let world = World::new().await;
     said(&world, "now </blockquote><script>alert(1)</script> <img src=x onerror=alert(2)> & \"done\"").await;
     let page = world.get_with("/calls?q=script+%22%3E%3Cb%3E", &[("accept", "text/html")]).await;
@@ -534,11 +540,11 @@ async fn markup_that_was_said_stays_text() {
     let found = world.get_with("/calls?q=alert", &[("accept", "text/html")]).await.text();
     assert!(scripts(&found) == 0 && !found.contains("<img"), "{found}");
     assert!(found.contains("<mark>alert</mark>(1)"), "{found}");
-    assert_eq!(snippet(&hits(&world, "done").await[0]).matches("<script>").count(), 1, "in JSON it is as it was said");
+    assert_eq!(snippet(&hits(&world, "done").await[0]).matches("<script>").count(), 1, "JSON has the text unchanged");
 }
 
 #[tokio::test]
-async fn the_page_of_calls_has_a_form_that_keeps_what_was_asked_and_hits_that_play() {
+async fn the_page_of_calls_keeps_the_search_in_its_form_and_its_hits_play() {
     let world = World::new().await;
     let (sid, recording) = said_to(&world, "14155551234", "the price is twelve dollars").await;
     let path = "/calls?q=%22twelve+dollars%22&state=completed&number=1234&since=2020-01-01&until=";
@@ -560,44 +566,43 @@ async fn the_page_of_calls_has_a_form_that_keeps_what_was_asked_and_hits_that_pl
 }
 
 #[tokio::test]
-async fn what_was_said_before_there_was_an_index_is_found() {
+async fn transcripts_older_than_the_search_index_are_found() {
     let world = World::new().await;
     let sid = said(&world, "an old story").await;
     let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
                  DELETE FROM _sqlx_migrations WHERE version IN (4, 6, 8)";
-    world.store.execute(older).await.expect("the tables of the version before");
+    world.store.execute(older).await.expect("the tables of the previous version");
     world.another_app().await.stop().await;
     assert_eq!(found(&world, "\"old story\"").await, [sid]);
     assert_eq!(world.store.number("SELECT count(*) FROM unsearched").await, 0);
 }
 
 #[tokio::test]
-async fn what_an_older_program_has_indexed_is_found_in_the_order_of_time() {
+async fn transcripts_indexed_by_an_older_program_are_found_in_order_of_time() {
     let world = World::new().await;
     let mut sids = Vec::new();
     for text in ["story one", "story two", "story three"] {
         sids.insert(0, said(&world, text).await);
     }
-    // As it was: places rose with time.
-    let (anew, text) = match world.store.is_postgres() {
-        true => ("ALTER TABLE spoken DROP CONSTRAINT spoken_place_check; TRUNCATE spoken_text;".to_owned(), ""),
-        false => {
-            let facts = include_str!("../../src/store/migrations/sqlite/0006_facts.sql");
-            (
-                format!(
-                    "ALTER TABLE spoken RENAME TO newer; DROP TABLE spoken_text; {}; \
-                     INSERT INTO spoken SELECT * FROM newer; DROP TABLE newer;",
-                    &facts[facts.find("CREATE TABLE spoken (").expect("it is there")..]
-                ),
-                "INSERT INTO spoken_text (rowid, words) SELECT place, ' story ' || facts FROM spoken;",
-            )
-        }
+    // In the previous version, `place` rose with time.
+    let (tables, text) = if world.store.is_postgres() {
+        ("ALTER TABLE spoken DROP CONSTRAINT spoken_place_check; TRUNCATE spoken_text;".to_owned(), "")
+    } else {
+        let facts = include_str!("../../src/store/migrations/sqlite/0006_facts.sql");
+        (
+            format!(
+                "ALTER TABLE spoken RENAME TO newer; DROP TABLE spoken_text; {}; \
+                 INSERT INTO spoken SELECT * FROM newer; DROP TABLE newer;",
+                &facts[facts.find("CREATE TABLE spoken (").expect("a table")..]
+            ),
+            "INSERT INTO spoken_text (rowid, words) SELECT place, ' story ' || facts FROM spoken;",
+        )
     };
     let older = format!(
-        "{anew} UPDATE spoken SET place = (SELECT created_at FROM transcripts WHERE id = transcript) * 65536; {text} \
+        "{tables} UPDATE spoken SET place = (SELECT created_at FROM transcripts WHERE id = transcript) * 65536; {text} \
          DELETE FROM _sqlx_migrations WHERE version = 8"
     );
-    world.store.execute(&older).await.expect("the tables of the version before");
+    world.store.execute(&older).await.expect("the tables of the previous version");
     world.another_app().await.stop().await;
     assert_eq!(found(&world, "story").await, sids);
     assert_eq!(found(&world, "\"story two\"").await, [sids[1].clone()]);
@@ -608,9 +613,9 @@ async fn what_an_older_program_has_indexed_is_found_in_the_order_of_time() {
         let found = answer["hits"].as_array().expect("hits").iter().map(|hit| hit["call"]["sid"].as_str());
         assert!(found.eq(expected.iter().map(|sid| Some(sid.as_str()))), "{bound}: {answer}");
     }
-    // One that still runs would put what is said from now on where it is never looked for.
+    // A still running older program would write rows that newer programs never find, so they are rejected.
     let older = "INSERT INTO spoken (place, transcript, source, facts) \
                  SELECT 1700000000000 * 65536, transcript, 'RE0', '' FROM spoken LIMIT 1";
-    let refused = world.store.execute(older).await.expect_err("a place of an older program").to_string();
+    let refused = world.store.execute(older).await.expect_err("a row of an older program").to_string();
     assert!(refused.to_ascii_lowercase().contains("check constraint"), "{refused}");
 }

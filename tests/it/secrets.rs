@@ -1,6 +1,6 @@
-//! What must stay inside: the program runs as a process of its own through a whole call and through what may go wrong,
-//! and logs all that it and its dependencies have to say. No secret is in it, no number, no word of what was said and
-//! no address of audio; nor is any of it in what strangers are told.
+//! Private data must not leak. The program runs as its own process through a whole call and through failures, and logs
+//! everything, including its dependencies' traces. The log must hold no secret, no phone number, no word of a transcript
+//! and no address of audio; nor must responses to strangers.
 
 use std::net::TcpListener;
 
@@ -23,24 +23,24 @@ const OPERATOR_TOKEN: &str = "canary-operator-token-0123456789";
 const NEXT_AUTH_TOKEN: &str = "canary-secondary-auth-token";
 const KEYTERM: &str = "Canaryvale";
 const CALLER: &str = "Carlotta Canary";
-/// Audio that is not ours.
+/// Audio on another host.
 const AUDIO: &str = "https://canary-media.example/canary-audio.wav?signature=canary-audio-secret";
 
-/// What all numbers that are dialled have in common; the last digits may be seen.
+/// Parts common to all dialed numbers; masked numbers show only the last digits.
 const NUMBERS: [&str; 3] = ["4155559", "555927", "+1415"];
 
-/// Texts to look for, each with what it is.
+/// Texts to look for, each with a description.
 #[derive(Default)]
 struct Canaries(Vec<(&'static str, String)>);
 
 impl Canaries {
     fn add(&mut self, what: &'static str, text: impl Into<String>) {
         let text = text.into();
-        assert!(text.len() >= 4, "{what} is found everywhere: {text}");
+        assert!(text.len() >= 4, "{what} is too short to look for: {text}");
         self.0.push((what, text));
     }
 
-    /// The lines that hold one of them.
+    /// Returns the lines that contain one of the texts.
     fn found_in(&self, text: &str) -> Vec<String> {
         let lines = text.lines().flat_map(|line| self.0.iter().map(move |canary| (line, canary)));
         let found = lines.filter(|(line, (_, text))| line.contains(text.as_str()));
@@ -52,14 +52,14 @@ fn assert_none(found: &[String]) {
     assert!(found.is_empty(), "{} times:\n{}", found.len(), found.join("\n"));
 }
 
-/// The program between its vendors, with its public address.
+/// The program, both vendors, and a tunnel as its public address.
 struct Running {
     program: Program,
     twilio: Twilio,
     assemblyai: AssemblyAi,
-    /// What vendors and strangers know.
+    /// The public address, for vendors and strangers.
     public: String,
-    /// Where it listens.
+    /// The address at which the program listens.
     local: String,
     http: reqwest::Client,
     _store: Database,
@@ -111,8 +111,8 @@ impl Running {
         self.operator(Method::POST, "/calls", FORM.1, &form).await
     }
 
-    async fn transcribe(&self, order: serde_json::Value) -> Answer {
-        self.operator(Method::POST, "/transcribe", "application/json", &order.to_string()).await
+    async fn transcribe(&self, request: serde_json::Value) -> Answer {
+        self.operator(Method::POST, "/transcribe", "application/json", &request.to_string()).await
     }
 
     async fn stranger(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -120,17 +120,17 @@ impl Running {
         self.send(method, format!("{}{path}", self.public), &headers, body).await
     }
 
-    /// What no HTTP library would send.
+    /// Sends bytes that no HTTP library would send.
     async fn raw(&self, bytes: &[u8]) -> String {
         let mut stream =
             tokio::net::TcpStream::connect(self.local.trim_start_matches("http://")).await.expect("a port");
-        stream.write_all(bytes).await.expect("bytes are taken");
+        stream.write_all(bytes).await.expect("a write");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.expect("the connection ends");
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// All that is to be kept, as far as it exists by now.
+    /// All secrets that exist so far.
     fn secrets(&self) -> Canaries {
         let mut secrets = Canaries::default();
         for (what, secret) in [
@@ -150,14 +150,14 @@ impl Running {
             let signed = signature::sign(Algorithm::HmacSha1, twilio::AUTH_TOKEN, &delivery.url, &delivery.params);
             secrets.add("a signature", signed);
         }
-        for order in self.orders() {
-            secrets.add("a webhook's secret", order["webhook_auth_header_value"].as_str().expect("a secret"));
+        for request in self.transcript_requests() {
+            secrets.add("a webhook's secret", request["webhook_auth_header_value"].as_str().expect("a secret"));
         }
         secrets.0.dedup();
         secrets
     }
 
-    /// And what the operator alone is to see.
+    /// The secrets, and what only the operator may see.
     fn private(&self) -> Canaries {
         let mut private = self.secrets();
         for number in NUMBERS {
@@ -183,7 +183,7 @@ impl Running {
         private
     }
 
-    fn orders(&self) -> Vec<serde_json::Value> {
+    fn transcript_requests(&self) -> Vec<serde_json::Value> {
         let seen = self.assemblyai.control.requests_to(Method::POST, "/v2/transcript");
         seen.iter().map(|seen| serde_json::from_slice(&seen.body).expect("JSON")).collect()
     }
@@ -194,13 +194,14 @@ impl Running {
     }
 }
 
-/// From dialling to the transcript, and the pages that show it: there the number and the words are to be seen.
-async fn live_a_call(running: &Running) -> Vec<Answer> {
-    let dialled = running.dial("14155559271").await;
-    assert_eq!(dialled.status, 200, "{}", dialled.text());
-    let call = dialled.text().trim().rsplit(' ').next().expect("a SID").to_owned();
-    let ordered = || running.assemblyai.transcripts().first().map(|one| one["id"].as_str().expect("an id").to_owned());
-    let id = running.assemblyai.control.until(ordered).await;
+/// Runs a call from dialing to its transcript. Returns the operator's responses, which do show the number and the words.
+async fn run_a_call(running: &Running) -> Vec<Answer> {
+    let dialed = running.dial("14155559271").await;
+    assert_eq!(dialed.status, 200, "{}", dialed.text());
+    let call = dialed.text().trim().rsplit(' ').next().expect("a SID").to_owned();
+    let submitted =
+        || running.assemblyai.transcripts().first().map(|one| one["id"].as_str().expect("an id").to_owned());
+    let id = running.assemblyai.control.until(submitted).await;
     let get = async |path: String| running.operator(Method::GET, &path, "text/plain", "").await;
     let transcript = get(format!("/transcript/{id}?wait=60")).await;
     assert!(transcript.text().contains("Friday"), "{}", transcript.text());
@@ -218,8 +219,8 @@ async fn live_a_call(running: &Running) -> Vec<Answer> {
     answers
 }
 
-/// What the operator is told when vendors fail, or when what is asked for is wrong.
-async fn live_through_failures(running: &Running) -> Vec<Answer> {
+/// Runs through vendor failures and bad requests. Returns the operator's responses.
+async fn run_failures(running: &Running) -> Vec<Answer> {
     let fail =
         |vendor: &callscribe::sandbox::control::Control, method, path, fault| vendor.fail_next(method, path, fault);
     let refuse = |status| Fault::Refuse { status, retry_after: None };
@@ -255,8 +256,9 @@ async fn live_through_failures(running: &Running) -> Vec<Answer> {
     answers
 }
 
-/// What strangers are told, and vendors whose proof is missing, wrong or right.
-async fn be_strange(running: &Running) -> Vec<Answer> {
+/// Sends requests as a stranger, and callbacks whose signature or secret is missing, wrong or right. Returns the
+/// responses.
+async fn run_strangers(running: &Running) -> Vec<Answer> {
     let mut answers = Vec::new();
     let wrong = [("authorization", "Bearer canary-operator-token-012345678"), ("cookie", OPERATOR_TOKEN)];
     for path in [
@@ -298,10 +300,10 @@ async fn be_strange(running: &Running) -> Vec<Answer> {
         let in_query = format!("{path}?{form}");
         answers.push(running.stranger(Method::GET, &in_query, &[(signature::HEADER, &right)], "").await);
     }
-    for order in running.orders() {
-        let url = order["webhook_url"].as_str().expect("a URL");
+    for request in running.transcript_requests() {
+        let url = request["webhook_url"].as_str().expect("a URL");
         let path = url.strip_prefix(&running.public).expect("our own address");
-        let secret = order["webhook_auth_header_value"].as_str().expect("a secret");
+        let secret = request["webhook_auth_header_value"].as_str().expect("a secret");
         for secret in [secret, &secret[1..], OPERATOR_TOKEN] {
             for body in ["{\"text\": \"Friday\"}", "{\"transcript_id\": \"+14155559271\"}", "Friday"] {
                 answers.push(running.stranger(Method::POST, path, &[(SECRET_HEADER, secret)], body).await);
@@ -311,15 +313,15 @@ async fn be_strange(running: &Running) -> Vec<Answer> {
     answers
 }
 
-async fn nothing_private_gets_out(log_format: &str) {
+async fn assert_nothing_private_leaks(log_format: &str) {
     let running = Running::start(log_format).await;
     let command_line = running.program.command_line();
-    let mut shown = live_a_call(&running).await;
-    shown.extend(live_through_failures(&running).await);
-    let strange = be_strange(&running).await;
-    assert!(strange.iter().any(|answer| answer.status == 401) && strange.iter().any(|answer| answer.status == 403));
-    let signed = strange.iter().filter(|answer| matches!(answer.status.as_u16(), 200 | 204)).count();
-    assert!(signed >= 3, "{signed} callbacks came through");
+    let mut to_operator = run_a_call(&running).await;
+    to_operator.extend(run_failures(&running).await);
+    let to_strangers = run_strangers(&running).await;
+    assert!([401, 403].iter().all(|status| to_strangers.iter().any(|answer| answer.status == *status)));
+    let signed = to_strangers.iter().filter(|answer| matches!(answer.status.as_u16(), 200 | 204)).count();
+    assert!(signed >= 3, "{signed} callbacks were accepted");
     for bytes in [
         &b"GET /dial/14155559271 HTTP/9.9\r\nAuthorization: canary-operator-token-0123456789\r\n\r\n"[..],
         b"GET /dial/14155559271\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -334,35 +336,39 @@ async fn nothing_private_gets_out(log_format: &str) {
     let (secrets, private) = (running.secrets(), running.private());
     assert!(secrets.0.len() >= 12, "{} secrets", secrets.0.len());
     assert_none(&secrets.found_in(&command_line));
-    let shown: Vec<String> = shown.iter().map(|answer| format!("{:?}\n{}", answer.headers, answer.text())).collect();
-    assert_none(&secrets.found_in(&shown.join("\n")));
+    for answer in &to_operator {
+        assert_none(&secrets.found_in(&format!("{:?}\n{}", answer.headers, answer.text())));
+    }
     let base = &running.public.clone();
-    for answer in &strange {
+    for answer in &to_strangers {
         assert_none(&private.found_in(&format!("{:?}\n{}", answer.headers, answer.text()).replace(base, "")));
     }
     let ended = running.end();
     assert_eq!(ended.code, Some(0), "{}", ended.all());
-    assert!(ended.stderr.iter().any(|line| line.contains("transcript finished")), "it tells what it does");
-    assert!(ended.stderr.iter().filter(|line| line.contains("TRACE")).count() > 10, "and every detail");
+    assert!(
+        ended.stderr.iter().any(|line| line.contains("transcript finished")),
+        "the log has the program's own lines"
+    );
+    assert!(ended.stderr.iter().filter(|line| line.contains("TRACE")).count() > 10, "and traces");
     println!("{} lines, {} canaries", ended.stderr.len(), private.0.len());
     assert_none(&private.found_in(&ended.all()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_private_is_in_the_log_as_text_or_in_what_strangers_are_told() {
-    nothing_private_gets_out("text").await;
+async fn nothing_private_is_in_the_text_log_or_in_responses_to_strangers() {
+    assert_nothing_private_leaks("text").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_private_is_in_the_log_as_json_or_in_what_strangers_are_told() {
-    nothing_private_gets_out("json").await;
+async fn nothing_private_is_in_the_json_log_or_in_responses_to_strangers() {
+    assert_nothing_private_leaks("json").await;
 }
 
 #[test]
-fn the_password_of_a_database_that_does_not_answer_is_not_told() {
+fn the_password_of_an_unreachable_database_is_not_shown() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
-    // One that hangs up; for one that is not there the program would wait.
+    // A server that closes each connection. If nothing listened, the program would wait.
     std::thread::spawn(move || listener.incoming().for_each(drop));
     let url = format!("postgres://canary-user:canary-password@{address}/callscribe");
     let settings = with(&ENOUGH, &[("DATABASE_URL", &url), ("RUST_LOG", "trace")]);

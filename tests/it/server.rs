@@ -1,4 +1,4 @@
-//! The listener: what becomes of clients that are slow, silent, too many, or do not speak HTTP as it is.
+//! The listener: clients that are slow, silent, too many, or send odd HTTP.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,24 +19,24 @@ use tokio::sync::mpsc;
 
 use crate::support::World;
 
-const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// Soon, where a deadline is what is waited for.
+/// For deadlines that a test waits out.
 const SOON: Duration = Duration::from_millis(50);
 
-/// Longer than any test waits.
+/// For deadlines that must not pass during a test.
 const NEVER: Duration = Duration::from_secs(600);
 
 const GENEROUS: Limits = Limits { connections: 100, head: NEVER, stall: NEVER };
 
-/// Serves these routes at a free port.
+/// Serves these routes on a free port.
 fn serve(routes: Router, limits: &Limits) -> (Server, SocketAddr) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
     (Server::start(&routes, vec![listener], limits).expect("a server"), address)
 }
 
-/// A connection to a server that answers `here`.
+/// A server that answers `here`.
 fn server(limits: &Limits) -> (Server, SocketAddr) {
     serve(Router::new().route("/", get(|| async { "here" })), limits)
 }
@@ -45,8 +45,8 @@ async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.expect("a connection")
 }
 
-/// Sends these bytes, and gives all that comes back until the connection is closed, however that is done.
-async fn told(mut stream: TcpStream, bytes: &[u8]) -> String {
+/// Sends these bytes and returns everything received until the connection closes, even by a reset.
+async fn exchange(mut stream: TcpStream, bytes: &[u8]) -> String {
     let (mut reading, mut writing) = stream.split();
     let (mut answer, mut piece) = (Vec::new(), [0; 4_096]);
     let read = async {
@@ -54,16 +54,16 @@ async fn told(mut stream: TcpStream, bytes: &[u8]) -> String {
             answer.extend_from_slice(&piece[..length]);
         }
     };
-    // Who is refused half way need not take the rest.
+    // A server that rejects a request early need not read the rest.
     let write = async { _ = writing.write_all(bytes).await };
     tokio::join!(write, read);
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Asks, and reads the answer as far as `here`. The connection stays open.
+/// Sends a request and reads the response up to `here`. The connection stays open.
 async fn answered(address: SocketAddr) -> TcpStream {
     let mut stream = connect(address).await;
-    stream.write_all(ASK).await.expect("bytes are taken");
+    stream.write_all(REQUEST).await.expect("a write");
     let mut answer = Vec::new();
     while !answer.ends_with(b"here") {
         assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0, "{}", String::from_utf8_lossy(&answer));
@@ -72,110 +72,110 @@ async fn answered(address: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
-async fn who_sends_nothing_or_half_a_request_is_let_go_and_the_next_one_comes_in() {
+async fn a_client_that_sends_no_whole_request_is_disconnected_and_frees_its_slot() {
     let (_server, address) = server(&Limits { connections: 1, head: SOON, ..GENEROUS });
     for bytes in [&b""[..], b"GET", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nhost: localhost\r\nx: "] {
-        let answer = told(connect(address).await, bytes).await;
+        let answer = exchange(connect(address).await, bytes).await;
         assert!(answer.is_empty(), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn who_asks_nothing_more_is_let_go() {
+async fn an_idle_connection_is_closed() {
     let (_server, address) = server(&Limits { head: SOON, ..GENEROUS });
-    assert_eq!(told(answered(address).await, b"").await, "");
+    assert_eq!(exchange(answered(address).await, b"").await, "");
 }
 
 #[tokio::test]
-async fn one_too_many_is_told_so() {
+async fn a_connection_above_the_limit_gets_503() {
     let (_server, address) = server(&Limits { connections: 2, ..GENEROUS });
     let _held = (answered(address).await, answered(address).await);
     for _ in 0..50 {
-        let refused = told(connect(address).await, b"").await;
+        let refused = exchange(connect(address).await, b"").await;
         assert!(refused.starts_with("HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n"), "{refused}");
     }
 }
 
 #[tokio::test]
-async fn there_are_never_more_connections_than_files_for_them() {
+async fn the_connection_limit_is_below_the_limit_of_open_files() {
     let limits = Limits::default();
     let files = std::process::Command::new("sh").args(["-c", "ulimit -n"]).output().expect("a shell").stdout;
     let files = String::from_utf8(files).expect("UTF-8").trim().parse().unwrap_or(usize::MAX);
     assert!(limits.connections <= 1_024 && limits.connections < files, "{limits:?} of {files}");
 }
 
-/// Tells that it is dropped.
-struct Told(mpsc::UnboundedSender<()>);
+/// Sends a message when dropped.
+struct OnDrop(mpsc::UnboundedSender<()>);
 
-impl Drop for Told {
+impl Drop for OnDrop {
     fn drop(&mut self) {
         _ = self.0.send(());
     }
 }
 
 #[tokio::test]
-async fn who_takes_nothing_of_the_answer_is_cut_off() {
+async fn a_client_that_does_not_read_its_response_is_disconnected() {
     let (sender, mut dropped) = mpsc::unbounded_channel();
     let endless = move || {
-        let answer = stream::unfold(Told(sender.clone()), |told| async {
-            Some((Ok::<_, Infallible>(Bytes::from_static(&[0; 65_536])), told))
+        let answer = stream::unfold(OnDrop(sender.clone()), |on_drop| async {
+            Some((Ok::<_, Infallible>(Bytes::from_static(&[0; 65_536])), on_drop))
         });
         async { Body::from_stream(answer) }
     };
     let (_server, address) = serve(Router::new().route("/", get(endless)), &Limits { stall: SOON, ..GENEROUS });
     let mut client = connect(address).await;
-    client.write_all(ASK).await.expect("bytes are taken");
+    client.write_all(REQUEST).await.expect("a write");
     assert_eq!(dropped.recv().await, Some(()));
 }
 
-/// Becomes `echo`, which sends back each line, and tells when it is over.
-async fn upgrade(mut request: Request, over: mpsc::UnboundedSender<()>) -> Response {
+/// Upgrades the connection to `echo`, which sends back each line, and sends a message when it ends.
+async fn upgrade(mut request: Request, ended: mpsc::UnboundedSender<()>) -> Response {
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let mut stream = BufStream::new(TokioIo::new(upgraded.await.expect("an upgrade")));
         let mut line = String::new();
         while stream.read_line(&mut line).await.expect("a line") > 0 {
-            stream.write_all(line.as_bytes()).await.expect("bytes are taken");
-            stream.flush().await.expect("bytes are taken");
+            stream.write_all(line.as_bytes()).await.expect("a write");
+            stream.flush().await.expect("a write");
             line.clear();
         }
         drop(stream);
-        _ = over.send(());
+        _ = ended.send(());
     });
     (StatusCode::SWITCHING_PROTOCOLS, [(header::CONNECTION, "upgrade"), (header::UPGRADE, "echo")]).into_response()
 }
 
 #[tokio::test]
-async fn a_connection_can_become_something_else_and_is_counted_until_its_end() {
-    let (sender, mut over) = mpsc::unbounded_channel();
+async fn an_upgraded_connection_counts_until_its_end() {
+    let (sender, mut ended) = mpsc::unbounded_channel();
     let routes = Router::new()
         .route("/", get(|| async { "here" }))
         .route("/echo", get(move |request| upgrade(request, sender.clone())));
     let (_server, address) = serve(routes, &Limits { connections: 1, ..GENEROUS });
     let mut stream = BufStream::new(connect(address).await);
-    let ask = b"GET /echo HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
-    stream.write_all(ask).await.expect("bytes are taken");
-    stream.flush().await.expect("bytes are taken");
+    let request = b"GET /echo HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    stream.write_all(request).await.expect("a write");
+    stream.flush().await.expect("a write");
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         assert!(stream.read_line(&mut head).await.expect("a line") > 0, "{head}");
     }
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
 
-    assert!(told(connect(address).await, b"").await.starts_with("HTTP/1.1 503 "), "its slot is taken");
-    for said in ["one\n", "two\n"] {
-        stream.write_all(said.as_bytes()).await.expect("bytes are taken");
-        stream.flush().await.expect("bytes are taken");
-        let mut heard = String::new();
-        stream.read_line(&mut heard).await.expect("a line");
-        assert_eq!(heard, said);
+    assert!(exchange(connect(address).await, b"").await.starts_with("HTTP/1.1 503 "), "its slot is taken");
+    for sent in ["one\n", "two\n"] {
+        stream.write_all(sent.as_bytes()).await.expect("a write");
+        stream.flush().await.expect("a write");
+        let mut echo = String::new();
+        stream.read_line(&mut echo).await.expect("a line");
+        assert_eq!(echo, sent);
     }
     drop(stream);
-    assert_eq!(over.recv().await, Some(()));
+    assert_eq!(ended.recv().await, Some(()));
     answered(address).await;
 }
 
-/// Bytes as they are written in a fixture: `\r`, `\n`, `\\`, `\xff`, and `{text*count}` for a repetition.
+/// Decodes the notation of the fixture: `\r`, `\n`, `\\`, `\xff`, and `{text*count}` for a repetition.
 fn bytes(written: &str) -> Vec<u8> {
     let (mut all, mut rest) = (Vec::new(), written);
     while let Some(next) = rest.chars().next() {
@@ -185,7 +185,7 @@ fn bytes(written: &str) -> Vec<u8> {
                 b'n' => (b"\n".to_vec(), 2),
                 b'\\' => (b"\\".to_vec(), 2),
                 b'x' => (vec![u8::from_str_radix(&rest[2..4], 16).expect("two hex digits")], 4),
-                _ => panic!("no such escape: {rest}"),
+                _ => panic!("unknown escape: {rest}"),
             },
             '{' => {
                 let end = rest.find('}').expect("a closing brace");
@@ -200,7 +200,7 @@ fn bytes(written: &str) -> Vec<u8> {
     all
 }
 
-/// The statuses of all answers, in their order, such as `100 403`; `closed` if there is none.
+/// The statuses of all responses, in order, such as `100 403`; `closed` if there is none.
 fn statuses(answers: &str) -> String {
     let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
     match statuses[..] {
@@ -213,14 +213,14 @@ fn statuses(answers: &str) -> String {
 }
 
 #[tokio::test]
-async fn odd_framing_is_answered_as_it_should_be_and_changes_nothing() {
+async fn odd_framing_gets_the_expected_status_and_changes_nothing() {
     let world = World::new().await;
     let address = world.base.trim_start_matches("http://").parse().expect("an address");
     let (mut cases, mut wrong) = (0, Vec::new());
     for line in include_str!("fixtures/framing.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let (expected, rest) = line.split_once(" | ").expect("what is expected");
+        let (expected, rest) = line.split_once(" | ").expect("an expectation");
         let (name, written) = rest.split_once(" | ").expect("a name and bytes");
-        let answers = told(connect(address).await, &bytes(written)).await;
+        let answers = exchange(connect(address).await, &bytes(written)).await;
         if statuses(&answers) != expected {
             wrong.push(format!("{name}: expected {expected}, not {}: {answers:.300}", statuses(&answers)));
         }
@@ -233,23 +233,23 @@ async fn odd_framing_is_answered_as_it_should_be_and_changes_nothing() {
     assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 0);
 }
 
-/// Under a signature that somebody made up, the body is read to see what was signed.
+/// A signature covers the body, so the program must read the body to check even an invalid one.
 #[tokio::test]
-async fn a_callback_whose_body_does_not_come_is_not_waited_for_for_long() {
+async fn a_callback_whose_body_does_not_arrive_times_out() {
     let world = World::new().await;
     let address = world.base.trim_start_matches("http://").parse().expect("an address");
     let half = "POST /hooks/twilio/call HTTP/1.1\r\nhost: localhost\r\nx-twilio-signature: x\r\n\
                 content-type: application/x-www-form-urlencoded\r\ncontent-length: 10\r\n\r\nAccou";
-    assert_eq!(statuses(&told(connect(address).await, half.as_bytes()).await), "408");
+    assert_eq!(statuses(&exchange(connect(address).await, half.as_bytes()).await), "408");
 }
 
 #[tokio::test]
-async fn without_a_signature_the_body_is_not_waited_for() {
+async fn a_callback_without_a_signature_is_rejected_before_its_body_arrives() {
     let world = World::new().await;
     let address = world.base.trim_start_matches("http://").parse().expect("an address");
     for hook in ["/hooks/twilio/call", "/hooks/twilio/recording", "/hooks/assemblyai", "/record/", "/record/done/"] {
         let head = format!("POST {hook} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n");
-        let answer = told(connect(address).await, head.as_bytes()).await;
+        let answer = exchange(connect(address).await, head.as_bytes()).await;
         let expected = if hook == "/hooks/assemblyai" { "401" } else { "403" };
         assert_eq!(statuses(&answer), expected, "{hook}: {answer}");
     }

@@ -1,4 +1,4 @@
-//! One list of settings: what `--help`, `.env.example` and the README say is what is read.
+//! One list of settings: `--help`, `.env.example` and the README match what the program reads.
 
 use std::fs;
 
@@ -18,18 +18,18 @@ fn file(name: &str) -> String {
 
 fn config(settings: &[(&str, &str)]) -> Config {
     let variables = with(&ENOUGH, settings).into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Config::read(variables, false).expect("settings that fit")
+    Config::read(variables, false).expect("valid settings")
 }
 
 fn accounts(settings: &[(&str, &str)]) -> Accounts {
     match config(settings).vendors {
         Vendors::Accounts(accounts) => *accounts,
-        Vendors::Sandbox { .. } => panic!("no sandbox was asked for"),
+        Vendors::Sandbox { .. } => panic!("the sandbox was not requested"),
     }
 }
 
 #[test]
-fn the_help_is_printed_as_it_stands_in_the_list() {
+fn help_prints_the_list_of_settings() {
     for flag in ["--help", "-h"] {
         let ended = Program::start(Folder::new().path(), &[flag], &[]).end();
         assert_eq!(ended.code, Some(0));
@@ -40,12 +40,12 @@ fn the_help_is_printed_as_it_stands_in_the_list() {
 }
 
 #[test]
-fn the_example_file_is_the_list() {
+fn the_example_file_matches_the_list_of_settings() {
     assert_eq!(file(".env.example"), env_example());
 }
 
 #[test]
-fn the_example_file_is_accepted_with_its_first_five_filled_in() {
+fn the_example_file_works_once_its_first_five_settings_are_filled_in() {
     let folder = Folder::new();
     let mut filled = file(".env.example");
     for (name, value) in &ENOUGH[..5] {
@@ -55,7 +55,7 @@ fn the_example_file_is_accepted_with_its_first_five_filled_in() {
     folder.write(".env", &filled);
     Program::start(folder.path(), &[], &free_port).address();
 
-    // And so it is with every default written out.
+    // The same with every default uncommented.
     for Setting { name, .. } in SETTINGS {
         filled = filled.replace(&format!("\n# {name}="), &format!("\n{name}="));
     }
@@ -64,7 +64,7 @@ fn the_example_file_is_accepted_with_its_first_five_filled_in() {
 }
 
 #[test]
-fn the_readme_has_every_setting_with_its_default_and_no_other() {
+fn the_readme_lists_exactly_the_settings_and_their_defaults() {
     let readme = file("README.md");
     let rows = SETTINGS.iter().map(|Setting { name, default, meaning }| {
         let default = match default {
@@ -76,25 +76,28 @@ fn the_readme_has_every_setting_with_its_default_and_no_other() {
         format!("| `{name}` | {default} | {meaning} |\n")
     });
     let table = format!("| variable | default | meaning |\n|---|---|---|\n{}\n", rows.collect::<String>());
-    assert!(readme.contains(&table), "README.md is to hold this table:\n{table}");
+    assert!(readme.contains(&table), "README.md must contain this table:\n{table}");
 
     let is_part = |char: char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_';
-    // What is told to developers may be read by the tests alone.
+    // The part for developers may name variables that only the tests read.
     let (for_operators, _) = readme.split_once("\n## Develop\n").expect("a part for developers");
     let names = for_operators.split(|char| !is_part(char)).filter(|word| word.trim_matches('_').contains('_'));
     for name in names {
-        assert!(SETTINGS.iter().any(|setting| setting.name == name), "README.md tells of {name}, which is not read");
+        assert!(
+            SETTINGS.iter().any(|setting| setting.name == name),
+            "README.md names {name}, which the program does not read"
+        );
     }
 }
 
 #[test]
-fn json_in_single_quotes_comes_out_of_the_file_as_it_is() {
+fn json_in_single_quotes_is_read_from_the_file_unchanged() {
     let options = r#"{"speaker_labels": true, "custom_spelling": [{"from": ["C#", "$HOME"], "to": "a \"b\""}]}"#;
     let folder = Folder::new();
     folder.write(".env", &format!("TRANSCRIPT_OPTIONS='{options}'\n"));
     let mut program = Program::sandbox(folder.path(), &[]);
-    let order = json!({ "audio_url": "https://example.com/call.wav" }).to_string();
-    let answer = request(&program.address(), "POST", "/transcribe", &order);
+    let body = json!({ "audio_url": "https://example.com/call.wav" }).to_string();
+    let answer = request(&program.address(), "POST", "/transcribe", &body);
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
     let transcript: Value = serde_json::from_str(body).expect("JSON");
@@ -104,7 +107,7 @@ fn json_in_single_quotes_comes_out_of_the_file_as_it_is() {
 }
 
 #[test]
-fn the_readmes_examples_of_options_can_be_pasted() {
+fn the_readmes_examples_of_options_work_when_pasted() {
     let readme = file("README.md");
     let lines: Vec<&str> =
         readme.lines().map(str::trim).filter(|line| line.starts_with("TRANSCRIPT_OPTIONS=")).collect();
@@ -117,7 +120,7 @@ fn the_readmes_examples_of_options_can_be_pasted() {
 }
 
 #[test]
-fn twilios_host_is_made_of_edge_and_region() {
+fn twilios_host_follows_from_edge_and_region() {
     let cases: &[(&[(&str, &str)], &str)] = &[
         (&[], "https://api.twilio.com/"),
         (&[("TWILIO_REGION", "ie1")], "https://api.ie1.twilio.com/"),
@@ -129,16 +132,16 @@ fn twilios_host_is_made_of_edge_and_region() {
     for (settings, expected) in cases {
         assert_eq!(accounts(settings).twilio.api_url.as_str(), *expected);
     }
-    let fighting = config(&[("TWILIO_API_URL", "http://127.0.0.1:8001"), ("TWILIO_REGION", "ie1")]);
-    assert_eq!(fighting.warnings, ["TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used"]);
+    let conflicting = config(&[("TWILIO_API_URL", "http://127.0.0.1:8001"), ("TWILIO_REGION", "ie1")]);
+    assert_eq!(conflicting.warnings, ["TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used"]);
 }
 
 #[test]
 fn an_api_key_is_used_for_the_api_and_the_auth_token_for_signatures() {
-    let shown = |Credentials { user, password }: Credentials| (user, password.expose_secret().to_owned());
+    let exposed = |Credentials { user, password }: Credentials| (user, password.expose_secret().to_owned());
     let plain = accounts(&[]).twilio;
     assert_eq!(plain.auth_tokens.len(), 1);
-    assert_eq!(shown(plain.credentials), (twilio::ACCOUNT_SID.to_owned(), twilio::AUTH_TOKEN.to_owned()));
+    assert_eq!(exposed(plain.credentials), (twilio::ACCOUNT_SID.to_owned(), twilio::AUTH_TOKEN.to_owned()));
 
     let keyed = accounts(&[
         ("TWILIO_API_KEY", twilio::API_KEY_SID),
@@ -147,13 +150,13 @@ fn an_api_key_is_used_for_the_api_and_the_auth_token_for_signatures() {
     ])
     .twilio;
     assert_eq!(keyed.account_sid, twilio::ACCOUNT_SID);
-    assert_eq!(shown(keyed.credentials), (twilio::API_KEY_SID.to_owned(), twilio::API_KEY_SECRET.to_owned()));
+    assert_eq!(exposed(keyed.credentials), (twilio::API_KEY_SID.to_owned(), twilio::API_KEY_SECRET.to_owned()));
     let tokens: Vec<&str> = keyed.auth_tokens.iter().map(|token| token.expose_secret()).collect();
     assert_eq!(tokens, [twilio::AUTH_TOKEN, "the-next-token"]);
 }
 
 #[test]
-fn assemblyai_is_asked_in_the_eu_where_that_is_set() {
+fn assemblyais_eu_host_is_used_where_it_is_set() {
     assert_eq!(accounts(&[]).assemblyai.api_url.as_str(), "https://api.assemblyai.com/");
     let eu = accounts(&[("ASSEMBLYAI_API_URL", "https://api.eu.assemblyai.com")]);
     assert_eq!(eu.assemblyai.api_url.as_str(), "https://api.eu.assemblyai.com/");
@@ -161,7 +164,7 @@ fn assemblyai_is_asked_in_the_eu_where_that_is_set() {
 }
 
 #[test]
-fn callbacks_hang_from_the_base_url_without_a_doubled_slash() {
+fn callback_urls_start_with_base_url_without_a_double_slash() {
     for base in ["https://example.com/phones", "https://example.com/phones/"] {
         let urls = accounts(&[("BASE_URL", base)]).urls;
         assert_eq!(urls.record(None), "https://example.com/phones/record/");
@@ -172,7 +175,7 @@ fn callbacks_hang_from_the_base_url_without_a_doubled_slash() {
 }
 
 #[test]
-fn key_terms_of_all_three_settings_come_together_each_once() {
+fn key_terms_of_all_three_settings_are_merged_without_duplicates() {
     let folder = Folder::new();
     let path = folder.write("terms.txt", "\u{feff}Ahoy Street\r\n\r\n  order   forty two \n");
     let transcript = config(&[
@@ -202,7 +205,7 @@ fn debug_shows_no_secret_and_no_whole_phone_number() {
 }
 
 #[test]
-fn countries_are_read_in_any_case_and_must_be_named_where_the_own_number_tells_none() {
+fn countries_are_read_in_any_case_and_are_required_if_our_own_number_has_none() {
     let countries = |settings: &[(&str, &str)]| config(settings).call.countries;
     assert_eq!(countries(&[]), Countries::Own);
     assert_eq!(countries(&[("DIAL_COUNTRIES", " * ")]), Countries::Any);
@@ -218,5 +221,5 @@ fn countries_are_read_in_any_case_and_must_be_named_where_the_own_number_tells_n
         "DIAL_COUNTRIES: missing; TWILIO_PHONE_NUMBER is of no country known here, so expected ISO codes of countries";
     assert_eq!(problems, [expected]);
     let named = [placeless[0], ("DIAL_COUNTRIES", "US")];
-    Config::read(variables(&named), false).expect("settings that fit");
+    Config::read(variables(&named), false).expect("valid settings");
 }
