@@ -1,4 +1,4 @@
-//! `X-Twilio-Signature`: Twilio's published vectors, everything near them that must fail, and the same over HTTP.
+//! `X-Twilio-Signature`: Twilio's published test vectors, mutations of them that must fail, and the same over HTTP.
 
 use callscribe::internals::signature::{self, Algorithm, Param, SETTINGS_HEADER, body_matches};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN};
@@ -11,7 +11,7 @@ use crate::support::{Answer, World};
 /// The key of all published vectors.
 const KEY: &str = "12345";
 
-/// A request and the signature that is published for it.
+/// A request and its published signature.
 struct Vector {
     url: &'static str,
     params: &'static [(&'static str, &'static str)],
@@ -42,7 +42,7 @@ const SIGNED_BODY: &str = r#"{"property": "value", "boolean": true}"#;
 
 use Algorithm::{HmacSha1, HmacSha256};
 
-/// Twilio's own test vectors; the last one has what they lack: letters beyond ASCII and an empty value.
+/// Twilio's own test vectors, plus a last one with non-ASCII letters and an empty value, which they lack.
 const VECTORS: [Vector; 10] = [
     Vector {
         url: "https://example.com/myapp.php?foo=1&bar=2",
@@ -106,7 +106,7 @@ const VECTORS: [Vector; 10] = [
     },
 ];
 
-/// A request that is not the one that was signed.
+/// A request that differs from the signed one.
 struct Mutation {
     what: &'static str,
     algorithm: Algorithm,
@@ -116,7 +116,7 @@ struct Mutation {
     signature: String,
 }
 
-/// All that is one step away from a vector and means another request, another key or another signature.
+/// All single changes to a vector's request, key or signature that must make it invalid.
 fn mutations(vector: &Vector) -> Vec<Mutation> {
     let mut found = Vec::new();
     let (url, signature) = (vector.url, vector.signature);
@@ -138,9 +138,9 @@ fn mutations(vector: &Vector) -> Vec<Mutation> {
         ("its padding flipped", flipped(signature.len() - 1)),
         ("without its padding", signature.trim_end_matches('=').to_owned()),
         ("cut in half", signature[..signature.len() / 2].to_owned()),
-        ("with one = too many", format!("{signature}=")),
-        ("with a space behind", format!("{signature} ")),
-        ("with a space before", format!(" {signature}")),
+        ("with an extra =", format!("{signature}=")),
+        ("with a trailing space", format!("{signature} ")),
+        ("with a leading space", format!(" {signature}")),
         ("empty", String::new()),
         ("in lower case", signature.to_lowercase()),
         ("twice", format!("{signature}{signature}")),
@@ -163,23 +163,23 @@ fn mutations(vector: &Vector) -> Vec<Mutation> {
     let (scheme, rest) = url.split_once("://").expect("a scheme");
     let other = if scheme == "https" { "http" } else { "https" };
     let urls = [
-        ("by the other scheme", format!("{other}://{rest}")),
+        ("with the other scheme", format!("{other}://{rest}")),
         ("to another host", url.replacen(".com", ".org", 1)),
         ("to a host in upper case", url.replacen(".com", ".COM", 1)),
         ("to a path in upper case", url.replacen("/myapp.php", "/Myapp.php", 1).replacen("/record/", "/Record/", 1)),
-        ("to a path with a slash more", url.replacen('?', "/?", 1)),
+        ("to a path with an extra slash", url.replacen('?', "/?", 1)),
         ("to a path with a doubled slash", url.replacen(".com", ".com/", 1)),
         ("to an escaped path", url.replacen("/myapp", "/%6dyapp", 1).replacen("/record", "/%72ecord", 1)),
         ("without its query", url.split('?').next().expect("a path").to_owned()),
         ("with its query reordered", reordered(url)),
-        ("with a query parameter more", format!("{url}&baz=3")),
-        ("with an empty query parameter more", format!("{url}&")),
+        ("with an extra query parameter", format!("{url}&baz=3")),
+        ("with an extra empty query parameter", format!("{url}&")),
         ("with another query value", url.replacen("=1", "=2", 1).replacen("_-1", "_-2", 1)),
         ("with an escaped query value", url.replacen("=1", "=%31", 1).replacen("_-1", "_%2D1", 1)),
         ("with a fragment", format!("{url}#rc=5")),
         ("with a user", format!("{scheme}://twilio@{rest}")),
         ("to nowhere", String::new()),
-        ("to a path alone", format!("/{}", rest.split_once('/').expect("a path").1)),
+        ("to only a path", format!("/{}", rest.split_once('/').expect("a path").1)),
     ];
     for (what, changed) in urls {
         if changed != url {
@@ -192,8 +192,8 @@ fn mutations(vector: &Vector) -> Vec<Mutation> {
         change(&mut params);
         add(what, KEY, url.to_owned(), params, signature.to_owned());
     };
-    with("with a parameter more", &|params| params.push(("Z".to_owned(), "1".to_owned())));
-    with("with an empty parameter more", &|params| params.push(("Z".to_owned(), String::new())));
+    with("with an extra parameter", &|params| params.push(("Z".to_owned(), "1".to_owned())));
+    with("with an extra empty parameter", &|params| params.push(("Z".to_owned(), String::new())));
     if vector.params.is_empty() {
         return found;
     }
@@ -202,9 +202,11 @@ fn mutations(vector: &Vector) -> Vec<Mutation> {
     with("with a parameter renamed", &|params| params[0].0 += "2");
     with("with a parameter's name in lower case", &|params| params[0].0 = params[0].0.to_lowercase());
     with("with a value changed", &|params| params[0].1 += "0");
-    with("with a space behind a value", &|params| params[0].1 += " ");
+    with("with a trailing space in a value", &|params| params[0].1 += " ");
     with("with a value emptied", &|params| params[0].1.clear());
-    with("with a value repeated, and changed", &|params| params.push((params[0].0.clone(), "other".to_owned())));
+    with("with a parameter repeated with another value", &|params| {
+        params.push((params[0].0.clone(), "other".to_owned()))
+    });
     with("with two values swapped", &|params| {
         let last = params.len() - 1;
         let first = std::mem::take(&mut params[0].1);
@@ -213,7 +215,7 @@ fn mutations(vector: &Vector) -> Vec<Mutation> {
     found
 }
 
-/// The URL with the parameters of its query in the opposite order.
+/// The URL with its query parameters in reverse order.
 fn reordered(url: &str) -> String {
     let (path, query) = url.split_once('?').expect("a query");
     let reversed: Vec<&str> = query.split('&').rev().collect();
@@ -231,13 +233,13 @@ fn every_published_signature_is_valid() {
         assert_eq!(
             signature::sign(vector.algorithm, KEY, vector.url, &owned(vector.params)),
             vector.signature,
-            "the sandbox signs the same"
+            "signing gives the published signature"
         );
     }
 }
 
 #[test]
-fn nothing_one_step_away_from_a_published_signature_is_valid() {
+fn no_mutation_of_a_published_vector_is_valid() {
     let mut refused = 0;
     for vector in &VECTORS {
         for Mutation { what, algorithm, key, url, params, signature } in mutations(vector) {
@@ -253,7 +255,7 @@ fn nothing_one_step_away_from_a_published_signature_is_valid() {
 }
 
 #[test]
-fn a_signature_of_one_algorithm_is_none_of_the_other() {
+fn a_signature_by_one_algorithm_is_invalid_for_the_other() {
     for vector in &VECTORS {
         let other = if vector.algorithm == HmacSha1 { HmacSha256 } else { HmacSha1 };
         assert!(!signature::verify(other, KEY, vector.url, &owned(vector.params), vector.signature));
@@ -261,10 +263,10 @@ fn a_signature_of_one_algorithm_is_none_of_the_other() {
 }
 
 #[test]
-fn the_signature_of_one_published_request_is_none_of_another() {
+fn the_signature_of_one_published_request_is_invalid_for_the_others() {
     for vector in &VECTORS {
         for other in VECTORS.iter().filter(|other| other.signature != vector.signature) {
-            // The port that https stands for anyway is the one difference that is none.
+            // Only the default port of https makes no difference.
             let same = |url: &str| url.replace(":443", "");
             let is_same = same(vector.url) == same(other.url)
                 && vector.params == other.params
@@ -298,7 +300,7 @@ fn a_value_that_is_repeated_counts_once() {
 }
 
 #[test]
-fn spaces_of_values_are_part_of_what_is_signed() {
+fn spaces_in_values_are_signed() {
     let url = "https://example.com/record/";
     for value in ["Ahoy ", " Ahoy", "Ahoy\t", "A hoy", "  "] {
         let kept = owned(&[("CallSid", CALL), ("Note", value)]);
@@ -310,7 +312,7 @@ fn spaces_of_values_are_part_of_what_is_signed() {
 }
 
 #[test]
-fn the_port_that_a_scheme_stands_for_may_be_written_or_not() {
+fn the_default_port_of_a_scheme_may_be_given_or_omitted() {
     let pairs = [
         ("https://example.com/record/?a=1", "https://example.com:443/record/?a=1"),
         ("http://example.com/record/", "http://example.com:80/record/"),
@@ -323,7 +325,7 @@ fn the_port_that_a_scheme_stands_for_may_be_written_or_not() {
             assert!(signature::verify(HmacSha1, KEY, requested, &owned(PHP), &signature), "{signed} {requested}");
         }
     }
-    // Voice over HTTPS leaves out any port.
+    // For voice requests over HTTPS, Twilio signs the URL without its port.
     let signature = signature::sign(HmacSha1, KEY, "https://example.com/record/", &owned(&[]));
     assert!(signature::verify(HmacSha1, KEY, "https://example.com:8443/record/", &owned(&[]), &signature));
     for (signed, requested) in [
@@ -338,7 +340,7 @@ fn the_port_that_a_scheme_stands_for_may_be_written_or_not() {
 }
 
 #[test]
-fn a_signed_body_is_the_one_whose_hash_the_url_holds() {
+fn a_signed_body_must_match_the_hash_in_the_url() {
     let promised = signature::promised_body_hash(VECTORS[8].url).expect("a hash");
     assert!(body_matches(&promised, SIGNED_BODY.as_bytes()));
     for body in ["", "{}", &SIGNED_BODY[1..], &SIGNED_BODY.replace("true", "false"), &format!("{SIGNED_BODY}\n")] {
@@ -364,7 +366,7 @@ fn a_thousand_parameters_are_signed_like_five() {
 }
 
 #[tokio::test]
-async fn a_signed_form_is_answered() {
+async fn a_signed_form_is_accepted() {
     let world = World::new().await;
     for path in ["/record/", "/record", "/record/?t=abc_-1", "/record/?a=1&b=%20+%2B"] {
         let answer = world.callback(path, &CALL_PARAMS).await;
@@ -378,7 +380,7 @@ async fn a_signed_form_is_answered() {
         ("Empty", ""),
         ("Note", "héllo ☎ 日本 "),
     ]);
-    assert_eq!(world.callback("/record/", &params).await.status, 200, "repeated, empty and foreign values");
+    assert_eq!(world.callback("/record/", &params).await.status, 200, "repeated, empty and non-ASCII values");
 }
 
 #[tokio::test]
@@ -398,14 +400,14 @@ async fn a_signed_get_has_its_parameters_in_the_query() {
     assert_refused(&world.signed(Method::POST, "/record/", &signature, &encode(&params)).await);
 }
 
-/// Refused, in the words that are the same whatever is wrong.
+/// Asserts the refusal, whose text is the same for every fault.
 fn assert_refused(answer: &Answer) {
     let detail = answer.problem(403, "forbidden");
     assert_eq!(detail, "the request does not carry a valid X-Twilio-Signature");
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_signature_the_refusal_is_the_same() {
+async fn every_invalid_signature_gets_the_same_refusal() {
     let world = World::new().await;
     let url = format!("{}/record/", world.base);
     let form = encode(&CALL_PARAMS);
@@ -428,13 +430,13 @@ async fn whatever_is_wrong_with_a_signature_the_refusal_is_the_same() {
 }
 
 #[tokio::test]
-async fn a_form_that_does_not_say_that_it_is_one_is_not_signed() {
+async fn a_form_without_its_content_type_is_refused() {
     let world = World::new().await;
     let signature = sign(&format!("{}/record/", world.base), &CALL_PARAMS);
     for kind in
         ["text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded2"]
     {
-        // Nor does the signature of the address alone, as a GET has it, vouch for a body.
+        // The signature of the URL alone, as for a GET, does not cover a body either.
         for signature in [&signature, &sign(&format!("{}/record/", world.base), &[])] {
             let headers = [("content-type", kind), (signature::HEADER, signature)];
             assert_refused(&world.send(Method::POST, "/record/", &headers, &encode(&CALL_PARAMS)).await);
@@ -446,13 +448,13 @@ async fn a_form_that_does_not_say_that_it_is_one_is_not_signed() {
 }
 
 #[tokio::test]
-async fn a_body_that_the_signed_url_promises_must_be_that_body() {
+async fn a_body_must_match_the_hash_in_the_signed_url() {
     let world = World::new().await;
     let query = VECTORS[8].url.rsplit_once('&').expect("a query").1;
     let path = format!("/record/?{query}");
     let signature = sign(&format!("{}{path}", world.base), &[]);
     let json = [("content-type", "application/json"), (signature::HEADER, &*signature)];
-    // It is signed, and JSON has no AccountSid.
+    // The signature is valid, but JSON has no AccountSid.
     assert_eq!(
         world.send(Method::POST, &path, &json, SIGNED_BODY).await.problem(400, "bad-request"),
         "AccountSid: expected once"
@@ -460,12 +462,12 @@ async fn a_body_that_the_signed_url_promises_must_be_that_body() {
     for body in ["{}", "", &SIGNED_BODY.replace("true", "false")] {
         assert_refused(&world.send(Method::POST, &path, &json, body).await);
     }
-    // Nor does a form get through under a signature that covers another body.
+    // A form is refused too under a signature that covers another body.
     assert_refused(&world.signed(Method::POST, &path, &signature, &encode(&CALL_PARAMS)).await);
 }
 
 #[tokio::test]
-async fn a_token_that_is_being_rotated_in_signs_too() {
+async fn a_secondary_auth_token_is_accepted_too() {
     let world = World::with(&[("TWILIO_SECONDARY_AUTH_TOKEN", "the-next-token")]).await;
     let url = format!("{}/record/", world.base);
     for (token, status) in [(AUTH_TOKEN, 200), ("the-next-token", 200), ("the-last-token", 403), ("", 403)] {
@@ -476,7 +478,7 @@ async fn a_token_that_is_being_rotated_in_signs_too() {
 }
 
 #[tokio::test]
-async fn what_is_signed_is_base_url_and_never_the_host_that_was_named() {
+async fn signatures_are_checked_against_base_url_and_never_against_the_host_header() {
     let world = World::with(&[("BASE_URL", "https://example.com")]).await;
     let form = encode(&CALL_PARAMS);
     let good = sign("https://example.com/record/", &CALL_PARAMS);
@@ -519,7 +521,7 @@ async fn base_url_may_have_a_port_and_a_path() {
 }
 
 #[tokio::test]
-async fn who_does_not_sign_is_refused_before_a_body_comes() {
+async fn an_unsigned_request_is_refused_before_its_body_arrives() {
     let world = World::new().await;
     for path in ["/record/", "/record/done/", "/hooks/twilio/call", "/hooks/twilio/recording"] {
         let request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n");
@@ -532,7 +534,7 @@ async fn who_does_not_sign_is_refused_before_a_body_comes() {
 }
 
 #[tokio::test]
-async fn a_second_signature_makes_both_worthless() {
+async fn two_signature_headers_are_refused() {
     let world = World::new().await;
     let url = format!("{}/record/", world.base);
     let good = sign(&url, &CALL_PARAMS);
@@ -549,7 +551,7 @@ async fn a_second_signature_makes_both_worthless() {
 }
 
 #[tokio::test]
-async fn a_signature_by_a_shared_key_is_refused() {
+async fn a_signature_with_a_settings_header_is_refused() {
     let world = World::new().await;
     let good = sign(&format!("{}/record/", world.base), &CALL_PARAMS);
     for settings in ["key=1,algorithm=HMAC_SHA1", "algorithm=HMAC_SHA1", "algorithm=none", ""] {
@@ -571,22 +573,22 @@ async fn a_callback_of_another_account_is_refused() {
 }
 
 #[tokio::test]
-async fn a_callback_names_its_account_once() {
+async fn a_callback_must_name_its_account_exactly_once() {
     let world = World::new().await;
     let twice = [("AccountSid", ACCOUNT_SID), ("AccountSid", ACCOUNT_SID), ("CallSid", CALL)];
     let with_another = [("AccountSid", ACCOUNT_SID), ("AccountSid", "AC1"), ("CallSid", CALL)];
-    let otherwise_written = [("accountsid", ACCOUNT_SID), ("CallSid", CALL)];
-    for params in [&CALL_PARAMS[1..], &twice, &with_another, &otherwise_written] {
+    let wrong_case = [("accountsid", ACCOUNT_SID), ("CallSid", CALL)];
+    for params in [&CALL_PARAMS[1..], &twice, &with_another, &wrong_case] {
         let detail = world.callback("/record/", params).await.problem(400, "bad-request");
         assert_eq!(detail, "AccountSid: expected once");
     }
-    // In the query of a POST it is not where it belongs.
+    // A POST must have it in the body, not in the query.
     let path = format!("/record/?AccountSid={ACCOUNT_SID}");
     assert_eq!(world.callback(&path, &CALL_PARAMS[1..]).await.status, 400);
 }
 
 #[tokio::test]
-async fn a_callback_holds_64_kib_and_no_more() {
+async fn a_callback_may_have_at_most_64_kib() {
     let world = World::new().await;
     let send = async |length: usize| {
         let start = encode(&CALL_PARAMS) + "&Padding=";

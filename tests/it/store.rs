@@ -1,4 +1,4 @@
-//! The store: what it refuses to be opened on, what it holds fast, and what happens while it is away.
+//! The store: which databases it refuses, what it guarantees, and what happens while it is unavailable.
 
 use std::fs;
 use std::future::Future;
@@ -25,8 +25,8 @@ fn file(store: &Database) -> PathBuf {
     PathBuf::from(store.url.trim_start_matches("sqlite://"))
 }
 
-/// Starts the program on this store and stops it again, so that its tables are there.
-fn begin(store: &Database) {
+/// Starts the program on this store and stops it, so that its tables exist.
+fn create_tables(store: &Database) {
     let folder = Folder::new();
     let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
     program.address();
@@ -34,53 +34,55 @@ fn begin(store: &Database) {
     assert_eq!(program.end().code, Some(0));
 }
 
-/// Asserts that the program does not start on this database, and says so in one line.
+/// Asserts that the program refuses to start on this database, with one line about it.
 fn assert_refused(url: &str, reason: &str) {
     let folder = Folder::new();
     let ended = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", url)])).refused();
     assert_eq!(ended.code, Some(2), "{ended:?}");
-    let said: Vec<&String> = ended.stderr.iter().filter(|line| line.starts_with("DATABASE_URL: ")).collect();
-    assert!(said.len() == 1 && said[0].contains(reason), "{reason} in {ended:?}");
+    let lines: Vec<&String> = ended.stderr.iter().filter(|line| line.starts_with("DATABASE_URL: ")).collect();
+    assert!(lines.len() == 1 && lines[0].contains(reason), "{reason} in {ended:?}");
 }
 
-/// Asserts that the program does not start on this file, and leaves it as it is.
+/// Asserts that the program refuses to start on this file, and does not change it.
 fn assert_left_alone(store: &Database, url: &str, reason: &str) {
     let before = fs::read(file(store)).expect("a file");
     assert_refused(url, reason);
-    assert!(fs::read(file(store)).expect("a file") == before, "the file is as it was");
+    assert!(fs::read(file(store)).expect("a file") == before, "the file is unchanged");
 }
 
 #[tokio::test]
 async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     let store = Database::new();
-    begin(&store);
+    create_tables(&store);
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  SELECT 999, 'newer', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
     store.execute(newer).await.expect("a row");
-    match store.is_postgres() {
-        true => assert_refused(&store.url, "newer callscribe"),
-        false => assert_left_alone(&store, &store.url, "newer callscribe"),
+    if store.is_postgres() {
+        assert_refused(&store.url, "newer callscribe");
+    } else {
+        assert_left_alone(&store, &store.url, "newer callscribe");
     }
     assert_eq!(store.number("SELECT max(version) FROM _sqlx_migrations").await, 999);
 }
 
 #[tokio::test]
-async fn a_store_of_an_older_program_is_brought_up_to_date_with_all_that_is_in_it() {
+async fn a_store_of_an_older_program_is_migrated_without_loss() {
     let world = World::new().await;
     let sid = world.dial("14155551234").await;
     world.settle().await;
     let before = world.call(&sid).await;
     let newest = world.store.number("SELECT max(version) FROM _sqlx_migrations").await;
-    // The history as it was first made.
+    // The history as the first migration creates it.
     let first = include_str!("../../src/store/migrations/sqlite/0001_calls.sql");
-    let history = match world.store.is_postgres() {
-        true => String::new(),
-        false => format!(
+    let history = if world.store.is_postgres() {
+        String::new()
+    } else {
+        format!(
             "ALTER TABLE history RENAME TO newer; DROP TRIGGER history_is_append_only_update; \
              DROP TRIGGER history_is_append_only_delete; DROP INDEX history_of_call; DROP INDEX history_of_subject; \
              {} INSERT INTO history SELECT * FROM newer; DROP TABLE newer;",
-            &first[first.find("CREATE TABLE history").expect("it is there")..]
-        ),
+            &first[first.find("CREATE TABLE history").expect("a table")..]
+        )
     };
     let older = format!(
         "{history} DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; \
@@ -91,13 +93,13 @@ async fn a_store_of_an_older_program_is_brought_up_to_date_with_all_that_is_in_i
          ALTER TABLE calls DROP COLUMN deletion; \
          DELETE FROM _sqlx_migrations WHERE version > 1"
     );
-    let steps = "SELECT CAST(sum(number * (number + rank + at % 1000)) AS BIGINT) FROM history";
-    let steps_before = world.store.number(steps).await;
+    let checksum = "SELECT CAST(sum(number * (number + rank + at % 1000)) AS BIGINT) FROM history";
+    let checksum_before = world.store.number(checksum).await;
     world.store.execute(&older).await.expect("the tables of the first version");
     let newer = world.another_app().await;
     assert!(newest > 1 && world.store.number("SELECT max(version) FROM _sqlx_migrations").await == newest);
     assert_eq!(world.call(&sid).await, before);
-    assert_eq!(world.store.number(steps).await, steps_before);
+    assert_eq!(world.store.number(checksum).await, checksum_before);
     for change in ["UPDATE history SET at = 0", "DELETE FROM history"] {
         assert!(world.store.execute(change).await.is_err(), "{change}");
     }
@@ -113,7 +115,7 @@ fn a_damaged_file_is_refused_and_left_alone() {
     assert_left_alone(&store, &store.url, "is no database, or is damaged");
 
     let store = Database::sqlite();
-    begin(&store);
+    create_tables(&store);
     let mut bytes = fs::read(file(&store)).expect("a file");
     let half = bytes.len() / 2;
     bytes[half..].fill(0xa5);
@@ -122,10 +124,10 @@ fn a_damaged_file_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_that_is_large_ends_the_program_soon() {
+async fn a_large_damaged_file_is_detected_soon_after_start() {
     let store = Database::sqlite();
-    begin(&store);
-    begin(&store);
+    create_tables(&store);
+    create_tables(&store);
     let sql = "WITH RECURSIVE each (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM each WHERE n < 60000) \
                INSERT INTO history (kind, subject, state, rank, round, reason, at) \
                SELECT 'call', hex(randomblob(16)), 'queued', 1, 1, hex(randomblob(64)), n FROM each";
@@ -139,7 +141,7 @@ async fn a_damaged_file_that_is_large_ends_the_program_soon() {
     let ended = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)])).end();
     assert_eq!(ended.code, Some(2), "{}", ended.all());
     let line = "DATABASE_URL: is no database, or is damaged; restore it from a copy, or name another file";
-    assert!(ended.stderr.iter().any(|told| told == line), "{}", ended.all());
+    assert!(ended.stderr.iter().any(|other| other == line), "{}", ended.all());
 }
 
 #[tokio::test]
@@ -151,14 +153,14 @@ async fn the_file_of_another_program_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_that_may_only_be_read_is_refused_and_left_alone() {
+fn a_read_only_file_is_refused_and_left_alone() {
     let store = Database::sqlite();
-    begin(&store);
+    create_tables(&store);
     assert_left_alone(&store, &format!("{}?mode=ro", store.url), "cannot be written to");
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_not_made() {
+fn a_missing_folder_is_not_created() {
     let store = Database::sqlite();
     let folder = file(&store).with_file_name("none");
     assert_refused(&format!("sqlite://{}/callscribe.db", folder.display()), "cannot be opened");
@@ -166,10 +168,10 @@ fn a_folder_that_is_not_there_is_not_made() {
 }
 
 #[test]
-fn nobody_else_may_read_the_file() {
+fn only_the_owner_may_read_the_file() {
     let store = Database::sqlite();
     let folder = Folder::new();
-    for made in ["here", "by others"] {
+    for creator in ["created by callscribe", "made readable by others"] {
         let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
         program.address();
         let files = fs::read_dir(file(&store).parent().expect("a folder")).expect("a folder");
@@ -177,7 +179,7 @@ fn nobody_else_may_read_the_file() {
         assert!(files.contains(&file(&store)), "{files:?}");
         for path in files {
             let mode = fs::metadata(&path).expect("a file").permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{path:?}, made {made}");
+            assert_eq!(mode & 0o777, 0o600, "{path:?}, {creator}");
         }
         program.signal("TERM");
         program.end();
@@ -188,7 +190,7 @@ fn nobody_else_may_read_the_file() {
 #[tokio::test]
 async fn the_file_has_a_write_ahead_log() {
     let store = Database::sqlite();
-    begin(&store);
+    create_tables(&store);
     assert_eq!(store.texts("PRAGMA journal_mode").await, ["wal"]);
 }
 
@@ -211,7 +213,7 @@ async fn history_is_never_changed() {
     assert_eq!(world.call(&sid).await["timeline"], before["timeline"]);
 }
 
-/// What Twilio says of a call.
+/// The parameters of Twilio's status callback.
 fn progress(status: &'static str) -> Vec<(&'static str, &'static str)> {
     let mut params = CALL_PARAMS.to_vec();
     params.retain(|(name, _)| *name != "CallStatus");
@@ -220,7 +222,7 @@ fn progress(status: &'static str) -> Vec<(&'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn nothing_is_dialled_or_taken_in_while_the_file_is_gone() {
+async fn nothing_is_dialed_or_ingested_while_the_file_is_gone() {
     let store = Database::sqlite();
     let world = World::with(&[("DATABASE_URL", &store.url)]).await;
     assert_eq!(world.get("/readyz").await.status, 200);
@@ -230,7 +232,7 @@ async fn nothing_is_dialled_or_taken_in_while_the_file_is_gone() {
         if put_another_there {
             fs::copy(&elsewhere, &path).expect("a file");
         }
-        // As the worker does each second.
+        // The worker does this every second.
         world.app.store().watch_file();
         assert_eq!(world.get("/readyz").await.status, 503);
         assert_eq!(world.get("/dial/14155551234").await.status, 503);
@@ -252,8 +254,8 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
     let world = World::with(&[("DATABASE_URL", &store.url)]).await;
     let mut other = SqliteConnection::connect(&store.url).await.expect("a connection");
     other.execute("BEGIN EXCLUSIVE").await.expect("the lock");
-    let told = progress("ringing");
-    // What is told waits for the lock, and is not acknowledged without it.
+    let params = progress("ringing");
+    // The callback waits for the lock, and is not acknowledged without it.
     let greeted = async {
         let voice = world.callback("/record/", &CALL_PARAMS).await;
         assert!(voice.status == 200 && voice.text().contains("<Record"), "{}", voice.text());
@@ -261,15 +263,15 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
         assert_eq!(world.get("/readyz").await.status, 200);
         assert_eq!(world.get("/calls").await.status, 200);
     };
-    let (refused, ()) = join(world.callback("/hooks/twilio/call", &told), greeted).await;
+    let (refused, ()) = join(world.callback("/hooks/twilio/call", &params), greeted).await;
     assert_eq!(refused.status, 503, "{}", refused.text());
     other.execute("ROLLBACK").await.expect("no lock");
-    assert_eq!(world.callback("/hooks/twilio/call", &told).await.status, 204);
+    assert_eq!(world.callback("/hooks/twilio/call", &params).await.status, 204);
     assert_eq!(store.number("SELECT count(*) FROM calls").await, 1);
 }
 
 #[tokio::test]
-async fn a_flood_of_callers_is_greeted_and_does_not_pile_up_before_the_database() {
+async fn many_callers_are_greeted_and_do_not_queue_up_at_the_database() {
     let store = Database::sqlite();
     let world = World::with(&[("DATABASE_URL", &store.url)]).await;
     let mut other = SqliteConnection::connect(&store.url).await.expect("a connection");
@@ -288,7 +290,7 @@ async fn a_flood_of_callers_is_greeted_and_does_not_pile_up_before_the_database(
     assert!(stored <= 64, "{stored}");
 }
 
-/// Drops a future after it was asked so often whether it is ready.
+/// Polls a future at most this many times, then drops it.
 async fn dropped_after<F: Future>(polls: usize, future: F) {
     let mut future = pin!(future);
     let mut left = polls;
@@ -306,15 +308,12 @@ async fn dropped_after<F: Future>(polls: usize, future: F) {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_dropped_while_it_begins_leaves_nothing_open_and_costs_no_later_write() {
-    /// As many as there are connections.
+async fn a_transaction_dropped_while_it_begins_leaves_nothing_open_and_loses_no_later_write() {
+    /// The number of connections.
     const AT_ONCE: usize = 12;
     let store = Database::new();
     let name = format!("callscribe-dropped-{}", std::process::id());
-    let url = match store.is_postgres() {
-        true => format!("{}&application_name={name}", store.url),
-        false => store.url.clone(),
-    };
+    let url = if store.is_postgres() { format!("{}&application_name={name}", store.url) } else { store.url.clone() };
     let open = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state LIKE 'idle in transaction%'"
     );
@@ -323,25 +322,25 @@ async fn a_transaction_that_is_dropped_while_it_begins_leaves_nothing_open_and_c
     for polls in 0..10 {
         join_all((0..AT_ONCE).map(|_| write())).await;
         join_all((0..AT_ONCE).map(|_| dropped_after(polls, write()))).await;
-        let mut looks = 0;
-        // What was just dropped is still on its way back.
+        let mut checks = 0;
+        // A dropped connection needs a moment to roll back.
         while store.is_postgres() && store.number(&open).await > 0 {
-            looks += 1;
-            assert!(looks < 200, "dropped after {polls} polls, a connection stays inside of its transaction");
+            checks += 1;
+            assert!(checks < 200, "dropped after {polls} polls, a connection stays in its transaction");
         }
         let sid = format!("CA{polls:032x}");
-        let mut told = progress("ringing");
-        told.retain(|(name, _)| *name != "CallSid");
-        told.push(("CallSid", &sid));
-        assert_eq!(world.callback("/hooks/twilio/call", &told).await.status, 204);
+        let mut params = progress("ringing");
+        params.retain(|(name, _)| *name != "CallSid");
+        params.push(("CallSid", &sid));
+        assert_eq!(world.callback("/hooks/twilio/call", &params).await.status, 204);
     }
     assert_eq!(store.number("SELECT count(*) FROM calls").await, 10);
 }
 
 #[tokio::test]
-async fn the_job_of_a_program_that_died_is_taken_over_once_its_lease_has_run_out() {
+async fn a_dead_programs_job_is_taken_over_after_its_lease_expires() {
     if crate::support::steps_repeat() {
-        // It leaves a step at its first question to Twilio, which there are more of then.
+        // The test stops a job at its first request to a path, and repeated steps send more of them.
         return;
     }
     for path in ["/v2/upload", "/v2/transcript"] {
@@ -350,19 +349,19 @@ async fn the_job_of_a_program_that_died_is_taken_over_once_its_lease_has_run_out
         let sid = world.dial("14155551234").await;
         world.twilio.settled().await;
         let other = world.another_app().await;
-        // It gets no answer, and does not renew what it has.
+        // The first program gets no response. It does not renew its lease, because its future is not polled meanwhile.
         world.assemblyai.control.fail_next(Method::POST, path, Fault::Late);
         let mut dying = pin!(world.app.run_due_jobs());
-        let is_asked = || (!world.assemblyai.control.requests_to(Method::POST, path).is_empty()).then_some(());
+        let is_requested = || (!world.assemblyai.control.requests_to(Method::POST, path).is_empty()).then_some(());
         tokio::select! {
-            _ = &mut dying => panic!("it waits for an answer"),
-            () = world.assemblyai.control.until(is_asked) => {}
+            _ = &mut dying => panic!("the job must wait for its response"),
+            () = world.assemblyai.control.until(is_requested) => {}
         }
         let progress = async || world.call(&sid).await["progress"].clone();
         for pause in [0, 3_999] {
             world.clock.advance(Duration::from_millis(pause));
             other.run_due_jobs().await;
-            assert_eq!(progress().await, "transcribing", "{path}: the other one may be alive");
+            assert_eq!(progress().await, "transcribing", "{path}: the first program may still be alive");
         }
         world.clock.advance(Duration::from_millis(1));
         assert!(other.run_due_jobs().await > 0, "{path}");
@@ -374,7 +373,7 @@ async fn the_job_of_a_program_that_died_is_taken_over_once_its_lease_has_run_out
         assert_eq!(progress().await, "done", "{path}");
         let ended = world.call(&sid).await;
 
-        // It was not dead after all, and changes nothing any more.
+        // The first program was alive after all. It must change nothing any more.
         world.assemblyai.control.answer_late_requests();
         dying.await;
         world.settle().await;
