@@ -12,33 +12,33 @@ use serde_json::{Value, json};
 
 use crate::support::{World, assert_happened, steps_repeat};
 
-/// Longer than anybody is kept waiting, also on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than a request takes, even on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_recording_goes_byte_for_byte_into_an_upload_and_a_transcript_is_ordered_of_it() {
+async fn a_recording_is_uploaded_byte_for_byte_and_its_transcript_submitted() {
     let world = World::new().await;
     let (_, recording) = world.recorded_call().await;
     let url = world.media_url(&recording);
     let answer = world.post_form("/transcribe", &format!("recording_url={url}")).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
-    let order = answer.json();
-    assert!(order["status"] == "queued" || steps_repeat(), "{order}");
+    let transcript = answer.json();
+    assert!(transcript["status"] == "queued" || steps_repeat(), "{transcript}");
 
     let uploads = world.assemblyai.uploads();
     assert_happened(uploads.len(), 1);
     let upload = uploads.last().expect("an upload");
     assert_eq!(upload.bytes, speech::WAV.len() as u64);
-    assert!(upload.is_speech, "SHA-256 of the original");
-    let asked = &world.transcript_requests()[0];
-    assert_eq!(asked["audio_url"], upload.upload_url);
-    assert_eq!(asked["speech_models"], json!(["universal-3-5-pro", "universal-2"]));
-    assert_eq!(asked.get("keyterms_prompt"), None);
-    let webhook = asked["webhook_url"].as_str().unwrap();
+    assert!(upload.is_speech, "the SHA-256 differs from the original's");
+    let sent = &world.transcript_requests()[0];
+    assert_eq!(sent["audio_url"], upload.upload_url);
+    assert_eq!(sent["speech_models"], json!(["universal-3-5-pro", "universal-2"]));
+    assert_eq!(sent.get("keyterms_prompt"), None);
+    let webhook = sent["webhook_url"].as_str().unwrap();
     assert!(webhook.starts_with(&format!("{}/hooks/assemblyai?job=", world.base)), "{webhook}");
-    assert_eq!(asked["webhook_auth_header_name"], "X-Webhook-Secret");
+    assert_eq!(sent["webhook_auth_header_name"], "X-Webhook-Secret");
 
-    let text = world.get(&format!("/transcript/{}?wait=60&format=text", order["id"].as_str().unwrap())).await;
+    let text = world.get(&format!("/transcript/{}?wait=60&format=text", transcript["id"].as_str().unwrap())).await;
     assert_eq!(text.text().trim_end(), speech::text());
 }
 
@@ -71,7 +71,7 @@ async fn the_same_recording_has_many_names() {
 }
 
 #[tokio::test]
-async fn a_stereo_recording_is_asked_for_with_both_channels() {
+async fn a_stereo_recording_is_requested_with_both_channels() {
     let world = World::new().await;
     let stereo = world.twilio.add_recording(SeededRecording { channels: 2, ..Default::default() });
     world.post_json("/transcribe", &json!({"recording_sid": stereo})).await;
@@ -80,7 +80,7 @@ async fn a_stereo_recording_is_asked_for_with_both_channels() {
 }
 
 #[tokio::test]
-async fn any_other_url_is_handed_over_as_it_is_and_never_fetched() {
+async fn any_other_url_is_passed_to_assemblyai_unchanged_and_never_fetched() {
     let world = World::new().await;
     let url = "https://example.com/a%20b/Talk.mp3?x=1&y=%2F'#part";
     let answer = world.post_json("/transcribe", &json!({"recording_url": url})).await;
@@ -91,26 +91,26 @@ async fn any_other_url_is_handed_over_as_it_is_and_never_fetched() {
 }
 
 #[tokio::test]
-async fn key_terms_of_settings_call_and_request_are_sent_together_each_once() {
+async fn key_terms_of_settings_call_and_request_are_merged_without_duplicates() {
     let world = World::with(&[
         ("KEYTERMS", "Ahoy Street, order  forty two"),
         ("TRANSCRIPT_OPTIONS", r#"{"keyterms_prompt": ["atrial fibrillation", "Ahoy Street"], "disfluencies": true}"#),
     ])
     .await;
-    let dialled = world.get("/dial/14155551234?keyterms=Metoprolol,%20Ahoy%20Street").await;
+    let dialed = world.get("/dial/14155551234?keyterms=Metoprolol,%20Ahoy%20Street").await;
     world.twilio.settled().await;
-    let call = dialled.text().trim().rsplit(' ').next().unwrap().to_owned();
+    let call = dialed.text().trim().rsplit(' ').next().unwrap().to_owned();
     world.post_form("/transcribe", &format!("call_sid={call}&keyterms=Friday,Metoprolol&keyterms=Monday")).await;
-    let asked = &world.transcript_requests()[0];
+    let sent = &world.transcript_requests()[0];
     let expected = ["Ahoy Street", "order forty two", "atrial fibrillation", "Friday", "Metoprolol", "Monday"];
-    assert_eq!(asked["keyterms_prompt"], json!(expected));
-    assert_eq!(asked["disfluencies"], true);
+    assert_eq!(sent["keyterms_prompt"], json!(expected));
+    assert_eq!(sent["disfluencies"], true);
 
     world
         .post_json("/transcribe", &json!({"call_sid": call, "keyterms": ["Smith, John"], "keyterms_prompt": ["Jones"]}))
         .await;
     let terms = &world.transcript_requests()[1]["keyterms_prompt"];
-    assert_eq!(terms[3], "Smith, John", "a list in JSON is not taken apart");
+    assert_eq!(terms[3], "Smith, John", "terms of a JSON list are not split at commas");
     assert_eq!(terms[4], "Jones");
 }
 
@@ -129,48 +129,48 @@ async fn every_other_field_reaches_assemblyai_and_wins_over_the_settings() {
     );
     assert_eq!(world.post_form("/transcribe", &form).await.status, 200);
 
-    let asked = world.transcript_requests();
-    assert_eq!(asked[0]["speaker_labels"], true);
-    assert_eq!(asked[0]["punctuate"], true);
-    assert_eq!(asked[0]["speech_models"], json!(["universal-2"]));
-    assert_eq!(asked[0]["custom_spelling"], fields["custom_spelling"]);
-    assert_eq!(asked[0]["a_parameter_of_tomorrow"], fields["a_parameter_of_tomorrow"]);
+    let sent = world.transcript_requests();
+    assert_eq!(sent[0]["speaker_labels"], true);
+    assert_eq!(sent[0]["punctuate"], true);
+    assert_eq!(sent[0]["speech_models"], json!(["universal-2"]));
+    assert_eq!(sent[0]["custom_spelling"], fields["custom_spelling"]);
+    assert_eq!(sent[0]["a_parameter_of_tomorrow"], fields["a_parameter_of_tomorrow"]);
     for absent in ["again", "recording_sid", "call_sid", "recording_url"] {
-        assert_eq!(asked[0].get(absent), None);
+        assert_eq!(sent[0].get(absent), None);
     }
-    assert_eq!((&asked[1]["speakers_expected"], &asked[1]["multichannel"]), (&json!(2), &json!(true)));
-    assert_eq!((&asked[1]["prompt"], &asked[1]["domain"]), (&json!("2024"), &json!("\"a\"")));
-    assert_eq!(asked[1].get("language_code"), None, "a blank field of a form was not filled in");
+    assert_eq!((&sent[1]["speakers_expected"], &sent[1]["multichannel"]), (&json!(2), &json!(true)));
+    assert_eq!((&sent[1]["prompt"], &sent[1]["domain"]), (&json!("2024"), &json!("\"a\"")));
+    assert_eq!(sent[1].get("language_code"), None, "a blank form field counts as absent");
 }
 
 #[tokio::test]
-async fn somebody_elses_webhook_is_asked_for_without_our_secret() {
+async fn a_foreign_webhook_is_requested_without_our_secret() {
     let world = World::new().await;
     let fields = json!({"audio_url": "https://example.com/a.wav", "webhook_url": "https://example.com/done"});
     world.post_json("/transcribe", &fields).await;
-    let asked = &world.transcript_requests()[0];
-    assert_eq!(asked["webhook_url"], "https://example.com/done");
-    assert_eq!(asked.get("webhook_auth_header_value"), None);
+    let sent = &world.transcript_requests()[0];
+    assert_eq!(sent["webhook_url"], "https://example.com/done");
+    assert_eq!(sent.get("webhook_auth_header_value"), None);
 }
 
 #[tokio::test]
-async fn key_terms_beyond_the_models_limits_are_refused_by_name_before_any_vendor_is_asked() {
+async fn key_terms_beyond_the_models_limits_are_refused_by_name_before_any_vendor_request() {
     let world = World::new().await;
     let many = |count: usize| (1..=count).map(|n| format!("term {n}")).collect::<Vec<_>>();
-    let order = |keyterms: Value, models: Value| json!({"audio_url": "https://example.com/a.wav", "keyterms": keyterms, "speech_models": models});
+    let request = |keyterms: Value, models: Value| json!({"audio_url": "https://example.com/a.wav", "keyterms": keyterms, "speech_models": models});
     let both = json!(["universal-3-5-pro", "universal-2"]);
     let pro = json!(["universal-3-5-pro"]);
     for (fields, words) in [
         (
-            order(json!("fine, one two three four five six seven"), both.clone()),
+            request(json!("fine, one two three four five six seven"), both.clone()),
             "\"one two three four five six seven\"",
         ),
         (
-            order(json!(many(201)), both.clone()),
+            request(json!(many(201)), both.clone()),
             "universal-2 takes 200 at most; the first one too many is \"term 201\"",
         ),
         (
-            order(json!(many(1_001)), pro.clone()),
+            request(json!(many(1_001)), pro.clone()),
             "universal-3-5-pro takes 1000 at most; the first one too many is \"term 1001\"",
         ),
     ] {
@@ -182,7 +182,7 @@ async fn key_terms_beyond_the_models_limits_are_refused_by_name_before_any_vendo
         .await
         .problem(400, "bad-keyterms");
     assert_eq!(world.vendor_requests(), 0);
-    for fields in [order(json!(many(200)), both), order(json!(many(1_000)), pro)] {
+    for fields in [request(json!(many(200)), both), request(json!(many(1_000)), pro)] {
         assert_eq!(world.post_json("/transcribe", &fields).await.status, 200);
     }
     let terms = many(300).join(",");
@@ -192,7 +192,7 @@ async fn key_terms_beyond_the_models_limits_are_refused_by_name_before_any_vendo
 }
 
 #[tokio::test]
-async fn bad_requests_are_400_and_no_vendor_is_asked() {
+async fn bad_requests_are_400_without_a_vendor_request() {
     let world = World::new().await;
     let sid = "RE00000000000000000000000000000000";
     let other_account = "https://api.twilio.com/2010-04-01/Accounts/AC00000000000000000000000000000000/Recordings";
@@ -248,7 +248,7 @@ async fn json_sent_by_a_plain_curl_is_read_as_json() {
 }
 
 #[tokio::test]
-async fn a_call_with_several_recordings_must_be_asked_for_by_recording() {
+async fn a_call_with_several_recordings_must_be_transcribed_by_recording() {
     let world = World::new().await;
     let call_sid = world.twilio.add_call(SeededCall::default());
     let seed = || world.twilio.add_recording(SeededRecording { call_sid: call_sid.clone(), ..Default::default() });
@@ -260,7 +260,7 @@ async fn a_call_with_several_recordings_must_be_asked_for_by_recording() {
 }
 
 #[tokio::test]
-async fn a_recording_without_audio_orders_nothing_and_says_why() {
+async fn a_recording_without_audio_is_refused_with_the_reason() {
     let world = World::new().await;
     world.twilio.hold(Stage::RecordingCompleted);
     let call = world.dial("14155551234").await;
@@ -282,7 +282,7 @@ async fn a_recording_without_audio_orders_nothing_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_browser_fills_in_a_form_and_is_sent_to_the_transcripts_page() {
+async fn a_browsers_form_leads_to_the_transcripts_page() {
     let world = World::new().await;
     let browser = [
         ("accept", "text/html"),
@@ -299,29 +299,29 @@ async fn a_browser_fills_in_a_form_and_is_sent_to_the_transcripts_page() {
     let sent = world.send(Method::POST, "/transcribe", &browser, &body).await;
     assert_eq!(sent.status, 303);
     world.settle().await;
-    // The transcript is of a call that is here, too.
-    let on = world.get_with(sent.header("location"), &browser[..1]).await;
-    assert_eq!(on.status, 303);
-    let page = world.get_with(on.header("location"), &browser[..1]).await.text();
+    // The transcript belongs to a known call, so its page redirects to the call's.
+    let redirect = world.get_with(sent.header("location"), &browser[..1]).await;
+    assert_eq!(redirect.status, 303);
+    let page = world.get_with(redirect.header("location"), &browser[..1]).await.text();
     for part in [format!("src=\"/recordings/{recording}.wav\""), ">Friday.</span>".to_owned(), ">Done<".to_owned()] {
         assert!(page.contains(&part), "{part} in {page}");
     }
 }
 
 #[tokio::test]
-async fn a_stop_orders_nothing_more() {
+async fn a_stopping_program_submits_nothing_more() {
     let world = World::new().await;
     let recording = world.twilio.add_recording(SeededRecording::default());
     let assemblyai = &world.assemblyai.control;
     assemblyai.fail_next(Method::POST, "/v2/upload", Fault::Late);
     let request = world.http.post(format!("{}/transcribe", world.base)).json(&json!({"recording_sid": recording}));
-    let asking = tokio::spawn(request.send());
+    let pending = tokio::spawn(request.send());
     assemblyai.until(|| (!assemblyai.requests_to(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
     let mut stop = Box::pin(world.app.stop());
     assert!(futures_util::poll!(&mut stop).is_pending());
     assemblyai.answer_late_requests();
     stop.await;
-    let answer = asking.await.expect("no panic").expect("an answer");
+    let answer = pending.await.expect("no panic").expect("an answer");
     assert_eq!(answer.status(), 503);
     let problem: Value = answer.json().await.expect("a problem");
     assert_eq!(problem["type"], "urn:callscribe:problem:stopping");
@@ -329,33 +329,33 @@ async fn a_stop_orders_nothing_more() {
 }
 
 #[tokio::test]
-async fn nobody_is_kept_waiting_for_an_order_that_is_in_doubt_and_it_goes_on() {
-    // Whoever waits for what another works at does so for twice as long.
+async fn requests_do_not_wait_for_a_submit_in_doubt_and_its_job_continues() {
+    // A request that waits for another request's submit waits twice this timeout.
     let deadlines = Deadlines { answer: Duration::from_secs(1), ..Deadlines::default() };
     let world = World::with_deadlines(&[], deadlines).await;
     world.assemblyai.hold();
-    let order = json!({"audio_url": "https://example.com/a.wav"});
+    let request = json!({"audio_url": "https://example.com/a.wav"});
     let assemblyai = &world.assemblyai.control;
     assemblyai.fail_next(Method::POST, "/v2/transcript", Fault::Hang);
     let second = async {
         assemblyai.until(|| (!assemblyai.requests_to(Method::POST, "/v2/transcript").is_empty()).then_some(())).await;
-        world.post_json("/transcribe", &order).await
+        world.post_json("/transcribe", &request).await
     };
-    let answers = join(world.post_json("/transcribe", &order), second);
-    let (first, second) = tokio::time::timeout(PATIENCE, answers).await.expect("answers");
+    let answers = join(world.post_json("/transcribe", &request), second);
+    let (first, second) = tokio::time::timeout(TIMEOUT, answers).await.expect("answers");
     first.problem(504, "vendor-ambiguous");
     assert_eq!(second.problem(503, "under-way"), "the transcript is being made; ask again");
-    let third = world.post_json("/transcribe", &order).await;
+    let third = world.post_json("/transcribe", &request).await;
     assert_eq!(third.problem(503, "under-way"), "nobody knows yet whether AssemblyAI has taken the order");
     assert!(third.headers.contains_key("retry-after"));
     assert_eq!(world.transcript_requests().len(), 1);
 
-    // It was not carried out, which is sure after a minute.
+    // After a minute it is certain that AssemblyAI did not accept the request, and it is sent again.
     for _ in 0..3 {
         world.clock.advance(Duration::from_secs(60));
         while world.app.run_due_jobs().await > 0 {}
     }
     assert_eq!(world.transcript_requests().len(), 2);
-    assert_eq!(world.post_json("/transcribe", &order).await.status, 200);
+    assert_eq!(world.post_json("/transcribe", &request).await.status, 200);
     assert_eq!(world.transcript_requests().len(), 2);
 }

@@ -7,29 +7,29 @@ use serde_json::{Value, json};
 
 use crate::support::World;
 
-/// Orders the transcript of a recorded call and gives its id.
-async fn ordered(world: &World) -> String {
+/// Requests the transcript of a recorded call. Returns its id.
+async fn requested(world: &World) -> String {
     let (_, recording) = world.recorded_call().await;
     let answer = world.post_form("/transcribe", &format!("recording_sid={recording}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["id"].as_str().expect("an id").to_owned()
 }
 
-/// Orders a transcript and waits until it is completed.
+/// Requests a transcript and waits until it is completed. Returns its id.
 async fn completed(world: &World) -> String {
-    let id = ordered(world).await;
+    let id = requested(world).await;
     let answer = world.get(&format!("/transcript/{id}?wait=60")).await;
     assert_eq!(answer.json()["status"], "completed", "{}", answer.text());
     id
 }
 
 #[tokio::test]
-async fn the_json_is_assemblyais_to_the_byte() {
+async fn the_json_equals_assemblyais_byte_for_byte() {
     let world = World::new().await;
     let id = completed(&world).await;
     let theirs = world.http.get(format!("{}/v2/transcript/{id}", world.assemblyai.url()));
     let theirs = theirs.header("authorization", "sandbox-assemblyai-key").send().await.unwrap().text().await.unwrap();
-    // What the webhook was answered may not have been known yet when the finished transcript was kept.
+    // AssemblyAI may have recorded the webhook's status only after the program fetched and stored the transcript.
     let before = |json: &str| json.replace("\"webhook_status_code\":204", "\"webhook_status_code\":null");
     for path in [format!("/transcript/{id}"), format!("/transcript/{id}/"), format!("/transcript/{id}?format=json")] {
         let ours = world.get(&path).await;
@@ -39,29 +39,29 @@ async fn the_json_is_assemblyais_to_the_byte() {
 }
 
 #[tokio::test]
-async fn the_text_alone_is_what_was_said() {
+async fn the_text_format_is_just_what_was_said() {
     let world = World::new().await;
     let id = completed(&world).await;
     let said = format!("{}\n", speech::text());
-    let asked = world.get(&format!("/transcript/{id}?format=text")).await;
-    assert_eq!((asked.status.as_u16(), asked.header("content-type")), (200, "text/plain; charset=utf-8"));
-    assert_eq!(asked.text(), said);
+    let by_format = world.get(&format!("/transcript/{id}?format=text")).await;
+    assert_eq!((by_format.status.as_u16(), by_format.header("content-type")), (200, "text/plain; charset=utf-8"));
+    assert_eq!(by_format.text(), said);
     for accept in [
         "text/plain",
         "TEXT/plain; charset=utf-8",
         "text/html;q=0.9, text/plain",
         "application/json;q=0.1,text/plain;q=0.2",
     ] {
-        let accepted = world.get_with(&format!("/transcript/{id}"), &[("accept", accept)]).await;
-        assert_eq!(accepted.text(), said, "{accept}");
+        let by_accept = world.get_with(&format!("/transcript/{id}"), &[("accept", accept)]).await;
+        assert_eq!(by_accept.text(), said, "{accept}");
     }
     for accept in ["*/*", "application/json, text/plain, */*", "text/plain;q=0", "text/plain;q=0.5,application/json"] {
-        let accepted = world.get_with(&format!("/transcript/{id}"), &[("accept", accept)]).await;
-        assert_eq!(accepted.header("content-type"), "application/json", "{accept}");
+        let by_accept = world.get_with(&format!("/transcript/{id}"), &[("accept", accept)]).await;
+        assert_eq!(by_accept.header("content-type"), "application/json", "{accept}");
     }
 }
 
-/// Exports of this transcript, each with its format before it.
+/// All exports of this transcript, each under a line with its format.
 async fn exports(world: &World, id: &str) -> String {
     let mut all = String::new();
     for (format, media_type, name) in [
@@ -79,22 +79,22 @@ async fn exports(world: &World, id: &str) -> String {
 }
 
 #[tokio::test]
-async fn exports_of_a_stored_transcript_ask_no_vendor() {
+async fn exports_of_a_stored_transcript_need_no_vendor_request() {
     let world = World::new().await;
     let id = completed(&world).await;
-    let asked = world.vendor_requests();
+    let before = world.vendor_requests();
     insta::assert_snapshot!(exports(&world, &id).await);
-    assert_eq!(world.vendor_requests(), asked);
+    assert_eq!(world.vendor_requests(), before);
 }
 
 #[tokio::test]
-async fn exports_of_a_transcript_that_is_not_stored_are_made_of_assemblyais_json() {
+async fn exports_of_a_transcript_not_in_the_store_are_made_from_assemblyais_json() {
     let world = World::new().await;
-    let order = world.http.post(format!("{}/v2/transcript", world.assemblyai.url()));
-    let order = order.header("authorization", "sandbox-assemblyai-key");
-    let order = order.json(&json!({"audio_url": "https://example.com/a.wav", "speech_models": ["universal-2"]}));
-    let ordered: Value = serde_json::from_str(&order.send().await.unwrap().text().await.unwrap()).unwrap();
-    let id = ordered["id"].as_str().expect("an id");
+    let request = world.http.post(format!("{}/v2/transcript", world.assemblyai.url()));
+    let request = request.header("authorization", "sandbox-assemblyai-key");
+    let request = request.json(&json!({"audio_url": "https://example.com/a.wav", "speech_models": ["universal-2"]}));
+    let created: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+    let id = created["id"].as_str().expect("an id");
     let before = world.vendor_requests();
     let mut words = Vec::new();
     for (speaker, channel, from, text) in [
@@ -118,8 +118,9 @@ async fn exports_of_a_transcript_that_is_not_stored_are_made_of_assemblyais_json
             words.push(json!({"text": text, "start": start, "end": start + 300, "confidence": 0.9, "speaker": speaker, "channel": channel}));
         }
     }
-    let body = json!({"id": id, "status": "completed", "text": "not looked at", "words": words}).to_string();
+    let body = json!({"id": id, "status": "completed", "text": "ignored", "words": words}).to_string();
     for _ in 0..3 {
+        // The fault needs a `&'static str`, hence the leak.
         world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body.clone()));
     }
     insta::assert_snapshot!(exports(&world, id).await);
@@ -127,10 +128,10 @@ async fn exports_of_a_transcript_that_is_not_stored_are_made_of_assemblyais_json
 }
 
 #[tokio::test]
-async fn an_unfinished_transcript_is_its_json_or_202() {
+async fn an_unfinished_transcript_returns_its_json_or_202() {
     let world = World::new().await;
     world.assemblyai.hold();
-    let id = ordered(&world).await;
+    let id = requested(&world).await;
     let json = world.get(&format!("/transcript/{id}")).await;
     assert_eq!(json.status, 200);
     assert!(["queued", "processing"].contains(&json.json()["status"].as_str().unwrap()));
@@ -140,14 +141,14 @@ async fn an_unfinished_transcript_is_its_json_or_202() {
         assert_eq!(answer.header("refresh"), "");
     }
     let browser = world.get_with(&format!("/transcript/{id}?format=text"), &[("accept", "text/html,*/*;q=0.8")]).await;
-    assert_eq!((browser.status.as_u16(), browser.header("refresh")), (202, "3"), "a browser asks again by itself");
+    assert_eq!((browser.status.as_u16(), browser.header("refresh")), (202, "3"), "a browser reloads automatically");
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_the_seconds_if_the_transcript_does_not() {
+async fn a_wait_ends_after_its_seconds_without_a_completed_transcript() {
     let world = World::new().await;
     world.assemblyai.hold();
-    let id = ordered(&world).await;
+    let id = requested(&world).await;
     let text = world.get(&format!("/transcript/{id}?wait=1&format=text")).await;
     assert_eq!(text.status, 202);
 }
@@ -156,14 +157,14 @@ async fn a_wait_ends_with_the_seconds_if_the_transcript_does_not() {
 async fn a_wait_ends_when_the_program_stops() {
     let world = World::new().await;
     world.assemblyai.hold();
-    let id = ordered(&world).await;
+    let id = requested(&world).await;
     let url = format!("{}/transcript/{id}?wait=120&format=text", world.base);
-    let looks = || world.assemblyai.control.request_count(Method::GET, "/v2/transcript/{id}");
-    let before = looks();
-    let asking = tokio::spawn(world.http.get(url).send());
-    world.assemblyai.control.until(|| (looks() > before).then_some(())).await;
+    let polls = || world.assemblyai.control.request_count(Method::GET, "/v2/transcript/{id}");
+    let before = polls();
+    let pending = tokio::spawn(world.http.get(url).send());
+    world.assemblyai.control.until(|| (polls() > before).then_some(())).await;
     world.app.stop().await;
-    assert_eq!(asking.await.unwrap().unwrap().status(), 202);
+    assert_eq!(pending.await.unwrap().unwrap().status(), 202);
 }
 
 #[tokio::test]
@@ -172,21 +173,21 @@ async fn a_wait_ends_with_the_transcript_even_if_the_webhook_is_lost() {
     let world = World::with(&[("BASE_URL", "http://127.0.0.1:1")]).await;
     world.assemblyai.hold();
     let recording = world.twilio.add_recording(Default::default());
-    let ordered = world.post_form("/transcribe", &format!("recording_sid={recording}")).await;
-    let path = format!("/transcript/{}?wait=60&format=text", ordered.json()["id"].as_str().unwrap());
+    let created = world.post_form("/transcribe", &format!("recording_sid={recording}")).await;
+    let path = format!("/transcript/{}?wait=60&format=text", created.json()["id"].as_str().unwrap());
     let (answer, ()) = tokio::join!(world.get(&path), async {
-        let looks = || (!world.assemblyai.control.requests_to(Method::GET, "/v2/transcript/").is_empty()).then_some(());
-        world.assemblyai.control.until(looks).await;
+        let poll = || (!world.assemblyai.control.requests_to(Method::GET, "/v2/transcript/").is_empty()).then_some(());
+        world.assemblyai.control.until(poll).await;
         world.assemblyai.release();
     });
     assert_eq!(answer.text().trim_end(), speech::text());
 }
 
 #[tokio::test]
-async fn a_failed_transcript_is_its_json_or_422_with_assemblyais_words() {
+async fn a_failed_transcript_returns_its_json_or_422_with_assemblyais_words() {
     let world = World::new().await;
     world.assemblyai.fail_next_transcript("Audio file has no speech.");
-    let id = ordered(&world).await;
+    let id = requested(&world).await;
     let json = world.get(&format!("/transcript/{id}?wait=60")).await;
     assert_eq!((json.status.as_u16(), json.json()["status"].as_str()), (200, Some("error")));
     for format in ["text", "srt", "vtt"] {
@@ -204,7 +205,7 @@ async fn an_unknown_transcript_is_404_although_assemblyai_says_400() {
 }
 
 #[tokio::test]
-async fn wrong_ids_formats_and_waits_are_400_and_no_vendor_is_asked() {
+async fn malformed_ids_formats_and_waits_are_400_without_a_vendor_request() {
     let world = World::new().await;
     let id = "9ea68fd3-f953-42c1-9742-976c447fb463";
     for path in [

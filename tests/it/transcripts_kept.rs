@@ -1,4 +1,4 @@
-//! What is kept of a transcript: it is ordered once for the same request, and answered from the store once it is there.
+//! Stored transcripts: equal requests share one transcript, and a completed one is served from the store.
 
 use std::time::Duration;
 
@@ -9,70 +9,70 @@ use serde_json::{Value, json};
 
 use crate::support::World;
 
-/// Orders a transcript; gives its id.
-async fn ordered(world: &World, request: &Value) -> String {
+/// Requests a transcript. Returns its id.
+async fn requested(world: &World, request: &Value) -> String {
     let answer = world.post_json("/transcribe", request).await;
     assert_eq!(answer.status, 200, "{request}: {}", answer.text());
     answer.json()["id"].as_str().expect("an id").to_owned()
 }
 
 #[tokio::test]
-async fn a_finished_transcript_is_answered_from_the_store() {
+async fn a_completed_transcript_is_served_from_the_store() {
     let world = World::new().await;
     let (sid, recording) = world.recorded_call().await;
     world.settle().await;
     let id = world.call(&sid).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
     let at_assemblyai = world.assemblyai.transcripts().remove(0);
-    let asked = world.vendor_requests();
+    let before = world.vendor_requests();
     let kept = world.get(&format!("/transcript/{id}")).await;
-    // The webhook's own answer is noted at AssemblyAI after it was asked.
-    let but_webhook = |mut transcript: Value| {
+    // AssemblyAI records the webhook's status after the program fetched the transcript.
+    let without_webhook = |mut transcript: Value| {
         transcript.as_object_mut().expect("an object").remove("webhook_status_code");
         transcript
     };
-    assert_eq!(but_webhook(kept.json()), but_webhook(at_assemblyai.clone()));
+    assert_eq!(without_webhook(kept.json()), without_webhook(at_assemblyai.clone()));
     let text = world.get(&format!("/transcript/{id}?wait=60&format=text")).await;
     assert_eq!(text.text().trim_end(), at_assemblyai["text"]);
-    // The same as was made of the call by itself.
-    assert_eq!(ordered(&world, &json!({"recording_sid": recording})).await, id);
+    // The call's automatic transcript answers this request too.
+    assert_eq!(requested(&world, &json!({"recording_sid": recording})).await, id);
     world.call(&sid).await;
-    assert_eq!(world.vendor_requests(), asked);
+    assert_eq!(world.vendor_requests(), before);
 }
 
 #[tokio::test]
-async fn the_same_request_has_the_same_transcript_unless_another_is_wanted() {
+async fn equal_requests_share_a_transcript_unless_a_new_one_is_requested() {
     let world = World::new().await;
     let (_, recording) = world.recorded_call().await;
-    let wanted = json!({"recording_sid": recording, "punctuate": false, "speaker_labels": true, "keyterms": "a, b"});
+    let request = json!({"recording_sid": recording, "punctuate": false, "speaker_labels": true, "keyterms": "a, b"});
     let same = json!({"keyterms": ["a", "b"], "speaker_labels": true, "recording_sid": recording, "punctuate": false});
-    let first = ordered(&world, &wanted).await;
-    assert_eq!(ordered(&world, &same).await, first);
+    let first = requested(&world, &request).await;
+    assert_eq!(requested(&world, &same).await, first);
     world.settle().await;
-    assert_eq!(ordered(&world, &same).await, first, "also when it is there");
-    // The other is the one that is made of every call.
+    assert_eq!(requested(&world, &same).await, first, "also once it is completed");
+    // The second one is the call's automatic transcript.
     assert_eq!(world.transcript_requests().len(), 2);
 
-    let mut again = wanted.clone();
+    let mut again = request.clone();
     again["again"] = json!(true);
-    let second = ordered(&world, &again).await;
+    let second = requested(&world, &again).await;
     assert_ne!(second, first);
     assert_eq!(world.transcript_requests().len(), 3);
-    assert_eq!(ordered(&world, &same).await, second, "from now on, it is the newer one");
-    assert_eq!(world.get(&format!("/transcript/{first}")).await.json()["id"], *first, "the older one is there as well");
+    assert_eq!(requested(&world, &same).await, second, "from now on, the newer one is returned");
+    assert_eq!(world.get(&format!("/transcript/{first}")).await.json()["id"], *first, "the older one is kept");
     assert_eq!(world.transcript_requests().len(), 3);
 }
 
 #[tokio::test]
-async fn the_same_request_from_twenty_at_once_is_one_order() {
+async fn twenty_equal_concurrent_requests_are_submitted_once() {
     let world = World::new().await;
     let request = json!({"audio_url": "https://example.com/a.wav"});
-    let ids = join_all((0..20).map(|_| ordered(&world, &request))).await;
+    let ids = join_all((0..20).map(|_| requested(&world, &request))).await;
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(world.transcript_requests().len(), 1);
 }
 
 #[tokio::test]
-async fn other_parameters_are_another_transcript() {
+async fn different_parameters_make_different_transcripts() {
     let world = World::new().await;
     let url = "https://example.com/a.wav";
     let mut ids = Vec::new();
@@ -83,7 +83,7 @@ async fn other_parameters_are_another_transcript() {
         json!({"audio_url": url, "keyterms": "Ahoy"}),
         json!({"audio_url": "https://example.com/b.wav"}),
     ] {
-        ids.push(ordered(&world, &request).await);
+        ids.push(requested(&world, &request).await);
     }
     ids.sort();
     ids.dedup();
@@ -91,28 +91,28 @@ async fn other_parameters_are_another_transcript() {
 }
 
 #[tokio::test]
-async fn after_a_failure_the_same_request_has_a_new_transcript() {
+async fn after_a_failure_an_equal_request_makes_a_new_transcript() {
     let world = World::new().await;
     let (_, recording) = world.recorded_call().await;
     world.settle().await;
     world.assemblyai.fail_next_transcript("Audio duration is too short.");
     let request = json!({"recording_sid": recording, "punctuate": false});
-    let failed = ordered(&world, &request).await;
+    let failed = requested(&world, &request).await;
     world.settle().await;
     assert_eq!(world.get(&format!("/transcript/{failed}")).await.json()["status"], "error");
-    let id = ordered(&world, &request).await;
+    let id = requested(&world, &request).await;
     assert_ne!(id, failed);
     world.settle().await;
     assert_eq!(world.get(&format!("/transcript/{id}")).await.json()["status"], "completed");
     let kept = world.get(&format!("/transcript/{failed}")).await.json();
-    assert_eq!(kept["error"], "Audio duration is too short.", "what became of the first is kept");
+    assert_eq!(kept["error"], "Audio duration is too short.", "the first one's error is kept");
 }
 
 #[tokio::test]
 async fn the_words_are_kept_with_their_times_and_speakers() {
     let world = World::new().await;
     let (_, recording) = world.recorded_call().await;
-    let id = ordered(&world, &json!({"recording_sid": recording, "speaker_labels": true})).await;
+    let id = requested(&world, &json!({"recording_sid": recording, "speaker_labels": true})).await;
     world.settle().await;
     let transcript = world.get(&format!("/transcript/{id}")).await.json();
     let spoken = transcript["words"].as_array().expect("words");
@@ -125,13 +125,13 @@ async fn the_words_are_kept_with_their_times_and_speakers() {
     let each = "word || ' ' || start_ms || ' ' || end_ms || ' ' || coalesce(speaker, '')";
     let kept = world.store.texts(&format!("SELECT {each} {of_this} ORDER BY position")).await;
     assert_eq!(kept, spoken.iter().map(as_kept).collect::<Vec<_>>());
-    let sure = format!("SELECT count(*) {of_this} AND confidence > 0 AND confidence <= 1");
-    assert_eq!(world.store.number(&sure).await, spoken.len() as i64);
+    let with_confidence = format!("SELECT count(*) {of_this} AND confidence > 0 AND confidence <= 1");
+    assert_eq!(world.store.number(&with_confidence).await, spoken.len() as i64);
     assert_eq!(world.store.number(&format!("SELECT max(position) {of_this}")).await, spoken.len() as i64 - 1);
 }
 
 #[tokio::test]
-async fn a_transcript_whose_place_another_has_taken_is_not_tried_again() {
+async fn a_transcript_replaced_by_a_newer_one_is_not_retried() {
     let world = World::new().await;
     world.assemblyai.fail_next_transcript("Audio duration is too short.");
     let (sid, recording) = world.recorded_call().await;
@@ -141,11 +141,11 @@ async fn a_transcript_whose_place_another_has_taken_is_not_tried_again() {
 
     world.assemblyai.fail_next_transcript("Audio duration is too short.");
     world.clock.advance(Duration::from_secs(1));
-    ordered(&world, &again).await;
+    requested(&world, &again).await;
     world.settle().await;
     assert_eq!(world.post_form(&retry, "").await.status, 200);
     world.settle().await;
-    assert_eq!(world.transcript_requests().len(), 3, "the newer one is tried again, and no other");
+    assert_eq!(world.transcript_requests().len(), 3, "only the newer one is retried");
     let states = |call: &Value| -> Vec<Value> {
         call["transcripts"].as_array().expect("a list").iter().map(|one| one["state"].clone()).collect()
     };
@@ -157,7 +157,7 @@ async fn a_transcript_whose_place_another_has_taken_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn no_word_is_kept_with_a_nul_in_it() {
+async fn words_are_stored_without_nul_characters() {
     let world = World::new().await;
     world.assemblyai.hold();
     let (sid, _) = world.recorded_call().await;
@@ -165,10 +165,11 @@ async fn no_word_is_kept_with_a_nul_in_it() {
     let id = world.call(&sid).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
     let word = json!({"text": "A\0hoy!", "start": 0, "end": 9, "confidence": 1, "speaker": "A\0", "channel": "\u{0}1"});
     let body = json!({"id": id, "status": "completed", "text": "A\0hoy!\0", "words": [word]}).to_string();
+    // The fault needs a `&'static str`, hence the leak.
     world.assemblyai.control.fail_next(Method::GET, &id, Fault::wrong_body(body.clone()));
     let answer = world.get(&format!("/transcript/{id}")).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, body.clone()));
     assert_eq!(world.store.texts("SELECT text FROM transcripts").await, ["Ahoy!"]);
     assert_eq!(world.store.texts("SELECT word || ' ' || speaker || ' ' || channel FROM words").await, ["Ahoy! A 1"]);
-    assert_eq!(world.get(&format!("/transcript/{id}")).await.text(), body, "the JSON is kept as it came");
+    assert_eq!(world.get(&format!("/transcript/{id}")).await.text(), body, "the JSON is kept unchanged");
 }

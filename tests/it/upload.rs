@@ -1,5 +1,5 @@
-//! `POST /transcribe` of a file: it streams through the program into AssemblyAI's upload, and what is not whole, or not
-//! one file, orders nothing.
+//! `POST /transcribe` of a file: it streams through the program into AssemblyAI's upload. An incomplete file, or a form
+//! without exactly one file, is not transcribed.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ use crate::support::{Answer, World, assert_happened, listen, log};
 
 const MULTIPART: &str = "multipart/form-data; boundary=limit";
 
-/// What ends a form.
+/// The end of a form.
 const END: &[u8] = b"--limit--\r\n";
 
-/// Long enough for loopback, short enough to wait for.
-const IMPATIENT: Duration = Duration::from_millis(500);
+/// A timeout that loopback meets and tests can wait out.
+const SHORT: Duration = Duration::from_millis(500);
 
-/// A text in a form.
+/// A text field of a form.
 fn field(name: &str, text: &str) -> Vec<u8> {
     part(&format!("Content-Disposition: form-data; name=\"{name}\""), text.as_bytes())
 }
 
-/// A file in a form.
+/// A file field of a form.
 fn file(name: &str, bytes: &[u8]) -> Vec<u8> {
     let headers =
         format!("Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: audio/x-wav");
@@ -59,27 +59,27 @@ async fn send_with(world: &World, body: impl Into<Body>, headers: &[(&str, &str)
     Answer::of(request.body(body).send().await.expect("an answer")).await
 }
 
-/// Sends a head that promises `length` bytes, and these bytes.
+/// Sends a request head with `Content-Length: length`, and these bytes.
 async fn begin(world: &World, length: u64, body: &[u8]) -> TcpStream {
     let address = world.base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let head = format!(
         "POST /transcribe HTTP/1.1\r\nHost: {address}\r\nContent-Type: {MULTIPART}\r\nContent-Length: {length}\r\n\r\n"
     );
-    stream.write_all(&[head.as_bytes(), body].concat()).await.expect("bytes are taken");
+    stream.write_all(&[head.as_bytes(), body].concat()).await.expect("a write");
     stream
 }
 
-/// Reads what comes until the connection is closed.
+/// Reads until the connection closes.
 async fn read(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("the connection ends");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn assert_nothing_ordered(world: &World, shown: &str) {
-    assert_eq!(world.transcript_requests().len(), 0, "{shown}");
-    assert_eq!(world.store.number("SELECT COUNT(*) FROM transcripts").await, 0, "{shown}");
+async fn assert_nothing_submitted(world: &World, case: &str) {
+    assert_eq!(world.transcript_requests().len(), 0, "{case}");
+    assert_eq!(world.store.number("SELECT COUNT(*) FROM transcripts").await, 0, "{case}");
 }
 
 #[tokio::test]
@@ -97,11 +97,11 @@ async fn a_file_reaches_assemblyai_byte_for_byte_and_is_transcribed_with_the_fie
     let uploads = world.assemblyai.uploads();
     assert_eq!(uploads.len(), 1);
     assert_eq!(uploads[0].sha256, hex(&Sha256::digest(speech::WAV)));
-    let asked = &world.transcript_requests()[0];
-    assert_eq!(asked["audio_url"], uploads[0].upload_url);
-    assert_eq!(asked["keyterms_prompt"], json!(["Ahoy Street", "Friday", "Monday"]));
-    assert_eq!(asked["speaker_labels"], true);
-    assert_eq!((asked.get("file"), asked.get("language_code")), (None, None));
+    let sent = &world.transcript_requests()[0];
+    assert_eq!(sent["audio_url"], uploads[0].upload_url);
+    assert_eq!(sent["keyterms_prompt"], json!(["Ahoy Street", "Friday", "Monday"]));
+    assert_eq!(sent["speaker_labels"], true);
+    assert_eq!((sent.get("file"), sent.get("language_code")), (None, None));
     let id = answer.json()["id"].as_str().expect("an id").to_owned();
     let text = world.get(&format!("/transcript/{id}?wait=60&format=text")).await;
     assert_eq!(text.text().trim_end(), speech::text());
@@ -112,7 +112,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn bytes_that_look_like_the_forms_own_are_passed_on_as_they_are() {
+async fn bytes_that_resemble_the_boundary_are_passed_on_unchanged() {
     let world = World::new().await;
     let tricky = [b"\r\n--limi\r\n--limi\r".as_slice(), &[0xff, 0, b'\r'], b"\n-\r\n--limit", b"\r\n--LIMIT--\r\n"];
     for (nth, bytes) in [tricky[0], tricky[1], &tricky[3].repeat(40_000), b"\r\n", b"\n"].into_iter().enumerate() {
@@ -122,10 +122,10 @@ async fn bytes_that_look_like_the_forms_own_are_passed_on_as_they_are() {
     }
 }
 
-/// The program memory and disk of which are looked at is a process of its own; the vendors live here.
+/// The program runs as its own process, so that its memory and disk use can be measured; the vendors run in the test.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_200_mb_passes_through_whole_in_little_memory_and_touches_no_disk() {
+async fn a_file_of_200_mb_streams_through_in_little_memory_without_touching_the_disk() {
     use callscribe::sandbox::pace::Pace;
     use callscribe::sandbox::{assemblyai, twilio};
 
@@ -134,7 +134,7 @@ async fn a_file_of_200_mb_passes_through_whole_in_little_memory_and_touches_no_d
 
     const PIECE: usize = 1 << 20;
     const PIECES: usize = 200;
-    /// What the program may take on top of what a small file takes.
+    /// How much more memory the program may use than for a small file.
     const GROWTH: u64 = 16_000_000;
 
     let twilio = twilio::Twilio::start(listen().await, Pace::instant());
@@ -144,7 +144,7 @@ async fn a_file_of_200_mb_passes_through_whole_in_little_memory_and_touches_no_d
     let settings = [
         ("TWILIO_API_URL", twilio.url()),
         ("ASSEMBLYAI_API_URL", assemblyai.url()),
-        // Nobody listens there, and nobody waits for AssemblyAI's webhook.
+        // Nothing listens there. AssemblyAI's webhook gets lost, which does not matter here.
         ("BASE_URL", "http://127.0.0.1:1"),
         ("TMPDIR", temporary),
     ];
@@ -182,7 +182,7 @@ async fn a_file_of_200_mb_passes_through_whole_in_little_memory_and_touches_no_d
 }
 
 #[tokio::test]
-async fn the_same_file_with_the_same_fields_has_one_transcript_wherever_it_is_called() {
+async fn the_same_file_with_the_same_fields_has_one_transcript_under_any_name() {
     let world = World::new().await;
     let id = async |body: Vec<u8>| {
         let answer = send(&world, body).await;
@@ -202,7 +202,7 @@ async fn the_same_file_with_the_same_fields_has_one_transcript_wherever_it_is_ca
 }
 
 #[tokio::test]
-async fn a_file_that_assemblyai_has_lost_is_brought_again_by_whoever_sends_it_again() {
+async fn a_file_that_assemblyai_lost_is_uploaded_again_when_it_is_sent_again() {
     let world = World::new().await;
     world.assemblyai.fail_next_transcript("Download error, unable to download the file");
     let body = || form(&[file("call.wav", speech::WAV)]);
@@ -217,13 +217,13 @@ async fn a_file_that_assemblyai_has_lost_is_brought_again_by_whoever_sends_it_ag
 }
 
 #[tokio::test]
-async fn an_order_of_a_file_is_gone_on_with_and_the_file_not_asked_for_again() {
+async fn the_transcript_of_an_uploaded_file_is_finished_without_a_second_upload() {
     for fault in [Fault::DropAfter, Fault::Refuse { status: 503, retry_after: None }, Fault::Hang] {
         let deadlines = Deadlines { answer: Duration::from_secs(1), ..Deadlines::default() };
         let world = World::with_deadlines(&[], deadlines).await;
         world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
         let answer = send(&world, form(&[file("call.wav", speech::WAV)])).await;
-        // What was done is found at once, if AssemblyAI lists it soon enough.
+        // A transcript whose response was lost is found at once if AssemblyAI's list has it in time.
         assert!(answer.status.is_server_error() || fault == Fault::DropAfter, "{fault:?}: {}", answer.text());
         let audio = world.assemblyai.uploads()[0].upload_url.clone();
         assert_eq!(
@@ -241,7 +241,7 @@ async fn an_order_of_a_file_is_gone_on_with_and_the_file_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_off_orders_nothing() {
+async fn a_truncated_file_is_not_transcribed() {
     let world = World::new().await;
     let whole = form(&[field("keyterms", "a"), file("call.wav", speech::WAV)]);
     let assemblyai = &world.assemblyai.control;
@@ -250,18 +250,18 @@ async fn a_client_that_breaks_off_orders_nothing() {
     {
         let mut stream = begin(&world, whole.len() as u64, &whole[..cut]).await;
         if cut == whole.len() / 2 {
-            // It is on its way.
+            // The upload has begun.
             assemblyai.until(|| (!assemblyai.requests_to(Method::POST, "/v2/upload").is_empty()).then_some(())).await;
         }
-        stream.shutdown().await.expect("the connection stands");
+        stream.shutdown().await.expect("an open connection");
         let answer = read(stream).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{nth}: {answer}");
-        assert_nothing_ordered(&world, &cut.to_string()).await;
+        assert_nothing_submitted(&world, &cut.to_string()).await;
     }
-    // What is whole to HTTP, but not to the form. A file is not taken for whole before its boundary is there.
+    // Complete as HTTP, but not as a form. A file is complete only with the boundary after it.
     for cut in [20, 100, 300, whole.len() / 2, whole.len() - END.len() - 1, whole.len() - 4, whole.len() - 3] {
         send(&world, whole[..cut].to_vec()).await.problem(400, "bad-request");
-        assert_nothing_ordered(&world, &cut.to_string()).await;
+        assert_nothing_submitted(&world, &cut.to_string()).await;
     }
     assert!(world.assemblyai.uploads().iter().all(|upload| upload.bytes == speech::WAV.len() as u64));
     world.settle().await;
@@ -270,24 +270,24 @@ async fn a_client_that_breaks_off_orders_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_sending_is_given_up() {
-    let deadlines = Deadlines { stall: IMPATIENT, ..Default::default() };
+async fn a_client_that_stops_sending_gets_408() {
+    let deadlines = Deadlines { stall: SHORT, ..Default::default() };
     let world = World::with_deadlines(&[], deadlines).await;
     let whole = form(&[field("keyterms", "a"), file("call.wav", speech::WAV)]);
     for sent in [0, 50, 300, whole.len() / 2, whole.len() - 5] {
         let answer = read(begin(&world, whole.len() as u64, &whole[..sent]).await).await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{sent}: {answer}");
         assert!(answer.contains("urn:callscribe:problem:too-slow"), "{sent}: {answer}");
-        assert_nothing_ordered(&world, &sent.to_string()).await;
+        assert_nothing_submitted(&world, &sent.to_string()).await;
     }
 }
 
 #[tokio::test]
-async fn what_is_not_one_file_orders_nothing() {
+async fn a_form_without_exactly_one_file_is_not_transcribed() {
     let world = World::new().await;
     let speech = || file("call.wav", speech::WAV);
     let address = || field("recording_url", "https://example.com/a.wav");
-    // Before any of it is passed on.
+    // Faults before the file: nothing is passed on.
     for (parts, words) in [
         (vec![], "expected exactly one of"),
         (vec![field("keyterms", "a")], "expected exactly one of"),
@@ -310,7 +310,7 @@ async fn what_is_not_one_file_orders_nothing() {
     send(&world, form(&[field("keyterms", seven), speech()])).await.problem(400, "bad-keyterms");
     assert_eq!(world.vendor_requests(), 0);
 
-    // After a file that was whole.
+    // Faults after a complete file.
     for (parts, words) in [
         (vec![speech(), speech()], "expected one file"),
         (vec![speech(), address()], "expected exactly one of"),
@@ -321,27 +321,27 @@ async fn what_is_not_one_file_orders_nothing() {
         assert!(detail.contains(words), "{words}: {detail}");
     }
     send(&world, form(&[speech(), field("keyterms", seven)])).await.problem(400, "bad-keyterms");
-    assert_nothing_ordered(&world, "after a file").await;
+    assert_nothing_submitted(&world, "after a file").await;
 
-    // A file input in which nothing was chosen says nothing.
+    // A file input without a chosen file counts as absent.
     assert_eq!(send(&world, form(&[address(), file("", b"")])).await.status, 200);
     assert_eq!(world.transcript_requests()[0]["audio_url"], "https://example.com/a.wav");
 }
 
 #[tokio::test]
-async fn whoever_is_refused_in_the_middle_of_a_file_may_send_the_rest_and_reads_why() {
+async fn a_client_refused_in_the_middle_of_a_file_may_send_the_rest_and_reads_the_reason() {
     let world = World::new().await;
     let seven = "one two three four five six seven";
     let whole = form(&[field("keyterms", seven), file("long.wav", &vec![7; 5_000_000])]);
     let mut stream = begin(&world, whole.len() as u64, &whole).await;
-    stream.shutdown().await.expect("the connection stands");
+    stream.shutdown().await.expect("an open connection");
     let answer = read(stream).await;
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("problem:bad-keyterms"), "{answer}");
     assert_eq!(world.vendor_requests(), 0);
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_before_the_end_of_the_file_is_not_believed() {
+async fn a_response_before_the_end_of_the_file_is_not_trusted() {
     let early = || async { axum::Json(json!({ "upload_url": "https://example.com/early" })) };
     let routes = Router::new().route("/v2/upload", post(early));
     let listener = listen().await;
@@ -350,7 +350,7 @@ async fn an_answer_that_comes_before_the_end_of_the_file_is_not_believed() {
     let world = World::with(&[("ASSEMBLYAI_API_URL", &assemblyai)]).await;
     let answer = send(&world, form(&[file("long.wav", &vec![7; 20_000_000])])).await;
     assert_eq!(answer.status, 502, "{}", answer.text());
-    assert_nothing_ordered(&world, &answer.text()).await;
+    assert_nothing_submitted(&world, &answer.text()).await;
 }
 
 #[tokio::test]
@@ -378,15 +378,15 @@ async fn a_form_without_a_boundary_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_refused_and_orders_nothing() {
+async fn a_body_that_is_too_long_is_refused_and_not_transcribed() {
     let world = World::new().await;
-    // Before a byte of it was sent.
+    // A Content-Length above the limit is refused before the body.
     let answer = read(begin(&world, 2_300_000_000, b"").await).await;
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("2200000000 bytes"), "{answer}");
 
     let long = "a".repeat((1 << 20) + 1);
     let speech = || file("call.wav", speech::WAV);
-    for (shown, body) in [
+    for (case, body) in [
         ("a field", form(&[field("prompt", &long), speech()])),
         ("a field after the file", form(&[speech(), field("prompt", &long)])),
         ("many fields", form(&[field("prompt", &long[..20_000]).repeat(60), speech()])),
@@ -396,16 +396,16 @@ async fn what_is_too_long_is_refused_and_orders_nothing() {
         ("what comes before the form", [long.as_bytes(), b"\r\n", &form(&[speech()])].concat()),
     ] {
         let detail = send(&world, body).await.problem(413, "too-large");
-        assert_eq!(detail, "the body is longer than 1048576 bytes", "{shown}");
-        assert_nothing_ordered(&world, shown).await;
+        assert_eq!(detail, "the body is longer than 1048576 bytes", "{case}");
+        assert_nothing_submitted(&world, case).await;
     }
     let many = format!("{}{}", "X-A: b\r\n".repeat(200), "Content-Disposition: form-data; name=file; filename=a");
     send(&world, form(&[part(&many, b"abc")])).await.problem(400, "bad-request");
-    assert_nothing_ordered(&world, "many headers").await;
+    assert_nothing_submitted(&world, "many headers").await;
 }
 
 #[tokio::test]
-async fn a_files_name_means_nothing_and_is_written_nowhere() {
+async fn a_files_name_has_no_effect_and_is_stored_nowhere() {
     let world = World::new().await;
     let names = [
         "../../../../etc/passwd-hostile",
@@ -421,16 +421,16 @@ async fn a_files_name_means_nothing_and_is_written_nowhere() {
         let bytes = format!("audio {nth}");
         let answer = send(&world, form(&[file(name, bytes.as_bytes())])).await;
         assert_eq!(answer.status, 200, "{name:.50}: {}", answer.text());
-        let asked = world.transcript_requests().pop().expect("an order");
-        assert_eq!(asked.get("keyterms"), None);
-        assert!(!asked.to_string().contains("hostile") && !answer.text().contains("hostile"), "{asked}");
+        let sent = world.transcript_requests().pop().expect("a transcript request");
+        assert_eq!(sent.get("keyterms"), None);
+        assert!(!sent.to_string().contains("hostile") && !answer.text().contains("hostile"), "{sent}");
         assert_eq!(world.assemblyai.uploads()[nth].sha256, hex(&Sha256::digest(bytes)));
     }
     assert_eq!(log::lines_with("hostile"), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn an_upload_that_assemblyai_refuses_is_told_in_its_words_and_orders_nothing() {
+async fn an_upload_that_assemblyai_rejects_is_an_error_and_nothing_is_submitted() {
     for (upstream, status, kind) in
         [(413, 413, "vendor-rejected"), (429, 429, "vendor-rate-limited"), (500, 502, "vendor-unavailable")]
     {
@@ -438,16 +438,16 @@ async fn an_upload_that_assemblyai_refuses_is_told_in_its_words_and_orders_nothi
         let fault = Fault::Refuse { status: upstream, retry_after: None };
         world.assemblyai.control.fail_next(Method::POST, "/v2/upload", fault);
         send(&world, form(&[file("call.wav", speech::WAV)])).await.problem(status, kind);
-        assert_nothing_ordered(&world, kind).await;
+        assert_nothing_submitted(&world, kind).await;
     }
     let world = World::new().await;
     world.assemblyai.control.fail_next(Method::POST, "/v2/upload", Fault::wrong_body("{}"));
     send(&world, form(&[file("call.wav", speech::WAV)])).await.problem(502, "vendor-bad-answer");
-    assert_nothing_ordered(&world, "{}").await;
+    assert_nothing_submitted(&world, "{}").await;
 }
 
 #[tokio::test]
-async fn a_stop_ends_an_upload_that_is_under_way_and_orders_nothing() {
+async fn a_stop_ends_a_running_upload_and_nothing_is_submitted() {
     let world = World::new().await;
     let whole = form(&[file("call.wav", speech::WAV)]);
     let stream = begin(&world, whole.len() as u64, &whole[..whole.len() / 2]).await;

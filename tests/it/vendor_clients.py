@@ -1,7 +1,7 @@
-"""What vendor_clients.rs has the vendors' own Python libraries do, unchanged but for their base URL.
+"""The Python side of vendor_clients.rs: the vendors' own libraries, with only their base URL changed.
 
-The first argument names a function below, the environment says where everybody is. An assertion that fails is a fact
-that does not hold; what a function returns is printed as JSON for the Rust side to compare.
+The first argument names a function below; the environment has the addresses and credentials. A function's result is
+printed as JSON, for the Rust side to compare.
 """
 
 import hashlib
@@ -47,14 +47,14 @@ def refused(act):
         act()
     except TwilioRestException as error:
         return [error.status, error.code]
-    raise AssertionError("it was not refused")
+    raise AssertionError("the request was not refused")
 
 
 def places_and_follows_a_call():
     client = twilio()
     created = dial(client)
     assert created.status == "queued" and created.to == "+14155551234", vars(created)
-    assert created.date_created.tzinfo is not None, "the date is read as one"
+    assert created.date_created.tzinfo is not None, "the library parses the date"
     done = until(client, created.sid, "completed")
     assert int(done.duration) > 0 and done.end_time >= done.start_time, vars(done)
     assert [call.sid for call in client.calls.list(status="completed")] == [created.sid]
@@ -79,7 +79,7 @@ def lists_fetches_and_deletes_recordings():
     of_call = [recording.sid for recording in client.calls(call).recordings.list()]
     assert of_call == [recording.sid for recording in client.recordings.list(call_sid=call, page_size=2)]
     over_pages = [recording.sid for recording in client.recordings.list(page_size=2)]
-    assert over_pages == [recording.sid for recording in client.recordings.list()], "pages change nothing"
+    assert over_pages == [recording.sid for recording in client.recordings.list()], "all pages together are the whole list"
     assert len(set(over_pages)) == len(over_pages)
     page = client.recordings.page(page_size=2)
     assert [recording.sid for recording in page] == over_pages[:2]
@@ -148,11 +148,11 @@ def is_refused_in_assemblyais_words():
         aai.Transcriber().transcribe("https://example.com/nothing.wav")
     except aai.types.TranscriptError as error:
         return str(error)
-    raise AssertionError("it was not refused")
+    raise AssertionError("the request was not refused")
 
 
 class Form(list):
-    """Names and values in the order they came, as web frameworks hand them to the validator."""
+    """Names and values in their original order, in the shape that web frameworks pass to the validator."""
 
     def __iter__(self):
         return (name for name, _ in super().__iter__())
@@ -173,9 +173,9 @@ def checks_the_signatures_of_callbacks():
 
 
 def signs_callbacks():
-    """Status codes of the program for callbacks that the official library signed, rightly and wrongly."""
+    """The program's status codes for callbacks with valid and invalid signatures by the official library."""
     call = [("AccountSid", ACCOUNT), ("CallSid", "CA" + 32 * "0"), ("CallStatus", "ringing")]
-    strange = [("Empty", ""), ("Umlaut", "Zoë & Jörg + 1"), ("Digits", "2"), ("Digits", "1"), ("Digits", "1")]
+    unusual = [("Empty", ""), ("Umlaut", "Zoë & Jörg + 1"), ("Digits", "2"), ("Digits", "1"), ("Digits", "1")]
     body = json.dumps({"property": "value", "boolean": True}).encode()
     digest = hashlib.sha256(body).hexdigest()
     answers = {}
@@ -195,7 +195,7 @@ def signs_callbacks():
 
     query = "?" + requests.models.RequestEncodingMixin._encode_params(call)
     send("a form", "POST", "/hooks/twilio/call", call)
-    send("strange values", "POST", "/hooks/twilio/call", call + strange)
+    send("unusual values", "POST", "/hooks/twilio/call", call + unusual)
     send("a query beside the form", "POST", "/hooks/twilio/call?b=%20x&a=%C3%AB", call)
     send("a query alone", "GET", "/record/" + query)
     send("an address without its port", "POST", "/record/", call, signed=lambda url: "http://127.0.0.1/record/")

@@ -1,7 +1,7 @@
-//! The vendors' own Python libraries, unchanged but for their base URL, against the emulated vendors and the program.
+//! The vendors' own Python libraries, with only their base URL changed, against the sandbox and the program.
 //!
-//! They are not a part of the build, so these facts are looked at only where `CALLSCRIBE_TEST_PYTHON` names a Python
-//! that has them:
+//! The libraries are not part of the build, so these tests run only where `CALLSCRIBE_TEST_PYTHON` names a Python that has
+//! them:
 //!
 //! ```sh
 //! python3 -m venv target/vendors && target/vendors/bin/pip install -r tests/it/requirements.txt
@@ -23,18 +23,18 @@ use serde_json::{Value, json};
 
 use crate::support::{World, client, listen};
 
-/// The Python that has them. None where there is none, which `REQUIRE_VENDOR_CLIENTS=1` makes a failure.
+/// Returns the Python that has the libraries, or `None` if it is not set. Then panics if `REQUIRE_VENDOR_CLIENTS=1`.
 pub(crate) fn test_python() -> Option<OsString> {
     let python = std::env::var_os("CALLSCRIBE_TEST_PYTHON");
     if python.is_none() {
-        let how = "CALLSCRIBE_TEST_PYTHON names no Python with tests/it/requirements.txt installed";
-        assert!(std::env::var_os("REQUIRE_VENDOR_CLIENTS").is_none_or(|value| value != "1"), "{how}");
-        println!("skipped: {how}");
+        let reason = "CALLSCRIBE_TEST_PYTHON names no Python with tests/it/requirements.txt installed";
+        assert!(std::env::var_os("REQUIRE_VENDOR_CLIENTS").is_none_or(|value| value != "1"), "{reason}");
+        println!("skipped: {reason}");
     }
     python
 }
 
-/// Has `vendor_clients.py` do something in this world; gives what it returns. None where there is no Python to run it.
+/// Runs a function of `vendor_clients.py` in this world. Returns its result, or `None` if there is no Python to run it.
 async fn python(world: &World, function: &str, more: &[(&str, &str)], input: Value) -> Option<Value> {
     let mut command = Command::new(test_python()?);
     command
@@ -54,10 +54,10 @@ async fn python(world: &World, function: &str, more: &[(&str, &str)], input: Val
     let running = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().expect("CALLSCRIBE_TEST_PYTHON starts");
         let mut stdin = child.stdin.take().expect("a pipe");
-        // A function that takes no input may end before it is written.
+        // A function that reads no input may exit before all of it is written.
         let _ = stdin.write_all(input.to_string().as_bytes());
         drop(stdin);
-        child.wait_with_output().expect("it ends")
+        child.wait_with_output().expect("the process ends")
     });
     let output = running.await.expect("a thread that does not panic");
     assert!(output.status.success(), "{function}: {}", String::from_utf8_lossy(&output.stderr));
@@ -137,17 +137,18 @@ async fn assemblyais_library_raises_its_own_exception_with_assemblyais_words() {
     assert!(words.contains("Authentication error, API token missing/invalid"), "{words}");
 }
 
-/// A callback as it came in.
+/// A callback in the form that `vendor_clients.py` expects.
 type Callback = Value;
 
-/// A proxy in front of the program that notes each callback, in the terms of Twilio's library, and passes it on.
-async fn noting_proxy(program: Arc<OnceLock<String>>) -> (String, Arc<Mutex<Vec<Callback>>>) {
+/// Starts a proxy in front of the program that records each of Twilio's callbacks and passes it on. Returns its address
+/// and the record.
+async fn recording_proxy(program: Arc<OnceLock<String>>) -> (String, Arc<Mutex<Vec<Callback>>>) {
     let listener = listen().await;
     let base = format!("http://{}", listener.local_addr().expect("a bound listener"));
-    let noted: Arc<Mutex<Vec<Callback>>> = Arc::default();
-    let (own, notes) = (base.clone(), Arc::clone(&noted));
+    let callbacks: Arc<Mutex<Vec<Callback>>> = Arc::default();
+    let (own, record) = (base.clone(), Arc::clone(&callbacks));
     let pass_on = move |request: Request| {
-        let (own, notes, program) = (own.clone(), Arc::clone(&notes), Arc::clone(&program));
+        let (own, record, program) = (own.clone(), Arc::clone(&record), Arc::clone(&program));
         async move {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, 1 << 20).await.expect("a small body");
@@ -156,7 +157,7 @@ async fn noting_proxy(program: Arc<OnceLock<String>>) -> (String, Arc<Mutex<Vec<
                 let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
                 let signature = signature.to_str().expect("base64");
                 let callback = json!({ "url": format!("{own}{target}"), "form": form, "signature": signature });
-                notes.lock().expect("no test has failed here").push(callback);
+                record.lock().expect("an unpoisoned lock").push(callback);
             }
             let program = program.get().expect("the program runs");
             let passed = client().request(parts.method, format!("{program}{target}")).headers(parts.headers);
@@ -170,15 +171,15 @@ async fn noting_proxy(program: Arc<OnceLock<String>>) -> (String, Arc<Mutex<Vec<
         }
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(pass_on)).await });
-    (base, noted)
+    (base, callbacks)
 }
 
 #[tokio::test]
-async fn twilios_library_accepts_the_signature_of_every_callback_of_the_sandbox_and_so_does_the_program() {
+async fn twilios_library_and_the_program_accept_the_signature_of_every_sandbox_callback() {
     let program = Arc::new(OnceLock::new());
-    let (base, noted) = noting_proxy(Arc::clone(&program)).await;
+    let (base, callbacks) = recording_proxy(Arc::clone(&program)).await;
     let world = World::with(&[("BASE_URL", &base)]).await;
-    program.set(world.base.clone()).expect("it is set once");
+    program.set(world.base.clone()).expect("the first value");
 
     for outcome in [Outcome::Answered, Outcome::HangsUp, Outcome::Silent, Outcome::TooShort, Outcome::Busy] {
         world.twilio.set_next_outcome(outcome);
@@ -195,7 +196,7 @@ async fn twilios_library_accepts_the_signature_of_every_callback_of_the_sandbox_
     let calls = format!("{}/2010-04-01/Accounts/{}/Calls.json", world.twilio.url(), twilio::ACCOUNT_SID);
     let request = world.http.post(calls).basic_auth(twilio::ACCOUNT_SID, Some(twilio::AUTH_TOKEN)).form(&by_get);
     assert_eq!(request.send().await.expect("an answer").status(), 201);
-    let strange = [
+    let unusual = [
         ("AccountSid", twilio::ACCOUNT_SID),
         ("CallSid", "CA00000000000000000000000000000000"),
         ("CallStatus", "ringing"),
@@ -205,35 +206,35 @@ async fn twilios_library_accepts_the_signature_of_every_callback_of_the_sandbox_
         ("Digits", "1"),
         ("Caller Name", "Zoë & Jörg + 1"),
     ];
-    let strange = strange.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    world.twilio.send_callback(&format!("{base}/hooks/twilio/call?q=%2B1"), &strange).await;
+    let unusual = unusual.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    world.twilio.send_callback(&format!("{base}/hooks/twilio/call?q=%2B1"), &unusual).await;
     world.twilio.settled().await;
 
     let deliveries = world.twilio.deliveries();
     for delivery in &deliveries {
         assert!(delivery.status.is_some_and(|status| status < 300), "{delivery:?}");
     }
-    let noted = noted.lock().expect("no test has failed here").clone();
-    assert_eq!(noted.len(), deliveries.len());
+    let callbacks = callbacks.lock().expect("an unpoisoned lock").clone();
+    assert_eq!(callbacks.len(), deliveries.len());
     for path in ["/record/", "/record?", "/record/done/", "/hooks/twilio/call", "/hooks/twilio/recording"] {
-        let is_there = |callback: &Callback| callback["url"].as_str().is_some_and(|url| url.contains(path));
-        assert!(noted.iter().any(is_there), "{path}");
+        let matches = |callback: &Callback| callback["url"].as_str().is_some_and(|url| url.contains(path));
+        assert!(callbacks.iter().any(matches), "{path}");
     }
-    let checked = python(&world, "checks_the_signatures_of_callbacks", &[], json!(noted)).await;
-    assert!(checked.is_none_or(|checked| checked == noted.len()));
+    let checked = python(&world, "checks_the_signatures_of_callbacks", &[], json!(callbacks)).await;
+    assert!(checked.is_none_or(|checked| checked == callbacks.len()));
 }
 
 #[tokio::test]
-async fn the_program_accepts_what_twilios_library_signs_and_nothing_else() {
+async fn the_program_accepts_only_requests_that_twilios_library_signed() {
     let world = World::new().await;
     let Some(answers) = python(&world, "signs_callbacks", &[], Value::Null).await else { return };
     let expected = json!({
         "a form": 204,
-        "strange values": 204,
+        "unusual values": 204,
         "a query beside the form": 204,
         "a query alone": 200,
         "an address without its port": 200,
-        // The signature is right, but this callback is a form.
+        // The signature is valid, but the route expects a form.
         "JSON by its hash": 400,
         "another token": 403,
         "another parameter": 403,
