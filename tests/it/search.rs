@@ -26,7 +26,6 @@ fn words(text: &str) -> Vec<Value> {
 /// Makes AssemblyAI complete this transcript with this text and these words.
 async fn finish(world: &World, id: &str, text: &str, words: &[Value]) {
     let body = json!({"id": id, "status": "completed", "text": text, "words": words}).to_string();
-    // The fault needs a `&'static str`, hence the leak.
     world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body));
     assert_eq!(world.get(&format!("/transcript/{id}")).await.status, 200);
 }

@@ -120,7 +120,6 @@ async fn exports_of_a_transcript_not_in_the_store_are_made_from_assemblyais_json
     }
     let body = json!({"id": id, "status": "completed", "text": "ignored", "words": words}).to_string();
     for _ in 0..3 {
-        // The fault needs a `&'static str`, hence the leak.
         world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body.clone()));
     }
     insta::assert_snapshot!(exports(&world, id).await);

@@ -165,7 +165,6 @@ async fn words_are_stored_without_nul_characters() {
     let id = world.call(&sid).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
     let word = json!({"text": "A\0hoy!", "start": 0, "end": 9, "confidence": 1, "speaker": "A\0", "channel": "\u{0}1"});
     let body = json!({"id": id, "status": "completed", "text": "A\0hoy!\0", "words": [word]}).to_string();
-    // The fault needs a `&'static str`, hence the leak.
     world.assemblyai.control.fail_next(Method::GET, &id, Fault::wrong_body(body.clone()));
     let answer = world.get(&format!("/transcript/{id}")).await;
     assert_eq!((answer.status.as_u16(), answer.text()), (200, body.clone()));
