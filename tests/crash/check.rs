@@ -1,4 +1,4 @@
-//! What must be true of a world after any number of crashes. Each is named as it is reported: `I1` to `I9`.
+//! The invariants of a world after any number of crashes, reported as `I1` to `I9`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
@@ -10,23 +10,22 @@ use serde_json::Value;
 use crate::database;
 use crate::world::World;
 
-/// A program that does not end by then when it is asked to is broken.
+/// Maximum time from SIGTERM until the program ends.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
 
-/// How a world ended.
+/// The result of a world.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// Calls that the program knows of.
+    /// Calls that the program has stored.
     pub(crate) calls: usize,
-    /// Those of them that Twilio never placed.
+    /// Stored calls that Twilio never placed.
     pub(crate) unplaced: usize,
-    /// Recordings, each with its transcript unless that is a violation.
+    /// Recordings at Twilio. A recording without a transcript is a violation.
     pub(crate) recordings: usize,
     pub(crate) violations: Vec<String>,
 }
 
 impl Outcome {
-    /// Both together.
     pub(crate) fn add(&mut self, other: Self) {
         self.calls += other.calls;
         self.unplaced += other.unplaced;
@@ -35,7 +34,7 @@ impl Outcome {
     }
 }
 
-/// A recording as the emulated Twilio lists it.
+/// A recording in Twilio's list.
 struct Recording {
     sid: String,
     call: String,
@@ -43,7 +42,7 @@ struct Recording {
 }
 
 impl World {
-    /// Waits for the end of everything, ends the program, and looks for violations.
+    /// Waits until all calls have ended, stops the program, and looks for violations.
     pub(crate) async fn check(mut self) -> Outcome {
         let calls = self.end().await;
         let (placed, recordings) = (self.calls_at_twilio().await, self.recordings_at_twilio().await);
@@ -53,20 +52,20 @@ impl World {
         Outcome { recordings: recordings.len(), ..outcome }
     }
 
-    /// Waits until the one call that there was is deleted, ends the program, and looks for what is left of it.
+    /// Waits until the world's only call is deleted, stops the program, and looks for remains of the call.
     pub(crate) async fn check_deleted(mut self, calls: &BTreeMap<String, Value>) -> Outcome {
-        let here = self.end().await.len();
+        let stored = self.end().await.len();
         let (placed, recordings) = (self.calls_at_twilio().await.len(), self.recordings_at_twilio().await.len());
-        if here + placed + recordings > 0 {
-            let left = format!("{here} calls here, {placed} calls and {recordings} recordings at Twilio");
-            self.violations.push(format!("what was to be deleted is there: {left}"));
+        if stored + placed + recordings > 0 {
+            let left = format!("{stored} calls in the store, {placed} calls and {recordings} recordings at Twilio");
+            self.violations.push(format!("not deleted: {left}"));
         }
         if self.assemblyai.transcripts().iter().any(|transcript| transcript["text"] != "Deleted by user.") {
-            self.violations.push("a transcript that was to be deleted is at AssemblyAI".to_owned());
+            self.violations.push("not deleted: a transcript at AssemblyAI".to_owned());
         }
         let (name, file) = (self.name.clone(), self.database.url());
         let mut outcome = self.close(calls).await;
-        // Folded into the file at the program's end.
+        // The program checkpointed its WAL into the file when it ended.
         let bytes = file.strip_prefix("sqlite://").and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
         let is_in_file = |number: &&str| bytes.windows(number.len()).any(|window| window == number.as_bytes());
         let numbers = calls.values().filter_map(|call| call["to"].as_str());
@@ -74,12 +73,12 @@ impl World {
         outcome
     }
 
-    /// Ends the program and looks at what it leaves behind.
+    /// Stops the program and checks its database, folder and log.
     async fn close(&mut self, calls: &BTreeMap<String, Value>) -> Outcome {
-        let (status, log) = self.program.take().expect("it runs").terminate(STOPS_WITHIN).await;
+        let (status, log) = self.program.take().expect("a running program").terminate(STOPS_WITHIN).await;
         self.log.extend(log);
         if status.and_then(|status| status.code()) != Some(0) {
-            self.violations.push(format!("the program did not end well: {status:?}"));
+            self.violations.push(format!("the program did not exit with code 0: {status:?}"));
         }
         self.check_database().await;
         for file in self.folder.files() {
@@ -91,7 +90,7 @@ impl World {
         if !self.violations.is_empty() {
             let file = std::env::temp_dir().join(format!("callscribe-crash-{}.log", self.name.replace(' ', "-")));
             _ = std::fs::write(&file, self.log.join("\n"));
-            self.violations.push(format!("what the program logged is in {}", file.display()));
+            self.violations.push(format!("the program's log is in {}", file.display()));
         }
         Outcome {
             calls: calls.len(),
@@ -101,12 +100,12 @@ impl World {
         }
     }
 
-    /// I1 and I2.
+    /// I1, I2 and I4: every dial request placed at most one call, and every placed or acknowledged call is stored.
     fn check_calls(&mut self, calls: &BTreeMap<String, Value>, placed: &[String]) {
         let mut violations = Vec::new();
-        for (token, times) in self.twilio.placed_per_token() {
-            if times > 1 || !calls.contains_key(&token) {
-                violations.push(format!("I1: call {token:?} was placed {times} times"));
+        for (id, times) in self.twilio.placed_per_token() {
+            if times > 1 || !calls.contains_key(&id) {
+                violations.push(format!("I1: call {id:?} was placed {times} times"));
             }
         }
         let numbers = self.outside.numbers.lock().unwrap_or_else(PoisonError::into_inner).len();
@@ -117,34 +116,35 @@ impl World {
             calls.values().filter_map(|call| Some((call["sid"].as_str()?, call))).collect();
         for sid in self.outside.shown.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if !placed.contains(sid) {
-                violations.push(format!("I1: Twilio has no call {sid}, which an answer showed"));
+                violations.push(format!("I1: Twilio has no call {sid}, which a response named"));
             }
         }
         for sid in placed.iter().filter(|sid| !by_sid.contains_key(sid.as_str())) {
-            violations.push(format!("I4: nobody here knows of call {sid}"));
+            violations.push(format!("I4: call {sid} is not in the store"));
         }
-        for (call, recording) in &self.taken_in {
+        for (call, recording) in &self.acknowledged {
             let Some(shown) = by_sid.get(call.as_str()) else {
-                violations.push(format!("I2: call {call} was taken in and is not there"));
+                violations.push(format!("I2: call {call} was acknowledged and is not in the store"));
                 continue;
             };
             let Some((sid, _)) = recording else { continue };
             let found = shown["recordings"].as_array().into_iter().flatten().find(|one| one["sid"] == **sid);
-            // Every recording ends as `completed` here, so that is what must be shown of it.
+            // In this sandbox every recording ends as `completed`, so that state must be shown.
             if found.is_none_or(|found| found["state"] != "completed") {
-                violations.push(format!("I2: recording {sid} was taken in and is shown as {found:?}"));
+                violations.push(format!("I2: recording {sid} was acknowledged and is shown as {found:?}"));
             }
         }
         self.violations.extend(violations);
     }
 
-    /// I3 and I5, and that what AssemblyAI told was taken in.
+    /// I2, I3 and I5: every recording was submitted exactly once and has its own transcript, and every transcript with an
+    /// acknowledged webhook is stored.
     fn check_transcripts(&mut self, calls: &BTreeMap<String, Value>, recordings: &[Recording]) {
         let accepted = self.assemblyai.accepted_per_recording();
         for Recording { sid, call, status } in recordings {
             let times = accepted.get(sid).copied().unwrap_or_default();
             if status != "completed" || times != 1 {
-                self.violations.push(format!("I3: {status} recording {sid} was ordered {times} times"));
+                self.violations.push(format!("I3: {status} recording {sid} was submitted {times} times"));
             }
             let shown = calls.values().find(|shown| shown["sid"] == **call);
             let transcripts = shown.and_then(|shown| shown["transcripts"].as_array());
@@ -155,20 +155,22 @@ impl World {
             }
         }
         for (sid, _) in accepted.iter().filter(|(sid, _)| !recordings.iter().any(|one| one.sid == **sid)) {
-            self.violations.push(format!("I3: {sid} was ordered, and Twilio has no such recording"));
+            self.violations.push(format!("I3: {sid} was submitted, but Twilio has no such recording"));
         }
         for transcript in self.assemblyai.transcripts() {
-            let is_taken_in = transcript["webhook_status_code"].as_u64().is_some_and(|code| (200..300).contains(&code));
+            let is_acknowledged =
+                transcript["webhook_status_code"].as_u64().is_some_and(|code| (200..300).contains(&code));
             let is_shown = |call: &Value| {
                 call["transcripts"].as_array().into_iter().flatten().any(|shown| shown["id"] == transcript["id"])
             };
-            if is_taken_in && !calls.values().any(is_shown) {
-                self.violations.push(format!("I2: transcript {} was taken in and is not there", transcript["id"]));
+            if is_acknowledged && !calls.values().any(is_shown) {
+                self.violations
+                    .push(format!("I2: transcript {} was acknowledged and is not in the store", transcript["id"]));
             }
         }
     }
 
-    /// I6 and I9.
+    /// I6 and I9: the database is intact, and no state in the history went backward.
     async fn check_database(&mut self) {
         self.check_file().await;
         let history = match self.database.history().await {
@@ -187,7 +189,7 @@ impl World {
         }
     }
 
-    /// I6.
+    /// I6: the database is intact.
     pub(crate) async fn check_file(&mut self) {
         match self.database.faults().await {
             Ok(faults) => self.violations.extend(faults.into_iter().map(|fault| format!("I6: {fault}"))),
@@ -195,7 +197,7 @@ impl World {
         }
     }
 
-    /// I8, and that nothing broke down.
+    /// I8: the log holds no secret, number or transcript. Also, nothing panicked.
     fn check_log(&mut self, calls: &BTreeMap<String, Value>) {
         let mut canaries = vec![twilio::AUTH_TOKEN.to_owned(), assemblyai::API_KEY.to_owned()];
         canaries.extend(self.outside.numbers.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
@@ -207,7 +209,7 @@ impl World {
             self.violations.push(format!("I8: {canary:?} was logged"));
         }
         for line in self.log.iter().filter(|line| line.contains("panicked at") || line.contains("broke down")) {
-            self.violations.push(format!("the program said {line:?}"));
+            self.violations.push(format!("the program logged {line:?}"));
         }
     }
 
@@ -224,7 +226,7 @@ impl World {
             .collect()
     }
 
-    /// All of a list of the emulated Twilio, page after page.
+    /// Reads all pages of a list at Twilio.
     async fn listed(&self, list: &str, field: &str) -> Vec<Value> {
         let mut all = Vec::new();
         let mut page = Some(format!("/2010-04-01/Accounts/{}/{list}.json?PageSize=1000", twilio::ACCOUNT_SID));

@@ -1,5 +1,4 @@
-//! The store as it lies there while the program is dead: looked at past the program, and made to look as if the outage
-//! had lasted longer.
+//! Direct access to the store while the program is down: checks it, and ages it as if the outage had lasted longer.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use crate::support::store::Database as Schema;
 
 const NAME: &str = "callscribe.db";
 
-/// As if all that is stored had happened this many milliseconds earlier. The history stays as it is.
+/// Moves all stored times 150 seconds into the past, except those of the append-only history.
 const AGE: [&str; 3] = [
     "UPDATE calls SET created_at = created_at - 150000",
     "UPDATE transcripts SET created_at = created_at - 150000, asked_at = asked_at - 150000",
@@ -21,11 +20,9 @@ const AGE: [&str; 3] = [
 
 const HISTORY: &str = "SELECT kind, subject, CAST(round AS BIGINT), CAST(rank AS BIGINT) FROM history ORDER BY number";
 
-/// Where a world is stored.
+/// A world's database.
 pub(crate) enum Database {
-    /// A file in the world's own folder.
     Sqlite(PathBuf),
-    /// A schema of the world's own.
     Postgres(Schema),
 }
 
@@ -33,7 +30,7 @@ pub(crate) enum Database {
 pub(crate) type Step = (String, String, i64, i64);
 
 impl Database {
-    /// In this folder, or in this PostgreSQL.
+    /// A SQLite file in this folder, or a new schema on this PostgreSQL server.
     pub(crate) fn new(folder: &Path, server: Option<&str>) -> Self {
         match server {
             None => Self::Sqlite(folder.join(NAME)),
@@ -48,7 +45,7 @@ impl Database {
         }
     }
 
-    /// Makes what is stored older than any deadline for looking again.
+    /// Makes all rows older than every polling deadline.
     pub(crate) async fn age(&self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(file) => {
@@ -68,7 +65,7 @@ impl Database {
         }
     }
 
-    /// All steps in the order they were taken.
+    /// The whole history, in order.
     pub(crate) async fn history(&self) -> Result<Vec<Step>, sqlx::Error> {
         match self {
             Self::Sqlite(file) => sqlx::query_as(HISTORY).fetch_all(&mut open(file).await?).await,
@@ -78,7 +75,7 @@ impl Database {
         }
     }
 
-    /// What is wrong with the file. It is a copy that is looked at: recovering is left to the program.
+    /// Returns faults of the SQLite file. Checks a copy, so that the program itself has to recover the original.
     pub(crate) async fn faults(&self) -> Result<Vec<String>, sqlx::Error> {
         let Self::Sqlite(file) = self else { return Ok(Vec::new()) };
         let folder = Folder::new();
@@ -90,10 +87,10 @@ impl Database {
         }
         let mut copy = open(&folder.path().join(NAME)).await?;
         let found: Vec<(String,)> = sqlx::query_as("PRAGMA integrity_check").fetch_all(&mut copy).await?;
-        let mut faults: Vec<String> = found.into_iter().map(|(words,)| words).filter(|words| words != "ok").collect();
+        let mut faults: Vec<String> = found.into_iter().map(|(fault,)| fault).filter(|fault| fault != "ok").collect();
         let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut copy).await?;
         if !orphans.is_empty() {
-            faults.push(format!("{} rows refer to nothing", orphans.len()));
+            faults.push(format!("{} rows have dangling foreign keys", orphans.len()));
         }
         copy.close().await?;
         Ok(faults)
@@ -104,7 +101,7 @@ async fn open(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
     SqliteConnectOptions::new().filename(file).connect().await
 }
 
-/// Whether a file in the folder is the database's.
+/// Whether a file in the folder belongs to the database.
 pub(crate) fn is_of_database(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     [NAME.to_owned(), format!("{NAME}-wal"), format!("{NAME}-shm")].iter().any(|known| known == name)

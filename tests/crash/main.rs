@@ -1,17 +1,17 @@
-//! The program dies, at every place where that hurts and at any time, and is started again: nothing is done twice, and
-//! nothing that was taken in is lost. Both vendors live in this process, the program is a process of its own that is
-//! killed without a word.
+//! The crash test: the program is killed at each crash point and at random times, then restarted. Nothing may be done
+//! twice, and nothing acknowledged may be lost. Both vendors run in this process; the program is a child process that gets
+//! SIGKILL.
 //!
-//! `cargo test --features failpoints --test crash -- --rounds 20 --kills 500`: so many deaths at each point of
-//! [`callscribe::failpoint`], and so many at random. `--points C3,C4` names some points alone, `--jobs` is how many calls
-//! are kept going at random, `--seed` repeats when they die, `--database` is `sqlite`, `postgres` (at
+//! `cargo test --features failpoints --test crash -- --rounds 20 --kills 500` kills it 20 times at each point of
+//! [`callscribe::failpoint`], and 500 times at random. `--points C3,C4` selects points, `--jobs` is the number of calls in
+//! progress during random kills, `--seed` fixes the times of those, and `--database` is `sqlite`, `postgres` (at
 //! `TEST_DATABASE_URL`) or `both`.
 
 mod check;
 mod database;
 mod program;
 #[path = "../it/support/mod.rs"]
-#[allow(dead_code, reason = "what the facts need beyond this")]
+#[allow(dead_code, reason = "the integration tests use more of it")]
 mod support;
 mod world;
 
@@ -31,19 +31,19 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use world::World;
 
-/// A point that is not reached by then is never reached.
+/// A point not reached within this time counts as unreachable.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Worlds in which something is going on.
+/// Maximum number of worlds that start, kill or restart their program at the same time.
 const BUSY: usize = 4;
 
-/// Worlds in which the end is waited for as well.
+/// Maximum number of worlds at the same time, including those that wait for the end of their calls.
 const ALIVE: usize = 40;
 
-/// A call that has been going on for this long waits for something; another one may take its place.
+/// A call in progress for this long no longer counts towards `--jobs`.
 const STUCK: Duration = Duration::from_secs(3);
 
-/// What was asked for.
+/// The command line options.
 #[derive(Debug, Clone)]
 struct Plan {
     rounds: u32,
@@ -51,7 +51,7 @@ struct Plan {
     jobs: usize,
     seed: u64,
     points: Vec<String>,
-    /// None for SQLite.
+    /// The address of a PostgreSQL server, or `None` for SQLite.
     databases: Vec<Option<String>>,
 }
 
@@ -62,7 +62,7 @@ impl Plan {
         let mut database = "sqlite".to_owned();
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
-            // Names of tests, of which there is none here.
+            // A test name filter of `cargo test`, which matches nothing here.
             if !name.starts_with('-') {
                 return Ok(None);
             }
@@ -74,7 +74,7 @@ impl Plan {
                 "--seed" => seed = number(&name, &value)?,
                 "--points" => points = value.split(',').filter(|point| !point.is_empty()).map(str::to_owned).collect(),
                 "--database" => database = value,
-                _ => return Err(format!("{name}: no such option")),
+                _ => return Err(format!("{name}: unknown option")),
             }
         }
         let server = || {
@@ -96,7 +96,7 @@ fn number<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
     value.parse().map_err(|_| format!("{name}: expected a number"))
 }
 
-/// What was found under one name.
+/// The results under one name.
 #[derive(Default)]
 struct Found {
     rounds: u32,
@@ -112,8 +112,8 @@ async fn main() -> ExitCode {
             println!("0 passed, 0 failed");
             return ExitCode::SUCCESS;
         }
-        Err(words) => {
-            eprintln!("{words}");
+        Err(message) => {
+            eprintln!("{message}");
             return ExitCode::from(2);
         }
     };
@@ -122,7 +122,7 @@ async fn main() -> ExitCode {
     let mut worlds = JoinSet::new();
     for server in &plan.databases {
         let kind = if server.is_some() { "postgres" } else { "sqlite" };
-        // Many deaths are shared out to two worlds, which die at the same time.
+        // Many kills are split between two worlds, which run concurrently.
         let shares = if plan.kills > 100 { 2 } else { u32::from(plan.kills > 0) };
         for share in 0..shares {
             let (plan, server) = (plan.clone(), server.clone());
@@ -189,31 +189,31 @@ fn summarize(plan: &Plan, found: &BTreeMap<String, Found>, took: Duration) -> Ex
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Dies once at this point. Every other round is one in which time matters: the vendors wait while the program is not
-/// there, or the outage lasts long.
+/// Kills the program once at this point. In every other round the vendors wait while the program is down, or the outage
+/// seems long.
 async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -> Outcome {
     if point == "C19" {
         return deleting(world, busy).await;
     }
     let turn = busy.acquire().await;
     let is_even = round.is_multiple_of(2);
-    // Nobody answers while the program is down: there is a recording then, whatever happened.
+    // No callee answers while the program is down, so that the call is recorded after the restart.
     let waits = is_even && matches!(point, "C1" | "C2" | "C3" | "C4" | "C5");
-    // As if it had been down for minutes: nothing is waited for any more.
+    // The database is aged as if the program had been down for minutes, past every deadline.
     let is_late = is_even && matches!(point, "C2" | "C14");
-    // Two jobs are claimed: the call's and the transcript's.
+    // C8 is reached twice, by the call's job and by the transcript's.
     let is_second = !is_even && point == "C8";
     if waits {
         world.twilio.hold(Stage::Ringing);
     }
     world.start(Some(format!("{point}:stop{}", if is_second { ":2" } else { "" }))).await;
     let outside = world.outside.clone();
-    let dialling = tokio::spawn(async move { outside.dial().await });
-    if !world.program.as_ref().expect("it runs").stops_at(point, REACHED_WITHIN).await {
+    let dialing = tokio::spawn(async move { outside.dial().await });
+    if !world.program.as_ref().expect("a running program").stops_at(point, REACHED_WITHIN).await {
         world.violations.push("the point was not reached".to_owned());
     }
     world.kill();
-    _ = dialling.await;
+    _ = dialing.await;
     world.check_file().await;
     if is_late && let Err(error) = world.database.age().await {
         world.violations.push(format!("I6: the database cannot be written to: {error}"));
@@ -223,18 +223,18 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     drop(turn);
     let (name, twilio, assemblyai) = (world.name.clone(), world.twilio.clone(), world.assemblyai.clone());
     let mut outcome = world.check().await;
-    for (asked, most) in [
+    for (requests, most) in [
         (twilio.control.request_count(Method::POST, "/Calls.json"), 1),
         (assemblyai.control.request_count(Method::POST, "/v2/upload"), 2),
     ] {
-        if asked > most {
-            outcome.violations.push(format!("{name}: F4: asked {asked} times, {most} at most"));
+        if requests > most {
+            outcome.violations.push(format!("{name}: F4: {requests} requests, expected at most {most}"));
         }
     }
     outcome
 }
 
-/// Dies when a call is to be deleted and no vendor knows.
+/// Kills the program when a deletion is committed and no vendor has been asked yet.
 async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
     let turn = busy.acquire().await;
     world.start(Some("C19:stop".to_owned())).await;
@@ -242,16 +242,16 @@ async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
     let calls = world.end().await;
     let id = calls.keys().next().cloned().unwrap_or_default();
     let outside = world.outside.clone();
-    let asking = tokio::spawn(async move { outside.delete(&id).await });
-    if !world.program.as_ref().expect("it runs").stops_at("C19", REACHED_WITHIN).await {
+    let deletion = tokio::spawn(async move { outside.delete(&id).await });
+    if !world.program.as_ref().expect("a running program").stops_at("C19", REACHED_WITHIN).await {
         world.violations.push("the point was not reached".to_owned());
     }
     world.kill();
-    _ = asking.await;
-    let asked = world.twilio.control.request_count(Method::DELETE, "")
+    _ = deletion.await;
+    let requests = world.twilio.control.request_count(Method::DELETE, "")
         + world.assemblyai.control.request_count(Method::DELETE, "");
-    if asked > 0 {
-        world.violations.push(format!("the vendors were asked to delete {asked} times"));
+    if requests > 0 {
+        world.violations.push(format!("the vendors received {requests} DELETE requests before the crash"));
     }
     world.check_file().await;
     world.start(None).await;
@@ -259,21 +259,21 @@ async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
     world.check_deleted(&calls).await
 }
 
-/// Dies again and again while calls are kept going.
+/// Kills the program again and again while calls are in progress.
 async fn random(mut world: World, kills: u32, jobs: usize, seed: u64, is_late: bool) -> Outcome {
     let mut random = SplitMix64::new(seed);
-    let dialling = tokio::spawn(keep_going(world.outside.clone(), jobs, SplitMix64::new(seed ^ 1)));
+    let dialing = tokio::spawn(keep_going(world.outside.clone(), jobs, SplitMix64::new(seed ^ 1)));
     for _ in 0..kills {
         world.spawn(None);
-        // One in four may die before it has come up.
+        // One in four may be killed before it listens.
         if random.below(4) > 0 {
             world.listens().await;
         }
         tokio::time::sleep(Duration::from_millis(20 + random.below(381))).await;
         world.kill();
     }
-    dialling.abort();
-    _ = dialling.await;
+    dialing.abort();
+    _ = dialing.await;
     world.check_file().await;
     if is_late && let Err(error) = world.database.age().await {
         world.violations.push(format!("I6: the database cannot be written to: {error}"));
@@ -282,13 +282,13 @@ async fn random(mut world: World, kills: u32, jobs: usize, seed: u64, is_late: b
     world.check().await
 }
 
-/// Keeps so many calls going, as far as the program is there.
+/// Keeps this many calls in progress while the program is up.
 async fn keep_going(outside: world::Outside, jobs: usize, mut random: SplitMix64) {
     let mut ended = HashSet::new();
     let mut since: BTreeMap<String, Instant> = BTreeMap::new();
-    let mut dialling = JoinSet::new();
+    let mut dialing = JoinSet::new();
     loop {
-        while dialling.try_join_next().is_some() {}
+        while dialing.try_join_next().is_some() {}
         let Ok(ids) = outside.newest(&mut ended).await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
@@ -296,13 +296,13 @@ async fn keep_going(outside: world::Outside, jobs: usize, mut random: SplitMix64
         for id in ids {
             since.entry(id).or_insert_with(Instant::now);
         }
-        let going = since.iter().filter(|(id, since)| !ended.contains(*id) && since.elapsed() < STUCK).count();
-        for _ in (going + dialling.len()).min(jobs)..jobs {
+        let in_progress = since.iter().filter(|(id, since)| !ended.contains(*id) && since.elapsed() < STUCK).count();
+        for _ in (in_progress + dialing.len()).min(jobs)..jobs {
             let outside = outside.clone();
-            // Not all at once: some are placed just before the program dies.
-            let later = Duration::from_millis(random.below(300));
-            dialling.spawn(async move {
-                tokio::time::sleep(later).await;
+            // Dials are spread out, so that some happen just before the kill.
+            let pause = Duration::from_millis(random.below(300));
+            dialing.spawn(async move {
+                tokio::time::sleep(pause).await;
                 outside.dial().await;
             });
         }

@@ -1,4 +1,4 @@
-//! The real program as a child process that can be killed, and all it has said. Knows nothing of what it does.
+//! The real program as a child process that can be killed, with its output.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Lines of one stream, as they come.
+/// The lines of an output stream.
 #[derive(Clone)]
 struct Lines {
     all: Arc<Mutex<Vec<String>>>,
@@ -33,15 +33,16 @@ impl Lines {
                 reading.all.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                 reading.count.send_modify(|count| *count += 1);
             }
-            // Whoever still waits for a line waits in vain; their deadline tells.
+            // The stream has ended. A caller that still waits for a line runs into its deadline.
         });
         (lines, reader)
     }
 
-    async fn has(&self, is_it: impl Fn(&str) -> bool, deadline: Duration) -> bool {
+    /// Waits for a matching line. Returns `false` after the deadline.
+    async fn has(&self, matches: impl Fn(&str) -> bool, deadline: Duration) -> bool {
         let mut count = self.count.subscribe();
         let found =
-            count.wait_for(|_| self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|l| is_it(l)));
+            count.wait_for(|_| self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|l| matches(l)));
         tokio::time::timeout(deadline, found).await.is_ok()
     }
 
@@ -61,26 +62,26 @@ impl Program {
         Self { child, stdout, stderr, readers: vec![out, err] }
     }
 
-    /// Waits until it says where it listens.
+    /// Waits until the program prints its address. Returns `false` after the deadline.
     pub(crate) async fn listens(&self, deadline: Duration) -> bool {
         self.stdout.has(|line| line.starts_with("listening at http://"), deadline).await
     }
 
-    /// Waits until it stands still at this point.
+    /// Waits until the program stops at this failpoint. Returns `false` after the deadline.
     pub(crate) async fn stops_at(&self, point: &str, deadline: Duration) -> bool {
-        let words = format!("failpoint {point}");
-        self.stderr.has(|line| line == words, deadline).await
+        let message = format!("failpoint {point}");
+        self.stderr.has(|line| line == message, deadline).await
     }
 
-    /// Kills it without a word. Gives what it wrote to standard error.
+    /// Sends SIGKILL. Returns the lines of standard error.
     pub(crate) fn kill(mut self) -> Vec<String> {
         _ = self.child.kill();
         self.ended().1
     }
 
-    /// Asks it to end. What does not within the deadline is killed.
+    /// Sends SIGTERM, and SIGKILL after the deadline. Returns the exit status and the lines of standard error.
     pub(crate) async fn terminate(mut self, deadline: Duration) -> (Option<ExitStatus>, Vec<String>) {
-        // The shell's own kill: a small system has no other.
+        // The shell's built-in `kill`, because small systems have no other.
         _ = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
         let asked = tokio::time::Instant::now();
         while asked.elapsed() < deadline && matches!(self.child.try_wait(), Ok(None)) {

@@ -1,5 +1,5 @@
-//! A program between its vendors, which live on while it dies: started, called, killed and started again at the same
-//! address with the same store.
+//! A program between its vendors, which keep running while it is killed and restarted at the same address with the same
+//! store.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::TcpListener;
@@ -17,17 +17,16 @@ use crate::program::Program;
 use crate::support::command::Folder;
 use crate::support::{client, listen, variables};
 
-/// A program that does not listen by then is broken.
+/// Maximum time from the start of the program until it listens.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Everything must have come to its end so long after the last crash.
+/// Maximum time from the last crash until all calls have ended.
 const ENDS_WITHIN: Duration = Duration::from_secs(150);
 
-/// A recording that is not listed a minute after the call's end never comes. A start looks at everything: one more at
-/// these times after the last crash need not wait for the next look.
-const STARTED_AGAIN: [Duration; 2] = [Duration::from_secs(62), Duration::from_secs(125)];
+/// Restarts after the last crash. A restarted program polls at once, so the test need not wait for the next scheduled
+/// poll. The first is later than the minute within which a recording must appear in Twilio's list.
+const RESTARTED_AFTER: [Duration; 2] = [Duration::from_secs(62), Duration::from_secs(125)];
 
-/// A crash world.
 pub(crate) struct World {
     pub(crate) name: String,
     pub(crate) twilio: twilio::Twilio,
@@ -35,28 +34,27 @@ pub(crate) struct World {
     pub(crate) folder: Folder,
     pub(crate) database: Database,
     pub(crate) outside: Outside,
-    /// Never two at once.
     pub(crate) program: Option<Program>,
-    /// What all its processes wrote to standard error.
+    /// Lines that all its processes wrote to standard error.
     pub(crate) log: Vec<String>,
-    /// What Twilio was told had been taken in: the call, and the recording with its state if it was about one.
-    pub(crate) taken_in: HashSet<(String, Option<(String, String)>)>,
+    /// Acknowledged callbacks: the call SID, and for a recording its SID and state.
+    pub(crate) acknowledged: HashSet<(String, Option<(String, String)>)>,
     pub(crate) violations: Vec<String>,
     port: u16,
 }
 
-/// Who calls the program, from outside.
+/// The program's clients.
 #[derive(Clone)]
 pub(crate) struct Outside {
     base: String,
     pub(crate) http: reqwest::Client,
     pub(crate) numbers: Arc<Mutex<Vec<String>>>,
-    /// The SIDs that answers to `/dial` showed.
+    /// Call SIDs in responses to `/dial`.
     pub(crate) shown: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
-    /// With a SQLite file, or a schema of this PostgreSQL. Nothing is started yet.
+    /// Creates a world with a SQLite file, or a schema of this PostgreSQL server. Does not start the program.
     pub(crate) async fn new(name: String, server: Option<&str>) -> Self {
         let twilio = twilio::Twilio::start(listen().await, Pace::instant());
         twilio.mark_recordings();
@@ -66,13 +64,13 @@ impl World {
         let port = port();
         let base = format!("http://127.0.0.1:{port}");
         let outside = Outside { base, http: client(), numbers: Arc::default(), shown: Arc::default() };
-        let (log, taken_in, violations) = Default::default();
-        Self { name, twilio, assemblyai, folder, database, outside, program: None, log, taken_in, violations, port }
+        let (log, acknowledged, violations) = Default::default();
+        Self { name, twilio, assemblyai, folder, database, outside, program: None, log, acknowledged, violations, port }
     }
 
-    /// Starts the program, to stop at `fail` if that is named.
+    /// Starts the program, with `fail` as its failpoint setting.
     pub(crate) fn spawn(&mut self, fail: Option<String>) {
-        assert!(self.program.is_none(), "the one before was killed");
+        assert!(self.program.is_none(), "the previous program still runs");
         let mut environment = variables(&self.outside.base, self.twilio.url(), self.assemblyai.url());
         let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
         set("BIND_ADDR", format!("127.0.0.1:{}", self.port));
@@ -92,12 +90,11 @@ impl World {
 
     /// Waits until the program listens.
     pub(crate) async fn listens(&mut self) {
-        if !self.program.as_ref().expect("it was started").listens(STARTS_WITHIN).await {
+        if !self.program.as_ref().expect("a started program").listens(STARTS_WITHIN).await {
             self.violations.push("the program does not start".to_owned());
         }
     }
 
-    /// Kills the program.
     pub(crate) fn kill(&mut self) {
         if let Some(program) = self.program.take() {
             self.log.extend(program.kill());
@@ -105,22 +102,22 @@ impl World {
         self.note_deliveries();
     }
 
-    /// Remembers what was taken in: Twilio forgets.
+    /// Records acknowledged callbacks. The sandbox keeps only its latest deliveries.
     pub(crate) fn note_deliveries(&mut self) {
         for delivery in self.twilio.deliveries() {
-            let param = |wanted: &str| {
-                let found = delivery.params.iter().find(|(name, _)| name == wanted);
+            let param = |name: &str| {
+                let found = delivery.params.iter().find(|(other, _)| other == name);
                 found.map(|(_, value)| value.clone())
             };
-            let is_taken_in = delivery.status.is_some_and(|status| (200..300).contains(&status));
-            if let Some(call) = param("CallSid").filter(|_| is_taken_in) {
-                self.taken_in.insert((call, param("RecordingSid").zip(param("RecordingStatus"))));
+            let is_acknowledged = delivery.status.is_some_and(|status| (200..300).contains(&status));
+            if let Some(call) = param("CallSid").filter(|_| is_acknowledged) {
+                self.acknowledged.insert((call, param("RecordingSid").zip(param("RecordingStatus"))));
             }
         }
     }
 
-    /// Waits until both vendors have nothing more to say and every call that anybody knows of has come to its end.
-    /// Gives all calls as they are shown.
+    /// Waits until both vendors have delivered all their callbacks and all known calls have ended. Returns the program's
+    /// JSON of all calls, by call id.
     pub(crate) async fn end(&mut self) -> BTreeMap<String, Value> {
         let crashed = Instant::now();
         let vendors = async {
@@ -128,41 +125,41 @@ impl World {
             self.assemblyai.settled().await;
         };
         if tokio::time::timeout(ENDS_WITHIN, vendors).await.is_err() {
-            self.violations.push("I4: the vendors still have something to say".to_owned());
+            self.violations.push("I4: the vendors still have callbacks to deliver".to_owned());
         }
-        let mut starts = STARTED_AGAIN.iter().peekable();
+        let mut restarts = RESTARTED_AFTER.iter().peekable();
         let mut ended = BTreeMap::new();
         loop {
-            let left = match self.outside.look(&mut ended).await {
-                Ok(left) => left,
-                Err(error) => vec![format!("the calls cannot be seen: {}", error.without_url())],
+            let open = match self.outside.add_ended(&mut ended).await {
+                Ok(open) => open,
+                Err(error) => vec![format!("the calls cannot be listed: {}", error.without_url())],
             };
-            if left.is_empty() {
+            if open.is_empty() {
                 break;
             }
             if crashed.elapsed() > ENDS_WITHIN {
-                self.violations.extend(left.into_iter().map(|left| format!("I4: {left}")));
+                self.violations.extend(open.into_iter().map(|open| format!("I4: {open}")));
                 break;
             }
-            if starts.next_if(|time| crashed.elapsed() > **time).is_some() {
+            if restarts.next_if(|time| crashed.elapsed() > **time).is_some() {
                 self.kill();
                 self.start(None).await;
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         self.note_deliveries();
-        // As they are now: what has come to its end stays there.
+        // Reads all calls again: one that had ended must still be ended.
         let mut all = BTreeMap::new();
-        match self.outside.look(&mut all).await {
-            Ok(left) => self.violations.extend(left.into_iter().map(|left| format!("I4: after its end: {left}"))),
-            Err(error) => self.violations.push(format!("the calls cannot be seen: {}", error.without_url())),
+        match self.outside.add_ended(&mut all).await {
+            Ok(open) => self.violations.extend(open.into_iter().map(|open| format!("I4: after its end: {open}"))),
+            Err(error) => self.violations.push(format!("the calls cannot be listed: {}", error.without_url())),
         }
         all
     }
 }
 
 impl Outside {
-    /// Dials a number that nobody has dialled, and remembers the SID that the answer shows, if one comes.
+    /// Dials a new number and records the call SID of the response, if one arrives.
     pub(crate) async fn dial(&self) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = format!("1415{:07}", 2_000_000 + COUNT.fetch_add(1, Ordering::Relaxed));
@@ -177,15 +174,15 @@ impl Outside {
         }
     }
 
-    /// Has a call deleted, if there is anybody to answer.
+    /// Requests the deletion of a call. Ignores errors.
     pub(crate) async fn delete(&self, id: &str) {
         let request = self.http.post(format!("{}/calls/{id}/delete", self.base)).timeout(Duration::from_secs(30));
         _ = request.send().await;
     }
 
-    /// Adds the calls that have come to their end, by our id, and says which have not.
-    pub(crate) async fn look(&self, ended: &mut BTreeMap<String, Value>) -> Result<Vec<String>, reqwest::Error> {
-        let (mut page, mut left) = ("/calls".to_owned(), Vec::new());
+    /// Adds ended calls to `ended`, by call id. Returns a description of each call that has not ended.
+    pub(crate) async fn add_ended(&self, ended: &mut BTreeMap<String, Value>) -> Result<Vec<String>, reqwest::Error> {
+        let (mut page, mut open) = ("/calls".to_owned(), Vec::new());
         loop {
             let list = self.json(&page).await?;
             for listed in list["calls"].as_array().into_iter().flatten() {
@@ -198,17 +195,17 @@ impl Outside {
                     ended.insert(id.to_owned(), call);
                 } else {
                     let transcripts: Vec<_> = call["transcripts"].as_array().into_iter().flatten().collect();
-                    left.push(format!("call {id} ({}) is {}, {transcripts:?}", call["state"], call["progress"]));
+                    open.push(format!("call {id} ({}) is {}, {transcripts:?}", call["state"], call["progress"]));
                 }
             }
             match list["next"].as_str() {
                 Some(next) => page = next.to_owned(),
-                None => return Ok(left),
+                None => return Ok(open),
             }
         }
     }
 
-    /// Our ids of the newest calls, and which of them are over.
+    /// Returns the call ids of the newest calls, and adds those that are over to `ended`.
     pub(crate) async fn newest(&self, ended: &mut HashSet<String>) -> Result<Vec<String>, reqwest::Error> {
         let list = self.json("/calls").await?;
         let mut ids = Vec::new();
@@ -232,7 +229,7 @@ fn is_over(call: &Value) -> bool {
     call["state"] == "lost" || ["done", "failed", "not-recorded"].iter().any(|word| call["progress"] == *word)
 }
 
-/// A port below those that outgoing connections take, so that it is still free when the program is started again.
+/// A free port below the ephemeral range, so that no outgoing connection takes it while the program is down.
 fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 100) as u16 * 100;
