@@ -1,5 +1,5 @@
-//! One long recording on its way from Twilio to AssemblyAI: two servers that do nothing but send and take bytes, so that
-//! what lies between them is measured. Beside the program stand two `curl`s and a pipe.
+//! Transfer of one long recording from Twilio to AssemblyAI, between two servers that only send and receive bytes, so that
+//! the program in between is measured. The yardstick is two `curl`s and a pipe.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -20,41 +20,41 @@ use crate::callbacks::listen;
 
 const RECORDING: &str = "RE0123456789abcdef0123456789abcdef";
 
-/// Bytes that are sent at a time.
+/// Size of a chunk, in bytes.
 const PIECE: u64 = 1 << 16;
 
-/// The head of a WAV file of one channel, as Twilio records.
+/// Size of a WAV header, in bytes.
 const HEAD: u64 = 44;
 
-/// Bytes of a second of it.
+/// Bytes per second of a recording with one channel, as Twilio makes them.
 const SECOND: u64 = 16_000;
 
-/// Both vendors, at one address.
+/// Servers for both vendors, at one address.
 #[derive(Clone)]
 pub(crate) struct Servers {
     pub(crate) url: String,
     size: u64,
-    taken: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
 }
 
 impl Servers {
-    /// With a recording of so many bytes.
+    /// Starts servers with a recording of this many bytes.
     pub(crate) async fn start(size: u64) -> Self {
         let listener = listen().await;
         let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
-        let servers = Self { url, size, taken: Arc::default() };
+        let servers = Self { url, size, received: Arc::default() };
         let account = format!("/2010-04-01/Accounts/{}/Recordings", twilio::ACCOUNT_SID);
         let router = Router::new()
             .route(&format!("{account}/{RECORDING}.json"), get(details))
             .route(&format!("{account}/{RECORDING}.wav"), get(media))
             .route("/v2/upload", post(upload))
-            .route("/v2/transcript", post(order))
+            .route("/v2/transcript", post(submit))
             .with_state(servers.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         servers
     }
 
-    /// Bytes a second from one server to the other by way of two `curl`s. None without `curl`.
+    /// Transfers the recording with two `curl`s. Returns bytes per second, or `None` without `curl`.
     pub(crate) fn by_curl(&self) -> Option<f64> {
         let script = format!(
             "curl -sSf -u {}:{} {url}/2010-04-01/Accounts/{}/Recordings/{RECORDING}.wav | \
@@ -69,15 +69,15 @@ impl Servers {
         Command::new("curl").arg("--version").output().ok()?;
         let begun = Instant::now();
         let status = Command::new("sh").args(["-c", &script]).status().expect("a shell");
-        assert!(status.success(), "curl");
+        assert!(status.success(), "curl failed");
         Some(self.rate(begun))
     }
 
-    /// The same by way of the program at this address, from the order to its answer: with the transcript that is ordered.
+    /// Transfers the recording through the program at this address. Includes submitting the transcript.
     pub(crate) async fn by_program(&self, http: &reqwest::Client, address: &str) -> f64 {
-        let order = [("recording_sid", RECORDING), ("again", "true")];
+        let form = [("recording_sid", RECORDING), ("again", "true")];
         let begun = Instant::now();
-        let answer = http.post(format!("http://{address}/transcribe")).form(&order).send().await.expect("an answer");
+        let answer = http.post(format!("http://{address}/transcribe")).form(&form).send().await.expect("an answer");
         let status = answer.status();
         assert_eq!(status, 200, "{}", answer.text().await.unwrap_or_default());
         self.rate(begun)
@@ -85,7 +85,7 @@ impl Servers {
 
     fn rate(&self, begun: Instant) -> f64 {
         let seconds = begun.elapsed().as_secs_f64();
-        assert_eq!(self.taken.swap(0, Ordering::Relaxed), self.size, "all came");
+        assert_eq!(self.received.swap(0, Ordering::Relaxed), self.size, "bytes are missing");
         self.size as f64 / seconds
     }
 }
@@ -109,7 +109,7 @@ async fn media(State(servers): State<Servers>) -> Response {
     (headers, body).into_response()
 }
 
-/// The head of a WAV file with so many bytes of sound.
+/// The header of a WAV file with this many bytes of sound.
 fn head(sound: u64) -> Bytes {
     let sound = u32::try_from(sound).expect("a recording is shorter than 4 GB");
     let mut head = Vec::from(*b"RIFF");
@@ -126,11 +126,11 @@ async fn upload(State(servers): State<Servers>, request: Request) -> Json<Value>
     let mut pieces = request.into_body().into_data_stream();
     while let Some(piece) = pieces.next().await {
         let Ok(piece) = piece else { break };
-        servers.taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        servers.received.fetch_add(piece.len() as u64, Ordering::Relaxed);
     }
     Json(json!({ "upload_url": format!("{}/upload/{}", servers.url, uuid::Uuid::new_v4()) }))
 }
 
-async fn order() -> Json<Value> {
+async fn submit() -> Json<Value> {
     Json(json!({ "id": uuid::Uuid::new_v4().to_string(), "status": "queued" }))
 }

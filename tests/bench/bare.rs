@@ -1,5 +1,5 @@
-//! The yardstick: the least that a server of axum can do for the same requests. It checks signatures with the program's own
-//! function, and one INSERT into a SQLite file as durable as the program's is all that it keeps.
+//! The yardstick: a minimal axum server for the same requests. It checks signatures with the program's own function, and
+//! stores each callback with one INSERT into a SQLite file that is as durable as the program's.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::process::ANSWER;
 const TWIML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say>Ahoy! Call recording starts now.</Say>\
                      <Record timeout=\"5\" maxLength=\"3600\"/><Hangup/></Response>";
 
-/// Serves at this address, with its file in this folder, until the process is killed.
+/// Serves at this address, with its SQLite file in this folder, until the process is killed.
 pub(crate) async fn serve(address: SocketAddr, folder: &Path) {
     let options = SqliteConnectOptions::new()
         .filename(folder.join("bare.db"))
@@ -30,19 +30,19 @@ pub(crate) async fn serve(address: SocketAddr, folder: &Path) {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("a database");
-    sqlx::raw_sql("CREATE TABLE told (sid TEXT PRIMARY KEY, form TEXT)").execute(&pool).await.expect("a table");
+    sqlx::raw_sql("CREATE TABLE callbacks (sid TEXT PRIMARY KEY, form TEXT)").execute(&pool).await.expect("a table");
     let answer = read_answer(&std::fs::read_to_string(folder.join(ANSWER)).expect("a file"));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/record/", post(greet))
         .route("/answer", post(move || async move { answer }))
-        .route("/hooks/twilio/recording", post(keep))
+        .route("/hooks/twilio/recording", post(store))
         .with_state(Arc::new(pool));
     let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
     axum::serve(listener, router).await.expect("a server");
 }
 
-/// Headers and body of an answer, but for the headers that a server adds by itself.
+/// Headers and body of a response, without the headers that the server adds.
 fn read_answer(answer: &str) -> (HeaderMap, Bytes) {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let header = |line: &str| {
@@ -55,7 +55,7 @@ fn read_answer(answer: &str) -> (HeaderMap, Bytes) {
     (headers, Bytes::from(body.to_owned()))
 }
 
-/// The form, if it is signed.
+/// Returns the form if its signature is valid.
 fn signed(uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Vec<Param>, StatusCode> {
     let signature = headers.get(signature::HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let params: Vec<Param> = form_urlencoded::parse(body).into_owned().collect();
@@ -68,7 +68,7 @@ async fn greet(uri: Uri, headers: HeaderMap, body: Bytes) -> Result<&'static str
     signed(&uri, &headers, &body).map(|_| TWIML)
 }
 
-async fn keep(
+async fn store(
     State(pool): State<Arc<SqlitePool>>,
     uri: Uri,
     headers: HeaderMap,
@@ -77,7 +77,7 @@ async fn keep(
     let params = signed(&uri, &headers, &body)?;
     let sid = params.iter().find(|(name, _)| name == "RecordingSid").ok_or(StatusCode::BAD_REQUEST)?;
     let form = String::from_utf8_lossy(&body).into_owned();
-    let insert = sqlx::query("INSERT INTO told (sid, form) VALUES ($1, $2)").bind(sid.1.clone()).bind(form);
+    let insert = sqlx::query("INSERT INTO callbacks (sid, form) VALUES ($1, $2)").bind(sid.1.clone()).bind(form);
     insert.execute(&*pool).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     Ok(StatusCode::NO_CONTENT)
 }

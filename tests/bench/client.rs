@@ -1,4 +1,4 @@
-//! A client that costs little: whole requests written ahead, kept connections, and how long each answer took.
+//! A cheap client: prebuilt requests, kept connections, and response times.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,16 +10,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::form_urlencoded;
 
-/// Where the vendors believe the server to be; it signs nothing, but is signed for.
+/// The server's public address, which signatures cover. Nothing connects to it.
 pub(crate) const PUBLIC: &str = "https://callscribe.invalid";
 
-/// A connection that is kept.
 pub(crate) struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
-/// A whole answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
@@ -36,8 +34,8 @@ impl Connection {
         Self { stream, read: Vec::new() }
     }
 
-    /// Sends a request and reads its answer, which must tell its length.
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<Answer> {
+    /// Sends a request and reads its response, which must have a `Content-Length` or no body.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.write_all(request).await?;
         self.read.clear();
         let head = loop {
@@ -55,7 +53,7 @@ impl Connection {
         Ok(Answer { status, body: String::from_utf8_lossy(&self.read[head..]).into_owned() })
     }
 
-    /// The last answer as it came, with its head.
+    /// The bytes of the last response, including its head.
     pub(crate) fn last(&self) -> &[u8] {
         &self.read
     }
@@ -72,23 +70,23 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-/// A GET of this path.
+/// A GET request.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
-/// A form, as Twilio would post it to this path.
+/// A form body.
 pub(crate) fn form(params: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish()
 }
 
-/// What Twilio would sign it with.
+/// Twilio's signature of a form posted to this path.
 pub(crate) fn sign(path: &str, params: &[(&str, &str)]) -> String {
     let params: Vec<Param> = params.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     signature::sign(Algorithm::HmacSha1, twilio::AUTH_TOKEN, &format!("{PUBLIC}{path}"), &params)
 }
 
-/// A POST of a signed form.
+/// A POST request with a form signed by Twilio.
 pub(crate) fn post(path: &str, params: &[(&str, &str)]) -> Vec<u8> {
     let (form, signature) = (form(params), sign(path, params));
     let length = form.len();
@@ -99,15 +97,16 @@ pub(crate) fn post(path: &str, params: &[(&str, &str)]) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A recording's callback, as Twilio sends it. The ids are made of the number.
-pub(crate) fn recording_finished(number: u64) -> (String, Vec<u8>) {
+/// Twilio's callback for a completed recording, with call and recording SIDs made of the number. Returns the recording SID
+/// and the request.
+pub(crate) fn numbered_recording_callback(number: u64) -> (String, Vec<u8>) {
     let (call, recording) = (format!("CA{number:032x}"), format!("RE{number:032x}"));
-    let request = recording_told(&call, &recording);
+    let request = recording_callback(&call, &recording);
     (recording, request)
 }
 
-/// The callback of this recording.
-pub(crate) fn recording_told(call: &str, recording: &str) -> Vec<u8> {
+/// Twilio's callback for a completed recording.
+pub(crate) fn recording_callback(call: &str, recording: &str) -> Vec<u8> {
     let url = format!("https://api.twilio.com/2010-04-01/Accounts/{}/Recordings/{recording}", twilio::ACCOUNT_SID);
     let params = [
         ("AccountSid", twilio::ACCOUNT_SID),
@@ -124,7 +123,7 @@ pub(crate) fn recording_told(call: &str, recording: &str) -> Vec<u8> {
     post("/hooks/twilio/recording", &params)
 }
 
-/// What Twilio says of a call when it asks what to do with it.
+/// The parameters of Twilio's voice webhook.
 pub(crate) const VOICE: [(&str, &str); 7] = [
     ("AccountSid", twilio::ACCOUNT_SID),
     ("ApiVersion", "2010-04-01"),
@@ -135,7 +134,7 @@ pub(crate) const VOICE: [(&str, &str); 7] = [
     ("To", "+14155551234"),
 ];
 
-/// How long answers took.
+/// Response times.
 #[derive(Default)]
 pub(crate) struct Times(Vec<Duration>);
 
@@ -156,7 +155,7 @@ impl Times {
         self.0.len()
     }
 
-    /// What this share of them stayed under, in milliseconds.
+    /// The percentile for this share, in milliseconds.
     pub(crate) fn percentile(&self, share: f64) -> f64 {
         let mut times = self.0.clone();
         times.sort_unstable();

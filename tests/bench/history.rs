@@ -1,5 +1,5 @@
-//! How fast the list of calls and searches answer, and how soon the program does after its start, where much has been said:
-//! the program itself as a child process, at a store that is filled here by its tables.
+//! How fast lists and searches are, and how fast the program starts, with a large history. The program runs as a child
+//! process on a store that is filled directly through its tables.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -12,68 +12,68 @@ use crate::command::{ENOUGH, Folder, Program, with};
 use crate::http;
 use crate::store::Database;
 
-/// Who asks at once.
+/// Number of concurrent clients.
 pub(crate) const CLIENTS: usize = 16;
 
-/// Words of each transcript.
+/// Number of words in each transcript.
 pub(crate) const WORDS: u64 = 20;
 
-/// Different words that are said, the n-th about 1/n as often as the first.
+/// Number of different words. The n-th is about 1/n as frequent as the first.
 const VOCABULARY: u64 = 30_000;
 
-/// Rows that are written in one statement.
+/// Number of rows per INSERT.
 const AT_ONCE: u64 = 2_000;
 
-/// What is asked, and how: `{0}` is the most frequent word, and so on. What is found at all fills a page already where little
-/// has been said, so that it is the history that differs, and not the answer.
-const ASKED: [(&str, &str); 20] = [
+/// Requests, each with a name. `{0}` stands for the most frequent word, `{1}` for the next, and so on. Requests that find
+/// anything fill a page even in the small history, so that both histories give equally large responses.
+const REQUESTS: [(&str, &str); 20] = [
     ("/calls, JSON", "/calls"),
     ("/, page", "/"),
     ("number", "/calls?number=%2B14150000017"),
-    ("end of a number", "/calls?number=0017"),
-    ("state of few", "/calls?state=busy"),
+    ("number suffix", "/calls?number=0017"),
+    ("rare state", "/calls?state=busy"),
     ("old days", "/calls?until=2001-01-01"),
     ("frequent word", "/calls?q={0}"),
     ("less frequent word", "/calls?q={50}"),
     ("word said once", "/calls?q=saidonce"),
     ("two words", "/calls?q={3}+{10}"),
     ("phrase", "/calls?q=%22{0}+{1}%22"),
-    ("begin of a word", "/calls?q=k*"),
-    ("nothing", "/calls?q={3}+notsaid"),
+    ("prefix of a word", "/calls?q=k*"),
+    ("no match", "/calls?q={3}+notsaid"),
     ("word and state", "/calls?q={5}&state=busy"),
-    ("word and state of none", "/calls?q={5}&state=canceled"),
+    ("word and unused state", "/calls?q={5}&state=canceled"),
     ("word and number", "/calls?q={0}&number=%2B14150000017"),
-    ("word and end of a number", "/calls?q={0}&number=0017"),
-    ("word and number of none", "/calls?q={0}&number=%2B19990000006"),
+    ("word and number suffix", "/calls?q={0}&number=0017"),
+    ("word and unused number", "/calls?q={0}&number=%2B19990000006"),
     ("word and own number", "/calls?q={200}&number=%2B15005550006"),
     ("word in old days", "/calls?q={0}&until=2023-11-14"),
 ];
 
-/// A store with much in it.
+/// A store with a history of calls.
 pub(crate) struct History {
     database: Database,
     folder: Folder,
 }
 
-/// A question, and the 99th percentile of how long its answers took.
+/// A request and the 99th percentile of its response times.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
-    pub(crate) what: &'static str,
+pub(crate) struct Measured {
+    pub(crate) name: &'static str,
     pub(crate) p99_ms: f64,
 }
 
 impl History {
-    /// With so many calls, each with a recording and a transcript, in the index of words.
+    /// Fills a store with this many calls, each with a recording and a transcript in the search index.
     pub(crate) async fn of(calls: u64, database: Database) -> Self {
         let history = Self { folder: Folder::new(), database };
-        // Makes the tables.
+        // Creates the tables.
         history.start().stop();
         fill(&history.database, calls).await;
         let begun = Instant::now();
-        // What is there already is taken into the index before the program listens.
+        // The program indexes existing transcripts before it listens.
         history.start().stop();
         if calls > 10_000 {
-            println!("({calls} transcripts were taken into the index in {:.0} s)", begun.elapsed().as_secs_f64());
+            println!("(the program indexed {calls} transcripts in {:.0} s)", begun.elapsed().as_secs_f64());
         }
         history
     }
@@ -82,7 +82,7 @@ impl History {
         &self.database.url
     }
 
-    /// The program at this store.
+    /// Starts the program on this store.
     pub(crate) fn start(&self) -> Running {
         let settings = with(&ENOUGH, &[("DATABASE_URL", &self.database.url)]);
         let mut program = Program::start(self.folder.path(), &[], &settings);
@@ -91,7 +91,7 @@ impl History {
     }
 }
 
-/// The program as it runs at a store.
+/// The program, running on a store.
 pub(crate) struct Running {
     program: Program,
     address: String,
@@ -103,26 +103,26 @@ impl Running {
         self.program.end();
     }
 
-    /// Has 16 clients ask each question so many times, one question after the other.
-    pub(crate) async fn ask(&self, requests: usize) -> Vec<Asked> {
-        let mut asked = Vec::new();
-        for (what, path) in ASKED {
-            let url = format!("http://{}{}", self.address, spelt(path));
-            let accept = if what.ends_with("page") { "text/html" } else { "application/json" };
-            ask(&url, accept, requests.div_ceil(10)).await;
+    /// Measures each request in turn: all clients send it this many times.
+    pub(crate) async fn measure(&self, requests: usize) -> Vec<Measured> {
+        let mut measured = Vec::new();
+        for (name, path) in REQUESTS {
+            let url = format!("http://{}{}", self.address, with_words(path));
+            let accept = if name.ends_with("page") { "text/html" } else { "application/json" };
+            time_requests(&url, accept, requests.div_ceil(10)).await;
             let mut times = Times::default();
-            join_all((0..CLIENTS).map(|_| ask(&url, accept, requests)))
+            join_all((0..CLIENTS).map(|_| time_requests(&url, accept, requests)))
                 .await
                 .into_iter()
                 .for_each(|each| times.extend(each));
-            asked.push(Asked { what, p99_ms: times.percentile(0.99) });
+            measured.push(Measured { name, p99_ms: times.percentile(0.99) });
         }
-        asked
+        measured
     }
 }
 
-/// How long each answer takes to a client of its own that asks one question after the other.
-async fn ask(url: &str, accept: &str, requests: usize) -> Times {
+/// Sends this many requests in a row from one client. Returns the response times.
+async fn time_requests(url: &str, accept: &str, requests: usize) -> Times {
     let client = http::client();
     let mut times = Times::default();
     for _ in 0..requests {
@@ -138,18 +138,18 @@ async fn ask(url: &str, accept: &str, requests: usize) -> Times {
     times
 }
 
-/// `{7}` as the word of this rank.
-fn spelt(path: &str) -> String {
+/// Replaces `{7}` with the word of this rank.
+fn with_words(path: &str) -> String {
     let mut parts = path.split('{');
-    let mut spelt = parts.next().unwrap_or_default().to_owned();
+    let mut filled = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let (rank, rest) = part.split_once('}').expect("a brace for each");
-        spelt += &(word(rank.parse().expect("a rank")) + rest);
+        let (rank, rest) = part.split_once('}').expect("a closing brace");
+        filled += &(word(rank.parse().expect("a rank")) + rest);
     }
-    spelt
+    filled
 }
 
-/// The word of this rank, of syllables.
+/// The word of this rank, made of syllables.
 fn word(rank: u64) -> String {
     let mut left = rank + 1;
     let mut word = String::new();
@@ -162,11 +162,11 @@ fn word(rank: u64) -> String {
     word
 }
 
-/// Numbers that are the same each time.
+/// A pseudo-random generator with a fixed seed.
 struct Dice(u64);
 
 impl Dice {
-    /// From 0 to 1.
+    /// Returns a number from 0 to 1.
     fn throw(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -175,14 +175,14 @@ impl Dice {
     }
 }
 
-/// Writes calls with a recording and a transcript each, for the program to take into its index when it starts.
+/// Inserts calls with a recording and a transcript each, for the program to index when it starts.
 async fn fill(database: &Database, calls: u64) {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     for first in (0..calls).step_by(AT_ONCE as usize) {
         let (mut some_calls, mut recordings, mut transcripts) = (String::new(), String::new(), String::new());
         for number in first..(first + AT_ONCE).min(calls) {
             let comma = if number == first { ' ' } else { ',' };
-            // In the order of time, and random behind that.
+            // The first half orders ids by time, the second is random.
             let id = format!("{number:016x}{:016x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let at = 1_700_000_000_000 + number * 60_000;
             let state = if number % 10 == 0 { "busy" } else { "completed" };
@@ -192,7 +192,7 @@ async fn fill(database: &Database, calls: u64) {
                 spoken[3] = "saidonce".to_owned();
             }
             let spoken = spoken.join(" ");
-            // As of somebody with few partners: a page is full of each.
+            // Only 20 different numbers, so that each fills a page.
             let to = 14_150_000_000 + number % 20;
             _ = write!(
                 some_calls,
@@ -214,9 +214,10 @@ async fn fill(database: &Database, calls: u64) {
         );
         database.execute(&rows).await.expect("rows");
     }
-    let each = match database.is_postgres() {
-        true => "string_to_table(text, ' ') WITH ORDINALITY AS each (value, key)",
-        false => "json_each('[\"' || replace(text, ' ', '\",\"') || '\"]')",
+    let each = if database.is_postgres() {
+        "string_to_table(text, ' ') WITH ORDINALITY AS each (value, key)"
+    } else {
+        "json_each('[\"' || replace(text, ' ', '\",\"') || '\"]')"
     };
     let first = i64::from(database.is_postgres());
     let words = format!(
@@ -225,16 +226,16 @@ async fn fill(database: &Database, calls: u64) {
          INSERT INTO unsearched (transcript) SELECT id FROM transcripts"
     );
     database.execute(&words).await.expect("words");
-    let behind = "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at) \
+    let jobs_and_history = "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at) \
                   SELECT 'call', id, 'done', created_at, 0, 1, 0, 0, created_at FROM calls UNION ALL \
                   SELECT 'transcript', id, 'done', created_at, 0, 1, 0, 0, created_at FROM transcripts; \
                   INSERT INTO history (call_id, kind, subject, state, rank, round, at) \
                   SELECT id, 'call', id, state, rank, 1, created_at FROM calls UNION ALL \
                   SELECT call_id, 'recording', sid, state, rank, 1, created_at FROM recordings UNION ALL \
                   SELECT id, 'transcript', id, state, rank, 1, created_at FROM transcripts";
-    database.execute(behind).await.expect("jobs and history");
+    database.execute(jobs_and_history).await.expect("jobs and history");
     if database.is_postgres() {
-        // As it does by itself within a minute.
+        // PostgreSQL does this automatically within a minute.
         database.execute("ANALYZE").await.expect("statistics");
     }
 }

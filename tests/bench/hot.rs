@@ -1,6 +1,6 @@
-//! What is done for every callback and every export, alone: `cargo bench --bench hot`.
+//! The functions behind every callback and every export, each alone: `cargo bench --bench hot`.
 
-// Shared with the other benchmarks, which use more of it.
+// The other benchmarks use more of it.
 #[expect(dead_code)]
 mod client;
 
@@ -14,14 +14,14 @@ use callscribe::twiml::{self, Record, Verb};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 
-/// Words of the transcript: half an hour of talk.
+/// Number of words in the transcript: half an hour of talk.
 const WORDS: u64 = 5_000;
 
 const URL: &str = "https://callscribe.invalid/hooks/twilio/recording?t=0123456789abcdef0123456789abcdef";
 
-/// What a recording's callback says, as it comes.
+/// The body of a recording callback.
 fn form() -> String {
-    let (_, request) = client::recording_finished(7);
+    let (_, request) = client::numbered_recording_callback(7);
     let request = String::from_utf8(request).expect("text");
     request.split_once("\r\n\r\n").expect("a body").1.to_owned()
 }
@@ -42,7 +42,7 @@ fn callbacks(criterion: &mut Criterion) {
     criterion.bench_function("read a recording's callback", |each| each.iter(parse));
 }
 
-/// `/record/` writes its document once, at the start; a call's token alone differs. The other answers are written each time.
+/// `/record/` renders its greeting once, at start, and only inserts the call id; other TwiML is rendered per request.
 fn instructions(criterion: &mut Criterion) {
     let answer = || {
         twiml::response(&[

@@ -1,18 +1,17 @@
-//! What the server holds: how many requests a second, and what becomes of it under those who mean it ill. The program
-//! itself as a child process, on loopback, with both vendors emulated here; beside it, in the same run, a bare server of
-//! axum that does the least.
+//! How much load the server carries: requests per second, and its state under hostile clients. The program runs as a child
+//! process, on loopback, with sandbox vendors; the yardstick, in the same run, is a minimal axum server.
 //!
-//! `cargo bench --bench load`, or `-- --seconds 30 L1 L3` for some of the rows, each load that long. Two rows are driven by
-//! `wrk` (`apt-get install wrk`), and left out where it is missing. It opens up to 5,000 connections: `ulimit -n 12000`
-//! first, where fewer files are allowed. Without `--bench`, as in `cargo test --benches`, each row runs for a moment and
-//! shows that all this works.
+//! `cargo bench --bench load` runs all rows; `-- --seconds 30 L1 L3` selects rows and the duration of each load. Rows L2 and
+//! L3 need `wrk` (`apt-get install wrk`) and are skipped without it. The benchmark opens up to 5,000 connections; run
+//! `ulimit -n 12000` first if fewer files are allowed. Without `--bench`, as in `cargo test --benches`, each row runs only
+//! for a moment, to show that it works.
 
 mod bare;
 mod callbacks;
-// Shared with the other benchmark, which uses more of it.
+// The other benchmarks use more of it.
 #[expect(dead_code)]
 mod client;
-// Shared with the tests and the other benchmark, which use more of them.
+// The tests and the other benchmarks use more of these.
 #[path = "../it/support/command.rs"]
 #[expect(dead_code)]
 mod command;
@@ -36,30 +35,30 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use callbacks::{CONNECTIONS, listen, lonely, lost, tell};
-use client::{Connection, Times, VOICE, form, get, post, recording_finished, recording_told, sign};
+use callbacks::{CONNECTIONS, isolated, listen, lost, send_callbacks};
+use client::{Connection, Times, VOICE, form, get, numbered_recording_callback, post, recording_callback, sign};
 use process::Process;
 
-/// How long the program waits for a request's head, and for a callback's body.
+/// The program's timeout for a request's head, and for a callback's body.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// All that is slow has been seen off after this.
+/// Time after which the program must have closed all slow connections.
 const LIMIT: Duration = Duration::from_secs(HEAD.as_secs() + 2);
 
-/// Connections that the program takes at once.
+/// The program's connection limit.
 const CAP: usize = 1_024;
 
-/// What is measured, and for how long.
+/// The command line options.
 struct Options {
     rows: Vec<String>,
     load: Duration,
-    /// Clients of the rows that are about many, as a share of what they should be.
+    /// Divides the number of clients and requests in rows with many.
     share: usize,
 }
 
 impl Options {
     fn wants(&self, row: &str) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == row)
+        self.rows.is_empty() || self.rows.iter().any(|selected| selected == row)
     }
 
     fn many(&self, clients: usize) -> usize {
@@ -115,13 +114,13 @@ fn options() -> Options {
                 options.load = Duration::from_secs_f64(seconds);
             }
             row if row.starts_with('L') => options.rows.push(row.to_owned()),
-            other => panic!("--seconds NUMBER and rows such as L1, not {other}"),
+            other => panic!("unknown argument {other}; expected --seconds NUMBER and rows such as L1"),
         }
     }
     options
 }
 
-/// A line of the table. What the bare server cannot be asked for is not there.
+/// Prints a line of the table. `bare` is `None` where the bare server cannot do the same.
 fn line(what: &str, program: f64, goal: &str, bare: Option<f64>) {
     let (bare, ratio) = match bare {
         Some(bare) => (format!("{bare:.1}"), format!("{:.2}", program / bare)),
@@ -130,30 +129,30 @@ fn line(what: &str, program: f64, goal: &str, bare: Option<f64>) {
     println!("{what:<46} {program:>12.1} {goal:>14} {bare:>12} {ratio:>6}");
 }
 
-/// L1: signed callbacks of finished recordings, each with a body of its own.
+/// L1: signed callbacks for completed recordings, each with a different body.
 async fn callbacks(options: &Options) {
     let (numbers, is_over) = (Arc::default(), Arc::default());
-    let (program, _nobody) = lonely().await;
-    let told = tell(program.address, Instant::now() + options.load, &numbers, &is_over).await;
+    let (program, _vendors) = isolated().await;
+    let load = send_callbacks(program.address, Instant::now() + options.load, &numbers, &is_over).await;
     let bare = Process::bare().await;
-    let least = tell(bare.address, Instant::now() + options.load, &numbers, &is_over).await;
-    line("L1  callbacks/s", told.rate(), ">= 2000", Some(least.rate()));
+    let bare_load = send_callbacks(bare.address, Instant::now() + options.load, &numbers, &is_over).await;
+    line("L1  callbacks/s", load.rate(), ">= 2000", Some(bare_load.rate()));
     for (name, share, goal) in [("L1  p50 ms", 0.5, ""), ("L1  p99 ms", 0.99, "<= 40")] {
-        line(name, told.times.percentile(share), goal, Some(least.times.percentile(share)));
+        line(name, load.times.percentile(share), goal, Some(bare_load.times.percentile(share)));
     }
-    line("L1  not answered with 204", told.others as f64, "0", Some(least.others as f64));
-    line("L1  acknowledged and not stored", lost(&program.database(), &told.taken).await as f64, "0", None);
+    line("L1  not answered with 204", load.others as f64, "0", Some(bare_load.others as f64));
+    line("L1  acknowledged and not stored", lost(&program.database(), &load.acknowledged).await as f64, "0", None);
     line("L1  memory MB", program.memory(), "", Some(bare.memory()));
 }
 
-/// What `wrk` measured.
+/// The results of `wrk`.
 struct Wrk {
     rate: f64,
     p99_ms: f64,
     failed: u64,
 }
 
-/// Posts the same form again and again, and counts answers of another status than this. None without `wrk`.
+/// Posts the same form again and again, and counts responses with another status. Returns `None` without `wrk`.
 async fn wrk(process: &Process, path: &str, signature: &str, body: &str, status: u16, load: Duration) -> Option<Wrk> {
     let script = format!(
         "wrk.method = 'POST'\nwrk.body = '{body}'\n\
@@ -174,7 +173,7 @@ async fn wrk(process: &Process, path: &str, signature: &str, body: &str, status:
     let output = match tokio::task::spawn_blocking(move || wrk.output()).await.expect("a thread") {
         Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            println!("left out: there is no wrk; apt-get install wrk");
+            println!("skipped: wrk is not installed; apt-get install wrk");
             return None;
         }
         Err(error) => panic!("wrk: {error}"),
@@ -184,17 +183,17 @@ async fn wrk(process: &Process, path: &str, signature: &str, body: &str, status:
     Some(Wrk { rate: figures[0], p99_ms: figures[1], failed: figures[2] as u64 })
 }
 
-/// L2: what to do with a call, also while another program holds the database.
+/// L2: TwiML for a call, also while another program holds the database lock.
 async fn greetings(options: &Options) {
-    let (program, _nobody) = lonely().await;
+    let (program, _vendors) = isolated().await;
     let bare = Process::bare().await;
-    let ask = async |process: &Process| {
+    let run = async |process: &Process| {
         wrk(process, "/record/", &sign("/record/", &VOICE), &form(&VOICE), 200, options.load).await
     };
-    let (Some(asked), Some(least)) = (ask(&program).await, ask(&bare).await) else { return };
-    line("L2  TwiML/s", asked.rate, ">= 5000", Some(least.rate));
-    line("L2  p99 ms", asked.p99_ms, "<= 20", Some(least.p99_ms));
-    line("L2  not answered with 200", asked.failed as f64, "0", Some(least.failed as f64));
+    let (Some(result), Some(bare_result)) = (run(&program).await, run(&bare).await) else { return };
+    line("L2  TwiML/s", result.rate, ">= 5000", Some(bare_result.rate));
+    line("L2  p99 ms", result.p99_ms, "<= 20", Some(bare_result.p99_ms));
+    line("L2  not answered with 200", result.failed as f64, "0", Some(bare_result.failed as f64));
 
     line("L2  memory MB", program.memory(), "", Some(bare.memory()));
     let mut holder = SqliteConnection::connect(&program.database()).await.expect("the program's store");
@@ -202,22 +201,22 @@ async fn greetings(options: &Options) {
     let (mut times, mut others) = (Times::default(), 0);
     let mut connection = Connection::open(program.address).await.expect("a connection");
     for _ in 0..options.many(1_000) {
-        let asked = Instant::now();
-        let answer = connection.ask(&post("/record/", &VOICE)).await.expect("an answer");
-        times.since(asked);
+        let sent = Instant::now();
+        let answer = connection.exchange(&post("/record/", &VOICE)).await.expect("an answer");
+        times.since(sent);
         others += u64::from(answer.status != 200 || !answer.body.contains("<Record"));
     }
     line("L2  p99 ms while the database is locked", times.percentile(0.99), "<= 20", None);
     line("L2  without TwiML while it is locked", others as f64, "0", None);
 }
 
-/// L3: signatures that somebody made up, and real callbacks among them.
+/// L3: a flood of forged signatures, with valid callbacks among them.
 async fn forgeries(options: &Options) {
-    let (program, _nobody) = lonely().await;
+    let (program, _vendors) = isolated().await;
     let bare = Process::bare().await;
-    // Once around, so that what is had once is there.
+    // One request first, so that one-time allocations are not measured.
     let mut connection = Connection::open(program.address).await.expect("a connection");
-    connection.ask(&recording_finished(u64::MAX).1).await.expect("an answer");
+    connection.exchange(&numbered_recording_callback(u64::MAX).1).await.expect("an answer");
     let before = program.memory();
     let flood = async |process: &Process| {
         let path = "/hooks/twilio/recording";
@@ -228,16 +227,16 @@ async fn forgeries(options: &Options) {
         (flood, steady.await.expect("a client"))
     };
     let (Some(refused), (times, others)) = flood(&program).await else { return };
-    let (Some(least), (least_times, _)) = flood(&bare).await else { return };
-    line("L3  refused/s", refused.rate, ">= 20000", Some(least.rate));
-    line("L3  not refused", refused.failed as f64, "0", Some(least.failed as f64));
+    let (Some(bare_refused), (bare_times, _)) = flood(&bare).await else { return };
+    line("L3  refused/s", refused.rate, ">= 20000", Some(bare_refused.rate));
+    line("L3  not refused", refused.failed as f64, "0", Some(bare_refused.failed as f64));
     let p99 = |times: &Times| times.percentile(0.99);
-    line("L3  p99 ms of 50 real ones/s", p99(&times), "<= 100", Some(p99(&least_times)));
-    line("L3  real ones not taken", others as f64, "0", None);
+    line("L3  p99 ms of 50 valid ones/s", p99(&times), "<= 100", Some(p99(&bare_times)));
+    line("L3  valid ones not acknowledged", others as f64, "0", None);
     line("L3  memory grown by MB", program.memory() - before, "<= 20", None);
 }
 
-/// Fifty callbacks a second, each timed from when it was due.
+/// Sends 50 callbacks per second, each timed from the moment it was due.
 async fn steadily(address: SocketAddr, over: Arc<AtomicBool>) -> (Times, u64) {
     let mut connection = Connection::open(address).await.expect("a connection");
     let (mut times, mut others) = (Times::default(), 0);
@@ -247,14 +246,14 @@ async fn steadily(address: SocketAddr, over: Arc<AtomicBool>) -> (Times, u64) {
         if over.load(Ordering::Relaxed) {
             break;
         }
-        let answer = connection.ask(&recording_finished(number).1).await.expect("an answer");
+        let answer = connection.exchange(&numbered_recording_callback(number).1).await.expect("an answer");
         times.since(due);
         others += u64::from(answer.status != 204);
     }
     (times, others)
 }
 
-/// Asks after the server's health ten times a second, over one connection, as long as `load` runs.
+/// Requests `/healthz` ten times per second over one connection while `load` runs.
 async fn while_healthy<T>(address: SocketAddr, load: impl Future<Output = T>) -> (T, Times) {
     let mut connection = Connection::open(address).await.expect("a connection");
     let mut times = Times::default();
@@ -262,28 +261,29 @@ async fn while_healthy<T>(address: SocketAddr, load: impl Future<Output = T>) ->
         let mut due = tokio::time::interval(Duration::from_millis(100));
         loop {
             due.tick().await;
-            let asked = Instant::now();
-            let answer = connection.ask(&get("/healthz")).await.expect("an answer");
+            let sent = Instant::now();
+            let answer = connection.exchange(&get("/healthz")).await.expect("an answer");
             assert_eq!(answer.status, 200);
-            times.since(asked);
+            times.since(sent);
         }
     };
-    let ended = tokio::select! { ended = load => ended, () = watch => unreachable!("it has no end") };
+    let ended = tokio::select! { ended = load => ended, () = watch => unreachable!("an endless loop") };
     (ended, times)
 }
 
-/// How a client that meant it ill was seen off.
+/// How the connection of a slow client ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// With 503, for there were too many.
+    /// With 503, because of the connection limit.
     Refused,
-    /// After this.
+    /// Closed after this time.
     Closed(Duration),
-    /// Not within the limit; or the system let it in and then forgot it, of which only who sends something hears.
+    /// Not closed in time. Or the kernel dropped the connection from the backlog, which a client that sends nothing does not
+    /// notice.
     Unknown,
 }
 
-/// Sends this at once, and then a byte every second, until the connection is closed or should be.
+/// Sends `begin`, and then a byte every second if `drip`, until the connection closes or `LIMIT` is over.
 async fn dripping(address: SocketAddr, begin: Vec<u8>, drip: bool) -> End {
     let begun = Instant::now();
     let Ok(mut stream) = TcpStream::connect(address).await else { return End::Refused };
@@ -304,9 +304,9 @@ async fn dripping(address: SocketAddr, begin: Vec<u8>, drip: bool) -> End {
     if answer.starts_with(b"HTTP/1.1 503") { End::Refused } else { End::Closed(begun.elapsed()) }
 }
 
-/// L4: heads and bodies that come a byte a second, and connections on which nothing comes.
+/// L4: heads and bodies that arrive a byte per second, and connections on which nothing arrives.
 async fn slow_clients(options: &Options) {
-    let (program, _nobody) = lonely().await;
+    let (program, _vendors) = isolated().await;
     let address = program.address;
     let (before, sockets) = (program.memory(), program.sockets());
     let mut most = before;
@@ -322,11 +322,11 @@ async fn slow_clients(options: &Options) {
             clients.spawn(dripping(address, begin.into_bytes(), drip));
         }
         let (mut refused, mut longest) = (0, Duration::ZERO);
-        let mut look = tokio::time::interval(Duration::from_millis(200));
+        let mut sample = tokio::time::interval(Duration::from_millis(200));
         loop {
             tokio::select! {
                 end = clients.join_next() => match end {
-                    // But for the one that is asked after its health.
+                    // Without the connection for /healthz.
                     None => return (refused, longest, program.sockets() - 1),
                     Some(end) => match end.expect("a client") {
                         End::Closed(after) => longest = longest.max(after),
@@ -334,70 +334,70 @@ async fn slow_clients(options: &Options) {
                         End::Unknown => {}
                     },
                 },
-                _ = look.tick() => most = most.max(program.memory()),
+                _ = sample.tick() => most = most.max(program.memory()),
             }
         }
     };
-    let ((refused, longest, left), times) = while_healthy(address, clients).await;
+    let ((refused, longest, open), times) = while_healthy(address, clients).await;
     let limit = format!("<= {}", LIMIT.as_secs());
     line("L4  the last slow client closed after s", longest.as_secs_f64(), &limit, None);
-    line("L4  still open at the program after that", left as f64 - sockets as f64, "0", None);
+    line("L4  still open at the program after that", open as f64 - sockets as f64, "0", None);
     line("L4  refused at once", f64::from(refused), "", None);
     line("L4  p99 ms of /healthz meanwhile", times.percentile(0.99), "<= 50", None);
     line("L4  memory grown by MB", most - before, "<= 64", None);
 }
 
-/// L5: five thousand connections at once, which stay.
+/// L5: 5,000 concurrent connections that stay open.
 async fn crowd(options: &Options, files: Option<u32>) {
-    let nobody = format!("http://{}", listen().await.local_addr().expect("a bound listener"));
-    let program = Process::program(files, &[("TWILIO_API_URL", &nobody), ("ASSEMBLYAI_API_URL", &nobody)]);
+    let vendors = format!("http://{}", listen().await.local_addr().expect("a bound listener"));
+    let program = Process::program(files, &[("TWILIO_API_URL", &vendors), ("ASSEMBLYAI_API_URL", &vendors)]);
     let (address, before) = (program.address, program.sockets());
     let mut attempts = JoinSet::new();
     for _ in 0..options.many(5_000) {
         attempts.spawn(async move {
             let mut stream = TcpStream::connect(address).await.ok()?;
-            // Who is taken is told nothing, and who is not is told at once, or forgotten by the system.
+            // An accepted connection receives nothing. A refused one gets 503 at once, or the kernel drops it.
             let mut first = [0];
-            let told = tokio::time::timeout(Duration::from_secs(3), stream.read(&mut first)).await;
+            let received = tokio::time::timeout(Duration::from_secs(3), stream.read(&mut first)).await;
             let mut connection = Connection::of(stream);
-            let is_held = told.is_err() && connection.ask(&get("/healthz")).await.ok()?.status == 200;
+            let is_held = received.is_err() && connection.exchange(&get("/healthz")).await.ok()?.status == 200;
             is_held.then_some(connection)
         });
     }
     let (mut held, mut most) = (Vec::new(), 0);
-    let mut look = tokio::time::interval(Duration::from_millis(100));
+    let mut sample = tokio::time::interval(Duration::from_millis(100));
     loop {
         tokio::select! {
             attempt = attempts.join_next() => match attempt {
                 None => break,
                 Some(attempt) => held.extend(attempt.expect("a client")),
             },
-            _ = look.tick() => most = most.max(program.sockets()),
+            _ = sample.tick() => most = most.max(program.sockets()),
         }
     }
     let of = files.map_or(String::new(), |files| format!(" (of {files} files)"));
     line(&format!("L5  connections held{of}"), held.len() as f64, &format!("<= {CAP}"), None);
     line("L5  most connections at the program", (most - before) as f64, &format!("<= {CAP}"), None);
-    line("L5  not taken for want of files", program.log().matches("could not be taken").count() as f64, "0", None);
+    line("L5  not accepted for lack of files", program.log().matches("could not be taken").count() as f64, "0", None);
     drop(held);
-    let gone = Instant::now();
+    let dropped = Instant::now();
     while !is_healthy(address).await {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    line("L5  again at work after ms", gone.elapsed().as_secs_f64() * 1e3, "<= 2000", None);
+    line("L5  healthy again after ms", dropped.elapsed().as_secs_f64() * 1e3, "<= 2000", None);
 }
 
 async fn is_healthy(address: SocketAddr) -> bool {
-    let asked = async { Connection::open(address).await?.ask(&get("/healthz")).await };
-    asked.await.is_ok_and(|answer| answer.status == 200)
+    let request = async { Connection::open(address).await?.exchange(&get("/healthz")).await };
+    request.await.is_ok_and(|answer| answer.status == 200)
 }
 
-/// The program between vendors that are there.
+/// Starts the program with these vendors.
 async fn between(twilio: &twilio::Twilio, assemblyai: &assemblyai::AssemblyAi) -> Process {
     Process::program(None, &[("TWILIO_API_URL", twilio.url()), ("ASSEMBLYAI_API_URL", assemblyai.url())])
 }
 
-/// L6: the same callback, on as many connections at once.
+/// L6: the same callback on many connections at once.
 async fn one_callback_many_times(options: &Options) {
     let twilio = twilio::Twilio::start(listen().await, Pace::instant());
     let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
@@ -406,18 +406,18 @@ async fn one_callback_many_times(options: &Options) {
     let seeded = SeededRecording { call_sid: call.clone(), audio, ..Default::default() };
     let recording = twilio.add_recording(seeded);
     let program = between(&twilio, &assemblyai).await;
-    let request = Arc::new(recording_told(&call, &recording));
+    let request = Arc::new(recording_callback(&call, &recording));
     let mut clients = JoinSet::new();
     for _ in 0..options.many(1_000) {
         let (request, address) = (Arc::clone(&request), program.address);
-        clients.spawn(async move { Connection::open(address).await?.ask(&request).await });
+        clients.spawn(async move { Connection::open(address).await?.exchange(&request).await });
     }
     let ends = clients.join_all().await;
     let others = ends.iter().filter(|end| !end.as_ref().is_ok_and(|answer| answer.status == 204)).count();
     let show = get(&format!("/calls/{call}"));
     loop {
         let mut connection = Connection::open(program.address).await.expect("a connection");
-        let shown = connection.ask(&show).await.expect("an answer");
+        let shown = connection.exchange(&show).await.expect("an answer");
         if shown.body.contains("\"progress\":\"done\"") {
             break;
         }
@@ -425,15 +425,15 @@ async fn one_callback_many_times(options: &Options) {
     }
     let mut store = SqliteConnection::connect(&program.database()).await.expect("the program's store");
     let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM recordings").fetch_one(&mut store).await.expect("a count");
-    let asked = |at: &callscribe::sandbox::control::Control, method, route| at.request_count(method, route) as f64;
+    let requests = |at: &callscribe::sandbox::control::Control, method, route| at.request_count(method, route) as f64;
     line("L6  not answered with 204", others as f64, "0", None);
     line("L6  recordings stored", rows as f64, "1", None);
-    line("L6  downloads", asked(&twilio.control, Method::GET, "/Recordings/{id}.wav"), "1", None);
-    line("L6  uploads", asked(&assemblyai.control, Method::POST, "/v2/upload"), "1", None);
-    line("L6  transcripts ordered", asked(&assemblyai.control, Method::POST, "/v2/transcript"), "1", None);
+    line("L6  downloads", requests(&twilio.control, Method::GET, "/Recordings/{id}.wav"), "1", None);
+    line("L6  uploads", requests(&assemblyai.control, Method::POST, "/v2/upload"), "1", None);
+    line("L6  transcripts submitted", requests(&assemblyai.control, Method::POST, "/v2/transcript"), "1", None);
 }
 
-/// L7: the same number, dialled on as many connections at once.
+/// L7: the same number dialed on many connections at once.
 async fn one_number_many_times(options: &Options) {
     const LATENCY: Duration = Duration::from_millis(200);
     let twilio = twilio::Twilio::start(listen().await, Pace::live());
@@ -445,53 +445,53 @@ async fn one_number_many_times(options: &Options) {
         let address = program.address;
         clients.spawn(async move {
             let begun = Instant::now();
-            let answer = Connection::open(address).await?.ask(&get("/dial/14155551234")).await?;
+            let answer = Connection::open(address).await?.exchange(&get("/dial/14155551234")).await?;
             std::io::Result::Ok((begun.elapsed(), answer))
         });
     }
-    let (mut times, mut said, mut others) = (Times::default(), HashSet::new(), 0);
+    let (mut times, mut bodies, mut others) = (Times::default(), HashSet::new(), 0);
     while let Some(end) = clients.join_next().await {
         match end.expect("a client") {
             Ok((time, answer)) if answer.status == 200 => {
                 times.push(time);
-                said.insert(answer.body);
+                bodies.insert(answer.body);
             }
             _ => others += 1,
         }
     }
     let calls = twilio.control.request_count(Method::POST, "/Calls.json") as f64;
     line("L7  calls placed", calls, "1", None);
-    line("L7  different answers", said.len() as f64, "1", None);
+    line("L7  different answers", bodies.len() as f64, "1", None);
     line("L7  not answered with 200", f64::from(others), "0", None);
     let goal = format!("<= {}", LATENCY.as_millis() + 200);
     line(&format!("L7  p99 ms, Twilio takes {} ms", LATENCY.as_millis()), times.percentile(0.99), &goal, None);
 }
 
-/// L13: a stop in the middle of L1, with half a request open.
+/// L13: a stop in the middle of L1, with an incomplete request open.
 async fn stop_under_load(options: &Options) {
-    let (mut program, _nobody) = lonely().await;
+    let (mut program, _vendors) = isolated().await;
     let mut half = TcpStream::connect(program.address).await.expect("a connection");
-    half.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").await.expect("bytes are taken");
+    half.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").await.expect("a write");
     let is_over = Arc::new(AtomicBool::new(false));
     let address = program.address;
     let load = tokio::spawn({
         let is_over = Arc::clone(&is_over);
-        async move { tell(address, Instant::now() + HEAD * 6, &Arc::default(), &is_over).await }
+        async move { send_callbacks(address, Instant::now() + HEAD * 6, &Arc::default(), &is_over).await }
     });
     tokio::time::sleep(options.load / 2).await;
     program.terminate();
-    let told = Instant::now();
+    let terminated = Instant::now();
     let status = loop {
         match program.ended() {
             Some(status) => break status,
             None => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     };
-    let took = told.elapsed();
+    let took = terminated.elapsed();
     is_over.store(true, Ordering::Relaxed);
-    let told = load.await.expect("clients");
+    let load = load.await.expect("clients");
     line("L13 ended after s", took.as_secs_f64(), "<= 10", None);
     line("L13 exit code", status.code().map_or(f64::NAN, f64::from), "0", None);
-    line("L13 callbacks acknowledged before", told.taken.len() as f64, "", None);
-    line("L13 acknowledged and not stored", lost(&program.database(), &told.taken).await as f64, "0", None);
+    line("L13 callbacks acknowledged before", load.acknowledged.len() as f64, "", None);
+    line("L13 acknowledged and not stored", lost(&program.database(), &load.acknowledged).await as f64, "0", None);
 }

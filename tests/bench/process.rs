@@ -1,4 +1,4 @@
-//! A server as a process of its own: the program, or the bare server, with its log in a file.
+//! A server as a child process: the program, or the bare server, with its log in a file.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,13 +8,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::command::{ENOUGH, Folder, with};
 
-/// Tells this very program to be the bare server, at which address.
+/// Environment variable that makes this benchmark the bare server, with its address.
 pub(crate) const BARE: &str = "LOAD_BARE_SERVER";
 
-/// The file with what the bare server answers: a whole answer as it is sent.
+/// The file with the bare server's response, including its head.
 pub(crate) const ANSWER: &str = "answer";
 
-/// A server that runs until it is dropped, with a folder of its own.
+/// A server process in a folder of its own, killed on drop.
 pub(crate) struct Process {
     child: Child,
     pub(crate) folder: Folder,
@@ -22,7 +22,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The program, allowed to open so many files, with these settings over those that are enough.
+    /// Starts the program with this limit of open files, and these settings on top of the required ones.
     pub(crate) fn program(files: Option<u32>, settings: &[(&str, &str)]) -> Self {
         let folder = Folder::new();
         let database = format!("sqlite://{}", folder.path().join("callscribe.db").display());
@@ -34,12 +34,12 @@ impl Process {
         Self { child, folder, address: address.expect("the program listens") }
     }
 
-    /// The bare server.
+    /// Starts the bare server.
     pub(crate) async fn bare() -> Self {
         Self::bare_with(b"HTTP/1.1 200 OK\r\n\r\n").await
     }
 
-    /// The bare server, which answers so at `/answer`.
+    /// Starts the bare server with this response at `/answer`.
     pub(crate) async fn bare_with(answer: &[u8]) -> Self {
         let folder = Folder::new();
         fs::write(folder.path().join(ANSWER), answer).expect("a file");
@@ -60,17 +60,17 @@ impl Process {
         format!("sqlite://{}", self.folder.path().join("callscribe.db").display())
     }
 
-    /// What it has logged.
+    /// Its log so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).expect("a log")
     }
 
-    /// Memory that it holds, in megabytes.
+    /// Its resident memory, in megabytes.
     pub(crate) fn memory(&self) -> f64 {
         self.megabytes("VmRSS:")
     }
 
-    /// The most that it has held so far.
+    /// Its peak resident memory, in megabytes.
     pub(crate) fn peak_memory(&self) -> f64 {
         self.megabytes("VmHWM:")
     }
@@ -81,33 +81,33 @@ impl Process {
         line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).map_or(f64::NAN, |kib| kib / 1e3 * 1.024)
     }
 
-    /// Sockets that it holds open.
+    /// The number of its open sockets.
     pub(crate) fn sockets(&self) -> usize {
         let files = fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten().flatten();
         let targets = files.filter_map(|file| fs::read_link(file.path()).ok());
         targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
     }
 
-    /// Asks it to end.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().is_ok_and(|status| status.success()));
     }
 
-    /// Kills it, and gives its folder.
+    /// Sends SIGKILL. Returns the folder.
     pub(crate) fn kill(mut self) -> Folder {
         _ = self.child.kill();
         _ = self.child.wait();
         std::mem::replace(&mut self.folder, Folder::new())
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, or `None` while it runs.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child")
     }
 }
 
-/// `program` in this folder, its log in the file `log`, with no environment yet.
+/// A command for `program` in this folder, with its log in the file `log` and an empty environment.
 fn command(files: Option<u32>, program: &Path, folder: &Folder) -> Command {
     let limit = files.map(|files| format!("ulimit -n {files}; ")).unwrap_or_default();
     let mut command = Command::new("sh");

@@ -1,19 +1,22 @@
-//! What the program costs and how fast it is: each figure beside its own yardstick, measured in the same run on the same
-//! machine. The release binary runs as a child process; both vendors are here, on loopback.
+//! The program's speed and costs: each figure beside its yardstick, measured in the same run on the same machine. The
+//! release binary runs as a child process; both vendors run in the benchmark, on loopback.
 //!
-//! `cargo bench --bench service` prints the whole table, and takes about four minutes; `-- record callback` some rows of it;
-//! `-- --calls 100000` another size of the large history; `-- --database postgres` keeps it, and the pipeline's store, in
-//! PostgreSQL, at `TEST_DATABASE_URL` as `.ci/postgres` sets it; `-- pipeline --latency 50` has both vendors answer after
-//! 50 ms; `-- --short` measures less of everything. It fails if a ratio is not even half as good as its goal, and if
-//! something that was acknowledged is lost.
+//! `cargo bench --bench service` prints the whole table in about four minutes. Options, after `--`:
+//! - `record callback`: only these rows;
+//! - `--calls 100000`: another size of the large history;
+//! - `--database postgres`: histories and the pipeline's store in PostgreSQL, at `TEST_DATABASE_URL`, which `.ci/postgres`
+//!   sets;
+//! - `--latency 50`: both vendors answer after 50 ms in the pipeline's rows;
+//! - `--short`: smaller measurements.
 //!
-//! Without `--bench`, as in `cargo test --benches`, next to nothing is measured, which shows that all this works.
+//! It fails if a ratio misses its goal by more than a factor of two, or if an acknowledged callback is lost. Without
+//! `--bench`, as in `cargo test --benches`, it measures next to nothing, to show that it works.
 
 mod audio;
 mod bare;
 mod callbacks;
 mod client;
-// Shared with the tests and the other benchmark, which use more of them.
+// The tests and the other benchmarks use more of these.
 #[path = "../it/support/command.rs"]
 #[expect(dead_code)]
 mod command;
@@ -40,28 +43,29 @@ use futures_util::future::join_all;
 use rusqlite::Connection as Sqlite;
 
 use audio::Servers;
-use callbacks::{CONNECTIONS, Told, listen, lonely, lost, tell};
+use callbacks::{CONNECTIONS, Load, isolated, listen, lost, send_callbacks};
 use client::{Connection, Times, VOICE, form, get, post};
 use history::History;
 use process::Process;
 use store::Database;
 use table::{Goal, Table};
 
-/// How much is measured.
+/// The size of each measurement.
 #[derive(Debug, Clone, Copy)]
 struct Size {
-    /// Program and yardstick take turns, so that both meet the same weather.
+    /// Program and yardstick take turns, so that both see the same state of the machine.
     rounds: u32,
     /// Rounds of greetings.
     greetings: u64,
-    /// Of a round of a load.
+    /// Duration of a round of load.
     load: Duration,
     dials: u64,
+    /// In bytes.
     audio: u64,
     recordings: usize,
     few_calls: u64,
     many_calls: u64,
-    /// Of each client, of each question.
+    /// Per client and kind of request.
     requests: usize,
     starts: u32,
 }
@@ -79,7 +83,7 @@ const WHOLE: Size = Size {
     starts: 15,
 };
 
-/// Enough for ratios that are off by half to be told from chance.
+/// Enough to tell a ratio at half of its goal from noise.
 const SHORT: Size = Size {
     rounds: 5,
     greetings: 15,
@@ -109,7 +113,7 @@ const TINY: Size = Size {
 struct Options {
     rows: Vec<String>,
     size: Size,
-    /// Whether it fails where it is far from its goals.
+    /// Whether the benchmark fails if a row is far from its goal.
     is_judged: bool,
     latency: Duration,
     is_postgres: bool,
@@ -117,18 +121,18 @@ struct Options {
 
 impl Options {
     fn wants(&self, row: &str) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == row)
+        self.rows.is_empty() || self.rows.iter().any(|selected| selected == row)
     }
 
     fn database(&self) -> Database {
-        match self.is_postgres {
-            true => Database::postgres(&store::server().expect("an address of PostgreSQL")),
-            false => Database::sqlite(),
+        if self.is_postgres {
+            Database::postgres(&store::server().expect("an address of PostgreSQL"))
+        } else {
+            Database::sqlite()
         }
     }
 }
 
-/// The rows by their names.
 const ROWS: [&str; 8] = ["record", "callback", "dial", "audio", "pipeline", "history", "start", "idle"];
 
 #[tokio::main]
@@ -163,18 +167,16 @@ async fn main() -> ExitCode {
 
     let missed: Vec<String> = table.missed().collect();
     match missed.len() {
-        0 => println!("\nevery goal is met"),
-        1 => println!("\n1 goal is missed"),
-        missed => println!("\n{missed} goals are missed"),
+        0 => println!("\nall goals met"),
+        1 => println!("\n1 goal missed"),
+        missed => println!("\n{missed} goals missed"),
     }
     let broken: Vec<String> = table.broken().collect();
-    match options.is_judged && !broken.is_empty() {
-        true => {
-            println!("\nnot even half as good as it should be:\n{}", broken.join("\n"));
-            ExitCode::FAILURE
-        }
-        false => ExitCode::SUCCESS,
+    if options.is_judged && !broken.is_empty() {
+        println!("\nmissed by more than a factor of two:\n{}", broken.join("\n"));
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 fn options() -> Options {
@@ -205,46 +207,49 @@ fn options() -> Options {
                 };
             }
             row if ROWS.contains(&row) => options.rows.push(row.to_owned()),
-            other => panic!("--short, --calls, --latency, --database, and rows of {ROWS:?}, not {other}"),
+            other => panic!(
+                "unknown argument {other}; expected --short, --calls, --latency, --database, or rows of {ROWS:?}"
+            ),
         }
     }
     options
 }
 
-/// Of an odd number of figures.
+/// The median of an odd number of figures.
 fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_unstable_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// So many calls ask in a row, each once.
+/// Number of calls per round of greetings.
 const CALLS: u64 = 4_000;
 
-/// What Twilio asks about so many calls that were dialled here.
-fn questions(path: &str, first: u64, calls: u64) -> Vec<Vec<u8>> {
-    let question = |number| {
+/// Twilio's voice webhooks for this many dialed calls, numbered downwards from `first`.
+fn voice_webhooks(path: &str, first: u64, calls: u64) -> Vec<Vec<u8>> {
+    let webhook = |number| {
         let sid = format!("CA{number:032x}");
         let mut params = VOICE;
         params[2].1 = &sid;
         post(&format!("{path}?t={number:032x}"), &params)
     };
-    (0..calls).map(|number| question(first - number)).collect()
+    (0..calls).map(|number| webhook(first - number)).collect()
 }
 
-/// How fast they are answered over kept connections, with 200, and with as many bytes as this.
-async fn ask_all(address: SocketAddr, questions: &Arc<Vec<Vec<u8>>>, length: usize) -> (f64, Times) {
+/// Sends all requests over kept connections. Asserts that each response is 200 with a body of this length. Returns requests
+/// per second and the response times.
+async fn send_all(address: SocketAddr, requests: &Arc<Vec<Vec<u8>>>, length: usize) -> (f64, Times) {
     let next = Arc::new(AtomicUsize::new(0));
     let begun = Instant::now();
     let clients = (0..CONNECTIONS).map(|_| {
-        let (questions, next) = (Arc::clone(questions), Arc::clone(&next));
+        let (requests, next) = (Arc::clone(requests), Arc::clone(&next));
         tokio::spawn(async move {
             let mut connection = Connection::open(address).await.expect("a connection");
             let mut times = Times::default();
-            while let Some(question) = questions.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let asked = Instant::now();
-                let answer = connection.ask(question).await.expect("an answer");
-                times.since(asked);
+            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let sent = Instant::now();
+                let answer = connection.exchange(request).await.expect("an answer");
+                times.since(sent);
                 assert_eq!((answer.status, answer.body.len()), (200, length));
             }
             times
@@ -255,15 +260,15 @@ async fn ask_all(address: SocketAddr, questions: &Arc<Vec<Vec<u8>>>, length: usi
     (times.len() as f64 / begun.elapsed().as_secs_f64(), times)
 }
 
-/// Twilio asks what to do with a call.
+/// TwiML for Twilio's voice webhooks.
 async fn greetings(table: &mut Table, size: Size) {
     table.about(&format!(
-        "signed POST /record/ -> TwiML, each of another call; {CONNECTIONS} connections; bare axum that answers the same \
-         bytes, head and body"
+        "signed POST /record/ -> TwiML, each for a different call; {CONNECTIONS} connections; bare axum that sends the \
+         same bytes"
     ));
-    let (program, _nobody) = lonely().await;
+    let (program, _vendors) = isolated().await;
     let mut first = Connection::open(program.address).await.expect("a connection");
-    let twiml = first.ask(&questions("/record/", u64::MAX, 1)[0]).await.expect("an answer").body;
+    let twiml = first.exchange(&voice_webhooks("/record/", u64::MAX, 1)[0]).await.expect("an answer").body;
     let bare = Process::bare_with(first.last()).await;
     let (mut rates, mut times) = ([vec![], vec![]], [Times::default(), Times::default()]);
     for round in 0..size.greetings {
@@ -271,7 +276,7 @@ async fn greetings(table: &mut Table, size: Size) {
             [(program.address, "/record/"), (bare.address, "/answer")].into_iter().enumerate()
         {
             let (rate, took) =
-                ask_all(address, &Arc::new(questions(path, (round + 1) * CALLS, CALLS)), twiml.len()).await;
+                send_all(address, &Arc::new(voice_webhooks(path, (round + 1) * CALLS, CALLS)), twiml.len()).await;
             rates[server].push(rate);
             times[server].extend(took);
         }
@@ -282,24 +287,24 @@ async fn greetings(table: &mut Table, size: Size) {
     table.row("record     p99 ms", p99, bare_p99, Goal::RatioAtMost(3.0));
 }
 
-/// A SQLite file as durable as the program's, in this folder.
+/// Creates a SQLite file in this folder, as durable as the program's.
 fn yardstick_file(folder: &std::path::Path) -> Sqlite {
     let file = Sqlite::open(folder.join("yardstick.db")).expect("a file");
     file.execute_batch(
         "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA foreign_keys = on; PRAGMA secure_delete = on; \
          PRAGMA temp_store = memory; PRAGMA wal_autocheckpoint = 4000; \
-         CREATE TABLE told (sid TEXT NOT NULL PRIMARY KEY, form TEXT NOT NULL)",
+         CREATE TABLE callbacks (sid TEXT NOT NULL PRIMARY KEY, form TEXT NOT NULL)",
     )
     .expect("a table");
     file
 }
 
 fn commit(file: &Sqlite, number: u64) {
-    let mut insert = file.prepare_cached("INSERT INTO told (sid, form) VALUES ($1, $2)").expect("a statement");
+    let mut insert = file.prepare_cached("INSERT INTO callbacks (sid, form) VALUES ($1, $2)").expect("a statement");
     insert.execute((format!("RE{number:032x}"), form(&VOICE))).expect("a commit");
 }
 
-/// Commits a second of one thread that does nothing else.
+/// Returns commits per second of one thread that does nothing else.
 fn commits(file: &Sqlite, numbers: &mut u64, load: Duration) -> f64 {
     let (begun, first) = (Instant::now(), *numbers);
     while begun.elapsed() < load {
@@ -309,60 +314,60 @@ fn commits(file: &Sqlite, numbers: &mut u64, load: Duration) -> f64 {
     (*numbers - first) as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// Twilio tells that a recording is finished.
+/// Twilio's callbacks for completed recordings.
 async fn callbacks(table: &mut Table, size: Size) {
     table.about(&format!(
-        "signed recording callbacks, each of a call that is not known yet; {CONNECTIONS} connections; SQLite's own commits \
-         of one row, from one thread"
+        "signed recording callbacks, each for an unknown call; {CONNECTIONS} connections; SQLite's own commits of one row, \
+         from one thread"
     ));
-    let (program, _nobody) = lonely().await;
+    let (program, _vendors) = isolated().await;
     let (file, mut number) = (yardstick_file(program.folder.path()), 0);
-    let (numbers, mut all, mut rates, mut yardsticks) = (Arc::new(AtomicU64::new(1)), Told::default(), vec![], vec![]);
+    let (numbers, mut all, mut rates, mut yardsticks) = (Arc::new(AtomicU64::new(1)), Load::default(), vec![], vec![]);
     for _ in 0..size.rounds {
         yardsticks.push(commits(&file, &mut number, size.load));
-        let told = tell(program.address, Instant::now() + size.load, &numbers, &Arc::default()).await;
-        rates.push(told.rate());
-        all.times.extend(told.times);
-        all.taken.extend(told.taken);
-        all.others += told.others;
+        let load = send_callbacks(program.address, Instant::now() + size.load, &numbers, &Arc::default()).await;
+        rates.push(load.rate());
+        all.times.extend(load.times);
+        all.acknowledged.extend(load.acknowledged);
+        all.others += load.others;
     }
-    table.row("callback   taken in/s", median(rates), median(yardsticks), Goal::RatioAtLeast(1.0));
+    table.row("callback   stored/s", median(rates), median(yardsticks), Goal::RatioAtLeast(1.0));
     table.row("callback   p99 ms", all.times.percentile(0.99), None, Goal::AtMost(40.0));
     table.row("callback   not answered with 204", all.others as f64, None, Goal::Never);
     table.row("callback   memory MB", program.memory(), None, Goal::None);
-    // In the middle of it, so that nothing is left to be written.
+    // Kills the program in the middle of a load, when it has had no time to write anything after its acknowledgments.
     let (address, numbers) = (program.address, Arc::clone(&numbers));
     let until = Instant::now() + Duration::from_secs(60);
-    let last = tokio::spawn(async move { tell(address, until, &numbers, &Arc::default()).await });
+    let last = tokio::spawn(async move { send_callbacks(address, until, &numbers, &Arc::default()).await });
     tokio::time::sleep(size.load / 4).await;
     let folder = program.kill();
-    all.taken.extend(last.await.expect("clients").taken);
+    all.acknowledged.extend(last.await.expect("clients").acknowledged);
     let database = format!("sqlite://{}", folder.path().join("callscribe.db").display());
-    let lost = lost(&database, &all.taken).await;
-    table.row("callback   acknowledged, and lost when it was killed", lost as f64, None, Goal::Never);
+    let lost = lost(&database, &all.acknowledged).await;
+    table.row("callback   acknowledged, but lost by a kill", lost as f64, None, Goal::Never);
 }
 
-/// A phone is rung.
+/// Dialing.
 async fn dials(table: &mut Table, size: Size) {
     table.about("GET /dial/ with a Twilio that answers at once; one bare POST to it by reqwest, and one commit");
-    let emulated = twilio::Twilio::start(listen().await, Pace::instant());
-    // Calls stay in the queue, and nothing is told of them: what happens to a call later is not measured here.
-    emulated.control.set_callbacks(Callbacks::Drop);
-    emulated.hold(twilio::Stage::Ringing);
+    let sandbox = twilio::Twilio::start(listen().await, Pace::instant());
+    // Calls stay queued and send no callbacks: only dialing is measured here.
+    sandbox.control.set_callbacks(Callbacks::Drop);
+    sandbox.hold(twilio::Stage::Ringing);
     let many = "1000000";
     let own = [("DIAL_PER_MINUTE", many), ("DIAL_PER_HOUR", many), ("DIAL_PER_DAY", many)];
-    let own = [&own[..], &[("TWILIO_API_URL", emulated.url())]].concat();
+    let own = [&own[..], &[("TWILIO_API_URL", sandbox.url())]].concat();
     let program = Process::program(None, &own);
     let file = yardstick_file(program.folder.path());
     let http = http::client();
-    let calls = format!("{}/2010-04-01/Accounts/{}/Calls.json", emulated.url(), twilio::ACCOUNT_SID);
+    let calls = format!("{}/2010-04-01/Accounts/{}/Calls.json", sandbox.url(), twilio::ACCOUNT_SID);
     let mut connection = Connection::open(program.address).await.expect("a connection");
-    let (mut dialled, mut bare) = (Times::default(), Times::default());
+    let (mut times, mut bare_times) = (Times::default(), Times::default());
     for number in 0..size.dials {
         let to = 14_152_000_000 + number;
         let begun = Instant::now();
-        let answer = connection.ask(&get(&format!("/dial/{to}"))).await.expect("an answer");
-        dialled.since(begun);
+        let answer = connection.exchange(&get(&format!("/dial/{to}"))).await.expect("an answer");
+        times.since(begun);
         assert!(answer.status == 200 && answer.body.contains("call SID is: CA"), "{}", answer.body);
 
         let to = format!("+{}", to + 5_000_000);
@@ -380,13 +385,13 @@ async fn dials(table: &mut Table, size: Size) {
         assert_eq!(answer.status(), 201);
         answer.bytes().await.expect("a whole body");
         commit(&file, number);
-        bare.since(begun);
+        bare_times.since(begun);
     }
-    table.row("dial       p50 ms", dialled.percentile(0.5), bare.percentile(0.5), Goal::RatioAtMost(1.5));
-    table.row("dial       p99 ms", dialled.percentile(0.99), bare.percentile(0.99), Goal::None);
+    table.row("dial       p50 ms", times.percentile(0.5), bare_times.percentile(0.5), Goal::RatioAtMost(1.5));
+    table.row("dial       p99 ms", times.percentile(0.99), bare_times.percentile(0.99), Goal::None);
 }
 
-/// A long recording goes from Twilio to AssemblyAI.
+/// Transfer of a long recording from Twilio to AssemblyAI.
 async fn audio(table: &mut Table, size: Size) {
     let mb = size.audio as f64 / 1e6;
     table.about(&format!(
@@ -402,16 +407,13 @@ async fn audio(table: &mut Table, size: Size) {
         let by_curl = servers.clone();
         yardsticks.extend(tokio::task::spawn_blocking(move || by_curl.by_curl()).await.expect("a thread"));
     }
-    let yardstick = match yardsticks.is_empty() {
-        true => None,
-        false => Some(median(yardsticks.into_iter().map(|rate| rate / 1e6))),
-    };
+    let yardstick = (!yardsticks.is_empty()).then(|| median(yardsticks.into_iter().map(|rate| rate / 1e6)));
     let goal = if yardstick.is_some() { Goal::RatioAtLeast(0.9) } else { Goal::None };
     table.row("audio      MB/s", median(rates), yardstick, goal);
     table.row("audio      peak memory grown by MB", program.peak_memory() - before, None, Goal::AtMost(16.0));
 }
 
-/// Recordings become transcripts.
+/// From recordings to transcripts.
 async fn pipeline(table: &mut Table, options: &Options) {
     let Options { size, latency, .. } = options;
     let recordings = size.recordings;
@@ -420,15 +422,15 @@ async fn pipeline(table: &mut Table, options: &Options) {
          without the program",
         transcripts::AUDIO_BYTES
     ));
-    let needed = transcripts::program(recordings, *latency, &options.database()).await;
+    let usage = transcripts::program(recordings, *latency, &options.database()).await;
     let yardstick = transcripts::yardstick(recordings, *latency).await;
     let rate = |time: Duration| recordings as f64 / time.as_secs_f64();
-    table.row("pipeline   transcripts/s", rate(needed.time), rate(yardstick), Goal::AtLeast(200.0));
-    let peak = needed.peak_memory.map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
+    table.row("pipeline   transcripts/s", rate(usage.time), rate(yardstick), Goal::AtLeast(200.0));
+    let peak = usage.peak_memory.map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
     table.row("pipeline   peak memory MB", peak, None, Goal::None);
 }
 
-/// What is asked where little and where much has been said, and how soon after a start.
+/// Lists and searches in a small and a large history, and the time to start with the large one.
 async fn history(table: &mut Table, options: &Options) {
     let Options { size, .. } = options;
     let (few, many) = (size.few_calls, size.many_calls);
@@ -440,9 +442,9 @@ async fn history(table: &mut Table, options: &Options) {
             history::WORDS
         ));
         let (small, large) = (small.start(), large.start());
-        let (small_asked, large_asked) = (small.ask(size.requests).await, large.ask(size.requests).await);
-        for (small, large) in small_asked.iter().zip(&large_asked) {
-            table.row(format!("history    {}", large.what), large.p99_ms, small.p99_ms, Goal::RatioAtMost(2.0));
+        let (of_small, of_large) = (small.measure(size.requests).await, large.measure(size.requests).await);
+        for (small, large) in of_small.iter().zip(&of_large) {
+            table.row(format!("history    {}", large.name), large.p99_ms, small.p99_ms, Goal::RatioAtMost(2.0));
         }
         small.stop();
         large.stop();
@@ -458,27 +460,27 @@ async fn history(table: &mut Table, options: &Options) {
     }
 }
 
-/// Milliseconds until a server answers that is started so.
+/// Median time from starting a server to its first response, in milliseconds.
 async fn median_of_starts(times: u32, start: impl AsyncFn() -> Process) -> f64 {
     let mut starts = vec![];
     for _ in 0..times {
         let begun = Instant::now();
         let server = start().await;
         let mut connection = Connection::open(server.address).await.expect("a connection");
-        let answer = connection.ask(&get("/healthz")).await.expect("an answer");
+        let answer = connection.exchange(&get("/healthz")).await.expect("an answer");
         starts.push(begun.elapsed().as_secs_f64() * 1e3);
         assert_eq!(answer.status, 200);
     }
     median(starts)
 }
 
-/// What it takes to be there.
+/// Memory and size of the idle program.
 async fn idle(table: &mut Table) {
     table.about("idle, after one answer; bare axum");
     let (program, bare) = (Process::program(None, &[]), Process::bare().await);
     for server in [&program, &bare] {
         let mut connection = Connection::open(server.address).await.expect("a connection");
-        assert_eq!(connection.ask(&get("/healthz")).await.expect("an answer").status, 200);
+        assert_eq!(connection.exchange(&get("/healthz")).await.expect("an answer").status, 200);
     }
     table.row("idle       memory MB", program.memory(), bare.memory(), Goal::AtMost(20.0));
     let size = std::fs::metadata(env!("CARGO_BIN_EXE_callscribe")).map_or(f64::NAN, |about| about.len() as f64 / 1e6);

@@ -1,23 +1,22 @@
-//! The table that a benchmark prints: each figure beside its yardstick, and whether it is what it should be.
+//! The table that a benchmark prints: each figure beside its yardstick, its goal, and whether it misses it.
 
 /// What a figure should be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Goal {
-    /// It is of interest, and nothing else.
+    /// No goal.
     None,
-    /// At least this share of its yardstick.
+    /// At least this multiple of its yardstick.
     RatioAtLeast(f64),
-    /// At most so many times its yardstick.
+    /// At most this multiple of its yardstick.
     RatioAtMost(f64),
     /// At least this, on a machine of two cores.
     AtLeast(f64),
     /// At most this, on a machine of two cores.
     AtMost(f64),
-    /// None at all, on any machine.
+    /// Zero, on any machine.
     Never,
 }
 
-/// A figure.
 #[derive(Debug)]
 struct Row {
     what: String,
@@ -26,25 +25,25 @@ struct Row {
     goal: Goal,
 }
 
-/// Figures, printed as they come.
+/// The rows so far. Each is printed when it is added.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Row>,
 }
 
 impl Table {
-    /// Prints how the columns are called.
+    /// Prints the head of the table.
     pub(crate) fn head() -> Self {
         println!("{:<58} {:>11} {:>11} {:>7}  {:<14}", "", "callscribe", "yardstick", "ratio", "goal");
         Self::default()
     }
 
-    /// Says what the following rows are measured with.
+    /// Prints how the following rows are measured.
     pub(crate) fn about(&self, what: &str) {
         println!("{what}");
     }
 
-    /// Adds a figure.
+    /// Adds and prints a row.
     pub(crate) fn row(&mut self, what: impl Into<String>, figure: f64, yardstick: impl Into<Option<f64>>, goal: Goal) {
         let row = Row { what: what.into(), figure, yardstick: yardstick.into(), goal };
         println!("{row}");
@@ -56,8 +55,8 @@ impl Table {
         self.rows.iter().filter(|row| !row.is_met(1.0)).map(ToString::to_string)
     }
 
-    /// The rows whose ratio is not even half as good as it should be, and those of what must never be. Other figures
-    /// depend on the machine, and are not judged.
+    /// The rows that miss their goal by more than a factor of two, or are not zero where they must be. Only ratios and zeros
+    /// are judged, because other figures depend on the machine.
     pub(crate) fn broken(&self) -> impl Iterator<Item = String> {
         let is_judged = |row: &&Row| matches!(row.goal, Goal::RatioAtLeast(_) | Goal::RatioAtMost(_) | Goal::Never);
         self.rows.iter().filter(is_judged).filter(|row| !row.is_met(2.0)).map(ToString::to_string)
@@ -69,7 +68,7 @@ impl Row {
         self.yardstick.map_or(f64::NAN, |yardstick| self.figure / yardstick)
     }
 
-    /// Whether it would be if the goal were so many times easier. What is no number meets nothing.
+    /// Whether the row meets its goal, made easier by this factor. NaN meets no goal.
     fn is_met(&self, easier: f64) -> bool {
         match self.goal {
             Goal::None => true,

@@ -1,5 +1,5 @@
-//! How fast recordings become transcripts, and how much memory that takes, between vendors that are emulated here. Beside
-//! it stands what the same requests take without the program.
+//! How fast the program turns recordings into transcripts, and with how much memory, between sandbox vendors. The yardstick
+//! is the time of the same requests without the program.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -14,19 +14,19 @@ use crate::callbacks::listen;
 use crate::command::{ENOUGH, Folder, Program, with};
 use crate::store::Database;
 
-/// The size of a recording's audio.
+/// The size of each recording's audio, in bytes.
 pub(crate) const AUDIO_BYTES: u64 = 100_000;
 
-/// Callbacks that Twilio sends at once.
+/// Number of callbacks that Twilio sends concurrently.
 const CALLBACKS: usize = 32;
 
-/// Recordings that the program has under way between the vendors at once, and so the yardstick, too.
+/// Concurrent transfers of the program, and so of the yardstick.
 const TRANSFERS: usize = 4;
 
-/// What the program says of each transcript once it is stored.
+/// Part of the log line for each stored transcript.
 const STORED: &str = "status=Completed";
 
-/// Both vendors, with recordings that are finished.
+/// Both vendors, with completed recordings.
 struct Vendors {
     twilio: twilio::Twilio,
     assemblyai: assemblyai::AssemblyAi,
@@ -49,25 +49,28 @@ impl Vendors {
         Self { twilio, assemblyai, recordings }
     }
 
-    /// Each recording was paid for, once.
+    /// Asserts that AssemblyAI accepted each recording exactly once.
     fn check(&self) {
         let accepted = self.assemblyai.accepted_per_recording();
         let is_once = |recording: &String| accepted.get(recording) == Some(&1);
-        assert!(accepted.len() == self.recordings.len() && self.recordings.iter().all(is_once), "each once");
+        assert!(
+            accepted.len() == self.recordings.len() && self.recordings.iter().all(is_once),
+            "not each recording was submitted once"
+        );
     }
 }
 
-/// What the program needed.
-pub(crate) struct Needed {
+/// Time and memory of a run.
+pub(crate) struct Usage {
     pub(crate) time: Duration,
-    /// In bytes, where the system tells.
+    /// In bytes; `None` where the system does not report it.
     pub(crate) peak_memory: Option<u64>,
 }
 
-/// From the first callback to the last transcript that is stored.
-pub(crate) async fn program(recordings: usize, latency: Duration, database: &Database) -> Needed {
+/// Measures the program from the first callback to the last stored transcript.
+pub(crate) async fn program(recordings: usize, latency: Duration, database: &Database) -> Usage {
     let vendors = Vendors::start(recordings, latency).await;
-    // Nobody else looks for a port here between now and the program's start.
+    // Nothing else binds a port between now and the program's start.
     let address = listen().await.local_addr().expect("a bound listener");
     let (base, address) = (format!("http://{address}"), address.to_string());
     let own = [
@@ -82,7 +85,7 @@ pub(crate) async fn program(recordings: usize, latency: Duration, database: &Dat
     program.address();
 
     let begun = Instant::now();
-    // The log is read in a thread of its own: it must not fill up while callbacks go out.
+    // A thread of its own reads the log, so that the pipe does not fill up while callbacks are sent.
     let storing = tokio::task::spawn_blocking(move || {
         let mut stored = HashSet::new();
         while stored.len() < recordings {
@@ -93,15 +96,15 @@ pub(crate) async fn program(recordings: usize, latency: Duration, database: &Dat
         program
     });
     let (twilio, hook) = (&vendors.twilio, &format!("{base}/hooks/twilio/recording"));
-    let tell = |recording: &String| {
+    let send = |recording: &String| {
         let recording = recording.clone();
         async move { assert_eq!(twilio.send_recording_callback(&recording, hook).await, Some(204)) }
     };
-    stream::iter(&vendors.recordings).map(tell).for_each_concurrent(CALLBACKS, |told| told).await;
+    stream::iter(&vendors.recordings).map(send).for_each_concurrent(CALLBACKS, |sent| sent).await;
     let program = storing.await.expect("transcripts");
     let time = begun.elapsed();
     vendors.check();
-    Needed { time, peak_memory: peak_memory(&program) }
+    Usage { time, peak_memory: peak_memory(&program) }
 }
 
 #[cfg(target_os = "linux")]
@@ -114,7 +117,7 @@ fn peak_memory(_: &Program) -> Option<u64> {
     None
 }
 
-/// The requests that a transcript cannot be had without, and nothing else.
+/// Measures only the requests that each transcript needs.
 pub(crate) async fn yardstick(recordings: usize, latency: Duration) -> Duration {
     let vendors = Vendors::start(recordings, latency).await;
     let client = crate::http::client();
@@ -135,16 +138,16 @@ async fn transcribe(http: &reqwest::Client, vendors: &Vendors, recording: String
     let media = answer(media).await;
     let length = media.content_length().expect("a length");
     let audio = reqwest::Body::wrap_stream(media.bytes_stream());
-    let asked = |request: reqwest::RequestBuilder| request.header("authorization", assemblyai::API_KEY);
-    let upload = asked(http.post(format!("{assemblyai}/v2/upload"))).header("content-length", length).body(audio);
+    let with_key = |request: reqwest::RequestBuilder| request.header("authorization", assemblyai::API_KEY);
+    let upload = with_key(http.post(format!("{assemblyai}/v2/upload"))).header("content-length", length).body(audio);
     let uploaded: Value = answer(upload).await.json().await.expect("JSON");
-    let order = json!({ "audio_url": uploaded["upload_url"], "speech_models": ["universal-3-5-pro"] });
-    let ordered = asked(http.post(format!("{assemblyai}/v2/transcript"))).json(&order);
-    let ordered: Value = answer(ordered).await.json().await.expect("JSON");
-    let id = ordered["id"].as_str().expect("an id");
+    let body = json!({ "audio_url": uploaded["upload_url"], "speech_models": ["universal-3-5-pro"] });
+    let submit = with_key(http.post(format!("{assemblyai}/v2/transcript"))).json(&body);
+    let submitted: Value = answer(submit).await.json().await.expect("JSON");
+    let id = submitted["id"].as_str().expect("an id");
     loop {
-        let look = asked(http.get(format!("{assemblyai}/v2/transcript/{id}")));
-        let transcript: Value = answer(look).await.json().await.expect("JSON");
+        let poll = with_key(http.get(format!("{assemblyai}/v2/transcript/{id}")));
+        let transcript: Value = answer(poll).await.json().await.expect("JSON");
         if transcript["status"] == "completed" {
             return;
         }
@@ -152,5 +155,5 @@ async fn transcribe(http: &reqwest::Client, vendors: &Vendors, recording: String
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> reqwest::Response {
-    request.send().await.expect("an answer").error_for_status().expect("a good one")
+    request.send().await.expect("an answer").error_for_status().expect("a success")
 }
