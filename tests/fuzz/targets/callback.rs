@@ -1,5 +1,5 @@
-//! The vendors' callbacks, from signature to store: nothing is taken in that is not proved, and whatever is proved is
-//! answered, never with a failure of ours.
+//! The vendors' callbacks, from signature to store: a callback without valid proof is never accepted, and one with proof
+//! never gets a 5xx.
 
 #![no_main]
 
@@ -26,17 +26,17 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
-    door: Door,
+    route: Route,
     /// Whether the sender has the key.
     is_proved: bool,
-    /// How a form begins.
+    /// The start of a form.
     begin: Begin,
     query: &'a str,
     body: &'a [u8],
 }
 
 #[derive(Debug, Arbitrary)]
-enum Door {
+enum Route {
     RecordDone,
     Call,
     Recording,
@@ -66,62 +66,62 @@ impl Begin {
 }
 
 fuzz_target!(|input: Input| -> Corpus {
-    let told = match input.door {
-        Door::RecordDone => tell_as_twilio("/record/done/", &input),
-        Door::Call => tell_as_twilio("/hooks/twilio/call", &input),
-        Door::Recording => tell_as_twilio("/hooks/twilio/recording", &input),
-        Door::Transcript => tell_as_assemblyai(&input),
+    let sent = match input.route {
+        Route::RecordDone => send_as_twilio("/record/done/", &input),
+        Route::Call => send_as_twilio("/hooks/twilio/call", &input),
+        Route::Recording => send_as_twilio("/hooks/twilio/recording", &input),
+        Route::Transcript => send_as_assemblyai(&input),
     };
-    if told.is_some() { Corpus::Keep } else { Corpus::Reject }
+    if sent.is_some() { Corpus::Keep } else { Corpus::Reject }
 });
 
-/// Nothing if that is no request.
-fn tell_as_twilio(path: &str, input: &Input) -> Option<()> {
+/// Returns `None` if the input is not a valid HTTP request.
+fn send_as_twilio(path: &str, input: &Input) -> Option<()> {
     let body = [input.begin.form().as_bytes(), input.body].concat();
     let params: Vec<Param> = form_urlencoded::parse(&body).into_owned().collect();
     let request = Request::post(format!("{path}?{}", input.query)).body(Body::from(body)).ok()?;
     let url = format!("{BASE}{}", request.uri().path_and_query()?);
     let key = if input.is_proved { twilio::AUTH_TOKEN } else { "another" };
     let signed = signature::sign(Algorithm::HmacSha1, key, &url, &params);
-    let answered = tell(request, &[(header::CONTENT_TYPE.as_str(), FORM), (signature::HEADER, &signed)])?;
+    let status = send(request, &[(header::CONTENT_TYPE.as_str(), FORM), (signature::HEADER, &signed)])?;
 
     let accounts: Vec<&str> =
         params.iter().filter(|(name, _)| name == "AccountSid").map(|(_, account)| account.as_str()).collect();
-    // A promise about the body is not kept by a form's signature.
+    // A URL that promises a body hash requires that body, which a form is not.
     let is_proved = input.is_proved && signature::promised_body_hash(&url).is_none();
     match (is_proved, &accounts[..]) {
         (true, [account]) if *account == twilio::ACCOUNT_SID => {
-            assert!(answered.is_success() || answered == StatusCode::BAD_REQUEST, "{answered}");
+            assert!(status.is_success() || status == StatusCode::BAD_REQUEST, "{status}");
         }
-        (true, [_]) => assert!(matches!(answered, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN), "{answered}"),
-        (true, _) => assert_eq!(answered, StatusCode::BAD_REQUEST),
-        // The query is read before the signature.
-        (false, _) => assert!(matches!(answered, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN), "{answered}"),
+        (true, [_]) => assert!(matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN), "{status}"),
+        (true, _) => assert_eq!(status, StatusCode::BAD_REQUEST),
+        // The program parses the query before it checks the signature.
+        (false, _) => assert!(matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN), "{status}"),
     }
     Some(())
 }
 
-/// Nothing if that is no request.
-fn tell_as_assemblyai(input: &Input) -> Option<()> {
+/// Returns `None` if the input is not a valid HTTP request.
+fn send_as_assemblyai(input: &Input) -> Option<()> {
     let request = Request::post(format!("/hooks/assemblyai?{}", input.query));
     let request = request.body(Body::from(input.body.to_vec())).ok()?;
     let query = request.uri().query().unwrap_or_default().to_owned();
     let job = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "job");
     let job = job.map(|(_, job)| job.into_owned()).unwrap_or_default();
     let secret = SECRETS.secret(if input.is_proved { &job } else { "another" });
-    let answered = tell(request, &[(SECRET_HEADER, &secret)])?;
+    let status = send(request, &[(SECRET_HEADER, &secret)])?;
     if input.is_proved || job == "another" {
-        assert!(answered.is_success() || answered == StatusCode::BAD_REQUEST, "{answered}");
+        assert!(status.is_success() || status == StatusCode::BAD_REQUEST, "{status}");
     } else {
-        assert!(answered.is_client_error(), "{answered}");
+        assert!(status.is_client_error(), "{status}");
     }
     Some(())
 }
 
-fn tell(mut request: Request<Body>, headers: &[(&'static str, &str)]) -> Option<StatusCode> {
+fn send(mut request: Request<Body>, headers: &[(&'static str, &str)]) -> Option<StatusCode> {
     for (name, value) in headers {
         let name = name.parse::<header::HeaderName>().ok()?;
         request.headers_mut().insert(name, value.parse().ok()?);
     }
-    Some(PROGRAM.ask(request, SocketAddr::from(([192, 0, 2, 1], 50_000))))
+    Some(PROGRAM.handle(request, SocketAddr::from(([192, 0, 2, 1], 50_000))))
 }

@@ -1,4 +1,4 @@
-//! Who is let in without a token: whoever asks for a name of this computer, from this computer, with nobody in between.
+//! Access without a token: only for requests from this computer, for one of its names, and without a proxy.
 
 #![no_main]
 
@@ -19,7 +19,7 @@ static PROGRAM: LazyLock<Program> = LazyLock::new(Program::start);
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
     is_from_elsewhere: bool,
-    /// The target is written with this host.
+    /// The host of an absolute request target.
     target: Option<&'a str>,
     /// A second `Host`.
     second: Option<&'a [u8]>,
@@ -28,14 +28,14 @@ struct Input<'a> {
 }
 
 fuzz_target!(|input: Input| -> Corpus {
-    match ask(&input) {
-        Some(answered) => {
-            if answered == StatusCode::NOT_FOUND {
-                assert!(may_enter(&input), "a stranger is let in");
+    match send(&input) {
+        Some(status) => {
+            if status == StatusCode::NOT_FOUND {
+                assert!(may_enter(&input), "a stranger gets access");
             } else {
-                // Other headers may say that a page or a browser asks by itself.
-                assert_eq!(answered, StatusCode::FORBIDDEN);
-                assert!(!may_enter(&input) || input.header.is_some(), "the operator is not let in");
+                // Other headers may mark a request that a foreign page or a browser sends on its own.
+                assert_eq!(status, StatusCode::FORBIDDEN);
+                assert!(!may_enter(&input) || input.header.is_some(), "the operator is refused");
             }
             Corpus::Keep
         }
@@ -43,8 +43,8 @@ fuzz_target!(|input: Input| -> Corpus {
     }
 });
 
-/// What is answered; nothing if that is no request.
-fn ask(input: &Input) -> Option<StatusCode> {
+/// Returns the status, or `None` if the input is not a valid HTTP request.
+fn send(input: &Input) -> Option<StatusCode> {
     let target = input.target.map(|authority| format!("http://{authority}/nowhere"));
     let mut request = Request::get(target.as_deref().unwrap_or("/nowhere")).body(Body::empty()).ok()?;
     let headers = request.headers_mut();
@@ -55,10 +55,10 @@ fn ask(input: &Input) -> Option<StatusCode> {
         headers.append(name.parse::<HeaderName>().ok()?, HeaderValue::from_bytes(value).ok()?);
     }
     let peer: IpAddr = if input.is_from_elsewhere { [192, 0, 2, 1].into() } else { [127, 0, 0, 1].into() };
-    Some(PROGRAM.ask(request, SocketAddr::new(peer, 50_000)))
+    Some(PROGRAM.handle(request, SocketAddr::new(peer, 50_000)))
 }
 
-/// The rule, told in another way.
+/// The access rule, implemented a second time.
 fn may_enter(input: &Input) -> bool {
     let host = input.host.to_ascii_lowercase();
     let is_local = ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| match host.strip_prefix(name.as_bytes()) {

@@ -1,4 +1,4 @@
-//! Phone numbers and ids, as they come in addresses: what is taken is what was written, and nothing else is taken.
+//! Phone numbers and ids in URLs: parsing accepts exactly the valid texts and keeps them unchanged.
 
 #![no_main]
 
@@ -24,17 +24,17 @@ fuzz_target!(|text: &str| {
     }
 
     let names = [printed::<CallSid>(text), printed::<CallId>(text), printed::<RecordingSid>(text)];
-    assert!(names.iter().flatten().count() <= 1, "one text names things of two kinds");
+    assert!(names.iter().flatten().count() <= 1, "one text is an id of two kinds");
     assert_eq!(text.parse::<CallName>().is_ok(), names[0].is_some() || names[1].is_some());
     let names = names.into_iter().chain([printed::<TranscriptId>(text)]).flatten();
     for name in names {
         assert_eq!(name, text);
-        // They go into addresses and into the log as they are.
+        // Ids go unescaped into URLs and into the log.
         assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
     }
 });
 
-/// How an id is written that this text is.
+/// Parses an id and prints it again.
 fn printed<T: FromStr + Display>(text: &str) -> Option<String> {
     text.parse::<T>().ok().map(|id| id.to_string())
 }

@@ -1,4 +1,4 @@
-//! The program with an empty database, asked without a listener. It has nobody to ask in turn: no job is run.
+//! The program with an empty database, called without a listener. It runs no jobs and sends no requests to vendors.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use callscribe::app::App;
-use callscribe::internals::Clock;
 use callscribe::config::{Config, WorkConfig};
+use callscribe::internals::Clock;
 use callscribe::sandbox::{assemblyai, twilio};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
-/// Where vendors believe it to be.
+/// The program's public address.
 pub const BASE: &str = "https://example.com";
 
-/// Nobody answers there.
+/// An address where nothing listens.
 const NOBODY: &str = "http://127.0.0.1:9";
 
 pub struct Program {
@@ -41,18 +41,18 @@ impl Program {
             ("DATABASE_URL", &database),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let mut config = Config::read(variables, false).expect("settings that fit");
+        let mut config = Config::read(variables, false).expect("valid settings");
         config.work = WorkConfig { by_itself: false, clock: Clock::system(), patience: Duration::ZERO };
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let app = runtime.block_on(App::start(config, Vec::new())).expect("a program that starts");
+        let app = runtime.block_on(App::start(config, Vec::new())).expect("the program starts");
         Self { runtime, router: app.router(), _app: app }
     }
 
-    /// What it answers to this request from this address. It never answers that something is wrong with itself.
-    pub fn ask(&self, mut request: Request<Body>, peer: SocketAddr) -> StatusCode {
+    /// Handles a request from this address. Returns the status, and panics on a 5xx.
+    pub fn handle(&self, mut request: Request<Body>, peer: SocketAddr) -> StatusCode {
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = self.runtime.block_on(self.router.clone().oneshot(request));
-        let status = answer.expect("the routes always answer").status();
+        let status = answer.expect("an infallible router").status();
         assert!(!status.is_server_error(), "{status}");
         status
     }

@@ -1,4 +1,4 @@
-//! `X-Twilio-Signature`: the right one is believed however the port is spelled, and of anything else none.
+//! `X-Twilio-Signature`: the right signature is valid with or without the default port, and no other signature is.
 
 #![no_main]
 
@@ -11,9 +11,9 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Debug, Arbitrary)]
 struct Input {
     signed: Signed,
-    /// What the signature is held against instead.
+    /// Another request, for which the signature is checked too.
     other: Signed,
-    /// A text that somebody made up.
+    /// A forged signature, and an arbitrary URL.
     forged: String,
     body: Vec<u8>,
 }
@@ -46,22 +46,22 @@ impl Signed {
         sign(self.algorithm(), &self.key, &self.url(), &self.params)
     }
 
-    fn believes(&self, signature: &str) -> bool {
+    fn accepts(&self, signature: &str) -> bool {
         verify(self.algorithm(), &self.key, &self.url(), &self.params, signature)
     }
 
-    /// All that is signed after the host and its port: where one parameter ends and the next begins is not.
+    /// The signed text after the host and port. It does not mark where a parameter ends.
     fn tail(&self) -> String {
         let params: BTreeSet<&Param> = self.params.iter().collect();
         params.iter().fold(self.path.clone(), |text, (name, value)| text + name + value)
     }
 
-    /// HMAC fills keys up with zeros.
+    /// The key without trailing zeros, because HMAC pads keys with zeros.
     fn hmac_key(&self) -> &str {
         self.key.trim_end_matches('\0')
     }
 
-    /// Whether a signature of `other` is one of this.
+    /// Whether a signature of `other` is valid for `self`.
     fn covers(&self, other: &Self) -> bool {
         let standard = if self.is_https { 443 } else { 80 };
         let is_spelling =
@@ -78,13 +78,13 @@ impl Signed {
 fuzz_target!(|input: Input| {
     let Input { signed, other, forged, body } = input;
     let signature = signed.signature();
-    assert!(signed.believes(&signature));
+    assert!(signed.accepts(&signature));
 
     let mut shuffled = signed.clone();
     shuffled.params.reverse();
-    assert!(shuffled.believes(&signature), "the order of parameters counts");
+    assert!(shuffled.accepts(&signature), "the order of parameters matters");
 
-    // Longer keys are hashed first.
+    // HMAC hashes longer keys first, so `hmac_key` does not apply to them.
     let is_plain = signed.key.len() <= 64 && other.key.len() <= 64;
     let ports = [None, Some(80), Some(443), Some(8080), other.port];
     let spelled = ports.map(|port| Signed { port, ..signed.clone() });
@@ -96,19 +96,19 @@ fuzz_target!(|input: Input| {
         Signed { is_https: !signed.is_https, ..signed.clone() },
         Signed { is_sha256: !signed.is_sha256, ..signed.clone() },
     ];
-    for asked in spelled.iter().chain(&others).filter(|_| is_plain) {
-        assert_eq!(asked.believes(&signature), asked.covers(&signed), "{asked:?}");
+    for request in spelled.iter().chain(&others).filter(|_| is_plain) {
+        assert_eq!(request.accepts(&signature), request.covers(&signed), "{request:?}");
     }
 
-    assert_eq!(signed.believes(&forged), spelled_alike(&signed, &forged));
+    assert_eq!(signed.accepts(&forged), spelled_alike(&signed, &forged));
     for at in 0..signature.len() {
         let mut mutated = signature.clone().into_bytes();
         mutated[at] ^= 1;
-        assert!(!signed.believes(&String::from_utf8_lossy(&mutated)), "with byte {at} changed");
+        assert!(!signed.accepts(&String::from_utf8_lossy(&mutated)), "with byte {at} changed");
     }
-    assert!(!signed.believes(&signature[..signature.len() - 1]) && !signed.believes(""));
+    assert!(!signed.accepts(&signature[..signature.len() - 1]) && !signed.accepts(""));
 
-    // Addresses of all kinds, and what they promise.
+    // Arbitrary URLs, and the body hashes that they promise.
     let key = &signed.key;
     assert!(verify(signed.algorithm(), key, &forged, &[], &sign(signed.algorithm(), key, &forged, &[])));
     for promised in [promised_body_hash(&forged), Some(forged)].into_iter().flatten() {
@@ -119,7 +119,7 @@ fuzz_target!(|input: Input| {
     }
 });
 
-/// Whether this is a signature of one of the spellings.
+/// Whether this is the signature of the URL with or without its default port.
 fn spelled_alike(signed: &Signed, signature: &str) -> bool {
     let standard = if signed.is_https { 443 } else { 80 };
     let other = if signed.port.is_some() { None } else { Some(standard) };

@@ -1,5 +1,5 @@
-//! AssemblyAI's JSON, of webhooks and of transcripts: what is read is what it says, half of it is not read, and whatever
-//! words it has can be taken away as captions.
+//! AssemblyAI's JSON of webhooks and transcripts: parsing keeps its values, rejects truncated JSON, and any words can be
+//! exported as captions.
 
 #![no_main]
 
@@ -17,11 +17,14 @@ fuzz_target!(|json: &[u8]| {
     let reply = Reply::read(json.to_vec());
 
     if let Some((_, cut)) = json.trim_ascii_end().split_last() {
-        assert!(reply.is_none() || Reply::read(cut.to_vec()).is_none(), "its last byte is lost");
-        assert!(ready.is_err() || serde_json::from_slice::<TranscriptReady>(cut).is_err(), "its last byte is lost");
+        assert!(reply.is_none() || Reply::read(cut.to_vec()).is_none(), "JSON without its last byte is accepted");
+        assert!(
+            ready.is_err() || serde_json::from_slice::<TranscriptReady>(cut).is_err(),
+            "JSON without its last byte is accepted"
+        );
     }
 
-    // A struct is read from a list as well, and numbers are skipped that no value holds: such have no second opinion.
+    // serde also reads a struct from an array, and skips numbers that `Value` cannot hold; such input cannot be compared.
     let Ok(value @ Value::Object(_)) = serde_json::from_slice::<Value>(json) else { return };
     if let Ok(ready) = ready {
         assert_eq!(ready.transcript_id.as_deref(), value["transcript_id"].as_str());
@@ -38,15 +41,15 @@ fuzz_target!(|json: &[u8]| {
     let status = value["status"].as_str();
     assert_eq!(transcript.is_final(), matches!(status, Some("completed" | "error")), "{status:?}");
 
-    let heard = transcript.words.iter().map(|word| export::Word {
+    let words = transcript.words.iter().map(|word| export::Word {
         text: &word.text,
         start: word.start,
         end: word.end,
         speaker: word.speaker.as_deref(),
         channel: word.channel.as_deref(),
     });
-    let heard: Vec<export::Word> = heard.collect();
-    assert_eq!(export::srt(&heard).matches(" --> ").count(), export::vtt(&heard).matches(" --> ").count());
+    let words: Vec<export::Word> = words.collect();
+    assert_eq!(export::srt(&words).matches(" --> ").count(), export::vtt(&words).matches(" --> ").count());
 
     let words: Vec<&Value> = value["words"].as_array().into_iter().flatten().filter(|word| !word.is_null()).collect();
     assert_eq!(transcript.words.len(), words.len());

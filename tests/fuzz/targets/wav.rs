@@ -1,8 +1,8 @@
-//! The head of a WAV file: however it is cut, it is judged alike, and a file that lost its end is found out.
+//! The WAV header check: its verdict does not depend on how the file is split into chunks, and it detects truncated files.
 
 #![no_main]
 
-// Private in the library, and made of nothing else of it.
+// Private in the library, but independent of the rest of it.
 #[path = "../../../src/clients/twilio/wav.rs"]
 mod wav;
 
@@ -12,11 +12,11 @@ use wav::Wav;
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
-    /// What Twilio says of its duration.
+    /// The duration that Twilio states.
     seconds: Option<u64>,
-    /// The sizes of the pieces that it comes in, over and over.
+    /// The sizes of the chunks, used in rotation.
     sizes: [u8; 4],
-    /// Whether a right head and a format stand before the rest.
+    /// Whether a valid RIFF header and format precede the rest.
     has_head: bool,
     rest: &'a [u8],
 }
@@ -45,13 +45,13 @@ fuzz_target!(|input: Input| {
         }
         for total in [total, None] {
             let so_far = wav.check(total, seconds);
-            assert!(so_far.is_ok() || verdict.is_err(), "{so_far:?} before the end, and then it is in order");
+            assert!(so_far.is_ok() || verdict.is_err(), "{so_far:?} before the end of a valid file");
         }
     }
     assert_eq!(wav.check(total, seconds), verdict, "in pieces");
     assert_eq!(wav.hides_its_length(), whole.hides_its_length());
 
-    // What its head says of the length, read in another way.
+    // Reads the length from the header a second time.
     let [b'R', b'I', b'F', b'F', a, b, c, d, _, _, _, _, ..] = file else {
         let is_cut = !file.is_empty() && (b"RIFF".starts_with(file) || (file.starts_with(b"RIFF")));
         assert_eq!(verdict.is_err(), is_cut);
@@ -65,6 +65,6 @@ fuzz_target!(|input: Input| {
         assert!((length..=length + length % 2).contains(&(file.len() as u64)));
         let mut cut = Wav::default();
         cut.see(&file[..length as usize - 1]);
-        assert!(cut.check(Some(length - 1), seconds).is_err(), "the end is lost");
+        assert!(cut.check(Some(length - 1), seconds).is_err(), "a truncated file is accepted");
     }
 });
