@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::World;
+use crate::support::navigation::{OPENED, PRESSED, TYPED};
 
 #[tokio::test]
 async fn dialing_answers_with_the_tutorials_sentence() {
@@ -50,14 +51,7 @@ async fn a_call_is_placed_with_every_callback_absolute_and_a_time_limit() {
 #[tokio::test]
 async fn a_browser_is_redirected_to_the_calls_page_which_begins_with_the_sentence() {
     let world = World::new().await;
-    let browser = [
-        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-        ("sec-fetch-site", "none"),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-        ("sec-fetch-user", "?1"),
-    ];
-    let answer = world.get_with("/dial/14155551234", &browser).await;
+    let answer = world.get_with("/dial/14155551234", &TYPED).await;
     assert_eq!(answer.status, 303);
     let sentence = answer.text();
     let location = answer.header("location").to_owned();
@@ -65,7 +59,7 @@ async fn a_browser_is_redirected_to_the_calls_page_which_begins_with_the_sentenc
     assert_eq!(location, format!("/calls/{}", answer.call_sid()));
 
     for _ in 0..3 {
-        let page = world.get_with(&location, &browser).await;
+        let page = world.get_with(&location, &TYPED).await;
         assert_eq!(page.status, 200);
         let main = page.text().split_once("<main>").expect("a main part").1.to_owned();
         let first = main.split_once("</p>").expect("a paragraph").0.trim().to_owned();
@@ -120,27 +114,14 @@ async fn a_stop_waits_for_the_answer_to_a_call_although_the_browser_is_closed() 
 #[tokio::test]
 async fn a_browser_without_sec_fetch_user_is_asked_before_it_dials() {
     let world = World::new().await;
-    let safari = [
-        ("accept", "text/html"),
-        ("sec-fetch-site", "none"),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-    ];
-    let form = world.get_with("/dial/14155551234?keyterms=a%20%22b%22", &safari).await;
+    let form = world.get_with("/dial/14155551234?keyterms=a%20%22b%22", &OPENED).await;
     assert_eq!((form.status.as_u16(), form.header("content-type")), (200, "text/html; charset=utf-8"));
     for part in ["action=\"/calls\"", "value=\"+14155551234\"", "value=\"a &#34;b&#34;\""] {
         assert!(form.text().contains(part), "{part} is not in {}", form.text());
     }
     assert_eq!(world.calls_placed(), 0);
 
-    let button = [
-        ("accept", "text/html"),
-        ("content-type", "application/x-www-form-urlencoded"),
-        ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-    ];
-    let pressed = world.send(Method::POST, "/calls", &button, "number=%2B14155551234&keyterms=a").await;
+    let pressed = world.send(Method::POST, "/calls", &PRESSED, "number=%2B14155551234&keyterms=a").await;
     assert_eq!(pressed.status, 303);
     assert!(pressed.header("location").starts_with("/calls/CA"));
     assert_eq!(world.calls_placed(), 1);

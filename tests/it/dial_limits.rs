@@ -8,20 +8,8 @@ use reqwest::Method;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
+use crate::support::navigation::{PRESSED, TYPED};
 use crate::support::{Answer, World, refuse};
-
-/// Headers of a browser whose user typed the address.
-const TYPED: [(&str, &str); 5] = [
-    ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-    ("sec-fetch-site", "none"),
-    ("sec-fetch-mode", "navigate"),
-    ("sec-fetch-dest", "document"),
-    ("sec-fetch-user", "?1"),
-];
-
-/// Headers of a browser whose user pressed a button on our page.
-const PRESSED: [(&str, &str); 3] =
-    [("accept", "text/html"), ("sec-fetch-site", "same-origin"), ("content-type", "application/x-www-form-urlencoded")];
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::support::navigation::OPENED;
 use crate::support::{World, fail_step, listen, refuse, steps_repeat};
 
 const TRANSCRIPT: &str = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";
@@ -358,16 +359,10 @@ async fn while_a_vendor_refuses_the_credentials_every_page_names_the_settings_to
     let sid = world.dial("14155551234").await;
     world.settle().await;
     let pages = ["/", "/calls", &format!("/calls/{sid}"), "/transcribe", "/dial/14155551234"];
-    let browser = [
-        ("accept", "text/html"),
-        ("sec-fetch-site", "none"),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-    ];
     let alerts = async || {
         let mut alerts = Vec::new();
         for page in pages {
-            let page = world.get_with(page, &browser).await;
+            let page = world.get_with(page, &OPENED).await;
             assert_eq!(page.status, 200, "{}", page.text());
             let text = page.text();
             alerts.push(

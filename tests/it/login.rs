@@ -5,34 +5,27 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::support::callbacks::FORM;
-use crate::support::{Answer, World};
+use crate::support::{Answer, World, navigation};
 
 const TOKEN: &str = "operator:secret-1";
 
 /// A token short enough to guess.
 const SHORT: &str = "short-secret";
 
+const HOST: (&str, &str) = ("host", "example.ngrok.app");
+const FAR: (&str, &str) = ("x-forwarded-for", "203.0.113.7");
+
 /// Headers of a browser elsewhere whose user typed the address.
-const TYPED: [(&str, &str); 7] = [
-    ("host", "example.ngrok.app"),
-    ("x-forwarded-for", "203.0.113.7"),
-    ("accept", "text/html"),
-    ("sec-fetch-site", "none"),
-    ("sec-fetch-mode", "navigate"),
-    ("sec-fetch-dest", "document"),
-    ("sec-fetch-user", "?1"),
-];
+const TYPED: [(&str, &str); 7] = {
+    let [accept, site, mode, destination, user] = navigation::TYPED;
+    [HOST, FAR, accept, site, mode, destination, user]
+};
 
 /// Headers of a browser elsewhere whose user submits a form of ours.
-const SUBMITTED: [(&str, &str); 7] = [
-    ("host", "example.ngrok.app"),
-    ("x-forwarded-for", "203.0.113.7"),
-    ("accept", "text/html"),
-    ("origin", "https://example.ngrok.app"),
-    ("sec-fetch-site", "same-origin"),
-    ("sec-fetch-mode", "navigate"),
-    ("sec-fetch-dest", "document"),
-];
+const SUBMITTED: [(&str, &str); 7] = {
+    let [accept, _, site, mode, destination] = navigation::PRESSED;
+    [HOST, FAR, accept, ("origin", "https://example.ngrok.app"), site, mode, destination]
+};
 
 async fn world() -> World {
     World::with(&[("OPERATOR_TOKEN", TOKEN)]).await

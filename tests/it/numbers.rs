@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::support::World;
+use crate::support::navigation::TYPED;
 
 /// Columns: `DIAL_COUNTRIES` (`-` if unset), path, status of the response, words in it.
 const NUMBERS: &str = include_str!("fixtures/numbers.tsv");
@@ -75,14 +76,7 @@ async fn a_form_accepts_numbers_as_people_write_them_and_a_path_does_not() {
 #[tokio::test]
 async fn a_browser_gets_a_page_that_names_the_setting_that_refuses_a_number() {
     let world = World::new().await;
-    let browser = [
-        ("accept", "text/html"),
-        ("sec-fetch-site", "none"),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-        ("sec-fetch-user", "?1"),
-    ];
-    let page = world.get_with("/dial/442079460000", &browser).await;
+    let page = world.get_with("/dial/442079460000", &TYPED).await;
     assert_eq!((page.status.as_u16(), page.header("content-type")), (403, "text/html; charset=utf-8"));
     assert!(page.text().contains("this is a number of GB, and DIAL_COUNTRIES allows US alone"), "{}", page.text());
     assert_eq!(world.vendor_requests(), 0);

@@ -5,7 +5,9 @@ pub(crate) mod callbacks;
 pub(crate) mod command;
 pub(crate) mod front;
 pub(crate) mod log;
+pub(crate) mod navigation;
 pub(crate) mod openapi;
+mod panics;
 pub(crate) mod rows;
 pub(crate) mod store;
 pub(crate) mod stream;
@@ -37,6 +39,7 @@ pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) clock: Clock,
     pub(crate) store: store::Database,
+    _panics: panics::Watch,
 }
 
 /// A whole answer.
@@ -58,14 +61,22 @@ impl World {
         Self::with_deadlines(settings, Deadlines::default()).await
     }
 
-    /// With vendors that must answer within these deadlines.
+    /// With vendors that must answer within these deadlines. Where these are short, those who dial do not wait long either.
     pub(crate) async fn with_deadlines(settings: &[(&str, &str)], deadlines: Deadlines) -> Self {
-        Self::with_clock(settings, deadlines, Clock::by_hand(now())).await
+        let is_impatient = deadlines.answer < Deadlines::default().answer;
+        let patience = if is_impatient { 2 * deadlines.answer } else { PATIENCE };
+        Self::with_clock(settings, deadlines, Clock::by_hand(now()), patience).await
     }
 
     /// Going by this clock. One that is behind the vendors' own can be moved on without getting ahead of them, which
-    /// matters to what is looked for in their lists by the time it was made.
-    pub(crate) async fn with_clock(settings: &[(&str, &str)], deadlines: Deadlines, clock: Clock) -> Self {
+    /// matters to what is looked for in their lists by the time it was made. Those who dial wait for a call's SID for as
+    /// long as `patience`, which must be longer than it takes to place the calls.
+    pub(crate) async fn with_clock(
+        settings: &[(&str, &str)],
+        deadlines: Deadlines,
+        clock: Clock,
+        patience: Duration,
+    ) -> Self {
         log::start();
         #[cfg(feature = "failpoints")]
         if let Some(plan) = callscribe::config::failpoints() {
@@ -81,13 +92,10 @@ impl World {
         variables.push(("DATABASE_URL".to_owned(), store.url.clone()));
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
-        // Where vendors are not waited for, whoever dials does not wait either.
-        let is_impatient = deadlines.answer < Deadlines::default().answer;
-        let patience = if is_impatient { 2 * deadlines.answer } else { PATIENCE };
         config.deadlines = deadlines;
         config.work = WorkConfig { by_itself: false, clock: clock.clone(), patience };
         let app = App::start(config, vec![listener]).await.expect("a program that starts");
-        Self { base, http: client(), twilio, assemblyai, app, clock, store }
+        Self { base, http: client(), twilio, assemblyai, app, clock, store, _panics: panics::Watch::start() }
     }
 
     /// Another program at the same store, with the same vendors and going by the same clock.
@@ -165,7 +173,9 @@ impl World {
             (name, HeaderValue::from_str(value).expect("a header's value"))
         });
         let request = self.http.request(method, format!("{}{path}", self.base)).headers(headers.collect());
-        Answer::of(request.body(body.to_owned()).send().await.expect("an answer")).await
+        let answer = Answer::of(request.body(body.to_owned()).send().await.expect("an answer")).await;
+        assert_ne!(answer.status, 500, "{path}: {}", answer.text());
+        answer
     }
 
     /// Sends these very bytes and gives what comes back until the connection is closed.
