@@ -1,7 +1,6 @@
-//! A real Chromium with a window, on a display of its own, used as a person uses it: by keys alone. It knows nothing of
-//! the program.
+//! A real Chromium with a window, on its own display, operated by key presses alone. It knows nothing of the program.
 //!
-//! Chromium, Xvfb and xdotool are not a part of the build. Where one of them is missing, there is no browser.
+//! Chromium, Xvfb and xdotool are not part of the build. If one of them is missing, there is no browser.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -11,10 +10,10 @@ use std::time::Instant;
 use super::command::Folder;
 use super::front::GIVEN_UP;
 
-/// Milliseconds from one key to the next: a person's pace. From what is typed faster Chromium learns nothing.
+/// Milliseconds between two keys, as a person types. Chromium learns nothing from faster typing.
 const PACE: &str = "90";
 
-/// What makes Chromium start at once, as root too, and talk to this computer alone.
+/// Flags that make Chromium start immediately, even as root, and connect only to this computer.
 const FLAGS: [&str; 13] = [
     "--no-sandbox",
     "--disable-gpu",
@@ -31,7 +30,7 @@ const FLAGS: [&str; 13] = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ];
 
-/// A window that is open until it is dropped.
+/// A window. Closed when it is dropped.
 pub(crate) struct Browser {
     chromium: Child,
     display: Child,
@@ -39,7 +38,7 @@ pub(crate) struct Browser {
     _profile: Folder,
 }
 
-/// Whether everything is there that a browser needs. `REQUIRE_BROWSER=1` makes it a failure if something is not.
+/// Whether all programs are installed that a browser needs. With `REQUIRE_BROWSER=1` a missing one is a failure.
 pub(crate) fn is_there() -> bool {
     let missing: Vec<&str> = ["chromium", "Xvfb", "xdotool"].into_iter().filter(|program| !finds(program)).collect();
     let how = format!("there is no {}", missing.join(", no "));
@@ -58,7 +57,7 @@ fn finds(program: &str) -> bool {
 }
 
 impl Browser {
-    /// Opens this address in a new window of a new profile.
+    /// Opens the URL in a new window with a new profile.
     pub(crate) async fn open(url: &str) -> Self {
         let url = url.to_owned();
         tokio::task::spawn_blocking(move || Self::start(&url)).await.expect("a browser that starts")
@@ -76,31 +75,31 @@ impl Browser {
         let mut chromium = Command::new("chromium");
         chromium.args(FLAGS).arg(format!("--user-data-dir={}", profile.path().display())).arg(url);
         chromium.env("DISPLAY", &name).env("HOME", profile.path());
-        // A group of its own, so that all of its processes can be ended at once.
+        // Its own process group, so that all of its processes can be killed at once.
         chromium.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let chromium = chromium.spawn().expect("chromium can be run");
         Self { chromium, display, name, _profile: profile }
     }
 
-    /// Waits until the window shows a page whose title begins so, and gives the window the keyboard, which is a window
-    /// manager's business where there is one.
+    /// Waits until the window shows a page whose title starts with `title`, and focuses the window, because no window
+    /// manager does.
     pub(crate) async fn shows(&self, title: &str) {
         let title = format!("^{title}");
         let look = ["search", "--sync", "--onlyvisible", "--name", &title, "windowfocus", "--sync"];
         let begun = Instant::now();
-        // xdotool ends when a window is closed that it is just looking at, whichever that is.
+        // xdotool fails if any window is closed while it looks at it.
         while let Err(error) = self.try_xdotool(&look).await {
             assert!(error.contains("BadWindow") && begun.elapsed() < GIVEN_UP, "{error}");
         }
     }
 
-    /// Types this into the address bar. No key comes after it.
+    /// Types the text into the address bar, without Enter.
     pub(crate) async fn type_address(&self, text: &str) {
         self.press("ctrl+l").await;
         self.type_on(text).await;
     }
 
-    /// Types this where the last text was typed.
+    /// Types the text where the last one was typed.
     pub(crate) async fn type_on(&self, text: &str) {
         self.xdotool(&["type", "--delay", PACE, text]).await;
     }
@@ -117,7 +116,7 @@ impl Browser {
     async fn try_xdotool(&self, arguments: &[&str]) -> Result<(), String> {
         let mut xdotool = Command::new("xdotool");
         xdotool.args(arguments).env("DISPLAY", &self.name).stdin(Stdio::null());
-        // In a thread, because the pages are served meanwhile.
+        // In a thread, because this one serves the pages meanwhile.
         let running = tokio::task::spawn_blocking(move || xdotool.output());
         let ended = tokio::time::timeout(GIVEN_UP, running).await;
         let ended = ended.unwrap_or_else(|_| panic!("in vain: xdotool {}", arguments.join(" ")));
@@ -131,7 +130,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The shell's own kill: a small system has no other.
+        // The shell's built-in kill: a small system has no other.
         let group = format!("kill -KILL -{}", self.chromium.id());
         _ = Command::new("sh").args(["-c", &group]).status();
         _ = self.display.kill();

@@ -1,4 +1,4 @@
-//! The real program as a child process, in a folder of its own, with no environment but what a test gives it.
+//! The real program as a child process, in its own folder, with only the environment that a test sets.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -12,7 +12,7 @@ use std::thread;
 
 use callscribe::sandbox::{assemblyai, twilio};
 
-/// Settings that the program starts with, at a free port. Nothing is asked of either vendor until somebody dials.
+/// Settings that suffice to start, on a free port. The program sends no vendor a request until somebody dials.
 pub(crate) const ENOUGH: [(&str, &str); 6] = [
     ("TWILIO_ACCOUNT_SID", twilio::ACCOUNT_SID),
     ("TWILIO_AUTH_TOKEN", twilio::AUTH_TOKEN),
@@ -22,20 +22,20 @@ pub(crate) const ENOUGH: [(&str, &str); 6] = [
     ("BIND_ADDR", "127.0.0.1:0"),
 ];
 
-/// Settings of a sandbox at free ports.
+/// Settings of a sandbox on free ports.
 pub(crate) const SANDBOX: [(&str, &str); 3] =
     [("BIND_ADDR", "127.0.0.1:0"), ("SANDBOX_TWILIO_ADDR", "127.0.0.1:0"), ("SANDBOX_ASSEMBLYAI_ADDR", "127.0.0.1:0")];
 
-/// How the line begins that tells where the program listens.
+/// How the line starts that says where the program listens.
 const LISTENING: &str = "listening at http://";
 
-/// `some` settings, with `others` over them.
+/// The settings `some`, overridden by `others`.
 pub(crate) fn with<'a>(some: &[(&'a str, &'a str)], others: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let kept = some.iter().filter(|(name, _)| !others.iter().any(|(other, _)| other == name));
     kept.chain(others).copied().collect()
 }
 
-/// A new folder outside of the repository, where no `.env` is found above it. Removed in the end.
+/// A new folder outside the repository, with no `.env` above it. Removed when it is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -57,7 +57,7 @@ impl Folder {
         entries.map(|entry| entry.expect("an entry").path()).collect()
     }
 
-    /// Writes a file and gives its path.
+    /// Writes a file. Returns its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         fs::write(&path, text).expect("a file");
@@ -77,22 +77,22 @@ enum Stream {
     Err,
 }
 
-/// The program, running until it is dropped.
+/// The running program. Killed when it is dropped.
 pub(crate) struct Program {
     child: Child,
     lines: Receiver<(Stream, String)>,
-    /// Lines that came while another was waited for.
+    /// Lines that arrived while a test waited for another one.
     unread: VecDeque<(Stream, String)>,
-    /// How many of them were looked through for a line on standard output, and on standard error.
+    /// How many of them were searched for a line on standard output, and on standard error.
     looked_through: [usize; 2],
     stdout: Vec<String>,
     stderr: Vec<String>,
 }
 
-/// How the program ended, and all that it printed.
+/// How the program ended, and what it printed.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// None if a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<String>,
     pub(crate) stderr: Vec<String>,
@@ -105,7 +105,7 @@ impl Program {
         program
     }
 
-    /// Whose standard output nobody reads any more once it listens. Gives the first address, too.
+    /// Starts the program and stops reading its standard output once it listens. Also returns the first address.
     pub(crate) fn start_unheard(folder: &Path, environment: &[(&str, &str)]) -> (Self, String) {
         let (mut program, _) = Self::spawn(folder, &[], environment);
         let mut lines = BufReader::new(program.child.stdout.take().expect("a pipe")).lines();
@@ -133,30 +133,30 @@ impl Program {
         )
     }
 
-    /// With `--sandbox`, at free ports.
+    /// Starts it with `--sandbox`, on free ports.
     pub(crate) fn sandbox(folder: &Path, settings: &[(&str, &str)]) -> Self {
         Self::start(folder, &["--sandbox"], &with(&SANDBOX, settings))
     }
 
-    /// Waits until it listens, and gives the first address.
+    /// Waits until it listens. Returns the first address.
     pub(crate) fn address(&mut self) -> String {
         let line = self.wait_for(Stream::Out, LISTENING);
         line[LISTENING.len()..].to_owned()
     }
 
-    /// Waits for a line on standard output that holds this text.
+    /// Waits for a line on standard output that contains the text.
     pub(crate) fn wait_for_output(&mut self, text: &str) -> String {
         self.wait_for(Stream::Out, text)
     }
 
-    /// Waits for a line on standard error that holds this text.
+    /// Waits for a line on standard error that contains the text.
     pub(crate) fn wait_for_log(&mut self, text: &str) -> String {
         self.wait_for(Stream::Err, text)
     }
 
     fn wait_for(&mut self, stream: Stream, text: &str) -> String {
         loop {
-            // What came on this stream while the other was waited for may be it.
+            // The line may have arrived on this stream while the test waited for the other one.
             while let Some((of, line)) = self.unread.get(self.looked_through[stream as usize]) {
                 self.looked_through[stream as usize] += 1;
                 if *of == stream && line.contains(text) {
@@ -173,25 +173,25 @@ impl Program {
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        // The shell's own kill: a small system has no other.
+        // The shell's built-in kill: a small system has no other.
         let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
         assert!(status.is_ok_and(|status| status.success()), "the signal is sent");
     }
 
-    /// What every other user of this computer sees of how it was started.
+    /// The command line, as every other user of this computer can see it.
     #[cfg(target_os = "linux")]
     pub(crate) fn command_line(&self) -> String {
         let path = format!("/proc/{}/cmdline", self.child.id());
         String::from_utf8_lossy(&fs::read(path).expect("a process that runs")).replace('\0', " ")
     }
 
-    /// The most memory that it has had so far, in bytes.
+    /// Its peak memory so far, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn peak_memory(&self) -> u64 {
         self.figure("status", "VmHWM:") * 1_024
     }
 
-    /// The bytes that it has sent to storage so far, those of files that it has removed since among them.
+    /// The bytes that it has sent to storage so far, including files that it has removed since.
     #[cfg(target_os = "linux")]
     pub(crate) fn bytes_written(&self) -> u64 {
         self.figure("io", "write_bytes:")
@@ -209,12 +209,12 @@ impl Program {
         self.end_unless(|_| false)
     }
 
-    /// Waits for its end, which comes before it listens anywhere.
+    /// Waits for its end. Fails if it listens before that.
     pub(crate) fn refused(self) -> Ended {
         self.end_unless(|line| line.starts_with(LISTENING))
     }
 
-    /// Waits until it listens, which gives none, or for its end before that.
+    /// Waits until it listens or ends. Returns `None` if it listens.
     pub(crate) fn listens_or_ends(mut self) -> Option<Ended> {
         while let Ok(line) = self.lines.recv() {
             if line.0 == Stream::Out && line.1.starts_with(LISTENING) {
@@ -227,7 +227,7 @@ impl Program {
 
     fn end_unless(mut self, is_wrong: impl Fn(&str) -> bool) -> Ended {
         while let Some((stream, line)) = self.unread.pop_front().or_else(|| self.lines.recv().ok()) {
-            assert!(!is_wrong(&line), "the program is not to go on, but says {line:?}");
+            assert!(!is_wrong(&line), "the program must end, but prints {line:?}");
             match stream {
                 Stream::Out => self.stdout.push(line),
                 Stream::Err => self.stderr.push(line),
@@ -262,7 +262,7 @@ fn send_lines(pipe: impl Read + Send + 'static, stream: Stream, sender: Sender<(
     });
 }
 
-/// Passes on what comes to this port: the public address of a program that does not know its own port yet.
+/// Forwards connections: the public address of a program whose own port is not known yet.
 pub(crate) async fn tunnel(entrance: tokio::net::TcpListener, exit: String) {
     while let Ok((mut from, _)) = entrance.accept().await {
         let exit = exit.clone();
@@ -273,7 +273,7 @@ pub(crate) async fn tunnel(entrance: tokio::net::TcpListener, exit: String) {
     }
 }
 
-/// Sends one request over a connection of its own, and gives the whole answer.
+/// Sends one request over a new connection. Returns the whole response.
 pub(crate) fn request(address: &str, method: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let length = body.len();

@@ -1,5 +1,5 @@
-//! A door in front of the program that notes what comes in by it and how that is answered. It changes nothing: who
-//! comes by it is as near, or as far, as who does not.
+//! A proxy in front of the program that records requests and responses. It changes nothing: the program sees a client
+//! that comes through it as just as near, or as far, as one that does not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use tokio::sync::watch;
 
 use super::{client, listen};
 
-/// What is awaited comes in seconds. After this it does not come, and the test says what came instead.
+/// Maximum wait for something that takes seconds. After that the test fails and prints what arrived instead.
 pub(crate) const GIVEN_UP: Duration = Duration::from_secs(100);
 
-/// The door.
+/// The proxy.
 pub(crate) struct Front {
     /// `localhost` and its port.
     pub(crate) host: String,
     noted: Arc<watch::Sender<Vec<Passed>>>,
 }
 
-/// A request, and its answer.
+/// A request and its response.
 #[derive(Debug, Clone)]
 pub(crate) struct Passed {
     /// Method, path and query.
@@ -34,7 +34,7 @@ pub(crate) struct Passed {
 }
 
 impl Front {
-    /// In front of the program at this address.
+    /// Starts it in front of the program at this address.
     pub(crate) async fn of(program: &str) -> Self {
         let listener = listen().await;
         let host = format!("localhost:{}", listener.local_addr().expect("a bound listener").port());
@@ -53,7 +53,7 @@ impl Front {
                 *response.headers_mut().expect("a status") = answer.headers().clone();
                 let (status, request) = (answer.status().as_u16(), format!("{} {target}", parts.method));
                 let note = |body| notes.send_modify(|notes| notes.push(Passed { request, headers, status, body }));
-                // Events come for as long as they are listened to.
+                // A stream of events ends only when the client closes it.
                 let body = if target.starts_with("/events") {
                     note(String::new());
                     Body::from_stream(answer.bytes_stream())
@@ -69,12 +69,12 @@ impl Front {
         Self { host, noted }
     }
 
-    /// What has been answered so far.
+    /// The requests that have been answered so far.
     pub(crate) fn passed(&self) -> Vec<Passed> {
         self.noted.borrow().clone()
     }
 
-    /// Waits until what has been answered is enough.
+    /// Waits until the answered requests are enough.
     pub(crate) async fn until(&self, is_enough: impl Fn(&[Passed]) -> bool) {
         let mut changes = self.noted.subscribe();
         let enough = changes.wait_for(|passed| is_enough(passed));
@@ -86,12 +86,12 @@ impl Front {
 }
 
 impl Passed {
-    /// Whether the browser goes there, and does not ask for a part of a page.
+    /// Whether the browser navigates there, and does not load a part of a page.
     pub(crate) fn is_navigation(&self) -> bool {
         self.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
     }
 
-    /// Whether the browser asks ahead of its user.
+    /// Whether the browser prefetches: its user has not asked for the page.
     pub(crate) fn is_speculative(&self) -> bool {
         self.headers.contains_key("sec-purpose")
     }

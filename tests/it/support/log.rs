@@ -1,4 +1,4 @@
-//! What the program logged, in every detail. All tests of a run share one log, so a test looks for words of its own.
+//! The program's log, in full detail. All tests of a run share one log, so a test searches for words of its own.
 
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
@@ -11,7 +11,7 @@ use tracing_subscriber::{Layer, fmt};
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Starts to keep the log.
+/// Starts to record the log.
 pub(super) fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -21,7 +21,7 @@ pub(super) fn start() {
     });
 }
 
-/// The lines so far that hold this text.
+/// The lines so far that contain the text.
 pub(crate) fn lines_with(text: &str) -> Vec<String> {
     let log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
     String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! The harness: the program and both emulated vendors in this process, on ports of their own, at no pace at all.
+//! The harness: the program and both emulated vendors in this process, on free ports, without any delays.
 
 pub(crate) mod browser;
 pub(crate) mod callbacks;
@@ -27,10 +27,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How long whoever dials waits for a call's SID, unless the vendors must be faster. Long, for a loaded machine.
+/// How long a dial request waits for the call SID, unless the test sets shorter deadlines. Long, for a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program with its vendors. Nothing happens by itself: jobs are run, and the clock is moved, by hand.
+/// The program with its vendors. Nothing happens automatically: tests run due jobs and move the clock.
 pub(crate) struct World {
     pub(crate) base: String,
     pub(crate) http: reqwest::Client,
@@ -42,7 +42,7 @@ pub(crate) struct World {
     _panics: panics::Watch,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -56,21 +56,21 @@ impl World {
         Self::with(&[]).await
     }
 
-    /// With these settings over the default ones; `BASE_URL` among them replaces the program's own address.
+    /// With settings that override the defaults. `BASE_URL` replaces the program's own address.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         Self::with_deadlines(settings, Deadlines::default()).await
     }
 
-    /// With vendors that must answer within these deadlines. Where these are short, those who dial do not wait long either.
+    /// With deadlines for the vendors' answers. If they are short, dial requests do not wait long either.
     pub(crate) async fn with_deadlines(settings: &[(&str, &str)], deadlines: Deadlines) -> Self {
         let is_impatient = deadlines.answer < Deadlines::default().answer;
         let patience = if is_impatient { 2 * deadlines.answer } else { PATIENCE };
         Self::with_clock(settings, deadlines, Clock::by_hand(now()), patience).await
     }
 
-    /// Going by this clock. One that is behind the vendors' own can be moved on without getting ahead of them, which
-    /// matters to what is looked for in their lists by the time it was made. Those who dial wait for a call's SID for as
-    /// long as `patience`, which must be longer than it takes to place the calls.
+    /// With a clock. If it is behind the vendors' clocks, moving it forward does not overtake them, which matters when the
+    /// program searches their lists by creation time. Dial requests wait for the call SID for `patience`, which must be
+    /// longer than placing the calls takes.
     pub(crate) async fn with_clock(
         settings: &[(&str, &str)],
         deadlines: Deadlines,
@@ -98,18 +98,18 @@ impl World {
         Self { base, http: client(), twilio, assemblyai, app, clock, store, _panics: panics::Watch::start() }
     }
 
-    /// Another program at the same store, with the same vendors and going by the same clock.
+    /// Starts another instance with the same store, vendors and clock.
     pub(crate) async fn another_app(&self) -> App {
         self.another_app_with(&[], false).await
     }
 
-    /// The same with these settings over the default ones. It may run its jobs by itself, as they become due.
+    /// The same with settings that override the defaults. `by_itself` makes it run due jobs automatically.
     pub(crate) async fn another_app_with(&self, settings: &[(&str, &str)], by_itself: bool) -> App {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         self.another_app_at(listener, settings, by_itself).await
     }
 
-    /// The same, listening here.
+    /// The same, on this listener.
     pub(crate) async fn another_app_at(
         &self,
         listener: TcpListener,
@@ -131,7 +131,7 @@ impl World {
         (self.another_app_at(listener, settings, false).await, url)
     }
 
-    /// Lets everything happen that is due, and what follows from it at both vendors.
+    /// Runs all due jobs, and waits for what follows from them at both vendors.
     pub(crate) async fn settle(&self) {
         loop {
             self.twilio.settled().await;
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// Lets time pass, and what becomes due happen.
+    /// Moves the clock, then runs all due jobs.
     pub(crate) async fn after(&self, time: Duration) {
         self.clock.advance(time);
         self.settle().await;
@@ -178,7 +178,7 @@ impl World {
         answer
     }
 
-    /// Sends these very bytes and gives what comes back until the connection is closed.
+    /// Sends the bytes as they are. Returns what comes back until the connection is closed.
     pub(crate) async fn raw(&self, request: &str) -> String {
         let address = self.base.trim_start_matches("http://");
         let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
@@ -188,8 +188,7 @@ impl World {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// As [`World::raw`], and reads the one answer that comes back. The request must ask for the connection to be
-    /// closed.
+    /// Like [`World::raw`], but parses the one response. The request must ask to close the connection.
     pub(crate) async fn raw_answer(&self, request: &str) -> Answer {
         let answer = self.raw(request).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("an answer, not {answer:?}"));
@@ -202,14 +201,14 @@ impl World {
         Answer { status, headers: headers.collect(), body: body.as_bytes().to_vec() }
     }
 
-    /// Dials and gives the call's SID.
+    /// Dials. Returns the call SID.
     pub(crate) async fn dial(&self, number: &str) -> String {
         let answer = self.get(&format!("/dial/{number}")).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.call_sid()
     }
 
-    /// Dials, lets the call run to its end, and gives the call's SID and its recording's.
+    /// Dials and lets the call end. Returns the call SID and the recording SID.
     pub(crate) async fn recorded_call(&self) -> (String, String) {
         let call = self.dial("14155551234").await;
         self.twilio.settled().await;
@@ -218,29 +217,29 @@ impl World {
         (call, recordings[0].clone())
     }
 
-    /// The address of a recording's audio at the emulated Twilio.
+    /// The URL of a recording's audio at the emulated Twilio.
     pub(crate) fn media_url(&self, recording: &str) -> String {
         format!("{}/2010-04-01/Accounts/{}/Recordings/{recording}", self.twilio.url(), twilio::ACCOUNT_SID)
     }
 
-    /// A call as `/calls/<sid>` has it in JSON.
+    /// A call as JSON, from `/calls/<sid>`.
     pub(crate) async fn call(&self, sid: &str) -> Value {
         let answer = self.get(&format!("/calls/{sid}")).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
     }
 
-    /// How many calls Twilio was asked to place.
+    /// The number of requests to place a call.
     pub(crate) fn calls_placed(&self) -> usize {
         usize::try_from(self.twilio.control.request_count(Method::POST, "/Calls.json")).expect("a number of calls")
     }
 
-    /// How often either vendor was asked anything.
+    /// The number of requests to both vendors.
     pub(crate) fn vendor_requests(&self) -> usize {
         self.twilio.control.requests().len() + self.assemblyai.control.requests().len()
     }
 
-    /// The bodies of all requests for a transcript, oldest first.
+    /// The bodies of all transcript requests, oldest first.
     pub(crate) fn transcript_requests(&self) -> Vec<Value> {
         let seen = self.assemblyai.control.requests_to(Method::POST, "/v2/transcript");
         seen.iter().map(|seen| serde_json::from_slice(&seen.body).expect("JSON")).collect()
@@ -248,7 +247,7 @@ impl World {
 }
 
 impl Answer {
-    /// Reads the answer to its end.
+    /// Reads the whole response.
     pub(crate) async fn of(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         Self { status, headers, body: response.bytes().await.expect("a whole body").to_vec() }
@@ -267,12 +266,12 @@ impl Answer {
         self.text().trim().rsplit(' ').next().expect("a last word").to_owned()
     }
 
-    /// The header's value, or an empty text.
+    /// The header's value, or an empty string.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a printable header"))
     }
 
-    /// Asserts a problem of this status and kind, and gives its detail.
+    /// Asserts a problem of this status and type. Returns its detail.
     pub(crate) fn problem(&self, status: u16, kind: &str) -> String {
         assert_eq!(self.status, status, "{}", self.text());
         assert_eq!(self.header("content-type"), "application/problem+json");
@@ -290,25 +289,25 @@ pub(crate) fn refuse(status: u16) -> Fault {
     Fault::Refuse { status, retry_after: None }
 }
 
-/// Whether every step ends once at every failpoint, and is taken up again: then what may be asked for again is.
+/// Whether every step aborts once at every failpoint and is repeated: then requests that may be repeated are.
 pub(crate) fn steps_repeat() -> bool {
     cfg!(feature = "failpoints") && std::env::var_os("FAIL").is_some()
 }
 
-/// Asserts that something that may be repeated happened so often; at least so often where steps repeat.
+/// Asserts how often something happened that may be repeated: at least this often if steps repeat.
 pub(crate) fn assert_happened(times: usize, expected: usize) {
     let fits = if steps_repeat() { times >= expected } else { times == expected };
     assert!(fits, "{times} times, expected {expected}");
 }
 
-/// Plans a fault for the next request that may be repeated, and for its repetitions where steps repeat.
+/// Plans a fault for the next request that may be repeated, and for its repetitions if steps repeat.
 pub(crate) fn fail_step(control: &Control, method: &Method, path: &str, fault: &Fault) {
     for _ in 0..if steps_repeat() { 20 } else { 1 } {
         control.fail_next(method.clone(), path, fault.clone());
     }
 }
 
-/// The settings of a program between these vendors.
+/// The settings of an instance that uses these vendors.
 pub(crate) fn variables(base: &str, twilio_url: &str, assemblyai_url: &str) -> Vec<(String, String)> {
     [
         ("TWILIO_ACCOUNT_SID", twilio::ACCOUNT_SID),
@@ -318,7 +317,7 @@ pub(crate) fn variables(base: &str, twilio_url: &str, assemblyai_url: &str) -> V
         ("BASE_URL", base),
         ("ASSEMBLYAI_KEY", assemblyai::API_KEY),
         ("ASSEMBLYAI_API_URL", assemblyai_url),
-        // Tests dial more than people do.
+        // Tests dial more often than people.
         ("DIAL_PER_MINUTE", "1000000"),
         ("DIAL_PER_HOUR", "1000000"),
         ("DIAL_PER_DAY", "1000000"),
@@ -327,7 +326,7 @@ pub(crate) fn variables(base: &str, twilio_url: &str, assemblyai_url: &str) -> V
     .to_vec()
 }
 
-/// A client that follows no redirects and talks to this computer alone.
+/// A client that follows no redirects and trusts no certificate authority.
 pub(crate) fn client() -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)

@@ -1,7 +1,7 @@
-//! What a vendor's published OpenAPI file says of a request or an answer. Faults are texts without any value in them,
-//! so that a test can hold them against a list of those that are known.
+//! Checks requests and responses against a vendor's published OpenAPI file. Faults are texts without any values, so that a
+//! test can compare them with a list of known ones.
 //!
-//! As much of OpenAPI 3.0 and 3.1 as the two files use. What it does not know, it panics at: nothing passes unchecked.
+//! Supports as much of OpenAPI 3.0 and 3.1 as the two files use. Anything else panics: nothing passes unchecked.
 
 use std::collections::BTreeSet;
 
@@ -13,22 +13,22 @@ use url::form_urlencoded;
 
 use super::Answer;
 
-/// One vendor's file, or the part of it that is kept in `fixtures`.
+/// A vendor's file, or the part of it in `fixtures`.
 pub(crate) struct Spec {
     file: Value,
-    /// Twilio's schemas do not say that they are complete; both files mean it.
+    /// Twilio's schemas do not say that they are complete, but both files mean it.
     closed: bool,
 }
 
-/// What is wrong, each with its place.
+/// Faults, each with its place.
 pub(crate) type Faults = BTreeSet<String>;
 
-/// A path of the file that a request is for.
+/// The path in the file that matches a request.
 struct Operation<'s> {
     /// Such as `GET /v2/transcript/{transcript_id}`.
     name: String,
     spec: &'s Value,
-    /// What stands in the place of each `{name}`.
+    /// The value of each `{name}`.
     segments: Vec<(String, String)>,
 }
 
@@ -41,7 +41,7 @@ impl Spec {
         Self { file: read(include_str!("../fixtures/assemblyai/openapi.json")), closed: false }
     }
 
-    /// What a request is for, in the file's words.
+    /// The operation of a request, as the file names it.
     pub(crate) fn name_of(&self, seen: &LoggedRequest) -> String {
         let path = seen.target.split('?').next().unwrap_or_default();
         match self.operation(&seen.method, path) {
@@ -50,7 +50,7 @@ impl Spec {
         }
     }
 
-    /// What is wrong with a request that a vendor received: path, query, credentials, body.
+    /// The faults of a request to a vendor: path, query, credentials, body.
     pub(crate) fn faults_of_request(&self, seen: &LoggedRequest) -> Faults {
         let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
         let Some(operation) = self.operation(&seen.method, path) else {
@@ -63,7 +63,7 @@ impl Spec {
         faults.into_iter().map(|fault| format!("{} {fault}", operation.name)).collect()
     }
 
-    /// What is wrong with a vendor's answer: its status, media type and body.
+    /// The faults of a vendor's response: status, media type, body.
     pub(crate) fn faults_of_answer(&self, method: &Method, target: &str, answer: &Answer) -> Faults {
         let path = target.split('?').next().unwrap_or_default();
         let Some(operation) = self.operation(method, path) else {
@@ -89,7 +89,7 @@ impl Spec {
         faults.into_iter().map(|fault| format!("{} {status} {fault}", operation.name)).collect()
     }
 
-    /// The path of the file that fits; one that is written out goes before one with a `{name}` in its place.
+    /// The matching path of the file. A literal path takes precedence over one with a `{name}`.
     fn operation(&self, method: &Method, path: &str) -> Option<Operation<'_>> {
         let paths = self.file["paths"].as_object().expect("paths");
         let mut fitting: Vec<Operation<'_>> = paths
@@ -103,7 +103,7 @@ impl Spec {
         fitting.into_iter().next()
     }
 
-    /// Path and query: each parameter is known, and all that are required are there.
+    /// Checks path and query: each parameter is known, and all required ones are present.
     fn check_parameters(&self, operation: &Operation<'_>, query: &str, faults: &mut Faults) {
         let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
         let given: Vec<(&str, String, String)> = pairs
@@ -132,7 +132,7 @@ impl Spec {
         }
     }
 
-    /// Basic with a user and a password, or a key as it is.
+    /// Checks the credentials: Basic with user and password, or a bare key.
     fn check_credentials(&self, operation: &Operation<'_>, seen: &LoggedRequest, faults: &mut Faults) {
         let scheme = operation.spec.get("security").unwrap_or(&self.file["security"]);
         let name = scheme[0].as_object().and_then(|schemes| schemes.keys().next()).expect("a security scheme");
@@ -178,7 +178,7 @@ impl Spec {
         }
     }
 
-    /// A form as the object that it means: what comes several times, or is a list in the file, is a list.
+    /// A form as an object. A name that is repeated, or is a list in the file, becomes a list.
     fn read_form(&self, schema: &Value, body: &[u8], faults: &mut Faults) -> Value {
         let mut form = Map::new();
         for (name, text) in form_urlencoded::parse(body).into_owned() {
@@ -199,7 +199,7 @@ impl Spec {
         Value::Object(form)
     }
 
-    /// A text as the value that it means.
+    /// A text as a value of its schema's type.
     fn read(&self, schema: &Value, text: &str) -> Value {
         let value = match self.resolve(schema)["type"].as_str() {
             Some("integer" | "number" | "boolean") => serde_json::from_str(text).ok(),
@@ -224,7 +224,7 @@ impl Spec {
         faults.is_empty()
     }
 
-    /// JSON Schema, as far as the files use it. `place` is where `value` stands.
+    /// Checks a value against its JSON Schema, as far as the files use it. `place` is where the value is.
     fn check(&self, schema: &Value, value: &Value, place: &str, faults: &mut Faults) {
         let schema = self.resolve(schema);
         let mut fault = |what: &str| _ = faults.insert(format!("{place}: {what}"));
@@ -297,7 +297,7 @@ impl Spec {
                 (Some((_, schema)), _) => self.check(schema, value, &place, faults),
                 (None, Some(Value::Bool(false))) => _ = faults.insert(format!("{place}: not in the file")),
                 (None, Some(schema @ Value::Object(_))) => self.check(schema, value, &place, faults),
-                // A file that names fields names all of them.
+                // An object with named fields has no others.
                 (None, None) if self.closed && !shape.properties.is_empty() => {
                     faults.insert(format!("{place}: not in the file"));
                 }
@@ -309,8 +309,8 @@ impl Spec {
         }
     }
 
-    /// The fields of an object. `allOf` is read as one object with the fields of all its parts: each part alone is
-    /// closed, so that by the letter nothing would fit, which the vendor cannot mean.
+    /// The fields of an object. `allOf` is read as one object with the fields of all its parts. Strictly read, nothing would
+    /// match, because each part is closed; the vendor cannot mean that.
     fn shape<'s>(&'s self, schema: &'s Value) -> Shape<'s> {
         let mut shape =
             Shape { properties: Vec::new(), required: Vec::new(), others: schema.get("additionalProperties") };
@@ -330,14 +330,14 @@ impl Spec {
     }
 }
 
-/// What an object may and must have.
+/// The fields that an object may and must have.
 struct Shape<'s> {
     properties: Vec<(&'s str, &'s Value)>,
     required: Vec<&'s str>,
     others: Option<&'s Value>,
 }
 
-/// Every keyword that [`Spec`] understands. One that it does not would pass unnoticed.
+/// Every keyword that [`Spec`] understands.
 const KEYWORDS: [&str; 37] = [
     "$ref",
     "additionalProperties",
@@ -384,14 +384,14 @@ fn read(text: &str) -> Value {
     file
 }
 
-/// Panics at a keyword that would pass unnoticed.
+/// Panics at a keyword that [`Spec`] does not understand, because it would pass unnoticed.
 fn only_known(value: &Value) {
     match value {
         Value::Array(all) => all.iter().for_each(only_known),
         Value::Object(fields) => {
             for (name, value) in fields {
                 assert!(KEYWORDS.contains(&name.as_str()), "{name} is not known here");
-                // Under these the names are the vendor's own; of a path, the methods are the level below.
+                // The names below these keywords are the vendor's; below a path, methods come first.
                 match (name.as_str(), value) {
                     ("properties" | "schemas" | "responses" | "content" | "securitySchemes", Value::Object(own)) => {
                         own.values().for_each(only_known);
@@ -408,7 +408,7 @@ fn only_known(value: &Value) {
     }
 }
 
-/// What stands for each `{name}` of the template, if the path fits.
+/// The value of each `{name}` of the template, if the path matches.
 fn fit(template: &str, path: &str) -> Option<Vec<(String, String)>> {
     let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
     if template.len() != path.len() {
@@ -432,7 +432,7 @@ fn fit(template: &str, path: &str) -> Option<Vec<(String, String)>> {
     Some(segments)
 }
 
-/// A path without the SIDs in it.
+/// A path with its SIDs removed.
 fn nameless(path: &str) -> String {
     let sid = |segment: &str| {
         let (sid, extension) =
@@ -493,14 +493,14 @@ fn has_format(format: &str, value: &Value) -> bool {
     let text = match value {
         Value::String(text) => text.as_str(),
         Value::Object(fields) if format == "uri-map" => return fields.values().all(|value| has_format("uri", value)),
-        // A format says something of its own type only.
+        // A format applies to values of its own type only.
         _ => return true,
     };
     match format {
         "date-time-rfc-2822" => jiff::fmt::rfc2822::parse(text).is_ok(),
         "date" => text.parse::<jiff::civil::Date>().is_ok(),
         "date-time" => text.parse::<jiff::Timestamp>().is_ok(),
-        // Twilio calls an address without a host a URI, too.
+        // Twilio also calls a path without a host a URI.
         "uri" => text.starts_with('/') || url::Url::parse(text).is_ok(),
         "url" => url::Url::parse(text).is_ok_and(|url| url.has_host()),
         "uuid" => uuid::Uuid::parse_str(text).is_ok(),

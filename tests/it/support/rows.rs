@@ -1,22 +1,22 @@
-//! Cases as rows of a file, for tests whose cases are many and alike.
+//! Cases as rows of a file, for tests with many similar cases.
 //!
-//! A line is a row, a tab parts its cells, `#` begins a comment; a cell of `-` is empty. `\n \r \t \0 \\ \xHH \u{H}` are
-//! what they look like, `{{3*text}}` is the text three times, and `{{name}}` what the test of the file puts in its place.
+//! A line is a row, tabs separate its cells, `#` starts a comment, and a cell `-` is empty. `\n \r \t \0 \\ \xHH \u{H}` are
+//! escapes, `{{3*text}}` is the text three times, and the test replaces `{{name}}`.
 
 use std::collections::HashMap;
 
-/// What stands for `{{name}}`.
+/// The replacements of `{{name}}`.
 pub(crate) type Names<'n> = HashMap<&'n str, String>;
 
 /// One case.
 pub(crate) struct Row<'r> {
-    /// Where it stands, for whoever has to look it up.
+    /// Its line in the file, for messages.
     line: usize,
     pub(crate) cells: Vec<&'r str>,
     names: &'r Names<'r>,
 }
 
-/// The cases of a file of so many columns.
+/// The cases of a file with this many columns.
 pub(crate) fn rows<'r>(file: &'r str, columns: usize, names: &'r Names<'r>) -> impl Iterator<Item = Row<'r>> {
     let lines = file.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
     lines.map(move |(at, line)| {
@@ -27,7 +27,7 @@ pub(crate) fn rows<'r>(file: &'r str, columns: usize, names: &'r Names<'r>) -> i
 }
 
 impl Row<'_> {
-    /// What the case is, and where.
+    /// The case and its line, for messages.
     pub(crate) fn shown(&self) -> String {
         format!("line {}, {:.80}", self.line, self.cells[..2].join(": "))
     }
@@ -44,7 +44,7 @@ impl Row<'_> {
     }
 
     pub(crate) fn text(&self, cell: usize) -> String {
-        String::from_utf8(self.bytes(cell)).unwrap_or_else(|_| panic!("{}: no text", self.shown()))
+        String::from_utf8(self.bytes(cell)).unwrap_or_else(|_| panic!("{}: not UTF-8", self.shown()))
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn decode(cell: &str, names: &Names<'_>) -> Vec<u8> {
     decoded
 }
 
-/// Reads the escape that this text begins with, and gives what follows.
+/// Decodes the escape at the start of the text. Returns what follows it.
 fn unescape<'t>(text: &'t str, decoded: &mut Vec<u8>) -> &'t str {
     let hex = |digits| u32::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{text:.20}: no hex"));
     let length = match text.as_bytes()[1] {

@@ -1,5 +1,5 @@
 //! A new store for each program under test: a SQLite file, or a schema in PostgreSQL if `TEST_STORE=postgres`. It knows
-//! nothing of the tables in it.
+//! none of its tables.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use super::command::Folder;
 
-/// An empty store. Removed in the end, whatever is in it and whoever still uses it.
+/// An empty store. Removed when it is dropped, whatever it contains and even if it is still in use.
 pub(crate) struct Database {
     /// Its `DATABASE_URL`.
     pub(crate) url: String,
@@ -18,14 +18,14 @@ pub(crate) struct Database {
     schema: Option<Schema>,
 }
 
-/// Dropped in PostgreSQL when it is dropped here.
+/// A schema in PostgreSQL. Dropped there when it is dropped here.
 struct Schema {
     server: String,
     name: String,
 }
 
-/// The URL of a PostgreSQL that tests may make schemas in. None if `TEST_DATABASE_URL` names none, which
-/// `REQUIRE_DATABASE=1` makes a failure.
+/// The URL of a PostgreSQL in which tests may create schemas. `None` without `TEST_DATABASE_URL`, which is a failure with
+/// `REQUIRE_DATABASE=1`.
 pub(crate) fn server() -> Option<String> {
     let how = "TEST_DATABASE_URL names no PostgreSQL";
     let url = std::env::var("TEST_DATABASE_URL").ok();
@@ -37,7 +37,7 @@ pub(crate) fn server() -> Option<String> {
 }
 
 impl Database {
-    /// Of the kind that this run of the tests is for.
+    /// A store of the kind that this run of the tests is for.
     pub(crate) fn new() -> Self {
         match std::env::var("TEST_STORE").as_deref() {
             Ok("postgres") => Self::postgres(&server().expect("TEST_STORE=postgres needs TEST_DATABASE_URL")),
@@ -46,7 +46,7 @@ impl Database {
         }
     }
 
-    /// A file that does not exist yet, in a folder of its own.
+    /// A file that does not exist yet, in a new folder.
     pub(crate) fn sqlite() -> Self {
         let folder = Folder::new();
         let file = folder.path().join("callscribe.db");
@@ -54,7 +54,7 @@ impl Database {
         Self { url, _folder: Some(folder), schema: None }
     }
 
-    /// A schema of its own in this server's database. Who connects with its URL sees no other.
+    /// A new schema in this server's database. Connections with its URL see no other.
     pub(crate) fn postgres(server: &str) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -68,7 +68,7 @@ impl Database {
     }
 }
 
-/// The first column of a query, over a connection of its own.
+/// The first column of a query, over a new connection.
 macro_rules! answers {
     ($store:expr, $query:expr) => {{
         let query = AssertSqlSafe($query.to_owned());
@@ -88,17 +88,17 @@ impl Database {
         self.schema.is_some()
     }
 
-    /// The one number that this query has for an answer.
+    /// The number that the query returns.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         answers!(self, query)[0]
     }
 
-    /// The texts that this query has for an answer.
+    /// The texts that the query returns.
     pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
         answers!(self, query)
     }
 
-    /// Runs statements over a connection of their own.
+    /// Runs statements over a new connection.
     pub(crate) async fn execute(&self, statements: &str) -> Result<(), sqlx::Error> {
         let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
         if self.is_postgres() {
@@ -108,7 +108,7 @@ impl Database {
         } else {
             let mut connection = SqliteConnection::connect(&self.url).await?;
             statements.execute(&mut connection).await?;
-            // The last one folds the log into the file.
+            // The last connection to close checkpoints the WAL.
             connection.close().await
         }
     }
@@ -121,14 +121,14 @@ impl Drop for Schema {
             "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_class ON pg_class.oid = relation \
              WHERE relnamespace = '{name}'::regnamespace"
         );
-        // Who is in a transaction would be waited for in vain if this thread is the one that runs it.
+        // Dropping waits for open transactions, in vain if this thread is the one that runs them.
         let gone = ["SET lock_timeout = '2s'".to_owned(), holders, format!("DROP SCHEMA {name} CASCADE")];
-        // What cannot be dropped now is left to `remove_schemas_of`.
+        // If it cannot be dropped now, `remove_schemas_of` will do it.
         _ = execute(&self.server, &gone);
     }
 }
 
-/// Removes what a process that has ended may have left.
+/// Removes the schemas that a process may have left when it ended.
 pub(crate) fn remove_schemas_of(process: u32, server: &str) {
     let each = format!(
         "DO $$ DECLARE name text; BEGIN \
@@ -139,13 +139,12 @@ pub(crate) fn remove_schemas_of(process: u32, server: &str) {
     execute(server, &[each]).expect("schemas can be dropped");
 }
 
-/// How the names of a process's schemas begin.
+/// The prefix of the names of a process's schemas.
 fn schemas_of(process: u32) -> String {
     format!("callscribe_test_{process}_")
 }
 
-/// Executes statements over a connection of their own. In a thread, too: it must do where a runtime waits for it, and
-/// where there is none.
+/// Executes statements over a new connection, in a new thread, so that it works both inside and outside a runtime.
 fn execute(server: &str, statements: &[String]) -> Result<(), sqlx::Error> {
     let work = async {
         let mut connection = PgConnection::connect(server).await?;

@@ -1,5 +1,5 @@
-//! A client of server-sent events: opens the stream of `/events` and reads what it tells. It knows the form of the
-//! events, and not what they are about.
+//! A client of server-sent events: opens the stream of `/events` and reads it. It knows the format of the events, not
+//! their meaning.
 
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -7,22 +7,22 @@ use serde_json::Value;
 use super::Answer;
 use super::front::GIVEN_UP;
 
-/// A stream that is open until it is dropped.
+/// A stream. Closed when it is dropped.
 pub(crate) struct Stream {
     response: reqwest::Response,
     unread: String,
 }
 
-/// What was told.
+/// An event.
 #[derive(Debug)]
 pub(crate) struct Told {
-    /// What to come again with.
+    /// The id to resume after.
     pub(crate) id: String,
     pub(crate) data: Value,
 }
 
 impl Stream {
-    /// Opens a stream at the program that is at `base`; gives the answer where none is opened.
+    /// Opens a stream at the program at `base`. Returns the response if no stream is opened.
     pub(crate) async fn open(
         http: &reqwest::Client,
         base: &str,
@@ -42,7 +42,7 @@ impl Stream {
         Ok(Self { response, unread: String::new() })
     }
 
-    /// The next event. None if the stream was ended as it should be; one that is cut off fails.
+    /// The next event. `None` if the stream ended properly; fails if it was cut off.
     pub(crate) async fn next(&mut self) -> Option<Told> {
         loop {
             while let Some((block, rest)) = self.unread.split_once("\n\n") {
@@ -56,13 +56,13 @@ impl Stream {
                     return told;
                 }
             }
-            let piece = tokio::time::timeout(GIVEN_UP, self.response.chunk()).await.expect("something is told");
+            let piece = tokio::time::timeout(GIVEN_UP, self.response.chunk()).await.expect("an event");
             let piece = piece.expect("a stream that is not cut off")?;
             self.unread += std::str::from_utf8(&piece).expect("UTF-8");
         }
     }
 
-    /// Reads on until it is told that this changed; gives the last event's id.
+    /// Reads until an event says that `id` changed. Returns the id of that event.
     pub(crate) async fn until_changed(&mut self, id: &str) -> String {
         loop {
             let told = self.next().await.expect("a stream that goes on");
