@@ -3,7 +3,7 @@
 /// The generator's increment.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {

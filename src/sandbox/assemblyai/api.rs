@@ -7,11 +7,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::StreamExt;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::emulator::AssemblyAi;
-use super::error::ErrorResponse;
+use super::error::{ErrorResponse, JsonResponse};
 use super::{export, life, list, upload};
 use crate::sandbox::control::intercept;
 use crate::sandbox::pace::Pace;
@@ -58,19 +58,19 @@ async fn check_key(request: Request, next: Next) -> Response {
     ErrorResponse::new(StatusCode::UNAUTHORIZED, error).into_response()
 }
 
-async fn receive_upload(State(assemblyai): State<AssemblyAi>, request: Request) -> Result<Json<Value>, ErrorResponse> {
+async fn receive_upload(State(assemblyai): State<AssemblyAi>, request: Request) -> JsonResponse {
     let upload = upload::receive(assemblyai.url(), request.into_body()).await?;
     let response = Json(json!({ "upload_url": upload.upload_url }));
     assemblyai.change(|account| account.uploads.push(&upload.upload_url.clone(), upload));
     Ok(response)
 }
 
-async fn show(State(assemblyai): State<AssemblyAi>, Path(id): Path<String>) -> Result<Json<Value>, ErrorResponse> {
+async fn show(State(assemblyai): State<AssemblyAi>, Path(id): Path<String>) -> JsonResponse {
     assemblyai.with_transcript(&id, |transcript| Json(transcript.json()))
 }
 
 /// Deletes a transcript and, as AssemblyAI does, the upload that it was made from.
-async fn delete(State(assemblyai): State<AssemblyAi>, Path(id): Path<String>) -> Result<Json<Value>, ErrorResponse> {
+async fn delete(State(assemblyai): State<AssemblyAi>, Path(id): Path<String>) -> JsonResponse {
     let (audio_url, response) = assemblyai.with_transcript(&id, |transcript| {
         let audio_url = transcript.field("audio_url").as_str().map(str::to_owned);
         transcript.delete();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::account::Account;
-use super::error::{ErrorResponse, error_body};
+use super::error::{ErrorResponse, bad_request, error_body};
 use super::transcript::Transcript;
 use super::upload::{self, Upload};
 use crate::sandbox::control::Control;
@@ -113,7 +113,7 @@ impl AssemblyAi {
         id: &str,
         act: impl FnOnce(&mut Transcript) -> T,
     ) -> Result<T, ErrorResponse> {
-        let unknown = || ErrorResponse::bad_request("Transcript lookup error, transcript id not found");
+        let unknown = || bad_request("Transcript lookup error, transcript id not found");
         self.account().transcripts.get_mut(id).map(act).ok_or_else(unknown)
     }
 }

@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+pub(super) type JsonResponse = Result<Json<Value>, ErrorResponse>;
+
 #[derive(Debug)]
 pub(super) struct ErrorResponse {
     status: StatusCode,
@@ -15,10 +17,10 @@ impl ErrorResponse {
     pub(super) fn new(status: StatusCode, error: &str) -> Self {
         Self { status, error: error.to_owned() }
     }
+}
 
-    pub(super) fn bad_request(error: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error: error.into() }
-    }
+pub(super) fn bad_request(error: impl Into<String>) -> ErrorResponse {
+    ErrorResponse { status: StatusCode::BAD_REQUEST, error: error.into() }
 }
 
 impl IntoResponse for ErrorResponse {

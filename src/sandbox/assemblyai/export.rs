@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use serde_json::{Value, json};
 
 use super::emulator::AssemblyAi;
-use super::error::ErrorResponse;
+use super::error::{ErrorResponse, JsonResponse, bad_request};
 use super::transcript::{Spoken, Transcript, passage, spoken_passage};
 
 /// Maximum length of a caption if the request does not set one.
@@ -45,7 +45,7 @@ pub(super) async fn vtt(
     Ok(format!("WEBVTT\n{}", captions.iter().map(write).collect::<String>()))
 }
 
-pub(super) async fn sentences(assemblyai: State<AssemblyAi>, id: Path<String>) -> Result<Json<Value>, ErrorResponse> {
+pub(super) async fn sentences(assemblyai: State<AssemblyAi>, id: Path<String>) -> JsonResponse {
     let words = words_for(&assemblyai, &id, "sentences")?;
     let ends = |spoken: &Spoken| spoken.word.text.ends_with(['.', '?', '!']);
     let sentences: Vec<Value> = words.split_inclusive(ends).map(spoken_passage).collect();
@@ -53,29 +53,25 @@ pub(super) async fn sentences(assemblyai: State<AssemblyAi>, id: Path<String>) -
 }
 
 /// Returns one paragraph: the speech is too short for more.
-pub(super) async fn paragraphs(assemblyai: State<AssemblyAi>, id: Path<String>) -> Result<Json<Value>, ErrorResponse> {
+pub(super) async fn paragraphs(assemblyai: State<AssemblyAi>, id: Path<String>) -> JsonResponse {
     let words = words_for(&assemblyai, &id, "paragraphs")?;
     assemblyai.with_transcript(&id, |transcript| about(transcript, "paragraphs", json!([passage(&words)])))
 }
 
-pub(super) async fn word_search(
-    assemblyai: State<AssemblyAi>,
-    id: Path<String>,
-    options: Options,
-) -> Result<Json<Value>, ErrorResponse> {
+pub(super) async fn word_search(assemblyai: State<AssemblyAi>, id: Path<String>, options: Options) -> JsonResponse {
     let words = words_for(&assemblyai, &id, "word search")?;
     let spoken: Vec<String> = words.iter().map(|spoken| normalize(&spoken.word.text)).collect();
     let phrases = options.get("words").map_or("", String::as_str).split(',').map(str::trim);
     let phrases: Vec<&str> = phrases.filter(|phrase| !phrase.is_empty()).collect();
     if phrases.is_empty() {
-        return Err(ErrorResponse::bad_request("\"words\" is required"));
+        return Err(bad_request("\"words\" is required"));
     }
     let mut matches = Vec::new();
     let mut total = 0;
     for phrase in phrases {
         let wanted: Vec<String> = phrase.split_whitespace().map(normalize).collect();
         if wanted.len() > MAX_WORDS_IN_PHRASE {
-            return Err(ErrorResponse::bad_request(format!("a phrase may have at most {MAX_WORDS_IN_PHRASE} words")));
+            return Err(bad_request(format!("a phrase may have at most {MAX_WORDS_IN_PHRASE} words")));
         }
         let hits = spoken.windows(wanted.len()).enumerate().filter(|(_, window)| **window == wanted);
         let indexes: Vec<usize> = hits.map(|(index, _)| index).collect();
@@ -95,8 +91,8 @@ pub(super) async fn word_search(
 fn words_for(assemblyai: &AssemblyAi, id: &str, what: &str) -> Result<Vec<Spoken>, ErrorResponse> {
     assemblyai.with_transcript(id, |transcript| match &transcript.words {
         Some(words) => Ok(words.clone()),
-        None if transcript.is_deleted() => Err(ErrorResponse::bad_request("This transcript was deleted by user.")),
-        None => Err(ErrorResponse::bad_request(format!(
+        None if transcript.is_deleted() => Err(bad_request("This transcript was deleted by user.")),
+        None => Err(bad_request(format!(
             "This transcript has a status of '{}'. Transcripts must have a status of 'completed' before requesting \
              {what}.",
             transcript.status()
@@ -120,7 +116,7 @@ fn captions(words: &[Spoken], options: &HashMap<String, String>) -> Result<Vec<C
     let limit = match options.get("chars_per_caption").map(|limit| limit.parse()) {
         None => CHARS_PER_CAPTION,
         Some(Ok(limit)) if limit > 0 => limit,
-        Some(_) => return Err(ErrorResponse::bad_request("\"chars_per_caption\" should be a positive integer")),
+        Some(_) => return Err(bad_request("\"chars_per_caption\" should be a positive integer")),
     };
     let mut captions: Vec<Caption> = Vec::new();
     for Spoken { word, .. } in words {

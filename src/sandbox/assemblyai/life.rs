@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::emulator::AssemblyAi;
-use super::error::ErrorResponse;
+use super::error::JsonResponse;
 use super::params::{self, TranscriptParams, Webhook};
 use super::transcript::Transcript;
 use crate::sandbox::control::Callbacks;
@@ -21,7 +21,7 @@ const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 const WEBHOOK_PAUSE: Duration = Duration::from_secs(10);
 
 /// Responds to `POST /v2/transcript`.
-pub(super) async fn create(State(assemblyai): State<AssemblyAi>, body: Bytes) -> Result<Json<Value>, ErrorResponse> {
+pub(super) async fn create(State(assemblyai): State<AssemblyAi>, body: Bytes) -> JsonResponse {
     let params = params::parse(&body)?;
     let transcript = Transcript::new(&params);
     let (id, response) = (transcript.id.clone(), transcript.json());

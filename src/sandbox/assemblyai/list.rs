@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::emulator::AssemblyAi;
-use super::error::ErrorResponse;
+use super::error::{JsonResponse, bad_request};
 use super::transcript::Transcript;
 
 pub(super) async fn page(
     State(assemblyai): State<AssemblyAi>,
     Query(query): Query<HashMap<String, String>>,
-) -> Result<Json<Value>, ErrorResponse> {
+) -> JsonResponse {
     let limit = match query.get("limit").map(|limit| limit.parse()) {
         None => 10,
         Some(Ok(limit @ 1..=200)) => limit,
-        Some(_) => return Err(ErrorResponse::bad_request("\"limit\" should be an integer from 1 to 200")),
+        Some(_) => return Err(bad_request("\"limit\" should be an integer from 1 to 200")),
     };
     let status = query.get("status");
     if status.is_some_and(|status| !["queued", "processing", "completed", "error"].contains(&status.as_str())) {
-        return Err(ErrorResponse::bad_request("\"status\" should be one of: queued, processing, completed, error"));
+        return Err(bad_request("\"status\" should be one of: queued, processing, completed, error"));
     }
 
     let account = assemblyai.account();
@@ -30,7 +30,7 @@ pub(super) async fn page(
         None => Ok(None),
         Some(id) => match account.transcripts.serial(id) {
             Some(serial) => Ok(Some(serial)),
-            None => Err(ErrorResponse::bad_request(format!("\"{cursor}\" is not the id of a transcript"))),
+            None => Err(bad_request(format!("\"{cursor}\" is not the id of a transcript"))),
         },
     };
     let (after, before) = (serial("after_id")?, serial("before_id")?);

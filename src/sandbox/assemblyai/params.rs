@@ -4,7 +4,7 @@ use axum::http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::ErrorResponse;
+use super::error::{ErrorResponse, bad_request};
 
 pub(super) struct TranscriptParams {
     pub(super) audio_url: String,
@@ -30,7 +30,7 @@ const MAX_WORDS_IN_KEYTERM: usize = 6;
 
 pub(super) fn parse(body: &[u8]) -> Result<TranscriptParams, ErrorResponse> {
     let Ok(Value::Object(mut params)) = serde_json::from_slice(body) else {
-        return Err(ErrorResponse::bad_request("Invalid endpoint schema, please refer to documentation for examples."));
+        return Err(bad_request("Invalid endpoint schema, please refer to documentation for examples."));
     };
     let audio_url = match params.get("audio_url") {
         Some(Value::String(url)) if is_http(url) => url.clone(),
@@ -39,9 +39,7 @@ pub(super) fn parse(body: &[u8]) -> Result<TranscriptParams, ErrorResponse> {
         None => return Err(creation_error("audio_url is required")),
     };
     if let Some(old) = ["word_boost", "boost_param"].iter().find(|old| params.contains_key(**old)) {
-        return Err(ErrorResponse::bad_request(format!(
-            "\"{old}\" is no longer supported. Use \"keyterms_prompt\" instead."
-        )));
+        return Err(bad_request(format!("\"{old}\" is no longer supported. Use \"keyterms_prompt\" instead.")));
     }
     check_types(&params)?;
     let models = check_models(&params)?;
@@ -60,11 +58,11 @@ fn check_models(params: &Map<String, Value>) -> Result<Vec<String>, ErrorRespons
     if models.is_empty() || models.iter().any(|model| !MODELS.contains(&model.as_str())) {
         let known = MODELS.map(|model| format!("\"{model}\"")).join(", ");
         let words = format!("\"speech_models\" must be a non-empty list containing one or more of: {known}");
-        return Err(ErrorResponse::bad_request(words));
+        return Err(bad_request(words));
     }
     if models == ["universal-3-pro"] {
         let words = "\"universal-3-pro\" is no longer available on its own. Use \"universal-3-5-pro\" instead.";
-        return Err(ErrorResponse::bad_request(words));
+        return Err(bad_request(words));
     }
     Ok(models)
 }
@@ -73,12 +71,12 @@ fn check_keyterms(params: &Map<String, Value>, models: &[String]) -> Result<(), 
     let Some(Value::Array(terms)) = params.get("keyterms_prompt") else { return Ok(()) };
     let max = if models == ["universal-2"] { MAX_KEYTERMS_UNIVERSAL_2 } else { MAX_KEYTERMS };
     if terms.len() > max {
-        return Err(ErrorResponse::bad_request(format!("\"keyterms_prompt\" must have at most {max} terms")));
+        return Err(bad_request(format!("\"keyterms_prompt\" must have at most {max} terms")));
     }
     let words = |term: &Value| term.as_str().unwrap_or_default().split_whitespace().count();
     if terms.iter().any(|term| words(term) > MAX_WORDS_IN_KEYTERM) {
         let words = format!("each term of \"keyterms_prompt\" must have at most {MAX_WORDS_IN_KEYTERM} words");
-        return Err(ErrorResponse::bad_request(words));
+        return Err(bad_request(words));
     }
     Ok(())
 }
@@ -187,7 +185,7 @@ fn check_types(params: &Map<String, Value>) -> Result<(), ErrorResponse> {
         let Some((kind, _)) = TYPES.iter().find(|(_, names)| names.contains(&name.as_str())) else { continue };
         let may_be_null = value.is_null() && NULLABLE.contains(&name.as_str());
         if !kind.fits(value) && !may_be_null {
-            return Err(ErrorResponse::bad_request(format!("\"{name}\" should be {}", kind.words())));
+            return Err(bad_request(format!("\"{name}\" should be {}", kind.words())));
         }
     }
     Ok(())
@@ -198,5 +196,5 @@ fn is_http(url: &str) -> bool {
 }
 
 fn creation_error(words: &str) -> ErrorResponse {
-    ErrorResponse::bad_request(format!("Transcript creation error, {words}"))
+    bad_request(format!("Transcript creation error, {words}"))
 }

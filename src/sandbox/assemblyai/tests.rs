@@ -85,9 +85,9 @@ async fn raw(sandbox: &Sandbox, request: String) -> String {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
-        answer
+        let mut response = String::new();
+        let _ = stream.read_to_string(&mut response);
+        response
     };
     tokio::task::spawn_blocking(exchange).await.unwrap()
 }

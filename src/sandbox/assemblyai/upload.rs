@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use futures_util::StreamExt;
 use uuid::Uuid;
 
-use super::error::ErrorResponse;
+use super::error::{ErrorResponse, bad_request};
 use crate::sandbox::speech::{Recognized, Recognizer};
 
 pub(super) const PATH: &str = "/v2/upload";
@@ -39,14 +39,14 @@ pub(super) async fn receive(base_url: &str, body: Body) -> Result<Upload, ErrorR
     let mut parts = body.into_data_stream();
     let mut recognizer = Recognizer::new();
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|_| ErrorResponse::bad_request("Upload failed, the request body was cut short"))?;
+        let part = part.map_err(|_| bad_request("Upload failed, the request body was cut short"))?;
         recognizer.update(&part);
         if recognizer.bytes() > LIMIT {
             return Err(too_large());
         }
     }
     if recognizer.bytes() == 0 {
-        return Err(ErrorResponse::bad_request("Upload failed, the request body is empty"));
+        return Err(bad_request("Upload failed, the request body is empty"));
     }
     let Recognized { sha256, bytes, channels, recording } = recognizer.finish();
     let upload_url = format!("{base_url}/upload/{}", Uuid::new_v4());

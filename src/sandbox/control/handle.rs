@@ -1,6 +1,6 @@
 //! The handle with which a test controls one emulated vendor.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -44,17 +44,22 @@ pub struct Control {
 }
 
 pub(super) struct Inner {
-    pub(super) faults: Mutex<Faults>,
-    pub(super) log: Mutex<RequestLog>,
-    callbacks: Mutex<Callbacks>,
-    /// Decides the order of shuffled callbacks.
-    order: Mutex<SplitMix64>,
-    pub(super) latency: Mutex<Duration>,
+    state: Mutex<State>,
     changes: watch::Sender<u64>,
-    pub(super) answers_late_requests: Mutex<bool>,
-    pub(super) late_ends: Mutex<Vec<LateEnd>>,
     pub(super) error_body: fn(StatusCode) -> serde_json::Value,
     pub(super) streamed_path: &'static str,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) faults: Faults,
+    pub(super) log: RequestLog,
+    pub(super) latency: Duration,
+    pub(super) answers_late_requests: bool,
+    pub(super) late_ends: Vec<LateEnd>,
+    callbacks: Callbacks,
+    /// Decides the order of shuffled callbacks.
+    order: SplitMix64,
 }
 
 impl Control {
@@ -63,85 +68,78 @@ impl Control {
         error_body: fn(StatusCode) -> serde_json::Value,
         streamed_path: &'static str,
     ) -> Self {
-        let inner = Inner {
-            faults: Mutex::default(),
-            log: Mutex::default(),
-            callbacks: Mutex::default(),
-            order: Mutex::new(SplitMix64::new(0)),
-            latency: Mutex::default(),
-            changes: watch::Sender::new(0),
-            answers_late_requests: Mutex::default(),
-            late_ends: Mutex::default(),
-            error_body,
-            streamed_path,
-        };
-        Self { inner: Arc::new(inner) }
+        let (state, changes) = (Mutex::default(), watch::Sender::default());
+        Self { inner: Arc::new(Inner { state, changes, error_body, streamed_path }) }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.inner.state)
     }
 
     /// Plans a fault for the next request with this method whose path contains this text. Several plans for the same
     /// requests apply one after the other, in the order they were made.
     pub fn fail_next(&self, method: Method, path_contains: &str, fault: Fault) {
-        lock(&self.inner.faults).plan(method, path_contains, fault);
+        self.state().faults.plan(method, path_contains, fault);
     }
 
     /// Lets requests of every kind fail at random from now on. Planned faults come first.
     pub fn fail_at_random(&self, faults: RandomFaults) {
-        lock(&self.inner.faults).fail_at_random(Some(faults));
+        self.state().faults.fail_at_random(Some(faults));
     }
 
     /// Ends [`fail_at_random`](Self::fail_at_random). Requests that hang already stay so.
     pub fn stop_random_faults(&self) {
-        lock(&self.inner.faults).fail_at_random(None);
+        self.state().faults.fail_at_random(None);
     }
 
     /// Returns how many requests have failed at random.
     pub fn random_fault_count(&self) -> u64 {
-        lock(&self.inner.faults).random_count()
+        self.state().faults.random_count()
     }
 
     /// Delays every response by this much. The request itself is carried out at once.
     pub fn set_latency(&self, latency: Duration) {
-        *lock(&self.inner.latency) = latency;
+        self.state().latency = latency;
     }
 
     /// Sets how callbacks are delivered from now on.
     pub fn set_callbacks(&self, callbacks: Callbacks) {
-        *lock(&self.inner.callbacks) = callbacks;
+        self.state().callbacks = callbacks;
     }
 
     pub(in crate::sandbox) fn callbacks(&self) -> Callbacks {
-        *lock(&self.inner.callbacks)
+        self.state().callbacks
     }
 
     pub(in crate::sandbox) fn shuffle<T>(&self, callbacks: &mut [T]) {
-        lock(&self.inner.order).shuffle(callbacks);
+        self.state().order.shuffle(callbacks);
     }
 
     /// Responds to all requests with [`Fault::Late`], those that wait and those to come.
     pub fn answer_late_requests(&self) {
-        *lock(&self.inner.answers_late_requests) = true;
+        self.state().answers_late_requests = true;
         self.changed();
     }
 
     /// Returns how the requests with [`Fault::Late`] have ended.
     pub fn late_ends(&self) -> Vec<LateEnd> {
-        lock(&self.inner.late_ends).clone()
+        self.state().late_ends.clone()
     }
 
     /// Returns the newest 1,000 requests, oldest first.
     pub fn requests(&self) -> Vec<LoggedRequest> {
-        lock(&self.inner.log).find(|_| true)
+        self.state().log.find(|_| true)
     }
 
     /// Returns the requests with this method whose path contains this text, oldest first (of the newest 1,000).
     pub fn requests_to(&self, method: Method, path_contains: &str) -> Vec<LoggedRequest> {
-        lock(&self.inner.log).find(|request| request.method == method && path(&request.target).contains(path_contains))
+        self.state().log.find(|request| request.method == method && path(&request.target).contains(path_contains))
     }
 
     /// Counts all requests with this method whose route ends with this text. A route is a path with `{id}` in the place
     /// of each id: `/Calls.json`, `/Recordings/{id}.wav`, `/v2/transcript/{id}`.
     pub fn request_count(&self, method: Method, route: &str) -> u64 {
-        lock(&self.inner.log).count(&method, route)
+        self.state().log.count(&method, route)
     }
 
     /// Waits until `fact` returns a value. `fact` is called again after every change at this vendor.

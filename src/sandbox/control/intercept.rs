@@ -1,16 +1,16 @@
 //! The middleware in front of an emulated vendor: it logs each request and injects its fault.
 
+use axum::Json;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::faults::Fault;
 use super::handle::{Control, LateEnd};
 use super::request_log::{LoggedRequest, path};
-use crate::sandbox::lock::lock;
 use crate::sandbox::pace::wait;
 
 /// Logs each request and injects its fault.
@@ -24,11 +24,11 @@ pub(in crate::sandbox) async fn intercept(State(control): State<Control>, reques
     };
     let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let method = parts.method.clone();
-    let fault = lock(&control.inner.faults).take(&method, path(&target));
-    lock(&control.inner.log).add(LoggedRequest { method, target, headers: parts.headers.clone(), body: kept });
+    let fault = control.state().faults.take(&method, path(&target));
+    control.state().log.add(LoggedRequest { method, target, headers: parts.headers.clone(), body: kept });
     control.changed();
 
-    let latency = *lock(&control.inner.latency);
+    let latency = control.state().latency;
     let response = respond(control, Request::from_parts(parts, body), next, fault).await;
     wait(latency).await;
     response
@@ -50,7 +50,7 @@ async fn respond(control: Control, request: Request, next: Next, fault: Option<F
         Some(Fault::Late) => {
             let mut waiting = Waiting { control: control.clone(), end: LateEnd::Abandoned };
             let response = next.run(request).await;
-            control.until(|| lock(&control.inner.answers_late_requests).then_some(())).await;
+            control.until(|| control.state().answers_late_requests.then_some(())).await;
             waiting.end = LateEnd::Answered;
             response
         }
@@ -77,7 +77,7 @@ struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        lock(&self.control.inner.late_ends).push(self.end);
+        self.control.state().late_ends.push(self.end);
         self.control.changed();
     }
 }
@@ -85,10 +85,7 @@ impl Drop for Waiting {
 impl Control {
     fn refuse(&self, status: u16, retry_after: Option<u32>) -> Response {
         let status = StatusCode::from_u16(status).expect("tests plan real statuses");
-        let body = (self.inner.error_body)(status).to_string();
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = (status, Json((self.inner.error_body)(status))).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -151,16 +148,16 @@ mod tests {
         let hangs = matches!(fault, Fault::Hang | Fault::HangAfter);
         control.fail_next(Method::GET, "/thing", fault);
         let request = outgoing::client().get(url);
-        let answer = if hangs { request.timeout(TIMEOUT) } else { request }.send().await;
-        (control, answer)
+        let response = if hangs { request.timeout(TIMEOUT) } else { request }.send().await;
+        (control, response)
     }
 
     #[tokio::test]
     async fn a_refused_request_gets_the_vendors_form_of_error() {
-        let (control, answer) = request_with(Fault::Refuse { status: 429, retry_after: Some(7) }).await;
-        let answer = answer.unwrap();
-        assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &HeaderValue::from(7)));
-        assert_eq!(answer.text().await.unwrap(), r#"{"status":429}"#);
+        let (control, response) = request_with(Fault::Refuse { status: 429, retry_after: Some(7) }).await;
+        let response = response.unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &HeaderValue::from(7)));
+        assert_eq!(response.text().await.unwrap(), r#"{"status":429}"#);
         assert_eq!(control.requests_to(Method::GET, "/thing")[0].target, "/thing?a=b");
     }
 
@@ -173,32 +170,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_connection_brings_no_response() {
-        let (control, answer) = request_with(Fault::DropAfter).await;
-        let error = answer.unwrap_err();
+        let (control, response) = request_with(Fault::DropAfter).await;
+        let error = response.unwrap_err();
         assert!(error.is_request() && !error.is_timeout(), "{error:?}");
         assert_eq!(control.requests().len(), 1);
     }
 
     #[tokio::test]
     async fn a_cut_body_breaks_off_after_good_headers() {
-        let mut answer = request_with(Fault::CutBody).await.1.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.content_length()), (200, Some(BODY.len() as u64)));
-        assert_eq!(answer.chunk().await.unwrap().unwrap(), "a body of ");
-        let error = answer.chunk().await.unwrap_err();
+        let mut response = request_with(Fault::CutBody).await.1.unwrap();
+        assert_eq!((response.status().as_u16(), response.content_length()), (200, Some(BODY.len() as u64)));
+        assert_eq!(response.chunk().await.unwrap().unwrap(), "a body of ");
+        let error = response.chunk().await.unwrap_err();
         assert!(!error.is_timeout(), "{error:?}");
     }
 
     #[tokio::test]
     async fn a_wrong_body_comes_with_the_right_status() {
-        let answer = request_with(Fault::wrong_body("<html>")).await.1.unwrap();
-        assert_eq!(answer.status().as_u16(), 200);
-        assert_eq!(answer.text().await.unwrap(), "<html>");
+        let response = request_with(Fault::wrong_body("<html>")).await.1.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        assert_eq!(response.text().await.unwrap(), "<html>");
     }
 
     /// Returns whether this request gets the right response.
     async fn succeeds(request: reqwest::RequestBuilder) -> bool {
         match request.send().await {
-            Ok(answer) if answer.status() == 200 => answer.text().await.is_ok_and(|body| body == BODY),
+            Ok(response) if response.status() == 200 => response.text().await.is_ok_and(|body| body == BODY),
             _ => false,
         }
     }
@@ -221,8 +218,8 @@ mod tests {
     async fn a_response_is_as_late_as_the_latency_says() {
         let (control, url) = vendor().await;
         control.set_latency(Duration::from_secs(3_600));
-        let answer = outgoing::client().get(&url).timeout(TIMEOUT).send().await;
-        assert!(answer.unwrap_err().is_timeout());
+        let response = outgoing::client().get(&url).timeout(TIMEOUT).send().await;
+        assert!(response.unwrap_err().is_timeout());
         control.set_latency(Duration::from_millis(1));
         assert!(succeeds(outgoing::client().get(&url)).await);
     }

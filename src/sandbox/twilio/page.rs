@@ -1,6 +1,6 @@
 //! Lists in pages, as Twilio cuts them: newest first, with relative URIs of the neighboring pages.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::form::{self, Param};
 use super::rest_exception::RestException;
@@ -58,20 +58,18 @@ pub(super) fn page<T>(
         }
         format!("{path}?{}", uri.finish())
     };
-    let mut envelope = Map::new();
-    envelope.insert("first_page_uri".to_owned(), json!(uri(0, None)));
-    envelope.insert("next_page_uri".to_owned(), json!(next.map(|cursor| uri(page + 1, Some(&cursor)))));
-    envelope.insert(
-        "previous_page_uri".to_owned(),
-        json!(previous.map(|cursor| uri(page.saturating_sub(1), Some(&cursor)))),
-    );
-    envelope.insert("uri".to_owned(), json!(uri(page, Some(&cursor))));
-    envelope.insert("page".to_owned(), json!(page));
-    envelope.insert("page_size".to_owned(), json!(size));
-    envelope.insert("start".to_owned(), json!(page * size));
-    envelope.insert("end".to_owned(), json!(page * size + shown.len().saturating_sub(1)));
-    envelope.insert(name.to_owned(), shown.iter().map(|(_, entry)| write(entry)).collect());
-    Ok(Value::Object(envelope))
+    let mut list = json!({
+        "first_page_uri": uri(0, None),
+        "next_page_uri": next.map(|cursor| uri(page + 1, Some(&cursor))),
+        "previous_page_uri": previous.map(|cursor| uri(page.saturating_sub(1), Some(&cursor))),
+        "uri": uri(page, Some(&cursor)),
+        "page": page,
+        "page_size": size,
+        "start": page * size,
+        "end": page * size + shown.len().saturating_sub(1),
+    });
+    list[name] = shown.iter().map(|(_, entry)| write(entry)).collect();
+    Ok(list)
 }
 
 fn token(cursor: &Cursor) -> Option<String> {

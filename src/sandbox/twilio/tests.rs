@@ -23,19 +23,19 @@ use crate::sandbox::speech;
 /// A request with a valid signature: its path and all its parameters.
 type Received = (String, HashMap<String, String>);
 
-/// The program that Twilio calls back, reduced to canned responses by path.
+/// The program that Twilio calls back, reduced to fixed TwiML documents by path.
 #[derive(Clone)]
 struct Program {
     url: String,
-    responses: &'static [(&'static str, &'static str)],
+    documents: &'static [(&'static str, &'static str)],
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Program {
-    async fn start(responses: &'static [(&'static str, &'static str)]) -> Self {
+    async fn start(documents: &'static [(&'static str, &'static str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let program = Self { url, responses, received: Arc::default() };
+        let program = Self { url, documents, received: Arc::default() };
         let router = Router::new().fallback(receive).with_state(program.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         program
@@ -63,7 +63,7 @@ async fn receive(State(program): State<Program>, request: Request) -> Response {
     let query = form::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let path = parts.uri.path().to_owned();
     program.received.lock().unwrap().push((path.clone(), form.into_iter().chain(query).collect()));
-    match program.responses.iter().find(|(at, _)| *at == path) {
+    match program.documents.iter().find(|(at, _)| *at == path) {
         Some((_, twiml)) => ([(header::CONTENT_TYPE, "application/xml")], *twiml).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     }
@@ -74,10 +74,14 @@ async fn start() -> Twilio {
     Twilio::start(listener, Pace::instant())
 }
 
-/// Sends a request to the API with the account's credentials.
-async fn request(twilio: &Twilio, method: Method, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
+/// Returns a request to the API with the account's credentials.
+fn api(twilio: &Twilio, method: Method, path: &str) -> reqwest::RequestBuilder {
     let url = format!("{}{}{path}", twilio.url(), account_path());
-    let request = outgoing::client().request(method.clone(), url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN));
+    outgoing::client().request(method, url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN))
+}
+
+async fn request(twilio: &Twilio, method: Method, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
+    let request = api(twilio, method.clone(), path);
     let request = if method == Method::POST { request.form(form) } else { request };
     request.send().await.unwrap()
 }
@@ -91,9 +95,9 @@ async fn call(twilio: &Twilio, program: &Program, more: &[(&str, &str)]) -> Stri
     let (url, hook) = (format!("{}/record/?a=1", program.url), format!("{}/hook#rc=2", program.url));
     let mut form = vec![("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &url), ("StatusCallback", &hook)];
     form.extend(more);
-    let answer = request(twilio, Method::POST, "/Calls.json", &form).await;
-    assert_eq!(answer.status(), StatusCode::CREATED);
-    let call: Value = answer.json().await.unwrap();
+    let response = request(twilio, Method::POST, "/Calls.json", &form).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let call: Value = response.json().await.unwrap();
     assert_eq!((&call["status"], &call["duration"]), (&"queued".into(), &Value::Null));
     call["sid"].as_str().unwrap().to_owned()
 }
@@ -148,8 +152,8 @@ async fn a_recorded_call_is_reported_from_beginning_to_end() {
 
 #[tokio::test]
 async fn a_record_without_an_action_fetches_its_own_document_again() {
-    let answers = &[("/record/", "<Response><Say>Ahoy!</Say><Record/><Hangup/></Response>")];
-    let (twilio, program) = (start().await, Program::start(answers).await);
+    let documents = &[("/record/", "<Response><Say>Ahoy!</Say><Record/><Hangup/></Response>")];
+    let (twilio, program) = (start().await, Program::start(documents).await);
     let sid = call(&twilio, &program, &[("Method", "GET")]).await;
     twilio.settled().await;
     let fetched = program.received_at("/record/");
@@ -230,8 +234,8 @@ async fn a_held_call_waits_and_can_be_canceled() {
 
 #[tokio::test]
 async fn a_call_can_be_recorded_as_a_whole() {
-    let answers = &[("/record/", "<Response><Say>Ahoy!</Say></Response>")];
-    let (twilio, program) = (start().await, Program::start(answers).await);
+    let documents = &[("/record/", "<Response><Say>Ahoy!</Say></Response>")];
+    let (twilio, program) = (start().await, Program::start(documents).await);
     let hook = format!("{}/recording", program.url);
     let more = [("Record", "true"), ("RecordingChannels", "dual"), ("RecordingStatusCallback", &hook)];
     let sid = call(&twilio, &program, &more).await;
@@ -245,8 +249,8 @@ async fn a_call_can_be_recorded_as_a_whole() {
 
 #[tokio::test]
 async fn an_application_error_ends_the_call() {
-    for answers in [&[("/record/", "<Response><Sing/></Response>")][..], &[]] {
-        let (twilio, program) = (start().await, Program::start(answers).await);
+    for documents in [&[("/record/", "<Response><Sing/></Response>")][..], &[]] {
+        let (twilio, program) = (start().await, Program::start(documents).await);
         let sid = call(&twilio, &program, &[]).await;
         twilio.settled().await;
         assert_eq!((twilio.call_status(&sid).as_deref(), program.received_at("/hook").len()), (Some("completed"), 1));
@@ -256,9 +260,9 @@ async fn an_application_error_ends_the_call() {
 
 #[tokio::test]
 async fn an_inbound_call_is_answered_or_rejected() {
-    let answers =
+    let documents =
         &[("/yes", "<Response><Say>Hi</Say></Response>"), ("/no", "<Response><Reject reason=\"busy\"/></Response>")];
-    let (twilio, program) = (start().await, Program::start(answers).await);
+    let (twilio, program) = (start().await, Program::start(documents).await);
     let yes = twilio.inbound_call(&format!("{}/yes", program.url), "+14155551234");
     let no = twilio.inbound_call(&format!("{}/no", program.url), "+14155551234");
     twilio.settled().await;
@@ -328,9 +332,7 @@ async fn audio_is_served_whole_or_in_ranges_once_it_is_completed() {
     let generated = twilio.add_recording(SeededRecording { audio: big.clone(), ..SeededRecording::default() });
     let bytes = request(&twilio, Method::GET, &format!("/Recordings/{generated}"), &[]).await.bytes().await.unwrap();
     assert_eq!(Audio::Bytes(bytes.clone()).sha256(), big.sha256());
-    let url = format!("{}{}/Recordings/{generated}", twilio.url(), account_path());
-    let part =
-        outgoing::client().get(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).header("range", "bytes=70000-70009");
+    let part = api(&twilio, Method::GET, &format!("/Recordings/{generated}")).header("range", "bytes=70000-70009");
     let part = part.send().await.unwrap();
     assert_eq!(
         (part.status().as_u16(), &part.headers()["content-range"]),

@@ -52,9 +52,8 @@ async fn calls_are_counted_by_token_also_if_the_response_is_lost() {
     let place = async |token: &str, to: &str| {
         let url = format!("{}/record/?x=1&t={token}", program.url);
         let form = [("To", to), ("From", PHONE_NUMBER), ("Url", &url)];
-        let url = format!("{}{}/Calls.json", twilio.url(), account_path());
-        let request = outgoing::client().post(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).form(&form);
-        request.send().await.map(|answer| answer.status().as_u16())
+        let request = api(&twilio, Method::POST, "/Calls.json").form(&form);
+        request.send().await.map(|response| response.status().as_u16())
     };
     twilio.control.fail_next(Method::POST, "/Calls.json", Fault::DropAfter);
     assert!(place("a", "+14155551234").await.is_err());
@@ -128,13 +127,12 @@ async fn shuffled_callbacks_come_after_the_call_and_in_many_orders() {
 async fn a_request_is_carried_out_before_its_late_response() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     twilio.control.set_latency(Duration::from_secs(3_600));
-    let url = format!("{}{}/Calls.json", twilio.url(), account_path());
-    let to_record = format!("{}/record/?t=a", program.url);
-    let form = [("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &to_record)];
-    let request = outgoing::client().post(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).form(&form);
+    let url = format!("{}/record/?t=a", program.url);
+    let form = [("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &url)];
+    let request = api(&twilio, Method::POST, "/Calls.json").form(&form);
     let placed = twilio.control.until(|| twilio.placed_per_token().get("a").copied());
     tokio::select! {
-        answer = request.send() => panic!("the response came an hour too early: {answer:?}"),
+        response = request.send() => panic!("the response came an hour too early: {response:?}"),
         count = placed => assert_eq!(count, 1),
     }
 }
@@ -144,27 +142,23 @@ async fn random_faults_hide_calls_that_were_placed() {
     let (twilio, program) = (start().await, Program::start(RECORDED).await);
     let recording = twilio.add_recording(SeededRecording::default());
     twilio.control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
-    let account = format!("{}{}", twilio.url(), account_path());
-    let http = outgoing::client();
     let url = format!("{}/record/?t=a", program.url);
     let form = [("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &url)];
     let mut refused = 0;
     for _ in 0..40 {
-        let request = http.post(format!("{account}/Calls.json")).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).form(&form);
-        match request.send().await {
-            Ok(answer) if answer.status() != 201 => refused += 1,
-            Ok(answer) => assert!(answer.json::<Value>().await.ok().is_none_or(|call| call["sid"].is_null())),
+        match api(&twilio, Method::POST, "/Calls.json").form(&form).send().await {
+            Ok(response) if response.status() != 201 => refused += 1,
+            Ok(response) => assert!(response.json::<Value>().await.ok().is_none_or(|call| call["sid"].is_null())),
             Err(_) => {}
         }
     }
     assert!((1..40).contains(&refused), "{refused}");
     assert_eq!(twilio.placed_per_token()["a"], 40 - refused);
 
-    let media = format!("{account}/Recordings/{recording}.wav");
     for _ in 0..20 {
-        let answer = http.get(&media).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).send().await;
-        let Ok(answer) = answer else { continue };
-        assert!(answer.status() != 200 || answer.bytes().await.ok().is_none_or(|audio| audio != speech::WAV));
+        let response = api(&twilio, Method::GET, &format!("/Recordings/{recording}.wav")).send().await;
+        let Ok(response) = response else { continue };
+        assert!(response.status() != 200 || response.bytes().await.ok().is_none_or(|audio| audio != speech::WAV));
     }
     twilio.control.stop_random_faults();
     assert!(recognize(&twilio, &recording).await.channels.is_some());
