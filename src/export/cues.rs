@@ -1,129 +1,129 @@
-//! Captions: where they are cut, how they are laid out, and when they are shown. Knows nothing of file formats.
+//! Cues, that is single captions: where they break, their lines, and when they are shown. Knows nothing of file formats.
 //!
-//! What a voice says is cut into cues at the places that cost least altogether, as a paragraph is broken into lines; then
-//! the cues of all voices are put in one order, and their times made to go together.
+//! Each turn is broken into cues so that the total cost of all breaks is minimal, as TeX breaks a paragraph into lines.
+//! Then the cues of all voices are ordered by time, and their times adjusted so that they do not overlap.
 
 use std::cmp::Reverse;
 
-use super::Word;
-use super::runs::{Run, ends_clause, ends_sentence, runs};
-use super::width::{cut, is_spaced, width};
+use super::turns::{TimedTurn, ends_clause, ends_sentence, turns};
+use super::width::{is_spaced, split, width};
+use super::word::Word;
 
-/// Characters in a line.
-pub(super) const LINE: usize = 42;
-/// A cue is shown this long, at least, if those that follow leave it the time.
-pub(super) const SHORTEST: u64 = 1_000;
-/// No cue is shown longer.
-pub(super) const LONGEST: u64 = 7_000;
-/// Characters that people read in a second.
-const READ_PER_SECOND: u64 = 20;
-/// How late a cue may come so that the one before it can be read.
-const LATE: u64 = 2_000;
-/// Where cues are so dense that they would come later than that, they are shown this long.
-pub(super) const FLASH: u64 = 500;
+/// Maximum width of a line, in characters.
+pub(super) const MAX_LINE: usize = 42;
+/// Minimum time, in milliseconds, that a cue is shown, unless the next ones come too soon.
+pub(super) const MIN_DURATION: u64 = 1_000;
+/// Maximum time, in milliseconds, that a cue is shown.
+pub(super) const MAX_DURATION: u64 = 7_000;
+/// Characters that a viewer reads in a second.
+const READING_SPEED: u64 = 20;
+/// Maximum delay of a cue, in milliseconds, to let viewers read the one before it.
+const MAX_DELAY: u64 = 2_000;
+/// Minimum time, in milliseconds, that a cue is shown where cues are so dense that [`MAX_DELAY`] is used up.
+pub(super) const MIN_DENSE_DURATION: u64 = 500;
 
-/// A caption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cue {
     /// In milliseconds.
     pub(super) start: u64,
-    /// After its start, and not after the start of the next.
+    /// In milliseconds; after `start` and not after the start of the next cue.
     pub(super) end: u64,
     pub(super) voice: Option<String>,
-    /// One or two, none of them empty.
+    /// One or two; none is empty.
     pub(super) lines: Vec<String>,
 }
 
-/// The captions, in the order of their times.
+/// Returns the cues in the order of their times.
 pub(super) fn cues(words: &[Word]) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = runs(words).into_iter().flat_map(cues_of).collect();
+    let mut cues: Vec<Cue> = turns(words).into_iter().flat_map(cues_of).collect();
     cues.sort_by_key(|cue| cue.start);
-    set_times(&mut cues);
+    adjust_times(&mut cues);
     cues
 }
 
-/// From when words are spoken to when cues are shown: long enough to be read, one after the other.
-fn set_times(cues: &mut [Cue]) {
+/// Adjusts the times of cues, from when their words are spoken to when they can be read, without overlaps.
+fn adjust_times(cues: &mut [Cue]) {
     let mut free_from = 0;
     for index in 0..cues.len() {
         let next = cues.get(index + 1).map(|next| next.start);
         let cue = &mut cues[index];
         let spoken = cue.end - cue.start;
-        let read = (cue.lines.iter().map(|line| width(line) as u64).sum::<u64>() * 1_000 / READ_PER_SECOND)
-            .clamp(SHORTEST, LONGEST);
+        let reading = (cue.lines.iter().map(|line| width(line) as u64).sum::<u64>() * 1_000 / READING_SPEED)
+            .clamp(MIN_DURATION, MAX_DURATION);
         let start = cue.start.max(free_from);
-        let mut end = cue.end.max(start + read);
+        let mut end = cue.end.max(start + reading);
         if let Some(next) = next {
-            // The next may have to wait, for as long as this one is spoken, but not too long.
-            let held = start + read.min(spoken).max(SHORTEST);
-            end = end.min(next.max(held.min(next + LATE)));
+            // The next cue may be delayed for as long as this one is spoken, up to MAX_DELAY.
+            let needed = start + reading.min(spoken).max(MIN_DURATION);
+            end = end.min(next.max(needed.min(next + MAX_DELAY)));
         }
         cue.start = start;
-        cue.end = end.clamp(start + FLASH, start + LONGEST);
+        cue.end = end.clamp(start + MIN_DENSE_DURATION, start + MAX_DURATION);
         free_from = cue.end;
     }
 }
 
-/// A part of a cue that stays in one line.
+/// A word, or a part of one that is too long for a line. A piece is never broken.
 struct Piece {
     text: String,
     start: u64,
     end: u64,
-    /// Whether it is set off from what is before it.
+    /// Whether a space separates it from the piece before.
     is_spaced: bool,
-    after: Break,
+    after: Boundary,
 }
 
 /// What ends with a piece.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Break {
+enum Boundary {
     Sentence,
     Clause,
     Word,
-    /// A word that may lean on the next: articles and prepositions are short in most languages.
-    Particle,
-    /// A word that is too long for a line goes on.
+    /// A word of up to three characters. Articles and prepositions, which belong to the next word, are short in most
+    /// languages.
+    ShortWord,
+    /// Nothing: the word goes on in the next piece.
     Nothing,
 }
 
-/// What one voice says, cut into cues, each with the times of its words.
-fn cues_of(run: Run) -> Vec<Cue> {
-    let pieces = pieces(&run);
-    let room = Room::of(&pieces);
-    let ends = ends(&pieces, &room);
+/// Breaks a turn into cues, each with the times of its words.
+fn cues_of(turn: TimedTurn) -> Vec<Cue> {
+    let pieces = pieces(&turn);
+    let widths = Widths::of(&pieces);
+    let ends = cue_ends(&pieces, &widths);
     let mut cues = Vec::with_capacity(ends.len());
     let mut from = 0;
     for to in ends {
         cues.push(Cue {
             start: pieces[from].start,
             end: pieces[to - 1].end,
-            voice: run.voice.clone(),
-            lines: lines(&pieces, &room, from, to),
+            voice: turn.voice.clone(),
+            lines: lines(&pieces, &widths, from, to),
         });
         from = to;
     }
     cues
 }
 
-fn pieces(run: &Run) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::with_capacity(run.words.len());
-    for (index, word) in run.words.iter().enumerate() {
-        let next = run.words.get(index + 1).map(|next| next.text.as_str());
-        // Parts of a word have their share of its time.
+fn pieces(turn: &TimedTurn) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::with_capacity(turn.words.len());
+    for (index, word) in turn.words.iter().enumerate() {
+        let next = turn.words.get(index + 1).map(|next| next.text.as_str());
+        // A part of a word gets a share of its time by width.
         let whole = width(&word.text).max(1) as u64;
         let at = |offset: usize| word.start + (word.end - word.start) * (width(&word.text[..offset]) as u64) / whole;
         let mut offset = 0;
         for part in word.text.split(' ') {
-            for (nth, text) in cut(part, LINE).into_iter().enumerate() {
+            for (nth, text) in split(part, MAX_LINE).into_iter().enumerate() {
                 let is_spaced = nth == 0 && pieces.last().is_none_or(|before| is_spaced(&before.text, text));
                 if nth > 0
                     && let Some(before) = pieces.last_mut()
                 {
-                    before.after = Break::Nothing;
+                    before.after = Boundary::Nothing;
                 }
                 let end = offset + text.len();
                 let piece =
-                    Piece { text: text.to_owned(), start: at(offset), end: at(end), is_spaced, after: Break::Word };
+                    Piece { text: text.to_owned(), start: at(offset), end: at(end), is_spaced, after: Boundary::Word };
                 pieces.push(piece);
                 offset = end;
             }
@@ -131,74 +131,75 @@ fn pieces(run: &Run) -> Vec<Piece> {
         }
         if let Some(last) = pieces.last_mut() {
             last.after = match last.text.as_str() {
-                text if ends_sentence(text, next) => Break::Sentence,
-                text if ends_clause(text) => Break::Clause,
-                text if text.chars().count() <= 3 => Break::Particle,
-                _ => Break::Word,
+                text if ends_sentence(text, next) => Boundary::Sentence,
+                text if ends_clause(text) => Boundary::Clause,
+                text if text.chars().count() <= 3 => Boundary::ShortWord,
+                _ => Boundary::Word,
             };
         }
     }
     pieces
 }
 
-/// How wide pieces are together, without counting again each time.
-struct Room {
-    /// The width of all pieces before this one, with their spaces.
+/// Precomputed widths of stretches of pieces.
+struct Widths {
+    /// Width of all pieces before this one, with their spaces.
     before: Vec<usize>,
-    /// Up to where a line reaches that begins with this piece.
+    /// Where a line that begins with this piece must end.
     line_end: Vec<usize>,
-    /// Whether this piece begins with a space.
+    /// Width of the space before this piece, 0 or 1.
     spaces: Vec<usize>,
 }
 
-impl Room {
+impl Widths {
     fn of(pieces: &[Piece]) -> Self {
         let spaces: Vec<usize> = pieces.iter().map(|piece| usize::from(piece.is_spaced)).collect();
         let mut before = vec![0];
         for (piece, space) in pieces.iter().zip(&spaces) {
             before.push(before[before.len() - 1] + space + width(&piece.text));
         }
-        let mut room = Self { before, line_end: Vec::new(), spaces };
+        let mut widths = Self { before, line_end: Vec::new(), spaces };
         let mut to = 0;
         for from in 0..pieces.len() {
-            while to < pieces.len() && room.width(from, to + 1) <= LINE {
+            while to < pieces.len() && widths.line(from, to + 1) <= MAX_LINE {
                 to += 1;
             }
-            room.line_end.push(to);
+            widths.line_end.push(to);
         }
-        room
+        widths
     }
 
-    /// Of the line from one piece to before another.
-    fn width(&self, from: usize, to: usize) -> usize {
+    /// Returns the width of a line from one piece up to, but excluding, another.
+    fn line(&self, from: usize, to: usize) -> usize {
         self.before[to] - self.before[from] - self.spaces[from]
     }
 
-    /// Whether two lines are enough.
-    fn fits(&self, from: usize, to: usize) -> bool {
+    /// Returns whether these pieces fit in two lines.
+    fn fit_two_lines(&self, from: usize, to: usize) -> bool {
         let second = self.line_end[from];
         to <= second || to <= self.line_end[second]
     }
 }
 
-/// Where to cut: the ends of the cues that cost least altogether.
-fn ends(pieces: &[Piece], room: &Room) -> Vec<usize> {
-    // What it costs not to cut at the places before this one.
+/// Returns the ends of the cues with the least total cost.
+fn cue_ends(pieces: &[Piece], widths: &Widths) -> Vec<usize> {
+    // Total cost of not breaking at any boundary before this piece.
     let mut uncut = vec![0, 0];
     for pair in pieces.windows(2) {
-        uncut.push(uncut[uncut.len() - 1] + cost_of_going_on(&pair[0], &pair[1]));
+        uncut.push(uncut[uncut.len() - 1] + cost_of_no_break(&pair[0], &pair[1]));
     }
-    // The least that all cues up to here cost, and where the last of them begins.
+    // Least cost of all cues up to this piece, and where the last of them begins.
     let mut least: Vec<(u64, usize)> = vec![(0, 0)];
     for to in 1..=pieces.len() {
-        let ways = (0..to).rev().take_while(|from| {
-            *from == to - 1 || room.fits(*from, to) && pieces[to - 1].end - pieces[*from].start <= LONGEST
+        let starts = (0..to).rev().take_while(|from| {
+            *from == to - 1
+                || widths.fit_two_lines(*from, to) && pieces[to - 1].end - pieces[*from].start <= MAX_DURATION
         });
         let cost = |from: usize| {
             let inside = uncut[to] - uncut[from + 1];
-            least[from].0 + inside + cost_of_cue(pieces, room.width(from, to), from, to)
+            least[from].0 + inside + cost_of_cue(pieces, widths.line(from, to), from, to)
         };
-        let best = ways.map(|from| (cost(from), from)).min_by_key(|(cost, from)| (*cost, Reverse(*from)));
+        let best = starts.map(|from| (cost(from), from)).min_by_key(|(cost, from)| (*cost, Reverse(*from)));
         least.push(best.expect("a piece alone is a cue"));
     }
     let mut ends = Vec::new();
@@ -211,33 +212,33 @@ fn ends(pieces: &[Piece], room: &Room) -> Vec<usize> {
     ends
 }
 
-/// Of a cue that goes on where a sentence ends, or after a pause.
-fn cost_of_going_on(piece: &Piece, next: &Piece) -> u64 {
+/// Returns the cost of a cue that continues across the boundary between these pieces: that of a sentence end, or a pause.
+fn cost_of_no_break(piece: &Piece, next: &Piece) -> u64 {
     let pause = (next.start - piece.end).min(2_000);
-    pause / 25 + if piece.after == Break::Sentence { 25 } else { 0 }
+    pause / 25 + if piece.after == Boundary::Sentence { 25 } else { 0 }
 }
 
-/// Of a cue for itself, and of its end. What counts most is that it can be read, then that nothing is torn.
+/// Returns the cost of a cue and of the break at its end. Time to read it weighs most, then a break at a good boundary.
 fn cost_of_cue(pieces: &[Piece], width: usize, from: usize, to: usize) -> u64 {
-    // Fewer are better, and even ones.
-    let each = 20 + 20 * (width * width) as u64 / (4 * LINE * LINE) as u64;
+    // Favors few cues of even width.
+    let each = 20 + 20 * (width * width) as u64 / (4 * MAX_LINE * MAX_LINE) as u64;
     let Some(next) = pieces.get(to) else { return each };
     let last = &pieces[to - 1];
     let shown = next.start - pieces[from].start;
-    let too_short = 200 * SHORTEST.saturating_sub(shown) / SHORTEST;
+    let too_short = 200 * MIN_DURATION.saturating_sub(shown) / MIN_DURATION;
     let pause = (next.start - last.end).min(1_000);
-    let torn = match last.after {
-        Break::Sentence => 0,
-        Break::Clause => 25 - pause / 50,
-        Break::Word => 60 - pause / 20,
-        Break::Particle => 68 - pause / 20,
-        Break::Nothing => 160,
+    let broken = match last.after {
+        Boundary::Sentence => 0,
+        Boundary::Clause => 25 - pause / 50,
+        Boundary::Word => 60 - pause / 20,
+        Boundary::ShortWord => 68 - pause / 20,
+        Boundary::Nothing => 160,
     };
-    each + too_short + torn
+    each + too_short + broken
 }
 
-/// One line if it is enough, otherwise two of about the same length, the second rather the longer one.
-fn lines(pieces: &[Piece], room: &Room, from: usize, to: usize) -> Vec<String> {
+/// Returns one line if that is enough, otherwise two of about the same width, preferably with the longer one below.
+fn lines(pieces: &[Piece], widths: &Widths, from: usize, to: usize) -> Vec<String> {
     let line = |from: usize, to: usize| {
         let mut line = pieces[from].text.clone();
         for piece in &pieces[from + 1..to] {
@@ -246,22 +247,22 @@ fn lines(pieces: &[Piece], room: &Room, from: usize, to: usize) -> Vec<String> {
         }
         line
     };
-    if room.line_end[from] >= to {
+    if widths.line_end[from] >= to {
         return vec![line(from, to)];
     }
     let cost = |at: &usize| {
-        let (first, second) = (room.width(from, *at), room.width(*at, to));
-        let torn = match pieces[at - 1].after {
-            Break::Sentence => 0,
-            Break::Clause => 5,
-            Break::Word => 12,
-            Break::Particle => 20,
-            Break::Nothing => 60,
+        let (first, second) = (widths.line(from, *at), widths.line(*at, to));
+        let broken = match pieces[at - 1].after {
+            Boundary::Sentence => 0,
+            Boundary::Clause => 5,
+            Boundary::Word => 12,
+            Boundary::ShortWord => 20,
+            Boundary::Nothing => 60,
         };
-        torn + first.abs_diff(second) / 2 + if first > second { 2 } else { 0 }
+        broken + first.abs_diff(second) / 2 + if first > second { 2 } else { 0 }
     };
-    let second_fits = |at: &usize| room.line_end[*at] >= to;
-    let best = (from + 1..=room.line_end[from]).filter(second_fits).min_by_key(cost);
-    let at = best.unwrap_or(room.line_end[from]);
+    let second_fits = |at: &usize| widths.line_end[*at] >= to;
+    let best = (from + 1..=widths.line_end[from]).filter(second_fits).min_by_key(cost);
+    let at = best.unwrap_or(widths.line_end[from]);
     vec![line(from, at), line(at, to)]
 }

@@ -1,9 +1,9 @@
-//! What exports of a few words look like.
+//! Exports of a few words.
 
-use super::cues::{FLASH, LINE, LONGEST, SHORTEST, cues};
+use super::cues::{MAX_DURATION, MAX_LINE, MIN_DENSE_DURATION, MIN_DURATION, cues};
 use super::*;
 
-/// Words of 300 ms with 50 ms between them, from a time on.
+/// Returns words of 300 ms with pauses of 50 ms, starting at this time.
 fn said(text: &str, from: u64) -> Vec<Word<'_>> {
     let word = |(index, text): (usize, _)| {
         let start = from + 350 * index as u64;
@@ -20,7 +20,7 @@ fn on<'a>(channel: &'a str, words: Vec<Word<'a>>) -> Vec<Word<'a>> {
     words.into_iter().map(|word| Word { channel: Some(channel), ..word }).collect()
 }
 
-/// Each cue as its times and its lines, with `/` between them.
+/// Returns the times of each cue, and its lines joined by `/`.
 fn shown(words: &[Word]) -> Vec<(u64, u64, String)> {
     cues(words).into_iter().map(|cue| (cue.start, cue.end, cue.lines.join("/"))).collect()
 }
@@ -30,7 +30,7 @@ fn texts(words: &[Word]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_said_is_an_empty_file_of_each_format() {
+fn without_words_each_format_is_an_empty_file() {
     let blank = [Word { text: " \0\n", start: 0, end: 9, speaker: Some("A"), channel: None }];
     for words in [&[][..], &blank] {
         assert_eq!((srt(words), vtt(words)), (String::new(), "WEBVTT\n".to_owned()));
@@ -38,7 +38,7 @@ fn nothing_said_is_an_empty_file_of_each_format() {
 }
 
 #[test]
-fn srt_has_numbers_and_commas_and_vtt_has_a_head_and_points() {
+fn srt_has_numbers_and_commas_and_vtt_has_a_header_and_points() {
     let words = [said("Ahoy there!", 3_600_000), said("Who is it?", 3_723_004)].concat();
     assert_eq!(
         srt(&words),
@@ -82,7 +82,7 @@ fn short_sentences_share_a_cue() {
 }
 
 #[test]
-fn what_is_too_long_for_a_cue_is_cut_at_a_clause() {
+fn a_sentence_too_long_for_a_cue_breaks_at_a_clause() {
     let words = said(
         "If the parcel does not arrive by then, which I do not think will happen at all, please call this number \
          again and ask for me",
@@ -104,17 +104,17 @@ fn a_cue_ends_at_a_pause() {
 }
 
 #[test]
-fn an_abbreviation_ends_no_sentence() {
+fn an_abbreviation_does_not_end_a_sentence() {
     let words = said("This is the office of Dr. Green and of Mrs. White and J. Brown.", 0);
     assert_eq!(texts(&words), ["This is the office of Dr. Green/and of Mrs. White and J. Brown."]);
 }
 
 #[test]
-fn a_word_that_is_longer_than_a_line_is_cut_and_loses_nothing() {
+fn a_word_longer_than_a_line_is_split_and_loses_nothing() {
     let long = "x".repeat(100);
     let words = said(&long, 0);
     let lines: Vec<String> = cues(&words).into_iter().flat_map(|cue| cue.lines).collect();
-    assert!(lines.iter().all(|line| line.len() <= LINE));
+    assert!(lines.iter().all(|line| line.len() <= MAX_LINE));
     assert_eq!(lines.concat(), long);
 }
 
@@ -125,7 +125,7 @@ fn a_script_without_spaces_gets_none_and_half_as_many_characters() {
 }
 
 #[test]
-fn a_short_cue_is_shown_a_second_and_a_quick_one_until_it_is_read() {
+fn a_short_cue_is_shown_a_second_and_a_fast_one_until_it_is_read() {
     let slow = [Word { text: "Yes.", start: 500, end: 600, speaker: None, channel: None }];
     assert_eq!(shown(&slow), [(500, 1_500, "Yes.".to_owned())]);
     let quick = [Word { text: "Hippopotomonstrosesquippedaliophobia, sir!", start: 0, end: 900, ..slow[0] }];
@@ -133,9 +133,9 @@ fn a_short_cue_is_shown_a_second_and_a_quick_one_until_it_is_read() {
 }
 
 #[test]
-fn a_word_that_never_ends_is_shown_seven_seconds() {
+fn an_endless_word_is_shown_seven_seconds() {
     let word = Word { text: "Hold", start: 0, end: 60_000, speaker: None, channel: None };
-    assert_eq!(shown(&[word]), [(0, LONGEST, "Hold".to_owned())]);
+    assert_eq!(shown(&[word]), [(0, MAX_DURATION, "Hold".to_owned())]);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn another_voice_is_another_cue_with_its_name() {
 }
 
 #[test]
-fn who_speaks_into_anothers_sentence_does_not_tear_it() {
+fn an_interjection_does_not_break_the_other_voices_sentence() {
     let words = [
         on("1", said("We have looked around and we will send you another one.", 0)),
         on("2", said("Okay.", 1_500)),
@@ -178,7 +178,7 @@ fn who_speaks_into_anothers_sentence_does_not_tear_it() {
 }
 
 #[test]
-fn cues_that_come_too_dense_do_not_fall_behind_for_ever() {
+fn dense_cues_do_not_fall_behind_forever() {
     let both = |at| [on("1", said("No.", at)), on("2", said("Yes.", at + 500))].concat();
     let words: Vec<Word> = (0..20).flat_map(|nth| both(nth * 1_000)).collect();
     let mut said: Vec<u64> = words.iter().map(|word| word.start).collect();
@@ -186,7 +186,7 @@ fn cues_that_come_too_dense_do_not_fall_behind_for_ever() {
     let cues = cues(&words);
     assert_eq!(cues.len(), said.len());
     for (cue, said) in cues.iter().zip(said) {
-        assert!(cue.end - cue.start >= FLASH && cue.start - said <= 2_500, "{cue:?} was said at {said}");
+        assert!(cue.end - cue.start >= MIN_DENSE_DURATION && cue.start - said <= 2_500, "{cue:?} was said at {said}");
     }
-    assert!(cues[0].end - cues[0].start >= SHORTEST);
+    assert!(cues[0].end - cues[0].start >= MIN_DURATION);
 }

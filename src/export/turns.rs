@@ -1,0 +1,122 @@
+//! Splits words into turns: what each voice says without interruption. Knows nothing of lines and captions.
+
+use super::word::{Word, clean};
+
+/// A silence of this length, in milliseconds, ends a turn.
+const SILENCE: u64 = 2_000;
+
+/// Tolerance, in milliseconds, for times at which one voice follows another.
+const TOLERANCE: u64 = 50;
+
+/// Latest time that is believed. Up to here, hours have two digits.
+const LATEST: u64 = 99 * 3_600_000;
+
+/// Words that end with a full stop but do not end a sentence.
+const ABBREVIATIONS: [&str; 8] = ["Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "No.", "vs."];
+
+/// What one voice says without interruption.
+pub(super) struct TimedTurn {
+    pub(super) voice: Option<String>,
+    /// At least one. Each ends before the next begins.
+    pub(super) words: Vec<TimedWord>,
+}
+
+/// A word with visible characters and plausible times.
+#[derive(Debug, Clone)]
+pub(super) struct TimedWord {
+    /// Index of the word in the input.
+    pub(super) index: usize,
+    pub(super) text: String,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl TimedTurn {
+    pub(super) fn start(&self) -> u64 {
+        self.words[0].start
+    }
+}
+
+/// Returns the turns in the order they begin. A turn ends at a long silence or where another voice speaks. Voices that speak
+/// at the same time interrupt each other only in pauses.
+pub(super) fn turns(words: &[Word]) -> Vec<TimedTurn> {
+    let voices = voices(words);
+    // The words of a voice, ordered by start and end, so that the next whole word of another voice is found by bisection.
+    let times: Vec<Vec<(u64, u64)>> =
+        voices.iter().map(|voice| voice.words.iter().map(|word| (word.start, word.end)).collect()).collect();
+    let is_interrupted = |voice: usize, from: u64, to: u64| {
+        times.iter().enumerate().any(|(other, times)| {
+            let next = times.partition_point(|(start, _)| start + TOLERANCE < from);
+            other != voice && times.get(next).is_some_and(|(start, end)| *start <= to && *end <= to + TOLERANCE)
+        })
+    };
+
+    let mut turns = Vec::new();
+    for (index, TimedTurn { voice, words }) in voices.into_iter().enumerate() {
+        let ends_turn = |before: &TimedWord, after: &TimedWord| {
+            after.start - before.end >= SILENCE || is_interrupted(index, before.end, after.start)
+        };
+        split(voice, words, ends_turn, &mut turns);
+    }
+    turns.sort_by_key(TimedTurn::start);
+    turns
+}
+
+fn split(
+    voice: Option<String>,
+    words: Vec<TimedWord>,
+    ends: impl Fn(&TimedWord, &TimedWord) -> bool,
+    turns: &mut Vec<TimedTurn>,
+) {
+    let mut turn: Vec<TimedWord> = Vec::new();
+    for word in words {
+        if turn.last().is_some_and(|before| ends(before, &word)) {
+            turns.push(TimedTurn { voice: voice.clone(), words: std::mem::take(&mut turn) });
+        }
+        turn.push(word);
+    }
+    if !turn.is_empty() {
+        turns.push(TimedTurn { voice, words: turn });
+    }
+}
+
+/// Returns all words of each voice as one turn. Times that contradict the order of the words are corrected.
+fn voices(words: &[Word]) -> Vec<TimedTurn> {
+    // Speaker and channel of each voice.
+    let mut known: Vec<(Option<&str>, Option<&str>)> = Vec::new();
+    let mut voices: Vec<TimedTurn> = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        let text = clean(word.text);
+        if text.is_empty() {
+            continue;
+        }
+        let key = (word.speaker, word.channel);
+        let voice = known.iter().position(|one| *one == key).unwrap_or_else(|| {
+            known.push(key);
+            voices.push(TimedTurn { voice: word.voice(), words: Vec::new() });
+            voices.len() - 1
+        });
+        let spoken = &mut voices[voice].words;
+        let start = word.start.min(LATEST).max(spoken.last().map_or(0, |before| before.start));
+        if let Some(before) = spoken.last_mut() {
+            before.end = before.end.min(start);
+        }
+        spoken.push(TimedWord { index, text, start, end: word.end.min(LATEST).max(start) });
+    }
+    voices
+}
+
+/// Returns whether a sentence ends between these words.
+pub(super) fn ends_sentence(word: &str, next: Option<&str>) -> bool {
+    let bare = word.trim_end_matches(['"', '\'', '”', '’', '»', ')', ']']);
+    let is_initial = || matches!(bare.as_bytes(), [b'A'..=b'H' | b'J'..=b'Z', b'.']);
+    bare.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟'])
+        && !ABBREVIATIONS.contains(&bare)
+        && !is_initial()
+        && !next.is_some_and(|next| next.starts_with(char::is_lowercase))
+}
+
+/// Returns whether a clause ends with this word.
+pub(super) fn ends_clause(word: &str) -> bool {
+    word.ends_with([',', ';', ':', '–', '—', '、', '，', '；', '：', '،', '!', '?', '…'])
+}
