@@ -1,7 +1,6 @@
 //! Thin clients of the two vendors' REST APIs. They speak the vendors' words and know nothing of our model.
 //!
-//! What both share is here and in `sender`: the error that says what a caller can decide on, deadlines, and when a
-//! request may be repeated.
+//! `error` says what a caller can do about a failure; `sender` has deadlines, retries and what must never be repeated.
 
 pub mod assemblyai;
 mod error;
@@ -18,17 +17,16 @@ use sender::{Sender, transport};
 /// How long a vendor may take.
 #[derive(Debug, Clone)]
 pub struct Deadlines {
-    /// For a connection to stand.
     pub connect: Duration,
-    /// For an answer to begin, and then for it to move on by at least a byte.
+    /// Until the first byte of a response, and then between two chunks of it. Audio has `stall` for that.
     pub answer: Duration,
-    /// For an answer to come whole, audio aside.
+    /// For a whole response except audio.
     pub body: Duration,
-    /// For the last repetition of a GET to begin, and for a list with all its pages.
+    /// Until the last retry of a GET begins, and for a list with all its pages.
     pub repeated: Duration,
-    /// For audio that is under way to move on by at least a byte.
+    /// Between two chunks of audio.
     pub stall: Duration,
-    /// For audio to arrive whole, over whatever line, as long as somebody reads it.
+    /// For the whole audio.
     pub audio: Duration,
 }
 
@@ -36,7 +34,7 @@ impl Default for Deadlines {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            // Less than the time that a stop gives to what has begun.
+            // Less than the time the program waits at its stop for requests that have begun.
             answer: Duration::from_secs(8),
             body: Duration::from_secs(180),
             repeated: Duration::from_secs(20),
@@ -46,7 +44,7 @@ impl Default for Deadlines {
     }
 }
 
-/// Whether this is an address of this computer.
+/// Returns `true` for a URL whose host is this computer.
 pub fn is_local(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
@@ -56,7 +54,7 @@ pub fn is_local(url: &url::Url) -> bool {
     }
 }
 
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Returns lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,7 @@
-//! How requests are sent to a vendor: deadlines, which are repeated, and what an answer that is no success means.
+//! How requests are sent to a vendor: deadlines, retries, and what an unsuccessful response means.
 //!
-//! A GET or a DELETE is repeated on 429, 5xx and failed connections; a POST never is, because no endpoint used here has an
-//! idempotency key: a second call would ring, a second transcript would cost.
+//! A GET or DELETE is retried on 429, 5xx and failed connections. A POST never is, because no endpoint used here has an
+//! idempotency key: a second call would ring, a second transcript would cost money.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,27 +16,26 @@ use tokio::time::Instant;
 
 use super::{Deadlines, Error, Kind, Refusal, Service, is_local, tls};
 
-/// A body longer than this is not read to its end: the longest transcripts are some 30 MB.
+/// Maximum size of a response body. The longest transcripts are some 30 MB.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// First pause before a GET is repeated; it doubles, with jitter.
+/// Pause before the first retry. It doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Connections to a vendor that are kept for the next request.
+/// Idle connections to a vendor that the pool keeps.
 const IDLE_CONNECTIONS: usize = 16;
 
-/// How often a GET is repeated.
-const REPEATS: usize = 3;
+/// Maximum number of retries of a GET or DELETE.
+const RETRIES: usize = 3;
 
-/// A whole answer that is a success.
+/// A successful response, read to its end.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
-    /// The body, as it came.
     pub(super) body: Vec<u8>,
 }
 
 impl Answer {
-    /// The body read as JSON. The error names the path of the first thing that is wrong, never a value.
+    /// Parses the body as JSON. The error has the path of the first mismatch, never a value.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Kind> {
         let mut reader = serde_json::Deserializer::from_slice(&self.body);
         let top = || "the top level".to_owned();
@@ -44,26 +43,24 @@ impl Answer {
             let path = error.path().to_string();
             Kind::BadBody { path: if path == "." { top() } else { path } }
         })?;
-        // What has something behind it is not what was sent.
         reader.end().map_err(|_| Kind::BadBody { path: top() })?;
         Ok(value)
     }
 }
 
-/// What a client of either vendor sends its requests through.
+/// Sends the requests of one vendor's client.
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
     pub(super) http: reqwest::Client,
     service: Service,
     pub(super) deadlines: Deadlines,
-    /// Reads the vendor's own error body.
+    /// Parses the vendor's error body.
     refusal: fn(StatusCode, &HeaderMap, &[u8]) -> Refusal,
-    /// Whether the vendor refused our credentials when it was last asked.
     is_refused: Arc<AtomicBool>,
 }
 
 impl Sender {
-    /// `base` tells whether the vendor is on this computer, where no proxy leads.
+    /// `base` is the API's URL. No proxy is used if it is on this computer.
     pub(super) fn new(
         service: Service,
         base: &url::Url,
@@ -73,7 +70,7 @@ impl Sender {
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config())
             .user_agent(concat!("callscribe/", env!("CARGO_PKG_VERSION")))
-            // A redirect would carry our credentials along; the one place that has them follows them itself.
+            // A redirect could leak credentials. Only `twilio::media` follows redirects, with rules of its own.
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(deadlines.connect)
@@ -83,17 +80,17 @@ impl Sender {
         Self { http, service, deadlines, refusal, is_refused: Arc::default() }
     }
 
-    /// Sends a GET and reads the whole answer, asking again as long as that may help.
+    /// Sends a GET, with retries, and reads the whole response.
     pub(super) async fn get(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
-        self.repeat(|| self.ask(request())).await
+        self.repeat(|| self.send(request())).await
     }
 
-    /// Sends a DELETE, again as long as that may help: what is gone already is gone.
+    /// Sends a DELETE, with retries.
     pub(super) async fn delete(&self, request: impl Fn() -> RequestBuilder) -> Result<(), Error> {
-        self.repeat(|| self.ask(request())).await.map(drop)
+        self.repeat(|| self.send(request())).await.map(drop)
     }
 
-    /// As [`Sender::get`], and reads the answer as JSON.
+    /// As [`Sender::get`], and parses the response as JSON.
     pub(super) async fn get_json<T: DeserializeOwned>(
         &self,
         request: impl Fn() -> RequestBuilder,
@@ -103,31 +100,31 @@ impl Sender {
         Ok((answer, value))
     }
 
-    /// Runs attempts of something that may be repeated, with back-off, jitter and the vendor's `Retry-After`.
+    /// Runs `attempt` until it succeeds, with backoff, jitter and the vendor's `Retry-After`. Only for what may be repeated.
     pub(super) async fn repeat<T, F: Future<Output = Result<T, Kind>>>(
         &self,
         attempt: impl FnMut() -> F,
     ) -> Result<T, Error> {
         let end = Instant::now() + self.deadlines.repeated;
-        let repeated = attempt
-            .retry(ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(REPEATS).with_jitter())
+        let retried = attempt
+            .retry(ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(RETRIES).with_jitter())
             .when(Kind::is_transient)
             .adjust(|kind: &Kind, pause| {
                 let pause = pause? + kind.retry_after().unwrap_or_default();
-                // To wait longer than the caller would is to fail later.
+                // A retry after the deadline would only delay the failure.
                 (Instant::now() + pause < end).then_some(pause)
             })
             .notify(|kind: &Kind, pause| {
                 tracing::debug!(?pause, "retrying: {}", Error { service: self.service, kind: kind.clone() })
             });
-        repeated.await.map_err(|kind| self.error(kind))
+        retried.await.map_err(|kind| self.error(kind))
     }
 
-    /// Sends something that must happen once at most and reads the answer as JSON. Whatever leaves open whether it
-    /// happened is [`Kind::Ambiguous`].
+    /// Sends a request that must be carried out at most once, and parses the response as JSON. Returns
+    /// [`Kind::Ambiguous`] if it is unknown whether the vendor carried it out.
     pub(super) async fn once_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<(Answer, T), Error> {
         let attempt = async {
-            let answer = self.ask(request).await?;
+            let answer = self.send(request).await?;
             let value = answer.json()?;
             Ok((answer, value))
         };
@@ -137,32 +134,32 @@ impl Sender {
         })
     }
 
-    /// Sends once and reads the whole answer.
-    async fn ask(&self, request: RequestBuilder) -> Result<Answer, Kind> {
+    /// Sends once and reads the whole response.
+    async fn send(&self, request: RequestBuilder) -> Result<Answer, Kind> {
         let accepted = self.accept(self.start(request).await?).await?;
         self.is_refused.store(false, Ordering::Relaxed);
         self.read(accepted).await
     }
 
-    /// Whether the vendor refused our credentials when it was last asked, audio aside, which may need none.
+    /// Returns `true` if the vendor refused the credentials at the last request. Audio does not count: it may need none.
     pub(super) fn is_refused(&self) -> bool {
         self.is_refused.load(Ordering::Relaxed)
     }
 
-    /// Sends once; gives the head of the answer.
+    /// Sends once and returns the response without its body.
     pub(super) async fn start(&self, request: RequestBuilder) -> Result<Response, Kind> {
         let sent = tokio::time::timeout(self.deadlines.answer, request.send()).await;
         sent.map_err(|_| Kind::Timeout)?.map_err(transport)
     }
 
-    /// A success as it is, anything else as what it means.
+    /// Returns a successful response unchanged and any other as an error.
     pub(super) async fn accept(&self, response: Response) -> Result<Response, Kind> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let headers = response.headers().clone();
-        // What an error says matters less than that it is one.
+        // An error body that cannot be read must not hide the status.
         let body = tokio::time::timeout(self.deadlines.answer, self.read(response)).await;
         let body = body.ok().and_then(Result::ok).map(|answer| answer.body).unwrap_or_default();
         let refusal = (self.refusal)(status, &headers, &body);
@@ -175,7 +172,8 @@ impl Sender {
         })
     }
 
-    /// The body as it comes, however slowly, as long as it moves on: the longest transcripts take minutes on a slow line.
+    /// Reads the body. Each chunk must arrive within `answer`, all within `body`: a long transcript takes minutes on a slow
+    /// line.
     pub(super) async fn read(&self, mut response: Response) -> Result<Answer, Kind> {
         let whole = async {
             let mut body = Vec::new();
@@ -193,7 +191,7 @@ impl Sender {
         tokio::time::timeout(self.deadlines.body, whole).await.unwrap_or(Err(Kind::Timeout))
     }
 
-    /// The end of a request that failed, and its line in the log.
+    /// Logs a failed request and returns its error.
     pub(super) fn error(&self, kind: Kind) -> Error {
         if matches!(kind, Kind::Unauthorized(_)) {
             self.is_refused.store(true, Ordering::Relaxed);
@@ -204,7 +202,7 @@ impl Sender {
     }
 }
 
-/// What went wrong below HTTP, without the URL, which may hold a number or a secret.
+/// Maps a failure below HTTP, without its URL, which may hold a phone number or a secret.
 pub(super) fn transport(error: reqwest::Error) -> Kind {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
@@ -218,7 +216,7 @@ pub(super) fn transport(error: reqwest::Error) -> Kind {
     }
 }
 
-/// `Retry-After` in seconds, the only form that both vendors send; a day at most, so that nothing overflows.
+/// Parses `Retry-After` in seconds, the only form either vendor sends. At most a day, so that no sum overflows.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(24 * 60 * 60)))

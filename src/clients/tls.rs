@@ -1,5 +1,5 @@
-//! TLS to the vendors: the system's CA certificates (and those of `SSL_CERT_FILE`), and Mozilla's where there are none,
-//! because reqwest alone refuses to start on a machine without a CA bundle, such as a slim container.
+//! TLS to the vendors, with the system's CA certificates and those of `SSL_CERT_FILE`. Where there are none, as in a slim
+//! container, Mozilla's are used: reqwest alone refuses to start there.
 
 use std::sync::Arc;
 

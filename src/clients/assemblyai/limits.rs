@@ -1,15 +1,15 @@
-//! What the speech models take, and the upload. Sources:
+//! Limits of the speech models and of the upload. Sources:
 //! <https://www.assemblyai.com/docs/pre-recorded-audio/keyterms-prompting>,
 //! <https://www.assemblyai.com/docs/api-reference/files/upload>.
 
-/// The most bytes in one upload.
+/// Maximum size of an upload in bytes.
 pub const LARGEST_UPLOAD: u64 = 2_200_000_000;
 
-/// The most words in one term of `keyterms_prompt`, for every model.
+/// Maximum number of words in a term of `keyterms_prompt`, for every model.
 pub const KEYTERM_WORDS: usize = 6;
 
-/// The most terms in `keyterms_prompt` for these models, and the model that sets it. Audio may be routed to any model
-/// of the list, so the strictest counts.
+/// Returns the maximum number of terms in `keyterms_prompt` and the model that sets it. AssemblyAI may route audio to any
+/// listed model, so the strictest one counts.
 pub fn keyterms(speech_models: &[String]) -> (usize, &str) {
     let limits = speech_models.iter().map(|model| match model.as_str() {
         "universal-2" => (200, model.as_str()),

@@ -1,4 +1,4 @@
-//! The list of transcripts, in which one is found whose id nobody was told.
+//! The list of transcripts, to find one whose id never arrived.
 //! Source: <https://www.assemblyai.com/docs/api-reference/transcripts/list>.
 
 use jiff::Timestamp;
@@ -11,23 +11,20 @@ use tokio::time::Instant;
 use super::{AssemblyAi, TranscriptStatus};
 use crate::clients::{Error, Kind};
 
-/// Transcripts on a page: the most there may be.
+/// Transcripts per page: the maximum AssemblyAI allows.
 const LIMIT: &str = "200";
 
-/// Pages that are read at most. The transcripts of the last minutes are on the first.
+/// Maximum number of pages read. The transcripts of the last minutes are on the first one.
 const PAGES: usize = 25;
 
-/// A transcript as the list has it.
+/// A transcript in the list.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Listed {
-    /// Its id.
     pub id: String,
-    /// How it stands.
     pub status: TranscriptStatus,
-    /// The audio.
     #[serde(default)]
     pub audio_url: Option<String>,
-    /// ISO 8601, in UTC without saying so.
+    /// ISO 8601 without a time zone; it is UTC.
     #[serde(default)]
     pub created: Option<String>,
 }
@@ -40,13 +37,12 @@ struct Page {
 
 #[derive(Debug, Deserialize)]
 struct PageDetails {
-    /// Where older ones are.
+    /// The next page: older transcripts.
     #[serde(default)]
     prev_url: Option<String>,
 }
 
 impl Listed {
-    /// When it was asked for.
     pub fn created_at(&self) -> Option<Timestamp> {
         let created = self.created.as_deref()?.trim();
         let named_zone = || created.parse::<Timestamp>().ok();
@@ -54,18 +50,15 @@ impl Listed {
         named_zone().or_else(utc)
     }
 
-    /// One whose date cannot be read may be the one that is looked for.
+    /// Returns `true` if the date cannot be read: the transcript may be the one searched for.
     fn may_be_since(&self, since: Timestamp) -> bool {
         self.created_at().is_none_or(|created| created >= since)
     }
 }
 
 impl AssemblyAi {
-    /// The transcripts that were asked for at or after `since`, newest first, and those whose date cannot be read. It
-    /// looks no further back than 5,000 of them.
-    ///
-    /// # Errors
-    /// As AssemblyAI refuses, or fails to answer.
+    /// Returns the transcripts ordered at or after `since`, newest first, and those without a readable date. Fails if they
+    /// are not within the newest 5,000.
     pub async fn transcripts_since(&self, since: Timestamp) -> Result<Vec<Listed>, Error> {
         let begun = Instant::now();
         let mut found: Vec<Listed> = Vec::new();
@@ -79,13 +72,13 @@ impl AssemblyAi {
             let (_, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
             let is_last = page.page_details.prev_url.is_none()
                 || page.transcripts.iter().any(|transcript| !transcript.may_be_since(since));
-            // The next page is asked for by the last id: an address that came along would be told our key.
+            // Page by the last id, not by `prev_url`: a URL from outside could receive our key.
             let oldest = page.transcripts.last().map(|transcript| transcript.id.clone());
             found.extend(page.transcripts.into_iter().filter(|transcript| transcript.may_be_since(since)));
             if is_last {
                 return Ok(found);
             }
-            // An empty page does not tell what to ask for next.
+            // Without a new last id there is no next page to request.
             if oldest.is_none() || oldest == before {
                 return Err(self.sender.error(Kind::BadBody { path: "page_details.prev_url".to_owned() }));
             }
@@ -94,8 +87,8 @@ impl AssemblyAi {
             }
             before = oldest;
         }
-        // Part of a list must not pass for the whole: what is not in it would be ordered again.
-        Err(self.sender.error(Kind::BadBody { path: "page_details, whose pages do not end".to_owned() }))
+        // An incomplete list must not pass for a complete one: a transcript missing from it would be ordered again.
+        Err(self.sender.error(Kind::BadBody { path: "page_details, which lists endless pages".to_owned() }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! AssemblyAI's pre-recorded API, `v2`: JSON in and out, the key raw in `Authorization`.
+//! AssemblyAI's API for pre-recorded audio, `v2`: JSON in and out, the key as it is in `Authorization`.
 //!
 //! Source: <https://www.assemblyai.com/docs/api-reference>.
 
@@ -21,13 +21,13 @@ pub use words::Word;
 
 use super::{Deadlines, Refusal, Sender, Service};
 
-/// Where the API is served unless the settings say otherwise, such as in the EU.
+/// Default of `ASSEMBLYAI_API_URL`. The EU has another.
 pub const API_URL: &str = "https://api.assemblyai.com";
 
-/// The models that are asked for unless the settings say otherwise. Named, because the vendor's default moves.
+/// Default of `ASSEMBLYAI_SPEECH_MODELS`. Explicit, because AssemblyAI's own default changes.
 pub const SPEECH_MODELS: &str = "universal-3-5-pro,universal-2";
 
-/// A client of one project.
+/// A client for one project.
 #[derive(Debug, Clone)]
 pub struct AssemblyAi {
     sender: Sender,
@@ -36,18 +36,18 @@ pub struct AssemblyAi {
 }
 
 impl AssemblyAi {
-    /// `base` is scheme and host of the API, such as [`API_URL`].
+    /// `base` is a URL such as [`API_URL`].
     pub fn new(base: Url, key: SecretString, deadlines: Deadlines) -> Self {
         let sender = Sender::new(Service::AssemblyAi, &base, deadlines, refusal);
         Self { sender, base, key }
     }
 
-    /// Whether our credentials were refused when they were last needed.
+    /// Returns `true` if AssemblyAI refused the key at the last request.
     pub fn is_refused(&self) -> bool {
         self.sender.is_refused()
     }
 
-    /// Each segment is escaped.
+    /// Escapes each segment.
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -57,8 +57,8 @@ impl AssemblyAi {
     }
 
     fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        let mut key = HeaderValue::from_str(self.key.expose_secret()).expect("settings hold printable keys alone");
-        // Nobody prints it with the request.
+        let mut key = HeaderValue::from_str(self.key.expose_secret()).expect("the settings allow printable keys only");
+        // Keeps the key out of Debug output.
         key.set_sensitive(true);
         self.sender.http.request(method, url).header(AUTHORIZATION, key)
     }

@@ -7,26 +7,22 @@ use super::AssemblyAi;
 use super::words::{Word, words};
 use crate::clients::{Error, Kind};
 
-/// Where the audio of a wiped transcript is said to be.
-const WIPED: &str = "http://deleted_by_user";
+/// `audio_url` of a deleted transcript.
+const DELETED: &str = "http://deleted_by_user";
 
-/// How a transcript stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TranscriptStatus {
-    /// Waiting its turn.
     Queued,
-    /// Done.
     Completed,
-    /// Failed; `error` says why.
+    /// Failed; the transcript's `error` says why.
     Error,
-    /// At work. A status that is not known here counts as this: it is not one of the two ends.
+    /// An unknown status counts as this, because it is not one of the two final ones.
     #[serde(other)]
     Processing,
 }
 
 impl TranscriptStatus {
-    /// AssemblyAI's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -37,45 +33,38 @@ impl TranscriptStatus {
     }
 }
 
-/// A transcript, as far as it is used here.
+/// The fields of a transcript that are used here.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Transcript {
-    /// Its id.
     pub id: String,
-    /// How it stands.
     pub status: TranscriptStatus,
-    /// The audio: for a recording of ours an upload that no other transcript has.
+    /// For a recording of ours an upload that no other transcript has.
     #[serde(default)]
     pub audio_url: Option<String>,
-    /// What was said, once it is completed.
+    /// Set once the transcript is completed.
     #[serde(default)]
     pub text: Option<String>,
-    /// The same word for word.
     #[serde(default, deserialize_with = "words")]
     pub words: Vec<Word>,
-    /// Why it failed.
     #[serde(default)]
     pub error: Option<String>,
 }
 
 impl Transcript {
-    /// Whether nothing more will happen to it.
     pub fn is_final(&self) -> bool {
         matches!(self.status, TranscriptStatus::Completed | TranscriptStatus::Error)
     }
 }
 
-/// A transcript with AssemblyAI's JSON, as it came.
+/// A transcript with the JSON it was read from.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// The body.
     pub json: Vec<u8>,
-    /// What of it is used here.
     pub transcript: Transcript,
 }
 
 impl Reply {
-    /// A transcript from AssemblyAI's JSON, as it was kept.
+    /// Returns `None` if the JSON is not a transcript.
     pub fn read(json: Vec<u8>) -> Option<Self> {
         let transcript = serde_json::from_slice(&json).ok()?;
         Some(Self { json, transcript })
@@ -83,45 +72,36 @@ impl Reply {
 }
 
 impl AssemblyAi {
-    /// Asks for a transcript, which costs money, so it is sent once, whatever happens. `parameters` are
-    /// `TranscriptParams` of the API.
-    ///
-    /// # Errors
-    /// [`Kind::Ambiguous`] if nobody knows whether it was accepted.
+    /// Orders a transcript. It costs money, so the request is sent once; [`Kind::Ambiguous`] if it is unknown whether
+    /// AssemblyAI accepted it. `parameters` are the API's `TranscriptParams`.
     pub async fn create_transcript(&self, parameters: &impl Serialize) -> Result<Reply, Error> {
         let request = self.request(Method::POST, self.url(&["transcript"])).json(parameters);
         let (answer, transcript) = self.sender.once_json(request).await?;
         Ok(Reply { json: answer.body, transcript })
     }
 
-    /// How a transcript stands, with all of it once it is completed.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] for an id that AssemblyAI does not know.
+    /// Fetches a transcript.
     pub async fn transcript(&self, id: &str) -> Result<Reply, Error> {
-        let asked = self.sender.get_json(|| self.request(Method::GET, self.url(&["transcript", id]))).await;
-        let (answer, transcript) = asked.map_err(unknown_id)?;
+        let fetched = self.sender.get_json(|| self.request(Method::GET, self.url(&["transcript", id]))).await;
+        let (answer, transcript) = fetched.map_err(unknown_id)?;
         Ok(Reply { json: answer.body, transcript })
     }
 
-    /// Wipes a transcript, with the audio if it was uploaded: a stub without words is left. May be asked for again.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] for an id that AssemblyAI does not know.
+    /// Deletes a transcript's text and uploaded audio; AssemblyAI keeps a stub. May be repeated.
     pub async fn delete_transcript(&self, id: &str) -> Result<(), Error> {
-        let asked = self.sender.delete(|| self.request(Method::DELETE, self.url(&["transcript", id]))).await;
-        match asked.map_err(unknown_id) {
-            // It is not documented that a stub can be wiped once more.
+        let deleted = self.sender.delete(|| self.request(Method::DELETE, self.url(&["transcript", id]))).await;
+        match deleted.map_err(unknown_id) {
+            // AssemblyAI does not document that a stub can be deleted again.
             Err(error) if matches!(error.kind, Kind::Rejected(_)) => match self.transcript(id).await {
-                Ok(Reply { transcript, .. }) if transcript.audio_url.as_deref() == Some(WIPED) => Ok(()),
+                Ok(Reply { transcript, .. }) if transcript.audio_url.as_deref() == Some(DELETED) => Ok(()),
                 _ => Err(error),
             },
-            asked => asked,
+            deleted => deleted,
         }
     }
 }
 
-/// An unknown id is answered with 400 and these words as often as with 404.
+/// AssemblyAI answers an unknown id either with 404 or with 400 and these words.
 fn unknown_id(error: Error) -> Error {
     match error.kind {
         Kind::Rejected(refusal) if refusal.message.contains("not found") => {

@@ -1,4 +1,4 @@
-//! Audio on its way to AssemblyAI. Source: <https://www.assemblyai.com/docs/api-reference/files/upload>.
+//! Uploads audio. Source: <https://www.assemblyai.com/docs/api-reference/files/upload>.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,20 +20,17 @@ struct UploadedFile {
 }
 
 impl AssemblyAi {
-    /// Streams audio in, byte for byte, and gives the URL under which this project's transcripts may name it. `length`
-    /// is sent along where it is known, so that a source that breaks off cannot pass for whole. It may take as long as the
-    /// source does: one that must be whole by some time ends itself.
-    ///
-    /// # Errors
-    /// The source's own error if it is the source that fails.
+    /// Streams audio to AssemblyAI and returns the URL that this project's transcripts may use. A known `length` is sent
+    /// along, so that a source that ends early cannot pass for complete. There is no deadline for the whole: the source
+    /// must have one if it needs one. If the source fails, returns the source's error.
     pub async fn upload<S, E>(&self, audio: S, length: Option<u64>) -> Result<String, E>
     where
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let moved = Arc::new(AtomicU64::new(0));
+        let sent_bytes = Arc::new(AtomicU64::new(0));
         let failed: Arc<Mutex<Option<E>>> = Arc::new(Mutex::new(None));
-        let (counter, failure) = (Arc::clone(&moved), Arc::clone(&failed));
+        let (counter, failure) = (Arc::clone(&sent_bytes), Arc::clone(&failed));
         let watched = audio.map(move |piece| match piece {
             Ok(bytes) => {
                 counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
@@ -41,7 +38,7 @@ impl AssemblyAi {
             }
             Err(error) => {
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(io::Error::other("the audio's source failed"))
+                Err(io::Error::other("the audio source failed"))
             }
         });
         let mut request = self
@@ -52,30 +49,29 @@ impl AssemblyAi {
             request = request.header(CONTENT_LENGTH, length);
         }
 
-        let sent = tokio::select! {
-            sent = request.send() => sent.map_err(transport),
-            () = self.stalled(&moved) => Err(Kind::Timeout),
+        let response = tokio::select! {
+            response = request.send() => response.map_err(transport),
+            () = self.stalled(&sent_bytes) => Err(Kind::Timeout),
         };
         if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
-        let answer = async { self.sender.read(self.sender.accept(sent?).await?).await?.json::<UploadedFile>() };
+        let answer = async { self.sender.read(self.sender.accept(response?).await?).await?.json::<UploadedFile>() };
         answer.await.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind.of_post()).into())
     }
 
-    /// How long audio that is under way may take to move on by at least a byte. Its source is to keep the same.
+    /// Maximum time between two chunks of audio. The source must keep the same deadline.
     pub fn stall(&self) -> Duration {
         self.sender.deadlines.stall
     }
 
-    /// Ends when no byte has moved for the stall deadline. The source keeps the same deadline and is asked for its first
-    /// byte a moment after this begins, so this looks for the first time when one has passed: who holds up the audio is
-    /// named.
-    async fn stalled(&self, moved: &AtomicU64) {
+    /// Returns once no byte has been sent for the stall deadline. The source starts the same deadline a moment later, so this
+    /// checks only after a whole one has passed: then a stalled source fails first and is the one that gets named.
+    async fn stalled(&self, sent_bytes: &AtomicU64) {
         let mut before = None;
         loop {
             tokio::time::sleep(self.sender.deadlines.stall).await;
-            let now = moved.load(Ordering::Relaxed);
+            let now = sent_bytes.load(Ordering::Relaxed);
             if before == Some(now) {
                 return;
             }

@@ -1,4 +1,4 @@
-//! The words of a transcript, which are most of it. What a word lacks stays empty: it must not cost the others.
+//! The words of a transcript. A missing or odd field of a word stays empty and does not make the transcript unreadable.
 
 use std::fmt;
 
@@ -6,31 +6,30 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// A spoken word.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct Word {
-    /// As it is written, with its punctuation.
+    /// With its punctuation.
     #[serde(deserialize_with = "text")]
     pub text: String,
-    /// Its begin, in milliseconds.
+    /// Milliseconds.
     #[serde(deserialize_with = "milliseconds")]
     pub start: u64,
-    /// Its end, in milliseconds.
+    /// Milliseconds.
     #[serde(deserialize_with = "milliseconds")]
     pub end: u64,
-    /// How sure AssemblyAI is of it, from 0 to 1.
+    /// From 0 to 1.
     #[serde(deserialize_with = "number")]
     pub confidence: f64,
-    /// `A`, `B` and so on; with a channel before it, such as `1A`, where channels were told apart too.
+    /// `A`, `B` and so on, or with the channel before it, such as `1A`.
     #[serde(deserialize_with = "name")]
     pub speaker: Option<String>,
-    /// `1`, `2` and so on, where channels were told apart.
+    /// `1`, `2` and so on, if channels were transcribed separately.
     #[serde(deserialize_with = "name")]
     pub channel: Option<String>,
 }
 
-/// A list of words; nothing in its place, or in the place of a word, is no word.
+/// Reads a list of words. `null` for the list or for a word counts as none.
 pub(super) fn words<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Word>, D::Error> {
     struct Words;
 
@@ -61,7 +60,7 @@ fn text<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
     name(source).map(Option::unwrap_or_default)
 }
 
-/// Speakers and channels come as text or as numbers.
+/// Reads a speaker or channel, which is a string or a number.
 fn name<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(source)? {
         Value::String(text) => Some(text),
@@ -74,9 +73,8 @@ fn number<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
     Ok(Value::deserialize(source)?.as_f64().unwrap_or_default())
 }
 
-/// Whole ones, and none before the begin of the audio.
 fn milliseconds<'de, D: Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
-    // A cast of a float ends at the ends of the integer.
+    // The cast saturates, so a negative number becomes 0.
     number(source).map(|number| number as u64)
 }
 

@@ -1,4 +1,4 @@
-//! What Twilio posts to us: form bodies, as far as they are used here. New parameters may come at any time.
+//! The forms that Twilio posts to us, with the parameters used here. Twilio may add parameters at any time.
 //!
 //! Source: <https://www.twilio.com/docs/voice/twiml#request-parameters>,
 //! <https://www.twilio.com/docs/voice/api/call-resource#statuscallback>,
@@ -11,89 +11,76 @@ use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use url::form_urlencoded;
 
-/// A call wants its TwiML.
+/// A request for TwiML.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct VoiceRequest {
-    /// `AC…`.
     pub account_sid: String,
-    /// `CA…`.
     pub call_sid: String,
-    /// `inbound`, or one that begins with `outbound`.
+    /// `inbound`, or `outbound-…`.
     #[serde(default)]
     pub direction: String,
-    /// Who was called.
     #[serde(default)]
     pub to: Option<String>,
-    /// Who called.
     #[serde(default)]
     pub from: Option<String>,
 }
 
-/// A call got on.
+/// A status callback of a call.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CallProgress {
-    /// `AC…`.
     pub account_sid: String,
-    /// `CA…`.
     pub call_sid: String,
     /// `initiated`, `ringing`, `in-progress`, `completed`, `busy`, `failed`, `no-answer` or `canceled`.
     pub call_status: String,
-    /// `inbound`, or one that begins with `outbound`.
+    /// `inbound`, or `outbound-…`.
     #[serde(default)]
     pub direction: String,
-    /// Who was called.
     #[serde(default)]
     pub to: Option<String>,
-    /// Who called.
     #[serde(default)]
     pub from: Option<String>,
 }
 
-/// A recording got on.
+/// A status callback of a recording.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RecordingProgress {
-    /// `AC…`.
     pub account_sid: String,
-    /// `CA…`.
     pub call_sid: String,
-    /// `RE…`.
     pub recording_sid: String,
     /// `in-progress`, `completed`, `absent` or `failed`.
     pub recording_status: String,
-    /// Whole seconds, once it is completed.
+    /// Whole seconds; set when the recording is completed.
     #[serde(default)]
     pub recording_duration: Option<String>,
     /// `1` or `2`.
     #[serde(default)]
     pub recording_channels: Option<String>,
-    /// What makes it, such as `RecordVerb`.
+    /// Such as `RecordVerb`.
     #[serde(default)]
     pub recording_source: Option<String>,
-    /// Why it is absent.
+    /// Why the recording is absent.
     #[serde(default)]
     pub error_code: Option<String>,
 }
 
-/// A name and a value of a form or query, decoded.
+/// A decoded name and value.
 pub type Pair<'e> = (Cow<'e, str>, Cow<'e, str>);
 
-/// All pairs of a form or query, in the order they came.
+/// Decodes a form or query, in its order.
 pub fn pairs(encoded: &[u8]) -> Vec<Pair<'_>> {
     form_urlencoded::parse(encoded).collect()
 }
 
-/// A struct from the pairs of a form or query, which are there already because they are signed.
-///
-/// # Errors
-/// Names what is missing, or comes twice.
+/// Reads a struct from pairs, which the signature check has decoded already. The error names a missing or repeated
+/// parameter.
 pub fn read<T: DeserializeOwned>(pairs: &[Pair<'_>]) -> Result<T, Error> {
     T::deserialize(MapDeserializer::new(pairs.iter().map(|(name, value)| (&**name, Text(value)))))
 }
 
-/// A value of a pair: a text, also where it may be missing.
+/// Deserializes a value as a string, also into an `Option`.
 struct Text<'t>(&'t str);
 
 impl<'de> IntoDeserializer<'de> for Text<'de> {

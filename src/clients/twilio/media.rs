@@ -1,5 +1,4 @@
-//! The audio of recordings on its way, and what about it can be told to be wrong before anybody is paid for reading it.
-//! Source: <https://www.twilio.com/docs/voice/api/recording#fetch-a-recordings-media-file>.
+//! Streams the audio of recordings and detects damaged audio before a transcript is paid for. Source: <https://www.twilio.com/docs/voice/api/recording#fetch-a-recordings-media-file>.
 
 use std::net::Ipv4Addr;
 
@@ -16,73 +15,65 @@ use super::Twilio;
 use super::wav::Wav;
 use crate::clients::{Deadlines, Error, Kind, Sender, transport};
 
-/// Storage to which Twilio may point is at most this many redirects away.
+/// Maximum number of redirects followed from Twilio to the storage of the audio.
 const REDIRECTS: usize = 3;
 
-/// The file format that audio is asked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MediaFormat {
-    /// 16 bit PCM at 8 kHz, as Twilio has it: the best there is.
+    /// 16-bit PCM at 8 kHz, Twilio's original.
     #[default]
     Wav,
     /// 32 kbit/s.
     Mp3,
 }
 
-/// Which audio is wanted.
 #[derive(Debug, Clone, Default)]
 pub struct MediaRequest {
-    /// WAV or MP3.
     pub format: MediaFormat,
-    /// `RequestedChannels`: 2 for the original of a stereo recording, 1 for a down-mix, none for as recorded.
+    /// `RequestedChannels`: 2 for the original of a stereo recording, 1 for a downmix, `None` for as recorded.
     pub channels: Option<u32>,
-    /// A `Range` header to pass on. A part is not judged: it is for a player, and never transcribed.
+    /// `Range` header to pass on. Partial audio is for players, is never transcribed, and is not checked.
     pub range: Option<String>,
-    /// What Twilio says of the recording's duration, for a WAV file to be held against.
+    /// The recording's duration by Twilio's API, to check a WAV file against.
     pub seconds: Option<u64>,
 }
 
-/// Audio on its way.
+/// Audio as it streams in.
 pub struct Media {
     /// 200, or 206 for a range.
     pub status: u16,
-    /// The headers that came with it.
     pub headers: HeaderMap,
-    /// How many bytes come, if it was said.
+    /// `Content-Length`.
     pub length: Option<u64>,
-    /// The bytes. A break, a stall or what is wrong with them ends it with an error, before the last of them.
+    /// Ends with an error, before the last byte, if the connection breaks or stalls or the audio is damaged.
     pub bytes: BoxStream<'static, Result<Bytes, Error>>,
 }
 
 impl Twilio {
-    /// Begins to read a recording's audio, which is never whole in memory.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`] while the recording is not finished, or once it is deleted.
-    pub async fn media(&self, sid: &str, wanted: &MediaRequest) -> Result<Media, Error> {
-        let file = match wanted.format {
+    /// Opens a recording's audio, which is never whole in memory. [`Kind::NotFound`] until the recording is finished and
+    /// after it is deleted.
+    pub async fn media(&self, sid: &str, request: &MediaRequest) -> Result<Media, Error> {
+        let file = match request.format {
             MediaFormat::Wav => format!("{sid}.wav"),
             MediaFormat::Mp3 => format!("{sid}.mp3"),
         };
         let mut url = self.url(&["Recordings", &file]);
-        if let Some(channels) = wanted.channels {
+        if let Some(channels) = request.channels {
             url.query_pairs_mut().append_pair("RequestedChannels", &channels.to_string());
         }
-        let response = self.sender.repeat(|| self.follow(url.clone(), wanted.range.as_deref())).await?;
+        let response = self.sender.repeat(|| self.follow(url.clone(), request.range.as_deref())).await?;
         let length = response.content_length();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Media { status, headers, length, bytes: guarded(response, self.sender.clone(), wanted.seconds) })
+        Ok(Media { status, headers, length, bytes: checked(response, self.sender.clone(), request.seconds) })
     }
 
-    /// Asks for audio and goes where Twilio points, which may be another company's storage: there without our
-    /// credentials, never from HTTPS to plain HTTP, and never to an address inside our own network.
+    /// Requests audio and follows redirects, which may lead to another company's storage: there without our credentials,
+    /// never from HTTPS to plain HTTP, and never to an address inside our own network.
     async fn follow(&self, mut url: Url, range: Option<&str>) -> Result<Response, Kind> {
         for _ in 0..=REDIRECTS {
-            let at_home = url.origin() == self.base.origin();
-            let mut request = match at_home {
-                true => self.request(Method::GET, url.clone()),
-                false => self.sender.http.get(url.clone()),
-            };
+            let is_twilio = url.origin() == self.base.origin();
+            let mut request =
+                if is_twilio { self.request(Method::GET, url.clone()) } else { self.sender.http.get(url.clone()) };
             if let Some(range) = range {
                 request = request.header(RANGE, range);
             }
@@ -97,8 +88,8 @@ impl Twilio {
             );
             if !redirect {
                 return match self.sender.accept(response).await {
-                    // Storage elsewhere got no credentials of ours: its no says nothing of them.
-                    Err(Kind::Unauthorized(refusal)) if !at_home => {
+                    // Storage elsewhere received no credentials, so its 401 says nothing about ours.
+                    Err(Kind::Unauthorized(refusal)) if !is_twilio => {
                         Err(Kind::Unavailable { retry_after: None, refusal })
                     }
                     Err(kind) => Err(kind),
@@ -108,20 +99,20 @@ impl Twilio {
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let next = location.and_then(|location| url.join(location).ok());
             url = next
-                .filter(|next| may_lead(&self.base, next))
+                .filter(|next| may_redirect(&self.base, next))
                 .ok_or_else(|| Kind::BadBody { path: "Location of a redirect".to_owned() })?;
         }
-        Err(Kind::BadBody { path: "Location of a redirect, which never ends".to_owned() })
+        Err(Kind::BadBody { path: "Location of a redirect, which leads to more redirects".to_owned() })
     }
 }
 
-/// Whether a vendor at `base` may send us there. Only one that is inside our network itself may point into it.
-fn may_lead(base: &Url, next: &Url) -> bool {
+/// Returns `true` if a vendor at `base` may redirect to `next`. Only a vendor inside our network may redirect into it.
+fn may_redirect(base: &Url, next: &Url) -> bool {
     let is_as_safe = next.scheme() == "https" || (next.scheme() == "http" && base.scheme() == "http");
     is_as_safe && (!is_inside(next) || is_inside(base))
 }
 
-/// Whether an address is written as one that only this computer or its network has, such as that of a cloud's metadata.
+/// Returns `true` for a host of this computer or its network, such as a cloud's metadata service. Resolves no names.
 fn is_inside(url: &Url) -> bool {
     let is_inside_v4 = |ip: Ipv4Addr| ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified();
     match url.host() {
@@ -138,39 +129,47 @@ fn is_inside(url: &Url) -> bool {
     }
 }
 
-/// A success may be a page or an error's document, nothing at all, or a part that nobody asked for. Audio has many
-/// types, plain bytes among them.
+/// Rejects a successful response that is a document, empty, or partial without a `Range` in the request. Audio has many
+/// media types, plain bytes among them, so there is no list of allowed ones.
 fn check_audio(response: Response, may_be_part: bool) -> Result<Response, Kind> {
     let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_document = media_type.starts_with("text/") || media_type.ends_with("json") || media_type.ends_with("xml");
     let is_there = response.status() != StatusCode::NO_CONTENT && response.content_length() != Some(0);
     if is_document || !is_there {
-        return Err(unfit("is none"));
+        return Err(damaged("is none"));
     }
     if response.status() == StatusCode::PARTIAL_CONTENT && !may_be_part {
-        return Err(unfit("is not whole"));
+        return Err(damaged("is not whole"));
     }
     Ok(response)
 }
 
-fn unfit(why: &str) -> Kind {
+fn damaged(why: &str) -> Kind {
     Kind::BadBody { path: format!("the audio, which {why}") }
 }
 
-/// The body in pieces, each within the stall deadline and all within that for audio, ended by an error if it breaks or
-/// is found out not to be the audio that it should be.
-fn guarded(response: Response, sender: Sender, seconds: Option<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
+/// Streams the body: each chunk within the `stall` deadline, all within `audio`. Ends with an error if the connection breaks
+/// or the audio is damaged.
+fn checked(response: Response, sender: Sender, seconds: Option<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
     let codings = response.headers().get_all(TRANSFER_ENCODING).iter().next_back();
     let is_chunked = codings.is_some_and(|codings| codings.as_bytes().to_ascii_lowercase().ends_with(b"chunked"));
     let length = response.content_length();
-    let tells_end = length.is_some() || is_chunked;
-    let witness = match response.status() {
+    let has_clear_end = length.is_some() || is_chunked;
+    let inspector = match response.status() {
         StatusCode::PARTIAL_CONTENT => None,
-        _ => Some(Witness { seconds, tells_end, is_blank: true, wav: Wav::default() }),
+        _ => Some(Inspector { seconds, has_clear_end, is_blank: true, wav: Wav::default() }),
     };
-    let begun = Guarded { response, sender, length, came: 0, witness, begun: Instant::now(), span: Span::current() };
-    stream::try_unfold(begun, |mut audio| async move {
+    let audio = CheckedAudio {
+        response,
+        sender,
+        length,
+        received: 0,
+        inspector,
+        started: Instant::now(),
+        span: Span::current(),
+    };
+    stream::try_unfold(audio, |mut audio| async move {
         match audio.next().await {
             Ok(None) => Ok(None),
             Ok(Some(bytes)) => Ok(Some((bytes, audio))),
@@ -180,57 +179,57 @@ fn guarded(response: Response, sender: Sender, seconds: Option<u64>) -> BoxStrea
     .boxed()
 }
 
-struct Guarded {
+struct CheckedAudio {
     response: Response,
     sender: Sender,
-    /// How many bytes HTTP promises.
+    /// `Content-Length`.
     length: Option<u64>,
-    came: u64,
-    /// For all but parts.
-    witness: Option<Witness>,
-    begun: Instant,
-    /// The request that the log tells of, wherever the audio is read.
+    received: u64,
+    /// `None` for partial audio.
+    inspector: Option<Inspector>,
+    started: Instant,
+    /// Span of the request, so that the log names it wherever the stream is read.
     span: Span,
 }
 
-impl Guarded {
+impl CheckedAudio {
     async fn next(&mut self) -> Result<Option<Bytes>, Kind> {
         let Deadlines { stall, audio, .. } = self.sender.deadlines;
-        let left = audio.saturating_sub(self.begun.elapsed());
+        let left = audio.saturating_sub(self.started.elapsed());
         let chunk = tokio::time::timeout(stall.min(left), self.response.chunk()).await;
         let chunk = chunk.map_err(|_| Kind::Timeout)?.map_err(transport)?;
         let piece = chunk.as_deref().unwrap_or_default();
-        self.came += piece.len() as u64;
-        if chunk.is_none() && self.came == 0 {
-            return Err(unfit("is none"));
+        self.received += piece.len() as u64;
+        if chunk.is_none() && self.received == 0 {
+            return Err(damaged("is none"));
         }
-        if let Some(witness) = &mut self.witness {
-            // Whoever was promised a length stops reading with the last byte of it: by then all must be said.
-            let total = self.length.or(chunk.is_none().then_some(self.came));
-            witness.look(piece, total, total == Some(self.came)).map_err(unfit)?;
+        if let Some(inspector) = &mut self.inspector {
+            // A reader that knows the length stops at its last byte, so the check must be complete by then.
+            let total = self.length.or(chunk.is_none().then_some(self.received));
+            inspector.inspect(piece, total, total == Some(self.received)).map_err(damaged)?;
         }
         Ok(chunk)
     }
 }
 
-/// Looks at whole audio as it passes, for what tells that it is not what it should be.
-struct Witness {
+/// Checks complete audio as it streams through.
+struct Inspector {
     seconds: Option<u64>,
-    /// Whether HTTP tells the end of the body from a broken connection.
-    tells_end: bool,
-    /// Whether nothing but white space came.
+    /// HTTP distinguishes the end of the body from a broken connection.
+    has_clear_end: bool,
+    /// Only white space was received.
     is_blank: bool,
     wav: Wav,
 }
 
-impl Witness {
-    /// Takes the next bytes; `total` is how many there will have been, if that is known.
-    fn look(&mut self, piece: &[u8], total: Option<u64>, is_over: bool) -> Result<(), &'static str> {
+impl Inspector {
+    /// Checks the next bytes. `total` is the length of the audio, if it is known by now.
+    fn inspect(&mut self, piece: &[u8], total: Option<u64>, is_over: bool) -> Result<(), &'static str> {
         if self.is_blank
             && let Some(first) = piece.iter().find(|byte| !byte.is_ascii_whitespace())
         {
             self.is_blank = false;
-            // No audio begins like a page or like JSON, whatever its type says.
+            // No audio starts like a page or JSON, whatever its media type.
             if b"<{".contains(first) {
                 return Err("is a document");
             }
@@ -238,9 +237,9 @@ impl Witness {
         if is_over && self.is_blank {
             return Err("is none");
         }
-        self.wav.see(piece);
-        // A break looks like the end of the connection. What is no WAV file has no length that could tell them apart.
-        if !self.tells_end && self.wav.hides_its_length() {
+        self.wav.read(piece);
+        // Without a length, a broken connection looks like the end. Only a WAV file could tell them apart.
+        if !self.has_clear_end && self.wav.lacks_length() {
             return Err("does not say where it ends");
         }
         self.wav.check(total, self.seconds)
@@ -253,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_redirect_leads_neither_into_our_network_nor_to_plain_http() {
-        let leads = |base: &str, next: &str| may_lead(&base.parse().unwrap(), &next.parse().unwrap());
+        let leads = |base: &str, next: &str| may_redirect(&base.parse().unwrap(), &next.parse().unwrap());
         let (twilio, sandbox) = ("https://api.twilio.com", "http://127.0.0.1:8001");
         for next in
             ["https://api.ie1.twilio.com/a.wav", "https://bucket.s3.amazonaws.com/a?b=c", "https://203.0.113.7/"]

@@ -25,19 +25,18 @@ pub use recordings::Recording;
 
 use super::{Deadlines, Refusal, Sender, Service};
 
-/// Where Twilio's API is served unless region, edge or another address say otherwise.
+/// Base URL unless `TWILIO_REGION`, `TWILIO_EDGE` or `TWILIO_API_URL` is set.
 pub const API_URL: &str = "https://api.twilio.com";
 
-/// Basic credentials: an API key and its secret, or the account's SID and auth token.
+/// An API key and its secret, or the account's SID and auth token.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// `AC…` or `SK…`.
     pub user: String,
-    /// Auth token or API key secret.
     pub password: SecretString,
 }
 
-/// A client of one account.
+/// A client for one account.
 #[derive(Debug, Clone)]
 pub struct Twilio {
     sender: Sender,
@@ -47,18 +46,18 @@ pub struct Twilio {
 }
 
 impl Twilio {
-    /// `base` is scheme and host of the API, such as [`API_URL`].
+    /// `base` is a URL such as [`API_URL`].
     pub fn new(base: Url, account_sid: String, credentials: Credentials, deadlines: Deadlines) -> Self {
         let sender = Sender::new(Service::Twilio, &base, deadlines, refusal);
         Self { sender, base, account_sid, credentials }
     }
 
-    /// Whether our credentials were refused when they were last needed.
+    /// Returns `true` if Twilio refused the credentials at the last request.
     pub fn is_refused(&self) -> bool {
         self.sender.is_refused()
     }
 
-    /// The URL of something of this account. Each segment is escaped.
+    /// Returns a URL below this account's. Escapes each segment.
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -73,12 +72,12 @@ impl Twilio {
     }
 }
 
-/// A date as Twilio writes it in JSON, in RFC 2822.
-fn date(written: Option<&str>) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::parse(written?).ok().map(|date| date.timestamp())
+/// Parses a date in RFC 2822, as Twilio writes it in JSON.
+fn date(text: Option<&str>) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(text?).ok().map(|date| date.timestamp())
 }
 
-/// Twilio's error body: JSON, or XML where the path does not end in `.json`. Any part may be missing.
+/// Twilio's error body: JSON, or XML if the path does not end in `.json`.
 #[derive(Debug, Default, Deserialize)]
 struct ErrorBody {
     code: Option<i64>,
@@ -98,7 +97,7 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     }
 }
 
-/// `<TwilioResponse><RestException><Code>20404</Code><Message>…`. What cannot be read is left out.
+/// Reads `<TwilioResponse><RestException><Code>20404</Code><Message>…`, as much of it as can be read.
 fn error_from_xml(body: &[u8]) -> ErrorBody {
     let mut read = ErrorBody::default();
     let body = String::from_utf8_lossy(body);

@@ -1,4 +1,4 @@
-//! Lists of Twilio's, which come in pages. Source: <https://www.twilio.com/docs/usage/twilios-response#pagination>.
+//! Twilio's lists, which come in pages. Source: <https://www.twilio.com/docs/usage/twilios-response#pagination>.
 
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -8,17 +8,16 @@ use url::Url;
 use super::Twilio;
 use crate::clients::{Error, Kind};
 
-/// A page as it comes; each list names its entries otherwise.
+/// A page. Each list has its own name for its entries.
 pub(super) trait Page: DeserializeOwned {
-    /// What is listed.
     type Entry;
 
-    /// The entries, newest first, and the `next_page_uri` if there are older ones.
+    /// Returns the entries, newest first, and the `next_page_uri` if there are older ones.
     fn open(self) -> (Vec<Self::Entry>, Option<String>);
 }
 
 impl Twilio {
-    /// What is listed under `url`, newest first, page by page up to the first one that `is_enough`, or to the end.
+    /// Reads a list, newest first, up to the first page that `is_enough` or to its end.
     pub(super) async fn list<P: Page>(
         &self,
         mut url: Url,
@@ -43,8 +42,8 @@ impl Twilio {
         }
     }
 
-    /// `next_page_uri` is relative, to the API's host or to the path that the API is served under. One that leads
-    /// elsewhere would take our credentials along.
+    /// Resolves a `next_page_uri`, which is relative to the API's host or to its base path. A URL on another host is an
+    /// error: it would receive our credentials.
     fn same_host(&self, uri: &str) -> Result<Url, Error> {
         let prefix = self.base.path().trim_end_matches('/');
         let uri =

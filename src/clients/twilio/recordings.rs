@@ -1,4 +1,4 @@
-//! The Recording resource; `media` has its audio. Source: <https://www.twilio.com/docs/voice/api/recording>.
+//! Recording resources; `media` has their audio. Source: <https://www.twilio.com/docs/voice/api/recording>.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -8,38 +8,36 @@ use super::pages::Page;
 use super::{Twilio, date};
 use crate::clients::Error;
 
-/// A recording, as far as it is used here.
+/// The fields of a recording that are used here.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Recording {
-    /// `RE` and 32 hex digits.
     pub sid: String,
-    /// The call it was made in.
     #[serde(default)]
     pub call_sid: Option<String>,
     /// `in-progress`, `paused`, `stopped`, `processing`, `completed`, `absent` or `deleted`.
     pub status: String,
-    /// Seconds, written as a string; `-1` while it is not known.
+    /// Seconds; `-1` while unknown.
     #[serde(default)]
     pub duration: Option<String>,
     /// 1 or 2.
     #[serde(default)]
     pub channels: Option<u32>,
-    /// What made it, such as `RecordVerb`.
+    /// Such as `RecordVerb`.
     #[serde(default)]
     pub source: Option<String>,
-    /// Why it is absent.
+    /// Why the recording is absent.
     #[serde(default)]
     pub error_code: Option<i64>,
     /// RFC 2822.
     #[serde(default)]
     pub date_created: Option<String>,
-    /// Where the audio is, in full; elsewhere than at Twilio if the account stores it so.
+    /// Full URL of the audio. Not at Twilio if the account uses external storage.
     #[serde(default)]
     pub media_url: Option<String>,
 }
 
 impl Recording {
-    /// How long it is, in seconds, once that is known.
+    /// Returns the duration in seconds once it is known.
     pub fn seconds(&self) -> Option<u64> {
         self.duration.as_deref()?.parse().ok()
     }
@@ -61,43 +59,34 @@ impl Page for Recordings {
 }
 
 impl Twilio {
-    /// All recordings of a call, over all pages, oldest first.
-    ///
-    /// # Errors
-    /// As Twilio refuses, or fails to answer.
+    /// Returns all recordings of a call, oldest first.
     pub async fn recordings_of_call(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
         let url = self.url(&["Calls", call_sid, "Recordings.json"]);
         let mut recordings = self.list::<Recordings>(url, |_| false).await?;
-        // Twilio lists the newest first; those of the same second keep that order, reversed. What has no date comes first.
+        // Twilio lists the newest first. The stable sort keeps the reversed order within a second; undated ones come first.
         recordings.reverse();
         recordings.sort_by_key(|recording| date(recording.date_created.as_deref()));
         Ok(recordings)
     }
 
-    /// One recording.
-    ///
-    /// # Errors
-    /// As Twilio refuses, or fails to answer.
     pub async fn recording(&self, sid: &str) -> Result<Recording, Error> {
         let url = self.url(&["Recordings", &format!("{sid}.json")]);
         self.sender.get_json(|| self.request(Method::GET, url.clone())).await.map(|(_, recording)| recording)
     }
 
-    /// Deletes a recording with its audio. May be asked for again.
-    ///
-    /// # Errors
-    /// [`Kind::NotFound`](crate::clients::Kind::NotFound) if it is gone.
+    /// Deletes a recording with its audio. May be repeated; a deleted recording is
+    /// [`Kind::NotFound`](crate::clients::Kind::NotFound).
     pub async fn delete_recording(&self, sid: &str) -> Result<(), Error> {
         let url = self.url(&["Recordings", &format!("{sid}.json")]);
         self.sender.delete(|| self.request(Method::DELETE, url.clone())).await
     }
 
-    /// The address of a recording's audio. It asks for this account's credentials.
+    /// Returns the URL of a recording's audio, which requires this account's credentials.
     pub fn media_url(&self, sid: &str) -> String {
         self.url(&["Recordings", sid]).into()
     }
 
-    /// The path of a URL of Twilio's API: this client's, or Twilio's in any region. `None` for every other URL.
+    /// Returns the path of a URL at this client's API or at Twilio's in any region, and `None` for every other URL.
     pub fn path_at_api<'u>(&self, url: &'u Url) -> Option<&'u str> {
         if url.origin() == self.base.origin() {
             return url.path().strip_prefix(self.base.path().trim_end_matches('/'));

@@ -1,7 +1,7 @@
-//! `X-Twilio-Signature`: how Twilio proves that a callback is its own.
+//! `X-Twilio-Signature`: how Twilio proves that it sent a callback.
 //!
-//! Pure: it gets the URL, the parameters and the key, and knows neither HTTP nor our settings. The sandbox signs with
-//! the same function that the hooks check with; the published vectors keep both honest.
+//! Pure: knows neither HTTP nor our settings. The sandbox signs with the function that the hooks verify with; tests check it
+//! against Twilio's published vectors.
 //!
 //! Source: <https://www.twilio.com/docs/usage/security>, and `RequestValidator` of Twilio's libraries.
 
@@ -14,29 +14,25 @@ use subtle::ConstantTimeEq;
 
 use crate::clients::hex;
 
-/// The header that carries the signature.
 pub const HEADER: &str = "x-twilio-signature";
 
-/// Set by Twilio's webhook configuration API when a callback is signed with a shared key instead of the auth token.
+/// Present if a callback is signed with a shared key of the webhook configuration API instead of the auth token.
 pub const SETTINGS_HEADER: &str = "x-twilio-webhooks-signature-settings";
 
-/// The query parameter that holds the hash of a body that is not a form.
+/// Query parameter with the hash of a body that is not a form.
 const BODY_SHA256: &str = "bodySHA256";
 
-/// The hash inside the HMAC. Without [`SETTINGS_HEADER`] it is always SHA-1.
+/// Without [`SETTINGS_HEADER`] it is always SHA-1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// What every account has.
     HmacSha1,
-    /// Only for shared keys of the webhook configuration API.
     HmacSha256,
 }
 
-/// A name and a value of a form, decoded.
+/// A decoded name and value of a form.
 pub type Param = (String, String);
 
-/// Signs a request: `url` is what is requested, scheme to query, as sent; `params` are those of a form body, none for
-/// GET. Returns base64.
+/// Returns the signature in base64. `url` is the full URL as requested; `params` are those of the form body, none for GET.
 pub fn sign<T: AsRef<str> + Ord>(algorithm: Algorithm, key: &str, url: &str, params: &[(T, T)]) -> String {
     sign_joined(algorithm, key, url, &joined(params))
 }
@@ -48,8 +44,8 @@ fn sign_joined(algorithm: Algorithm, key: &str, url: &str, params: &str) -> Stri
     }
 }
 
-/// Whether `signature` is that of this request under `key`; how long it takes tells nothing of one that is not. Twilio leaves
-/// the port out of the URL it signs, or adds the standard one, depending on the product, so each of these spellings counts.
+/// Compares in constant time. Depending on the product, Twilio signs the URL without its port or with the standard one, so
+/// both spellings count.
 pub fn verify<T: AsRef<str> + Ord>(
     algorithm: Algorithm,
     key: &str,
@@ -58,14 +54,14 @@ pub fn verify<T: AsRef<str> + Ord>(
     signature: &str,
 ) -> bool {
     let params = joined(params);
-    let is_of = |url: &str| {
+    let matches = |url: &str| {
         let expected = sign_joined(algorithm, key, url, &params);
         expected.as_bytes().ct_eq(signature.as_bytes()).into()
     };
-    is_of(url) || other_spelling(url).is_some_and(|url| is_of(&url))
+    matches(url) || other_spelling(url).is_some_and(|url| matches(&url))
 }
 
-/// The hash that the URL promises for a body that is not a form, if it promises one.
+/// Returns the hash that the URL promises for a body that is not a form.
 pub fn promised_body_hash(url: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     url::form_urlencoded::parse(query.as_bytes())
@@ -73,7 +69,7 @@ pub fn promised_body_hash(url: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-/// Whether `body` has the hash that the signed URL promised: lower-case hex of SHA-256.
+/// Returns `true` if the SHA-256 of `body`, in lower-case hex, is the promised one.
 pub fn body_matches(promised: &str, body: &[u8]) -> bool {
     hex(&Sha256::digest(body)).as_bytes().ct_eq(promised.as_bytes()).into()
 }
@@ -85,8 +81,7 @@ fn hmac<M: Mac + KeyInit>(key: &str, url: &str, params: &str) -> impl AsRef<[u8]
     mac.finalize().into_bytes()
 }
 
-/// What stands behind the URL: each name and value in byte order. A name that is repeated counts once for each different
-/// value.
+/// Returns the names and values that are signed after the URL, in byte order, without repeated pairs.
 fn joined<T: AsRef<str> + Ord>(params: &[(T, T)]) -> String {
     let mut sorted: Vec<&(T, T)> = params.iter().collect();
     sorted.sort_unstable();
@@ -97,12 +92,12 @@ fn joined<T: AsRef<str> + Ord>(params: &[(T, T)]) -> String {
     text
 }
 
-/// The URL without its port, or with the standard port where it has none.
+/// Returns the URL without its port, or with the standard port if it has none.
 fn other_spelling(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
-    // The colons inside an IPv6 literal are not the port's.
+    // Skip the colons of an IPv6 literal.
     match authority.rfind(':').filter(|colon| !authority[*colon..].contains(']')) {
         Some(colon) => Some(format!("{scheme}://{}{tail}", &authority[..colon])),
         None => {

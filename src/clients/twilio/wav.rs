@@ -1,48 +1,47 @@
-//! What a WAV file says of itself, read as it passes: how long it is, its format and where its sound is. Holds it
-//! against what comes; knows nothing of how it comes, and takes no interest in what is no RIFF.
+//! Reads the headers of a WAV file as it streams through and checks its length against them. Ignores any file that is not
+//! RIFF.
 //!
 //! Source: <https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html>.
 
-/// `RIFF`, how much follows, `WAVE`.
+/// Size of the file header: `RIFF`, length, `WAVE`.
 const HEAD: usize = 12;
 
-/// A chunk's name and how much follows.
+/// Size of a chunk header: name and length.
 const CHUNK: usize = 8;
 
-/// As much of `fmt ` as is read: its code, or in the extensible form the one that stands at its end.
+/// Bytes of a `fmt ` chunk that are read. They include the format code of the extensible form.
 const FORMAT: usize = 26;
 
-/// The shortest `fmt ` there is.
+/// Minimum length of a `fmt ` chunk.
 const SHORT_FORMAT: usize = 16;
 
-/// Writers that could not go back to their head leave this, or 0, for a length.
-const NOT_KNOWN: u32 = u32::MAX;
+/// Length left by writers that cannot go back to the header. Some leave 0.
+const UNKNOWN: u32 = u32::MAX;
 
-/// What the vendor says of a recording's duration and what its file holds may be this many seconds apart.
+/// Maximum difference in seconds between the duration by Twilio's API and that of the file.
 const TOLERANCE: u64 = 2;
 
-/// A file of which so much was seen.
 #[derive(Debug, Default)]
 pub(super) struct Wav {
-    seen: u64,
-    place: Place,
-    /// What was seen of something that is read as a whole.
-    gathered: Vec<u8>,
-    /// The length after the first eight bytes, as it is written.
-    written: Option<u32>,
+    received: u64,
+    next: Part,
+    /// Bytes of a header that is not complete yet.
+    header: Vec<u8>,
+    /// The RIFF length field, which excludes the first eight bytes.
+    length_field: Option<u32>,
     format: Option<Format>,
-    sound: Option<Sound>,
+    data: Option<Data>,
 }
 
-/// What comes next.
+/// What the next bytes are.
 #[derive(Debug, Default)]
-enum Place {
+enum Part {
     #[default]
-    Head,
-    Chunk,
+    FileHeader,
+    ChunkHeader,
     Format(u64),
     Skipped(u64),
-    /// The sound and all that follows, or a file that is no RIFF: nothing more is read.
+    /// The samples and all that follows, or a file that is not RIFF. Nothing more is read.
     Rest,
 }
 
@@ -54,63 +53,62 @@ struct Format {
 
 /// The `data` chunk.
 #[derive(Debug)]
-struct Sound {
+struct Data {
     begin: u64,
-    /// Its length as it is written.
-    written: u32,
+    length_field: u32,
 }
 
 impl Wav {
-    /// Takes note of the next bytes.
-    pub(super) fn see(&mut self, mut bytes: &[u8]) {
-        let mut at = self.seen;
-        self.seen += bytes.len() as u64;
+    /// Reads the next bytes.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) {
+        let mut at = self.received;
+        self.received += bytes.len() as u64;
         while !bytes.is_empty() {
-            let wanted = match self.place {
-                Place::Head => HEAD,
-                Place::Chunk => CHUNK,
-                Place::Format(length) => capped(length, FORMAT),
-                Place::Skipped(length) => {
+            let wanted = match self.next {
+                Part::FileHeader => HEAD,
+                Part::ChunkHeader => CHUNK,
+                Part::Format(length) => capped(length, FORMAT),
+                Part::Skipped(length) => {
                     let skipped = capped(length, bytes.len());
                     bytes = &bytes[skipped..];
                     at += skipped as u64;
                     self.skip(length - skipped as u64);
                     continue;
                 }
-                Place::Rest => return,
+                Part::Rest => return,
             };
-            let (next, later) = bytes.split_at(bytes.len().min(wanted - self.gathered.len()));
-            self.gathered.extend_from_slice(next);
+            let (next, later) = bytes.split_at(bytes.len().min(wanted - self.header.len()));
+            self.header.extend_from_slice(next);
             at += next.len() as u64;
             bytes = later;
-            if self.gathered.len() == wanted {
-                let whole = std::mem::take(&mut self.gathered);
-                self.read(&whole, at);
+            if self.header.len() == wanted {
+                let whole = std::mem::take(&mut self.header);
+                self.read_header(&whole, at);
             }
         }
     }
 
-    /// Reads what was gathered, which ends at `at`.
-    fn read(&mut self, bytes: &[u8], at: u64) {
-        match self.place {
-            Place::Head if bytes.starts_with(b"RIFF") => {
-                self.written = Some(number(bytes, 4));
-                self.place = Place::Chunk;
+    /// Reads a complete header, which ends at `at`.
+    fn read_header(&mut self, bytes: &[u8], at: u64) {
+        match self.next {
+            Part::FileHeader if bytes.starts_with(b"RIFF") => {
+                self.length_field = Some(number(bytes, 4));
+                self.next = Part::ChunkHeader;
             }
-            Place::Chunk => {
+            Part::ChunkHeader => {
                 let length = number(bytes, 4);
-                // A chunk of an odd length is followed by a byte that is not counted.
+                // A chunk of odd length is followed by a padding byte that does not count.
                 let padded = u64::from(length) + u64::from(length % 2);
                 match &bytes[..4] {
                     b"data" => {
-                        self.sound = Some(Sound { begin: at, written: length });
-                        self.place = Place::Rest;
+                        self.data = Some(Data { begin: at, length_field: length });
+                        self.next = Part::Rest;
                     }
-                    b"fmt " if length as usize >= SHORT_FORMAT => self.place = Place::Format(padded),
+                    b"fmt " if length as usize >= SHORT_FORMAT => self.next = Part::Format(padded),
                     _ => self.skip(padded),
                 }
             }
-            Place::Format(length) => {
+            Part::Format(length) => {
                 const EXTENSIBLE: u16 = 0xFFFE;
                 let code = match short(bytes, 0) {
                     EXTENSIBLE if bytes.len() == FORMAT => short(bytes, 24),
@@ -119,80 +117,80 @@ impl Wav {
                 self.format = Some(Format { code, bytes_per_second: number(bytes, 8) });
                 self.skip(length - bytes.len() as u64);
             }
-            Place::Head | Place::Skipped(_) | Place::Rest => self.place = Place::Rest,
+            Part::FileHeader | Part::Skipped(_) | Part::Rest => self.next = Part::Rest,
         }
     }
 
     fn skip(&mut self, length: u64) {
-        self.place = if length == 0 { Place::Chunk } else { Place::Skipped(length) };
+        self.next = if length == 0 { Part::ChunkHeader } else { Part::Skipped(length) };
     }
 
-    /// How long the file says it is.
+    /// Returns the file's length by its header.
     fn length(&self) -> Option<u64> {
-        let written = self.written.filter(|written| ![0, NOT_KNOWN].contains(written))?;
-        Some(u64::from(written) + 8)
+        let length = self.length_field.filter(|length| ![0, UNKNOWN].contains(length))?;
+        Some(u64::from(length) + 8)
     }
 
-    /// Whether it is a file that does not say how long it is.
-    pub(super) fn hides_its_length(&self) -> bool {
-        self.written.is_some() && self.length().is_none()
+    /// Returns `true` for a WAV file whose header does not have its length.
+    pub(super) fn lacks_length(&self) -> bool {
+        self.length_field.is_some() && self.length().is_none()
     }
 
-    /// What is wrong with it as far as it was seen, in words that follow "which". `total` is how long it will have been,
-    /// once somebody knows; `seconds` what the vendor says of its duration.
+    /// Checks what has been read so far. The error continues a sentence that ends in "which". `total` is the length of the
+    /// file, if it is known by now; `seconds` is its duration by Twilio's API.
     pub(super) fn check(&self, total: Option<u64>, seconds: Option<u64>) -> Result<(), &'static str> {
-        if self.written.is_none() {
-            let is_cut = total == Some(self.seen) && self.seen < HEAD as u64 && is_begin_of_riff(&self.gathered);
+        if self.length_field.is_none() {
+            let is_cut = total == Some(self.received) && self.received < HEAD as u64 && starts_like_riff(&self.header);
             return if is_cut { Err("is shorter than it says") } else { Ok(()) };
         }
         if let Some(length) = self.length() {
             if total.is_some_and(|total| total < length) {
                 return Err("is shorter than it says");
             }
-            // The byte after an odd chunk at the end need not be counted.
-            if total.unwrap_or(self.seen) > length + length % 2 {
+            // The length need not count the padding byte of the last chunk.
+            if total.unwrap_or(self.received) > length + length % 2 {
                 return Err("is longer than it says");
             }
         }
-        match (total, &self.sound) {
-            (Some(total), Some(sound)) => self.check_sound(sound, total, seconds),
-            (Some(total), None) if total <= self.seen => Err("holds no sound"),
-            // The rest may tell.
+        match (total, &self.data) {
+            (Some(total), Some(data)) => self.check_data(data, total, seconds),
+            (Some(total), None) if total <= self.received => Err("holds no sound"),
             _ => Ok(()),
         }
     }
 
-    fn check_sound(&self, sound: &Sound, total: u64, seconds: Option<u64>) -> Result<(), &'static str> {
-        let there = total.saturating_sub(sound.begin);
-        let length = match sound.written {
-            NOT_KNOWN => there,
-            0 if self.hides_its_length() => there,
-            written => u64::from(written),
+    fn check_data(&self, data: &Data, total: u64, seconds: Option<u64>) -> Result<(), &'static str> {
+        let available = total.saturating_sub(data.begin);
+        let length = match data.length_field {
+            UNKNOWN => available,
+            0 if self.lacks_length() => available,
+            length => u64::from(length),
         };
-        if length > there {
+        if length > available {
             return Err("is shorter than it says");
         }
         if length == 0 {
             return Err("holds no sound");
         }
         let Some(format) = &self.format else { return Err("does not say its format") };
-        let (Some(seconds), Some(rate)) = (seconds, format.steady_rate()) else { return Ok(()) };
-        match length.abs_diff(seconds.saturating_mul(rate)) > TOLERANCE * rate {
-            true => Err("is not as long as its recording"),
-            false => Ok(()),
+        let (Some(seconds), Some(rate)) = (seconds, format.constant_rate()) else { return Ok(()) };
+        if length.abs_diff(seconds.saturating_mul(rate)) > TOLERANCE * rate {
+            Err("is not as long as its recording")
+        } else {
+            Ok(())
         }
     }
 }
 
 impl Format {
-    /// Bytes per second where a second has as many as any other: PCM, A-law and mu-law.
-    fn steady_rate(&self) -> Option<u64> {
-        const STEADY: &[u16] = &[1, 6, 7];
-        (STEADY.contains(&self.code) && self.bytes_per_second > 0).then_some(self.bytes_per_second.into())
+    /// Returns the bytes per second of a format with a constant rate: PCM, A-law or mu-law.
+    fn constant_rate(&self) -> Option<u64> {
+        const CONSTANT: &[u16] = &[1, 6, 7];
+        (CONSTANT.contains(&self.code) && self.bytes_per_second > 0).then_some(self.bytes_per_second.into())
     }
 }
 
-fn is_begin_of_riff(bytes: &[u8]) -> bool {
+fn starts_like_riff(bytes: &[u8]) -> bool {
     !bytes.is_empty() && (bytes.starts_with(b"RIFF") || b"RIFF".starts_with(bytes))
 }
 
@@ -227,7 +225,7 @@ mod tests {
             let mut wav = Wav::default();
             for piece in file.chunks(size) {
                 assert_eq!(wav.check(all, Some(0)), Ok(()), "in pieces of {size}");
-                wav.see(piece);
+                wav.read(piece);
             }
             assert_eq!(wav.check(all, Some(0)), Ok(()), "in pieces of {size}");
             assert_eq!(wav.check(all, Some(3)), Err("is not as long as its recording"), "in pieces of {size}");
@@ -242,11 +240,11 @@ mod tests {
                 let mut file = file();
                 file[at] = broken;
                 let mut wav = Wav::default();
-                wav.see(&file);
+                wav.read(&file);
                 let _ = wav.check(Some(file.len() as u64), Some(u64::MAX));
             }
             let mut wav = Wav::default();
-            wav.see(&file()[..at]);
+            wav.read(&file()[..at]);
             assert!(at == 0 || wav.check(Some(at as u64), None).is_err(), "{at} bytes are not the whole");
         }
     }
