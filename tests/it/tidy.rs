@@ -14,20 +14,30 @@ use imports::{Crate, Uses, circles};
 use source::{Token, tokens};
 
 /// The rooms from top to bottom. Each may import itself and what it names here, which stands below it.
-const ROOMS: [(&str, &str); 20] = [
+const ROOMS: [(&str, &str); 24] = [
     ("lib", ""),
     ("main", "app config failpoint telemetry"),
-    ("app", "clients clock config context events model operator pipeline sandbox server store urls web"),
-    ("web", "clients clock context events export model operator pipeline store twiml urls"),
-    ("pipeline", "clients clock config context events failpoint model store urls"),
-    ("context", "clients clock config events model operator store urls"),
+    (
+        "app",
+        "auth clients clock config context events exposure model operator pipeline sandbox server store urls web webhook_secret",
+    ),
+    (
+        "web",
+        "auth clients clock context events export exposure model operator pipeline store token_bucket twiml urls webhook_secret",
+    ),
+    ("pipeline", "clients clock config context events failpoint model store urls webhook_secret"),
+    ("context", "auth clients clock config events exposure model operator store urls webhook_secret"),
     ("telemetry", "config"),
-    ("config", "clients clock model operator store urls"),
+    ("config", "auth clients clock model operator store urls"),
     ("sandbox", "clients clock"),
-    ("operator", "clock"),
+    ("auth", "clock token_bucket"),
+    ("exposure", "clients clock urls"),
+    ("operator", "clock token_bucket"),
     ("store", "clock failpoint model"),
     ("urls", "clients model"),
     ("server", ""),
+    ("webhook_secret", "clients"),
+    ("token_bucket", ""),
     ("clients", ""),
     ("export", ""),
     ("twiml", ""),
@@ -41,11 +51,11 @@ const ROOMS: [(&str, &str); 20] = [
 const SIGNER: &str = "clients/twilio/signature.rs";
 
 /// How many things still stand in the wrong room, and uses point the wrong way.
-const MISPLACED_LEFT: usize = 74;
+const MISPLACED_LEFT: usize = 35;
 const WRONG_WAYS_LEFT: usize = 0;
 
 /// How many uses still belong to circles.
-const IN_CIRCLES_LEFT: usize = 118;
+const IN_CIRCLES_LEFT: usize = 25;
 
 /// Names of packages and of the standard library, and the only places that may use them.
 const CONFINED: [(&str, &[&str]); 9] = [

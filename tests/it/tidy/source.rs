@@ -165,7 +165,7 @@ fn is_cfg_test(tokens: &[Token]) -> bool {
         Kind::Mark(mark) => (*mark).to_owned(),
         Kind::Text(_) => String::new(),
     };
-    tokens.len() >= 7 && tokens[..7].iter().map(spelled).collect::<String>() == "#[cfg(test)]"
+    tokens.len() >= 7 && tokens[0].is("#") && tokens[..7].iter().map(spelled).collect::<String>() == "#[cfg(test)]"
 }
 
 /// Where the item ends that begins here with its attributes: after its block, or after its semicolon.
