@@ -104,6 +104,11 @@ mod urls;
 mod web;
 mod webhook_secret;
 
+#[doc = include_str!("docs/development.md")]
+pub mod development {}
+#[doc = include_str!("docs/performance.md")]
+pub mod performance {}
+
 /// What tests, fuzz targets and benches call without HTTP. `main` needs none of it.
 pub mod internals {
     pub use crate::clients::assemblyai::callbacks::TranscriptReady;

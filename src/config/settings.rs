@@ -1,26 +1,26 @@
-//! The list of all settings: what `--help` prints and `.env.example` holds. A variable that is not here cannot be read.
+//! The list of all settings, from which `--help` and `.env.example` are made. A variable that is not listed cannot be read.
 
 /// One environment variable.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its name.
+    /// The variable.
     pub name: &'static str,
-    /// What holds where it is not set.
+    /// What applies while it is not set.
     pub default: Unset,
-    /// What it means, in lines of help.
+    /// One line of help. It also completes "missing; expected …".
     pub meaning: &'static str,
 }
 
-/// What holds where a variable is not set.
+/// What applies while a variable is not set.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unset {
     /// The program does not start, except with `--sandbox`.
     Required,
-    /// Nothing.
+    /// No value.
     Nothing,
     /// This value.
     Value(&'static str),
-    /// What other settings say.
+    /// A value that follows from other settings: says from which.
     Derived(&'static str),
 }
 
@@ -28,61 +28,65 @@ use Unset::{Derived, Nothing, Required, Value};
 
 /// Every setting, by area.
 pub const SETTINGS: &[Setting] = &[
-    Setting { name: "TWILIO_ACCOUNT_SID", default: Required, meaning: "AC and 32 hex digits, from Twilio's console" },
+    Setting {
+        name: "TWILIO_ACCOUNT_SID",
+        default: Required,
+        meaning: "the account SID from Twilio's console: AC and 32 hex digits",
+    },
     Setting {
         name: "TWILIO_AUTH_TOKEN",
         default: Required,
-        meaning: "the account's auth token: password of the API, and the key that Twilio's callbacks are signed with",
+        meaning: "the account's auth token from Twilio's console: password of the API and key of callback signatures",
     },
     Setting {
         name: "TWILIO_PHONE_NUMBER",
         default: Required,
-        meaning: "caller id: a number of the account with + and country code, such as +14155551234",
+        meaning: "your Twilio number, from which calls are placed, with + and country code, such as +14155551234",
     },
     Setting {
         name: "BASE_URL",
         default: Required,
-        meaning: "public address that Twilio and AssemblyAI call back to, such as https://example.ngrok.app",
+        meaning: "the public address of this program, which Twilio and AssemblyAI call back, such as https://example.ngrok.app",
     },
-    Setting { name: "ASSEMBLYAI_KEY", default: Required, meaning: "AssemblyAI API key" },
+    Setting { name: "ASSEMBLYAI_KEY", default: Required, meaning: "your AssemblyAI API key" },
     Setting {
         name: "TWILIO_API_KEY",
         default: Nothing,
-        meaning: "API key (SK…) for the API instead of SID and auth token; goes with TWILIO_API_SECRET",
+        meaning: "API key (SK…) for Twilio's API, used instead of SID and auth token; needs TWILIO_API_SECRET",
     },
     Setting { name: "TWILIO_API_SECRET", default: Nothing, meaning: "the secret of TWILIO_API_KEY" },
     Setting {
         name: "TWILIO_SECONDARY_AUTH_TOKEN",
         default: Nothing,
-        meaning: "also accepted for callback signatures, while the auth token is being rotated",
+        meaning: "a second auth token accepted in callback signatures while the first is being rotated",
     },
-    Setting { name: "TWILIO_REGION", default: Nothing, meaning: "Twilio region, such as ie1: api.ie1.twilio.com" },
+    Setting { name: "TWILIO_REGION", default: Nothing, meaning: "Twilio region, such as ie1 for api.ie1.twilio.com" },
     Setting {
         name: "TWILIO_EDGE",
         default: Nothing,
-        meaning: "Twilio edge, such as dublin: api.dublin.ie1.twilio.com (region us1 if none is set)",
+        meaning: "Twilio edge, such as dublin for api.dublin.ie1.twilio.com (region us1 unless TWILIO_REGION is set)",
     },
     Setting {
         name: "TWILIO_API_URL",
         default: Derived("from region and edge"),
-        meaning: "another Twilio-compatible API, such as http://127.0.0.1:8001",
+        meaning: "address of another Twilio-compatible API, such as http://127.0.0.1:8001",
     },
     Setting {
         name: "ASSEMBLYAI_API_URL",
         default: Value(crate::clients::assemblyai::API_URL),
-        meaning: "AssemblyAI's address; https://api.eu.assemblyai.com keeps data in the EU",
+        meaning: "address of AssemblyAI's API; https://api.eu.assemblyai.com keeps data in the EU",
     },
     Setting {
         name: "ASSEMBLYAI_SPEECH_MODELS",
         default: Value(crate::clients::assemblyai::SPEECH_MODELS),
-        meaning: "speech models in order of preference, comma separated",
+        meaning: "speech models, the preferred one first, separated by commas",
     },
     Setting {
         name: "KEYTERMS",
         default: Nothing,
-        meaning: "words and phrases of your field that transcripts must get right, comma separated",
+        meaning: "names and terms that transcripts must get right, separated by commas",
     },
-    Setting { name: "KEYTERMS_FILE", default: Nothing, meaning: "a file with more of them, one a line" },
+    Setting { name: "KEYTERMS_FILE", default: Nothing, meaning: "path of a file with more of them, one per line" },
     Setting {
         name: "TRANSCRIPT_OPTIONS",
         default: Value("{}"),
@@ -91,47 +95,43 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "GREETING",
         default: Value("Ahoy! Call recording starts now."),
-        meaning: "what is said before the recording starts",
+        meaning: "what the person on the phone hears before the recording starts",
     },
     Setting {
         name: "DIAL_COUNTRIES",
         default: Derived("the country of TWILIO_PHONE_NUMBER"),
-        meaning: "countries that may be dialled, as ISO codes, comma separated, such as US,CA; * for all",
+        meaning: "countries that may be called, as ISO codes separated by commas, such as US,CA; * for all",
     },
     Setting {
         name: "MAX_CALL_SECONDS",
         default: Value("3600"),
-        meaning: "the longest that a call, and so its recording, may last: 1 to 14400",
+        meaning: "maximum length of a call, and so of its recording, in seconds: 1 to 14400",
     },
-    Setting {
-        name: "DIAL_PER_MINUTE",
-        default: Value("5"),
-        meaning: "the most calls that are dialled within a minute",
-    },
-    Setting { name: "DIAL_PER_HOUR", default: Value("30"), meaning: "the most calls that are dialled within an hour" },
-    Setting { name: "DIAL_PER_DAY", default: Value("100"), meaning: "the most calls that are dialled within 24 hours" },
+    Setting { name: "DIAL_PER_MINUTE", default: Value("5"), meaning: "maximum number of calls placed within a minute" },
+    Setting { name: "DIAL_PER_HOUR", default: Value("30"), meaning: "maximum number of calls placed within an hour" },
+    Setting { name: "DIAL_PER_DAY", default: Value("100"), meaning: "maximum number of calls placed within 24 hours" },
     Setting {
         name: "REDIAL_AFTER",
         default: Value("10m"),
-        meaning: "a browser that opens the same /dial/ again within this time is shown the call there is; such as 90s, 1h or 0s",
+        meaning: "a browser that reopens a /dial/ address within this time sees the existing call and places none; such as 90s, 1h or 0s",
     },
     Setting {
         name: "DATABASE_URL",
         default: Value("sqlite://callscribe.db"),
-        meaning: "where calls and transcripts are kept: sqlite://<file>, made if it is not there, or postgres://…",
+        meaning: "where calls and transcripts are stored: sqlite://PATH, created if missing, or postgres://…",
     },
     Setting {
         name: "BIND_ADDR",
         default: Value("127.0.0.1:8000,[::1]:8000"),
-        meaning: "addresses to listen at, comma separated; any but this computer's own needs OPERATOR_TOKEN",
+        meaning: "addresses to listen on, separated by commas; any that other computers can reach needs OPERATOR_TOKEN",
     },
     Setting {
         name: "OPERATOR_TOKEN",
         default: Nothing,
-        meaning: "lets an operator in from elsewhere than this computer (Bearer, Basic password, or the log-in page)",
+        meaning: "secret that lets an operator in from another computer (Bearer token, Basic password, or log-in page)",
     },
-    Setting { name: "LOG_FORMAT", default: Value("text"), meaning: "text, or json for one JSON object a line" },
-    Setting { name: "RUST_LOG", default: Value("info"), meaning: "what is logged, such as info,callscribe=debug" },
+    Setting { name: "LOG_FORMAT", default: Value("text"), meaning: "text, or json for one JSON object per line" },
+    Setting { name: "RUST_LOG", default: Value("info"), meaning: "log levels, such as info,callscribe=debug" },
     Setting {
         name: "SANDBOX_TWILIO_ADDR",
         default: Value("127.0.0.1:8001"),
@@ -144,10 +144,8 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// The setting of this name.
-///
 /// # Panics
-/// If the list lacks it, so that nothing can be read that `--help` does not name.
+/// If the list has no such setting, so that nothing can be read that `--help` does not name.
 pub(super) fn named(name: &str) -> &'static Setting {
     SETTINGS.iter().find(|setting| setting.name == name).expect("every variable that is read is listed")
 }
@@ -160,11 +158,12 @@ pub fn help() -> String {
         "\n\nDials phone calls through Twilio, records them, and turns the recordings into transcripts through AssemblyAI.\n\n",
         "Usage: callscribe [--sandbox]\n\n",
         "Options:\n",
-        "      --sandbox  run against built-in emulators of both vendors: no accounts, no settings, no phone rings\n",
-        "  -h, --help     print this\n",
+        "      --sandbox  run against built-in emulators of both vendors: no account, no settings, no real call\n",
+        "  -h, --help     print this help\n",
         "  -V, --version  print the version\n\n",
-        "Settings come from the environment; a file .env in this folder, or in one above it, fills in what the\n",
-        "environment lacks. With --sandbox, those of the vendors, BASE_URL and DATABASE_URL are not needed and not used.\n",
+        "The manual is served at /help while callscribe runs, such as http://localhost:8000/help.\n\n",
+        "Settings are environment variables. A file .env in this folder, or in one above it, provides those that\n",
+        "the environment does not set. --sandbox ignores the vendors' settings, BASE_URL and DATABASE_URL.\n",
     ));
     for Setting { name, default, meaning } in SETTINGS {
         let default = match default {
@@ -182,16 +181,14 @@ pub fn help() -> String {
 pub fn env_example() -> String {
     let mut text = String::from(
         "# Settings of callscribe. Copy this file to .env and fill in the first five.\n\
-         # A value with spaces, quotes or # goes between single quotes.\n",
+         # Put values with spaces, quotes or # between single quotes.\n",
     );
     for Setting { name, default, meaning } in SETTINGS {
         let line = match default {
             Required => format!("{name}="),
             Nothing | Derived(_) => format!("# {name}="),
-            Value(value) => match value.contains([' ', '{', '#']) {
-                true => format!("# {name}='{value}'"),
-                false => format!("# {name}={value}"),
-            },
+            Value(value) if value.contains([' ', '{', '#']) => format!("# {name}='{value}'"),
+            Value(value) => format!("# {name}={value}"),
         };
         let default = match default {
             Required => " (required)".to_owned(),

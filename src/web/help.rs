@@ -17,7 +17,19 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 1] = [(INDEX, include_str!("../manual/README.md"))];
+const MARKDOWN: [(&str, &str); 11] = [
+    (INDEX, include_str!("../manual/README.md")),
+    ("calls", include_str!("../manual/calls.md")),
+    ("database", include_str!("../manual/database.md")),
+    ("deletion", include_str!("../manual/deletion.md")),
+    ("routes", include_str!("../manual/routes.md")),
+    ("safety", include_str!("../manual/safety.md")),
+    ("search", include_str!("../manual/search.md")),
+    ("settings", include_str!("../manual/settings.md")),
+    ("transcripts", include_str!("../manual/transcripts.md")),
+    ("troubleshooting", include_str!("../manual/troubleshooting.md")),
+    ("tutorial", include_str!("../manual/tutorial.md")),
+];
 
 const PICTURES: [(&str, &[u8]); 1] = [("call.png", include_bytes!("../manual/call.png"))];
 

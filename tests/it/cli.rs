@@ -42,14 +42,11 @@ fn without_settings_each_missing_one_is_named_and_the_sandbox_hinted_at() {
     assert_eq!(
         ended.stderr,
         [
-            "TWILIO_ACCOUNT_SID: missing; expected AC and 32 hex digits, from Twilio's console",
-            "TWILIO_AUTH_TOKEN: missing; expected the account's auth token: password of the API, and the key that \
-             Twilio's callbacks are signed with",
-            "TWILIO_PHONE_NUMBER: missing; expected caller id: a number of the account with + and country code, such \
-             as +14155551234",
-            "BASE_URL: missing; expected public address that Twilio and AssemblyAI call back to, such as \
-             https://example.ngrok.app",
-            "ASSEMBLYAI_KEY: missing; expected AssemblyAI API key",
+            "TWILIO_ACCOUNT_SID: missing; expected the account SID from Twilio's console: AC and 32 hex digits",
+            "TWILIO_AUTH_TOKEN: missing; expected the account's auth token from Twilio's console: password of the API and key of callback signatures",
+            "TWILIO_PHONE_NUMBER: missing; expected your Twilio number, from which calls are placed, with + and country code, such as +14155551234",
+            "BASE_URL: missing; expected the public address of this program, which Twilio and AssemblyAI call back, such as https://example.ngrok.app",
+            "ASSEMBLYAI_KEY: missing; expected your AssemblyAI API key",
             HINT,
         ]
     );
@@ -98,8 +95,8 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
     let base = |what: &str| format!("{BASE}{what}");
 
     let cases: &[(&str, &str, &str)] = &[
-        ("BASE_URL", "", "missing; expected public address"),
-        ("BASE_URL", " \t ", "missing; expected public address"),
+        ("BASE_URL", "", "missing; expected the public address"),
+        ("BASE_URL", " \t ", "missing; expected the public address"),
         ("BASE_URL", "https://example.com/my app", &base("it has spaces or letters beyond ASCII")),
         ("BASE_URL", "https://bücher.example", &base("it has spaces or letters beyond ASCII")),
         ("BASE_URL", "example.ngrok.app", &base("it is no URL")),

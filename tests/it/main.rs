@@ -50,6 +50,7 @@ mod vendor_clients;
 // The program as it is started, described and made.
 mod cli;
 mod dependencies;
+mod manual;
 mod secrets;
 mod server;
 mod settings;

@@ -1,4 +1,4 @@
-//! One list of settings: `--help`, `.env.example` and the README match what the program reads.
+//! One list of settings: `--help`, `.env.example` and the manual match what the program reads.
 
 use std::fs;
 
@@ -64,8 +64,8 @@ fn the_example_file_works_once_its_first_five_settings_are_filled_in() {
 }
 
 #[test]
-fn the_readme_lists_exactly_the_settings_and_their_defaults() {
-    let readme = file("README.md");
+fn the_manual_has_every_setting_with_its_default() {
+    let manual = file("src/manual/settings.md");
     let rows = SETTINGS.iter().map(|Setting { name, default, meaning }| {
         let default = match default {
             Unset::Required => "required".to_owned(),
@@ -76,17 +76,19 @@ fn the_readme_lists_exactly_the_settings_and_their_defaults() {
         format!("| `{name}` | {default} | {meaning} |\n")
     });
     let table = format!("| variable | default | meaning |\n|---|---|---|\n{}\n", rows.collect::<String>());
-    assert!(readme.contains(&table), "README.md must contain this table:\n{table}");
+    assert!(manual.contains(&table), "src/manual/settings.md must hold this table:\n{table}");
+}
 
-    let is_part = |char: char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_';
-    // The part for developers may name variables that only the tests read.
-    let (for_operators, _) = readme.split_once("\n## Develop\n").expect("a part for developers");
-    let names = for_operators.split(|char| !is_part(char)).filter(|word| word.trim_matches('_').contains('_'));
-    for name in names {
-        assert!(
-            SETTINGS.iter().any(|setting| setting.name == name),
-            "README.md names {name}, which the program does not read"
-        );
+#[test]
+fn the_readme_and_the_manual_name_no_setting_that_is_not_read() {
+    let pages = crate::manual::pages().into_iter().map(|name| format!("src/manual/{name}.md"));
+    for name in pages.chain(["README.md".to_owned()]) {
+        let text = file(&name);
+        let is_part = |char: char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_';
+        let words = text.split(|char| !is_part(char)).filter(|word| word.trim_matches('_').contains('_'));
+        for word in words {
+            assert!(SETTINGS.iter().any(|setting| setting.name == word), "{name} names {word}, which is not read");
+        }
     }
 }
 
@@ -107,10 +109,10 @@ fn json_in_single_quotes_is_read_from_the_file_unchanged() {
 }
 
 #[test]
-fn the_readmes_examples_of_options_work_when_pasted() {
-    let readme = file("README.md");
+fn the_manuals_examples_of_options_can_be_pasted() {
+    let manual = file("src/manual/transcripts.md");
     let lines: Vec<&str> =
-        readme.lines().map(str::trim).filter(|line| line.starts_with("TRANSCRIPT_OPTIONS=")).collect();
+        manual.lines().map(str::trim).filter(|line| line.starts_with("TRANSCRIPT_OPTIONS=")).collect();
     assert_eq!(lines.len(), 3);
     for line in lines {
         let folder = Folder::new();
