@@ -325,6 +325,9 @@ def is_accessible(base: str):
                 "call": f"/calls/{call}",
                 "deletion": f"/calls/{call}/delete",
                 "transcribe": "/transcribe",
+                "manual": "/help",
+                "manual routes": "/help/routes",
+                "manual settings": "/help/settings",
                 "problem": "/calls/CA00000000000000000000000000000000",
             },
         )
@@ -375,6 +378,19 @@ def works_without_scripts(base: str):
         expect(page.locator("main")).to_contain_text("410")
 
 
+def pictures_a_call(base: str):
+    """Takes the manual's picture: a finished call with its transcript."""
+    with browser(base, viewport={"width": 1100, "height": 770}, color_scheme="light") as window:
+        page = window.page()
+        dial(page)
+        is_done(page)
+        # The player shows the recording's length once it has loaded that.
+        page.eval_on_selector("audio", "audio => { audio.preload = 'metadata'; audio.load(); }")
+        page.wait_for_function("() => document.querySelector('audio').readyState > 0")
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=f"{folder}/call.png")
+
+
 if __name__ == "__main__":
-    scenarios = [follows, is_not_disturbed, loses_no_call, finds, is_accessible, works_without_scripts]
+    scenarios = [follows, is_not_disturbed, loses_no_call, finds, is_accessible, works_without_scripts, pictures_a_call]
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

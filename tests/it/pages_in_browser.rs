@@ -67,3 +67,9 @@ fn each_call_is_on_one_page_of_a_list_that_was_open_when_the_call_arrived() {
 fn everything_but_live_updates_and_synchronized_words_works_without_scripts() {
     operator("works_without_scripts");
 }
+
+/// Remakes `src/manual/call.png` when run with `SCREENSHOTS=src/manual`.
+#[test]
+fn the_picture_of_the_manual_can_be_taken() {
+    operator("pictures_a_call");
+}
