@@ -32,7 +32,7 @@ async fn open_calls_are_polled_at_once_after_the_computer_slept() {
     wait_for_poll(&world, &first).await;
 
     let second = world.dial("14155555678").await;
-    world.store.execute("UPDATE jobs SET due_at = due_at + 1800000").await.expect("jobs");
+    world.store.execute("UPDATE jobs SET due_at = due_at + 1800000").await.expect("updated rows");
     world.clock.advance(Duration::from_secs(11));
     wait_for_poll(&world, &second).await;
     program.stop().await;

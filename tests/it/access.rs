@@ -119,7 +119,7 @@ fn rows(table: &str, world: &World) -> Vec<Row> {
 /// numbers used.
 async fn assert_outcome(world: &World, Row { name, outcome, lines }: &Row, numbers: &AtomicUsize) {
     let (calls, vendor_requests) = (world.calls_placed(), world.vendor_requests());
-    // Each call needs a number of its own, because a recent call to the same number would prevent it.
+    // Each call needs a number of its own, because the previous call would block a second one to the same number.
     let number = numbers.fetch_add(1, Ordering::Relaxed);
     let lines: String = lines
         .iter()

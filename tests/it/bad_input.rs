@@ -45,7 +45,7 @@ fn pairs(form: &[u8]) -> Vec<Param> {
     form_urlencoded::parse(form).into_owned().collect()
 }
 
-/// Sends a request with these bytes as values and body. `headers` may repeat a name.
+/// Sends a request with exactly these header values and this body. `headers` may repeat a name.
 async fn send(world: &World, method: Method, path: &str, headers: &[(&str, &[u8])], body: Vec<u8>) -> Answer {
     let mut request = world.http.request(method, format!("{}{path}", world.base)).body(body);
     for (name, value) in headers {
@@ -73,12 +73,12 @@ async fn faults_of(world: &World, row: &Row<'_>, answer: &Answer, before: usize)
     faults.into_iter().filter(|(is_fault, _)| *is_fault).map(|(_, what)| fault(row, what, answer)).collect()
 }
 
-/// All of them at once, for whoever changes the file.
+/// Fails with all faults of a file at once.
 fn assert_none(faults: &[String]) {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// The valid signature of this request, and invalid ones close to it, by name.
+/// The valid signature of this request and similar invalid ones, each with its name in the file.
 fn signatures_near(url: &str, params: &[Param]) -> Vec<(&'static str, String)> {
     let of = |token| signature::sign(Algorithm::HmacSha1, token, url, params);
     let right = of("12345");

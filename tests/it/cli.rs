@@ -389,8 +389,11 @@ fn the_json_log_has_one_object_per_line_and_one_line_per_answer() {
     request(&address, "GET", "/dial/123", "");
     program.signal("TERM");
     let ended = program.end();
-    let lines: Vec<Value> =
-        ended.stderr.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("JSON: {line}"))).collect();
+    let lines: Vec<Value> = ended
+        .stderr
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+        .collect();
     let answered: Vec<&Value> = lines.iter().filter(|line| line["message"] == "answered").collect();
     assert_eq!(answered.len(), 2, "{answered:#?}");
     assert_eq!((&answered[0]["status"], &answered[1]["status"]), (&200.into(), &400.into()));

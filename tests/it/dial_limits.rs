@@ -155,8 +155,8 @@ async fn a_button_pressed_twice_places_one_call() {
     let sid = world.dial("14155551234").await;
     world.settle().await;
     let page = world.get_with(&format!("/calls/{sid}"), &TYPED).await.text();
-    let (_, press) = page.split_once(r#"name="press" value=""#).expect("a form that dials");
-    let form = format!("number=%2B14155551234&press={}", &press[..32]);
+    let (_, nonce) = page.split_once(r#"name="press" value=""#).expect("a form that dials");
+    let form = format!("number=%2B14155551234&press={}", &nonce[..32]);
     let clicks = (0..20).map(|_| world.send(Method::POST, "/calls", &PRESSED, &form));
     let mut locations: Vec<String> = join_all(clicks)
         .await

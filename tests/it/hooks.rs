@@ -372,7 +372,7 @@ impl Submitted {
         json!({ "transcript_id": self.id, "status": "completed" }).to_string()
     }
 
-    /// How often the program has polled AssemblyAI for the transcript.
+    /// The number of times that the program has polled AssemblyAI for the transcript.
     fn polls(&self) -> usize {
         self.world.assemblyai.control.requests_to(Method::GET, &self.id).len()
     }
