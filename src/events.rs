@@ -1,30 +1,29 @@
-//! "This call or transcript changed": wakes the requests that wait for it. A missed event costs them a look, never the
-//! result.
+//! Broadcasts that a call or transcript changed, to wake the requests that wait for it. A missed event costs them one more
+//! poll, never the result.
 
 use tokio::sync::broadcast;
 
-/// So many events may be unread before the oldest is dropped.
-const UNREAD: usize = 1_024;
+/// Events a listener may leave unread before the oldest is dropped.
+const CAPACITY: usize = 1_024;
 
-/// Where changes are told and heard, each by our id of the call or transcript. Clones share it.
+/// The channel of changes. Each event is the call id or order id. Clones share the channel.
 #[derive(Debug, Clone)]
 pub struct Events {
     changes: broadcast::Sender<String>,
 }
 
 impl Events {
-    /// With nobody listening yet.
     pub fn new() -> Self {
-        Self { changes: broadcast::Sender::new(UNREAD) }
+        Self { changes: broadcast::Sender::new(CAPACITY) }
     }
 
-    /// This call or transcript changed.
+    /// Reports a change.
     pub fn changed(&self, id: &str) {
-        // Nobody may be waiting.
-        let _ = self.changes.send(id.to_owned());
+        // Fails if there is no listener.
+        _ = self.changes.send(id.to_owned());
     }
 
-    /// What is told from now on.
+    /// Returns a listener for the events from now on.
     pub fn listen(&self) -> Listener {
         Listener { changes: self.changes.subscribe() }
     }
@@ -36,14 +35,13 @@ impl Default for Events {
     }
 }
 
-/// Hears what [`Events`] tells.
 #[derive(Debug)]
 pub struct Listener {
     changes: broadcast::Receiver<String>,
 }
 
 impl Listener {
-    /// Waits for what is told next: the id of what changed; none if so much was told that anything may have.
+    /// Waits for the next event. Returns `None` if events were dropped, so that anything may have changed.
     pub async fn next(&mut self) -> Option<String> {
         match self.changes.recv().await {
             Ok(changed) => Some(changed),
@@ -52,8 +50,8 @@ impl Listener {
         }
     }
 
-    /// What was told since and not yet heard; none in it as in [`Listener::next`].
-    pub fn told(&mut self) -> Vec<Option<String>> {
+    /// Returns the unread events without waiting, in the form of [`Listener::next`].
+    pub fn unread(&mut self) -> Vec<Option<String>> {
         use broadcast::error::TryRecvError;
         let each = || match self.changes.try_recv() {
             Ok(changed) => Some(Some(changed)),
@@ -63,7 +61,7 @@ impl Listener {
         std::iter::from_fn(each).collect()
     }
 
-    /// Waits until this call or transcript is said to have changed, or until so much was told that it may have.
+    /// Waits until this call or transcript changed, or events were dropped.
     pub async fn changed(&mut self, id: &str) {
         loop {
             match self.changes.recv().await {

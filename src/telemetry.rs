@@ -1,6 +1,5 @@
-//! The log, on standard error. Lines are written by a thread of their own, as many at once as there are: nobody who has
-//! something to say waits for a slow terminal, nor for a reader who has stopped reading. Where a megabyte waits already,
-//! lines are left out, and their number is told.
+//! The log, on standard error. A thread of its own writes the lines in batches, so that no task waits for a slow terminal or
+//! a reader that has stopped reading. Lines beyond a full buffer are dropped and counted.
 
 use std::io::Write;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -12,36 +11,34 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{LogConfig, LogFormat};
 
-/// So many bytes may wait to be written.
-const MOST_WAITING: usize = 1 << 20;
+/// Maximum number of bytes that wait to be written.
+const BUFFER: usize = 1 << 20;
 
-/// Whoever writes looks no more often than this for what there is: to be woken for each line would cost more than the line.
+/// Pause of the writing thread between two batches. Waking it for each line would cost more than the line.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What is left at the end is waited for so long.
-const LAST: Duration = Duration::from_millis(200);
+/// Maximum time that [`finish`] waits for the remaining lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
 static LINES: LazyLock<Lines> = LazyLock::new(Lines::start);
 
-/// Starts it. A second start in the same process changes nothing.
+/// Starts the log. A second start in the same process changes nothing.
 pub fn start(config: &LogConfig) {
     let lines = fmt::layer().with_writer(|| &*LINES);
     let lines = match config.format {
         LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    // Already started, by another instance in this process.
-    let _ = tracing_subscriber::registry().with(config.targets.clone()).with(lines).try_init();
+    // Fails if the log is already started.
+    _ = tracing_subscriber::registry().with(config.targets.clone()).with(lines).try_init();
 }
 
-/// Waits a moment until all that was said is written. Before the process ends by itself, somebody has to.
+/// Waits until all lines are written, for [`FLUSH_TIMEOUT`] at most. Must be called before the process exits.
 pub fn finish() {
     let is_left = |waiting: &mut Waiting| !waiting.bytes.is_empty() || waiting.is_writing;
-    // Nothing is to be done about what is left then.
-    _ = LINES.changed.wait_timeout_while(LINES.lock(), LAST, is_left);
+    _ = LINES.changed.wait_timeout_while(LINES.lock(), FLUSH_TIMEOUT, is_left);
 }
 
-/// Lines on their way to standard error.
 struct Lines {
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -50,17 +47,17 @@ struct Lines {
 #[derive(Default)]
 struct Waiting {
     bytes: Vec<u8>,
-    /// Whether others are being written just now.
+    /// The thread is writing a batch.
     is_writing: bool,
-    /// Whether who writes is to be woken.
+    /// The thread waits to be woken.
     is_idle: bool,
-    /// Lines that were left out since the last that were taken.
-    left_out: u64,
+    /// Lines dropped since the last batch.
+    dropped: u64,
 }
 
 impl Lines {
     fn start() -> Self {
-        std::thread::spawn(|| LINES.write_all_there_is());
+        std::thread::spawn(|| LINES.write_batches());
         Self { waiting: Mutex::default(), changed: Condvar::new() }
     }
 
@@ -68,7 +65,7 @@ impl Lines {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_all_there_is(&self) {
+    fn write_batches(&self) {
         let mut lines = Vec::new();
         loop {
             let mut waiting = self.lock();
@@ -81,13 +78,12 @@ impl Lines {
             waiting.is_idle = false;
             lines.clear();
             std::mem::swap(&mut lines, &mut waiting.bytes);
-            let left_out = std::mem::take(&mut waiting.left_out);
+            let dropped = std::mem::take(&mut waiting.dropped);
             waiting.is_writing = true;
             drop(waiting);
-            // Whether anybody reads it or not.
             _ = std::io::stderr().write_all(&lines);
-            if left_out > 0 {
-                tracing::warn!(left_out, "the log was not read fast enough, so lines of it are missing");
+            if dropped > 0 {
+                tracing::warn!(dropped, "log lines were dropped because standard error was not read fast enough");
             }
             std::thread::sleep(PAUSE);
         }
@@ -97,8 +93,8 @@ impl Lines {
 impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         let mut waiting = self.lock();
-        if waiting.bytes.len() > MOST_WAITING {
-            waiting.left_out += 1;
+        if waiting.bytes.len() > BUFFER {
+            waiting.dropped += 1;
             return Ok(line.len());
         }
         let is_idle = std::mem::take(&mut waiting.is_idle);

@@ -4,34 +4,31 @@ use quick_xml::Writer;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-/// The most characters that `<Say>` speaks.
+/// Maximum number of characters that `<Say>` speaks.
 const LONGEST_SAY: usize = 4_000;
 
-/// One instruction to Twilio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
-    /// Speaks a text. Characters that XML cannot hold are left out, and what is beyond 4,000 characters.
+    /// Speaks the first 4,000 characters of a text, without those that XML does not allow.
     Say(String),
-    /// Records until silence, a key, the hang-up or the longest time.
+    /// Records until silence, a key press, the end of the call or `max_length`.
     Record(Record),
-    /// Ends the call.
     Hangup,
 }
 
-/// How to record. Source: <https://www.twilio.com/docs/voice/twiml/record>.
+/// Source: <https://www.twilio.com/docs/voice/twiml/record>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What Twilio asks next. Without it Twilio would ask for the same document again, for ever.
+    /// URL of the next TwiML. Without it Twilio would request the same document forever.
     pub action: String,
-    /// Where Twilio says that the recording has begun, and that it can be fetched or never will.
     pub recording_status_callback: String,
     /// Seconds.
     pub max_length: u32,
-    /// Seconds of silence that end it.
+    /// Seconds of silence that end the recording.
     pub timeout: u32,
 }
 
-/// The document that tells Twilio to do this, one after the other.
+/// Returns the TwiML document with these verbs.
 pub fn response(verbs: &[Verb]) -> String {
     let mut writer = Writer::new(Vec::new());
     let mut write = |event: Event<'_>| writer.write_event(event).expect("a Vec takes every byte");
@@ -60,11 +57,11 @@ pub fn response(verbs: &[Verb]) -> String {
         }
     }
     write(Event::End(BytesEnd::new("Response")));
-    String::from_utf8(writer.into_inner()).expect("what is written is UTF-8")
+    String::from_utf8(writer.into_inner()).expect("the writer writes UTF-8")
 }
 
-/// The characters that XML 1.0 allows, of the first 4,000. quick-xml escapes markup but lets the others through, and
-/// Twilio then says "an application error has occurred" to the person who picked up.
+/// Drops the characters that XML 1.0 does not allow and cuts the text to [`LONGEST_SAY`]. quick-xml lets those characters
+/// through, and Twilio then tells the callee that "an application error has occurred".
 fn speakable(text: &str) -> String {
     let allowed = |char: &char| matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
     text.chars().filter(allowed).take(LONGEST_SAY).collect()

@@ -142,7 +142,7 @@ impl Page {
                 };
                 if let Some(heard) = heard {
                     tokio::time::sleep(PAUSE).await;
-                    for id in std::iter::once(heard).chain(self.listener.told()) {
+                    for id in std::iter::once(heard).chain(self.listener.unread()) {
                         told.note(id);
                     }
                 }

@@ -476,7 +476,7 @@ async fn two_hundred_calls_get_one_transcript_each_while_both_vendors_fail_at_ra
     let deadlines = Deadlines { repeated: Duration::from_millis(100), ..Deadlines::default() };
     let behind = now() - jiff::SignedDuration::from_hours(24);
     // An answer that is lost is waited for that long, by a clock that is not moved here.
-    let world = World::with_clock(&[], deadlines, Clock::by_hand(behind), Duration::from_secs(20)).await;
+    let world = World::with_clock(&[], deadlines, Clock::manual(behind), Duration::from_secs(20)).await;
     world.twilio.mark_recordings();
     // At twice this rate, in one run in 30 a job fails eight times in a row and gives up.
     let faults = |seed| RandomFaults { seed, per_mille: 50, hangs: false };

@@ -65,7 +65,7 @@ impl World {
     pub(crate) async fn with_deadlines(settings: &[(&str, &str)], deadlines: Deadlines) -> Self {
         let is_impatient = deadlines.answer < Deadlines::default().answer;
         let patience = if is_impatient { 2 * deadlines.answer } else { PATIENCE };
-        Self::with_clock(settings, deadlines, Clock::by_hand(now()), patience).await
+        Self::with_clock(settings, deadlines, Clock::manual(now()), patience).await
     }
 
     /// With a clock. If it is behind the vendors' clocks, moving it forward does not overtake them, which matters when the
