@@ -2,6 +2,7 @@
 //! cannot differ. A request's own `Host` header never counts.
 
 use crate::model::call::CallId;
+use crate::model::transcript::OrderId;
 
 /// `BASE_URL` and the URLs below it.
 #[derive(Debug, Clone)]
@@ -93,9 +94,9 @@ impl Urls {
         }
     }
 
-    /// Returns the webhook for a finished transcript. `job` selects the secret that the request must carry.
-    pub fn transcript_ready(&self, job: &str) -> String {
-        format!("{}/hooks/assemblyai?job={job}", self.base)
+    /// Returns the webhook for a finished transcript. `order` selects the secret that the request must carry.
+    pub fn transcript_ready(&self, order: &OrderId) -> String {
+        format!("{}/hooks/assemblyai?job={order}", self.base)
     }
 
     /// Returns where callscribe probes its own public URL.

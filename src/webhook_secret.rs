@@ -6,6 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::model::transcript::OrderId;
+
 /// The header that carries the secret.
 pub const SECRET_HEADER: &str = "X-Webhook-Secret";
 
@@ -21,16 +23,16 @@ impl WebhookSecrets {
     }
 
     /// Returns the secret of an order in lower-case hex. Each order has its own, so that a leaked one forges one webhook.
-    pub fn secret(&self, order: &str) -> String {
+    pub fn secret(&self, order: &OrderId) -> String {
         let key = self.key.expose_secret().as_bytes();
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
         mac.update(b"callscribe webhook ");
-        mac.update(order.as_bytes());
+        mac.update(order.as_str().as_bytes());
         crate::clients::hex(&mac.finalize().into_bytes())
     }
 
     /// Compares in constant time.
-    pub fn verify(&self, order: &str, secret: &[u8]) -> bool {
+    pub fn verify(&self, order: &OrderId, secret: &[u8]) -> bool {
         self.secret(order).as_bytes().ct_eq(secret).into()
     }
 }

@@ -305,6 +305,11 @@ impl CallState {
         self.rank() == Self::Completed.rank()
     }
 
+    /// Whether the call ended before anyone answered.
+    pub fn is_unanswered(self) -> bool {
+        matches!(self, Self::Busy | Self::NoAnswer | Self::Canceled)
+    }
+
     /// Whether the number is in use by this call: no second one is placed to it.
     pub fn holds_number(self) -> bool {
         !self.is_over() && self != Self::Lost

@@ -2,7 +2,7 @@
 
 use super::call::{CallId, CallState};
 use super::recording::{RecordingSid, RecordingState};
-use super::transcript::TranscriptState;
+use super::transcript::{OrderId, TranscriptState};
 
 /// One row of the history.
 #[derive(Debug, Clone)]
@@ -19,9 +19,9 @@ pub struct Event {
 pub enum Happened {
     Call(CallState),
     Recording(RecordingSid, RecordingState),
-    /// `order` is our id of the transcript order; `attempt` counts from 1.
+    /// `attempt` counts from 1.
     Transcript {
-        order: String,
+        order: OrderId,
         attempt: i64,
         state: TranscriptState,
     },
@@ -40,7 +40,7 @@ impl Happened {
             ("recording", state) => Some(Self::Recording(subject.parse().ok()?, RecordingState::named(state)?)),
             ("transcript", state) => {
                 let state = TranscriptState::named(state)?;
-                Some(Self::Transcript { order: subject.to_owned(), attempt, state })
+                Some(Self::Transcript { order: OrderId::from(subject.to_owned()), attempt, state })
             }
             _ => None,
         }
@@ -60,7 +60,7 @@ impl Happened {
         match self {
             Self::Call(_) | Self::DeletionWanted | Self::Deleted => call.as_str(),
             Self::Recording(sid, _) => sid.as_str(),
-            Self::Transcript { order, .. } => order,
+            Self::Transcript { order, .. } => order.as_str(),
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
     fn every_event_is_read_back_as_it_was_stored() {
         let call = CallId::new(0);
         let recording: RecordingSid = format!("RE{}", "0".repeat(32)).parse().unwrap();
-        let transcript = Happened::Transcript { order: "order".to_owned(), attempt: 2, state: TranscriptState::Queued };
+        let transcript = Happened::Transcript { order: OrderId::new(0), attempt: 2, state: TranscriptState::Queued };
         let others = [
             Happened::Recording(recording, RecordingState::Paused),
             transcript,

@@ -69,8 +69,4 @@ impl JobState {
     pub fn is_open(&self) -> bool {
         self.status == JobStatus::Open
     }
-
-    pub fn has_failed(&self) -> bool {
-        self.status == JobStatus::Failed
-    }
 }

@@ -12,6 +12,7 @@ pub mod numbering;
 pub mod phone;
 pub mod recording;
 pub mod search;
+pub mod standing;
 pub mod transcript;
 
 /// An id that nobody can guess: 32 hex digits. It begins with the time, in milliseconds since 1970, so that what is new

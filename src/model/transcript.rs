@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::BadId;
 use super::call::CallId;
 use super::recording::RecordingSid;
+use super::{BadId, new_id};
 
 /// What AssemblyAI calls `id`: today a UUID, in older accounts nearly one, so only its alphabet is held to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,6 +36,33 @@ impl FromStr for TranscriptId {
 }
 
 impl fmt::Display for TranscriptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Our id of an order: 32 hex digits, also the `job` in the URL of its webhook. Orders of early versions have UUIDs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OrderId(String);
+
+impl OrderId {
+    /// A new id. Ids sort by `at`, in milliseconds since 1970.
+    pub fn new(at: i64) -> Self {
+        Self(new_id(at))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for OrderId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -100,8 +127,7 @@ impl TranscriptState {
 /// A transcript as it is stored.
 #[derive(Debug, Clone)]
 pub struct Transcript {
-    /// Ours: 32 hex digits, also the job in its webhook's address.
-    pub id: String,
+    pub id: OrderId,
     /// AssemblyAI's, once it has taken the order.
     pub transcript_id: Option<TranscriptId>,
     /// The recording at Twilio, unless the audio is elsewhere.

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use super::job::{self, JobError, Next, poll_pause};
 use super::task::run_to_end;
-use super::{Error, listing};
+use super::{Error, facts, listing};
 use crate::clients::{self, Kind};
 use crate::context::Shared;
 use crate::failpoint::{self, Moment, Step};
-use crate::model::call::{Call, CallId, CallName, Deletion};
+use crate::model::call::{Call, CallId, CallName};
+use crate::model::standing::NotDeletable;
 use crate::model::transcript::Transcript;
-use crate::store::{self, Conn, Job, JobKind};
+use crate::store::{self, Job, JobKind};
 
 /// What keeps the database's log from being emptied is over soon.
 const EMPTY_AGAIN: Duration = Duration::from_secs(10);
@@ -30,71 +31,46 @@ pub struct Extent {
     pub transcripts: usize,
 }
 
-/// What would be deleted.
-///
-/// # Errors
-/// [`Error::NoSuchCall`], [`Error::Deleted`], or [`Error::NotDeletable`] while something of it is under way.
+/// Returns what would be deleted, or why the call cannot be deleted now.
 pub async fn extent(context: &Shared, name: &CallName) -> Result<Extent, Error> {
     let mut conn = context.store.read().await?;
-    let call = may_be_deleted(&mut conn, name).await??;
-    if call.deletion.is_some() {
-        return Err(Error::NotDeletable("the call is being deleted already"));
-    }
-    let recordings = conn.recordings_of(&call.id).await?.len();
-    let transcripts = conn.transcripts_of(&call.id).await?.len();
-    Ok(Extent { call, recordings, transcripts })
+    let facts = facts::read(&mut conn, name).await?.ok_or_else(|| unknown(name))?;
+    facts.may_delete()?;
+    Ok(Extent { recordings: facts.recordings.len(), transcripts: facts.transcripts.len(), call: facts.call })
 }
 
-/// Has a call deleted: commits that it is to be, with the job that does it. Asked for again, it is tried again.
-///
-/// # Errors
-/// As [`extent`].
+/// Commits that the call is to be deleted, with the job that deletes it. Repeated while the deletion is pending, it makes
+/// the job due at once; a failed job starts over.
 pub async fn delete(context: &Shared, name: CallName) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    run_to_end(context, async move { want(&shared, &name).await }).await
+    run_to_end(context, async move { request(&shared, &name).await }).await
 }
 
-async fn want(context: &Shared, name: &CallName) -> Result<(), Error> {
-    let call = context
+async fn request(context: &Shared, name: &CallName) -> Result<(), Error> {
+    let requested = context
         .store
         .write(Step::RequestDeletion, name.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
-            let call = may_be_deleted(&mut tx, name).await?;
-            if let Ok(call) = &call {
-                tx.request_deletion(&call.id, now).await?;
-                tx.open_job(JobKind::Deletion, call.id.as_str(), now, now).await?;
+            let Some(facts) = facts::read(&mut tx, name).await? else { return Ok((tx, Err(unknown(name)))) };
+            match facts.may_delete() {
+                Ok(()) | Err(NotDeletable::Deleting) => {}
+                Err(refusal) => return Ok((tx, Err(refusal.into()))),
             }
-            Ok((tx, call))
+            let id = facts.call.id;
+            tx.request_deletion(&id, now).await?;
+            tx.open_job(JobKind::Deletion, id.as_str(), now, now).await?;
+            Ok((tx, Ok(id)))
         })
-        .await??;
-    tracing::info!(call = %call.id, "is to be deleted");
+        .await?;
+    let id = requested?;
+    tracing::info!(call = %id, "deletion requested");
     context.due.notify_one();
-    context.events.changed(call.id.as_str());
+    context.events.changed(id.as_str());
     Ok(())
 }
 
-/// The call, unless it is gone or something of it is under way.
-async fn may_be_deleted(conn: &mut Conn, name: &CallName) -> Result<Result<Call, Error>, store::Error> {
-    let Some(call) = conn.call(name).await? else { return Ok(Err(Error::NoSuchCall(name.as_str().to_owned()))) };
-    match call.deletion {
-        Some(Deletion::Done) => return Ok(Err(Error::Deleted)),
-        Some(Deletion::Wanted) => return Ok(Ok(call)),
-        None => {}
-    }
-    let is_followed = conn.job_state(JobKind::Call, call.id.as_str()).await?.is_some_and(|job| job.is_open());
-    let hindrance = match is_followed {
-        true if call.state.holds_number() => "the call is not over; it can be deleted when it is",
-        true => "Twilio is still asked how the call ended and for its recording; the call can be deleted after that",
-        false if is_being_made(&conn.transcripts_of(&call.id).await?) => {
-            "a transcript of the call is being made; the call can be deleted when that has ended"
-        }
-        false => return Ok(Ok(call)),
-    };
-    Ok(Err(Error::NotDeletable(hindrance)))
-}
-
-fn is_being_made(transcripts: &[Transcript]) -> bool {
-    transcripts.iter().any(|transcript| !transcript.state.is_final())
+fn unknown(name: &CallName) -> Error {
+    Error::NoSuchCall(name.as_str().to_owned())
 }
 
 /// Runs the job of a deletion.
@@ -174,6 +150,10 @@ async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<Vec<
         }
         _ => Ok(Vec::new()),
     }
+}
+
+fn is_being_made(transcripts: &[Transcript]) -> bool {
+    transcripts.iter().any(|transcript| !transcript.state.is_final())
 }
 
 /// What a vendor does not know is deleted.

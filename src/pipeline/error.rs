@@ -7,6 +7,7 @@ use super::task::Panicked;
 use crate::clients;
 use crate::model::call::{CallId, CallSid};
 use crate::model::keyterms::BadKeyterms;
+use crate::model::standing::{NotDeletable, NothingToRetry};
 use crate::store;
 
 /// Why a step could not be taken.
@@ -83,15 +84,13 @@ pub enum Error {
     /// Something that is on its way, and is looked at again later.
     #[error("{0}")]
     UnderWay(&'static str),
-    /// A call that cannot be deleted now.
-    #[error("{0}")]
-    NotDeletable(&'static str),
+    #[error(transparent)]
+    NotDeletable(NotDeletable),
     /// A call that was deleted, or something of it.
     #[error("the call was deleted, with its recordings and transcripts")]
     Deleted,
-    /// A call of which nothing can be tried again.
-    #[error("{0}")]
-    NothingToRetry(&'static str),
+    #[error(transparent)]
+    NothingToRetry(NothingToRetry),
     /// The program stops.
     #[error("the program is being stopped; nothing was ordered")]
     Stopping,
@@ -119,5 +118,23 @@ impl Error {
 impl From<Panicked> for Error {
     fn from(_: Panicked) -> Self {
         Self::Panicked
+    }
+}
+
+impl From<NotDeletable> for Error {
+    fn from(refusal: NotDeletable) -> Self {
+        match refusal {
+            NotDeletable::Deleted => Self::Deleted,
+            refusal => Self::NotDeletable(refusal),
+        }
+    }
+}
+
+impl From<NothingToRetry> for Error {
+    fn from(refusal: NothingToRetry) -> Self {
+        match refusal {
+            NothingToRetry::Deleted => Self::Deleted,
+            refusal => Self::NothingToRetry(refusal),
+        }
     }
 }

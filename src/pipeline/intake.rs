@@ -13,7 +13,7 @@ use crate::context::{Context, Shared};
 use crate::failpoint::Step;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
-use crate::model::transcript::TranscriptId;
+use crate::model::transcript::{OrderId, TranscriptId};
 use crate::store::{self, Conn, JobKind};
 
 /// Whoever tells something is answered within this.
@@ -86,16 +86,17 @@ async fn in_time(taking_in: impl Future<Output = Result<(), Error>>) -> Result<(
 ///
 /// # Errors
 /// If it could not be stored.
-pub async fn transcript_told(context: &Shared, order: String, id: Option<TranscriptId>) -> Result<(), Error> {
+pub async fn transcript_told(context: &Shared, order: OrderId, id: Option<TranscriptId>) -> Result<(), Error> {
     let shared = Arc::clone(context);
     let taking_in = async move {
         let context = &shared;
-        let (subject, id) = (order.as_str(), id.as_ref());
+        let (order, id) = (&order, id.as_ref());
+        let subject = order.as_str();
         let call = context
             .store
             .write(Step::IngestWebhook, subject, |mut tx| async move {
                 let now = context.clock.now_ms();
-                let known = tx.transcript_by_id(subject).await?;
+                let known = tx.transcript_by_id(order).await?;
                 let call = known.as_ref().and_then(|known| known.call.clone());
                 match (known, id) {
                     (Some(known), _) if known.state.is_final() => {}
@@ -105,7 +106,7 @@ pub async fn transcript_told(context: &Shared, order: String, id: Option<Transcr
                         tx.nudge_job(JobKind::Transcript, subject, now).await?;
                     }
                     (Some(_), _) => _ = tx.nudge_job(JobKind::Transcript, subject, now).await?,
-                    (None, Some(id)) => request::adopt_order(&mut tx, subject, id, now).await?,
+                    (None, Some(id)) => request::adopt_order(&mut tx, order, id, now).await?,
                     // Of something else about an order that is not known here.
                     (None, None) => {}
                 }
@@ -115,7 +116,7 @@ pub async fn transcript_told(context: &Shared, order: String, id: Option<Transcr
         let (call, id) = (call.as_ref().map(CallId::as_str), id.map(TranscriptId::as_str));
         tracing::info!(call, transcript = subject, id, "transcript finished");
         context.due.notify_one();
-        context.events.changed(&order);
+        context.events.changed(subject);
         Ok(())
     };
     in_time(run_to_end(context, taking_in)).await

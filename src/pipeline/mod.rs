@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `error`, `task` | why something fails; tasks that outlive their client |
 //! | `job` | the vocabulary of jobs: claim, lease, poll again, what follows an error |
-//! | [`allowed`], `request` | which numbers may be dialed; what a transcript is requested with |
+//! | [`allowed`], [`facts`], `request` | which numbers may be dialed; what is known of a call; what a transcript is requested with |
 //! | [`lookup`], `listing` | what Twilio answers about a call; orders in AssemblyAI's list |
 //! | [`intake`] | stores what the vendors report |
 //! | `upload`, `settle` | steps of the transcript job: upload the audio; poll for the result |
@@ -24,6 +24,7 @@ pub mod allowed;
 pub mod delete;
 pub mod dial;
 mod error;
+pub mod facts;
 mod follow;
 pub mod intake;
 mod job;

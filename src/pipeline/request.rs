@@ -11,9 +11,8 @@ use crate::clients::assemblyai::{Reply, TranscriptStatus};
 use crate::clients::twilio::MediaFormat;
 use crate::context::Context;
 use crate::model::keyterms::Keyterms;
-use crate::model::new_id;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{Transcript, TranscriptId};
+use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn, JobKind, NewTranscript};
 
 /// What a transcript is wanted of, and how.
@@ -59,7 +58,7 @@ impl TranscriptRequest {
     /// As it is stored.
     pub(super) fn new_transcript(&self, now: i64) -> NewTranscript {
         NewTranscript {
-            id: new_id(now),
+            id: OrderId::new(now),
             recording: self.recording.clone(),
             audio: self.audio.clone(),
             parameters: Value::Object(self.parameters.clone()).to_string(),
@@ -105,29 +104,34 @@ pub(super) fn keyterms_of(parameters: &Map<String, Value>) -> Keyterms {
 pub(super) async fn open(tx: &mut Conn, wanted: &TranscriptRequest, now: i64) -> Result<(), store::Error> {
     let new = wanted.new_transcript(now);
     if tx.add_transcript(&new).await? {
-        tx.open_job(JobKind::Transcript, &new.id, now, now).await?;
+        tx.open_job(JobKind::Transcript, new.id.as_str(), now, now).await?;
     }
     Ok(())
 }
 
 /// A transcript that was ordered from here, as its webhook's secret proves, and that the store knows nothing of.
-pub(super) async fn adopt_order(tx: &mut Conn, order: &str, id: &TranscriptId, now: i64) -> Result<(), store::Error> {
+pub(super) async fn adopt_order(
+    tx: &mut Conn,
+    order: &OrderId,
+    id: &TranscriptId,
+    now: i64,
+) -> Result<(), store::Error> {
     if tx.transcript_by_transcript_id(id).await?.is_some() {
         return Ok(());
     }
     let new = NewTranscript {
-        id: order.to_owned(),
+        id: order.clone(),
         recording: None,
         audio: String::new(),
         parameters: "{}".to_owned(),
-        request_key: order.to_owned(),
+        request_key: order.to_string(),
         created_at: now,
     };
     tx.add_transcript(&new).await?;
     if let Some(transcript) = tx.transcript_by_id(order).await? {
         tx.mark_submitted(&transcript, id.as_str(), None, now).await?;
     }
-    tx.open_job(JobKind::Transcript, order, now, now).await
+    tx.open_job(JobKind::Transcript, order.as_str(), now, now).await
 }
 
 /// Whether AssemblyAI has nothing to give for what was ordered: it said that it failed, or nothing was ordered.

@@ -1,96 +1,62 @@
-//! Trying again what has failed of a call, because a person says so.
+//! Retrying, at the operator's request, what has failed for a call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Error;
 use super::request::{self, TranscriptRequest};
 use super::task::run_to_end;
+use super::{Error, facts};
 use crate::context::Shared;
 use crate::failpoint::Step;
-use crate::model::call::{CallId, Deletion};
-use crate::model::recording::RecordingState;
-use crate::model::transcript::TranscriptState;
-use crate::store::JobKind;
+use crate::model::call::{CallId, CallName};
+use crate::model::job::JobKind;
+use crate::model::standing::Facts;
 
-/// What was found when it was tried again.
-enum Tried {
-    Call { has_sid: bool, is_sought: bool },
-    Deletion(Deletion),
-}
-
-/// Begins anew every transcript of the call that failed, and asks Twilio again how the call stands, or goes on with deleting
-/// the call if that has failed. Rings no phone.
+/// Starts a new attempt at each failed transcript, requests the missing ones, follows a call again that was given up, or
+/// resumes a failed deletion. Rings no phone.
 ///
-/// # Errors
-/// [`Error::NothingToRetry`] if nothing has failed that could be done again.
+/// Returns [`Error::NothingToRetry`] if nothing has failed, or if it cannot be retried.
 pub async fn retry(context: &Shared, id: CallId) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    run_to_end(context, async move { begin_anew(&shared, &id).await }).await
+    run_to_end(context, async move { restart(&shared, &CallName::Id(id)).await }).await
 }
 
-async fn begin_anew(context: &Shared, id: &CallId) -> Result<(), Error> {
-    let name = &id.clone().into();
-    // Of a try whose commit was not seen, the next one finds nothing left to begin.
-    let most = &AtomicUsize::new(0);
-    let tried = context
+async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
+    // If the outcome of a commit is unknown, the transaction runs again and finds that its work is done.
+    let has_started = &AtomicBool::new(false);
+    let refusal = context
         .store
         .write(Step::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
-            let call = tx.call(name).await?;
-            if let Some(deletion) = call.as_ref().and_then(|call| call.deletion) {
-                let job = tx.job_state(JobKind::Deletion, id.as_str()).await?;
-                if deletion == Deletion::Wanted && job.is_some_and(|job| job.has_failed()) {
-                    tx.open_job(JobKind::Deletion, id.as_str(), now, now).await?;
-                    most.fetch_max(1, Ordering::Relaxed);
-                }
-                return Ok((tx, Tried::Deletion(deletion)));
+            let Some(facts) = facts::read(&mut tx, name).await? else { return Ok((tx, None)) };
+            if let Err(refusal) = facts.may_retry() {
+                return Ok((tx, Some(refusal)));
             }
-            let is_sought = call.as_ref().is_some_and(|call| call.sid.is_none() && call.state.holds_number());
-            let sid = call.and_then(|call| call.sid);
-            let mut begun = 0;
-            for transcript in tx.transcripts_of(id).await? {
-                if transcript.state == TranscriptState::Failed && transcript.is_current {
-                    let is_void = request::is_void(&transcript);
-                    tx.begin_attempt(&transcript, is_void, "tried again because somebody asked for it", now).await?;
-                    tx.open_job(JobKind::Transcript, &transcript.id, now, now).await?;
-                    begun += 1;
-                }
+            has_started.store(true, Ordering::Relaxed);
+            let id = &facts.call.id;
+            if facts.call.deletion.is_some() {
+                tx.open_job(JobKind::Deletion, id.as_str(), now, now).await?;
+                return Ok((tx, None));
             }
-            let recordings = tx.recordings_of(id).await?;
-            let has_recording = !recordings.is_empty();
-            for recording in recordings {
-                if recording.state == RecordingState::Completed && !tx.has_transcript(&recording.sid).await? {
-                    request::open(&mut tx, &TranscriptRequest::of_recording(context, &recording.sid), now).await?;
-                    begun += 1;
-                }
+            for transcript in facts.transcripts.iter().filter(|one| Facts::may_retry_transcript(one)) {
+                tx.begin_attempt(transcript, request::is_void(transcript), "retried by the operator", now).await?;
+                tx.open_job(JobKind::Transcript, transcript.id.as_str(), now, now).await?;
             }
-            let job = tx.job_state(JobKind::Call, id.as_str()).await?;
-            if sid.is_some() && job.is_some_and(|job| job.has_failed() || (!job.is_open() && !has_recording)) {
+            for recording in facts.recordings.iter().filter(|one| facts.may_transcribe(one)) {
+                request::open(&mut tx, &TranscriptRequest::of_recording(context, &recording.sid), now).await?;
+            }
+            if facts.may_follow_again() {
                 tx.stop_following(id, None).await?;
                 tx.open_job(JobKind::Call, id.as_str(), now, now).await?;
-                begun += 1;
             }
-            most.fetch_max(begun, Ordering::Relaxed);
-            Ok((tx, Tried::Call { has_sid: sid.is_some(), is_sought }))
+            Ok((tx, None))
         })
         .await?;
-    let begun = most.load(Ordering::Relaxed);
-    tracing::info!(call = %id, begun, "trying again");
-    context.due.notify_one();
-    context.events.changed(id.as_str());
-    match (begun, tried) {
-        (0, Tried::Deletion(Deletion::Done)) => Err(Error::Deleted),
-        (0, Tried::Deletion(Deletion::Wanted)) => Err(Error::NothingToRetry("the call is being deleted")),
-        (0, Tried::Call { has_sid: false, is_sought: true }) => {
-            Err(Error::NothingToRetry("the call is still being looked for at Twilio"))
-        }
-        (0, Tried::Call { has_sid: false, is_sought: false }) => {
-            Err(Error::NothingToRetry("the call was not placed; to call, dial the number again"))
-        }
-        (0, Tried::Call { has_sid: true, .. }) => {
-            Err(Error::NothingToRetry("nothing of this call has failed that could be tried again"))
-        }
-        _ => Ok(()),
+    if let Some(refusal) = refusal.filter(|_| !has_started.load(Ordering::Relaxed)) {
+        return Err(refusal.into());
     }
+    tracing::info!(call = name.as_str(), "retrying");
+    context.due.notify_one();
+    context.events.changed(name.as_str());
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::context::Shared;
 use crate::failpoint::{self, Moment, Step};
 use crate::model::call::CallName;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{Transcript, TranscriptId};
+use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn, Job};
 use crate::webhook_secret::SECRET_HEADER;
 
@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let mut is_named = false;
     loop {
-        let transcript = context.store.read().await?.transcript_by_id(&job.subject).await?;
+        let transcript = context.store.read().await?.transcript_by_id(&OrderId::from(job.subject.clone())).await?;
         let Some(transcript) = transcript.filter(|transcript| !transcript.state.is_final()) else {
             return job::close(context, job).await;
         };
@@ -87,7 +87,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
                 .await?;
             let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
             tracing::info!(id, recording, "transcript ordered");
-            context.events.changed(&transcript.id);
+            context.events.changed(transcript.id.as_str());
             Ok(true)
         }
         Err(error) if matches!(error.kind, Kind::Ambiguous(_)) => {
@@ -199,7 +199,7 @@ async fn poll(context: &Shared, job: &Job, transcript: &Transcript, id: &Transcr
 
 /// The job has failed for good, and the transcript with it.
 pub(super) async fn give_up(tx: &mut Conn, job: &Job, reason: &str, now: i64) -> Result<(), store::Error> {
-    match tx.transcript_by_id(&job.subject).await? {
+    match tx.transcript_by_id(&OrderId::from(job.subject.clone())).await? {
         Some(transcript) => tx.mark_failed(&transcript, None, reason, now).await.map(drop),
         None => Ok(()),
     }

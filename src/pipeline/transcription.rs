@@ -22,7 +22,7 @@ use crate::failpoint::Step;
 use crate::model::call::CallSid;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
+use crate::model::transcript::{OrderId, Transcript, TranscriptId, TranscriptState};
 use crate::store::{self, Job, JobKind, NewTranscript};
 
 /// A transcript that is waited for is looked at this often even if AssemblyAI's webhook is lost.
@@ -227,7 +227,7 @@ async fn ordered(context: &Shared, wanted: &TranscriptRequest, again: bool) -> R
             return Err(Error::TranscriptFailed(transcript.reason.unwrap_or_default()));
         }
         tokio::select! {
-            () = listener.changed(&id) => {}
+            () = listener.changed(id.as_str()) => {}
             () = tokio::time::sleep(LOOK_INTO_STORE) => {}
             () = tokio::time::sleep_until(until) => return Err(Error::UnderWay("the transcript is being made; ask again")),
             () = context.stopping.cancelled() => return Err(Error::Stopping),
@@ -237,10 +237,10 @@ async fn ordered(context: &Shared, wanted: &TranscriptRequest, again: bool) -> R
 
 /// Finds the transcript of the same request, or adds this one. The job is claimed if nobody has it, so that whoever asks
 /// does not wait for a worker, and is told what goes wrong.
-async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(String, Option<Job>), store::Error> {
+async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(OrderId, Option<Job>), store::Error> {
     context
         .store
-        .write(Step::RequestTranscript, &new.id, |mut tx| async move {
+        .write(Step::RequestTranscript, new.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
             let known = tx.transcript_by_request(&new.request_key).await?;
@@ -251,7 +251,7 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
                 // It failed although AssemblyAI has taken the order, or may have: that is gone on with.
                 Some(known) if !again && known.asked_at.is_some() && !request::is_void(&known) => {
                     tx.begin_attempt(&known, false, "asked for again", now).await?;
-                    tx.open_job(kind, &known.id, now, now).await?;
+                    tx.open_job(kind, known.id.as_str(), now, now).await?;
                     // As the round left it.
                     Some(Transcript { json: None, ..known })
                 }
@@ -267,13 +267,14 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(St
                 }
             };
             let (id, job) = match known {
-                None => {
-                    (new.id.clone(), Some(tx.insert_claimed_job(kind, &new.id, job::lease(context), now, now).await?))
-                }
+                None => (
+                    new.id.clone(),
+                    Some(tx.insert_claimed_job(kind, new.id.as_str(), job::lease(context), now, now).await?),
+                ),
                 Some(known) if known.json.is_some() => (known.id, None),
                 Some(known) => {
-                    tx.open_job(kind, &known.id, now, now).await?;
-                    let job = tx.claim_job(kind, &known.id, job::lease(context), now).await?;
+                    tx.open_job(kind, known.id.as_str(), now, now).await?;
+                    let job = tx.claim_job(kind, known.id.as_str(), job::lease(context), now).await?;
                     (known.id, job)
                 }
             };
@@ -303,7 +304,7 @@ pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> 
     let mut listener = context.events.listen();
     let mut reply = seen(context, id).await?;
     let known = context.store.read().await?.transcript_by_transcript_id(id).await?;
-    let subject = known.map_or_else(|| id.to_string(), |transcript| transcript.id);
+    let subject = known.map_or_else(|| id.to_string(), |transcript| transcript.id.to_string());
     let waiting = async {
         while !reply.transcript.is_final() {
             tokio::select! {

@@ -47,7 +47,7 @@ pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) ->
         })
         .await?;
     tracing::info!(recording = transcript.recording.as_ref().map(RecordingSid::as_str), "uploaded");
-    context.events.changed(&transcript.id);
+    context.events.changed(transcript.id.as_str());
     Ok(())
 }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use super::{Conn, Error, Filter, Row, args, jobs};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Deletion, Direction, FormNonce};
 use crate::model::history::Happened;
-use crate::model::job::JobStatus;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingState;
+use crate::model::standing::Summary;
 use crate::model::transcript::TranscriptState;
 
 /// Where a page of the list of calls ends.
@@ -20,22 +20,13 @@ pub struct Cursor {
     pub id: CallId,
 }
 
-/// How far a call has come, in short, for a list of many.
+/// What a row of the list of calls shows beside the call itself.
 #[derive(Debug, Clone, Default)]
 pub struct CallSummary {
-    /// The state of the job that follows the call.
-    pub job: Option<JobStatus>,
-    /// The length of its recordings together, in seconds, once it is known.
+    pub summary: Summary,
+    /// The total length of its recordings in seconds.
     pub seconds: Option<i64>,
-    /// Whether a recording is still to come.
-    pub is_recording_coming: bool,
-    /// Whether any transcript was asked for.
-    pub has_transcripts: bool,
-    /// Whether one is being made.
-    pub has_unfinished: bool,
-    /// Whether one failed and nothing has taken its place.
-    pub has_failed: bool,
-    /// How its newest text begins.
+    /// The beginning of its newest text.
     pub words: Option<String>,
 }
 
@@ -239,20 +230,19 @@ impl Conn {
         let (ready, ended) = (RecordingState::Completed.rank(), TranscriptState::Completed.rank());
         let sql = self.session.select_call_summaries();
         let rows = self.fetch(sql, args![ids.as_str(), ready, ended]).await?;
-        let digest = |row: &Row| {
+        let read = |row: &Row| {
             let is_some = |column| Ok::<bool, Error>(row.int(column)? > 0);
-            let digest = CallSummary {
-                job: row.text_if_set("job")?.map(|word| jobs::status(&word)).transpose()?,
-                seconds: row.int_if_set("seconds")?,
+            let summary = Summary {
+                following: row.text_if_set("job")?.map(|word| jobs::status(&word)).transpose()?,
                 is_recording_coming: is_some("coming")?,
                 has_transcripts: is_some("transcripts")?,
                 has_unfinished: is_some("unfinished")?,
                 has_failed: is_some("failed")?,
-                words: row.text_if_set("words")?,
             };
-            Ok((row.text("id")?, digest))
+            let (seconds, words) = (row.int_if_set("seconds")?, row.text_if_set("words")?);
+            Ok((row.text("id")?, CallSummary { summary, seconds, words }))
         };
-        rows.iter().map(digest).collect()
+        rows.iter().map(read).collect()
     }
 
     /// How many calls are followed whose callbacks go to another address than this one.

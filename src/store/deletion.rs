@@ -14,7 +14,7 @@ impl Conn {
             return Ok(());
         }
         for transcript in self.transcripts_of(id).await? {
-            self.unindex_transcript(&transcript.id).await?;
+            self.unindex_transcript(transcript.id.as_str()).await?;
         }
         self.note(id, Happened::DeletionWanted, None, now).await
     }

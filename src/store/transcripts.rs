@@ -3,13 +3,12 @@
 use super::{Conn, Error, Row, args};
 use crate::model::call::CallId;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
+use crate::model::transcript::{OrderId, Transcript, TranscriptId, TranscriptState};
 
 /// A transcript that is wanted.
 #[derive(Debug, Clone)]
 pub struct NewTranscript {
-    /// Ours.
-    pub id: String,
+    pub id: OrderId,
     /// The recording, unless the audio is elsewhere.
     pub recording: Option<RecordingSid>,
     /// What the audio is asked for with, or its address elsewhere.
@@ -79,9 +78,9 @@ impl Conn {
     }
 
     /// Lets another transcript take the place of this one, as that of its request.
-    pub(crate) async fn supersede_transcript(&mut self, id: &str) -> Result<(), Error> {
+    pub(crate) async fn supersede_transcript(&mut self, id: &OrderId) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET request_key = NULL WHERE id = $1";
-        self.execute(sql, args![id]).await.map(drop)
+        self.execute(sql, args![id.as_str()]).await.map(drop)
     }
 
     /// The transcript that this request has.
@@ -91,8 +90,8 @@ impl Conn {
     }
 
     /// A transcript by our id.
-    pub(crate) async fn transcript_by_id(&mut self, id: &str) -> Result<Option<Transcript>, Error> {
-        self.fetch_one(select!("WHERE id = $1"), args![id]).await?.as_ref().map(transcript).transpose()
+    pub(crate) async fn transcript_by_id(&mut self, id: &OrderId) -> Result<Option<Transcript>, Error> {
+        self.fetch_one(select!("WHERE id = $1"), args![id.as_str()]).await?.as_ref().map(transcript).transpose()
     }
 
     /// A transcript by AssemblyAI's id.
@@ -118,10 +117,10 @@ impl Conn {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn words_of(&mut self, transcript: &str) -> Result<Vec<SpokenWord>, Error> {
+    pub async fn words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
         let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words WHERE transcript = $1 \
                    ORDER BY position";
-        let rows = self.fetch(sql, args![transcript]).await?;
+        let rows = self.fetch(sql, args![order.as_str()]).await?;
         let word = |row: &Row| {
             Ok(SpokenWord {
                 text: row.text("word")?,
@@ -195,7 +194,7 @@ impl Conn {
             self.execute("DELETE FROM words WHERE transcript = $1", args![of.id.as_str()]).await?;
             let insert = self.session.insert_words();
             self.execute(insert, args![of.id.as_str(), words.as_str()]).await?;
-            self.index_transcript(&of.id).await?;
+            self.index_transcript(of.id.as_str()).await?;
         }
         Ok(moved)
     }
@@ -218,12 +217,12 @@ impl Conn {
 
     /// Takes away all that was said, and what it was asked for with. This is the one place that does: whatever holds words
     /// of a transcript is emptied here.
-    pub(super) async fn wipe_transcript(&mut self, id: &str, now: i64) -> Result<(), Error> {
-        self.unindex_transcript(id).await?;
+    pub(super) async fn wipe_transcript(&mut self, id: &OrderId, now: i64) -> Result<(), Error> {
+        self.unindex_transcript(id.as_str()).await?;
         let sql = "UPDATE transcripts SET audio = '', parameters = '{}', request_key = NULL, audio_url = NULL, \
                    reason = NULL, json = NULL, text = NULL, updated_at = $2 WHERE id = $1";
-        self.execute(sql, args![id, now]).await?;
-        self.execute("DELETE FROM words WHERE transcript = $1", args![id]).await.map(drop)
+        self.execute(sql, args![id.as_str(), now]).await?;
+        self.execute("DELETE FROM words WHERE transcript = $1", args![id.as_str()]).await.map(drop)
     }
 
     /// Moves a transcript forward within its round. Says whether it moved.
@@ -273,7 +272,7 @@ impl Conn {
 
     async fn note_transcript(
         &mut self,
-        id: &str,
+        id: &OrderId,
         state: TranscriptState,
         attempt: i64,
         reason: Option<&str>,
@@ -282,7 +281,7 @@ impl Conn {
         let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT \
                    (SELECT call_id FROM recordings WHERE sid = recording_sid), 'transcript', id, $2, $3, $4, $5, $6 \
                    FROM transcripts WHERE id = $1";
-        self.execute(sql, args![id, state.as_str(), state.rank(), attempt, reason, at]).await.map(drop)
+        self.execute(sql, args![id.as_str(), state.as_str(), state.rank(), attempt, reason, at]).await.map(drop)
     }
 }
 
@@ -291,7 +290,7 @@ fn transcript(row: &Row) -> Result<Transcript, Error> {
     let recording = row.text_if_set("recording_sid")?.map(|sid| sid.parse()).transpose();
     let call = row.text_if_set("call_id")?.map(|id| id.parse()).transpose();
     Ok(Transcript {
-        id: row.text("id")?,
+        id: row.text("id")?.into(),
         transcript_id: transcript_id.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?,
         recording: recording.map_err(|_| Error::Unreadable("transcripts.recording_sid"))?,
         call: call.map_err(|_| Error::Unreadable("recordings.call_id"))?,

@@ -2,11 +2,11 @@
 
 use askama::Template;
 
+use super::labels;
 use super::pages::Notices;
-use super::progress::Progress;
-use super::steps::{self, Step};
 use super::view::{CallDetails, RecordingView, TranscriptView, number, sentence};
 use crate::model::call::{Direction, FormNonce};
+use crate::model::standing::{Progress, Step};
 
 #[derive(Template)]
 #[template(path = "call.html", config = "src/web/pages/askama.toml")]
@@ -25,11 +25,7 @@ pub(super) struct CallPage {
 impl CallDetails {
     /// Whether more will happen automatically.
     fn is_following(&self) -> bool {
-        match self.progress {
-            Progress::Calling | Progress::Recording | Progress::Transcribing => true,
-            Progress::Deleting => !self.can_retry,
-            Progress::Done | Progress::NotRecorded | Progress::Failed => false,
-        }
+        self.waits_for.is_some()
     }
 
     /// Returns the first line of the page: the tutorial's sentence, for a call that was dialed.
@@ -54,26 +50,21 @@ impl CallDetails {
         self.progress == Progress::Failed && !self.can_retry && self.again().is_some()
     }
 
-    fn steps(&self) -> Vec<Step> {
-        steps::steps(self.call.direction, &self.call.state, self.progress, &self.timeline)
+    fn step_name(&self, step: &Step) -> &'static str {
+        labels::step(step, self.call.direction == Direction::Outbound.as_str(), self.call.known_state)
     }
 
     fn headline(&self) -> &'static str {
-        steps::headline(&self.call.state, self.progress)
+        labels::headline(self.call.known_state, self.progress)
     }
 
     fn waits_for(&self) -> &'static str {
-        if self.progress == Progress::Deleting && self.can_retry {
-            return "Not all of it could be deleted.";
-        }
-        let unfinished =
-            self.transcripts.iter().filter(|it| it.is_current && !["completed", "failed"].contains(&it.state));
-        steps::waits_for(&self.call.state, self.progress, unfinished.map(|transcript| transcript.state).next_back())
+        self.waits_for.map_or_else(|| labels::outcome(self.call.known_state, self.progress), labels::waits_for)
     }
 
     /// Returns the ids whose changes the page follows: those of the call and its transcripts.
     fn about(&self) -> String {
-        let transcripts = self.transcripts.iter().map(|transcript| transcript.own_id.as_str());
+        let transcripts = self.transcripts.iter().map(|transcript| transcript.order.as_str());
         self.call.id.as_deref().into_iter().chain(transcripts).collect::<Vec<_>>().join(" ")
     }
 

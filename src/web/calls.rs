@@ -13,16 +13,15 @@ use super::extract::{Id, Query, wants_page};
 use super::filter::{Search, cursor};
 use super::list_page::CallsPage;
 use super::pages::Notices;
-use super::progress::{Progress, digest, progress};
 use super::response::page;
 use super::view::{CallDetails, CallList, CallRow, CallView, EventView, RecordingView, TranscriptView};
 use super::{reading, search};
 use crate::context::Shared;
-use crate::model::call::{Call, CallName, CallSid, Deletion, FormNonce};
-use crate::model::job::{JobKind, JobState};
+use crate::model::call::{CallName, CallSid, CallState, Deletion, FormNonce};
+use crate::model::job::JobKind;
+use crate::model::standing::{self, Progress, WaitsFor};
 use crate::pipeline::lookup::{self, FetchedRecording};
-use crate::pipeline::{self, retry as again};
-use crate::store::{self, Conn};
+use crate::pipeline::{self, facts, retry as again};
 
 /// Calls on one page of the list.
 const PAGE: i64 = 50;
@@ -87,7 +86,7 @@ pub(super) async fn show(
         return Ok(Json(shown).into_response());
     }
     for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
-        let words = context.store.read().await?.words_of(&transcript.own_id).await?;
+        let words = context.store.read().await?.words_of(&transcript.order).await?;
         transcript.paragraphs = reading::paragraphs(words);
     }
     let sentence = shown.sentence();
@@ -122,74 +121,66 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
             CallName::Id(_) => Err(unknown(name)),
         };
     };
-    match call.deletion {
-        Some(Deletion::Done) => return Err(pipeline::Error::Deleted.into()),
-        Some(Deletion::Wanted) => return Ok(CallDetails { since, ..shown_deleting(&mut conn, &call).await? }),
-        None => {}
+    if call.deletion == Some(Deletion::Done) {
+        return Err(pipeline::Error::Deleted.into());
     }
-    let timeline = conn.history(&call.id).await?;
-    let recordings = conn.recordings_of(&call.id).await?;
-    let transcripts = conn.transcripts_of(&call.id).await?;
-    let following = conn.job_state(JobKind::Call, call.id.as_str()).await?;
-    let mut shown_transcripts = Vec::new();
-    for transcript in &transcripts {
-        let job = conn.job_state(JobKind::Transcript, &transcript.id).await?;
-        let mut shown = TranscriptView::of(transcript, job);
-        // Those of the call are sent along with every order.
-        let of_call = call.keyterms.as_slice().iter().filter(|term| !shown.keyterms.contains(term));
-        shown.keyterms.extend(of_call.cloned().collect::<Vec<_>>());
-        shown_transcripts.push(shown);
-    }
-    drop(conn);
-
-    let is_followed = following.as_ref().is_some_and(JobState::is_open);
-    let is_given_up = following.as_ref().is_some_and(JobState::has_failed);
-    let digest = digest(&recordings, &transcripts);
-    Ok(CallDetails {
-        since,
-        progress: if is_given_up { Progress::Failed } else { progress(&call, is_followed, &digest) },
-        can_retry: digest.has_failed || (call.sid.is_some() && is_given_up),
-        can_delete: !is_followed && transcripts.iter().all(|transcript| transcript.state.is_final()),
-        keyterms: call.keyterms.as_slice().to_vec(),
-        timeline: timeline.into_iter().map(|event| EventView::of(&call, event)).collect(),
-        recordings: recordings.iter().map(|recording| RecordingView::of(context, headers, recording)).collect(),
-        transcripts: shown_transcripts,
-        call: CallView::of(&call),
-    })
-}
-
-/// A call that is being deleted: what was said in it is shown no more.
-async fn shown_deleting(conn: &mut Conn, call: &Call) -> Result<CallDetails, store::Error> {
-    let job = conn.job_state(JobKind::Deletion, call.id.as_str()).await?;
-    let can_retry = job.as_ref().is_some_and(JobState::has_failed);
-    Ok(CallDetails {
-        progress: Progress::Deleting,
-        can_retry,
-        can_delete: false,
+    let facts = facts::of(&mut conn, call).await?;
+    let (progress, call) = (facts.progress(), &facts.call);
+    let history = conn.history(&call.id).await?;
+    let mut shown = CallDetails {
+        progress,
+        can_retry: facts.may_retry().is_ok(),
+        can_delete: facts.may_delete().is_ok(),
         keyterms: Vec::new(),
-        timeline: conn.history(&call.id).await?.into_iter().map(|event| EventView::of(call, event)).collect(),
+        steps: standing::steps(call.state, progress, &history),
+        waits_for: facts.waits_for(),
+        timeline: history.into_iter().map(|event| EventView::of(call, event)).collect(),
         recordings: Vec::new(),
         transcripts: Vec::new(),
-        since: 0,
-        // What keeps it from its end.
-        call: CallView { reason: job.and_then(|job| job.reason), ..CallView::of(call) },
-    })
+        since,
+        call: CallView::of(call),
+    };
+    if call.deletion.is_some() {
+        // From the first moment on, nothing that was said is shown, only what delays the deletion.
+        shown.call.reason = conn.job_state(JobKind::Deletion, call.id.as_str()).await?.and_then(|job| job.reason);
+        return Ok(shown);
+    }
+    for transcript in &facts.transcripts {
+        let job = conn.job_state(JobKind::Transcript, transcript.id.as_str()).await?;
+        let mut view = TranscriptView::of(transcript, job);
+        // The key terms of the call are sent with every order.
+        let of_call = call.keyterms.as_slice().iter().filter(|term| !view.keyterms.contains(term));
+        view.keyterms.extend(of_call.cloned().collect::<Vec<_>>());
+        shown.transcripts.push(view);
+    }
+    drop(conn);
+    shown.keyterms = call.keyterms.as_slice().to_vec();
+    shown.recordings = facts.recordings.iter().map(|one| RecordingView::of(context, headers, one)).collect();
+    Ok(shown)
 }
 
 async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -> Result<CallDetails, ApiError> {
     let found = lookup::look(context, sid).await?;
     let recordings = lookup::recordings(context, sid).await?;
     let is_awaited = lookup::is_recording_awaited(&found, &recordings, context.clock.now());
+    let progress = if is_awaited && found.is_up() && !recordings.iter().any(FetchedRecording::is_coming) {
+        Progress::Calling
+    } else if is_awaited {
+        Progress::Recording
+    } else if recordings.iter().any(FetchedRecording::is_complete) {
+        Progress::Done
+    } else {
+        Progress::NotRecorded
+    };
+    // A state that is new at Twilio says nothing here; the progress follows from the recordings.
+    let state = CallState::of_twilio(&found.status).unwrap_or(CallState::InProgress);
     Ok(CallDetails {
-        progress: match is_awaited {
-            true if found.is_up() && !recordings.iter().any(FetchedRecording::is_coming) => Progress::Calling,
-            true => Progress::Recording,
-            false if recordings.iter().any(FetchedRecording::is_complete) => Progress::Done,
-            false => Progress::NotRecorded,
-        },
+        progress,
         can_retry: false,
         can_delete: false,
         since: 0,
+        steps: standing::steps(state, progress, &[]),
+        waits_for: WaitsFor::of_call(state, progress),
         keyterms: Vec::new(),
         timeline: Vec::new(),
         recordings: recordings.iter().map(|recorded| RecordingView::of_twilio(context, headers, recorded)).collect(),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::error::ApiError;
-use super::steps;
+use super::labels;
 use crate::model::call::CallState;
 use crate::store::{Cursor, Filter, Number};
 
@@ -52,7 +52,7 @@ impl Search {
 
     /// All states that a call can be in, each with what it means.
     pub(super) fn states(&self) -> [(&'static str, &'static str); 11] {
-        CallState::ALL.map(|state| (state.as_str(), steps::meaning(state)))
+        CallState::ALL.map(|state| (state.as_str(), labels::state(state)))
     }
 
     /// The address of the page that goes on after this one.

@@ -11,7 +11,7 @@ use crate::clients::assemblyai::callbacks::TranscriptReady;
 use crate::clients::twilio::callbacks::{CallProgress, RecordingProgress};
 use crate::context::Shared;
 use crate::model::call::Direction;
-use crate::model::transcript::TranscriptId;
+use crate::model::transcript::{OrderId, TranscriptId};
 use crate::pipeline::intake::{self, CallUpdate, RecordingUpdate};
 use crate::webhook_secret::SECRET_HEADER;
 
@@ -63,8 +63,9 @@ pub(super) struct Job {
 pub(super) async fn transcript_ready(State(context): State<Shared>, request: Request) -> Result<StatusCode, ApiError> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
     let Job { job } = read_form(query).map_err(|_| ApiError::BadWebhookSecret)?;
+    let order = OrderId::from(job);
     let secret = only_header(request.headers(), SECRET_HEADER).ok_or(ApiError::BadWebhookSecret)?;
-    if !context.webhook_secrets.verify(&job, secret.as_bytes()) {
+    if !context.webhook_secrets.verify(&order, secret.as_bytes()) {
         return Err(ApiError::BadWebhookSecret);
     }
     let body = read_body(request.into_body(), LARGEST_CALLBACK).await?;
@@ -74,6 +75,6 @@ pub(super) async fn transcript_ready(State(context): State<Shared>, request: Req
     let ready = ready.ok_or_else(|| ApiError::BadRequest("expected a JSON object with a transcript_id".to_owned()))?;
     // The webhook for redacted audio comes to the same address without an id.
     let id = ready.transcript_id.map(|id| id.parse::<TranscriptId>()).transpose()?;
-    intake::transcript_told(&context, job, id).await?;
+    intake::transcript_told(&context, order, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

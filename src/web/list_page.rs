@@ -3,10 +3,10 @@
 use askama::Template;
 
 use super::filter::Search;
+use super::labels;
 use super::pages::Notices;
-use super::progress::Progress;
-use super::steps;
 use super::view::{CallList, CallRow, HitView};
+use crate::model::standing::Progress;
 
 #[derive(Template)]
 #[template(path = "calls.html", config = "src/web/pages/askama.toml")]
@@ -27,17 +27,14 @@ impl CallList {
 impl CallRow {
     /// Returns how the call's transcript begins, or why there is none.
     pub(super) fn gist(&self) -> &str {
-        let why = if self.progress == Progress::Failed {
-            steps::waits_for(&self.call.state, self.progress, None)
-        } else {
-            ""
-        };
+        let why =
+            if self.progress == Progress::Failed { labels::outcome(self.call.known_state, self.progress) } else { "" };
         self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(why)
     }
 
     /// Returns the call's progress in a word or two.
     pub(super) fn headline(&self) -> &'static str {
-        steps::headline(&self.call.state, self.progress)
+        labels::headline(self.call.known_state, self.progress)
     }
 }
 

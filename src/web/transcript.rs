@@ -12,17 +12,17 @@ use serde::Deserialize;
 
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Query, preferred, wants_page};
+use super::labels;
 use super::pages::Notices;
-use super::progress::Progress;
 use super::reading::paragraphs;
 use super::response::{json, page, text};
-use super::steps;
 use super::view::{CallView, TranscriptView, ordered_keyterms};
 use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
 use crate::context::Shared;
 use crate::export;
-use crate::model::call::CallName;
-use crate::model::transcript::{TranscriptId, TranscriptState};
+use crate::model::call::{CallName, CallState};
+use crate::model::standing::Progress;
+use crate::model::transcript::{OrderId, TranscriptId, TranscriptState};
 use crate::pipeline::transcription;
 
 /// The longest that an answer is held, in seconds.
@@ -128,13 +128,13 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
         id: Some(id.to_string()),
         recording_sid: stored.as_ref().and_then(|stored| Some(stored.recording.as_ref()?.to_string())),
         state: state.as_str(),
+        known_state: state,
         reason: transcript.error,
         text: transcript.text,
         created_at: stored.as_ref().and_then(|stored| Timestamp::from_millisecond(stored.created_at).ok()),
-        is_current: true,
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),
         paragraphs,
-        own_id: stored.map_or_else(|| id.to_string(), |stored| stored.id),
+        order: stored.map_or_else(|| OrderId::from(id.to_string()), |stored| stored.id),
     };
     let (notices, refresh) = (Notices::of(context), LOOK_AGAIN.as_secs());
     let audio = transcript.audio_url;
@@ -147,14 +147,14 @@ impl TranscriptPage {
     }
 
     fn headline(&self) -> &'static str {
-        steps::headline("completed", self.progress)
+        labels::headline(Some(CallState::Completed), self.progress)
     }
 
     /// What is waited for.
     fn waits_for(&self) -> &'static str {
         match self.progress {
             Progress::Done => "Read below.",
-            _ => steps::transcript(self.transcript.state),
+            _ => labels::transcript(self.transcript.known_state),
         }
     }
 }

@@ -4,17 +4,17 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::progress::{Progress, progress};
 use super::reading::{Paragraph, doubt};
 use super::recordings;
 use crate::clients::twilio;
 use crate::context::Shared;
-use crate::model::call::{Call, CallSid, Direction};
+use crate::model::call::{Call, CallSid, CallState, Direction};
 use crate::model::history::{Event, Happened};
-use crate::model::job::{JobState, JobStatus};
+use crate::model::job::JobState;
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
-use crate::model::transcript::Transcript;
+use crate::model::standing::{Progress, Step, WaitsFor};
+use crate::model::transcript::{OrderId, Transcript, TranscriptState};
 use crate::pipeline::lookup::{self, FetchedRecording};
 use crate::store::{CallSummary, Hit};
 
@@ -28,6 +28,9 @@ pub(super) struct CallView {
     pub(super) from: Option<String>,
     /// Twilio's status once Twilio has the call; before that `dialing`, `unknown` or `lost`.
     pub(super) state: String,
+    /// The same, unless it is a new word of Twilio's.
+    #[serde(skip)]
+    pub(super) known_state: Option<CallState>,
     pub(super) reason: Option<String>,
     pub(super) code: Option<i64>,
     pub(super) is_deleting: bool,
@@ -64,6 +67,11 @@ pub(super) struct CallDetails {
     /// The newest row of the history when this was read.
     #[serde(skip)]
     pub(super) since: i64,
+    #[serde(skip)]
+    pub(super) steps: [Step; 7],
+    /// `None` if nothing more happens automatically.
+    #[serde(skip)]
+    pub(super) waits_for: Option<WaitsFor>,
 }
 
 /// A new state of the call, of a recording, or of a transcript.
@@ -100,15 +108,14 @@ pub(super) struct TranscriptView {
     pub(super) id: Option<String>,
     pub(super) recording_sid: Option<String>,
     pub(super) state: &'static str,
+    #[serde(skip)]
+    pub(super) known_state: TranscriptState,
     /// Why it failed, or what it is waiting for.
     pub(super) reason: Option<String>,
     pub(super) text: Option<String>,
     pub(super) created_at: Option<Timestamp>,
     #[serde(skip)]
-    pub(super) own_id: String,
-    /// Whether no later order with the same parameters replaced it.
-    #[serde(skip)]
-    pub(super) is_current: bool,
+    pub(super) order: OrderId,
     /// The key terms it was ordered with, for pages.
     #[serde(skip)]
     pub(super) keyterms: Vec<String>,
@@ -161,6 +168,7 @@ impl CallView {
             to: call.to.clone(),
             from: call.from.clone(),
             state: call.state.as_str().to_owned(),
+            known_state: Some(call.state),
             reason: call.reason.clone(),
             code: call.code,
             is_deleting: call.deletion.is_some(),
@@ -178,6 +186,7 @@ impl CallView {
             direction: Direction::of_twilio(call.direction.as_deref().unwrap_or_default()).as_str(),
             to: call.to,
             from: call.from,
+            known_state: CallState::of_twilio(&call.status),
             state: call.status,
             reason: None,
             code: None,
@@ -207,14 +216,9 @@ pub(super) fn number(number: Option<&String>) -> &str {
 }
 
 impl CallRow {
-    pub(super) fn of(call: &Call, digest: CallSummary) -> Self {
-        let progress = match digest.job {
-            _ if call.deletion.is_some() => Progress::Deleting,
-            Some(JobStatus::Failed) => Progress::Failed,
-            job => progress(call, job == Some(JobStatus::Open), &digest),
-        };
-        let words = digest.words.filter(|_| call.deletion.is_none());
-        Self { progress, duration_seconds: digest.seconds, words, call: CallView::of(call) }
+    pub(super) fn of(call: &Call, CallSummary { summary, seconds, words }: CallSummary) -> Self {
+        let words = words.filter(|_| call.deletion.is_none());
+        Self { progress: Progress::of(call, &summary), duration_seconds: seconds, words, call: CallView::of(call) }
     }
 }
 
@@ -265,10 +269,10 @@ impl TranscriptView {
             id: transcript.transcript_id.as_ref().map(|id| id.to_string()),
             recording_sid: transcript.recording.as_ref().map(|sid| sid.to_string()),
             state: transcript.state.as_str(),
+            known_state: transcript.state,
             reason: transcript.reason.clone().or(waits_for),
             text: transcript.text.clone(),
-            own_id: transcript.id.clone(),
-            is_current: transcript.is_current,
+            order: transcript.id.clone(),
             keyterms: ordered_keyterms(transcript),
             paragraphs: Vec::new(),
             created_at: Timestamp::from_millisecond(transcript.created_at).ok(),

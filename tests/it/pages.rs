@@ -147,7 +147,7 @@ async fn while_the_callee_speaks_the_page_shows_recording() {
     assert_eq!(world.callback("/hooks/twilio/recording", &update).await.status, 204);
     let page = world.page(&format!("/calls/{call}")).await;
     let now = "<li class=\"now\" aria-current=\"step\"><span class=\"step\">Recording</span>";
-    assert!(page.contains(now) && page.contains("What is said is being recorded."), "{page}");
+    assert!(page.contains(now) && page.contains("Recording in progress."), "{page}");
     assert!(world.page("/").await.contains("<span class=\"state now\">Recording</span>"));
     world.twilio.release(Stage::RecordingProcessing);
     world.settle().await;
@@ -240,10 +240,10 @@ async fn pages_say_in_words_what_went_wrong_and_what_to_do() {
     world.settle().await;
     let page = world.page(&format!("/calls/{busy}")).await;
     assert!(
-        page.contains("The line was busy. Call again dials once more.") && page.contains("<button>Call again"),
+        page.contains("The line was busy. Use Call again to retry.") && page.contains("<button>Call again"),
         "{page}"
     );
-    assert!(page.contains("Twilio was asked to call"), "{page}");
+    assert!(page.contains("Call requested from Twilio"), "{page}");
 
     world.assemblyai.hold();
     let (call, _) = world.recorded_call().await;
@@ -260,7 +260,7 @@ async fn pages_say_in_words_what_went_wrong_and_what_to_do() {
     world.assemblyai.fail_next_transcript("nobody speaks in it");
     world.recorded_call().await;
     world.settle().await;
-    assert!(world.page("/").await.contains("The call is over; its transcript could not be made."));
+    assert!(world.page("/").await.contains("The call is over, but it could not be transcribed."));
 }
 
 #[tokio::test]

@@ -304,6 +304,34 @@ async fn a_recording_of_a_call_that_another_program_placed_is_ingested() {
 }
 
 #[tokio::test]
+async fn can_retry_says_what_a_retry_would_do() {
+    for (outcome, has_failed) in [
+        (Outcome::Busy, false),
+        (Outcome::NoAnswer, false),
+        (Outcome::Failed, false),
+        (Outcome::TooShort, false),
+        (Outcome::HangsUp, true),
+        (Outcome::Answered, true),
+    ] {
+        let world = World::new().await;
+        world.twilio.set_next_outcome(outcome);
+        world.assemblyai.fail_next_transcript("Audio duration is too short.");
+        let sid = world.dial("14155551234").await;
+        for _ in 0..4 {
+            world.after(Duration::from_secs(60)).await;
+        }
+        let call = world.call(&sid).await;
+        assert_eq!(call["can_retry"], has_failed, "{call:#}");
+        let answer = world.post_form(&format!("/calls/{sid}/retry"), "").await;
+        if has_failed {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        } else {
+            answer.problem(409, "nothing-to-retry");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_absent_recording_shows_twilios_reason() {
     for callbacks in [Callbacks::Deliver, Callbacks::Drop] {
         let world = World::new().await;

@@ -129,6 +129,11 @@ pub(super) fn utc_clock(at: &Timestamp) -> String {
     at.strftime("%H:%M:%S UTC").to_string()
 }
 
+/// The time of a step, in milliseconds since 1970.
+pub(super) fn timestamp(ms: Option<i64>) -> Option<Timestamp> {
+    ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())
+}
+
 /// A time for programs, to the second.
 pub(super) fn rfc3339(at: &Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

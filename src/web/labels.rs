@@ -1,0 +1,188 @@
+//! The words that pages use for states, progress, steps and events.
+
+use crate::model::call::CallState;
+use crate::model::history::Happened;
+use crate::model::recording::RecordingState;
+use crate::model::standing::{Mark, Progress, Stage, Step, WaitsFor};
+use crate::model::transcript::TranscriptState;
+
+/// The class of a progress in the style sheet.
+pub(super) fn progress_class(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Calling | Progress::Recording | Progress::Transcribing | Progress::Deleting => "now",
+        Progress::Done => "past",
+        Progress::NotRecorded => "never",
+        Progress::Failed => "failed",
+    }
+}
+
+/// The class of a mark in the style sheet.
+pub(super) fn mark_class(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Past => "past",
+        Mark::Now => "now",
+        Mark::Failed => "failed",
+        Mark::Ahead => "ahead",
+        Mark::Never => "never",
+    }
+}
+
+/// A mark in words, for screen readers.
+pub(super) fn mark(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Past => "done",
+        Mark::Now => "now",
+        Mark::Failed => "failed",
+        Mark::Ahead => "to come",
+        Mark::Never => "not reached",
+    }
+}
+
+/// The name of a step of a call in this state.
+pub(super) fn step(step: &Step, is_outbound: bool, state: Option<CallState>) -> &'static str {
+    match step.stage {
+        Stage::Answered if step.mark == Mark::Failed => state.and_then(unanswered).unwrap_or("Answered"),
+        Stage::Dialed if is_outbound => "Dialed",
+        Stage::Dialed => "Called",
+        Stage::Ringing => "Ringing",
+        Stage::Answered => "Answered",
+        Stage::Recording => "Recording",
+        Stage::Uploading => "Uploading",
+        Stage::Transcribing => "Transcribing",
+        Stage::Done => "Done",
+    }
+}
+
+fn unanswered(state: CallState) -> Option<&'static str> {
+    match state {
+        CallState::Busy => Some("Busy"),
+        CallState::NoAnswer => Some("No answer"),
+        CallState::Canceled => Some("Canceled"),
+        _ => None,
+    }
+}
+
+/// The progress of a call in a word or two.
+pub(super) fn headline(state: Option<CallState>, progress: Progress) -> &'static str {
+    match progress {
+        Progress::Calling => match state {
+            Some(CallState::Ringing) => "Ringing",
+            Some(CallState::InProgress) => "On the phone",
+            Some(CallState::Unknown) => "Checking with Twilio",
+            _ => "Dialing",
+        },
+        Progress::Recording => "Recording",
+        Progress::Transcribing => "Transcribing",
+        Progress::Done => "Done",
+        Progress::Deleting => "Deleting",
+        Progress::NotRecorded => "Not recorded",
+        Progress::Failed => match state {
+            Some(CallState::Lost | CallState::Failed) => "Not placed",
+            Some(CallState::Completed) => "No transcript",
+            state => state.and_then(unanswered).unwrap_or("Failed"),
+        },
+    }
+}
+
+/// A state of a call, as the filter of the list names it.
+pub(super) fn state(state: CallState) -> &'static str {
+    match state {
+        CallState::Dialing => "Dialing",
+        CallState::Unknown => "Unknown",
+        CallState::Lost => "Not found at Twilio",
+        CallState::Queued => "Queued",
+        CallState::Ringing => "Ringing",
+        CallState::InProgress => "On the phone",
+        CallState::Completed => "Completed",
+        CallState::Busy => "Busy",
+        CallState::NoAnswer => "No answer",
+        CallState::Failed => "Not placed",
+        CallState::Canceled => "Canceled",
+    }
+}
+
+/// What a call waits for.
+pub(super) fn waits_for(waits_for: WaitsFor) -> &'static str {
+    match waits_for {
+        WaitsFor::Acceptance => "Waiting for Twilio to accept the call.",
+        WaitsFor::Search => "Twilio did not respond; checking whether the call was placed.",
+        WaitsFor::Ringing => "Waiting for the phone to ring.",
+        WaitsFor::Answer => "Waiting for an answer.",
+        WaitsFor::HangUp => "Waiting for the call to end.",
+        WaitsFor::EndOfRecording => "Recording in progress.",
+        WaitsFor::RecordingFile => "Waiting for Twilio to finish the recording.",
+        WaitsFor::Upload => "Uploading the recording to AssemblyAI.",
+        WaitsFor::Submission => "Sending the order to AssemblyAI.",
+        WaitsFor::Transcript => "Waiting for AssemblyAI to finish the transcript.",
+        WaitsFor::Deletion => "Deleting the call here, at Twilio and at AssemblyAI.",
+    }
+}
+
+/// How a call ended that waits for nothing.
+pub(super) fn outcome(state: Option<CallState>, progress: Progress) -> &'static str {
+    match progress {
+        Progress::Done => "Listen and read below.",
+        Progress::NotRecorded => "The call is over, and it has no recording.",
+        Progress::Deleting => "Not everything could be deleted.",
+        _ => match state {
+            Some(CallState::Busy) => "The line was busy.",
+            Some(CallState::NoAnswer) => "Nobody answered.",
+            Some(CallState::Canceled) => "The call was canceled before anyone answered.",
+            Some(CallState::Lost | CallState::Failed) => "The call could not be placed.",
+            Some(CallState::Completed) => "The call is over, but it could not be transcribed.",
+            _ => "callscribe no longer follows the call.",
+        },
+    }
+}
+
+/// An event of the history.
+pub(super) fn event(what: &Happened) -> &'static str {
+    match what {
+        Happened::Call(state) => match state {
+            CallState::Dialing => "Call requested from Twilio",
+            CallState::Unknown => "Twilio did not respond",
+            CallState::Lost => "Call not found at Twilio",
+            CallState::Queued => "Twilio accepted the call",
+            CallState::Ringing => "Ringing",
+            CallState::InProgress => "Answered",
+            CallState::Completed => "Call ended",
+            CallState::Busy => "Line busy",
+            CallState::NoAnswer => "No answer",
+            CallState::Failed => "Call could not be placed",
+            CallState::Canceled => "Call canceled",
+        },
+        Happened::Recording(_, state) => match state {
+            RecordingState::InProgress => "Recording started",
+            RecordingState::Paused => "Recording paused",
+            RecordingState::Stopped => "Recording stopped",
+            RecordingState::Processing => "Twilio is processing the recording",
+            RecordingState::Completed => "Recording ready",
+            RecordingState::Absent => "No recording",
+            RecordingState::Failed => "Recording failed",
+            RecordingState::Deleted => "Recording deleted at Twilio",
+        },
+        Happened::Transcript { state, .. } => match state {
+            TranscriptState::Waiting => "Transcript requested",
+            TranscriptState::Uploaded => "Recording uploaded",
+            TranscriptState::Queued => "AssemblyAI accepted the order",
+            TranscriptState::Processing => "Transcribing",
+            TranscriptState::Completed => "Transcript ready",
+            TranscriptState::Failed => "Transcript failed",
+        },
+        Happened::DeletionWanted => "Deletion requested",
+        Happened::Deleted => "Deleted",
+    }
+}
+
+/// What a recording without audio waits for.
+pub(super) fn recording(state: &str) -> &'static str {
+    match RecordingState::named(state) {
+        Some(RecordingState::InProgress | RecordingState::Paused) => "Recording in progress.",
+        _ => "Waiting for Twilio to finish the recording.",
+    }
+}
+
+/// What a transcript without text waits for.
+pub(super) fn transcript(state: TranscriptState) -> &'static str {
+    if state == TranscriptState::Failed { "The transcript failed." } else { waits_for(WaitsFor::of_transcript(state)) }
+}
