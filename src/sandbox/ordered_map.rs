@@ -53,11 +53,6 @@ impl<T> OrderedMap<T> {
     }
 
     /// Iterates over entries, oldest first.
-    pub(super) fn values(&self) -> impl DoubleEndedIterator<Item = &T> {
-        self.entries.values()
-    }
-
-    /// Iterates over entries, oldest first.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.values_mut()
     }

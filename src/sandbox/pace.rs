@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pace {
     /// From the request to the first ring.
     pub call_queued: Duration,
@@ -20,7 +20,7 @@ pub struct Pace {
 
 impl Pace {
     /// Slow enough to watch: a whole call takes about ten seconds.
-    pub const fn live() -> Self {
+    pub fn live() -> Self {
         Self {
             call_queued: Duration::from_millis(500),
             call_ringing: Duration::from_secs(2),
@@ -33,16 +33,8 @@ impl Pace {
     }
 
     /// No stage waits.
-    pub const fn instant() -> Self {
-        Self {
-            call_queued: Duration::ZERO,
-            call_ringing: Duration::ZERO,
-            say_per_character: Duration::ZERO,
-            speech: false,
-            recording_processing: Duration::ZERO,
-            transcript_queued: Duration::ZERO,
-            transcript_processing: Duration::ZERO,
-        }
+    pub fn instant() -> Self {
+        Self::default()
     }
 }
 

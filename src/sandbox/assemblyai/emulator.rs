@@ -44,7 +44,7 @@ impl AssemblyAi {
 
     /// Returns all uploads, oldest first.
     pub fn uploads(&self) -> Vec<Upload> {
-        self.account().uploads.values().cloned().collect()
+        self.account().uploads.iter().map(|(_, upload)| upload.clone()).collect()
     }
 
     /// Loses the audio of every upload, as AssemblyAI does after a day or two: their transcripts end in a download error,
@@ -66,7 +66,7 @@ impl AssemblyAi {
 
     /// Returns all transcripts as `GET /v2/transcript/{id}` does, oldest first.
     pub fn transcripts(&self) -> Vec<Value> {
-        self.account().transcripts.values().map(Transcript::json).collect()
+        self.account().transcripts.iter().map(|(_, transcript)| transcript.json()).collect()
     }
 
     /// Holds every transcript at `processing`.

@@ -16,12 +16,9 @@ const CHARS_PER_CAPTION: usize = 70;
 const MAX_WORDS_IN_PHRASE: usize = 5;
 
 type Options = Query<HashMap<String, String>>;
+type TextResponse = Result<String, ErrorResponse>;
 
-pub(super) async fn srt(
-    assemblyai: State<AssemblyAi>,
-    id: Path<String>,
-    options: Options,
-) -> Result<String, ErrorResponse> {
+pub(super) async fn srt(assemblyai: State<AssemblyAi>, id: Path<String>, options: Options) -> TextResponse {
     let words = words_for(&assemblyai, &id, "captions")?;
     let captions = captions(&words, &options)?;
     let write = |(index, (start, end, text)): (usize, &Caption)| {
@@ -31,11 +28,7 @@ pub(super) async fn srt(
     Ok(captions.iter().enumerate().map(write).collect::<Vec<_>>().join("\n"))
 }
 
-pub(super) async fn vtt(
-    assemblyai: State<AssemblyAi>,
-    id: Path<String>,
-    options: Options,
-) -> Result<String, ErrorResponse> {
+pub(super) async fn vtt(assemblyai: State<AssemblyAi>, id: Path<String>, options: Options) -> TextResponse {
     let words = words_for(&assemblyai, &id, "captions")?;
     let captions = captions(&words, &options)?;
     let write = |(start, end, text): &Caption| {

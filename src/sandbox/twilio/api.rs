@@ -17,7 +17,7 @@ use super::credentials::{ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, a
 use super::emulator::Twilio;
 use super::form::{self, Param};
 use super::page::page;
-use super::rest_exception::RestException;
+use super::rest_exception::{RestException, bad_request};
 use super::{create, media};
 use crate::sandbox::control::intercept;
 use crate::sandbox::pace::Pace;
@@ -108,7 +108,7 @@ impl Twilio {
             ("POST", Resource::Call(sid)) => self.update_call(sid, path, &form::parse(body)),
             ("DELETE", Resource::Call(sid)) => self.change(|account| {
                 if !account.call(sid).ok_or_else(not_found)?.has_ended() {
-                    return Err(RestException::bad_request(20009, "Cannot delete a call that is in progress"));
+                    return Err(bad_request(20009, "Cannot delete a call that is in progress"));
                 }
                 account.calls.remove(sid);
                 Ok(StatusCode::NO_CONTENT.into_response())
@@ -147,14 +147,14 @@ impl Twilio {
     fn update_call(&self, sid: &str, path: &str, params: &[Param]) -> Result<Response, RestException> {
         let status = form::value(params, "Status");
         if !matches!(status, Some("completed" | "canceled")) {
-            return Err(RestException::bad_request(20001, "The sandbox only sets Status to completed or canceled"));
+            return Err(bad_request(20001, "The sandbox only sets Status to completed or canceled"));
         }
         self.change(|account| {
             let call = account.call_mut(sid).ok_or_else(|| RestException::not_found(path))?;
             match (call.status, status) {
                 ("queued" | "ringing", _) => call.set_status("canceled"),
                 ("in-progress", Some("completed")) => call.set_status("completed"),
-                _ => return Err(RestException::bad_request(21220, "Call is not in-progress. Cannot redirect.")),
+                _ => return Err(bad_request(21220, "Call is not in-progress. Cannot redirect.")),
             }
             Ok(json(&call.json()))
         })

@@ -8,7 +8,7 @@ use url::Url;
 use super::account::{CallOptions, StatusCallback};
 use super::credentials::PHONE_NUMBER;
 use super::form::Param;
-use super::rest_exception::RestException;
+use super::rest_exception::{RestException, bad_request};
 
 pub(super) struct CallRequest {
     pub(super) to: String,
@@ -17,13 +17,13 @@ pub(super) struct CallRequest {
 }
 
 pub(super) fn parse(params: &[Param]) -> Result<CallRequest, RestException> {
-    let to = one(params, "To").ok_or_else(|| RestException::bad_request(21201, "No 'To' number is specified"))?;
-    let from = one(params, "From").ok_or_else(|| RestException::bad_request(21213, "No 'From' number is specified"))?;
-    let url = one(params, "Url").ok_or_else(|| RestException::bad_request(21205, "Url parameter is required."))?;
+    let to = one(params, "To").ok_or_else(|| bad_request(21201, "No 'To' number is specified"))?;
+    let from = one(params, "From").ok_or_else(|| bad_request(21213, "No 'From' number is specified"))?;
+    let url = one(params, "Url").ok_or_else(|| bad_request(21205, "Url parameter is required."))?;
     check_from(from)?;
     check_to(to)?;
     if !is_url(url) {
-        return Err(RestException::bad_request(21205, format!("Url is not a valid URL: {url}")));
+        return Err(bad_request(21205, format!("Url is not a valid URL: {url}")));
     }
     seconds(params, "Timeout", 600)?;
     let record = match one(params, "Record") {
@@ -47,7 +47,7 @@ pub(super) fn parse(params: &[Param]) -> Result<CallRequest, RestException> {
 fn status_callback(params: &[Param], name: &str) -> Result<Option<StatusCallback>, RestException> {
     let Some(url) = one(params, name) else { return Ok(None) };
     if !is_url(url) {
-        return Err(RestException::bad_request(21200, format!("{name} is not a valid URL: {url}")));
+        return Err(bad_request(21200, format!("{name} is not a valid URL: {url}")));
     }
     let event = format!("{name}Event");
     let values = params.iter().filter(|(key, _)| *key == event).map(|(_, value)| value.as_str());
@@ -63,7 +63,7 @@ fn method(text: Option<&str>) -> Result<Method, RestException> {
     match text.map(str::to_ascii_uppercase).as_deref() {
         None | Some("POST") => Ok(Method::POST),
         Some("GET") => Ok(Method::GET),
-        Some(_) => Err(RestException::bad_request(21200, "Only GET and POST are methods of a callback")),
+        Some(_) => Err(bad_request(21200, "Only GET and POST are methods of a callback")),
     }
 }
 
@@ -71,7 +71,7 @@ fn seconds(params: &[Param], name: &str, max: u64) -> Result<Option<Duration>, R
     let Some(text) = one(params, name) else { return Ok(None) };
     match text.parse() {
         Ok(seconds) if (1..=max).contains(&seconds) => Ok(Some(Duration::from_secs(seconds))),
-        _ => Err(RestException::bad_request(21200, format!("{name} must be a number of seconds from 1 to {max}"))),
+        _ => Err(bad_request(21200, format!("{name} must be a number of seconds from 1 to {max}"))),
     }
 }
 
@@ -85,16 +85,16 @@ fn is_url(text: &str) -> bool {
 fn check_from(from: &str) -> Result<(), RestException> {
     match from {
         PHONE_NUMBER => Ok(()),
-        "+15005550001" => Err(RestException::bad_request(21212, format!("The 'From' number {from} is not valid."))),
+        "+15005550001" => Err(bad_request(21212, format!("The 'From' number {from} is not valid."))),
         _ => {
             let message = format!("The source phone number provided, {from}, is not yet verified for your account.");
-            Err(RestException::bad_request(21210, message))
+            Err(bad_request(21210, message))
         }
     }
 }
 
 fn check_to(to: &str) -> Result<(), RestException> {
-    let refuse = |code, message| Err(RestException::bad_request(code, message));
+    let refuse = |code, message| Err(bad_request(code, message));
     match to {
         "+15005550001" => refuse(21217, format!("Phone number {to} does not appear to be valid.")),
         "+15005550002" => refuse(21214, format!("The 'To' phone number {to} cannot be reached.")),

@@ -8,7 +8,7 @@ use futures_util::stream;
 use super::account::Recording;
 use super::audio::{Content, Format, noise};
 use super::form::{self, Param};
-use super::rest_exception::RestException;
+use super::rest_exception::{RestException, bad_request};
 
 /// The request in a `Range` header.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) fn serve(
         None => recording.channels,
         Some("1") => 1,
         Some("2") if recording.channels == 2 => 2,
-        Some(_) => return Err(RestException::bad_request(20001, "The recording does not have the requested channels")),
+        Some(_) => return Err(bad_request(20001, "The recording does not have the requested channels")),
     };
     let content = recording.audio.content(&recording.sid, format, channels);
     let length = match &content {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::form::{self, Param};
-use super::rest_exception::RestException;
+use super::rest_exception::{RestException, bad_request};
 
 /// Number of entries on a page if the request names none.
 const DEFAULT_SIZE: usize = 50;
@@ -31,12 +31,12 @@ pub(super) fn page<T>(
 ) -> Result<Value, RestException> {
     let number = |name, default| form::value(query, name).map_or(Some(default), |text| text.parse::<usize>().ok());
     let (Some(size), Some(page)) = (number("PageSize", DEFAULT_SIZE), number("Page", 0)) else {
-        return Err(RestException::bad_request(20001, "PageSize and Page must be numbers"));
+        return Err(bad_request(20001, "PageSize and Page must be numbers"));
     };
     let size = size.clamp(1, MAX_SIZE);
     let cursor = match form::value(query, "PageToken") {
         None => Cursor::Newest,
-        Some(token) => parse(token).ok_or_else(|| RestException::bad_request(20001, "PageToken is not valid"))?,
+        Some(token) => parse(token).ok_or_else(|| bad_request(20001, "PageToken is not valid"))?,
     };
 
     let start = match cursor {

@@ -12,10 +12,6 @@ pub(super) struct RestException {
 }
 
 impl RestException {
-    pub(super) fn bad_request(code: u32, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
-    }
-
     pub(super) fn not_found(path: &str) -> Self {
         let message = format!("The requested resource {path} was not found");
         Self { status: StatusCode::NOT_FOUND, code: 20404, message }
@@ -66,4 +62,8 @@ impl RestException {
         }
         response
     }
+}
+
+pub(super) fn bad_request(code: u32, message: impl Into<String>) -> RestException {
+    RestException { status: StatusCode::BAD_REQUEST, code, message: message.into() }
 }

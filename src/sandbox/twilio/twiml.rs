@@ -21,19 +21,14 @@ impl ApplicationError {
     }
 }
 
+/// A verb of TwiML. An empty URL of `<Redirect>` means the current document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verb {
     Say(String),
     Pause(Duration),
     Record(Box<Record>),
-    /// An empty URL means the current one.
-    Redirect {
-        url: String,
-        method: Option<String>,
-    },
-    Reject {
-        busy: bool,
-    },
+    Redirect { url: String, method: Option<String> },
+    Reject { busy: bool },
     Hangup,
 }
 

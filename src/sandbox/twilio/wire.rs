@@ -1,7 +1,7 @@
 //! Calls and recordings as Twilio writes them: as JSON resources, and as the parameters of callbacks.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::account::{Call, Recording};
 use super::credentials::{ACCOUNT_SID, API_VERSION, PHONE_NUMBER, PHONE_NUMBER_SID, account_path};
@@ -31,19 +31,7 @@ impl Call {
     pub(super) fn json(&self) -> Value {
         let seconds = self.seconds();
         let uri = format!("{}/Calls/{}", account_path(), self.sid);
-        let subresources = [
-            ("notifications", "Notifications"),
-            ("recordings", "Recordings"),
-            ("payments", "Payments"),
-            ("events", "Events"),
-            ("siprec", "Siprec"),
-            ("streams", "Streams"),
-            ("transcriptions", "Transcriptions"),
-            ("user_defined_message_subscriptions", "UserDefinedMessageSubscriptions"),
-            ("user_defined_messages", "UserDefinedMessages"),
-        ];
-        let subresources: Map<String, Value> =
-            subresources.iter().map(|(key, name)| ((*key).to_owned(), json!(format!("{uri}/{name}.json")))).collect();
+        let subresource = |name: &str| format!("{uri}/{name}.json");
         json!({
             "sid": self.sid,
             "date_created": date(self.created),
@@ -71,7 +59,17 @@ impl Call {
             "queue_time": "0",
             "trunk_sid": null,
             "uri": format!("{uri}.json"),
-            "subresource_uris": subresources,
+            "subresource_uris": {
+                "notifications": subresource("Notifications"),
+                "recordings": subresource("Recordings"),
+                "payments": subresource("Payments"),
+                "events": subresource("Events"),
+                "siprec": subresource("Siprec"),
+                "streams": subresource("Streams"),
+                "transcriptions": subresource("Transcriptions"),
+                "user_defined_message_subscriptions": subresource("UserDefinedMessageSubscriptions"),
+                "user_defined_messages": subresource("UserDefinedMessages"),
+            },
         })
     }
 }
