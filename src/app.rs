@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::{Credentials, Twilio};
 use crate::config::{Accounts, AssemblyAiConfig, Config, Problem, ServerConfig, TwilioConfig, Vendors};
-use crate::context::{ASIDES, Context, Shared};
+use crate::context::{ANSWERED_SLOTS, Context, Shared};
 use crate::events::Events;
 use crate::operator::Operator;
 use crate::pipeline::worker;
@@ -124,13 +124,13 @@ impl App {
             transcript: config.transcript,
             urls,
             operator: Operator::new(config.server.operator_token, common),
-            patience: config.work.patience,
-            owner: Uuid::new_v4().simple().to_string(),
-            in_hand: Default::default(),
-            due: Notify::new(),
+            dial_timeout: config.work.dial_timeout,
+            instance: Uuid::new_v4().simple().to_string(),
+            leased: Default::default(),
+            job_ready: Notify::new(),
             transfers: Semaphore::new(TRANSFERS),
-            asides: Arc::new(Semaphore::new(ASIDES as usize)),
-            under_way: TaskTracker::new(),
+            answered_slots: Arc::new(Semaphore::new(ANSWERED_SLOTS as usize)),
+            tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             events: Events::new(),
             is_unreachable: Default::default(),
@@ -139,9 +139,9 @@ impl App {
         warn_of_calls_dialled_elsewhere(&context).await;
         let server = Server::start(&web::router(Arc::clone(&context)), listeners, &Limits::default())
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
-        let worker = config.work.by_itself.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
+        let worker = config.work.automatic.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         let app = Self { server, context, worker, bound, scratch, welcome };
-        if config.work.by_itself {
+        if config.work.automatic {
             tokio::spawn(probe::watch(Arc::clone(&app.context), app.ports()));
         }
         Ok(app)
@@ -212,14 +212,14 @@ impl App {
         context.stopping.cancel();
         let stop = async {
             server.stop().await;
-            context.under_way.close();
-            context.under_way.wait().await;
+            context.tasks.close();
+            context.tasks.wait().await;
             if let Some(worker) = worker {
                 let _ = worker.await;
             }
         };
         if tokio::time::timeout(STOP, stop).await.is_err() {
-            let left = context.under_way.len();
+            let left = context.tasks.len();
             tracing::warn!(left, "stopped without an answer: what was asked for is looked for at the next start");
         }
         let closing = async {

@@ -1,4 +1,4 @@
-//! The long-lived things that handlers and workers share. Built once in `app`; nothing in it changes but what says so.
+//! The long-lived values that handlers and workers share. `app` builds them once.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -22,66 +22,54 @@ use crate::store::{Job, JobKind, Store};
 use crate::urls::Urls;
 use crate::webhook_secret::WebhookSecrets;
 
-/// So many calls are noted as answered at once: a flood of them must not pile up before the database.
-pub const ASIDES: u32 = 64;
+/// Calls that may be stored as answered at the same time, so that a flood of requests cannot pile up at the database.
+pub const ANSWERED_SLOTS: u32 = 64;
 
-/// The context, shared.
 pub type Shared = Arc<Context>;
 
-/// Clients, settings and what they share.
 #[derive(Debug)]
 pub struct Context {
-    /// Calls, recordings, transcripts, jobs.
     pub store: Store,
-    /// The time by which work is planned.
     pub clock: Clock,
-    /// The client of our account.
     pub twilio: Twilio,
-    /// The client of our project.
     pub assemblyai: AssemblyAi,
     pub webhook_secrets: WebhookSecrets,
-    /// Our account: callbacks of any other are refused.
+    /// Our Twilio account. Callbacks that name any other are refused.
     pub account_sid: String,
-    /// Keys of callback signatures.
+    /// The keys that Twilio may have signed a callback with.
     pub auth_tokens: Vec<SecretString>,
-    /// Caller id.
+    /// The caller id.
     pub phone_number: PhoneNumber,
-    /// What every call is like.
     pub call: CallConfig,
-    /// How much is dialled.
     pub dial: DialConfig,
-    /// What every transcript is asked for with.
     pub transcript: TranscriptConfig,
-    /// Where the vendors call back to.
     pub urls: Urls,
-    /// What lets an operator in.
     pub operator: Operator,
-    /// How long whoever dials is kept waiting for the call's SID.
-    pub patience: Duration,
-    /// What this running program claims jobs as.
-    pub owner: String,
-    /// The jobs that are being run here; their leases are renewed.
-    pub in_hand: Mutex<HashMap<(JobKind, String), Job>>,
-    /// Told when a job may have become due.
-    pub due: Notify,
-    /// So many recordings are brought from Twilio to AssemblyAI at once.
+    /// How long a client that dials waits for the call SID.
+    pub dial_timeout: Duration,
+    /// The name under which this process claims jobs.
+    pub instance: String,
+    /// The jobs that this process runs, whose leases it renews.
+    pub leased: Mutex<HashMap<(JobKind, String), Job>>,
+    /// Notified when a job may have become due.
+    pub job_ready: Notify,
+    /// Permits to stream a recording from Twilio to AssemblyAI.
     pub transfers: Semaphore,
-    /// [`ASIDES`] calls at once are noted as answered while nobody waits for that.
-    pub asides: Arc<Semaphore>,
-    /// What has begun and must be seen to its end, whoever asked for it: a stop waits for it.
-    pub under_way: TaskTracker,
-    /// Told when the program is to stop: nobody is kept waiting from then on.
+    /// [`ANSWERED_SLOTS`] permits to store a call as answered while no client waits for it.
+    pub answered_slots: Arc<Semaphore>,
+    /// Tasks that must come to their end whether or not a client still waits. A graceful stop waits for them.
+    pub tasks: TaskTracker,
+    /// Canceled when the program stops: from then on no client is kept waiting.
     pub stopping: CancellationToken,
-    /// What changed.
     pub events: Events,
-    /// Whether `BASE_URL` did not lead here when that was last tried. Changes as it is tried again.
+    /// Whether `BASE_URL` did not lead here at the last probe.
     pub is_unreachable: AtomicBool,
-    /// A sentence that every page shows, such as that no phone rings here.
+    /// A sentence that every page shows, such as that no phone rings in the sandbox.
     pub notice: Option<&'static str>,
 }
 
 impl Context {
-    /// The vendors that refused our credentials when they were last asked.
+    /// The vendors that refused our credentials in answer to the last request.
     pub fn refusing(&self) -> impl Iterator<Item = Service> {
         let vendors =
             [(Service::Twilio, self.twilio.is_refused()), (Service::AssemblyAi, self.assemblyai.is_refused())];

@@ -57,20 +57,19 @@ pub fn failpoints() -> Option<String> {
     std::env::var("FAIL").ok()
 }
 
-/// How work goes on.
+/// How jobs are run.
 #[derive(Debug, Clone)]
 pub struct WorkConfig {
-    /// Whether jobs are run as they become due, or by hand.
-    pub by_itself: bool,
-    /// The time by which it is planned.
+    /// Whether the worker runs jobs as they become due. Tests run them by hand instead.
+    pub automatic: bool,
     pub clock: Clock,
-    /// How long whoever dials is kept waiting for the call's SID.
-    pub patience: Duration,
+    /// How long a client that dials waits for the call SID.
+    pub dial_timeout: Duration,
 }
 
 impl Default for WorkConfig {
     fn default() -> Self {
-        Self { by_itself: true, clock: Clock::system(), patience: Duration::from_secs(10) }
+        Self { automatic: true, clock: Clock::system(), dial_timeout: Duration::from_secs(10) }
     }
 }
 

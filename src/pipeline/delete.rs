@@ -64,7 +64,7 @@ async fn request(context: &Shared, name: &CallName) -> Result<(), Error> {
         .await?;
     let id = requested?;
     tracing::info!(call = %id, "deletion requested");
-    context.due.notify_one();
+    context.job_ready.notify_one();
     context.events.changed(id.as_str());
     Ok(())
 }
@@ -132,7 +132,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         return Err(under_way(job));
     }
     if !context.store.truncate_wal().await? {
-        let error = Error::UnderWay("all is deleted but the database's log, which somebody still reads");
+        let error = Error::Pending("all is deleted but the database's log, which somebody still reads");
         return Err(JobError::poll_again(error, EMPTY_AGAIN));
     }
     tracing::info!(recordings = audio.len(), transcripts = transcripts.len(), "deleted");
@@ -171,6 +171,6 @@ fn passing(error: clients::Error) -> JobError {
 }
 
 fn under_way(job: &Job) -> JobError {
-    let error = Error::UnderWay("a transcript of the call that was asked for before is being made");
+    let error = Error::Pending("a transcript of the call that was asked for before is being made");
     JobError::poll_again(error, poll_pause(job.polls))
 }

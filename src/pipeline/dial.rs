@@ -92,13 +92,13 @@ pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
     }
     let call = Call::to_be_placed(number, &context.phone_number, keyterms.clone(), context.clock.now_ms());
     let id = call.id.clone();
-    let until = Instant::now() + context.patience;
+    let until = Instant::now() + context.dial_timeout;
     let is_meant = Arc::new(AtomicBool::new(false));
     let placing = run_to_end(context, place(Arc::clone(context), request, call, until, Arc::clone(&is_meant)));
     match tokio::time::timeout_at(until + GRACE, placing).await {
         Ok(placed) => placed,
         Err(_) if is_meant.load(Ordering::Relaxed) => Err(Error::Unsettled { call: id }),
-        Err(_) => Err(Error::UnderWay(NOT_STORED)),
+        Err(_) => Err(Error::Pending(NOT_STORED)),
     }
 }
 
@@ -128,7 +128,7 @@ async fn place(
         }
         Intent::TooLate => {
             tracing::warn!(to, "not dialled: the database took too long");
-            Err(Error::UnderWay(NOT_STORED))
+            Err(Error::Pending(NOT_STORED))
         }
     }
 }
@@ -158,7 +158,7 @@ async fn intend(
             }
             if known.is_none() {
                 is_meant.store(false, Ordering::Relaxed);
-                if now - call.created_at > ms(context.patience) {
+                if now - call.created_at > ms(context.dial_timeout) {
                     return Ok((tx, Intent::TooLate));
                 }
                 if let Some(other) = asked_before(&mut tx, context, request, now).await? {
@@ -382,7 +382,7 @@ async fn lost_sight(
     if let Some(job) = job::claim_again(context, JobKind::Call, call.id.as_str()).await? {
         let _ = runner::run_here(context, job).await;
     }
-    context.due.notify_one();
+    context.job_ready.notify_one();
     let found = tokio::time::timeout_at(until, placed(context, &call.id)).await;
     match (found, error) {
         (Ok(found), _) => found,

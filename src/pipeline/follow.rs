@@ -108,7 +108,7 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
         None => tracing::info!(age_ms = age, given_up = next.is_none(), "looked for a call in vain"),
     }
     context.events.changed(call.id.as_str());
-    context.due.notify_one();
+    context.job_ready.notify_one();
     Ok(())
 }
 
@@ -153,11 +153,11 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
         .await?;
     tracing::info!(%sid, status = found.status, recordings = recordings.len(), settled, "looked at a call");
     context.events.changed(call.id.as_str());
-    context.due.notify_one();
+    context.job_ready.notify_one();
     if settled {
         return Ok(());
     }
-    let error = Error::UnderWay("the call or its recording has not come to its end");
+    let error = Error::Pending("the call or its recording has not come to its end");
     match age > ms(DEADLINE) {
         true => Err(JobError::fail(error)),
         false => Err(JobError::poll_again(error, poll_pause(job.polls))),

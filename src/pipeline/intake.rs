@@ -78,7 +78,7 @@ pub async fn recording_told(context: &Shared, news: RecordingUpdate) -> Result<(
 /// A vendor waits ten seconds, and is told the truth before: that nothing is stored yet. The task goes on.
 async fn in_time(taking_in: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     let taken_in = tokio::time::timeout(VENDORS_WAIT, taking_in).await;
-    taken_in.unwrap_or(Err(Error::UnderWay("the database is busy")))
+    taken_in.unwrap_or(Err(Error::Pending("the database is busy")))
 }
 
 /// A transcript is said to be finished: the job that fetches it is due. An order that this store knows nothing of, but
@@ -115,7 +115,7 @@ pub async fn transcript_told(context: &Shared, order: OrderId, id: Option<Transc
             .await?;
         let (call, id) = (call.as_ref().map(CallId::as_str), id.map(TranscriptId::as_str));
         tracing::info!(call, transcript = subject, id, "transcript finished");
-        context.due.notify_one();
+        context.job_ready.notify_one();
         context.events.changed(subject);
         Ok(())
     };
@@ -143,7 +143,7 @@ async fn take_in_call(context: &Shared, news: &CallUpdate) -> Result<(), Error> 
         })
         .await?;
     tracing::info!(call = %call.id, sid = %news.sid, status = news.status, "call");
-    context.due.notify_one();
+    context.job_ready.notify_one();
     context.events.changed(call.id.as_str());
     Ok(())
 }
@@ -190,7 +190,7 @@ async fn take_in_recording(context: &Shared, news: &RecordingUpdate) -> Result<(
         })
         .await?;
     tracing::info!(call = %call.id, recording = %sid, status, error_code, moved, "recording");
-    context.due.notify_one();
+    context.job_ready.notify_one();
     context.events.changed(call.id.as_str());
     Ok(())
 }
@@ -264,7 +264,7 @@ pub(super) async fn put_recording(
 }
 
 /// A recording that somebody wants transcribed before any callback has told of it, with its call.
-pub(super) async fn put_unheard_of(
+pub(super) async fn unknown_recording(
     context: &Shared,
     call: &CallSid,
     recording: &twilio::Recording,

@@ -1,5 +1,4 @@
-//! The vocabulary of jobs: how one is claimed, leased, polled again, and what follows when it does not finish. It knows
-//! no job by name.
+//! The vocabulary of jobs: claiming, leasing, polling again, and what follows an error. It knows no job by name.
 
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError};
@@ -11,41 +10,42 @@ use super::Error;
 use crate::clients::{self, Kind, Service};
 use crate::context::{Context, Shared};
 use crate::failpoint::{Aborted, Step};
-use crate::store::{self, Job, JobKind, Lease};
+use crate::model::job::JobKind;
+use crate::store::{self, Job, Lease};
 
-/// A job whose owner has died is taken over after this.
+/// The lease of a job. If its instance dies, another one takes the job over after this time.
 const LEASE: Duration = Duration::from_secs(4);
 
-/// Looks at something that is under way: the first comes after this, the next ones ever later.
+/// The pause before the first poll of something pending. Later pauses grow.
 pub(super) const FIRST_POLL: Duration = Duration::from_secs(10);
 
-/// And at the latest after this.
+/// The longest pause between two polls.
 pub(super) const LONGEST_POLL_PAUSE: Duration = Duration::from_secs(60);
 
-/// Refused credentials are tried again after this: somebody has to mend the settings, and no attempt is used up.
+/// The pause after a vendor has refused our credentials. It uses up no retry: the operator has to correct the settings.
 pub(super) const CREDENTIALS_PAUSE: Duration = Duration::from_secs(60);
 
-/// Why a job did not come to its end, and what follows.
+/// Why a job did not finish, and what follows.
 #[derive(Debug)]
 pub(super) struct JobError {
     pub(super) error: Error,
     pub(super) next: Next,
 }
 
-/// What follows on a job that did not come to its end.
+/// What follows when a job did not finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// It is taken up again after this time, as was to be expected.
+    /// What the job waits for is pending, as expected. Poll again after this time.
     Poll(Duration),
-    /// It is taken up again after this time; it has not been looked at.
+    /// The job could not start. Run it after this time; this counts neither as a poll nor as a failure.
     Wait(Duration),
-    /// It failed, and is tried again; the vendor may have said when.
+    /// The job failed. Retry it, no sooner than the vendor asked for.
     Retry(Option<Duration>),
-    /// Trying again would change nothing.
+    /// A retry would fail as well.
     Fail,
-    /// It is taken up again at once, by whoever comes.
+    /// Any instance may run the job at once.
     Release,
-    /// Somebody else has it.
+    /// Another instance has claimed the job.
     Leave,
 }
 
@@ -59,7 +59,7 @@ impl JobError {
     }
 }
 
-/// A vendor's error as what follows from it, where nothing special does.
+/// What follows a vendor's error, unless a job knows better.
 impl From<clients::Error> for JobError {
     fn from(error: clients::Error) -> Self {
         let next = match &error.kind {
@@ -88,7 +88,7 @@ impl From<Aborted> for JobError {
     }
 }
 
-/// A job that is being run here. Its lease is renewed as long as this lives.
+/// A job that this process runs. Its lease is renewed as long as this value lives.
 pub(super) struct Claimed {
     pub(super) context: Shared,
     pub(super) job: Job,
@@ -96,9 +96,9 @@ pub(super) struct Claimed {
 
 impl Claimed {
     pub(super) fn new(context: &Shared, job: Job) -> Self {
-        let mut in_hand = context.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
-        in_hand.insert((job.kind, job.subject.clone()), job.clone());
-        drop(in_hand);
+        let mut leased = context.leased.lock().unwrap_or_else(PoisonError::into_inner);
+        leased.insert((job.kind, job.subject.clone()), job.clone());
+        drop(leased);
         Self { context: Arc::clone(context), job }
     }
 
@@ -109,23 +109,24 @@ impl Claimed {
 
 impl Drop for Claimed {
     fn drop(&mut self) {
-        let mut in_hand = self.context.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
-        // A later claim of the same job may have taken this one's place.
-        if let Entry::Occupied(held) = in_hand.entry((self.job.kind, self.job.subject.clone()))
-            && held.get().claim == self.job.claim
+        let mut leased = self.context.leased.lock().unwrap_or_else(PoisonError::into_inner);
+        // A later claim of the same job may have replaced this one.
+        if let Entry::Occupied(entry) = leased.entry((self.job.kind, self.job.subject.clone()))
+            && entry.get().claim == self.job.claim
         {
-            held.remove();
+            entry.remove();
         }
     }
 }
 
-/// A lease from now on.
+/// A lease that starts now.
 pub(super) fn lease(context: &Context) -> Lease<'_> {
-    Lease { owner: &context.owner, until: context.clock.now_ms() + ms(LEASE) }
+    Lease { owner: &context.instance, until: context.clock.now_ms() + ms(LEASE) }
 }
 
-/// Claims a job whose last run has just given it back.
+/// Claims a job again that was just released. Returns `None` if another instance has it, or if it has ended.
 pub(super) async fn claim_again(context: &Shared, kind: JobKind, subject: &str) -> Result<Option<Job>, store::Error> {
+    // On SQLite, a power cut may undo an unsynced claim. The job is then still open and is claimed again.
     context
         .store
         .write_unsynced(Step::ClaimJobs, subject, |mut tx| async move {
@@ -153,7 +154,7 @@ pub(super) fn poll_pause(polls: i64) -> Duration {
     jittered(FIRST_POLL.mul_f64(factor).min(LONGEST_POLL_PAUSE))
 }
 
-/// A fifth more or less, so that what failed together is not tried again together.
+/// The pause, up to a fifth longer or shorter, so that jobs that failed together are not retried together.
 pub(super) fn jittered(pause: Duration) -> Duration {
     let random = Uuid::new_v4().as_u128() as u16;
     pause.mul_f64(0.8 + 0.4 * f64::from(random) / f64::from(u16::MAX))

@@ -6,10 +6,10 @@ use super::job::ms;
 use crate::clients;
 use crate::context::Context;
 
-/// AssemblyAI's clock may be behind ours by this much. Generous: the address of the audio tells orders apart.
+/// How far AssemblyAI's clock may be behind ours. Generous, because the audio URL identifies the order anyway.
 const SKEW: Duration = Duration::from_secs(15 * 60);
 
-/// The orders since then that AssemblyAI lists with this address of their audio.
+/// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted at `asked_at` or later.
 pub(super) async fn with_audio(
     context: &Context,
     audio_url: &str,

@@ -1,5 +1,4 @@
-//! What is asked for when a transcript is requested: of which audio, with which parameters and key terms, and whether the
-//! same request has a transcript already. Opens the job that makes one.
+//! A request for a transcript: of which audio, with which parameters and key terms. Opens the job that makes it.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -15,37 +14,35 @@ use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn, JobKind, NewTranscript};
 
-/// What a transcript is wanted of, and how.
 #[derive(Debug, Clone)]
 pub(super) struct TranscriptRequest {
     /// The recording, unless the audio is elsewhere.
     pub(super) recording: Option<RecordingSid>,
-    /// How the audio is asked for, or where it is elsewhere.
+    /// The form of the audio at Twilio, or its URL elsewhere.
     pub(super) audio: String,
-    /// The SHA-256 of a file that was sent here. AssemblyAI has it already, each time at another address.
+    /// The SHA-256 of an uploaded file. AssemblyAI gives each upload of it another URL.
     pub(super) checksum: Option<String>,
-    /// AssemblyAI's parameters.
+    /// AssemblyAI's parameters, without audio and webhook.
     pub(super) parameters: Map<String, Value>,
 }
 
-/// A recording's audio, as it is asked for at Twilio.
+/// The form in which a recording's audio is requested from Twilio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AudioForm {
-    /// WAV unless MP3 was named.
     pub format: MediaFormat,
-    /// The `RequestedChannels` that was named; as recorded if none was.
+    /// The `RequestedChannels` of the request. `None`: as recorded.
     pub channels: Option<u32>,
 }
 
 impl TranscriptRequest {
-    /// A finished recording, as the settings have it.
+    /// Requests a finished recording with the parameters of the settings.
     pub(super) fn of_recording(context: &Context, recording: &RecordingSid) -> Self {
         let form = AudioForm { format: MediaFormat::Wav, channels: None };
         let parameters = parameters(context, Map::new(), &Keyterms::default());
         Self { recording: Some(recording.clone()), audio: form.to_string(), checksum: None, parameters }
     }
 
-    /// What the same request is known by: it has the same audio and the same parameters, in whatever order.
+    /// Identifies requests with the same audio and the same parameters, in any order.
     pub(super) fn key(&self) -> String {
         let audio = match &self.checksum {
             Some(checksum) => ["sha256", checksum],
@@ -55,7 +52,6 @@ impl TranscriptRequest {
         clients::hex(&Sha256::digest(request.to_string()))
     }
 
-    /// As it is stored.
     pub(super) fn new_transcript(&self, now: i64) -> NewTranscript {
         NewTranscript {
             id: OrderId::new(now),
@@ -68,7 +64,7 @@ impl TranscriptRequest {
     }
 }
 
-/// The settings' parameters with those of a request over them, and the key terms of both.
+/// Merges the parameters of a request over those of the settings, and the key terms of both.
 pub(super) fn parameters(context: &Context, of_request: Map<String, Value>, keyterms: &Keyterms) -> Map<String, Value> {
     let mut parameters = Map::new();
     parameters.insert("speech_models".to_owned(), json!(context.transcript.speech_models));
@@ -81,10 +77,7 @@ pub(super) fn parameters(context: &Context, of_request: Map<String, Value>, keyt
     parameters
 }
 
-/// Whether the models take these key terms.
-///
-/// # Errors
-/// Names the first that they do not take.
+/// Checks that the speech models accept these key terms. The error names the first that they do not.
 pub(super) fn check_keyterms(
     context: &Context,
     parameters: &Map<String, Value>,
@@ -94,22 +87,21 @@ pub(super) fn check_keyterms(
     Ok(keyterms.check(&context.transcript.keyterm_limit(models.as_deref()))?)
 }
 
-/// The key terms among parameters.
 pub(super) fn keyterms_of(parameters: &Map<String, Value>) -> Keyterms {
     let listed = parameters.get("keyterms_prompt").and_then(|terms| Vec::<String>::deserialize(terms).ok());
     Keyterms::from_terms(listed.unwrap_or_default())
 }
 
-/// Opens the job that makes a transcript.
-pub(super) async fn open(tx: &mut Conn, wanted: &TranscriptRequest, now: i64) -> Result<(), store::Error> {
-    let new = wanted.new_transcript(now);
+/// Opens the job that makes a transcript, unless the same request has one.
+pub(super) async fn open(tx: &mut Conn, request: &TranscriptRequest, now: i64) -> Result<(), store::Error> {
+    let new = request.new_transcript(now);
     if tx.add_transcript(&new).await? {
         tx.open_job(JobKind::Transcript, new.id.as_str(), now, now).await?;
     }
     Ok(())
 }
 
-/// A transcript that was ordered from here, as its webhook's secret proves, and that the store knows nothing of.
+/// Stores an order that is missing here although the secret of its webhook proves that it was submitted from here.
 pub(super) async fn adopt_order(
     tx: &mut Conn,
     order: &OrderId,
@@ -134,13 +126,13 @@ pub(super) async fn adopt_order(
     tx.open_job(JobKind::Transcript, order.as_str(), now, now).await
 }
 
-/// Whether AssemblyAI has nothing to give for what was ordered: it said that it failed, or nothing was ordered.
+/// Whether AssemblyAI will never have a result for this attempt: it reported an error, or nothing was submitted.
 pub(super) fn is_void(transcript: &Transcript) -> bool {
-    let said = transcript.json.clone().and_then(Reply::read).map(|reply| reply.transcript.status);
-    transcript.asked_at.is_none() || said == Some(TranscriptStatus::Error)
+    let status = transcript.json.clone().and_then(Reply::read).map(|reply| reply.transcript.status);
+    transcript.asked_at.is_none() || status == Some(TranscriptStatus::Error)
 }
 
-/// With the keys of objects in order.
+/// The value with the keys of its objects sorted.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
@@ -185,18 +177,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_the_same_whatever_the_order_of_their_parameters() {
-        let wanted = |parameters: &str| {
+    fn the_order_of_parameters_does_not_tell_requests_apart() {
+        let key = |parameters: &str| {
             let parameters = serde_json::from_str(parameters).unwrap();
             let audio = "https://example.com/a.mp3".to_owned();
             TranscriptRequest { recording: None, audio, checksum: None, parameters }.key()
         };
-        assert_eq!(wanted(r#"{"a": 1, "b": {"c": 2, "d": 3}}"#), wanted(r#"{"b": {"d": 3, "c": 2}, "a": 1}"#));
-        assert_ne!(wanted(r#"{"a": [1, 2]}"#), wanted(r#"{"a": [2, 1]}"#));
+        assert_eq!(key(r#"{"a": 1, "b": {"c": 2, "d": 3}}"#), key(r#"{"b": {"d": 3, "c": 2}, "a": 1}"#));
+        assert_ne!(key(r#"{"a": [1, 2]}"#), key(r#"{"a": [2, 1]}"#));
     }
 
     #[test]
-    fn how_audio_is_asked_for_is_read_back() {
+    fn the_form_of_audio_survives_a_round_trip() {
         for form in [
             AudioForm { format: MediaFormat::Wav, channels: None },
             AudioForm { format: MediaFormat::Wav, channels: Some(2) },

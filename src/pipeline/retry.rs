@@ -56,7 +56,7 @@ async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
         return Err(refusal.into());
     }
     tracing::info!(call = name.as_str(), "retrying");
-    context.due.notify_one();
+    context.job_ready.notify_one();
     context.events.changed(name.as_str());
     Ok(())
 }

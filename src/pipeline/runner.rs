@@ -1,5 +1,4 @@
-//! Runs one claimed job and schedules what follows. Which file handles which kind of job stands in [`start`] and
-//! [`fail`], and nowhere else.
+//! Runs one claimed job and schedules what follows. [`run`] and [`fail`] are the only places that know the jobs by name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use crate::context::{Context, Shared};
 use crate::failpoint::{self, Moment, Step};
 use crate::store::{self, Conn, Job, JobKind};
 
-/// Pauses after the first, second, … failure in a row: about an hour in all. Next the job has failed.
+/// Pauses after the first, second, … consecutive failure, about an hour in all. After the last one the job has failed.
 const PAUSES: [Duration; 7] = [
     Duration::from_secs(2),
     Duration::from_secs(8),
@@ -24,32 +23,26 @@ const PAUSES: [Duration; 7] = [
     Duration::from_secs(1_800),
 ];
 
-/// A vendor's `Retry-After` is followed up to this.
+/// The longest `Retry-After` of a vendor that a retry waits for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
-/// Runs a job for somebody who waits for it.
-///
-/// # Errors
-/// Why it did not come to its end.
+/// Runs a job for a client that waits for it, and returns why the job did not finish.
 pub(super) async fn run_here(context: &Shared, job: Job) -> Result<(), Error> {
     let mut job = job;
     loop {
         let (kind, subject) = (job.kind, job.subject.clone());
         match run(Claimed::new(context, job)).await {
-            // Given back at once: it is taken up again at once.
+            // A failpoint released the job. A client waits, so claim it again at once.
             Err(Error::Store(store::Error::Aborted(_))) => match claim_again(context, kind, &subject).await? {
                 Some(again) => job = again,
                 None => return Ok(()),
             },
-            ran => return ran,
+            ended => return ended,
         }
     }
 }
 
-/// Runs a job that was claimed, and plans it anew if it did not come to its end.
-///
-/// # Errors
-/// Why it did not.
+/// Runs a claimed job. If it does not finish, schedules what follows and returns the reason.
 pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
     let (context, job) = (&claimed.context, &claimed.job);
     let span = tracing::info_span!("job", call = Empty, transcript = Empty);
@@ -57,9 +50,9 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
         JobKind::Call | JobKind::Deletion => span.record("call", &job.subject),
         JobKind::Transcript => span.record("transcript", &job.subject),
     };
-    let step = {
+    let task = {
         let (context, job) = (Arc::clone(context), job.clone());
-        let step = async move {
+        let task = async move {
             failpoint::reach(Moment::JobStarts, &job.subject)?;
             match job.kind {
                 JobKind::Call => follow::run(&context, &job).await,
@@ -67,41 +60,39 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
                 JobKind::Deletion => delete::run(&context, &job).await,
             }
         };
-        tokio::spawn(step.instrument(span.clone()))
+        // In a task of its own, so that a panic ends this job only.
+        tokio::spawn(task.instrument(span.clone()))
     };
-    let ended = match step.await {
-        Ok(ended) => ended,
-        Err(broken) => {
-            span.in_scope(|| tracing::error!("a step broke down: {broken}"));
-            Err(JobError { error: Error::Panicked, next: Next::Retry(None) })
-        }
-    };
+    let ended = task.await.unwrap_or_else(|panic| {
+        span.in_scope(|| tracing::error!("a job panicked: {panic}"));
+        Err(JobError { error: Error::Panicked, next: Next::Retry(None) })
+    });
     match ended {
         Ok(()) => Ok(()),
-        Err(unfinished) => {
-            plan(context, job, &unfinished).instrument(span).await;
-            Err(unfinished.error)
+        Err(failure) => {
+            schedule(context, job, &failure).instrument(span).await;
+            Err(failure.error)
         }
     }
 }
 
-/// Writes down what follows on a job that did not come to its end.
-async fn plan(context: &Shared, job: &Job, JobError { error, next }: &JobError) {
+/// Stores what follows a job that did not finish.
+async fn schedule(context: &Shared, job: &Job, JobError { error, next }: &JobError) {
     let reason = error.explanation();
     let reason = reason.as_str();
-    let written = match *next {
+    let stored = match *next {
         Next::Leave => return,
         Next::Release => put_back(context, job.clone(), Duration::ZERO, None).await,
-        Next::Wait(time) => put_back(context, job.clone(), jittered(time), Some(reason)).await,
-        Next::Poll(after) => {
-            // Nothing failed, so failures are counted anew.
+        Next::Wait(pause) => put_back(context, job.clone(), jittered(pause), Some(reason)).await,
+        Next::Poll(pause) => {
+            // Nothing failed, so the count of consecutive failures starts over.
             let job = Job { polls: job.polls + 1, failures: 0, ..job.clone() };
-            put_back(context, job, after, Some(reason)).await
+            put_back(context, job, pause, Some(reason)).await
         }
         Next::Retry(retry_after) => match usize::try_from(job.failures).ok().and_then(|failed| PAUSES.get(failed)) {
             Some(pause) => {
                 let pause = jittered(*pause).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-                tracing::warn!(failures = job.failures + 1, pause = pause.as_secs(), "trying again later: {error}");
+                tracing::warn!(failures = job.failures + 1, pause = pause.as_secs(), "retrying later: {error}");
                 put_back(context, Job { failures: job.failures + 1, ..job.clone() }, pause, Some(reason)).await
             }
             None => give_up(context, job, reason).await,
@@ -111,15 +102,16 @@ async fn plan(context: &Shared, job: &Job, JobError { error, next }: &JobError) 
             give_up(context, job, reason).await
         }
     };
-    match written {
+    match stored {
         Ok(()) | Err(store::Error::LeaseLost) => {}
-        // The lease runs out, and the job is taken up again.
-        Err(error) => tracing::warn!("what follows could not be stored: {error}"),
+        // The lease runs out, and an instance claims the job again.
+        Err(error) => tracing::warn!("cannot store what follows the job: {error}"),
     }
 }
 
 async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&str>) -> Result<(), store::Error> {
     let job = &job;
+    // On SQLite, a power cut may undo an unsynced commit. The job is then claimed again when its lease has run out.
     context
         .store
         .write_unsynced(Step::PutBackJob, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
@@ -131,12 +123,12 @@ async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&s
         })
         .await?;
     if after.is_zero() {
-        context.due.notify_one();
+        context.job_ready.notify_one();
     }
     Ok(())
 }
 
-/// The job has failed for good, and with it what it was about.
+/// Marks a job as failed, with its call or order.
 async fn give_up(context: &Shared, job: &Job, reason: &str) -> Result<(), store::Error> {
     context
         .store

@@ -9,13 +9,13 @@ use crate::model::recording::RecordingSid;
 use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
 use crate::store::{JobKind, SpokenWord};
 
-/// Audio that AssemblyAI could not find is brought again so often: uploads vanish after a day or two.
-const ROUNDS: i64 = 2;
+/// The number of attempts at an order whose upload AssemblyAI has lost: uploads expire after a day or two.
+const MAX_ATTEMPTS: i64 = 2;
 
-/// Asks AssemblyAI how a transcript stands, and stores what is new. Its end ends the job, too.
+/// Polls AssemblyAI for a transcript and stores the answer. If the transcript is final, closes its job, too.
 pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &TranscriptId) -> Result<Reply, JobError> {
     let reply = context.assemblyai.transcript(id.as_str()).await.map_err(|error| match error.kind {
-        // What was ordered is there: asking may work again once somebody has mended the settings.
+        // The order exists: polling works again once the operator has corrected the settings.
         Kind::Unauthorized(_) => JobError::poll_again(error.into(), CREDENTIALS_PAUSE),
         Kind::NotFound(_) | Kind::Rejected(_) => JobError { error: error.into(), next: Next::Retry(None) },
         _ => error.into(),
@@ -25,7 +25,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
     let spoken = &spoken(&seen.words);
     let lost_audio = seen.status == TranscriptStatus::Error
         && transcript.recording.is_some()
-        && transcript.attempt < ROUNDS
+        && transcript.attempt < MAX_ATTEMPTS
         && seen.error.as_deref().is_some_and(is_lost_audio);
     let step = if seen.is_final() { Step::FinishTranscript } else { Step::PollTranscript };
     context
@@ -41,20 +41,20 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                 }
                 TranscriptStatus::Completed => {
                     let text = seen.text.as_deref().unwrap_or_default();
-                    // A later round has a job of its own.
+                    // A later attempt keeps the job open.
                     if tx.mark_completed(transcript, json, text, spoken, now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }
                 }
                 TranscriptStatus::Error if lost_audio => {
-                    let reason = "AssemblyAI had lost the audio; it is brought again";
+                    let reason = "AssemblyAI had lost the audio; uploading it again";
                     if tx.begin_attempt(transcript, true, reason, now).await? {
                         tx.close_job(kind, subject, now).await?;
                         tx.open_job(kind, subject, now, now).await?;
                     }
                 }
                 TranscriptStatus::Error => {
-                    let reason = format!("AssemblyAI: {}", seen.error.as_deref().unwrap_or("it does not say why"));
+                    let reason = format!("AssemblyAI: {}", seen.error.as_deref().unwrap_or("no reason given"));
                     if tx.mark_failed(transcript, Some(json), &reason, now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }
@@ -64,15 +64,15 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
         })
         .await?;
     let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
-    tracing::info!(recording, %id, status = ?seen.status, "looked at a transcript");
+    tracing::info!(recording, %id, status = ?seen.status, "polled a transcript");
     if seen.is_final() {
         context.events.changed(subject);
-        context.due.notify_one();
+        context.job_ready.notify_one();
     }
     Ok(reply)
 }
 
-/// AssemblyAI's words for audio that it cannot get.
+/// Whether AssemblyAI's error says that it cannot get the audio.
 fn is_lost_audio(error: &str) -> bool {
     let error = error.to_ascii_lowercase();
     error.contains("download error") || error.contains("unable to download") || error.contains("cannot access uploaded")
@@ -87,7 +87,7 @@ fn spoken(words: &[assemblyai::Word]) -> Vec<SpokenWord> {
         speaker: word.speaker.as_deref().map(printable),
         channel: word.channel.as_deref().map(printable),
     };
-    // No database keeps a NUL in a text.
+    // PostgreSQL stores no NUL in a text.
     fn printable(text: &str) -> String {
         text.replace('\0', "")
     }

@@ -1,6 +1,5 @@
-//! Making a transcript: the audio streams from Twilio into AssemblyAI's upload, then the transcript is ordered, once, and
-//! fetched when it is finished. Each step is committed before the next one begins; an order whose answer did not come is
-//! looked for in AssemblyAI's list by the address of its audio, which nothing else has.
+//! The job that makes a transcript: upload the audio, submit the order once, poll for the result. Each step commits before
+//! the next one begins. If the answer to the submission is lost, the job searches for the order in AssemblyAI's list.
 
 use std::time::Duration;
 
@@ -19,24 +18,25 @@ use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn, Job};
 use crate::webhook_secret::SECRET_HEADER;
 
-/// An order whose answer did not come is looked for at these times after it was sent; then it was not carried out.
+/// When an order whose answer was lost is searched for, counted from its submission. If the last search finds nothing,
+/// AssemblyAI has not accepted it.
 const SEARCHES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
 
-/// So often it was looked for in vain before it is ordered again.
+/// The number of searches without a result before the order is submitted again.
 const MISSES: i64 = 2;
 
-/// A transcript is given up on this long after it was wanted.
+/// The job gives up this long after the transcript was requested.
 const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Runs the job of a transcript, as far as it comes without waiting.
+/// Runs the job until it has to wait.
 pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
-    let mut is_named = false;
+    let mut is_in_span = false;
     loop {
         let transcript = context.store.read().await?.transcript_by_id(&OrderId::from(job.subject.clone())).await?;
         let Some(transcript) = transcript.filter(|transcript| !transcript.state.is_final()) else {
             return job::close(context, job).await;
         };
-        if let Some(call) = transcript.call.as_ref().filter(|_| !std::mem::replace(&mut is_named, true)) {
+        if let Some(call) = transcript.call.as_ref().filter(|_| !std::mem::replace(&mut is_in_span, true)) {
             tracing::Span::current().record("call", call.as_str());
         }
         match (&transcript.transcript_id, &transcript.audio_url, transcript.asked_at) {
@@ -52,8 +52,8 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     }
 }
 
-/// Asks AssemblyAI for the transcript, once. That it is about to be asked is committed before. Says whether the job was
-/// given back, to look at the transcript later.
+/// Commits the intent and sends `POST transcript` once. Returns `true` if the job was put back to poll later, `false` if
+/// it can go on at once.
 async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url: &str) -> Result<bool, JobError> {
     if context.stopping.is_cancelled() {
         return Err(JobError { error: Error::Stopping, next: Next::Release });
@@ -62,7 +62,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
     context
         .store
         .write(Step::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
-            // Whoever has lost the job must not ask.
+            // An instance that has lost the lease must not submit.
             if !tx.renew_job(job, job::lease(context)).await? {
                 return Err(store::Error::LeaseLost);
             }
@@ -71,9 +71,9 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         })
         .await?;
     match context.assemblyai.create_transcript(&body).await {
-        Ok(Reply { json, transcript: taken }) => {
+        Ok(Reply { json, transcript: accepted }) => {
             failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
-            let (json, id) = (json.as_slice(), taken.id.as_str());
+            let (json, id) = (json.as_slice(), accepted.id.as_str());
             context
                 .store
                 .write(Step::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
@@ -86,14 +86,14 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
                 })
                 .await?;
             let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
-            tracing::info!(id, recording, "transcript ordered");
+            tracing::info!(id, recording, "order submitted");
             context.events.changed(transcript.id.as_str());
             Ok(true)
         }
         Err(error) if matches!(error.kind, Kind::Ambiguous(_)) => {
-            tracing::warn!("nobody knows whether a transcript was ordered: {error}");
-            let sought = search(context, job, transcript, audio_url, context.clock.now_ms()).await;
-            sought.map(|()| false).map_err(|sought| JobError { error: error.into(), ..sought })
+            tracing::warn!("it is unknown whether AssemblyAI accepted the order: {error}");
+            let searched = search(context, job, transcript, audio_url, context.clock.now_ms()).await;
+            searched.map(|()| false).map_err(|pending| JobError { error: error.into(), ..pending })
         }
         Err(error) => {
             context
@@ -108,7 +108,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
     }
 }
 
-/// What AssemblyAI is sent.
+/// The body of `POST transcript`.
 async fn body(context: &Shared, transcript: &Transcript) -> Result<Map<String, Value>, JobError> {
     let parameters = serde_json::from_str::<Map<String, Value>>(&transcript.parameters);
     let mut body = parameters.map_err(|_| store::Error::Unreadable("transcripts.parameters"))?;
@@ -128,7 +128,7 @@ async fn body(context: &Shared, transcript: &Transcript) -> Result<Map<String, V
         body.insert("keyterms_prompt".to_owned(), json!(keyterms.as_slice()));
     }
     body.insert("audio_url".to_owned(), json!(transcript.audio_url));
-    // A webhook that was asked for by name is somebody else's, and so is its secret.
+    // A webhook URL in the request belongs to another program, which has a secret of its own.
     if !body.contains_key("webhook_url") {
         body.insert("webhook_url".to_owned(), json!(context.urls.transcript_ready(&transcript.id)));
         body.insert("webhook_auth_header_name".to_owned(), json!(SECRET_HEADER));
@@ -137,7 +137,7 @@ async fn body(context: &Shared, transcript: &Transcript) -> Result<Map<String, V
     Ok(body)
 }
 
-/// Looks for an order whose answer did not come. One that is not there after a while was not carried out.
+/// Searches for an order whose answer was lost, and adopts it. After the last search without a result, withdraws the intent.
 async fn search(
     context: &Shared,
     job: &Job,
@@ -150,24 +150,24 @@ async fn search(
         let Ok(id) = id.parse::<TranscriptId>() else { continue };
         match context.store.read().await?.transcript_by_transcript_id(&id).await? {
             None => found = Some(id),
-            // Its webhook was faster.
-            Some(named) if named.id == transcript.id => return Ok(()),
+            // Its webhook came first.
+            Some(known) if known.id == transcript.id => return Ok(()),
             Some(_) => {}
         }
     }
     let now = context.clock.now_ms();
-    // A clock that was set back makes it young, not unborn.
+    // If the clock was set back, the age would be negative.
     let age = (now - asked_at).max(0);
     let next = SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age);
-    // After a sleep, the question may be on its way still: one look does not make sure.
+    // After the computer has slept, the request may still be on its way, so one search is not enough.
     let next = next.or((job.polls < MISSES).then_some(age + ms(SEARCHES[0])));
-    tracing::info!(found = found.is_some(), age_ms = age, "looked for an order");
+    tracing::info!(found = found.is_some(), age_ms = age, "searched for an order");
     let found = found.as_ref();
     match (found, next) {
         (None, Some(next)) => {
-            let open = Error::UnderWay("nobody knows yet whether AssemblyAI has taken the order");
+            let pending = Error::Pending("checking whether AssemblyAI has accepted the order");
             let left = u64::try_from(next - age).unwrap_or_default();
-            Err(JobError::poll_again(open, Duration::from_millis(left)))
+            Err(JobError::poll_again(pending, Duration::from_millis(left)))
         }
         _ => {
             context
@@ -190,14 +190,14 @@ async fn poll(context: &Shared, job: &Job, transcript: &Transcript, id: &Transcr
     if reply.transcript.is_final() {
         return Ok(());
     }
-    let error = Error::UnderWay("AssemblyAI has not finished it");
+    let error = Error::Pending("AssemblyAI has not finished the transcript");
     if context.clock.now_ms() - job.created_at > ms(DEADLINE) {
         return Err(JobError::fail(error));
     }
     Err(JobError::poll_again(error, poll_pause(job.polls)))
 }
 
-/// The job has failed for good, and the transcript with it.
+/// Marks the transcript as failed when its job has failed for good.
 pub(super) async fn give_up(tx: &mut Conn, job: &Job, reason: &str, now: i64) -> Result<(), store::Error> {
     match tx.transcript_by_id(&OrderId::from(job.subject.clone())).await? {
         Some(transcript) => tx.mark_failed(&transcript, None, reason, now).await.map(drop),

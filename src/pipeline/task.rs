@@ -12,7 +12,7 @@ where
     E: From<Panicked> + Send + 'static,
     F: Future<Output = Result<T, E>> + Send + 'static,
 {
-    let ended = context.under_way.spawn(task.in_current_span());
+    let ended = context.tasks.spawn(task.in_current_span());
     // Nothing aborts the task, so a join error means that it panicked.
     async { ended.await.unwrap_or_else(|_| Err(Panicked.into())) }
 }

@@ -209,7 +209,7 @@ async fn ordered(context: &Shared, wanted: &TranscriptRequest, again: bool) -> R
         Err(store::Error::Taken) => begin(context, new, false).await?,
         begun => begun?,
     };
-    let until = Instant::now() + context.patience;
+    let until = Instant::now() + context.dial_timeout;
     let mut failed = match job {
         Some(job) => runner::run_here(context, job).await.err(),
         None => None,
@@ -229,7 +229,7 @@ async fn ordered(context: &Shared, wanted: &TranscriptRequest, again: bool) -> R
         tokio::select! {
             () = listener.changed(id.as_str()) => {}
             () = tokio::time::sleep(LOOK_INTO_STORE) => {}
-            () = tokio::time::sleep_until(until) => return Err(Error::UnderWay("the transcript is being made; ask again")),
+            () = tokio::time::sleep_until(until) => return Err(Error::Pending("the transcript is being made; ask again")),
             () = context.stopping.cancelled() => return Err(Error::Stopping),
         }
     }

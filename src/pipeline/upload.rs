@@ -18,13 +18,13 @@ use crate::model::recording::RecordingSid;
 use crate::model::transcript::Transcript;
 use crate::store::Job;
 
-/// Audio that Twilio does not have ready is asked for again after 1, 2, 4, … seconds, at most this long apart.
+/// The longest pause between two requests for audio that Twilio does not have ready. The pauses are 1, 2, 4, … seconds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// And no longer than this.
+/// The job gives up on audio that Twilio does not have ready this long after the transcript was requested.
 const READY_WITHIN: Duration = Duration::from_secs(15 * 60);
 
-/// A job waits this long for its turn to bring audio, and then this long for the next try.
+/// How long a job waits for a transfer permit before it makes room for other jobs, and the pause before it tries again.
 const TURN: Duration = Duration::from_secs(3);
 
 /// Audio as it arrives from Twilio.
@@ -33,7 +33,7 @@ type Chunks = BoxStream<'static, Result<Bytes, clients::Error>>;
 /// Makes the audio available to AssemblyAI.
 pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) -> Result<(), JobError> {
     let audio_url = match &transcript.recording {
-        // AssemblyAI fetches it itself; this program never does.
+        // AssemblyAI fetches any other URL itself; callscribe never does.
         None => transcript.audio.clone(),
         Some(recording) => stream_audio(context, job, recording, &transcript.audio).await?,
     };
@@ -51,42 +51,38 @@ pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) ->
     Ok(())
 }
 
-/// Streams a recording's audio into AssemblyAI's upload. Gives its URL there.
+/// Streams a recording's audio into AssemblyAI's upload. Returns its URL there.
 async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &str) -> Result<String, JobError> {
     let AudioForm { format, channels } =
         audio.parse().unwrap_or(AudioForm { format: MediaFormat::Wav, channels: None });
     let mut wanted = MediaRequest { format, channels, ..MediaRequest::default() };
     match context.twilio.recording(sid.as_str()).await {
         Ok(details) => {
-            // As recorded: a stereo recording has a side of the call on each channel.
+            // A recording with two channels has one side of the call on each; by default Twilio mixes them.
             wanted.channels = channels.or(details.channels.filter(|channels| *channels > 1));
             wanted.seconds = details.seconds();
-            note(context, sid, &details).await?;
+            store_if_unknown(context, sid, &details).await?;
             let recorded = lookup::recorded(context, details);
             if !recorded.is_complete() {
                 let error = Error::NotRecorded { recording: recorded.lack(), later: recorded.is_coming() };
-                return Err(match recorded.is_coming() {
-                    true => not_ready(context, job, error),
-                    false => JobError::fail(error),
-                });
+                return Err(if recorded.is_coming() { not_ready(context, job, error) } else { JobError::fail(error) });
             }
             if recorded.is_elsewhere {
                 return Ok(recorded.url);
             }
         }
-        // The audio itself is the better witness of whether it is there.
+        // The request for the audio itself decides.
         Err(clients::Error { kind: Kind::NotFound(_) | Kind::Rejected(_), .. }) => {}
         Err(error) => return Err(error.into()),
     }
 
     let transfer = async {
-        // Whoever waits long makes room for jobs that need no turn.
-        let Ok(_turn) = tokio::time::timeout(TURN, context.transfers.acquire()).await else {
-            let error = Error::UnderWay("other recordings are being brought to AssemblyAI first");
+        let Ok(_permit) = tokio::time::timeout(TURN, context.transfers.acquire()).await else {
+            let error = Error::Pending("other recordings are being uploaded to AssemblyAI first");
             return Err(JobError { error, next: Next::Wait(TURN) });
         };
         let media = match context.twilio.media(sid.as_str(), &wanted).await {
-            // A recording that was made on one channel after all.
+            // The recording has only one channel.
             Err(clients::Error { kind: Kind::Rejected(_), .. }) if channels.is_none() && wanted.channels.is_some() => {
                 let wanted = MediaRequest { channels: None, ..wanted };
                 context.twilio.media(sid.as_str(), &wanted).await
@@ -104,7 +100,7 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
     };
     tokio::select! {
         uploaded = transfer => uploaded,
-        // Nothing is lost but what was sent so far.
+        // The upload starts over after the next start.
         () = context.stopping.cancelled() => Err(JobError { error: Error::Stopping, next: Next::Release }),
     }
 }
@@ -131,7 +127,7 @@ fn with_failpoints(
     })
 }
 
-/// Audio that may come: it is asked for again, ever later, for a while.
+/// What follows when Twilio does not have the audio ready: a later try, or failure after [`READY_WITHIN`].
 fn not_ready(context: &Context, job: &Job, error: Error) -> JobError {
     if context.clock.now_ms() - job.created_at > ms(READY_WITHIN) {
         return JobError::fail(error);
@@ -140,13 +136,13 @@ fn not_ready(context: &Context, job: &Job, error: Error) -> JobError {
     JobError::poll_again(error, jittered(doubled.min(LONGEST_PAUSE)))
 }
 
-/// Notes a recording that the store has not heard of.
-async fn note(context: &Shared, sid: &RecordingSid, details: &twilio::Recording) -> Result<(), JobError> {
+/// Stores a recording that no callback has reported.
+async fn store_if_unknown(context: &Shared, sid: &RecordingSid, details: &twilio::Recording) -> Result<(), JobError> {
     let call = details.call_sid.as_deref().and_then(|call| call.parse::<CallSid>().ok());
     let Some(call) = call else { return Ok(()) };
     if context.store.read().await?.recording(sid).await?.is_some() {
         return Ok(());
     }
-    intake::put_unheard_of(context, &call, details).await?;
+    intake::unknown_recording(context, &call, details).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The worker: claims jobs that are due, runs them, renews their leases, and plans them anew when they fail.
+//! The worker: claims due jobs, runs them at most [`AT_ONCE`] at a time, and renews their leases.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -8,66 +8,66 @@ use tokio_util::sync::CancellationToken;
 
 use super::job::{Claimed, lease};
 use super::runner::run;
-use crate::context::{ASIDES, Shared};
+use crate::context::{ANSWERED_SLOTS, Shared};
 use crate::failpoint::Step;
 use crate::store::{self, Job};
 
-/// Leases are renewed this often.
+/// The interval between two renewals of a lease.
 const RENEWAL: Duration = Duration::from_secs(1);
 
-/// The database is looked into this often even if nothing is told: another instance may have left work.
+/// The interval between two looks for due jobs if no notification comes: another instance may have opened one.
 const TICK: Duration = Duration::from_secs(1);
 
-/// A tick that took longer was a sleep of the computer, in which callbacks were missed.
+/// A tick longer than this means that the computer slept, and that callbacks were missed.
 const SLEPT: Duration = Duration::from_secs(10);
 
-/// Jobs that run at once.
+/// The most jobs that run at the same time.
 const AT_ONCE: usize = 24;
 
-/// Runs jobs as they become due, until the program stops. A worker that breaks down is started again.
+/// Runs jobs as they become due, until the program stops. If the worker panics, it is started again.
 pub(crate) async fn work(context: Shared) {
     let renewing = tokio::spawn(renew(Arc::clone(&context)));
-    // What was missed while the program was not there is looked for at once.
+    // Callbacks were missed while the program was not running.
     catch_up(&context).await;
-    keep_up(&context.stopping, || claim_and_run(Arc::clone(&context))).await;
-    // Leases of what is still being seen to its end must last: until the last of it is over.
-    context.under_way.wait().await;
+    restart_until_stopped(&context.stopping, || claim_and_run(Arc::clone(&context))).await;
+    // Tasks that still run hold leases. They must last until the last task has ended.
+    context.tasks.wait().await;
     renewing.abort();
 }
 
-/// Starts this again whenever it ends, until the program stops.
-async fn keep_up<F>(stopping: &CancellationToken, task: impl Fn() -> F)
+/// Starts the task again whenever it ends, until the program stops.
+async fn restart_until_stopped<F>(stopping: &CancellationToken, task: impl Fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     while !stopping.is_cancelled() {
-        if let Err(broken) = tokio::spawn(task()).await {
-            tracing::error!("the worker broke down and is started again: {broken}");
+        if let Err(panic) = tokio::spawn(task()).await {
+            tracing::error!("the worker panicked and is started again: {panic}");
         }
     }
 }
 
-/// Gives back what could not be brought to its end in time, so that the next start takes it up at once.
+/// Releases the jobs that could not finish before the stop, so that any instance can run them at once.
 pub(crate) async fn release(context: &Shared) {
     let released = context
         .store
-        .write_unsynced(Step::ReleaseJobs, &context.owner, |mut tx| async move {
-            let released = tx.release_jobs(&context.owner).await?;
+        .write_unsynced(Step::ReleaseJobs, &context.instance, |mut tx| async move {
+            let released = tx.release_jobs(&context.instance).await?;
             Ok((tx, released))
         })
         .await;
     match released {
         Ok(0) => {}
-        Ok(jobs) => tracing::info!(jobs, "gave back what was not finished"),
-        Err(error) => tracing::warn!("what was not finished could not be given back: {error}"),
+        Ok(jobs) => tracing::info!(jobs, "released unfinished jobs"),
+        Err(error) => tracing::warn!("cannot release unfinished jobs: {error}"),
     }
 }
 
-/// Runs every job that is due by the clock, and those that become due by it, one after the other. For tests: nothing
-/// happens by itself then.
+/// Runs every job that is due, and those that become due meanwhile, one after the other. Returns how many ran. For tests,
+/// which run no worker.
 pub(crate) async fn drain(context: &Shared) -> usize {
-    // A transaction that is still open would hide its job.
-    drop(context.asides.acquire_many(ASIDES).await);
+    // An open transaction would hide the job that it is about to commit.
+    drop(context.answered_slots.acquire_many(ANSWERED_SLOTS).await);
     let mut ran = 0;
     loop {
         let jobs = match claim(context, 1).await {
@@ -90,19 +90,19 @@ async fn claim_and_run(context: Shared) {
         let free = AT_ONCE.saturating_sub(running.len());
         let claimed = if free > 0 && is_due(&context).await { claim(&context, free).await } else { Ok(Vec::new()) };
         let claimed = claimed.unwrap_or_else(|error| {
-            tracing::warn!("no job could be claimed: {error}");
+            tracing::warn!("cannot claim jobs: {error}");
             Vec::new()
         });
         let took_all = claimed.len() == free;
         for job in claimed {
             let claimed = Claimed::new(&context, job);
-            running.spawn(context.under_way.track_future(async move {
+            running.spawn(context.tasks.track_future(async move {
                 let _ = run(claimed).await;
             }));
         }
         tokio::select! {
             () = context.stopping.cancelled() => break,
-            () = context.due.notified() => {}
+            () = context.job_ready.notified() => {}
             Some(_) = running.join_next(), if took_all || running.len() == AT_ONCE => {}
             () = tokio::time::sleep(TICK) => {}
         }
@@ -115,24 +115,24 @@ async fn claim_and_run(context: Shared) {
     while running.join_next().await.is_some() {}
 }
 
-/// Whether there may be anything to claim. Asked without the lock that writing takes.
+/// Whether any job may be claimed. Reads without the write lock that claiming takes.
 async fn is_due(context: &Shared) -> bool {
-    let asked = async { context.store.read().await?.is_job_due(context.clock.now_ms()).await };
-    asked.await.unwrap_or(true)
+    let read = async { context.store.read().await?.is_job_due(context.clock.now_ms()).await };
+    read.await.unwrap_or(true)
 }
 
-async fn claim(context: &Shared, at_most: usize) -> Result<Vec<Job>, store::Error> {
+async fn claim(context: &Shared, limit: usize) -> Result<Vec<Job>, store::Error> {
     context
         .store
         .write_unsynced(Step::ClaimJobs, "", |mut tx| async move {
-            let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-            let jobs = tx.claim_jobs(lease(context), context.clock.now_ms(), at_most).await?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let jobs = tx.claim_jobs(lease(context), context.clock.now_ms(), limit).await?;
             Ok((tx, jobs))
         })
         .await
 }
 
-/// Makes everything that is open due.
+/// Makes every open job due.
 async fn catch_up(context: &Shared) {
     let nudged = context
         .store
@@ -143,22 +143,22 @@ async fn catch_up(context: &Shared) {
         .await;
     match nudged {
         Ok(0) => {}
-        Ok(jobs) => tracing::info!(jobs, "catching up with what may have been missed"),
-        Err(error) => tracing::warn!("could not catch up with what may have been missed: {error}"),
+        Ok(jobs) => tracing::info!(jobs, "polling the vendors for what callbacks may have missed"),
+        Err(error) => tracing::warn!("cannot make open jobs due: {error}"),
     }
 }
 
-/// Renews the leases of what is in hand, and watches over the database's file.
+/// Renews the leases of the jobs that run here, and checks that the database file is still in place.
 async fn renew(context: Shared) {
     loop {
         tokio::time::sleep(RENEWAL).await;
         context.store.watch_file();
-        let in_hand: Vec<Job> =
-            context.in_hand.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        if in_hand.is_empty() {
+        let leased: Vec<Job> =
+            context.leased.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        if leased.is_empty() {
             continue;
         }
-        let (shared, jobs) = (&context, &in_hand);
+        let (shared, jobs) = (&context, &leased);
         let renewed = context
             .store
             .write_unsynced(Step::RenewLeases, "", |mut tx| async move {
@@ -169,7 +169,7 @@ async fn renew(context: Shared) {
             })
             .await;
         if let Err(error) = renewed {
-            tracing::warn!("leases could not be renewed: {error}");
+            tracing::warn!("cannot renew leases: {error}");
         }
     }
 }
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_worker_that_breaks_down_is_started_again() {
+    async fn a_worker_that_panics_is_started_again() {
         let (stopping, started) = (CancellationToken::new(), Arc::new(AtomicU32::new(0)));
         let work = || {
             let (stopping, started) = (stopping.clone(), Arc::clone(&started));
@@ -192,7 +192,7 @@ mod tests {
                 stopping.cancel();
             }
         };
-        keep_up(&stopping, work).await;
+        restart_until_stopped(&stopping, work).await;
         assert_eq!(started.load(Ordering::Relaxed), 3);
     }
 }

@@ -284,7 +284,7 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         E::TranscriptFailed(_) => {
             ProblemParts::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)
         }
-        E::UnderWay(_) => ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "It is not finished", detail)
+        E::Pending(_) => ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "It is not finished", detail)
             .later(Some(LOOK_AGAIN)),
         E::NotDeletable(_) => {
             ProblemParts::new(StatusCode::CONFLICT, "not-deletable", "It cannot be deleted now", detail)

@@ -136,7 +136,7 @@ pub(super) async fn greet(
     );
     let document = greeter.document(token.as_ref());
     if (token.is_none() || greeter.may_note())
-        && let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.asides).try_acquire_owned())
+        && let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.answered_slots).try_acquire_owned())
     {
         let news = CallUpdate {
             token,
@@ -153,7 +153,7 @@ pub(super) async fn greet(
                 tracing::warn!("that a call was answered could not be stored: {error}");
             }
         };
-        context.under_way.spawn(taking_in.in_current_span());
+        context.tasks.spawn(taking_in.in_current_span());
     }
     xml(document)
 }

@@ -28,7 +28,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How long a dial request waits for the call SID, unless the test sets shorter deadlines. Long, for a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The program with its vendors. Nothing happens automatically: tests run due jobs and move the clock.
 pub(crate) struct World {
@@ -64,18 +64,18 @@ impl World {
     /// With deadlines for the vendors' answers. If they are short, dial requests do not wait long either.
     pub(crate) async fn with_deadlines(settings: &[(&str, &str)], deadlines: Deadlines) -> Self {
         let is_impatient = deadlines.answer < Deadlines::default().answer;
-        let patience = if is_impatient { 2 * deadlines.answer } else { PATIENCE };
-        Self::with_clock(settings, deadlines, Clock::manual(now()), patience).await
+        let dial_timeout = if is_impatient { 2 * deadlines.answer } else { DIAL_TIMEOUT };
+        Self::with_clock(settings, deadlines, Clock::manual(now()), dial_timeout).await
     }
 
     /// With a clock. If it is behind the vendors' clocks, moving it forward does not overtake them, which matters when the
-    /// program searches their lists by creation time. Dial requests wait for the call SID for `patience`, which must be
+    /// program searches their lists by creation time. Dial requests wait for the call SID for `dial_timeout`, which must be
     /// longer than placing the calls takes.
     pub(crate) async fn with_clock(
         settings: &[(&str, &str)],
         deadlines: Deadlines,
         clock: Clock,
-        patience: Duration,
+        dial_timeout: Duration,
     ) -> Self {
         log::start();
         #[cfg(feature = "failpoints")]
@@ -93,7 +93,7 @@ impl World {
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
         config.deadlines = deadlines;
-        config.work = WorkConfig { by_itself: false, clock: clock.clone(), patience };
+        config.work = WorkConfig { automatic: false, clock: clock.clone(), dial_timeout };
         let app = App::start(config, vec![listener]).await.expect("a program that starts");
         Self { base, http: client(), twilio, assemblyai, app, clock, store, _panics: panics::Watch::start() }
     }
@@ -103,10 +103,10 @@ impl World {
         self.another_app_with(&[], false).await
     }
 
-    /// The same with settings that override the defaults. `by_itself` makes it run due jobs automatically.
-    pub(crate) async fn another_app_with(&self, settings: &[(&str, &str)], by_itself: bool) -> App {
+    /// The same with settings that override the defaults. `automatic` makes it run due jobs automatically.
+    pub(crate) async fn another_app_with(&self, settings: &[(&str, &str)], automatic: bool) -> App {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        self.another_app_at(listener, settings, by_itself).await
+        self.another_app_at(listener, settings, automatic).await
     }
 
     /// The same, on this listener.
@@ -114,13 +114,13 @@ impl World {
         &self,
         listener: TcpListener,
         settings: &[(&str, &str)],
-        by_itself: bool,
+        automatic: bool,
     ) -> App {
         let mut variables = variables(&self.base, self.twilio.url(), self.assemblyai.url());
         variables.push(("DATABASE_URL".to_owned(), self.store.url.clone()));
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
-        config.work = WorkConfig { by_itself, clock: self.clock.clone(), patience: PATIENCE };
+        config.work = WorkConfig { automatic, clock: self.clock.clone(), dial_timeout: DIAL_TIMEOUT };
         App::start(config, vec![listener]).await.expect("a program that starts")
     }
 
