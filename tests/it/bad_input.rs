@@ -344,8 +344,9 @@ async fn answer(mut connection: TcpStream, step: Step, reply: Reply, count: Arc<
     connection.shutdown().await
 }
 
-/// Number of rows tested at the same time, each with a program of its own.
-const CONCURRENT_ROWS: usize = 32;
+/// Number of rows tested at the same time, each with a program of its own. With many more, a loaded machine misses the
+/// short deadlines.
+const CONCURRENT_ROWS: usize = 8;
 
 #[tokio::test]
 async fn every_vendor_response_maps_to_an_answer_and_paid_requests_are_sent_once() {
