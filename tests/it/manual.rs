@@ -108,6 +108,33 @@ fn links_and_anchors_are_found_in_markdown() {
     assert_eq!(anchors(text), ["one-two", "its--this"]);
 }
 
+/// Returns the texts of all files of these types in a folder and below it.
+fn texts(folder: &Path, extensions: &[&str]) -> String {
+    let paths = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let texts = paths.map(|path| match path.extension().and_then(|extension| extension.to_str()) {
+        _ if path.is_dir() => texts(&path, extensions),
+        Some(extension) if extensions.contains(&extension) => fs::read_to_string(&path).expect("a text"),
+        _ => String::new(),
+    });
+    texts.collect()
+}
+
+#[test]
+fn troubleshooting_quotes_what_the_program_says() {
+    let source = texts(&root().join("src"), &["rs", "html"]);
+    // String literals may go on in the next line.
+    let pieces = source.split("\\\n").enumerate();
+    let source: String = pieces.map(|(at, piece)| if at == 0 { piece } else { piece.trim_start() }).collect();
+    let page = fs::read_to_string(manual().join("troubleshooting.md")).expect("the page");
+    let symptoms = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let ours: Vec<&str> = symptoms.filter(|symptom| !symptom.starts_with("the phone says")).collect();
+    let quotes: Vec<&str> = ours.iter().flat_map(|symptom| symptom.split('"').skip(1).step_by(2)).collect();
+    assert!(quotes.len() >= 8, "{quotes:?}");
+    for quote in quotes {
+        assert!(source.contains(quote), "callscribe nowhere says {quote:?}");
+    }
+}
+
 #[tokio::test]
 async fn every_page_is_served_and_no_link_on_it_is_dead() {
     let world = World::new().await;
