@@ -118,7 +118,7 @@ async fn exports_of_a_transcript_not_in_the_store_are_made_from_assemblyais_json
             words.push(json!({"text": text, "start": start, "end": start + 300, "confidence": 0.9, "speaker": speaker, "channel": channel}));
         }
     }
-    let body = json!({"id": id, "status": "completed", "text": "ignored", "words": words}).to_string();
+    let body = json!({"id": id, "status": "completed", "text": "the text field", "words": words}).to_string();
     for _ in 0..3 {
         world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body.clone()));
     }
