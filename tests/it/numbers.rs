@@ -46,7 +46,7 @@ async fn a_number_that_may_not_be_dialed_is_refused_before_any_vendor_request() 
 }
 
 #[tokio::test]
-async fn the_confirmation_pages_button_dials_no_other_numbers_than_the_address_bar() {
+async fn the_confirmation_page_dials_no_number_that_the_address_bar_does_not() {
     let world = World::new().await;
     for (number, words) in [("18095551234", "number of DO"), ("%2B19005551234", "premium-rate")] {
         let answer = world.post_form("/calls", &format!("number={number}")).await;

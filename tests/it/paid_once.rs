@@ -239,7 +239,7 @@ async fn a_lost_call_is_followed_again_after_a_callback() {
 }
 
 #[tokio::test]
-async fn a_number_stays_in_use_while_its_unpollable_call_may_be_up() {
+async fn a_number_stays_in_use_while_a_call_that_could_not_be_polled_may_be_up() {
     let world = World::with_deadlines(&[("MAX_CALL_SECONDS", "14400")], once()).await;
     world.twilio.mark_recordings();
     world.twilio.control.set_callbacks(Callbacks::Drop);

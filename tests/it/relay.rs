@@ -88,62 +88,36 @@ fn half_of_the_speech() -> Result<Bytes, axum::Error> {
     Ok(Bytes::from_static(&speech::WAV[..speech::WAV.len() / 2]))
 }
 
-/// The program runs as its own process, so that its memory and disk use can be measured; the vendors run in the test.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_of_200_mb_streams_through_in_little_memory_without_touching_the_disk() {
-    use callscribe::sandbox::pace::Pace;
-    use callscribe::sandbox::{assemblyai, twilio};
-
-    use crate::support::command::{ENOUGH, Folder, Program, with};
+    use crate::support::client;
+    use crate::support::measured::Measured;
 
     const SIZE: u64 = 200_000_000;
-    /// How much more memory the program may use than for a small recording.
-    const GROWTH: u64 = 16_000_000;
 
-    let twilio = twilio::Twilio::start(listen().await, Pace::instant());
-    let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
-    let folder = Folder::new();
-    let temporary = folder.path().to_str().expect("a path in UTF-8");
-    let settings = [
-        ("TWILIO_API_URL", twilio.url()),
-        ("ASSEMBLYAI_API_URL", assemblyai.url()),
-        // Nothing listens there. AssemblyAI's webhook gets lost, which does not matter here.
-        ("BASE_URL", "http://127.0.0.1:1"),
-        ("TMPDIR", temporary),
-    ];
-    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &settings));
-    let base = format!("http://{}", program.address());
+    let measured = Measured::start().await;
     let transcribe = async |audio: Audio| {
-        let recording = twilio.add_recording(SeededRecording { audio, ..Default::default() });
-        let request = crate::support::client().post(format!("{base}/transcribe"));
+        let recording = measured.twilio.add_recording(SeededRecording { audio, ..Default::default() });
+        let request = client().post(&measured.url);
         let sent = request.header("content-type", "application/json");
         let answer = sent.body(json!({ "recording_sid": recording }).to_string()).send().await.expect("an answer");
         assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
     };
 
     transcribe(Audio::Speech).await;
-    let (memory, written, files) = (program.peak_memory(), program.bytes_written(), folder.files());
+    let before = measured.usage();
 
     let audio = Audio::Generated { bytes: SIZE };
-    let started = std::time::Instant::now();
     let original = tokio::task::spawn_blocking({
         let audio = audio.clone();
         move || audio.sha256()
     });
     transcribe(audio).await;
-    let took = started.elapsed();
-    let growth = program.peak_memory() - memory;
-    println!(
-        "{SIZE} bytes in {took:.1?}: peak memory {memory} + {growth} bytes, {} bytes written to disk",
-        program.bytes_written() - written
-    );
 
-    let upload = assemblyai.uploads().pop().expect("an upload");
+    let upload = measured.assemblyai.uploads().pop().expect("an upload");
     assert_eq!((upload.bytes, upload.sha256), (SIZE, original.await.expect("a checksum")));
-    assert!(growth < GROWTH, "peak memory grew by {growth} bytes, from {memory}");
-    assert_eq!(folder.files(), files);
-    assert!(program.bytes_written() - written < GROWTH, "the audio was written to disk");
+    measured.assert_little_more_than(&before);
 }
 
 #[tokio::test]

@@ -122,34 +122,16 @@ async fn bytes_that_resemble_the_boundary_are_passed_on_unchanged() {
     }
 }
 
-/// The program runs as its own process, so that its memory and disk use can be measured; the vendors run in the test.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_200_mb_streams_through_in_little_memory_without_touching_the_disk() {
-    use callscribe::sandbox::pace::Pace;
-    use callscribe::sandbox::{assemblyai, twilio};
-
     use crate::support::client;
-    use crate::support::command::{ENOUGH, Folder, Program, with};
+    use crate::support::measured::Measured;
 
     const PIECE: usize = 1 << 20;
     const PIECES: usize = 200;
-    /// How much more memory the program may use than for a small file.
-    const GROWTH: u64 = 16_000_000;
 
-    let twilio = twilio::Twilio::start(listen().await, Pace::instant());
-    let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
-    let folder = Folder::new();
-    let temporary = folder.path().to_str().expect("a path in UTF-8");
-    let settings = [
-        ("TWILIO_API_URL", twilio.url()),
-        ("ASSEMBLYAI_API_URL", assemblyai.url()),
-        // Nothing listens there. AssemblyAI's webhook gets lost, which does not matter here.
-        ("BASE_URL", "http://127.0.0.1:1"),
-        ("TMPDIR", temporary),
-    ];
-    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &settings));
-    let url = format!("http://{}/transcribe", program.address());
+    let measured = Measured::start().await;
     let piece = |nth: usize| Bytes::from((0..PIECE).map(|at| (at * 31 + at / 256 + nth) as u8).collect::<Vec<_>>());
     let transcribe = async |pieces: usize| {
         let empty = form(&[file("long.wav", b"")]);
@@ -160,25 +142,20 @@ async fn a_file_of_200_mb_streams_through_in_little_memory_without_touching_the_
             nth if nth <= pieces => Ok(piece(nth)),
             _ => Ok(end.clone()),
         });
-        let request = client().post(&url).header("content-type", MULTIPART);
+        let request = client().post(&measured.url).header("content-type", MULTIPART);
         let answer = request.body(Body::wrap_stream(stream::iter(body))).send().await.expect("an answer");
         assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
     };
 
     transcribe(1).await;
-    let (memory, written, files) = (program.peak_memory(), program.bytes_written(), folder.files());
-    let started = std::time::Instant::now();
+    let before = measured.usage();
     transcribe(PIECES).await;
-    let (took, growth) = (started.elapsed(), program.peak_memory() - memory);
-    println!("{PIECES} MiB in {took:.1?}: peak memory {memory} + {growth} bytes");
 
     let mut original = Sha256::new();
     (1..=PIECES).for_each(|nth| original.update(piece(nth)));
-    let upload = assemblyai.uploads().pop().expect("an upload");
+    let upload = measured.assemblyai.uploads().pop().expect("an upload");
     assert_eq!((upload.bytes, upload.sha256), ((PIECE * PIECES) as u64, hex(&original.finalize())));
-    assert!(growth < GROWTH, "peak memory grew by {growth} bytes, from {memory}");
-    assert_eq!(folder.files(), files);
-    assert!(program.bytes_written() - written < GROWTH, "the audio was written to disk");
+    measured.assert_little_more_than(&before);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ def places_and_follows_a_call():
     return created.sid
 
 
-def hangs_a_live_call_up():
+def hangs_up_a_live_call():
     client = twilio()
     call = dial(client)
     until(client, call.sid, "in-progress")

@@ -65,7 +65,7 @@ async fn python(world: &World, function: &str, more: &[(&str, &str)], input: Val
 }
 
 #[tokio::test]
-async fn twilios_library_places_and_follows_and_deletes_a_call() {
+async fn twilios_library_places_follows_and_deletes_a_call() {
     let world = World::new().await;
     let Some(call) = python(&world, "places_and_follows_a_call", &[], Value::Null).await else { return };
     world.twilio.settled().await;
@@ -74,11 +74,11 @@ async fn twilios_library_places_and_follows_and_deletes_a_call() {
 }
 
 #[tokio::test]
-async fn twilios_library_hangs_a_live_call_up() {
+async fn twilios_library_hangs_up_a_live_call() {
     let world = World::new().await;
     world.twilio.hold(Stage::Completed);
     world.twilio.hold(Stage::RecordingProcessing);
-    let Some(call) = python(&world, "hangs_a_live_call_up", &[], Value::Null).await else { return };
+    let Some(call) = python(&world, "hangs_up_a_live_call", &[], Value::Null).await else { return };
     assert_eq!(world.twilio.call_status(call.as_str().expect("a SID")).as_deref(), Some("completed"));
 }
 

@@ -5,6 +5,8 @@ pub(crate) mod callbacks;
 pub(crate) mod command;
 pub(crate) mod front;
 pub(crate) mod log;
+#[cfg(target_os = "linux")]
+pub(crate) mod measured;
 pub(crate) mod navigation;
 pub(crate) mod openapi;
 mod panics;

@@ -1,0 +1,56 @@
+//! The program with its memory and disk use, for tests of large files.
+
+use std::path::PathBuf;
+
+use callscribe::sandbox::assemblyai::AssemblyAi;
+use callscribe::sandbox::pace::Pace;
+use callscribe::sandbox::twilio::Twilio;
+
+use super::command::{ENOUGH, Folder, Program, with};
+use super::listen;
+
+/// The program as its own process, so that its memory and disk use can be measured; the vendors run in the test.
+pub(crate) struct Measured {
+    pub(crate) twilio: Twilio,
+    pub(crate) assemblyai: AssemblyAi,
+    /// The URL of `/transcribe`.
+    pub(crate) url: String,
+    program: Program,
+    folder: Folder,
+}
+
+/// Peak memory, bytes written to disk, and files in the program's folder.
+type Usage = (u64, u64, Vec<PathBuf>);
+
+impl Measured {
+    pub(crate) async fn start() -> Self {
+        let twilio = Twilio::start(listen().await, Pace::instant());
+        let assemblyai = AssemblyAi::start(listen().await, Pace::instant());
+        let folder = Folder::new();
+        let temporary = folder.path().to_str().expect("a path in UTF-8");
+        let settings = [
+            ("TWILIO_API_URL", twilio.url()),
+            ("ASSEMBLYAI_API_URL", assemblyai.url()),
+            // Nothing listens there. AssemblyAI's webhook gets lost, which does not matter here.
+            ("BASE_URL", "http://127.0.0.1:1"),
+            ("TMPDIR", temporary),
+        ];
+        let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &settings));
+        let url = format!("http://{}/transcribe", program.address());
+        Self { twilio, assemblyai, url, program, folder }
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        (self.program.peak_memory(), self.program.bytes_written(), self.folder.files())
+    }
+
+    /// Asserts that the program hardly needed more memory since then, and wrote nothing of a large file to disk.
+    pub(crate) fn assert_little_more_than(&self, (memory, written, files): &Usage) {
+        const GROWTH: u64 = 16_000_000;
+        let (growth, written) = (self.program.peak_memory() - memory, self.program.bytes_written() - written);
+        println!("peak memory {memory} + {growth} bytes, {written} bytes written to disk");
+        assert!(growth < GROWTH, "peak memory grew by {growth} bytes, from {memory}");
+        assert_eq!(self.folder.files(), *files);
+        assert!(written < GROWTH, "the audio was written to disk");
+    }
+}
