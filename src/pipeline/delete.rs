@@ -1,6 +1,5 @@
-//! Deleting a call everywhere: the audio at Twilio, the transcripts at AssemblyAI, Twilio's entry of the call, and then what
-//! is stored here. That it is wanted is committed first; each deletion may be asked for again, and what a vendor does not
-//! have any more is deleted.
+//! Deleting a call everywhere: the recordings at Twilio, the transcripts at AssemblyAI, the call at Twilio, then the rows
+//! here. The request commits first. Each deletion may be repeated; what a vendor does not find counts as deleted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,17 +16,14 @@ use crate::model::standing::NotDeletable;
 use crate::model::transcript::Transcript;
 use crate::store::{self, Job, JobKind};
 
-/// What keeps the database's log from being emptied is over soon.
-const EMPTY_AGAIN: Duration = Duration::from_secs(10);
+/// The pause before the WAL is truncated again, if a reader prevented it.
+const TRUNCATE_AGAIN: Duration = Duration::from_secs(10);
 
-/// What is deleted with a call, for whoever is asked whether that is meant.
+/// What a deletion would delete, for the page that asks for confirmation.
 #[derive(Debug)]
 pub struct Extent {
-    /// The call.
     pub call: Call,
-    /// How many recordings of it are known here.
     pub recordings: usize,
-    /// How many transcripts of them.
     pub transcripts: usize,
 }
 
@@ -73,7 +69,6 @@ fn unknown(name: &CallName) -> Error {
     Error::NoSuchCall(name.as_str().to_owned())
 }
 
-/// Runs the job of a deletion.
 pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
     let mut conn = context.store.read().await?;
@@ -86,29 +81,29 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let transcripts = conn.transcripts_of(&id).await?;
     drop(conn);
     if is_being_made(&transcripts) {
-        return Err(under_way(job));
+        return Err(pending(job));
     }
 
-    // The audio first: nobody can make another transcript of it then.
+    // The audio first, so that no other transcript of it can be made.
     let mut audio: BTreeSet<String> = recordings.iter().map(|recording| recording.sid.to_string()).collect();
     if let Some(sid) = &call.sid {
         match context.twilio.recordings_of_call(sid.as_str()).await {
             Ok(listed) => audio.extend(listed.into_iter().map(|recording| recording.sid)),
-            Err(error) => gone(Err(error)).map_err(passing)?,
+            Err(error) => gone(Err(error)).map_err(retried)?,
         }
     }
     for sid in &audio {
-        gone(context.twilio.delete_recording(sid).await).map_err(passing)?;
+        gone(context.twilio.delete_recording(sid).await).map_err(retried)?;
     }
     failpoint::reach(Moment::RecordingsDeleted, &job.subject)?;
     for transcript in &transcripts {
         for id in at_assemblyai(context, transcript).await? {
-            gone(context.assemblyai.delete_transcript(&id).await).map_err(passing)?;
+            gone(context.assemblyai.delete_transcript(&id).await).map_err(retried)?;
         }
     }
     failpoint::reach(Moment::TranscriptsDeleted, &job.subject)?;
     if let Some(sid) = &call.sid {
-        gone(context.twilio.delete_call(sid.as_str()).await).map_err(passing)?;
+        gone(context.twilio.delete_call(sid.as_str()).await).map_err(retried)?;
     }
     failpoint::reach(Moment::CallDeleted, &job.subject)?;
 
@@ -117,23 +112,23 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         .store
         .write(Step::WipeCall, &job.subject, |mut tx| async move {
             let now = context.clock.now_ms();
-            // Whoever has lost the job has not seen what was added since.
+            // An instance that has lost the lease may have missed a new recording or transcript.
             if !tx.renew_job(job, job::lease(context)).await? {
                 return Err(store::Error::LeaseLost);
             }
-            let is_ready = !is_being_made(&tx.transcripts_of(id).await?);
-            if is_ready {
+            let may_wipe = !is_being_made(&tx.transcripts_of(id).await?);
+            if may_wipe {
                 tx.wipe_call(id, now).await?;
             }
-            Ok((tx, is_ready))
+            Ok((tx, may_wipe))
         })
         .await?;
     if !is_wiped {
-        return Err(under_way(job));
+        return Err(pending(job));
     }
     if !context.store.truncate_wal().await? {
-        let error = Error::Pending("all is deleted but the database's log, which somebody still reads");
-        return Err(JobError::poll_again(error, EMPTY_AGAIN));
+        let error = Error::Pending("everything is deleted, but a reader keeps the database's WAL from being truncated");
+        return Err(JobError::poll_again(error, TRUNCATE_AGAIN));
     }
     tracing::info!(recordings = audio.len(), transcripts = transcripts.len(), "deleted");
     job::close(context, job).await?;
@@ -141,12 +136,12 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     Ok(())
 }
 
-/// What AssemblyAI has of a transcript: by its id; where that was never seen, by the address of its audio.
+/// Returns the ids that AssemblyAI has of an order; if its answer was lost, those listed with the same audio URL.
 async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<Vec<String>, JobError> {
     match (&transcript.transcript_id, &transcript.audio_url, transcript.asked_at) {
         (Some(id), ..) => Ok(vec![id.to_string()]),
         (None, Some(audio_url), Some(asked_at)) => {
-            Ok(listing::with_audio(context, audio_url, asked_at).await.map_err(passing)?)
+            Ok(listing::with_audio(context, audio_url, asked_at).await.map_err(retried)?)
         }
         _ => Ok(Vec::new()),
     }
@@ -156,21 +151,21 @@ fn is_being_made(transcripts: &[Transcript]) -> bool {
     transcripts.iter().any(|transcript| !transcript.state.is_final())
 }
 
-/// What a vendor does not know is deleted.
-fn gone(asked: Result<(), clients::Error>) -> Result<(), clients::Error> {
-    match asked {
+/// Takes "not found" as deleted.
+fn gone(answer: Result<(), clients::Error>) -> Result<(), clients::Error> {
+    match answer {
         Err(clients::Error { kind: Kind::NotFound(_), .. }) => Ok(()),
-        asked => asked,
+        answer => answer,
     }
 }
 
-/// What a vendor refuses now it may do later, when somebody has mended the settings or the call is over there, too.
-fn passing(error: clients::Error) -> JobError {
+/// A vendor may do later what it refuses now: when the settings are corrected, or when the call is over there, too.
+fn retried(error: clients::Error) -> JobError {
     let retry_after = error.kind.retry_after();
     JobError { error: error.into(), next: Next::Retry(retry_after) }
 }
 
-fn under_way(job: &Job) -> JobError {
-    let error = Error::Pending("a transcript of the call that was asked for before is being made");
+fn pending(job: &Job) -> JobError {
+    let error = Error::Pending("a transcript of the call is still being made");
     JobError::poll_again(error, poll_pause(job.polls))
 }

@@ -1,6 +1,5 @@
-//! Placing a call. The intent is committed before Twilio is asked; the question is sent once, and where its answer does
-//! not come, the call is looked for and adopted: by the token in the addresses that Twilio calls back to, or in
-//! Twilio's list of calls (`pipeline::follow`).
+//! Placing a call. The intent commits first, then `POST Calls` is sent once. If its answer is lost, the call is found and
+//! adopted: by the call id in the URL of a callback, or in Twilio's list of calls (`pipeline::follow`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,68 +20,63 @@ use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::store::{self, Conn, Job, JobKind, Transition};
 
-/// How often Twilio is asked again that said it was asked too much: then nothing was done.
+/// How often a rate-limited `POST Calls` is repeated. Twilio has not placed the call then.
 const REPEATS: u32 = 5;
 
-/// First pause before that; it doubles.
+/// The pause before the first repetition of a rate-limited `POST Calls`; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A call is not placed this long after its intent.
+/// No call is placed this long after its intent.
 const TOO_LATE: Duration = Duration::from_secs(100);
 
-/// The longest pause.
+/// The longest pause before a rate-limited `POST Calls` is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Whoever waits for a call's SID looks this often even if nothing is told.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The interval at which a waiting client reads the store if no event comes.
+const READ_AGAIN: Duration = Duration::from_millis(250);
 
-/// What went wrong is told by the step itself, which ends in time; this much later, that it goes on.
+/// Grace on top of the client's timeout, so that the task's own error comes first.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What whoever dials is told if nothing came of it because of the database.
-const NOT_STORED: &str = "the database is busy; nothing was dialled";
+/// The answer if the database was too slow to commit the intent.
+const NOT_STORED: &str = "the database is busy; nothing was dialed";
 
-/// What is to be dialled.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Who is called.
     pub number: PhoneNumber,
-    /// Terms for the transcript beyond those of the settings.
+    /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
-    /// Whether the number is dialled once more although it was not long ago. An address that a browser opens may have
-    /// been opened by itself: a session that is restored, a tab that is doubled.
+    /// Whether to dial even if the number was dialed recently. A browser may open a URL again without its user: when it
+    /// restores a session or duplicates a tab.
     pub again: bool,
-    /// The nonce of the form that asks for it, if a form does.
+    /// The nonce of the form, if the request comes from one.
     pub nonce: Option<FormNonce>,
 }
 
-/// A call that was asked for.
+/// The call that answers a request to dial.
 #[derive(Debug, Clone)]
 pub struct Dialed {
-    /// Twilio's name of it.
     pub sid: CallSid,
-    /// Whether it was there before.
+    /// Whether the call existed before the request.
     pub was_there: bool,
 }
 
-/// What becomes of an intent.
 enum Intent {
-    /// It is committed, with the job that follows the call.
+    /// The intent is committed, with the job that follows the call.
     Committed(Job),
-    /// Another call is the answer.
+    /// An existing call answers the request.
     Other(Call),
-    /// It would be one too many; the next may be dialled in so many milliseconds.
+    /// The cap is reached for this many milliseconds.
     TooMany(Cap, i64),
-    /// The database had it wait for so long that whoever asked was told that nothing is dialled.
+    /// The database was so slow that the client has been told that nothing was dialed.
     TooLate,
 }
 
-/// Dials a number, once. While a call to it is up, that call is the answer. The key terms are kept for the transcript.
+/// Dials a number once. While a call to it is up, that call is the answer.
 ///
-/// # Errors
-/// [`Error::NotAllowed`] and [`Error::TooManyCalls`] if the number, or one more call, is not allowed: then nothing was
-/// asked. [`Kind::Ambiguous`] if nobody knows whether the phone rings, [`Error::Unsettled`] if Twilio has not taken the
-/// call yet; both are gone on with.
+/// After [`Error::NotAllowed`] and [`Error::TooManyCalls`], nothing was sent to Twilio. [`Kind::Ambiguous`] means that it is
+/// unknown whether the phone rings, [`Error::Unsettled`] that Twilio has not confirmed the call yet; in both cases the
+/// pipeline keeps checking.
 pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
     let Request { number, keyterms, .. } = &request;
     allowed::check(context, number)?;
@@ -93,11 +87,11 @@ pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
     let call = Call::to_be_placed(number, &context.phone_number, keyterms.clone(), context.clock.now_ms());
     let id = call.id.clone();
     let until = Instant::now() + context.dial_timeout;
-    let is_meant = Arc::new(AtomicBool::new(false));
-    let placing = run_to_end(context, place(Arc::clone(context), request, call, until, Arc::clone(&is_meant)));
+    let is_intended = Arc::new(AtomicBool::new(false));
+    let placing = run_to_end(context, place(Arc::clone(context), request, call, until, Arc::clone(&is_intended)));
     match tokio::time::timeout_at(until + GRACE, placing).await {
         Ok(placed) => placed,
-        Err(_) if is_meant.load(Ordering::Relaxed) => Err(Error::Unsettled { call: id }),
+        Err(_) if is_intended.load(Ordering::Relaxed) => Err(Error::Unsettled { call: id }),
         Err(_) => Err(Error::Pending(NOT_STORED)),
     }
 }
@@ -107,78 +101,76 @@ async fn place(
     request: Request,
     call: Call,
     until: Instant,
-    is_meant: Arc<AtomicBool>,
+    is_intended: Arc<AtomicBool>,
 ) -> Result<Dialed, Error> {
     let to = request.number.masked();
-    match intend(&context, &request, &call, &is_meant).await? {
+    match intend(&context, &request, &call, &is_intended).await? {
         Intent::Committed(job) => {
-            let sid = ask(&context, &call, Claimed::new(&context, job), until).await?;
+            let sid = place_call(&context, &call, Claimed::new(&context, job), until).await?;
             Ok(Dialed { sid, was_there: false })
         }
         Intent::Other(other) => {
-            tracing::info!(call = %other.id, to, "not dialled: there is a call to this number");
-            let placed = tokio::time::timeout_at(until, placed(&context, &other.id)).await;
+            tracing::info!(call = %other.id, to, "not dialed: a call to this number exists");
+            let placed = tokio::time::timeout_at(until, wait_for_sid(&context, &other.id)).await;
             let sid = placed.unwrap_or(Err(Error::Unsettled { call: other.id }))?;
             Ok(Dialed { sid, was_there: true })
         }
         Intent::TooMany(Cap { setting, calls, window_name: window, .. }, left) => {
-            tracing::warn!(to, setting, "not dialled: the cap is reached");
+            tracing::warn!(to, setting, "not dialed: the cap is reached");
             let retry_after = Duration::from_millis(u64::try_from(left).unwrap_or_default());
             Err(Error::TooManyCalls { calls, window, setting, retry_after })
         }
         Intent::TooLate => {
-            tracing::warn!(to, "not dialled: the database took too long");
+            tracing::warn!(to, "not dialed: the database took too long");
             Err(Error::Pending(NOT_STORED))
         }
     }
 }
 
-/// Commits that this call is to be placed, with the job that follows it, unless another is the answer or it is one too
-/// many. From the moment on at which it may be committed, `is_meant` is true.
+/// Commits the intent to place this call, with the job that follows it, unless an existing call answers the request or a
+/// cap is reached. `is_intended` is `true` from the moment at which the intent may be committed.
 async fn intend(
     context: &Shared,
     request: &Request,
     call: &Call,
-    is_meant: &AtomicBool,
+    is_intended: &AtomicBool,
 ) -> Result<Intent, store::Error> {
     context
         .store
         .write(Step::IntendToDial, call.id.as_str(), |mut tx| async move {
             tx.lock_dialing(context.clock.now_ms()).await?;
-            // That may have taken its time, and caps are of the time at which is dialled.
+            // The lock may have taken long, and the caps count from now.
             let now = context.clock.now_ms();
-            // It may be there if this is a second try, because nobody saw how the first one ended.
-            let known = match is_meant.load(Ordering::Relaxed) {
-                true => tx.call(&call.id.clone().into()).await?,
-                false => None,
-            };
+            // If the outcome of a commit is unknown, this runs again and may find the intent committed.
+            let known =
+                if is_intended.load(Ordering::Relaxed) { tx.call(&call.id.clone().into()).await? } else { None };
             if let Some(other) = known.as_ref().filter(|known| known.state != CallState::Dialing) {
-                // By now somebody else looks for it.
+                // Another instance already searches for this call.
                 return Ok((tx, Intent::Other(other.clone())));
             }
             if known.is_none() {
-                is_meant.store(false, Ordering::Relaxed);
+                is_intended.store(false, Ordering::Relaxed);
                 if now - call.created_at > ms(context.dial_timeout) {
                     return Ok((tx, Intent::TooLate));
                 }
                 if let Some(other) = asked_before(&mut tx, context, request, now).await? {
                     return Ok((tx, Intent::Other(other)));
                 }
-                if let Some((cap, left)) = full(&mut tx, context.dial.caps, now).await? {
+                if let Some((cap, left)) = reached_cap(&mut tx, context.dial.caps, now).await? {
                     let other = tx.call_to(&request.number).await?;
                     return Ok((tx, other.map_or(Intent::TooMany(cap, left), Intent::Other)));
                 }
                 let call = Call { created_at: now, ..call.clone() };
-                is_meant.store(true, Ordering::Relaxed);
+                is_intended.store(true, Ordering::Relaxed);
                 while !tx.add_call(&call, context.urls.base(), request.nonce.as_ref()).await? {
-                    // Of a call that has ended in this moment, the number is in use no longer.
+                    // If there is none, the other call has ended meanwhile: insert again.
                     if let Some(other) = tx.call_to(&request.number).await? {
-                        is_meant.store(false, Ordering::Relaxed);
+                        is_intended.store(false, Ordering::Relaxed);
                         return Ok((tx, Intent::Other(other)));
                     }
                 }
             }
-            // It is looked at while it rings. So it is if this program dies meanwhile: then the lease has run out before.
+            // The first poll is due while the phone rings. If the program dies, the lease runs out before that.
             let (lease, due) = (job::lease(context), now + ms(poll_pause(0)));
             let job = tx.insert_claimed_job(JobKind::Call, call.id.as_str(), lease, due, now).await?;
             Ok((tx, Intent::Committed(job)))
@@ -186,7 +178,7 @@ async fn intend(
         .await
 }
 
-/// The call that this very request has dialled before, or that counts as such.
+/// The call that this request has dialed before, or one so recent that it answers the request.
 async fn asked_before(
     tx: &mut Conn,
     context: &Context,
@@ -201,41 +193,41 @@ async fn asked_before(
     if tx.has_other_writers()
         && let Some(other) = tx.call_to(&request.number).await?
     {
-        // To add a call to its number would wait for whoever writes of it just now.
+        // An insert would wait for the transaction that writes the call to this number.
         return Ok(Some(other));
     }
-    match request.again {
-        true => Ok(None),
-        false => tx.newest_dialed_since(&request.number, now - ms(context.dial.redial_after)).await,
+    if request.again {
+        return Ok(None);
     }
+    tx.newest_dialed_since(&request.number, now - ms(context.dial.redial_after)).await
 }
 
-/// The first cap that is reached, and how many milliseconds it stays so.
-async fn full(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i64)>, store::Error> {
-    // Mostly fewer are dialled in the longest time than may be in the shortest.
+/// Returns the first cap that is reached, and for how many milliseconds.
+async fn reached_cap(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i64)>, store::Error> {
+    // Usually fewer calls are dialed within the longest window than the lowest cap allows: one query is enough.
     let longest = caps.iter().map(|cap| ms(cap.window)).max().unwrap_or_default();
     let fewest = caps.iter().map(|cap| i64::from(cap.calls)).min().unwrap_or_default();
     if tx.count_dialed_since(now - longest).await? < fewest {
         return Ok(None);
     }
     for cap in caps {
-        if let Some(left) = full_for(tx, cap, now).await? {
+        if let Some(left) = reached_for(tx, cap, now).await? {
             return Ok(Some((cap, left)));
         }
     }
     Ok(None)
 }
 
-/// How many milliseconds a cap stays reached, if it is.
-async fn full_for(tx: &mut Conn, cap: Cap, now: i64) -> Result<Option<i64>, store::Error> {
+/// Returns for how many milliseconds this cap is reached.
+async fn reached_for(tx: &mut Conn, cap: Cap, now: i64) -> Result<Option<i64>, store::Error> {
     let window = ms(cap.window);
     let Some(newer) = i64::from(cap.calls).checked_sub(1).filter(|newer| *newer >= 0) else { return Ok(Some(window)) };
     let oldest = tx.dialed_before_newest(newer, now - window).await?;
     Ok(oldest.map(|oldest| (oldest + window - now).clamp(0, window)))
 }
 
-/// Asks Twilio to place the call, and writes down what it says.
-async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) -> Result<CallSid, Error> {
+/// Sends `POST Calls` and stores the answer.
+async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Instant) -> Result<CallSid, Error> {
     let (id, to) = (&call.id, call.to.as_deref().unwrap_or_default());
     let request = CreateCall {
         to,
@@ -247,48 +239,48 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
     let masked = to.parse::<PhoneNumber>().map(|to| to.masked()).unwrap_or_default();
     let mut repeats = 0;
     let error = loop {
-        // Of a computer that slept between the intent and now.
+        // The computer may have slept since the intent.
         if is_old(context, call) {
             break too_late();
         }
         match context.twilio.create_call(&request).await {
             Ok(_) if failpoint::reach(Moment::CallPlaced, id.as_str()).is_err() => {
-                return lost_sight(context, call, claimed, None, until).await;
+                return find_call(context, call, claimed, None, until).await;
             }
             Ok(created) => match created.sid.parse::<CallSid>() {
                 Ok(sid) => {
                     let state = CallState::of_twilio(&created.status).unwrap_or(CallState::Queued);
-                    tracing::info!(call = %id, %sid, to = masked, "dialled");
-                    if let Err(error) = took(context, call, &sid, state, claimed).await {
-                        // The phone rings all the same; the call is found again as one that nobody knows of.
-                        tracing::error!(call = %id, %sid, "the call's SID could not be stored: {error}");
+                    tracing::info!(call = %id, %sid, to = masked, "dialed");
+                    if let Err(error) = store_sid(context, call, &sid, state, claimed).await {
+                        // The phone rings all the same. The next callback, or the search, finds the call.
+                        tracing::error!(call = %id, %sid, "cannot store the call SID: {error}");
                     }
                     return Ok(sid);
                 }
                 Err(_) => break unreadable(),
             },
-            Err(too_much)
-                if matches!(too_much.kind, Kind::RateLimited { .. })
+            Err(rate_limited)
+                if matches!(rate_limited.kind, Kind::RateLimited { .. })
                     && repeats < REPEATS
                     && !context.stopping.is_cancelled() =>
             {
-                let retry_after = too_much.kind.retry_after();
+                let retry_after = rate_limited.kind.retry_after();
                 let pause = job::jittered(FIRST_PAUSE * 2u32.pow(repeats)).max(retry_after.unwrap_or_default());
                 repeats += 1;
                 tokio::select! {
                     () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
-                    () = context.stopping.cancelled() => break too_much,
+                    () = context.stopping.cancelled() => break rate_limited,
                 }
-                if !may_ask_again(context, call, claimed.job()).await? {
-                    break too_much;
+                if !may_repeat(context, call, claimed.job()).await? {
+                    break rate_limited;
                 }
             }
             Err(error) => break error,
         }
     };
-    tracing::warn!(call = %id, to = masked, "dialling failed: {error}");
+    tracing::warn!(call = %id, to = masked, "dialing failed: {error}");
     if matches!(error.kind, Kind::Ambiguous(_)) {
-        return lost_sight(context, call, claimed, Some(error), until).await;
+        return find_call(context, call, claimed, Some(error), until).await;
     }
     let (reason, code) = (error.explanation(), error.code());
     let job = claimed.job();
@@ -308,8 +300,8 @@ async fn ask(context: &Shared, call: &Call, claimed: Claimed, until: Instant) ->
     Err(error.into())
 }
 
-/// Whether the call is still this one's to place: nobody else has begun to look for it, and it is young.
-async fn may_ask_again(context: &Shared, call: &Call, job: &Job) -> Result<bool, store::Error> {
+/// Whether this task may still place the call: it holds the lease, and the intent is recent.
+async fn may_repeat(context: &Shared, call: &Call, job: &Job) -> Result<bool, store::Error> {
     context
         .store
         .write(Step::RepeatDial, &format!("{} {}", call.id, job.claim), |mut tx| async move {
@@ -319,8 +311,8 @@ async fn may_ask_again(context: &Shared, call: &Call, job: &Job) -> Result<bool,
         .await
 }
 
-/// Twilio has taken the call. If a power cut undoes that, the call is found again by its token.
-async fn took(
+/// Stores the SID of a placed call. If a power cut undoes this unsynced commit, a callback finds the call by its id.
+async fn store_sid(
     context: &Shared,
     call: &Call,
     sid: &CallSid,
@@ -341,7 +333,7 @@ async fn took(
             }
             match tx.reschedule_job(job, now + ms(poll_pause(0)), now, None).await {
                 Ok(()) => {}
-                // Whoever has the job by now finds the SID.
+                // The instance that has claimed the job will read the SID.
                 Err(store::Error::LeaseLost) => {
                     tx.open_job(JobKind::Call, call.id.as_str(), now + ms(poll_pause(0)), now).await?;
                 }
@@ -354,8 +346,8 @@ async fn took(
     taken
 }
 
-/// Nobody knows whether the phone rings. The call is looked for from now on; if it is found soon, that is the answer.
-async fn lost_sight(
+/// It is unknown whether the phone rings. Searches for the call, and returns its SID if it is found in time.
+async fn find_call(
     context: &Shared,
     call: &Call,
     claimed: Claimed,
@@ -363,7 +355,7 @@ async fn lost_sight(
     until: Instant,
 ) -> Result<CallSid, Error> {
     let reason = error.as_ref().map(clients::Error::explanation);
-    let reason = reason.as_deref().unwrap_or("Twilio was asked, and its answer was not seen");
+    let reason = reason.as_deref().unwrap_or("the call was requested from Twilio, and the answer was lost");
     let job = claimed.job();
     context
         .store
@@ -378,12 +370,12 @@ async fn lost_sight(
         })
         .await?;
     drop(claimed);
-    // The first look needs no worker. If it finds nothing yet, the next ones come by themselves.
+    // The client waits, so the first search runs here. The worker runs any later ones.
     if let Some(job) = job::claim_again(context, JobKind::Call, call.id.as_str()).await? {
         let _ = runner::run_here(context, job).await;
     }
     context.job_ready.notify_one();
-    let found = tokio::time::timeout_at(until, placed(context, &call.id)).await;
+    let found = tokio::time::timeout_at(until, wait_for_sid(context, &call.id)).await;
     match (found, error) {
         (Ok(found), _) => found,
         (Err(_), Some(error)) => Err(error.into()),
@@ -392,7 +384,7 @@ async fn lost_sight(
 }
 
 /// Waits for the SID of a call that is being placed.
-async fn placed(context: &Shared, id: &CallId) -> Result<CallSid, Error> {
+async fn wait_for_sid(context: &Shared, id: &CallId) -> Result<CallSid, Error> {
     let mut listener = context.events.listen();
     loop {
         let call = context.store.read().await?.call(&CallName::Id(id.clone())).await?;
@@ -405,18 +397,17 @@ async fn placed(context: &Shared, id: &CallId) -> Result<CallSid, Error> {
         }
         tokio::select! {
             () = listener.changed(id.as_str()) => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = tokio::time::sleep(READ_AGAIN) => {}
             () = context.stopping.cancelled() => return Err(Error::Unsettled { call: id.clone() }),
         }
     }
 }
 
-/// A phone does not ring when whoever dialled has long given up.
+/// Whether the client has given up long ago, so that the phone must not ring any more.
 fn is_old(context: &Context, call: &Call) -> bool {
     context.clock.now_ms() - call.created_at >= ms(TOO_LATE)
 }
 
-/// Twilio was not asked.
 fn too_late() -> clients::Error {
     let kind = Kind::Unreachable("it is too late".to_owned());
     clients::Error { service: Service::Twilio, kind }

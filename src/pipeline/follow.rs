@@ -1,5 +1,5 @@
-//! Following a call by asking Twilio: the truth, also where no callback comes. A call that Twilio may or may not have
-//! placed is looked for first.
+//! The job that follows a call by polling Twilio, whose answer counts even if callbacks are lost. It first searches for a
+//! call that Twilio may or may not have placed.
 
 use std::time::Duration;
 
@@ -11,42 +11,40 @@ use crate::failpoint::Step;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
 use crate::store::{self, Conn, Job, Transition};
 
-/// When a call that may have been placed is looked for, counted from its intent. After the last look it is lost.
-const LOOKS: [Duration; 4] =
+/// When a call that may have been placed is searched for, counted from its intent. After the last search it is lost.
+const SEARCHES: [Duration; 4] =
     [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45), Duration::from_secs(120)];
 
-/// Twilio's clock may be behind ours by this much.
+/// How far Twilio's clock may be behind ours.
 const SKEW: Duration = Duration::from_secs(5);
 
-/// A call is given up on this long after it was first heard of. The longest calls take four hours.
+/// The job gives up this long after the first report of a call. The longest calls take four hours.
 const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// A call that Twilio does not know yet, or any more, is asked for again for this long.
+/// How long a call that Twilio does not find is polled again.
 const UNKNOWN_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// Runs the job of a call.
 pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let id: CallId = job.subject.parse().map_err(|_| store::Error::Unreadable("jobs.subject"))?;
     let call = context.store.read().await?.call(&CallName::Id(id)).await?;
     match call {
         None => job::close(context, job).await,
-        // Nothing is taken in of it any more.
+        // Nothing more of a deleted call is stored.
         Some(Call { deletion: Some(_), .. }) => job::close(context, job).await,
         Some(Call { sid: Some(ref sid), .. }) => {
             let sid = sid.clone();
-            look(context, job, &call.expect("it was just matched"), &sid).await
+            poll(context, job, &call.expect("it was just matched"), &sid).await
         }
         Some(call) if call.state.holds_number() => search(context, job, &call).await,
         Some(_) => job::close(context, job).await,
     }
 }
 
-/// Looks for a call that Twilio may have placed: one to this number that begins after the intent, and that is no other
-/// of ours.
+/// Searches Twilio's list for a call that may have been placed: to this number, later than the intent, and unknown here.
 async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError> {
     let since = jiff::Timestamp::from_millisecond(call.created_at - ms(SKEW)).unwrap_or_default();
     let (to, from) = (call.to.as_deref().unwrap_or_default(), call.from.as_deref().unwrap_or_default());
-    let placed = context.twilio.calls_between(to, from, since).await.map_err(passing)?;
+    let placed = context.twilio.calls_between(to, from, since).await.map_err(retried)?;
     let mut candidates = Vec::new();
     for found in placed {
         if let Ok(sid) = found.sid.parse::<CallSid>()
@@ -62,16 +60,16 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     let several = candidates.len() > 1;
 
     let now = context.clock.now_ms();
-    // A clock that was set back makes it young, not unborn.
+    // If the clock was set back, the age would be negative.
     let age = (now - call.created_at).max(0);
-    let next = LOOKS.iter().map(|look| ms(*look)).find(|look| *look > age).map(|look| now + look - age);
-    // After a sleep, the question may be on its way still: one look does not make sure.
-    let next = next.or((job.polls == 0).then_some(now + ms(LOOKS[0])));
+    let next = SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age).map(|search| now + search - age);
+    // After the computer has slept, the request may still be on its way, so one search is not enough.
+    let next = next.or((job.polls == 0).then_some(now + ms(SEARCHES[0])));
     let again = &Job { polls: job.polls + 1, ..job.clone() };
     context
         .store
         .write(Step::SearchForCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
-            // A callback may have named it meanwhile.
+            // A callback may have stored the SID meanwhile.
             if tx.call(&CallName::Id(call.id.clone())).await?.is_some_and(|call| call.sid.is_some()) {
                 tx.reschedule_job(job, now, now, None).await?;
                 return Ok((tx, ()));
@@ -83,17 +81,16 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
                     tx.reschedule_job(job, now, now, None).await?;
                 }
                 (None, Some(next)) => {
-                    let reason = Some("Twilio was asked to place the call, and nobody knows yet whether it did");
+                    let reason = Some("the call was requested from Twilio; checking whether it was placed");
                     tx.advance_call(&call.id, Transition { state: CallState::Unknown, reason, code: None }, now)
                         .await?;
                     tx.reschedule_job(again, next, now, reason).await?;
                 }
                 (None, None) => {
-                    let reason = match several {
-                        true => {
-                            "several calls to this number were placed at the time; which one is this cannot be told"
-                        }
-                        false => "Twilio has no such call: it was not placed",
+                    let reason = if several {
+                        "several calls to this number were placed at that time; it is unknown which one this is"
+                    } else {
+                        "Twilio has no such call: it was not placed"
                     };
                     let lost = Transition { state: CallState::Lost, reason: Some(reason), code: None };
                     tx.advance_call(&call.id, lost, now).await?;
@@ -104,30 +101,30 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
         })
         .await?;
     match found {
-        Some((sid, _)) => tracing::info!(%sid, "found a call that Twilio's answer was missing for"),
-        None => tracing::info!(age_ms = age, given_up = next.is_none(), "looked for a call in vain"),
+        Some((sid, _)) => tracing::info!(%sid, "found a call whose answer was lost"),
+        None => tracing::info!(age_ms = age, given_up = next.is_none(), "searched for a call, found none"),
     }
     context.events.changed(call.id.as_str());
     context.job_ready.notify_one();
     Ok(())
 }
 
-/// Asks Twilio how the call and its recordings stand.
-async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result<(), JobError> {
+/// Polls Twilio for the call and its recordings.
+async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result<(), JobError> {
     let age = context.clock.now_ms() - call.created_at;
     let found = match context.twilio.call(sid.as_str()).await {
         Err(error) if matches!(error.kind, Kind::NotFound(_)) && age < ms(UNKNOWN_FOR) => {
             return Err(JobError::poll_again(error.into(), poll_pause(job.polls)));
         }
-        found => found.map_err(passing)?,
+        found => found.map_err(retried)?,
     };
-    let recordings = context.twilio.recordings_of_call(sid.as_str()).await.map_err(passing)?;
+    let recordings = context.twilio.recordings_of_call(sid.as_str()).await.map_err(retried)?;
     let direction = Direction::of_twilio(found.direction.as_deref().unwrap_or_default());
     let state = CallState::of_twilio(&found.status);
 
     let now = context.clock.now_ms();
     let recorded: Vec<_> = recordings.iter().cloned().map(|one| lookup::recorded(context, one)).collect();
-    // By our own clock, since we knew of its end.
+    // By our clock, from the moment the end was stored.
     let just_ended = call.ended_at.is_none_or(|ended| now - ended < ms(lookup::LISTED_WITHIN));
     let is_unlisted = found.status == CallState::Completed.as_str() && recordings.is_empty();
     let is_awaited =
@@ -141,7 +138,7 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
                 tx.advance_call(&call.id, state.into(), now).await?;
             }
             for recording in recordings {
-                if let Some(recording) = intake::seen(call, recording) {
+                if let Some(recording) = intake::to_model(call, recording) {
                     intake::put_recording(&mut tx, context, &recording, now).await?;
                 }
             }
@@ -151,28 +148,25 @@ async fn look(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
             Ok((tx, !is_awaited))
         })
         .await?;
-    tracing::info!(%sid, status = found.status, recordings = recordings.len(), settled, "looked at a call");
+    tracing::info!(%sid, status = found.status, recordings = recordings.len(), settled, "polled a call");
     context.events.changed(call.id.as_str());
     context.job_ready.notify_one();
     if settled {
         return Ok(());
     }
-    let error = Error::Pending("the call or its recording has not come to its end");
-    match age > ms(DEADLINE) {
-        true => Err(JobError::fail(error)),
-        false => Err(JobError::poll_again(error, poll_pause(job.polls))),
-    }
+    let error = Error::Pending("the call or its recording has not ended");
+    Err(if age > ms(DEADLINE) { JobError::fail(error) } else { JobError::poll_again(error, poll_pause(job.polls)) })
 }
 
-/// What Twilio refuses to tell of a call now, it may tell later; the call goes on meanwhile.
-fn passing(error: clients::Error) -> JobError {
+/// Twilio may answer later what it refuses now, and the call goes on meanwhile: retry.
+fn retried(error: clients::Error) -> JobError {
     match error.kind {
         Kind::NotFound(_) | Kind::Rejected(_) => JobError { error: error.into(), next: Next::Retry(None) },
         _ => error.into(),
     }
 }
 
-/// The job has failed for good: a call without a SID is lost, any other is no longer followed.
+/// Marks a call without a SID as lost, and any other as no longer followed, when the job has failed for good.
 pub(super) async fn give_up(
     tx: &mut Conn,
     context: &Context,

@@ -1,5 +1,5 @@
-//! What the vendors tell, taken in: each hint moves things forward or changes nothing, however often and in whatever
-//! order it comes. What Twilio answers when it is asked ends in the same functions.
+//! Stores what the vendors report. Each report moves a state forward or changes nothing, however often and in whatever
+//! order it comes. Callbacks and polls end in the same functions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,79 +16,61 @@ use crate::model::recording::{Recording, RecordingSid, RecordingState};
 use crate::model::transcript::{OrderId, TranscriptId};
 use crate::store::{self, Conn, JobKind};
 
-/// Whoever tells something is answered within this.
-const VENDORS_WAIT: Duration = Duration::from_secs(6);
+/// The deadline for answering a callback. The vendors themselves give up after ten seconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(6);
 
-/// What Twilio says of a call.
+/// What Twilio reports about a call.
 #[derive(Debug, Clone)]
 pub struct CallUpdate {
-    /// The token in the address that it was told to.
+    /// The call id in the URL of the callback.
     pub token: Option<CallId>,
-    /// Which call.
     pub sid: CallSid,
-    /// Twilio's word.
+    /// Twilio's word for the state.
     pub status: String,
-    /// Which way it goes.
     pub direction: Direction,
-    /// Who was called.
     pub to: Option<String>,
-    /// Who called.
     pub from: Option<String>,
 }
 
-/// What Twilio says of a recording.
+/// What Twilio reports about a recording.
 #[derive(Debug, Clone)]
 pub struct RecordingUpdate {
-    /// The token in the address that it was told to.
+    /// The call id in the URL of the callback.
     pub token: Option<CallId>,
-    /// The call it is made in.
     pub call: CallSid,
-    /// Which recording.
     pub sid: RecordingSid,
-    /// Twilio's word.
+    /// Twilio's word for the state.
     pub status: String,
-    /// Whole seconds.
     pub duration_seconds: Option<i64>,
-    /// 1 or 2.
     pub channels: Option<i64>,
-    /// What makes it.
+    /// What made the recording, such as `RecordVerb`.
     pub source: Option<String>,
-    /// Why there is no audio.
+    /// Why the recording has no audio.
     pub error_code: Option<i64>,
 }
 
-/// A call got on.
-///
-/// # Errors
-/// If it could not be stored: whoever tells it must not be told that it was.
-pub async fn call_told(context: &Shared, news: CallUpdate) -> Result<(), Error> {
+/// Stores a status callback of a call. After an error, the callback must not be acknowledged.
+pub async fn call_update(context: &Shared, update: CallUpdate) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    in_time(run_to_end(context, async move { take_in_call(&shared, &news).await })).await
+    within_deadline(run_to_end(context, async move { ingest_call(&shared, &update).await })).await
 }
 
-/// A recording got on. Once it is finished, the job that transcribes it is committed together with it.
-///
-/// # Errors
-/// If it could not be stored.
-pub async fn recording_told(context: &Shared, news: RecordingUpdate) -> Result<(), Error> {
+/// Stores a callback of a recording. A finished recording commits together with the job that transcribes it.
+pub async fn recording_update(context: &Shared, update: RecordingUpdate) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    in_time(run_to_end(context, async move { take_in_recording(&shared, &news).await })).await
+    within_deadline(run_to_end(context, async move { ingest_recording(&shared, &update).await })).await
 }
 
-/// A vendor waits ten seconds, and is told the truth before: that nothing is stored yet. The task goes on.
-async fn in_time(taking_in: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    let taken_in = tokio::time::timeout(VENDORS_WAIT, taking_in).await;
-    taken_in.unwrap_or(Err(Error::Pending("the database is busy")))
+/// Returns an error before the vendor gives up waiting. The task goes on and may still store the report.
+async fn within_deadline(ingest: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    tokio::time::timeout(ANSWER_WITHIN, ingest).await.unwrap_or(Err(Error::Pending("the database is busy")))
 }
 
-/// A transcript is said to be finished: the job that fetches it is due. An order that this store knows nothing of, but
-/// whose webhook carries our secret, is taken in.
-///
-/// # Errors
-/// If it could not be stored.
-pub async fn transcript_told(context: &Shared, order: OrderId, id: Option<TranscriptId>) -> Result<(), Error> {
+/// Handles AssemblyAI's webhook: makes the job that fetches the transcript due. Adopts an order that is missing here; its
+/// webhook has proved to carry our secret.
+pub async fn transcript_ready(context: &Shared, order: OrderId, id: Option<TranscriptId>) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    let taking_in = async move {
+    let ingest = async move {
         let context = &shared;
         let (order, id) = (&order, id.as_ref());
         let subject = order.as_str();
@@ -100,14 +82,14 @@ pub async fn transcript_told(context: &Shared, order: OrderId, id: Option<Transc
                 let call = known.as_ref().and_then(|known| known.call.clone());
                 match (known, id) {
                     (Some(known), _) if known.state.is_final() => {}
-                    // The answer to the order was not seen: this is its id.
+                    // The answer to the submission was lost; the webhook has the transcript id.
                     (Some(known), Some(id)) if known.transcript_id.is_none() && known.asked_at.is_some() => {
                         tx.mark_submitted(&known, id.as_str(), None, now).await?;
                         tx.nudge_job(JobKind::Transcript, subject, now).await?;
                     }
                     (Some(_), _) => _ = tx.nudge_job(JobKind::Transcript, subject, now).await?,
                     (None, Some(id)) => request::adopt_order(&mut tx, order, id, now).await?,
-                    // Of something else about an order that is not known here.
+                    // A webhook without an id, for redacted audio, of an unknown order.
                     (None, None) => {}
                 }
                 Ok((tx, call))
@@ -119,72 +101,69 @@ pub async fn transcript_told(context: &Shared, order: OrderId, id: Option<Transc
         context.events.changed(subject);
         Ok(())
     };
-    in_time(run_to_end(context, taking_in)).await
+    within_deadline(run_to_end(context, ingest)).await
 }
 
-async fn take_in_call(context: &Shared, news: &CallUpdate) -> Result<(), Error> {
-    let state = CallState::of_twilio(&news.status);
-    let subject = format!("{} {}", news.sid, news.status);
+async fn ingest_call(context: &Shared, update: &CallUpdate) -> Result<(), Error> {
+    let state = CallState::of_twilio(&update.status);
+    let subject = format!("{} {}", update.sid, update.status);
     let call = context
         .store
         .write(Step::IngestCall, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
-            let (call, _) = find_call(&mut tx, news, now + ms(poll_pause(0)), now).await?;
-            tx.fill_in_call(&call.id, news.direction, news.to.as_deref(), news.from.as_deref()).await?;
+            let (call, _) = find_call(&mut tx, update, now + ms(poll_pause(0)), now).await?;
+            tx.fill_in_call(&call.id, update.direction, update.to.as_deref(), update.from.as_deref()).await?;
             let moved = match state {
                 Some(state) => tx.advance_call(&call.id, state.into(), now).await?,
                 None => false,
             };
             if moved && state.is_some_and(CallState::is_over) {
-                // Twilio is asked at once what there is to know of it.
+                // Poll at once for the recording and for what callbacks missed.
                 tx.open_job(JobKind::Call, call.id.as_str(), now, now).await?;
             }
             Ok((tx, call))
         })
         .await?;
-    tracing::info!(call = %call.id, sid = %news.sid, status = news.status, "call");
+    tracing::info!(call = %call.id, sid = %update.sid, status = update.status, "call");
     context.job_ready.notify_one();
     context.events.changed(call.id.as_str());
     Ok(())
 }
 
-async fn take_in_recording(context: &Shared, news: &RecordingUpdate) -> Result<(), Error> {
-    let RecordingUpdate { sid, status, error_code, .. } = news;
+async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<(), Error> {
+    let RecordingUpdate { sid, status, error_code, .. } = update;
     let Some(state) = RecordingState::named(status) else {
-        tracing::info!(recording = %sid, status, "a state of a recording that is not known here");
+        tracing::info!(recording = %sid, status, "unknown state of a recording");
         return Ok(());
     };
     let about = &CallUpdate {
-        token: news.token.clone(),
-        sid: news.call.clone(),
+        token: update.token.clone(),
+        sid: update.call.clone(),
         status: CallState::InProgress.as_str().to_owned(),
         direction: Direction::Unknown,
         to: None,
         from: None,
     };
     let subject = format!("{sid} {status}");
-    let step = match state.is_coming() {
-        true => Step::IngestRecordingStart,
-        false => Step::IngestRecording,
-    };
+    let step = if state.is_coming() { Step::IngestRecordingStart } else { Step::IngestRecording };
     let (call, moved) = context
         .store
         .write(step, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
-            let look_at = if state.is_coming() { now + ms(poll_pause(0)) } else { now };
-            let (call, is_new) = find_call(&mut tx, about, look_at, now).await?;
+            let poll_at = if state.is_coming() { now + ms(poll_pause(0)) } else { now };
+            let (call, is_new) = find_call(&mut tx, about, poll_at, now).await?;
             let recording = Recording {
                 sid: sid.clone(),
                 call: call.id.clone(),
                 state,
-                duration_seconds: news.duration_seconds,
-                channels: news.channels,
-                source: news.source.clone(),
+                duration_seconds: update.duration_seconds,
+                channels: update.channels,
+                source: update.source.clone(),
                 error_code: *error_code,
             };
             let moved = put_recording(&mut tx, context, &recording, now).await?;
             if moved && !state.is_coming() && !is_new {
-                tx.open_job(JobKind::Call, call.id.as_str(), look_at, now).await?;
+                tx.open_job(JobKind::Call, call.id.as_str(), poll_at, now).await?;
             }
             Ok((tx, (call, moved)))
         })
@@ -195,36 +174,36 @@ async fn take_in_recording(context: &Shared, news: &RecordingUpdate) -> Result<(
     Ok(())
 }
 
-/// The call that is told of: by its token, which also gives it its SID, or by its SID. One that nobody knows is taken
-/// in, with the job that follows it, which is due at `look_at`. Says whether it is new.
-async fn find_call(tx: &mut Conn, news: &CallUpdate, look_at: i64, now: i64) -> Result<(Call, bool), store::Error> {
-    if let Some(token) = &news.token
+/// Finds the call of a report by the call id in the URL, which also gives it its SID, or by its SID. Inserts an unknown
+/// call with the job that follows it, due at `poll_at`. Returns the call, and whether it is new.
+async fn find_call(tx: &mut Conn, update: &CallUpdate, poll_at: i64, now: i64) -> Result<(Call, bool), store::Error> {
+    if let Some(token) = &update.token
         && let Some(mut call) = tx.call(&CallName::Id(token.clone())).await?
     {
         match &call.sid {
-            Some(sid) if *sid == news.sid => return Ok((call, false)),
-            // The token of another call says nothing.
+            Some(sid) if *sid == update.sid => return Ok((call, false)),
+            // The id belongs to another call: ignore it.
             Some(_) => {}
-            None if tx.call(&CallName::Sid(news.sid.clone())).await?.is_some() => {}
+            None if tx.call(&CallName::Sid(update.sid.clone())).await?.is_some() => {}
             None => {
-                tx.set_call_sid(&call.id, &news.sid, now).await?;
-                // One that was given up as lost is followed again; one that is deleted is deleted at Twilio, too.
+                tx.set_call_sid(&call.id, &update.sid, now).await?;
+                // A call that was lost is followed again; a deleted one must be deleted at Twilio, too.
                 let kind = if call.deletion.is_some() { JobKind::Deletion } else { JobKind::Call };
                 tx.open_job(kind, call.id.as_str(), now + ms(poll_pause(0)), now).await?;
-                call.sid = Some(news.sid.clone());
+                call.sid = Some(update.sid.clone());
                 return Ok((call, false));
             }
         }
     }
-    if let Some(call) = tx.call(&CallName::Sid(news.sid.clone())).await? {
+    if let Some(call) = tx.call(&CallName::Sid(update.sid.clone())).await? {
         return Ok((call, false));
     }
     let new = Call {
         id: CallId::new(now),
-        sid: Some(news.sid.clone()),
-        direction: news.direction,
-        to: news.to.clone(),
-        from: news.from.clone(),
+        sid: Some(update.sid.clone()),
+        direction: update.direction,
+        to: update.to.clone(),
+        from: update.from.clone(),
         keyterms: Default::default(),
         state: CallState::Queued,
         reason: None,
@@ -234,12 +213,12 @@ async fn find_call(tx: &mut Conn, news: &CallUpdate, look_at: i64, now: i64) -> 
         ended_at: None,
     };
     let call = tx.find_or_insert_call(&new).await?;
-    tx.open_job(JobKind::Call, call.id.as_str(), look_at, now).await?;
+    tx.open_job(JobKind::Call, call.id.as_str(), poll_at, now).await?;
     Ok((call, true))
 }
 
-/// Adds a recording or moves it forward, and opens the job that transcribes it once it is finished. One of a call that is
-/// deleted is deleted, too.
+/// Inserts a recording or moves it forward. Opens the job that transcribes a finished recording, or deletes a recording of
+/// a deleted call. Returns whether anything changed.
 pub(super) async fn put_recording(
     tx: &mut Conn,
     context: &Context,
@@ -252,7 +231,7 @@ pub(super) async fn put_recording(
     }
     let is_transcribed = tx.has_transcript(&recording.sid).await?;
     if is_transcribed {
-        // Before anything was known of its call.
+        // The transcript was indexed before its call was known.
         tx.reindex_call(&recording.call).await?;
     }
     if tx.is_deletion_wanted(&recording.call).await? {
@@ -263,7 +242,7 @@ pub(super) async fn put_recording(
     Ok(true)
 }
 
-/// A recording that somebody wants transcribed before any callback has told of it, with its call.
+/// Stores a recording, and its call, that a client requests a transcript of before any callback has reported it.
 pub(super) async fn unknown_recording(
     context: &Shared,
     call: &CallSid,
@@ -282,7 +261,7 @@ pub(super) async fn unknown_recording(
         .write(Step::IngestUnknownRecording, &recording.sid, |mut tx| async move {
             let now = context.clock.now_ms();
             let (call, _) = find_call(&mut tx, about, now + ms(poll_pause(0)), now).await?;
-            if let Some(recording) = seen(&call, recording) {
+            if let Some(recording) = to_model(&call, recording) {
                 put_recording(&mut tx, context, &recording, now).await?;
             }
             Ok((tx, ()))
@@ -290,8 +269,8 @@ pub(super) async fn unknown_recording(
         .await
 }
 
-/// A recording in our words, if it is one.
-pub(super) fn seen(call: &Call, recording: &twilio::Recording) -> Option<Recording> {
+/// Returns `None` if the SID or the state is not one of Twilio's.
+pub(super) fn to_model(call: &Call, recording: &twilio::Recording) -> Option<Recording> {
     let duration = recording.duration.as_deref().and_then(|seconds| seconds.parse().ok());
     Some(Recording {
         sid: recording.sid.parse().ok()?,

@@ -1,4 +1,4 @@
-//! How a call stands, and its recordings, as Twilio says when it is asked.
+//! What Twilio answers about a call and its recordings, for requests that want its own words.
 
 use std::time::Duration;
 
@@ -9,48 +9,44 @@ use crate::clients::twilio::{Call, Recording};
 use crate::context::Shared;
 use crate::model::call::CallSid;
 
-/// The recording of a call that was answered is listed this long after its end, if ever.
+/// Twilio lists the recording of an answered call within this time after its end, or never.
 pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(60);
 
-/// A recording as people see it.
+/// A recording as Twilio describes it, with the URL of its audio.
 #[derive(Debug, Clone)]
 pub struct FetchedRecording {
-    /// `RE…`.
     pub sid: String,
-    /// Twilio's word, such as `completed`.
+    /// Twilio's word for the state, such as `completed`.
     pub status: String,
-    /// Whole seconds, once it is known.
     pub duration_seconds: Option<u64>,
-    /// 1 or 2.
     pub channels: Option<u32>,
-    /// What made it, such as `RecordVerb`.
+    /// What made the recording, such as `RecordVerb`.
     pub source: Option<String>,
-    /// Where the audio is: at Twilio, for its credentials, unless the account stores it elsewhere.
+    /// The URL of the audio: at Twilio, which asks for credentials, or in storage of the account.
     pub url: String,
-    /// Why there is no audio.
+    /// Why the recording has no audio.
     pub error_code: Option<i64>,
-    /// Whether `url` is storage of the account's own, which Twilio has no audio of.
+    /// Whether the audio is in storage of the account, and not at Twilio.
     pub is_elsewhere: bool,
 }
 
 impl FetchedRecording {
-    /// Whether its audio can be fetched.
     pub fn is_complete(&self) -> bool {
         self.status == "completed"
     }
 
-    /// Whether its audio may come.
+    /// Whether the audio may still become available.
     pub fn is_coming(&self) -> bool {
         matches!(self.status.as_str(), "in-progress" | "paused" | "stopped" | "processing")
     }
 
-    /// A sentence on a recording whose audio cannot be fetched.
+    /// Says why the audio is not available.
     pub fn lack(&self) -> String {
         lack(&self.sid, &self.status, self.error_code)
     }
 }
 
-/// A sentence on a recording whose audio cannot be fetched.
+/// Says why the audio of a recording is not available.
 pub fn lack(sid: &str, status: &str, error_code: Option<i64>) -> String {
     match error_code {
         Some(code) => format!("recording {sid} is {status}: {} (Twilio code {code})", reason(code)),
@@ -58,38 +54,30 @@ pub fn lack(sid: &str, status: &str, error_code: Option<i64>) -> String {
     }
 }
 
-/// How a call stands, in Twilio's words.
-///
-/// # Errors
-/// As Twilio refuses, or fails to answer.
-pub async fn look(context: &Shared, call: &CallSid) -> Result<Call, Error> {
+pub async fn call(context: &Shared, call: &CallSid) -> Result<Call, Error> {
     Ok(context.twilio.call(call.as_str()).await?)
 }
 
 /// All recordings of a call, oldest first.
-///
-/// # Errors
-/// As Twilio refuses, or fails to answer.
 pub async fn recordings(context: &Shared, call: &CallSid) -> Result<Vec<FetchedRecording>, Error> {
     let recordings = context.twilio.recordings_of_call(call.as_str()).await?;
     Ok(recordings.into_iter().map(|recording| recorded(context, recording)).collect())
 }
 
-/// The recordings of a call whose audio can be fetched, oldest first; at least one.
-///
-/// # Errors
-/// [`Error::NoRecording`] says in what state the call is.
+/// The recordings of a call whose audio is available, oldest first. If there is none, [`Error::NoRecording`] says in what
+/// state the call is.
 pub async fn complete_recordings(context: &Shared, call: &CallSid) -> Result<Vec<FetchedRecording>, Error> {
     let all = recordings(context, call).await?;
-    match all.iter().any(FetchedRecording::is_complete) {
-        true => Ok(all.into_iter().filter(FetchedRecording::is_complete).collect()),
-        false => Err(none_yet(context, call, &all).await),
+    if all.iter().any(FetchedRecording::is_complete) {
+        Ok(all.into_iter().filter(FetchedRecording::is_complete).collect())
+    } else {
+        Err(none_yet(context, call, &all).await)
     }
 }
 
-/// What to say of a call without a finished recording.
+/// The error for a call without a finished recording.
 pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[FetchedRecording]) -> Error {
-    match look(context, call).await {
+    match self::call(context, call).await {
         Err(error) => error,
         Ok(found) => Error::NoRecording {
             call: call.clone(),
@@ -104,16 +92,17 @@ pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[FetchedRec
     }
 }
 
-/// Whether audio of this call may still come.
+/// Whether a recording of this call may still become available.
 pub fn is_recording_awaited(call: &Call, recordings: &[FetchedRecording], now: Timestamp) -> bool {
-    let just_ended = || call.ended().is_some_and(|ended| now.as_second() - ended.as_second() < 60);
+    let just_ended = || {
+        call.ended().is_some_and(|ended| now.as_second() - ended.as_second() < LISTED_WITHIN.as_secs().cast_signed())
+    };
     let unlisted = call.status == "completed" && recordings.is_empty();
     call.is_up() || recordings.iter().any(FetchedRecording::is_coming) || (unlisted && just_ended())
 }
 
-/// A recording in our words.
 pub fn recorded(context: &Shared, recording: Recording) -> FetchedRecording {
-    // An account may store its recordings elsewhere; Twilio's own addresses are built here, for the API in use.
+    // An account may store its recordings elsewhere. URLs at Twilio are built here, for the configured API.
     let elsewhere = recording.media_url.filter(|url| !url.contains("/2010-04-01/Accounts/"));
     FetchedRecording {
         is_elsewhere: elsewhere.is_some(),

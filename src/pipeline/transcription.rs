@@ -1,5 +1,4 @@
-//! Transcripts as people ask for them: of what, whether there is one already, and how it stands. How one is made stands
-//! in `pipeline::order`.
+//! Transcripts as clients request them: of which audio, whether one exists, and its state. `pipeline::submit` makes them.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,40 +24,36 @@ use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Transcript, TranscriptId, TranscriptState};
 use crate::store::{self, Job, JobKind, NewTranscript};
 
-/// A transcript that is waited for is looked at this often even if AssemblyAI's webhook is lost.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// The interval at which AssemblyAI is polled while a client waits, in case the webhook is lost.
+const POLL_AGAIN: Duration = Duration::from_secs(3);
 
-/// Whoever waits for an order that another works at looks this often even if nothing is told.
-const LOOK_INTO_STORE: Duration = Duration::from_millis(250);
+/// The interval at which a waiting client reads the store if no event comes.
+const READ_AGAIN: Duration = Duration::from_millis(250);
 
-/// What is to be transcribed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Audio that AssemblyAI fetches itself. This program never does.
+    /// A URL that AssemblyAI fetches itself. callscribe never does.
     Url(String),
-    /// A recording at Twilio, which asks for our credentials.
+    /// A recording at Twilio, which requires our credentials.
     Recording(Audio),
     /// The one recording of a call.
     Call(CallSid),
-    /// A file that was sent here.
+    /// A file that a client uploaded.
     File(Uploaded),
 }
 
-/// A file that AssemblyAI has, and that no order names yet.
+/// A file that AssemblyAI has, and that no order refers to yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uploaded {
-    /// Where AssemblyAI has it.
+    /// Its URL at AssemblyAI.
     url: String,
-    /// SHA-256, in hex: the same file sent twice is the same request.
+    /// SHA-256 in hex. The same file uploaded twice is the same request.
     checksum: String,
 }
 
-/// The audio of a recording at Twilio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audio {
-    /// Which.
     pub sid: RecordingSid,
-    /// How it is asked for.
     pub form: AudioForm,
 }
 
@@ -68,24 +63,20 @@ impl From<RecordingSid> for Audio {
     }
 }
 
-/// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The audio.
     pub source: Source,
-    /// Terms beyond those of the settings and of the call.
+    /// Key terms in addition to those of the settings and of the call.
     pub keyterms: Keyterms,
-    /// AssemblyAI's parameters beyond those of the settings.
+    /// AssemblyAI's parameters in addition to those of the settings.
     pub parameters: Map<String, Value>,
-    /// Whether another transcript is wanted where the same request has one.
+    /// Whether to make another transcript even if the same request has one.
     pub again: bool,
 }
 
 impl Source {
-    /// Reads an audio URL: a recording of ours is told from everything else by its path at Twilio.
-    ///
-    /// # Errors
-    /// If it is at Twilio, but not a recording of our account.
+    /// Parses an audio URL. Recognizes a recording of our account by its path at Twilio; returns an error for any other URL
+    /// at Twilio.
     pub fn from_url(context: &Shared, text: &str) -> Result<Self, Error> {
         let elsewhere = || Ok(Self::Url(text.to_owned()));
         let Ok(url) = Url::parse(text) else { return elsewhere() };
@@ -97,49 +88,44 @@ impl Source {
         let (account, file) = match segments[..] {
             ["2010-04-01", "Accounts", account, "Recordings", file] => (account, file),
             ["2010-04-01", "Accounts", account, "Calls", _, "Recordings", file] => (account, file),
-            _ => return not_ours("this address at Twilio is not that of a recording"),
+            _ => return not_ours("this URL at Twilio is not that of a recording"),
         };
         if account != context.account_sid {
-            return not_ours("this recording is of another Twilio account than TWILIO_ACCOUNT_SID");
+            return not_ours("this recording belongs to a Twilio account other than TWILIO_ACCOUNT_SID");
         }
         let (sid, format) = match file.split_once('.') {
             Some((sid, "mp3")) => (sid, MediaFormat::Mp3),
-            // The JSON of a recording is what the address is often copied from.
+            // The URL is often copied from the JSON of a recording.
             Some((sid, "wav" | "json")) => (sid, MediaFormat::Wav),
             None => (file, MediaFormat::Wav),
-            Some(_) => return not_ours("Twilio has recordings as .wav and .mp3"),
+            Some(_) => return not_ours("Twilio serves recordings as .wav and .mp3"),
         };
         let channels = url.query_pairs().find(|(name, _)| name == "RequestedChannels");
         let channels = channels.and_then(|(_, value)| value.parse().ok());
         match sid.parse() {
             Ok(sid) => Ok(Self::Recording(Audio { sid, form: AudioForm { format, channels } })),
-            Err(_) => not_ours("this address at Twilio is not that of a recording"),
+            Err(_) => not_ours("this URL at Twilio is not that of a recording"),
         }
     }
 }
 
-/// Whether a request with these wishes can be sent, before its audio is brought anywhere.
-///
-/// # Errors
-/// Names the first key term that the models do not take.
+/// Checks the parameters of a request before its audio is uploaded. The error names the first key term that the speech
+/// models do not accept.
 pub fn check(context: &Shared, parameters: &Map<String, Value>, keyterms: &Keyterms) -> Result<(), Error> {
     let parameters = request::parameters(context, parameters.clone(), keyterms);
     request::check_keyterms(context, &parameters, &request::keyterms_of(&parameters))
 }
 
-/// Streams a file into AssemblyAI's upload. Nothing of it is kept here, and nothing is ordered: until it is whole it
-/// belongs to the request that brings it, and ends with it.
-///
-/// # Errors
-/// The file's own error if it is the file that breaks off.
+/// Streams a file into AssemblyAI's upload. Stores and submits nothing: an incomplete upload ends with its request. If the
+/// client's stream breaks, returns the stream's own error.
 pub async fn upload<S, E>(context: &Shared, file: S) -> Result<Uploaded, E>
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: From<Error> + From<clients::Error> + Send + 'static,
 {
     let ended = Arc::new(OnceLock::new());
-    let begun = (file.boxed(), Sha256::new(), Arc::clone(&ended));
-    let hashed = stream::try_unfold(begun, |(mut file, mut hash, ended)| async move {
+    let start = (file.boxed(), Sha256::new(), Arc::clone(&ended));
+    let hashed = stream::try_unfold(start, |(mut file, mut hash, ended)| async move {
         match file.next().await.transpose()? {
             Some(bytes) => {
                 hash.update(&bytes);
@@ -155,21 +141,20 @@ where
         sent = context.assemblyai.upload::<_, E>(hashed, None) => sent?,
         () = context.stopping.cancelled() => return Err(Error::Stopping.into()),
     };
-    // AssemblyAI may have said yes to a part of it.
+    // AssemblyAI may have answered before the end of the file.
     let checksum = ended.get().cloned().ok_or_else(|| {
         let kind = Kind::BadBody { path: "an answer before the end of the audio".to_owned() };
         clients::Error { service: Service::AssemblyAi, kind }
     })?;
-    tracing::info!("a file was uploaded");
+    tracing::info!("uploaded a file");
     Ok(Uploaded { url, checksum })
 }
 
-/// Has a transcript made, once: the same audio with the same parameters has the transcript that there is, unless another
-/// is wanted. Answers as soon as AssemblyAI has taken the order.
+/// Requests a transcript. The same audio with the same parameters returns the existing transcript, unless `again` is set.
+/// Returns as soon as AssemblyAI has accepted the order.
 ///
-/// # Errors
-/// [`Kind::Ambiguous`] if nobody knows whether AssemblyAI accepted it; it is looked for. Whatever may pass is tried again
-/// without being asked.
+/// [`Kind::Ambiguous`] means that it is unknown whether AssemblyAI accepted the order; the job searches for it. Temporary
+/// errors are retried automatically.
 pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Error> {
     let Request { source, keyterms, parameters, again } = request;
     let parameters = request::parameters(context, parameters, &keyterms);
@@ -195,17 +180,17 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
             return Err(Error::Deleted);
         }
     }
-    let wanted = TranscriptRequest { recording, audio, checksum, parameters };
+    let request = TranscriptRequest { recording, audio, checksum, parameters };
     let shared = Arc::clone(context);
-    run_to_end(context, async move { ordered(&shared, &wanted, again).await }).await
+    run_to_end(context, async move { submitted(&shared, &request, again).await }).await
 }
 
-/// The order of this request: begun here, or seen to its answer.
-async fn ordered(context: &Shared, wanted: &TranscriptRequest, again: bool) -> Result<Reply, Error> {
-    let new = &wanted.new_transcript(context.clock.now_ms());
+/// Runs the job of this request, or waits for the instance that runs it.
+async fn submitted(context: &Shared, request: &TranscriptRequest, again: bool) -> Result<Reply, Error> {
+    let new = &request.new_transcript(context.clock.now_ms());
     let mut listener = context.events.listen();
     let (id, job) = match begin(context, new, again).await {
-        // Somebody else asked for the same by a moment sooner.
+        // Another request for the same was faster.
         Err(store::Error::Taken) => begin(context, new, false).await?,
         begun => begun?,
     };
@@ -228,15 +213,15 @@ async fn ordered(context: &Shared, wanted: &TranscriptRequest, again: bool) -> R
         }
         tokio::select! {
             () = listener.changed(id.as_str()) => {}
-            () = tokio::time::sleep(LOOK_INTO_STORE) => {}
-            () = tokio::time::sleep_until(until) => return Err(Error::Pending("the transcript is being made; ask again")),
+            () = tokio::time::sleep(READ_AGAIN) => {}
+            () = tokio::time::sleep_until(until) => return Err(Error::Pending("the transcript is being made; try again later")),
             () = context.stopping.cancelled() => return Err(Error::Stopping),
         }
     }
 }
 
-/// Finds the transcript of the same request, or adds this one. The job is claimed if nobody has it, so that whoever asks
-/// does not wait for a worker, and is told what goes wrong.
+/// Finds the transcript of the same request, or inserts this one. Claims its job if no instance has it, so that the client
+/// does not wait for a worker and receives any error.
 async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(OrderId, Option<Job>), store::Error> {
     context
         .store
@@ -245,18 +230,18 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(Or
             let kind = JobKind::Transcript;
             let known = tx.transcript_by_request(&new.request_key).await?;
             let known = match known {
-                // Added by this very request, in a try whose end was not seen.
+                // Inserted by this request, in a commit whose outcome was unknown.
                 Some(known) if known.id == new.id => None,
                 Some(known) if !again && known.state != TranscriptState::Failed => Some(known),
-                // It failed although AssemblyAI has taken the order, or may have: that is gone on with.
+                // It failed, but AssemblyAI has accepted the order, or may have: resume it.
                 Some(known) if !again && known.asked_at.is_some() && !request::is_void(&known) => {
-                    tx.begin_attempt(&known, false, "asked for again", now).await?;
+                    tx.begin_attempt(&known, false, "requested again", now).await?;
                     tx.open_job(kind, known.id.as_str(), now, now).await?;
-                    // As the round left it.
+                    // begin_attempt has cleared it.
                     Some(Transcript { json: None, ..known })
                 }
                 other => {
-                    // That one alone: what another request has added since is not to be ordered once more.
+                    // Only that one: another request may have inserted a newer one since.
                     if let Some(other) = other {
                         tx.supersede_transcript(&other.id).await?;
                     }
@@ -283,7 +268,7 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(Or
         .await
 }
 
-/// The audio of a call that has one finished recording.
+/// The finished recording of a call, if there is exactly one.
 async fn only_recording(context: &Shared, call: &CallSid) -> Result<Audio, Error> {
     let complete = lookup::complete_recordings(context, call).await?;
     match &complete[..] {
@@ -295,27 +280,24 @@ async fn only_recording(context: &Shared, call: &CallSid) -> Result<Audio, Error
     }
 }
 
-/// How a transcript stands, or, within `wait`, how it ended. One that has ended is answered from the store; one that is
-/// not of this store is asked for at AssemblyAI each time.
-///
-/// # Errors
-/// As AssemblyAI refuses, or fails to answer.
+/// Returns a transcript once it is final, or after `wait` as it is. A final one comes from the store; one that is not in
+/// this store is requested from AssemblyAI each time.
 pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Reply, Error> {
     let mut listener = context.events.listen();
-    let mut reply = seen(context, id).await?;
+    let mut reply = current(context, id).await?;
     let known = context.store.read().await?.transcript_by_transcript_id(id).await?;
     let subject = known.map_or_else(|| id.to_string(), |transcript| transcript.id.to_string());
     let waiting = async {
         while !reply.transcript.is_final() {
             tokio::select! {
                 () = listener.changed(&subject) => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(POLL_AGAIN) => {}
             }
-            reply = seen(context, id).await?;
+            reply = current(context, id).await?;
         }
         Ok::<(), Error>(())
     };
-    // Out of time, or the program stops: what was seen last is the answer.
+    // After the wait, or when the program stops, the latest reply is the answer.
     tokio::select! {
         result = tokio::time::timeout(wait, waiting) => result.unwrap_or(Ok(()))?,
         () = context.stopping.cancelled() => {}
@@ -323,8 +305,8 @@ pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> 
     Ok(reply)
 }
 
-/// A transcript as it stands.
-async fn seen(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
+/// Returns a transcript as it is now.
+async fn current(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
     let mut conn = context.store.read().await?;
     let known = conn.transcript_by_transcript_id(id).await?;
     if let Some(call) = known.as_ref().and_then(|known| known.call.as_ref())
@@ -344,10 +326,7 @@ async fn seen(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
     run_to_end(context, async move { settle::poll(&shared, &known, &id).await.map_err(|failed| failed.error) }).await
 }
 
-/// A recording's audio for a player here, or the range of it that is asked for.
-///
-/// # Errors
-/// As Twilio refuses, or fails to answer.
+/// A recording's audio for a player, or the requested range of it.
 pub async fn listen(context: &Shared, sid: &RecordingSid, wanted: &MediaRequest) -> Result<Media, Error> {
     Ok(context.twilio.media(sid.as_str(), wanted).await?)
 }

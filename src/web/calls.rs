@@ -160,7 +160,7 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
 }
 
 async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -> Result<CallDetails, ApiError> {
-    let found = lookup::look(context, sid).await?;
+    let found = lookup::call(context, sid).await?;
     let recordings = lookup::recordings(context, sid).await?;
     let is_awaited = lookup::is_recording_awaited(&found, &recordings, context.clock.now());
     let progress = if is_awaited && found.is_up() && !recordings.iter().any(FetchedRecording::is_coming) {

@@ -20,7 +20,7 @@ pub(super) async fn call_progress(
     State(context): State<Shared>,
     FromTwilio { about, told }: FromTwilio<CallProgress>,
 ) -> Result<StatusCode, ApiError> {
-    let news = CallUpdate {
+    let update = CallUpdate {
         token: about.token(),
         sid: told.call_sid.parse()?,
         status: told.call_status,
@@ -28,7 +28,7 @@ pub(super) async fn call_progress(
         to: told.to,
         from: told.from,
     };
-    intake::call_told(&context, news).await?;
+    intake::call_update(&context, update).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn recording_progress(
     FromTwilio { about, told }: FromTwilio<RecordingProgress>,
 ) -> Result<StatusCode, ApiError> {
     let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok()).filter(|number| *number >= 0);
-    let news = RecordingUpdate {
+    let update = RecordingUpdate {
         token: about.token(),
         call: told.call_sid.parse()?,
         sid: told.recording_sid.parse()?,
@@ -48,7 +48,7 @@ pub(super) async fn recording_progress(
         source: told.recording_source,
         error_code: number(told.error_code),
     };
-    intake::recording_told(&context, news).await?;
+    intake::recording_update(&context, update).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -75,6 +75,6 @@ pub(super) async fn transcript_ready(State(context): State<Shared>, request: Req
     let ready = ready.ok_or_else(|| ApiError::BadRequest("expected a JSON object with a transcript_id".to_owned()))?;
     // The webhook for redacted audio comes to the same address without an id.
     let id = ready.transcript_id.map(|id| id.parse::<TranscriptId>()).transpose()?;
-    intake::transcript_told(&context, order, id).await?;
+    intake::transcript_ready(&context, order, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -138,7 +138,7 @@ pub(super) async fn greet(
     if (token.is_none() || greeter.may_note())
         && let (Ok(sid), Ok(place)) = (sid, Arc::clone(&context.answered_slots).try_acquire_owned())
     {
-        let news = CallUpdate {
+        let update = CallUpdate {
             token,
             sid,
             status: CallState::InProgress.as_str().to_owned(),
@@ -149,7 +149,7 @@ pub(super) async fn greet(
         let shared = Arc::clone(&context);
         let taking_in = async move {
             let _place = place;
-            if let Err(error) = intake::call_told(&shared, news).await {
+            if let Err(error) = intake::call_update(&shared, update).await {
                 tracing::warn!("that a call was answered could not be stored: {error}");
             }
         };
