@@ -2,21 +2,24 @@
 
 use std::collections::HashMap;
 
-use super::{Conn, Error, Filter, Row, args, jobs};
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Deletion, Direction, FormNonce};
+use super::columns::call_columns;
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
+use super::filter::Filter;
+use super::{jobs, rows};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction, FormNonce};
 use crate::model::history::Happened;
-use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingState;
 use crate::model::standing::Summary;
 use crate::model::transcript::TranscriptState;
 
-/// Where a page of the list of calls ends.
+/// The end of a page of the list of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     /// [`Call::created_at`] of its last call.
     pub created_at: i64,
-    /// The id of that call.
     pub id: CallId,
 }
 
@@ -30,7 +33,7 @@ pub struct CallSummary {
     pub words: Option<String>,
 }
 
-/// A new state of a call, with what is to be said of it.
+/// A new state of a call, with Twilio's error code if there is one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Transition<'a> {
     pub(crate) state: CallState,
@@ -46,24 +49,21 @@ impl From<CallState> for Transition<'_> {
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, sid, direction, to_number, from_number, keyterms, state, reason, code, deletion, created_at, \
-             ended_at FROM calls ",
-            $rest
-        )
+        concat!("SELECT ", call_columns!(), " FROM calls ", $rest)
     };
 }
 
 impl Conn {
-    /// Lets nobody else dial until this transaction ends, so that what is counted stays true.
+    /// Keeps every other transaction from dialing until this one ends, so that counts of calls stay true.
     pub(crate) async fn lock_dialing(&mut self, now: i64) -> Result<(), Error> {
-        match self.has_other_writers() {
-            true => self.execute("UPDATE dialling SET at = $1", args![now]).await.map(drop),
-            false => Ok(()),
+        if !self.has_other_writers() {
+            return Ok(());
         }
+        self.execute("UPDATE dialling SET at = $1", args![now]).await.map(drop)
     }
 
-    /// Adds a call that is to be dialled with this address for its callbacks. Says no if the number is in use by another one.
+    /// Inserts a call that is about to be placed, whose callbacks go to this base URL. Returns `false` if another call to the
+    /// number is up.
     pub(crate) async fn add_call(
         &mut self,
         call: &Call,
@@ -72,9 +72,9 @@ impl Conn {
     ) -> Result<bool, Error> {
         let added = self
             .execute(
-                "INSERT INTO calls (id, direction, to_number, from_number, keyterms, state, rank, holds_number, \
-                 created_at, updated_at, dialled_at, base_url, press) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10) \
+                "INSERT INTO calls (id, direction, to_number, from_number, keyterms, state, rank, holds_number,
+                 created_at, updated_at, dialled_at, base_url, press)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10)
                  ON CONFLICT (to_number) WHERE holds_number = 1 DO NOTHING",
                 args![
                     call.id.as_str(),
@@ -96,13 +96,13 @@ impl Conn {
         Ok(added > 0)
     }
 
-    /// Adds a call that was placed by others, or gives the one that is there under its SID.
+    /// Inserts a call that this program did not place, or returns the one with its SID.
     pub(crate) async fn find_or_insert_call(&mut self, call: &Call) -> Result<Call, Error> {
         let sid = call.sid.as_ref().map(CallSid::as_str);
         let added = self
             .execute(
-                "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, \
-                 created_at, updated_at) VALUES ($1, $2, $3, $4, $5, '[]', $6, $7, 0, $8, $8) \
+                "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number,
+                 created_at, updated_at) VALUES ($1, $2, $3, $4, $5, '[]', $6, $7, 0, $8, $8)
                  ON CONFLICT (sid) DO NOTHING",
                 args![
                     call.id.as_str(),
@@ -121,66 +121,53 @@ impl Conn {
             return Ok(call.clone());
         }
         let row = self.fetch_one(select!("WHERE sid = $1"), args![sid]).await?;
-        row.as_ref().map(crate::store::calls::call).transpose()?.ok_or(Error::Unreadable("calls.sid"))
+        row.as_ref().map(rows::call).transpose()?.ok_or(Error::Unreadable("calls.sid"))
     }
 
-    /// Whether others may write beside this transaction; whoever writes the same row is waited for.
-    pub(crate) fn has_other_writers(&self) -> bool {
-        self.session.has_other_writers()
-    }
-
-    /// The call that holds a number.
+    /// The call to a number that is up, or may be.
     pub(crate) async fn call_to(&mut self, number: &PhoneNumber) -> Result<Option<Call>, Error> {
         let sql = select!("WHERE to_number = $1 AND holds_number = 1");
-        self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(call).transpose()
+        self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(rows::call).transpose()
     }
 
-    /// The newest call that was dialled to a number since then and that rang, or may have.
+    /// The newest call that was dialed to a number since a time and that rang, or may have.
     pub(crate) async fn newest_dialed_since(
         &mut self,
         number: &PhoneNumber,
         since: i64,
     ) -> Result<Option<Call>, Error> {
-        let sql = self.session.newest_dialed_since();
-        self.fetch_one(sql, args![number.to_string().as_str(), since]).await?.as_ref().map(call).transpose()
+        let sql = self.dialect().newest_dialed_since();
+        self.fetch_one(sql, args![number.to_string().as_str(), since]).await?.as_ref().map(rows::call).transpose()
     }
 
     /// Returns the call to `to` that a form with this nonce has asked for, if it rang or may have rung.
     pub(crate) async fn call_of_nonce(&mut self, nonce: &FormNonce, to: &PhoneNumber) -> Result<Option<Call>, Error> {
         let sql = select!("WHERE press = $1 AND to_number = $2 AND (sid IS NOT NULL OR holds_number = 1)");
         let row = self.fetch_one(sql, args![nonce.as_str(), to.to_string().as_str()]).await?;
-        row.as_ref().map(call).transpose()
+        row.as_ref().map(rows::call).transpose()
     }
 
-    /// When the call was dialled that has `newer` others after it, if that was since then. What seems to have been dialled
-    /// in the future, because a clock was set back, counts.
+    /// When the call was dialed that is followed by `newer` others, if that was after `since`. Times in the future, from a
+    /// clock that has been set back, count.
     pub(crate) async fn dialed_before_newest(&mut self, newer: i64, since: i64) -> Result<Option<i64>, Error> {
         let sql = "SELECT dialled_at FROM calls WHERE dialled_at > $1 ORDER BY dialled_at DESC LIMIT 1 OFFSET $2";
         self.fetch_one(sql, args![since, newer]).await?.map(|row| row.int("dialled_at")).transpose()
     }
 
-    /// How many calls were dialled since then.
     pub(crate) async fn count_dialed_since(&mut self, since: i64) -> Result<i64, Error> {
         let sql = "SELECT count(*) AS calls FROM calls WHERE dialled_at > $1";
         self.fetch_one(sql, args![since]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 
-    /// A call by either of its names.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn call(&mut self, name: &CallName) -> Result<Option<Call>, Error> {
         let row = match name {
             CallName::Id(id) => self.fetch_one(select!("WHERE id = $1"), args![id.as_str()]).await?,
             CallName::Sid(sid) => self.fetch_one(select!("WHERE sid = $1"), args![sid.as_str()]).await?,
         };
-        row.as_ref().map(call).transpose()
+        row.as_ref().map(rows::call).transpose()
     }
 
-    /// The newest calls, or those that come after a cursor. Those that were deleted are none.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// The newest calls, or those after a cursor, without deleted ones.
     pub async fn calls(&mut self, after: Option<&Cursor>, limit: i64) -> Result<Vec<Call>, Error> {
         let rows = match after {
             None => {
@@ -191,44 +178,38 @@ impl Conn {
             }
             Some(Cursor { created_at, id }) => {
                 let sql = select!(
-                    "WHERE (created_at, id) < ($1, $2) AND (deletion IS NULL OR deletion <> 'done') \
+                    "WHERE (created_at, id) < ($1, $2) AND (deletion IS NULL OR deletion <> 'done')
                      ORDER BY created_at DESC, id DESC LIMIT $3"
                 );
                 self.fetch(sql, args![*created_at, id.as_str(), limit]).await?
             }
         };
-        rows.iter().map(call).collect()
+        rows.iter().map(rows::call).collect()
     }
 
-    /// The same of those that a filter lets through.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// Like [`calls`](Self::calls), of those that match a filter.
     pub async fn calls_matching(
         &mut self,
         filter: &Filter,
         after: Option<&Cursor>,
         limit: i64,
     ) -> Result<Vec<Call>, Error> {
-        let sql = self.session.find_calls(filter.state.is_some(), filter.number_end().is_some());
-        let number = filter.number();
-        // One bound and not two: PostgreSQL would begin to look at the one that it is told last.
+        let sql = self.dialect().calls_matching(filter.state.is_some(), filter.number_end().is_some());
+        let number = filter.number_pattern();
+        // One upper bound instead of two: PostgreSQL would start its index scan at the last one given.
         let after = after.map_or((i64::MAX, ""), |Cursor { created_at, id }| (*created_at, id.as_str()));
         let (at, id) = after.min((filter.before, ""));
         let (number, end) = (number.as_deref(), filter.number_end());
-        let args = args![filter.state(), number, filter.since, at, id, limit, end.as_deref()];
-        self.fetch(sql, args).await?.iter().map(call).collect()
+        let args = args![filter.state_word(), number, filter.since, at, id, limit, end.as_deref()];
+        self.fetch(sql, args).await?.iter().map(rows::call).collect()
     }
 
-    /// How far these calls have come, by their ids.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// The summaries of these calls, by call id.
     pub async fn call_summaries(&mut self, calls: &[Call]) -> Result<HashMap<String, CallSummary>, Error> {
         let ids: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
         let ids = serde_json::to_string(&ids).unwrap_or_default();
         let (ready, ended) = (RecordingState::Completed.rank(), TranscriptState::Completed.rank());
-        let sql = self.session.select_call_summaries();
+        let sql = self.dialect().select_call_summaries();
         let rows = self.fetch(sql, args![ids.as_str(), ready, ended]).await?;
         let read = |row: &Row| {
             let is_some = |column| Ok::<bool, Error>(row.int(column)? > 0);
@@ -245,15 +226,15 @@ impl Conn {
         rows.iter().map(read).collect()
     }
 
-    /// How many calls are followed whose callbacks go to another address than this one.
+    /// How many followed calls send their callbacks to another base URL than this one.
     pub(crate) async fn calls_dialed_elsewhere(&mut self, base_url: &str) -> Result<i64, Error> {
-        // The index of open jobs is to be gone through, and not that of all jobs by their kind.
-        let sql = "SELECT count(*) AS calls FROM jobs JOIN calls ON calls.id = jobs.subject \
+        // `coalesce` makes the planner use the index of open jobs instead of that of all jobs by kind.
+        let sql = "SELECT count(*) AS calls FROM jobs JOIN calls ON calls.id = jobs.subject
                    WHERE coalesce(jobs.kind, '') = 'call' AND jobs.state = 'open' AND calls.base_url <> $1";
         self.fetch_one(sql, args![base_url]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 
-    /// Gives a call the SID that Twilio has for it, if it has none yet.
+    /// Stores a call's SID if it has none yet.
     pub(crate) async fn set_call_sid(&mut self, id: &CallId, sid: &CallSid, now: i64) -> Result<(), Error> {
         self.execute(
             "UPDATE calls SET sid = $2, updated_at = $3 WHERE id = $1 AND sid IS NULL",
@@ -263,8 +244,8 @@ impl Conn {
         .map(drop)
     }
 
-    /// Gives a call that is being dialled the SID and the state that Twilio has for it. Says no, and does nothing, if its SID
-    /// or as much was told before, or if that is its end.
+    /// Stores the SID and state from Twilio's response to a dialed call. Returns `false` and changes nothing if a callback has
+    /// stored the SID or a state as far, or if the state is final.
     pub(crate) async fn mark_placed(
         &mut self,
         id: &CallId,
@@ -275,7 +256,7 @@ impl Conn {
         if !state.holds_number() {
             return Ok(false);
         }
-        let sql = "UPDATE calls SET sid = $2, state = $3, rank = $4, reason = NULL, code = NULL, updated_at = $5 \
+        let sql = "UPDATE calls SET sid = $2, state = $3, rank = $4, reason = NULL, code = NULL, updated_at = $5
                    WHERE id = $1 AND sid IS NULL AND rank < $4";
         let placed = self.execute(sql, args![id.as_str(), sid.as_str(), state.as_str(), state.rank(), now]).await?;
         if placed > 0 {
@@ -284,12 +265,11 @@ impl Conn {
         Ok(placed > 0)
     }
 
-    /// Whether a call of ours has this SID.
     pub(crate) async fn is_sid_known(&mut self, sid: &str) -> Result<bool, Error> {
         Ok(self.fetch_one("SELECT id FROM calls WHERE sid = $1", args![sid]).await?.is_some())
     }
 
-    /// Notes who is on a call that was taken in without that. Of one that is deleted nothing is noted any more.
+    /// Stores the direction and the numbers of a call that was inserted without them, unless it is deleted.
     pub(crate) async fn fill_in_call(
         &mut self,
         id: &CallId,
@@ -299,9 +279,9 @@ impl Conn {
     ) -> Result<(), Error> {
         let changed = self
             .execute(
-                "UPDATE calls SET direction = CASE WHEN direction = 'unknown' THEN $2 ELSE direction END, \
-             to_number = coalesce(to_number, $3), from_number = coalesce(from_number, $4) \
-             WHERE id = $1 AND deletion IS NULL \
+                "UPDATE calls SET direction = CASE WHEN direction = 'unknown' THEN $2 ELSE direction END,
+             to_number = coalesce(to_number, $3), from_number = coalesce(from_number, $4)
+             WHERE id = $1 AND deletion IS NULL
              AND (direction = 'unknown' OR to_number IS NULL OR from_number IS NULL)",
                 args![id.as_str(), direction.as_str(), to, from],
             )
@@ -309,7 +289,7 @@ impl Conn {
         if changed > 0 { self.reindex_call(id).await } else { Ok(()) }
     }
 
-    /// Moves a call forward. Says whether it moved.
+    /// Advances a call. Returns `false` if it was as far already.
     pub(crate) async fn advance_call(&mut self, id: &CallId, to: Transition<'_>, now: i64) -> Result<bool, Error> {
         macro_rules! moved {
             ($rest:literal) => {
@@ -321,7 +301,7 @@ impl Conn {
             };
         }
         let Transition { state, reason, code } = to;
-        // That the number is still in use is not written again: it has an index.
+        // `holds_number` is only written when it changes, because it is indexed.
         let sql = match (state.holds_number(), state.is_over()) {
             (true, _) => moved!(""),
             (false, false) => moved!("holds_number = 0,"),
@@ -336,41 +316,9 @@ impl Conn {
         Ok(moved > 0)
     }
 
-    /// Follows a call no longer, or again: it stays where it is, for this reason if there is one, and its number is free.
+    /// Stores why a call is no longer followed, or `None` if it is again, and frees its number. Its state stays.
     pub(crate) async fn stop_following(&mut self, id: &CallId, reason: Option<&str>) -> Result<(), Error> {
         let sql = "UPDATE calls SET reason = $2, holds_number = 0 WHERE id = $1";
         self.execute(sql, args![id.as_str(), reason]).await.map(drop)
     }
-}
-
-fn deletion(word: &str) -> Result<Deletion, Error> {
-    [Deletion::Wanted, Deletion::Done]
-        .into_iter()
-        .find(|deletion| deletion.as_str() == word)
-        .ok_or(Error::Unreadable("calls.deletion"))
-}
-
-pub(super) fn call(row: &Row) -> Result<Call, Error> {
-    let keyterms: Vec<String> =
-        serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("keyterms"))?;
-    let sid = row.text_if_set("sid")?.map(|sid| sid.parse()).transpose();
-    let direction = match row.text("direction")?.as_str() {
-        "outbound" => Direction::Outbound,
-        "inbound" => Direction::Inbound,
-        _ => Direction::Unknown,
-    };
-    Ok(Call {
-        id: row.text("id")?.parse().map_err(|_| Error::Unreadable("calls.id"))?,
-        sid: sid.map_err(|_| Error::Unreadable("calls.sid"))?,
-        direction,
-        to: row.text_if_set("to_number")?,
-        from: row.text_if_set("from_number")?,
-        keyterms: Keyterms::from_terms(keyterms),
-        state: CallState::named(&row.text("state")?).ok_or(Error::Unreadable("calls.state"))?,
-        reason: row.text_if_set("reason")?,
-        code: row.int_if_set("code")?,
-        deletion: row.text_if_set("deletion")?.map(|word| deletion(&word)).transpose()?,
-        created_at: row.int("created_at")?,
-        ended_at: row.int_if_set("ended_at")?,
-    })
 }

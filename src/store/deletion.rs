@@ -1,12 +1,13 @@
-//! Deleting a call: that it is wanted, and taking away what is private of it. What stays are ids, states and times, by
-//! which late news of the call are known for what they are.
+//! Deleting a call: the request, and the removal of its private data. Ids, states and times stay, so that late callbacks
+//! are recognized.
 
-use super::{Conn, Error, args};
+use super::conn::{Conn, args};
+use super::error::Error;
 use crate::model::call::{CallId, Deletion};
 use crate::model::history::Happened;
 
 impl Conn {
-    /// The call is to be deleted: what was said in it is found no more.
+    /// Marks the call for deletion and removes it from the search index.
     pub(crate) async fn request_deletion(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
         let sql = "UPDATE calls SET deletion = $2, updated_at = $3 WHERE id = $1 AND deletion IS NULL";
         let changed = self.execute(sql, args![id.as_str(), Deletion::Wanted.as_str(), now]).await?;
@@ -19,13 +20,13 @@ impl Conn {
         self.note(id, Happened::DeletionWanted, None, now).await
     }
 
-    /// Whether the call is to be deleted, or is.
+    /// Whether the call is marked for deletion or deleted.
     pub(crate) async fn is_deletion_wanted(&mut self, id: &CallId) -> Result<bool, Error> {
         let sql = "SELECT id FROM calls WHERE id = $1 AND deletion IS NOT NULL";
         Ok(self.fetch_one(sql, args![id.as_str()]).await?.is_some())
     }
 
-    /// Takes away numbers, key terms, words, and whatever vendors have said of the call, its recordings and transcripts.
+    /// Removes numbers, key terms, words, and all that the vendors said about the call, its recordings and transcripts.
     /// When it was dialed stays, because it counts, and so does the nonce of its form, which must not dial a second time.
     pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
         for transcript in self.transcripts_of(id).await? {
@@ -35,22 +36,22 @@ impl Conn {
             ($begin:literal) => {
                 concat!(
                     $begin,
-                    " IN (SELECT transcripts.id FROM transcripts JOIN recordings \
+                    " IN (SELECT transcripts.id FROM transcripts JOIN recordings
                      ON recordings.sid = transcripts.recording_sid WHERE recordings.call_id = $1))"
                 )
             };
         }
-        // A transcript that was asked for before its call was known has steps that name no call.
+        // If a transcript was requested before its call was known, its first events name no call.
         let steps = of_call!(
             "UPDATE history SET reason = NULL WHERE reason IS NOT NULL AND (call_id = $1 OR call_id IS NULL AND subject"
         );
         self.execute(steps, args![id.as_str()]).await?;
         let jobs = of_call!("UPDATE jobs SET reason = NULL WHERE reason IS NOT NULL AND (subject = $1 OR subject");
         self.execute(jobs, args![id.as_str()]).await?;
-        let recordings = "UPDATE recordings SET duration_seconds = NULL, channels = NULL, source = NULL, \
+        let recordings = "UPDATE recordings SET duration_seconds = NULL, channels = NULL, source = NULL,
                           error_code = NULL, updated_at = $2 WHERE call_id = $1";
         self.execute(recordings, args![id.as_str(), now]).await?;
-        let call = "UPDATE calls SET to_number = NULL, from_number = NULL, keyterms = '[]', reason = NULL, code = NULL, \
+        let call = "UPDATE calls SET to_number = NULL, from_number = NULL, keyterms = '[]', reason = NULL, code = NULL,
                     base_url = NULL, updated_at = $2 WHERE id = $1";
         self.execute(call, args![id.as_str(), now]).await?;
         let done = "UPDATE calls SET deletion = $2 WHERE id = $1 AND deletion <> $2";

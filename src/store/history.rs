@@ -1,52 +1,48 @@
-//! What became of calls, recordings and transcripts, in the order it happened. Rows are added and never changed.
+//! The history: what happened to calls, recordings and transcripts, in order. Rows are added and never changed.
 
-use super::{Conn, Error, Row, args};
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
 use crate::model::call::CallId;
 use crate::model::history::{Event, Happened};
 
-/// How far to look back behind the newest number on PostgreSQL, where a number may be committed after a higher one.
+/// How many numbers before the newest known one are read again on PostgreSQL, where a row may be committed after one with a
+/// higher number.
 const LATE: i64 = 100;
 
-/// So many changes are told one by one. Who missed more is told that anything may have changed.
-const TOLD: i64 = 1_000;
+/// How many changes are returned one by one. After more, anything may have changed.
+const MOST_CHANGES: i64 = 1_000;
 
-/// What changed after a number.
+/// What was added after a number.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// The newest number there is.
     pub newest: i64,
-    /// The numbers of the rows, each with what it is about: our id of the call, or else the row's own subject.
+    /// The number of each row and what it is about: the call id, or the row's subject if it belongs to no call.
     pub rows: Vec<(i64, String)>,
-    /// Whether there are more than these, or the number is not of this history.
+    /// Whether there are too many, or the number is not of this history.
     pub is_lost: bool,
 }
 
 impl Conn {
-    /// The number of the newest row; 0 if there is none.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// The number of the newest row, or 0.
     pub async fn newest_change(&mut self) -> Result<i64, Error> {
         let sql = "SELECT coalesce(max(number), 0) AS number FROM history";
         self.fetch_one(sql, args![]).await?.map_or(Ok(0), |row| row.int("number"))
     }
 
-    /// What was added after this number, oldest first; with it rows before, where they may have been added later.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// The rows that were added after this number, oldest first. On PostgreSQL they include some earlier ones.
     pub async fn changes_after(&mut self, number: i64) -> Result<Changes, Error> {
         let newest = self.newest_change().await?;
         if number > newest {
             return Ok(Changes { newest, rows: Vec::new(), is_lost: true });
         }
-        let late = if self.session.has_other_writers() { LATE } else { 0 };
-        let sql = "SELECT number, coalesce(call_id, subject) AS about FROM history \
+        let late = if self.has_other_writers() { LATE } else { 0 };
+        let sql = "SELECT number, coalesce(call_id, subject) AS about FROM history
                    WHERE number > $1 ORDER BY number LIMIT $2";
-        let rows = self.fetch(sql, args![number - late, TOLD + 1]).await?;
+        let rows = self.fetch(sql, args![number - late, MOST_CHANGES + 1]).await?;
         let mut rows: Vec<(i64, String)> =
             rows.iter().map(|row| Ok((row.int("number")?, row.text("about")?))).collect::<Result<_, Error>>()?;
-        let is_lost = rows.len() > TOLD as usize;
+        let is_lost = rows.len() > MOST_CHANGES as usize;
         if is_lost {
             rows.clear();
         }
@@ -62,17 +58,14 @@ impl Conn {
         reason: Option<&str>,
         at: i64,
     ) -> Result<(), Error> {
-        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) \
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let (subject, attempt) = (what.subject(call), what.attempt());
         let args = args![call.as_str(), what.kind(), subject, what.state(), what.rank(), attempt, reason, at];
         self.execute(sql, args).await.map(drop)
     }
 
-    /// What became of a call and all that belongs to it, oldest first.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// The history of a call with its recordings and transcripts, oldest first.
     pub async fn history(&mut self, call: &CallId) -> Result<Vec<Event>, Error> {
         let sql = "SELECT kind, subject, state, round, reason, at FROM history WHERE call_id = $1 ORDER BY number";
         self.fetch(sql, args![call.as_str()]).await?.iter().map(event).collect()

@@ -1,50 +1,59 @@
-//! Jobs: what is to be done next, when, and who is doing it. A job is claimed with a lease, which its owner renews
-//! while it works; when the owner dies, the lease runs out and another instance takes the job over. Each claim has a
-//! number, and what an earlier claim wants to write back is refused. A lease that lasts a minute longer than leases do
-//! was written by a clock that has been set back since, and counts for nothing.
+//! Jobs: what runs next, when, and which instance runs it. An instance claims a job with a lease and renews the lease while
+//! the job runs. When the instance dies, the lease expires and another one claims the job. Claims are numbered, and a write
+//! for an earlier claim fails.
 
-use super::{Conn, Error, Row, args};
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
 use crate::model::job::{JobKind, JobState, JobStatus};
 
-/// A job whose time is further away than this was planned by a clock that has been set back since.
-const FURTHEST: i64 = 2 * 60 * 60 * 1_000;
+/// A job that is due later than this, in milliseconds from now, counts as due: its time came from a clock that has been set
+/// back since.
+const FURTHEST_DUE: i64 = 2 * 60 * 60 * 1_000;
+
+/// A lease that expires later than a new one by more than this, in milliseconds, counts as expired: its time came from a
+/// clock that has been set back since.
+const LEASE_SKEW: i64 = 60_000;
+
+/// The longest lease, in milliseconds, where the length of a new one is unknown. Leases last seconds.
+const LONGEST_LEASE: i64 = 30_000;
 
 /// A job that was claimed.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// What it is about.
     pub kind: JobKind,
-    /// Of which call or transcript.
+    /// The call id or order id.
     pub subject: String,
     /// The number of this claim.
     pub claim: i64,
-    /// How often it has failed in a row.
+    /// Consecutive failures.
     pub failures: i64,
-    /// How often it has looked without finding an end.
+    /// Checks in a row that found something pending.
     pub polls: i64,
-    /// When it was first wanted, in milliseconds since 1970.
+    /// When it was opened, in milliseconds since 1970.
     pub created_at: i64,
 }
 
-/// Who claims, and until when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease<'a> {
+    /// The instance.
     pub(crate) owner: &'a str,
+    /// In milliseconds since 1970.
     pub(crate) until: i64,
 }
 
 impl Conn {
-    /// Makes sure that a job is open and due at this time at the latest. One that had ended begins anew.
+    /// Opens a job, or reopens one that has ended. One that is open stays so, and is due at `due` at the latest.
     pub(crate) async fn open_job(&mut self, kind: JobKind, subject: &str, due: i64, now: i64) -> Result<(), Error> {
         self.execute(
-            "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at) \
-             VALUES ($1, $2, 'open', $3, 0, 0, 0, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET \
-             nudged = 1, reason = NULL, \
-             due_at = CASE WHEN jobs.state = 'open' AND jobs.due_at < excluded.due_at THEN jobs.due_at \
-             ELSE excluded.due_at END, \
-             failures = CASE WHEN jobs.state = 'open' THEN jobs.failures ELSE 0 END, \
-             looks = CASE WHEN jobs.state = 'open' THEN jobs.looks ELSE 0 END, \
-             created_at = CASE WHEN jobs.state = 'open' THEN jobs.created_at ELSE excluded.created_at END, \
+            "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at)
+             VALUES ($1, $2, 'open', $3, 0, 0, 0, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET
+             nudged = 1, reason = NULL,
+             due_at = CASE WHEN jobs.state = 'open' AND jobs.due_at < excluded.due_at THEN jobs.due_at
+             ELSE excluded.due_at END,
+             failures = CASE WHEN jobs.state = 'open' THEN jobs.failures ELSE 0 END,
+             looks = CASE WHEN jobs.state = 'open' THEN jobs.looks ELSE 0 END,
+             created_at = CASE WHEN jobs.state = 'open' THEN jobs.created_at ELSE excluded.created_at END,
              state = 'open'",
             args![kind.as_str(), subject, due, now],
         )
@@ -52,8 +61,8 @@ impl Conn {
         .map(drop)
     }
 
-    /// Opens a job that nobody else knows of, claimed; whoever has to claim it again does so at `due`. It is there if this is
-    /// a second try: then it is claimed once more.
+    /// Opens a job that this instance has claimed. If the claim is lost, the job is due at `due`. When a transaction is
+    /// retried, the job may exist already, and is claimed again.
     pub(crate) async fn insert_claimed_job(
         &mut self,
         kind: JobKind,
@@ -62,39 +71,39 @@ impl Conn {
         due: i64,
         now: i64,
     ) -> Result<Job, Error> {
-        let sql = "INSERT INTO jobs (kind, subject, state, due_at, nudged, owner, lease_until, attempt, failures, looks, \
+        let sql = "INSERT INTO jobs (kind, subject, state, due_at, nudged, owner, lease_until, attempt, failures, looks,
                    created_at) VALUES ($1, $2, 'open', $5, 0, $3, $4, 1, 0, 0, $6) ON CONFLICT (kind, subject) DO NOTHING";
         let args = args![kind.as_str(), subject, lease.owner, lease.until, due, now];
-        // Mostly it is not there, and a statement that gives rows costs more than one that gives none.
+        // It rarely exists, and a statement with RETURNING costs more than one without.
         if self.execute(sql, args).await? > 0 {
             return Ok(Job { kind, subject: subject.to_owned(), claim: 1, failures: 0, polls: 0, created_at: now });
         }
-        let sql = "UPDATE jobs SET state = 'open', nudged = 0, owner = $3, lease_until = $4, attempt = attempt + 1 \
+        let sql = "UPDATE jobs SET state = 'open', nudged = 0, owner = $3, lease_until = $4, attempt = attempt + 1
                    WHERE kind = $1 AND subject = $2 RETURNING kind, subject, attempt, failures, looks, created_at";
         let again = self.fetch_one(sql, args![kind.as_str(), subject, lease.owner, lease.until]).await?;
         again.as_ref().map_or(Err(Error::LeaseLost), job)
     }
 
-    /// Makes a job due at once if it is open: something happened that it waits for.
+    /// Makes an open job due at once: what it waits for has happened. Returns `false` if it is not open.
     pub(crate) async fn nudge_job(&mut self, kind: JobKind, subject: &str, now: i64) -> Result<bool, Error> {
-        let sql = "UPDATE jobs SET due_at = CASE WHEN due_at < $3 THEN due_at ELSE $3 END, nudged = 1 \
+        let sql = "UPDATE jobs SET due_at = CASE WHEN due_at < $3 THEN due_at ELSE $3 END, nudged = 1
                    WHERE kind = $1 AND subject = $2 AND state = 'open'";
         Ok(self.execute(sql, args![kind.as_str(), subject, now]).await? > 0)
     }
 
-    /// Makes every open job due at once, as after a sleep in which callbacks were missed.
+    /// Makes every open job due at once, as after a suspend during which callbacks were missed.
     pub(crate) async fn nudge_all_jobs(&mut self, now: i64) -> Result<u64, Error> {
         self.execute("UPDATE jobs SET due_at = $1 WHERE state = 'open' AND due_at > $1", args![now]).await
     }
 
-    /// Claims jobs that are due, those that have waited longest first.
+    /// Claims due jobs, those due longest first.
     pub(crate) async fn claim_jobs(&mut self, lease: Lease<'_>, now: i64, limit: i64) -> Result<Vec<Job>, Error> {
-        let sql = self.session.claim_jobs();
-        let rows = self.fetch(sql, args![lease.owner, lease.until, now, now + FURTHEST, limit]).await?;
+        let args = args![lease.owner, lease.until, now, now + FURTHEST_DUE, limit, lease.until + LEASE_SKEW];
+        let rows = self.fetch(self.dialect().claim_jobs(), args).await?;
         rows.iter().map(job).collect()
     }
 
-    /// Claims this job, due or not, unless somebody has it or it has ended.
+    /// Claims this job, due or not. Returns `None` if another instance has it or it is not open.
     pub(crate) async fn claim_job(
         &mut self,
         kind: JobKind,
@@ -102,25 +111,23 @@ impl Conn {
         lease: Lease<'_>,
         now: i64,
     ) -> Result<Option<Job>, Error> {
-        let sql = "UPDATE jobs SET owner = $3, lease_until = $4, attempt = attempt + 1, nudged = 0 \
-                   WHERE kind = $1 AND subject = $2 AND state = 'open' \
-                   AND (lease_until IS NULL OR lease_until <= $5 OR lease_until > $4 + 60000) \
+        let sql = "UPDATE jobs SET owner = $3, lease_until = $4, attempt = attempt + 1, nudged = 0
+                   WHERE kind = $1 AND subject = $2 AND state = 'open'
+                   AND (lease_until IS NULL OR lease_until <= $5 OR lease_until > $6)
                    RETURNING kind, subject, attempt, failures, looks, created_at";
-        let args = args![kind.as_str(), subject, lease.owner, lease.until, now];
+        let args = args![kind.as_str(), subject, lease.owner, lease.until, now, lease.until + LEASE_SKEW];
         self.fetch_one(sql, args).await?.as_ref().map(job).transpose()
     }
 
-    /// Makes a lease last longer. Says whether the job is still the owner's.
+    /// Renews the lease of a claimed job. Returns `false` if the claim was lost.
     pub(crate) async fn renew_job(&mut self, job: &Job, lease: Lease<'_>) -> Result<bool, Error> {
         let sql = "UPDATE jobs SET lease_until = $3 WHERE kind = $1 AND subject = $2 AND owner = $4 AND attempt = $5";
         let args = args![job.kind.as_str(), job.subject.as_str(), lease.until, lease.owner, job.claim];
         Ok(self.execute(sql, args).await? > 0)
     }
 
-    /// Gives a job back, to be taken up at this time, or at once if it was nudged meanwhile.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`] if somebody else has it by now.
+    /// Ends a claim; the job is next due at `due`, or at once if it was nudged meanwhile. Fails with [`Error::LeaseLost`] if
+    /// the claim was lost.
     pub(crate) async fn reschedule_job(
         &mut self,
         job: &Job,
@@ -128,57 +135,55 @@ impl Conn {
         now: i64,
         reason: Option<&str>,
     ) -> Result<(), Error> {
-        let sql = "UPDATE jobs SET due_at = CASE WHEN nudged = 1 THEN $4 ELSE $5 END, failures = $6, looks = $7, \
+        let sql = "UPDATE jobs SET due_at = CASE WHEN nudged = 1 THEN $4 ELSE $5 END, failures = $6, looks = $7,
                    reason = $8, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
         let Job { kind, subject, claim, failures, polls, .. } = job;
         let args = args![kind.as_str(), subject.as_str(), *claim, now, due, *failures, *polls, reason];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
     }
 
-    /// Gives a job back that is to be taken up when it was planned to be. Says no, and does nothing, if that time has come, if it
-    /// was nudged meanwhile, or if somebody else has it by now.
+    /// Ends the claim of a job that is due later, and leaves its due time. Returns `false` and changes nothing if it is due by
+    /// now, was nudged meanwhile, or the claim was lost.
     pub(crate) async fn release_until_due(&mut self, job: &Job, now: i64) -> Result<bool, Error> {
-        let sql = "UPDATE jobs SET owner = NULL, lease_until = NULL \
+        let sql = "UPDATE jobs SET owner = NULL, lease_until = NULL
                    WHERE kind = $1 AND subject = $2 AND attempt = $3 AND nudged = 0 AND due_at > $4";
         let args = args![job.kind.as_str(), job.subject.as_str(), job.claim, now];
         Ok(self.execute(sql, args).await? > 0)
     }
 
-    /// Ends a job: done, or failed for a reason. One that was nudged meanwhile stays open if it was done.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`] if somebody else has it by now.
+    /// Ends a job as done, or as failed for a reason. One that is done but was nudged meanwhile stays open. Fails with
+    /// [`Error::LeaseLost`] if the claim was lost.
     pub(crate) async fn end_job(&mut self, job: &Job, failure: Option<&str>, now: i64) -> Result<(), Error> {
-        let sql = "UPDATE jobs SET state = CASE WHEN $4 = 'done' AND nudged = 1 THEN 'open' ELSE $4 END, due_at = $5, \
+        let sql = "UPDATE jobs SET state = CASE WHEN $4 = 'done' AND nudged = 1 THEN 'open' ELSE $4 END, due_at = $5,
                    reason = $6, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
         let end = if failure.is_some() { JobStatus::Failed } else { JobStatus::Done };
         let args = args![job.kind.as_str(), job.subject.as_str(), job.claim, end.as_str(), now, failure];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
     }
 
-    /// Ends a job whose work is done, whoever did it.
+    /// Ends a job as done, whether it is claimed or not.
     pub(crate) async fn close_job(&mut self, kind: JobKind, subject: &str, now: i64) -> Result<(), Error> {
-        let sql = "UPDATE jobs SET state = 'done', due_at = $3, reason = NULL, owner = NULL, lease_until = NULL \
+        let sql = "UPDATE jobs SET state = 'done', due_at = $3, reason = NULL, owner = NULL, lease_until = NULL
                    WHERE kind = $1 AND subject = $2 AND state = 'open'";
         self.execute(sql, args![kind.as_str(), subject, now]).await.map(drop)
     }
 
-    /// Gives back whatever this owner has.
+    /// Ends all claims of this instance.
     pub(crate) async fn release_jobs(&mut self, owner: &str) -> Result<u64, Error> {
-        // What is leased is open, and those have an index.
+        // A leased job is open; saying so makes the index of open jobs usable.
         let sql = "UPDATE jobs SET owner = NULL, lease_until = NULL WHERE owner = $1 AND state = 'open'";
         self.execute(sql, args![owner]).await
     }
 
-    /// Whether a job may be claimed, as far as can be told without the lock that claiming takes.
+    /// Whether a job can be claimed, by a read that takes no lock, as a claim does.
     pub(crate) async fn is_job_due(&mut self, now: i64) -> Result<bool, Error> {
-        // Each for itself, so that both are looked for in the index: jobs whose time is to come are many.
+        // Two conditions, so that both use the index by due time: most open jobs are due later.
         macro_rules! is_there {
             ($due:literal) => {
                 concat!(
                     "EXISTS (SELECT 1 FROM jobs WHERE state = 'open' AND ",
                     $due,
-                    " AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $1 + 90000))"
+                    " AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $3))"
                 )
             };
         }
@@ -189,7 +194,7 @@ impl Conn {
             is_there!("due_at > $2"),
             " THEN 1 ELSE 0 END AS BIGINT) AS is_due"
         );
-        let row = self.fetch_one(sql, args![now, now + FURTHEST]).await?;
+        let row = self.fetch_one(sql, args![now, now + FURTHEST_DUE, now + LONGEST_LEASE + LEASE_SKEW]).await?;
         row.map_or(Ok(false), |row| Ok(row.int("is_due")? == 1))
     }
 
@@ -225,7 +230,7 @@ mod tests {
     use crate::store::{Location, Store};
 
     #[tokio::test]
-    async fn a_job_that_is_opened_claimed_once_more_is_the_same_claimed_once_more() {
+    async fn a_claimed_job_that_is_inserted_again_is_claimed_again() {
         let path = std::env::temp_dir().join(format!("callscribe-jobs-{}.db", std::process::id()));
         let store = Store::open(&Location::file(&path)).await.unwrap();
         for (claim, owner, now) in [(1, "one", 1_000), (2, "other", 2_000)] {

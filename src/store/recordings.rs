@@ -1,6 +1,8 @@
 //! Recordings.
 
-use super::{Conn, Error, Row, args};
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
 use crate::model::call::CallId;
 use crate::model::history::Happened;
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
@@ -12,19 +14,19 @@ macro_rules! select {
 }
 
 impl Conn {
-    /// Adds a recording, or moves it forward and notes what is new of it. Says whether anything moved.
+    /// Inserts a recording, or advances it and fills in its facts. Returns `false` if it was as far already.
     pub(crate) async fn upsert_recording(&mut self, recording: &Recording, now: i64) -> Result<bool, Error> {
         let Recording { sid, call, state, duration_seconds, channels, source, error_code } = recording;
         let moved = self
             .execute(
-                "INSERT INTO recordings \
-                 (sid, call_id, state, rank, duration_seconds, channels, source, error_code, created_at, updated_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (sid) DO UPDATE SET \
-                 state = excluded.state, rank = excluded.rank, updated_at = excluded.updated_at, \
-                 duration_seconds = coalesce(excluded.duration_seconds, recordings.duration_seconds), \
-                 channels = coalesce(excluded.channels, recordings.channels), \
-                 source = coalesce(excluded.source, recordings.source), \
-                 error_code = coalesce(excluded.error_code, recordings.error_code) \
+                "INSERT INTO recordings
+                 (sid, call_id, state, rank, duration_seconds, channels, source, error_code, created_at, updated_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (sid) DO UPDATE SET
+                 state = excluded.state, rank = excluded.rank, updated_at = excluded.updated_at,
+                 duration_seconds = coalesce(excluded.duration_seconds, recordings.duration_seconds),
+                 channels = coalesce(excluded.channels, recordings.channels),
+                 source = coalesce(excluded.source, recordings.source),
+                 error_code = coalesce(excluded.error_code, recordings.error_code)
                  WHERE recordings.rank < excluded.rank",
                 args![
                     sid.as_str(),
@@ -45,18 +47,11 @@ impl Conn {
         Ok(moved > 0)
     }
 
-    /// A recording.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn recording(&mut self, sid: &RecordingSid) -> Result<Option<Recording>, Error> {
         self.fetch_one(select!("WHERE sid = $1"), args![sid.as_str()]).await?.as_ref().map(recording).transpose()
     }
 
     /// The recordings of a call, oldest first.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn recordings_of(&mut self, call: &CallId) -> Result<Vec<Recording>, Error> {
         let rows = self.fetch(select!("WHERE call_id = $1 ORDER BY created_at, sid"), args![call.as_str()]).await?;
         rows.iter().map(recording).collect()

@@ -1,49 +1,50 @@
 //! Transcripts, and the words in them.
 
-use super::{Conn, Error, Row, args};
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
 use crate::model::call::CallId;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Transcript, TranscriptId, TranscriptState};
 
-/// A transcript that is wanted.
+/// A transcript order to insert.
 #[derive(Debug, Clone)]
 pub struct NewTranscript {
     pub id: OrderId,
     /// The recording, unless the audio is elsewhere.
     pub recording: Option<RecordingSid>,
-    /// What the audio is asked for with, or its address elsewhere.
+    /// The media format to request from Twilio, or the audio's URL elsewhere.
     pub audio: String,
     /// AssemblyAI's parameters, as a JSON object.
     pub parameters: String,
-    /// What the same request is known by.
+    /// Equal for equal requests.
     pub request_key: String,
     /// In milliseconds since 1970.
     pub created_at: i64,
 }
 
-/// A word of a transcript, as it is stored.
+/// A word of a transcript.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct SpokenWord {
-    /// The word, with its punctuation.
+    /// With its punctuation.
     pub text: String,
-    /// When it begins, in milliseconds from the start of the audio.
+    /// In milliseconds from the start of the audio.
     pub start: i64,
-    /// When it ends.
     pub end: i64,
-    /// How sure AssemblyAI is, from 0 to 1.
+    /// From 0 to 1.
     pub confidence: f64,
-    /// Who says it, if speakers were told apart.
+    /// `None` unless AssemblyAI labeled speakers.
     pub speaker: Option<String>,
-    /// The channel, if each was transcribed for itself.
+    /// `None` unless the channels were transcribed separately.
     pub channel: Option<String>,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason, json, \
-             text, created_at, (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id, \
-             CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current \
+            "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason, json,
+             text, created_at, (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
+             CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current
              FROM transcripts ",
             $rest
         )
@@ -51,13 +52,13 @@ macro_rules! select {
 }
 
 impl Conn {
-    /// Adds a transcript. Says no if the same request has one.
+    /// Inserts an order. Returns `false` if an equal request has one.
     pub(crate) async fn add_transcript(&mut self, new: &NewTranscript) -> Result<bool, Error> {
         let NewTranscript { id, recording, audio, parameters, request_key, created_at } = new;
         let state = TranscriptState::Waiting;
         let added = self
             .execute(
-                "INSERT INTO transcripts (id, recording_sid, audio, parameters, request_key, state, rank, round, \
+                "INSERT INTO transcripts (id, recording_sid, audio, parameters, request_key, state, rank, round,
                  created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) ON CONFLICT DO NOTHING",
                 args![
                     id.as_str(),
@@ -77,48 +78,36 @@ impl Conn {
         Ok(added > 0)
     }
 
-    /// Lets another transcript take the place of this one, as that of its request.
+    /// Frees the request of this order for a new one.
     pub(crate) async fn supersede_transcript(&mut self, id: &OrderId) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET request_key = NULL WHERE id = $1";
         self.execute(sql, args![id.as_str()]).await.map(drop)
     }
 
-    /// The transcript that this request has.
     pub(crate) async fn transcript_by_request(&mut self, request_key: &str) -> Result<Option<Transcript>, Error> {
         let row = self.fetch_one(select!("WHERE request_key = $1"), args![request_key]).await?;
         row.as_ref().map(transcript).transpose()
     }
 
-    /// A transcript by our id.
     pub(crate) async fn transcript_by_id(&mut self, id: &OrderId) -> Result<Option<Transcript>, Error> {
         self.fetch_one(select!("WHERE id = $1"), args![id.as_str()]).await?.as_ref().map(transcript).transpose()
     }
 
-    /// A transcript by AssemblyAI's id.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn transcript_by_transcript_id(&mut self, id: &TranscriptId) -> Result<Option<Transcript>, Error> {
         let row = self.fetch_one(select!("WHERE transcript_id = $1"), args![id.as_str()]).await?;
         row.as_ref().map(transcript).transpose()
     }
 
     /// The transcripts of a call's recordings, oldest first.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn transcripts_of(&mut self, call: &CallId) -> Result<Vec<Transcript>, Error> {
         let sql =
             select!("WHERE recording_sid IN (SELECT sid FROM recordings WHERE call_id = $1) ORDER BY created_at, id");
         self.fetch(sql, args![call.as_str()]).await?.iter().map(transcript).collect()
     }
 
-    /// The words of a transcript by our id, in the order they are said.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// The words of a transcript, in order.
     pub async fn words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
-        let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words WHERE transcript = $1 \
+        let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words WHERE transcript = $1
                    ORDER BY position";
         let rows = self.fetch(sql, args![order.as_str()]).await?;
         let word = |row: &Row| {
@@ -134,26 +123,26 @@ impl Conn {
         rows.iter().map(word).collect()
     }
 
-    /// Whether anybody has asked for a transcript of this recording.
+    /// Whether a transcript of this recording was requested.
     pub(crate) async fn has_transcript(&mut self, recording: &RecordingSid) -> Result<bool, Error> {
         let sql = "SELECT id FROM transcripts WHERE recording_sid = $1 LIMIT 1";
         Ok(self.fetch_one(sql, args![recording.as_str()]).await?.is_some())
     }
 
-    /// AssemblyAI has the audio.
+    /// Stores where AssemblyAI has the audio.
     pub(crate) async fn mark_uploaded(&mut self, of: &Transcript, audio_url: &str, now: i64) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET audio_url = $3 WHERE id = $1 AND round = $2 AND audio_url IS NULL";
         self.execute(sql, args![of.id.as_str(), of.attempt, audio_url]).await?;
         self.advance_transcript(of, TranscriptState::Uploaded, None, now).await.map(drop)
     }
 
-    /// AssemblyAI is about to be asked for it, or is known not to have been.
+    /// Stores when the order was submitted, before that happens; `None` once it is known not to have arrived.
     pub(crate) async fn set_asked_at(&mut self, of: &Transcript, asked_at: Option<i64>) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET asked_at = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
         self.execute(sql, args![of.id.as_str(), of.attempt, asked_at]).await.map(drop)
     }
 
-    /// AssemblyAI has taken the order. Its answer is kept as it came, if there was one.
+    /// Stores the transcript id, and AssemblyAI's response verbatim if there was one.
     pub(crate) async fn mark_submitted(
         &mut self,
         of: &Transcript,
@@ -171,13 +160,14 @@ impl Conn {
         self.advance_transcript(of, TranscriptState::Queued, None, now).await.map(drop)
     }
 
-    /// AssemblyAI's answer about a transcript that is not finished, as it came.
+    /// Stores AssemblyAI's response about an unfinished transcript verbatim.
     pub(crate) async fn store_json(&mut self, of: &Transcript, json: &[u8]) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET json = $4 WHERE id = $1 AND round = $2 AND rank < $3";
         self.execute(sql, args![of.id.as_str(), of.attempt, TranscriptState::Completed.rank(), json]).await.map(drop)
     }
 
-    /// The text is there, with its words and AssemblyAI's JSON as it came.
+    /// Stores a finished transcript with its words and AssemblyAI's JSON verbatim, and indexes it. Returns `false` if it was
+    /// final already.
     pub(crate) async fn mark_completed(
         &mut self,
         of: &Transcript,
@@ -192,14 +182,14 @@ impl Conn {
             self.execute(sql, args![of.id.as_str(), json, text]).await?;
             let words = serde_json::to_string(words).unwrap_or_default();
             self.execute("DELETE FROM words WHERE transcript = $1", args![of.id.as_str()]).await?;
-            let insert = self.session.insert_words();
+            let insert = self.dialect().insert_words();
             self.execute(insert, args![of.id.as_str(), words.as_str()]).await?;
             self.index_transcript(of.id.as_str()).await?;
         }
         Ok(moved)
     }
 
-    /// There will be none by itself. AssemblyAI's JSON that says why is kept as it came.
+    /// Marks a transcript as failed, and stores AssemblyAI's JSON verbatim. Returns `false` if it was final already.
     pub(crate) async fn mark_failed(
         &mut self,
         of: &Transcript,
@@ -215,17 +205,16 @@ impl Conn {
         Ok(moved)
     }
 
-    /// Takes away all that was said, and what it was asked for with. This is the one place that does: whatever holds words
-    /// of a transcript is emptied here.
+    /// Deletes the text, the words and the parameters of a transcript. Every place that holds spoken words is emptied here.
     pub(super) async fn wipe_transcript(&mut self, id: &OrderId, now: i64) -> Result<(), Error> {
         self.unindex_transcript(id.as_str()).await?;
-        let sql = "UPDATE transcripts SET audio = '', parameters = '{}', request_key = NULL, audio_url = NULL, \
+        let sql = "UPDATE transcripts SET audio = '', parameters = '{}', request_key = NULL, audio_url = NULL,
                    reason = NULL, json = NULL, text = NULL, updated_at = $2 WHERE id = $1";
         self.execute(sql, args![id.as_str(), now]).await?;
         self.execute("DELETE FROM words WHERE transcript = $1", args![id.as_str()]).await.map(drop)
     }
 
-    /// Moves a transcript forward within its round. Says whether it moved.
+    /// Advances a transcript within its attempt. Returns `false` if it was as far already.
     pub(crate) async fn advance_transcript(
         &mut self,
         of: &Transcript,
@@ -233,7 +222,7 @@ impl Conn {
         reason: Option<&str>,
         now: i64,
     ) -> Result<bool, Error> {
-        let sql = "UPDATE transcripts SET state = $3, rank = $4, reason = $5, updated_at = $6 \
+        let sql = "UPDATE transcripts SET state = $3, rank = $4, reason = $5, updated_at = $6
                    WHERE id = $1 AND round = $2 AND rank < $4";
         let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now];
         let moved = self.execute(sql, args).await? > 0;
@@ -243,8 +232,8 @@ impl Conn {
         Ok(moved)
     }
 
-    /// Begins anew. What was ordered, or may have been, is gone on with, unless AssemblyAI has nothing to give for it: then
-    /// the audio is brought again. Says no if somebody else has begun anew.
+    /// Begins a new attempt. It continues with what was submitted, or may have been, unless that is void: then the audio is
+    /// uploaded again. Returns `false` if another attempt has begun already.
     pub(crate) async fn begin_attempt(
         &mut self,
         of: &Transcript,
@@ -256,10 +245,10 @@ impl Conn {
             Some(_) if !is_void => TranscriptState::Queued,
             _ => TranscriptState::Waiting,
         };
-        let sql = "UPDATE transcripts SET round = round + 1, state = $3, rank = $4, reason = $5, \
-                   audio_url = CASE WHEN $7 = 0 AND asked_at IS NOT NULL THEN audio_url END, \
-                   asked_at = CASE WHEN $7 = 0 THEN asked_at END, \
-                   transcript_id = CASE WHEN $7 = 0 THEN transcript_id END, json = NULL, updated_at = $6 WHERE id = $1 AND round = $2 \
+        let sql = "UPDATE transcripts SET round = round + 1, state = $3, rank = $4, reason = $5,
+                   audio_url = CASE WHEN $7 = 0 AND asked_at IS NOT NULL THEN audio_url END,
+                   asked_at = CASE WHEN $7 = 0 THEN asked_at END,
+                   transcript_id = CASE WHEN $7 = 0 THEN transcript_id END, json = NULL, updated_at = $6 WHERE id = $1 AND round = $2
                    AND state <> 'completed'";
         let void = i64::from(is_void);
         let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now, void];
@@ -278,8 +267,8 @@ impl Conn {
         reason: Option<&str>,
         at: i64,
     ) -> Result<(), Error> {
-        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT \
-                   (SELECT call_id FROM recordings WHERE sid = recording_sid), 'transcript', id, $2, $3, $4, $5, $6 \
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT
+                   (SELECT call_id FROM recordings WHERE sid = recording_sid), 'transcript', id, $2, $3, $4, $5, $6
                    FROM transcripts WHERE id = $1";
         self.execute(sql, args![id.as_str(), state.as_str(), state.rank(), attempt, reason, at]).await.map(drop)
     }

@@ -1,0 +1,9 @@
+//! The columns of a call, for every statement that reads whole calls.
+
+macro_rules! call_columns {
+    () => {
+        "calls.id, calls.sid, calls.direction, calls.to_number, calls.from_number, calls.keyterms, calls.state, \
+         calls.reason, calls.code, calls.deletion, calls.created_at, calls.ended_at"
+    };
+}
+pub(super) use call_columns;

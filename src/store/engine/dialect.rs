@@ -1,0 +1,284 @@
+//! The statements that differ between SQLite and PostgreSQL. Every other statement is one text for both.
+
+use crate::model::search::Query;
+use crate::store::columns::call_columns;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    fn is_postgres(self) -> bool {
+        self == Self::Postgres
+    }
+
+    /// Whether transactions run at the same time. PostgreSQL's wait for each other only where they write the same row,
+    /// and may commit in another order than that in which a column numbered their rows.
+    pub(in crate::store) fn has_other_writers(self) -> bool {
+        self.is_postgres()
+    }
+
+    /// Claims due jobs. PostgreSQL skips those that another instance is claiming; on SQLite nobody else writes meanwhile.
+    pub(in crate::store) fn claim_jobs(self) -> &'static str {
+        macro_rules! claimable {
+            ($due:literal, $lock:literal) => {
+                concat!(
+                    "SELECT kind, subject FROM (
+                        SELECT kind, subject FROM jobs WHERE state = 'open' AND ",
+                    $due,
+                    "   AND (lease_until IS NULL OR lease_until <= $3 OR lease_until > $6)
+                        ORDER BY due_at LIMIT $5",
+                    $lock,
+                    ") AS each"
+                )
+            };
+        }
+        // Two selects, so that both use the index by due time: most open jobs are due later.
+        macro_rules! claim {
+            ($lock:literal) => {
+                concat!(
+                    "WITH due AS MATERIALIZED (",
+                    claimable!("due_at <= $3", $lock),
+                    " UNION ALL ",
+                    claimable!("due_at > $4", $lock),
+                    " LIMIT $5)
+                    UPDATE jobs SET owner = $1, lease_until = $2, attempt = attempt + 1, nudged = 0
+                    WHERE (kind, subject) IN (SELECT kind, subject FROM due)
+                    RETURNING kind, subject, attempt, failures, looks, created_at"
+                )
+            };
+        }
+        if self.is_postgres() { claim!(" FOR UPDATE SKIP LOCKED") } else { claim!("") }
+    }
+
+    /// The newest call that was dialed to a number since a time and that rang, or may have.
+    pub(in crate::store) fn newest_dialed_since(self) -> &'static str {
+        macro_rules! dialed {
+            ($same_end:literal) => {
+                concat!(
+                    "SELECT ",
+                    call_columns!(),
+                    " FROM calls WHERE ",
+                    $same_end,
+                    " AND created_at > $2 AND to_number = $1 AND dialled_at > $2
+                     AND (sid IS NOT NULL OR holds_number = 1) ORDER BY created_at DESC LIMIT 1"
+                )
+            };
+        }
+        if self.is_postgres() {
+            dialed!("right(to_number, 4) = right($1, 4)")
+        } else {
+            dialed!("substr(to_number, -4) = substr($1, -4)")
+        }
+    }
+
+    /// The call of a recording, locked until the transaction ends: otherwise another PostgreSQL transaction could change
+    /// the call without seeing what this one indexes.
+    pub(in crate::store) fn lock_call_of_recording(self) -> &'static str {
+        macro_rules! call {
+            ($lock:literal) => {
+                concat!(
+                    "SELECT state, to_number, from_number, deletion, created_at FROM calls
+                     WHERE id = (SELECT call_id FROM recordings WHERE sid = $1)",
+                    $lock
+                )
+            };
+        }
+        if self.is_postgres() { call!(" FOR NO KEY UPDATE") } else { call!("") }
+    }
+
+    /// The summaries of the calls whose ids are in a JSON array.
+    pub(in crate::store) fn select_call_summaries(self) -> &'static str {
+        macro_rules! summaries {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT calls.id, job.state AS job,
+                        (SELECT CAST(sum(duration_seconds) AS BIGINT) FROM recordings WHERE call_id = calls.id) AS seconds,
+                        (SELECT count(*) FROM recordings WHERE call_id = calls.id AND rank < $2) AS coming,
+                        (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+                            WHERE call_id = calls.id) AS transcripts,
+                        (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+                            WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.rank < $3) AS unfinished,
+                        (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+                            WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.state = 'failed') AS failed,
+                        (SELECT substr(text, 1, 200) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+                            WHERE call_id = calls.id AND text <> ''
+                            ORDER BY transcripts.created_at DESC, transcripts.id LIMIT 1) AS words
+                    FROM calls LEFT JOIN jobs AS job ON job.kind = 'call' AND job.subject = calls.id
+                    WHERE calls.id IN (SELECT ",
+                    $ids,
+                    ")"
+                )
+            };
+        }
+        if self.is_postgres() {
+            summaries!("jsonb_array_elements_text($1::text::jsonb)")
+        } else {
+            summaries!("value FROM json_each($1)")
+        }
+    }
+
+    /// Inserts the words of a transcript from a JSON array of objects.
+    pub(in crate::store) fn insert_words(self) -> &'static str {
+        if self.is_postgres() {
+            "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence, speaker, channel)
+             SELECT $1, position - 1, word->>'text', (word->>'start')::bigint, (word->>'end')::bigint,
+                 (word->>'confidence')::double precision, word->>'speaker', word->>'channel'
+             FROM jsonb_array_elements($2::text::jsonb) WITH ORDINALITY AS each (word, position)"
+        } else {
+            "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence, speaker, channel)
+             SELECT $1, key, value->>'text', value->>'start', value->>'end',
+                 CAST(value->>'confidence' AS REAL), value->>'speaker', value->>'channel'
+             FROM json_each($2)"
+        }
+    }
+
+    /// The newest calls that match a filter. With the last digits of a number, the calls to it and those from it are
+    /// selected apart, each by its own index in order: one's own number, which is in every call, is found as fast as any
+    /// other.
+    pub(in crate::store) fn calls_matching(self, has_state: bool, has_number_end: bool) -> &'static str {
+        macro_rules! matching {
+            ($also:expr) => {
+                concat!(
+                    " (deletion IS NULL OR deletion <> 'done') AND (CAST($1 AS TEXT) IS NULL OR state = $1)
+                     AND created_at >= $3 AND (created_at, id) < ($4, $5) ",
+                    $also,
+                    " ORDER BY created_at DESC, id DESC LIMIT $6"
+                )
+            };
+        }
+        macro_rules! select {
+            ($rest:expr) => {
+                concat!("SELECT ", call_columns!(), " FROM calls WHERE ", $rest)
+            };
+        }
+        macro_rules! by_number_end {
+            ($to:literal, $from:literal) => {
+                select!(concat!(
+                    "id IN (SELECT id FROM (SELECT id FROM calls WHERE ",
+                    $to,
+                    " = $7 AND",
+                    matching!(r"AND to_number LIKE $2 ESCAPE '\'"),
+                    ") AS called UNION ALL SELECT id FROM (SELECT id FROM calls WHERE ",
+                    $from,
+                    " = $7 AND",
+                    matching!(r"AND from_number LIKE $2 ESCAPE '\'"),
+                    ") AS calling) ORDER BY created_at DESC, id DESC LIMIT $6"
+                ))
+            };
+        }
+        macro_rules! by_time {
+            ($state:literal) => {
+                select!(concat!(
+                    $state,
+                    matching!(
+                        r"AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\'
+                            OR from_number LIKE $2 ESCAPE '\') AND CAST($7 AS TEXT) IS NULL"
+                    )
+                ))
+            };
+        }
+        match (has_number_end, has_state) {
+            (true, _) if self.is_postgres() => by_number_end!("right(to_number, 4)", "right(from_number, 4)"),
+            (true, _) => by_number_end!("substr(to_number, -4)", "substr(from_number, -4)"),
+            (false, true) => by_time!("state = $1 AND"),
+            (false, false) => by_time!(""),
+        }
+    }
+
+    /// The terms of a query and of facets, as an FTS5 expression; for PostgreSQL, as a tsquery and, on a line each, the
+    /// patterns of its phrases. Terms hold only letters, digits and the mark of facets, so nothing needs escaping.
+    ///
+    /// FTS5 takes the state of a call as one more term and finds the newest matches first. PostgreSQL's index would read
+    /// all calls in that state; it uses an index by state and time instead.
+    pub(in crate::store) fn terms(self, query: &Query, state: Option<String>, number: Option<String>) -> String {
+        let star = |is_prefix, star| if is_prefix { star } else { "" };
+        if !self.is_postgres() {
+            let each = query.sought().iter();
+            let each = each.map(|sought| format!("\"{}\"{}", sought.terms.join(" "), star(sought.is_prefix, "*")));
+            let facets = state.into_iter().chain(number).map(|facet| format!("\"{facet}\""));
+            return each.chain(facets).collect::<Vec<_>>().join(" AND ");
+        }
+        let mut terms: Vec<String> = number.iter().map(|facet| format!("'{facet}'")).collect();
+        let mut patterns = String::new();
+        for sought in query.sought() {
+            let last = sought.terms.len() - 1;
+            let quoted = |(n, term)| format!("'{term}'{}", star(sought.is_prefix && n == last, ":*"));
+            terms.extend(sought.terms.iter().enumerate().map(quoted));
+            if last > 0 {
+                patterns += &format!("\n% {}{}%", sought.terms.join(" "), if sought.is_prefix { "" } else { " " });
+            }
+        }
+        terms.join(" & ") + &patterns
+    }
+
+    /// The newest transcripts that hold the terms. The index is read first, in its order; texts, which are long, are read
+    /// of the result alone. The state and number of the call are compared again, because a facet holds only the end of a
+    /// long address. `coalesce` hides that from PostgreSQL's planner, which would count a facet twice in its estimate.
+    pub(in crate::store) fn search(self) -> &'static str {
+        macro_rules! search {
+            ($is_found:literal) => {
+                concat!(
+                    "SELECT found.*, transcript_id, recording_sid, text FROM (
+                        SELECT place, transcript, ",
+                    call_columns!(),
+                    "   FROM spoken_text
+                        JOIN spoken ON spoken.place = spoken_text.rowid
+                        LEFT JOIN recordings ON recordings.sid = spoken.source
+                        LEFT JOIN calls ON calls.id = recordings.call_id
+                        WHERE ",
+                    $is_found,
+                    r"  AND spoken_text.rowid > $2 AND spoken_text.rowid <= $3
+                        AND coalesce(calls.state = $4, CAST($4 AS TEXT) IS NULL)
+                        AND coalesce(to_number LIKE $5 ESCAPE '\' OR from_number LIKE $5 ESCAPE '\', CAST($5 AS TEXT) IS NULL)
+                        ORDER BY spoken_text.rowid LIMIT $6
+                    ) AS found JOIN transcripts ON transcripts.id = found.transcript ORDER BY found.place"
+                )
+            };
+        }
+        if self.is_postgres() {
+            search!(
+                "terms @@ CAST(split_part($1, chr(10), 1) AS tsquery)
+                 AND words LIKE ALL ((string_to_array($1, chr(10)))[2:])
+                 AND (CAST($4 AS TEXT) IS NULL OR spoken_text.state = $4)"
+            )
+        } else {
+            search!("spoken_text MATCH $1")
+        }
+    }
+
+    /// Deletes a text from the search index. FTS5 stores no texts and needs the deleted one.
+    pub(in crate::store) fn delete_from_search_index(self) -> &'static str {
+        if self.is_postgres() {
+            "DELETE FROM spoken_text WHERE rowid = $1 AND CAST($2 AS TEXT) IS NOT NULL"
+        } else {
+            "INSERT INTO spoken_text (spoken_text, rowid, words) VALUES ('delete', $1, $2)"
+        }
+    }
+
+    /// Updates PostgreSQL's statistics of a search index that was just filled; autovacuum would take a minute.
+    pub(in crate::store) fn analyze_search_index(self) -> &'static str {
+        if self.is_postgres() { "ANALYZE spoken_text" } else { "SELECT 1" }
+    }
+
+    /// Words, by a JSON array of pairs of transcript and position.
+    pub(in crate::store) fn words_at(self) -> &'static str {
+        macro_rules! words {
+            ($each:literal) => {
+                concat!(
+                    "SELECT transcript, word, start_ms FROM words WHERE (transcript, position) IN
+                     (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM ",
+                    $each,
+                    ")"
+                )
+            };
+        }
+        if self.is_postgres() {
+            words!("jsonb_array_elements(CAST($1 AS jsonb)) AS each (value)")
+        } else {
+            words!("json_each($1)")
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The engine below the tables: opens SQLite or PostgreSQL, migrates it, and runs statements and transactions.
+//!
+//! [`sqlite_file`] and [`postgres`] open, [`migrations`] lists the migrations, [`session`] runs one statement on either
+//! database, [`dialect`] has every statement that differs between them. [`sqlite_writer`] and [`wal`] are SQLite's write
+//! path: the doc of [`sqlite_writer`] tells who holds the write lock when, and when a commit is on the disk. Reads from
+//! SQLite, and everything on PostgreSQL, go through sqlx.
+
+mod dialect;
+mod location;
+mod migrations;
+mod postgres;
+mod session;
+mod sqlite_error;
+mod sqlite_file;
+mod sqlite_writer;
+mod wal;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::sqlite::SqlitePool;
+
+pub(super) use dialect::Dialect;
+pub use location::Location;
+pub(super) use session::{Arg, Row, Session};
+
+use super::error::{BadDatabase, Error};
+use sqlite_writer::SqliteWriter;
+
+/// How long a statement waits for a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a statement waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open database.
+#[derive(Debug, Clone)]
+pub(super) enum Engine {
+    Sqlite { writer: SqliteWriter, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+impl Engine {
+    /// Opens the database and migrates it. For a server, also returns what keeps other instances from migrating it until
+    /// it is dropped.
+    pub(super) async fn open(location: &Location) -> Result<(Self, Option<PgConnection>), BadDatabase> {
+        match location {
+            Location::Sqlite(options) => {
+                let (writer, readers) =
+                    sqlite_file::open(options.as_ref().clone(), ACQUIRE_TIMEOUT, BUSY_TIMEOUT).await?;
+                Ok((Self::Sqlite { writer, readers }, None))
+            }
+            Location::Postgres(options) => {
+                let (pool, migrating) = postgres::open(options, ACQUIRE_TIMEOUT, BUSY_TIMEOUT).await?;
+                Ok((Self::Postgres(pool), Some(migrating)))
+            }
+        }
+    }
+
+    /// Checks a file for corruption that was too large for that when it was opened. A server checks its own files.
+    pub(super) async fn check_for_corruption(location: &Location) -> Result<(), BadDatabase> {
+        match location {
+            Location::Sqlite(options) => sqlite_file::check_for_corruption(options, BUSY_TIMEOUT).await,
+            Location::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// A connection that only reads. Boxed, because sqlx's future takes 15 kB, which every future around this one would
+    /// contain and copy when it is moved.
+    pub(super) async fn read(&self) -> Result<Session, sqlx::Error> {
+        match self {
+            Self::Sqlite { readers, .. } => Box::pin(readers.acquire()).await.map(Session::SqliteRead),
+            Self::Postgres(pool) => Box::pin(pool.acquire()).await.map(Session::PostgresRead),
+        }
+    }
+
+    /// Begins a transaction. On PostgreSQL every one is durable.
+    pub(super) async fn begin(&self, is_durable: bool) -> Result<Session, Error> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(Session::SqliteWrite(writer.begin(is_durable).await?)),
+            Self::Postgres(pool) => Ok(Session::PostgresWrite(Box::pin(pool.begin()).await?)),
+        }
+    }
+
+    /// Checkpoints SQLite's WAL and truncates it: it still holds what was overwritten in the file. Returns `false` while a
+    /// reader still uses it. PostgreSQL manages its own files.
+    pub(super) async fn truncate_wal(&self) -> Result<bool, Error> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(writer.truncate_wal().await?),
+            Self::Postgres(_) => Ok(true),
+        }
+    }
+
+    /// Makes SQLite's WAL as long as it may become.
+    pub(super) async fn preallocate_wal(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite { writer, .. } => Ok(writer.preallocate_wal().await?),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Closes all connections, upon which SQLite checkpoints its WAL.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn commits_to_a_file_are_synced_and_readers_cannot_write() {
+        let path = std::env::temp_dir().join(format!("callscribe-pragmas-{}.db", std::process::id()));
+        let (engine, _) = Engine::open(&Location::file(&path)).await.unwrap();
+        let mut written = engine.begin(true).await.unwrap();
+        let mut read = engine.read().await.unwrap();
+        const FULL: i64 = 2;
+        for (pragma, column, value, of_reader) in [
+            ("PRAGMA synchronous", "synchronous", FULL, FULL),
+            ("PRAGMA foreign_keys", "foreign_keys", 1, 1),
+            ("PRAGMA secure_delete", "secure_delete", 1, 0),
+            ("PRAGMA query_only", "query_only", 0, 1),
+        ] {
+            for (session, value) in [(&mut written, value), (&mut read, of_reader)] {
+                let rows = session.fetch(pragma, vec![]).await.unwrap();
+                assert_eq!(rows[0].int(column).unwrap(), value, "{pragma}");
+            }
+        }
+        drop((written, read));
+        engine.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
+}

@@ -1,0 +1,262 @@
+//! Runs a statement on either database, with its arguments, and reads its rows.
+
+use rusqlite::types::{Value, ValueRef};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Postgres, Row as _, Sqlite, Transaction};
+
+use super::dialect::Dialect;
+use super::sqlite_writer::{WriteTx, WrittenRow};
+use crate::store::error::Error;
+
+/// A connection to read from, or a transaction to write in.
+#[derive(Debug)]
+pub(in crate::store) enum Session {
+    SqliteRead(PoolConnection<Sqlite>),
+    SqliteWrite(WriteTx),
+    PostgresRead(PoolConnection<Postgres>),
+    PostgresWrite(Transaction<'static, Postgres>),
+}
+
+/// A value for `$1`, `$2` and so on.
+#[derive(Debug, Clone)]
+pub(in crate::store) enum Arg {
+    Text(Option<String>),
+    Int(Option<i64>),
+    Bytes(Option<Vec<u8>>),
+}
+
+/// A row, read by column name.
+#[derive(Debug)]
+pub(in crate::store) enum Row {
+    Sqlite(SqliteRow),
+    Written(WrittenRow),
+    Postgres(PgRow),
+}
+
+/// A query of either database, with its arguments bound.
+macro_rules! bound {
+    ($sql:expr, $args:expr) => {
+        $args.into_iter().fold(sqlx::query($sql), |query, arg| match arg {
+            Arg::Text(value) => query.bind(value),
+            Arg::Int(value) => query.bind(value),
+            Arg::Bytes(value) => query.bind(value),
+        })
+    };
+}
+
+impl Session {
+    /// Runs a statement and returns the number of rows that it changed.
+    pub(in crate::store) async fn execute(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
+        debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
+        macro_rules! run {
+            ($connection:expr) => {
+                Ok(bound!(sql, args).execute($connection).await?.rows_affected())
+            };
+        }
+        match self {
+            Self::SqliteRead(connection) => run!(&mut **connection),
+            Self::SqliteWrite(tx) => Ok(tx.run(sql, args.iter().map(Arg::value))?.1),
+            Self::PostgresRead(connection) => run!(&mut **connection),
+            Self::PostgresWrite(transaction) => run!(&mut **transaction),
+        }
+    }
+
+    /// Runs a statement and returns its rows.
+    pub(in crate::store) async fn fetch(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
+        debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
+        macro_rules! run {
+            ($connection:expr, $row:path) => {
+                Ok(bound!(sql, args).fetch_all($connection).await?.into_iter().map($row).collect())
+            };
+        }
+        match self {
+            Self::SqliteRead(connection) => run!(&mut **connection, Row::Sqlite),
+            Self::SqliteWrite(tx) => {
+                let (rows, _) = tx.run(sql, args.iter().map(Arg::value))?;
+                Ok(rows.into_iter().map(Row::Written).collect())
+            }
+            Self::PostgresRead(connection) => run!(&mut **connection, Row::Postgres),
+            Self::PostgresWrite(transaction) => run!(&mut **transaction, Row::Postgres),
+        }
+    }
+
+    /// Like [`fetch`](Self::fetch), but PostgreSQL plans the statement for these arguments: how common a word is decides
+    /// which plan is best.
+    pub(in crate::store) async fn fetch_with_fresh_plan(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<Vec<Row>, Error> {
+        macro_rules! run {
+            ($connection:expr) => {{
+                let rows = bound!(sql, args).persistent(false).fetch_all($connection).await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }};
+        }
+        debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
+        match self {
+            Self::PostgresRead(connection) => run!(&mut **connection),
+            Self::PostgresWrite(transaction) => run!(&mut **transaction),
+            Self::SqliteRead(_) | Self::SqliteWrite(_) => self.fetch(sql, args).await,
+        }
+    }
+
+    pub(in crate::store) async fn commit(self) -> Result<(), Error> {
+        match self {
+            Self::SqliteWrite(tx) => Ok(tx.commit().await?),
+            Self::PostgresWrite(transaction) => Ok(transaction.commit().await?),
+            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+        }
+    }
+
+    pub(in crate::store) async fn rollback(self) -> Result<(), Error> {
+        match self {
+            // Its drop rolls back.
+            Self::SqliteWrite(_) => Ok(()),
+            Self::PostgresWrite(transaction) => Ok(transaction.rollback().await?),
+            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+        }
+    }
+
+    pub(in crate::store) fn dialect(&self) -> Dialect {
+        match self {
+            Self::SqliteRead(_) | Self::SqliteWrite(_) => Dialect::Sqlite,
+            Self::PostgresRead(_) | Self::PostgresWrite(_) => Dialect::Postgres,
+        }
+    }
+}
+
+impl Row {
+    pub(in crate::store) fn text(&self, column: &str) -> Result<String, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Text(text)) => Ok(text.clone()),
+                other => Err(unreadable(column, other)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(in crate::store) fn text_if_set(&self, column: &str) -> Result<Option<String>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Text(text)) => Ok(Some(text.clone())),
+                Some(Value::Null) => Ok(None),
+                other => Err(unreadable(column, other)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(in crate::store) fn int(&self, column: &str) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Integer(number)) => Ok(*number),
+                other => Err(unreadable(column, other)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(in crate::store) fn int_if_set(&self, column: &str) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Integer(number)) => Ok(Some(*number)),
+                Some(Value::Null) => Ok(None),
+                other => Err(unreadable(column, other)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(in crate::store) fn real(&self, column: &str) -> Result<f64, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Real(number)) => Ok(*number),
+                other => Err(unreadable(column, other)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    pub(in crate::store) fn bytes_if_set(&self, column: &str) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Written(row) => match row.value(column) {
+                Some(Value::Blob(bytes)) => Ok(Some(bytes.clone())),
+                Some(Value::Null) => Ok(None),
+                other => Err(unreadable(column, other)),
+            },
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+}
+
+/// The error that sqlx returns for a column that is missing or of another type.
+fn unreadable(column: &str, found: Option<&Value>) -> Error {
+    Error::Database(match found {
+        None => sqlx::Error::ColumnNotFound(column.to_owned()),
+        Some(found) => {
+            sqlx::Error::ColumnDecode { index: column.to_owned(), source: found.data_type().to_string().into() }
+        }
+    })
+}
+
+impl Arg {
+    /// In rusqlite's form.
+    fn value(&self) -> ValueRef<'_> {
+        match self {
+            Self::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
+            Self::Int(Some(number)) => ValueRef::Integer(*number),
+            Self::Bytes(Some(bytes)) => ValueRef::Blob(bytes),
+            Self::Text(None) | Self::Int(None) | Self::Bytes(None) => ValueRef::Null,
+        }
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Self {
+        // PostgreSQL allows no NUL in a text.
+        Self::Text(Some(text.replace('\0', "")))
+    }
+}
+
+impl From<Option<&str>> for Arg {
+    fn from(text: Option<&str>) -> Self {
+        Self::Text(text.map(|text| text.replace('\0', "")))
+    }
+}
+
+impl From<i64> for Arg {
+    fn from(number: i64) -> Self {
+        Self::Int(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Arg {
+    fn from(number: Option<i64>) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<&[u8]> for Arg {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(Some(bytes.to_vec()))
+    }
+}
+
+/// Whether the highest parameter in the text is `$n`.
+fn binds_all(sql: &str, args: usize) -> bool {
+    let numbers = sql.split('$').skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse::<usize>().unwrap_or(0)
+    });
+    numbers.max().unwrap_or(0) == args
+}

@@ -1,0 +1,95 @@
+//! Why a statement failed, and why a database cannot be opened.
+
+use crate::failpoint::Aborted;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A unique key has a row already.
+    #[error("a row with the same key exists already")]
+    Taken,
+    /// Another worker has claimed the job since.
+    #[error("another worker has claimed the job")]
+    LeaseLost,
+    /// Another member of the same group commit failed, so this transaction runs again. Never leaves the store.
+    #[error("another writer of the same group failed")]
+    Again,
+    #[error(transparent)]
+    Aborted(#[from] Aborted),
+    /// A row holds what this program never writes. Names the column.
+    #[error("a row cannot be read: {0}")]
+    Unreadable(&'static str),
+    /// The file was removed or replaced while the program runs.
+    #[error("the database file was removed or replaced")]
+    Gone,
+    #[error("the database failed: {0}")]
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(database) if database.is_unique_violation() => Self::Taken,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl Error {
+    /// Whether the same transaction may succeed if it is retried at once.
+    pub(super) fn is_passing(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        match error {
+            sqlx::Error::Io(_) => true,
+            sqlx::Error::Database(error) => {
+                // Serialization failures, deadlocks, and a server that shuts down or is cut off.
+                error.code().is_some_and(|code| {
+                    ["40001", "40P01", "57P01", "57P02", "57P03"].contains(&code.as_ref()) || code.starts_with("08")
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Why a database cannot be used, as one line for the operator. Nothing in the database was changed, unless
+/// `Store::check_for_corruption` found it.
+#[derive(Debug, thiserror::Error)]
+pub enum BadDatabase {
+    #[error("cannot be opened: {}", .0.kind())]
+    Inaccessible(std::io::Error),
+    #[error("cannot be reached: {0}")]
+    Unreachable(sqlx::Error),
+    #[error("is no database, or is damaged; restore it from a copy, or name another file")]
+    Corrupt,
+    #[error("cannot be written to")]
+    ReadOnly,
+    #[error("belongs to another program")]
+    Foreign,
+    #[error("was written by a newer callscribe; run that one, or name another database")]
+    Newer,
+    #[error("has tables that differ from what callscribe made: {0}")]
+    Differs(sqlx::migrate::MigrateError),
+    #[error("cannot be used: {0}")]
+    Unusable(sqlx::Error),
+}
+
+impl BadDatabase {
+    pub(super) fn of_file(error: sqlx::Error) -> Self {
+        // Primary codes of https://sqlite.org/rescode.html.
+        let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok());
+        match code.map(|code| code & 0xff) {
+            Some(11 | 26) => Self::Corrupt,
+            Some(8) => Self::ReadOnly,
+            _ => Self::Unusable(error),
+        }
+    }
+
+    pub(super) fn of_migration(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError;
+        match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => Self::Newer,
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::of_file(error),
+            error => Self::Differs(error),
+        }
+    }
+}
