@@ -108,6 +108,19 @@ fn links_and_anchors_are_found_in_markdown() {
     assert_eq!(anchors(text), ["one-two", "its--this"]);
 }
 
+#[test]
+fn the_recipes_for_developers_name_files_that_are_there() {
+    for page in ["development", "performance"] {
+        let text = fs::read_to_string(root().join(format!("src/docs/{page}.md"))).expect("a page");
+        let names = text.split('`').skip(1).step_by(2).flat_map(|code| code.split([' ', '=']));
+        for name in
+            names.filter(|name| ["src/", "tests/", ".ci/", ".cargo/"].iter().any(|begin| name.starts_with(begin)))
+        {
+            assert!(root().join(name).exists(), "{page}.md names {name}, which is not there");
+        }
+    }
+}
+
 /// Returns the texts of all files of these types in a folder and below it.
 fn texts(folder: &Path, extensions: &[&str]) -> String {
     let paths = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
