@@ -1,4 +1,4 @@
-//! A call: its ids, which way it goes, and the states it moves through.
+//! A call: its ids, its direction, and the states it moves through.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ impl CallSid {
         &self.0
     }
 
-    /// The number that its digits are.
+    /// The 32 hex digits as a number.
     pub(crate) fn number(&self) -> u128 {
         self.0.bytes().skip(2).filter_map(|digit| char::from(digit).to_digit(16)).fold(0, |n, d| n << 4 | u128::from(d))
     }
@@ -43,13 +43,13 @@ impl fmt::Display for CallSid {
     }
 }
 
-/// This program's own id of a call: 32 hex digits, random. It is there before Twilio has given a SID, it is the token
-/// in the addresses that Twilio calls back to, and it runs through every line of the log about the call.
+/// Our id of a call: 32 hex digits that nobody can guess. It exists before Twilio assigns a SID, is the token in the
+/// callback URLs, and marks every log line about the call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallId(String);
 
 impl CallId {
-    /// That of a call that begins at this time, in milliseconds since 1970.
+    /// A new id. Ids sort by `at`, in milliseconds since 1970.
     pub fn new(at: i64) -> Self {
         Self(new_id(at))
     }
@@ -64,9 +64,10 @@ impl FromStr for CallId {
     type Err = BadId;
 
     fn from_str(text: &str) -> Result<Self, BadId> {
-        match text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            true => Ok(Self(text.to_owned())),
-            false => Err(BadId::new("a call's id", "32 hex digits")),
+        if text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadId::new("a call id", "32 hex digits"))
         }
     }
 }
@@ -77,7 +78,7 @@ impl fmt::Display for CallId {
     }
 }
 
-/// The nonce of a form that dials, by which two clicks are one call: 32 random hex digits.
+/// The nonce of a form that dials, which makes two clicks one call: 32 random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormNonce(String);
 
@@ -109,7 +110,7 @@ impl fmt::Display for FormNonce {
     }
 }
 
-/// What a person names a call by: Twilio's SID, or this program's own id.
+/// What a person may name a call by: its SID or its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallName {
     /// `CA…`.
@@ -119,7 +120,7 @@ pub enum CallName {
 }
 
 impl CallName {
-    /// The SID or the id, as it is written.
+    /// The SID or the id.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Sid(sid) => sid.as_str(),
@@ -145,19 +146,18 @@ impl From<CallId> for CallName {
     }
 }
 
-/// Which way a call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// This program dialled it.
+    /// callscribe dialed it.
     Outbound,
     /// Somebody called our number.
     Inbound,
-    /// A call of our account that this program hears of by its recording; Twilio is asked which way it goes.
+    /// A call of our account that only its recording's callback has reported yet. A poll of Twilio tells the direction.
     Unknown,
 }
 
 impl Direction {
-    /// In the words of Twilio, where everything outbound begins alike.
+    /// Parses Twilio's word, such as `outbound-api`.
     pub fn of_twilio(word: &str) -> Self {
         match word {
             "inbound" => Self::Inbound,
@@ -166,7 +166,6 @@ impl Direction {
         }
     }
 
-    /// As it is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Outbound => "outbound",
@@ -179,70 +178,58 @@ impl Direction {
 /// The state of a call. It moves forward only: a state of a lower or equal [`rank`](Self::rank) changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallState {
-    /// Meant to be placed: Twilio is being asked.
+    /// The intent is committed; the request to Twilio is being sent.
     Dialing,
-    /// Twilio was asked and nobody knows whether it placed the call.
+    /// The answer was lost; it is unknown whether Twilio placed the call.
     Unknown,
-    /// Looked for long enough and not found: it was never placed, as far as anybody can tell.
+    /// The search found no such call at Twilio, so it was not placed.
     Lost,
-    /// Twilio has taken it.
+    /// Twilio has accepted the call.
     Queued,
-    /// The phone rings.
     Ringing,
-    /// Somebody answered.
     InProgress,
     /// Answered, and over.
     Completed,
-    /// The line was busy.
     Busy,
-    /// Nobody answered.
     NoAnswer,
-    /// It could not be placed, or Twilio refused it.
+    /// The call could not be placed, or Twilio refused it.
     Failed,
-    /// Given up before anybody answered.
+    /// Ended before anyone answered.
     Canceled,
 }
 
-/// How far the deletion of a call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
-    /// It is wanted: the vendors are asked to delete what they have, and then it is deleted here.
+    /// Requested: the call is deleted at the vendors first, then here.
     Wanted,
-    /// Nothing of it is left but what late news is known by.
+    /// Only what identifies late callbacks is left.
     Done,
 }
 
-/// A call as it is stored.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Ours.
     pub id: CallId,
-    /// Twilio's, once it is known.
+    /// `None` until Twilio's answer, or a callback, has told the SID.
     pub sid: Option<CallSid>,
-    /// Which way.
     pub direction: Direction,
-    /// Who was called, as far as it is known: E.164, or what else Twilio writes, such as a SIP address.
+    /// The called number: E.164, or what else Twilio writes, such as a SIP address.
     pub to: Option<String>,
-    /// Who called.
     pub from: Option<String>,
-    /// Terms for its transcript beyond those of the settings.
+    /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
-    /// Where it is.
     pub state: CallState,
-    /// Why it is there, for a person.
+    /// Why the call is in this state, for a person.
     pub reason: Option<String>,
     /// Twilio's error code, if it gave one.
     pub code: Option<i64>,
-    /// Whether it is to be deleted, or is.
     pub deletion: Option<Deletion>,
-    /// When this program first knew of it, in milliseconds since 1970.
+    /// When callscribe first knew of the call, in milliseconds since 1970.
     pub created_at: i64,
-    /// When it was over.
     pub ended_at: Option<i64>,
 }
 
 impl CallState {
-    /// All of them, in the order in which a call comes through them.
+    /// All states, in the order in which a call passes through them.
     pub const ALL: [Self; 11] = [
         Self::Dialing,
         Self::Unknown,
@@ -257,7 +244,7 @@ impl CallState {
         Self::Canceled,
     ];
 
-    /// As it is stored and shown; from [`Queued`](Self::Queued) on, Twilio's word.
+    /// The word for the state in the database and in JSON; from [`Queued`](Self::Queued) on, Twilio's.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dialing => "dialing",
@@ -274,12 +261,12 @@ impl CallState {
         }
     }
 
-    /// The state of this name.
+    /// Returns `None` for an unknown word.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// What Twilio's word means; none for a word that is not known.
+    /// Parses Twilio's word. Returns `None` for a new one.
     pub fn of_twilio(word: &str) -> Option<Self> {
         match word {
             "initiated" => Some(Self::Queued),
@@ -287,7 +274,7 @@ impl CallState {
         }
     }
 
-    /// States follow each other by rank. All ends have the same: a call ends once.
+    /// A call moves only to a state of higher rank. All final states have the same rank: a call ends once.
     pub fn rank(self) -> i64 {
         match self {
             Self::Dialing => 0,
@@ -300,7 +287,6 @@ impl CallState {
         }
     }
 
-    /// Whether nothing more will happen on the phone.
     pub fn is_over(self) -> bool {
         self.rank() == Self::Completed.rank()
     }
@@ -310,14 +296,13 @@ impl CallState {
         matches!(self, Self::Busy | Self::NoAnswer | Self::Canceled)
     }
 
-    /// Whether the number is in use by this call: no second one is placed to it.
+    /// Whether the call occupies its number, so that no second call to it is placed.
     pub fn holds_number(self) -> bool {
         !self.is_over() && self != Self::Lost
     }
 }
 
 impl Deletion {
-    /// As it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Wanted => "wanted",
@@ -327,7 +312,7 @@ impl Deletion {
 }
 
 impl Call {
-    /// A call that is about to be placed.
+    /// The intent to place a call.
     pub fn to_be_placed(to: &PhoneNumber, from: &PhoneNumber, keyterms: Keyterms, now: i64) -> Self {
         Self {
             id: CallId::new(now),

@@ -1,6 +1,6 @@
-//! The nouns: phone numbers, the ids of calls, recordings and transcripts, key terms, what is searched for.
+//! The nouns: phone numbers, calls, recordings, transcripts, jobs, key terms, search queries, and what their states mean.
 //!
-//! Plain types that are parsed at the door and carry the proof of it. No I/O, no HTTP, no vendor's limits.
+//! Plain types, parsed where they enter the program. No I/O, no HTTP, no limits of a vendor.
 
 use uuid::Uuid;
 
@@ -15,15 +15,15 @@ pub mod search;
 pub mod standing;
 pub mod transcript;
 
-/// An id that nobody can guess: 32 hex digits. It begins with the time, in milliseconds since 1970, so that what is new
-/// stands side by side in every index, and is written together.
+/// A new id that nobody can guess: 32 hex digits. It starts with the time, in milliseconds since 1970, so that new rows are
+/// neighbors in every index and share its pages.
 pub(crate) fn new_id(at: i64) -> String {
     let (at, random) = (at.try_into().unwrap_or_default(), Uuid::new_v4().into_bytes());
     let [random @ .., _, _, _, _, _, _] = random;
     uuid::Builder::from_unix_timestamp_millis(at, &random).into_uuid().simple().to_string()
 }
 
-/// Why a text is not the id that it was taken for.
+/// A text is not the id that was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is {shape}")]
 pub struct BadId {
@@ -37,7 +37,7 @@ impl BadId {
     }
 }
 
-/// Whether `text` is this prefix and 32 hex digits, the shape of every Twilio SID.
+/// Whether `text` is a Twilio SID: this prefix and 32 hex digits.
 pub(crate) fn is_sid(prefix: &str, text: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

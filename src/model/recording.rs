@@ -35,24 +35,22 @@ impl fmt::Display for RecordingSid {
     }
 }
 
-/// The state of a recording, in Twilio's words. It moves forward only, by rank.
+/// The state of a recording, in Twilio's words. It moves forward only, by [`rank`](Self::rank).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordingState {
-    /// Somebody is being recorded.
     InProgress,
-    /// Recording will go on.
     Paused,
-    /// Recording is over.
+    /// The recording is over; Twilio has not yet made the file.
     Stopped,
-    /// The file is being made.
+    /// Twilio is making the file.
     Processing,
-    /// The audio is there.
+    /// The audio is available.
     Completed,
-    /// There is no audio.
+    /// The recording has no audio.
     Absent,
-    /// Making the file failed.
+    /// Twilio could not make the file.
     Failed,
-    /// The audio was removed at Twilio.
+    /// The audio was deleted at Twilio.
     Deleted,
 }
 
@@ -68,7 +66,6 @@ impl RecordingState {
         Self::Deleted,
     ];
 
-    /// Twilio's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InProgress => "in-progress",
@@ -82,12 +79,12 @@ impl RecordingState {
         }
     }
 
-    /// The state of this name.
+    /// Returns `None` for an unknown word.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// States follow each other by rank.
+    /// A recording moves only to a state of higher rank.
     pub fn rank(self) -> i64 {
         match self {
             Self::InProgress | Self::Paused => 0,
@@ -97,27 +94,21 @@ impl RecordingState {
         }
     }
 
-    /// Whether the audio may come.
+    /// Whether the audio may still become available.
     pub fn is_coming(self) -> bool {
         self.rank() < Self::Completed.rank()
     }
 }
 
-/// A recording as it is stored.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// Twilio's.
     pub sid: RecordingSid,
-    /// The call it was made in.
     pub call: CallId,
-    /// Where it is.
     pub state: RecordingState,
-    /// Whole seconds, once it is known.
     pub duration_seconds: Option<i64>,
-    /// 1 or 2.
     pub channels: Option<i64>,
-    /// What made it, such as `RecordVerb`.
+    /// What made the recording, such as `RecordVerb`.
     pub source: Option<String>,
-    /// Why there is no audio.
+    /// Why the recording has no audio: a code of Twilio.
     pub error_code: Option<i64>,
 }

@@ -7,7 +7,7 @@ use super::call::CallId;
 use super::recording::RecordingSid;
 use super::{BadId, new_id};
 
-/// What AssemblyAI calls `id`: today a UUID, in older accounts nearly one, so only its alphabet is held to.
+/// AssemblyAI's id of a transcript: a UUID today, something similar in older accounts, so only length and alphabet are checked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TranscriptId(String);
 
@@ -68,21 +68,19 @@ impl fmt::Display for OrderId {
     }
 }
 
-/// The state of a transcript. It moves forward only, by rank, within an attempt: an order whose audio was lost, or which a
-/// person wants tried again, begins a new attempt.
+/// The state of a transcript. It moves forward only, by [`rank`](Self::rank), within one attempt. A new attempt begins when
+/// AssemblyAI has lost the audio, or when the operator retries a failed order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TranscriptState {
-    /// Wanted: the audio is to be brought to AssemblyAI.
+    /// Requested; the audio is not uploaded yet.
     Waiting,
-    /// AssemblyAI has the audio, and is being asked.
+    /// AssemblyAI has the audio, but has not accepted the order yet.
     Uploaded,
-    /// AssemblyAI has taken the order.
+    /// AssemblyAI has accepted the order.
     Queued,
-    /// AssemblyAI is at work.
     Processing,
-    /// The text is there.
     Completed,
-    /// There will be none, unless somebody has it tried again.
+    /// Final, unless the operator retries it.
     Failed,
 }
 
@@ -90,7 +88,6 @@ impl TranscriptState {
     const ALL: [Self; 6] =
         [Self::Waiting, Self::Uploaded, Self::Queued, Self::Processing, Self::Completed, Self::Failed];
 
-    /// As it is stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -102,12 +99,12 @@ impl TranscriptState {
         }
     }
 
-    /// The state of this name.
+    /// Returns `None` for an unknown word.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// States follow each other by rank. Both ends have the same.
+    /// A transcript moves only to a state of higher rank. Both final states have the same.
     pub fn rank(self) -> i64 {
         match self {
             Self::Waiting => 0,
@@ -118,43 +115,40 @@ impl TranscriptState {
         }
     }
 
-    /// Whether nothing more will happen to it by itself.
+    /// Whether nothing more happens automatically.
     pub fn is_final(self) -> bool {
         self.rank() == Self::Completed.rank()
     }
 }
 
-/// A transcript as it is stored.
+/// A transcript, which begins as an order.
 #[derive(Debug, Clone)]
 pub struct Transcript {
     pub id: OrderId,
-    /// AssemblyAI's, once it has taken the order.
+    /// `None` until AssemblyAI has accepted the order.
     pub transcript_id: Option<TranscriptId>,
-    /// The recording at Twilio, unless the audio is elsewhere.
+    /// `None` if the audio is not a recording at Twilio.
     pub recording: Option<RecordingSid>,
-    /// The call that was recorded, if it is known.
     pub call: Option<CallId>,
-    /// Whether no later order for the same has taken its place.
+    /// Whether no later order of the same request has replaced this one.
     pub is_current: bool,
-    /// What the audio is asked for with: extension, channels; or the address of audio elsewhere.
+    /// The form in which the audio is requested from Twilio, such as `wav 2`, or the URL of other audio.
     pub audio: String,
     /// AssemblyAI's parameters, as a JSON object, without audio and webhook.
     pub parameters: String,
-    /// Where AssemblyAI has the audio from, in this attempt.
+    /// The URL from which AssemblyAI reads the audio in this attempt.
     pub audio_url: Option<String>,
-    /// When AssemblyAI was asked for it in this attempt, in milliseconds since 1970. Set before the question is sent, so
-    /// that an answer that never came is looked for and the question not repeated.
+    /// When the order was submitted in this attempt, in milliseconds since 1970. Committed before the request is sent: if
+    /// its answer is lost, the order is searched for and not submitted again.
     pub asked_at: Option<i64>,
-    /// Where it is.
     pub state: TranscriptState,
     /// Counts from 1.
     pub attempt: i64,
-    /// Why it is there, for a person.
+    /// Why the transcript is in this state, for a person.
     pub reason: Option<String>,
-    /// AssemblyAI's JSON as it came last.
+    /// AssemblyAI's latest JSON, unchanged.
     pub json: Option<Vec<u8>>,
-    /// What was said.
     pub text: Option<String>,
-    /// When it was asked for here, in milliseconds since 1970.
+    /// When the transcript was requested, in milliseconds since 1970.
     pub created_at: i64,
 }
