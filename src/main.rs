@@ -1,4 +1,4 @@
-//! Flags and environment to settings, settings to the running program, and a signal to its end.
+//! The command line: reads flags and settings, starts the program, and stops it on a signal.
 
 use std::io::Write;
 use std::num::NonZero;
@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Settings or flags that the program cannot start with.
+/// Exit code for wrong settings or flags.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -30,10 +30,10 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             _ => {
-                // What stands behind = may be a secret that somebody took for an option.
+                // The value after = may be a secret given as an option by mistake.
                 let name = argument.to_string_lossy();
                 let name = name.split('=').next().unwrap_or_default();
-                eprintln!("{name}: no such option; callscribe --help lists what there is");
+                eprintln!("{name}: unknown option; callscribe --help lists all options");
                 return ExitCode::from(EXIT_USAGE);
             }
         }
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// As many threads as there are processors, and one for whoever waits for the disk (`store::writer`).
+/// Returns a runtime with a thread per processor, and one for the store's writer, which blocks on the disk.
 fn runtime() -> std::io::Result<Runtime> {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     tokio::runtime::Builder::new_multi_thread().worker_threads(processors + 1).enable_all().build()
@@ -73,10 +73,10 @@ async fn run(config: Config) -> Result<(), Problem> {
     if let Some(plan) = callscribe::config::failpoints() {
         callscribe::failpoint::arm(&plan);
     }
-    // Before anything is said: whoever reads that the program listens may tell it to stop.
-    let unheard = |_| Problem::new("signals", "cannot be listened for");
-    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    // Before anything is printed: a program that reads "listening" may send a signal at once.
+    let failed = |_| Problem::new("signals", "cannot be handled");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
 
     let listeners = App::bind(&config.server)?;
     let app = tokio::select! {
@@ -85,22 +85,22 @@ async fn run(config: Config) -> Result<(), Problem> {
         _ = interrupt.recv() => return Ok(()),
     };
     print(app.welcome());
-    let tell = async {
+    let print_links = async {
         loop {
             print(&app.log_in_link().await);
         }
     };
-    let mut damage = None;
+    let mut corruption = None;
     tokio::select! {
-        () = tell => {}
-        problem = app.damage() => damage = Some(problem),
+        () = print_links => {}
+        problem = app.corruption() => corruption = Some(problem),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping; a second signal stops at once");
     tokio::select! {
-        // Not by the runtime's own end, which waits for names that are being looked up.
-        () = app.stop() => match damage {
+        // Exits here, because dropping the runtime would wait for running DNS lookups.
+        () = app.stop() => match corruption {
             None => exit(0),
             Some(problem) => {
                 telemetry::finish();
@@ -118,7 +118,7 @@ fn exit(code: i32) -> ! {
     std::process::exit(code)
 }
 
-/// Whether anybody reads it or not: who started the program may have gone.
+/// Ignores a closed standard output.
 fn print(text: &str) {
     _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::settings::{self, Unset};
 
-/// Something wrong with one setting. It names the variable and what is expected, never what it holds.
+/// A problem with one setting. Names the variable and what is expected, never the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     name: String,
@@ -14,7 +14,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// `text` goes on after the name.
+    /// `text` continues after the name and a colon.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
@@ -26,8 +26,8 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What a `.env` file in this folder or one above says and then what the environment says, which wins; and what is
-/// wrong with the file.
+/// Returns the variables of a `.env` file in this folder or one above, then those of the environment, which win, and the
+/// problems of the file.
 pub(super) fn environment() -> (Vec<(String, String)>, Vec<Problem>) {
     let folder = std::env::current_dir().unwrap_or_default();
     let file = folder.ancestors().map(|folder| folder.join(".env")).find(|file| file.is_file());
@@ -36,16 +36,16 @@ pub(super) fn environment() -> (Vec<(String, String)>, Vec<Problem>) {
         Some(Ok(text)) => read_file(text.trim_start_matches('\u{feff}')),
         Some(Err(error)) => (Vec::new(), vec![Problem::new(".env", format!("cannot be read: {}", error.kind()))]),
     };
-    // What is not Unicode cannot be one of our settings' values.
+    // No setting has a value that is not Unicode.
     let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     variables.extend(std::env::vars_os().filter_map(unicode));
     (variables, problems)
 }
 
-/// Stands for `$` while a file is read: `$NAME` would quietly be replaced, and a secret with a `$` be another one.
+/// Replaces `$` while dotenvy reads a file. Otherwise dotenvy would substitute `$NAME` and silently change a secret with a `$`.
 const DOLLAR: &str = "\u{e000}";
 
-/// The entries of a `.env` file. What is wrong is told by the setting's name, never by its value: it may be a secret.
+/// Parses a `.env` file.
 fn read_file(text: &str) -> (Vec<(String, String)>, Vec<Problem>) {
     let text = text.replace("\\$", DOLLAR).replace('$', DOLLAR);
     let (mut variables, mut problems) = (Vec::new(), Vec::new());
@@ -62,19 +62,19 @@ fn read_file(text: &str) -> (Vec<(String, String)>, Vec<Problem>) {
     (variables, problems)
 }
 
-/// The setting whose line could not be read: told is the line, or its part behind the `=`, and what follows if a quote
-/// is not closed.
+/// Returns the setting whose line could not be parsed. `part` starts with the line or with its value, and goes on to the next
+/// lines if a quote is not closed.
 fn setting_with(text: &str, part: &str) -> Option<&'static str> {
     let part = part.lines().next()?.trim();
     text.lines().find_map(|line| {
         let (name, value) = line.split_once('=')?;
         let name = name.trim().trim_start_matches("export").trim();
-        let is_it = line.trim() == part || value.trim() == part;
-        settings::SETTINGS.iter().map(|setting| setting.name).find(|setting| is_it && *setting == name)
+        let matches = line.trim() == part || value.trim() == part;
+        settings::SETTINGS.iter().map(|setting| setting.name).find(|setting| matches && *setting == name)
     })
 }
 
-/// Variables, read by name. Each reading that fails notes its problem, so that all can be told at once.
+/// Variables, read by name. Collects the problems, so that all are reported at once.
 pub(super) struct Env {
     variables: HashMap<String, String>,
     problems: Vec<Problem>,
@@ -82,18 +82,18 @@ pub(super) struct Env {
 }
 
 impl Env {
-    /// Later variables win over earlier ones; blank ones count as not set.
+    /// Later variables win over earlier ones. Blank ones count as not set.
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables.into_iter().filter(|(_, value)| !value.trim().is_empty());
         Self { variables: variables.collect(), problems: Vec::new(), warnings: Vec::new() }
     }
 
-    /// Whether the variable itself is set, whatever its default.
+    /// Returns `true` if the variable itself is set, not only its default.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.variables.contains_key(settings::named(name).name)
     }
 
-    /// The variable or its default, if `parse` takes it.
+    /// Parses the variable or its default.
     pub(super) fn read<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let setting = settings::named(name);
         let text = match (self.variables.get(name), &setting.default) {
@@ -107,24 +107,21 @@ impl Env {
         parse(text).map_err(|problem| self.problems.push(Problem::new(name, problem))).ok()
     }
 
-    /// The variable, if it is set and `parse` takes it. `None` is a problem, `Some(None)` is not set.
+    /// Parses the variable if it is set. Returns `None` for a problem and `Some(None)` for a variable that is not set.
     pub(super) fn read_if_set<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<Option<T>> {
-        match self.is_set(name) {
-            true => self.read(name, parse).map(Some),
-            false => Some(None),
-        }
+        if self.is_set(name) { self.read(name, parse).map(Some) } else { Some(None) }
     }
 
-    /// Notes a problem that no single variable shows.
+    /// Adds a problem between several variables.
     pub(super) fn refuse(&mut self, name: &str, text: &str) {
         self.problems.push(Problem::new(settings::named(name).name, text));
     }
 
-    /// Notes that settings fight each other, which is no reason not to start.
+    /// Adds a warning about settings that contradict each other.
     pub(super) fn warn(&mut self, text: &str) {
         self.warnings.push(text.to_owned());
     }
@@ -133,10 +130,10 @@ impl Env {
         self.warnings
     }
 
-    /// All problems, in the order of `--help`.
+    /// Returns the problems in the order of `--help`.
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
-        let place = |problem: &Problem| settings::SETTINGS.iter().position(|setting| setting.name == problem.name);
-        self.problems.sort_by_key(place);
+        let position = |problem: &Problem| settings::SETTINGS.iter().position(|setting| setting.name == problem.name);
+        self.problems.sort_by_key(position);
         self.problems
     }
 

@@ -1,8 +1,7 @@
-//! Every setting, read once at start, one struct per area. All problems are reported at once, and none with a value:
-//! it may be a secret.
+//! All settings, read once at start, one struct per area. All problems are reported at once, and none with a value, which
+//! may be a secret.
 //!
-//! What there is to set stands here, the words of `--help` in `settings`; `read` makes the one from the variables that
-//! `env` finds.
+//! `settings` lists the variables with their texts for `--help`, `env` finds their values, and `read` parses them.
 
 mod env;
 mod read;
@@ -26,44 +25,36 @@ use crate::store::Location;
 use crate::urls::Urls;
 pub use env::Problem;
 
-/// All settings.
 #[derive(Debug)]
 pub struct Config {
-    /// Who is called through and who transcribes.
     pub vendors: Vendors,
-    /// What every call is like.
     pub call: CallConfig,
-    /// How much is dialled.
     pub dial: DialConfig,
-    /// What every transcript is asked for with.
     pub transcript: TranscriptConfig,
-    /// `DATABASE_URL`, by default `sqlite://callscribe.db`. The sandbox has a file of its own.
+    /// `DATABASE_URL`, by default `sqlite://callscribe.db`. The sandbox uses a temporary file.
     pub database: Location,
-    /// Where is listened, and who may come from elsewhere.
     pub server: ServerConfig,
-    /// What is logged and how.
     pub log: LogConfig,
-    /// How long the vendors may take. No variable: tests alone set others.
+    /// No variable; only tests change it.
     pub deadlines: Deadlines,
-    /// How work goes on. No variable: tests alone set others.
+    /// No variable; only tests change it.
     pub work: WorkConfig,
-    /// Settings that fight each other, in words for the operator.
+    /// Settings that contradict each other.
     pub warnings: Vec<String>,
 }
 
-/// Where the program is to die: `FAIL`, read for the crash tests alone.
+/// Returns `FAIL`, the failpoint at which a test stops the program.
 #[cfg(feature = "failpoints")]
 pub fn failpoints() -> Option<String> {
     std::env::var("FAIL").ok()
 }
 
-/// How jobs are run.
 #[derive(Debug, Clone)]
 pub struct WorkConfig {
-    /// Whether the worker runs jobs as they become due. Tests run them by hand instead.
+    /// Jobs run when they are due. Otherwise only [`App::run_due_jobs`](crate::app::App::run_due_jobs) runs them.
     pub automatic: bool,
     pub clock: Clock,
-    /// How long a client that dials waits for the call SID.
+    /// Maximum time that a dial request waits for the call SID.
     pub dial_timeout: Duration,
 }
 
@@ -73,12 +64,11 @@ impl Default for WorkConfig {
     }
 }
 
-/// The real vendors, or the built-in ones.
 #[derive(Debug)]
 pub enum Vendors {
-    /// Accounts at Twilio and AssemblyAI, or at anything that speaks as they do.
+    /// Accounts at Twilio and AssemblyAI, or at compatible services.
     Accounts(Box<Accounts>),
-    /// Emulators in this process.
+    /// The emulators in this process.
     Sandbox {
         /// `SANDBOX_TWILIO_ADDR`, by default `127.0.0.1:8001`.
         twilio: SocketAddr,
@@ -87,18 +77,14 @@ pub enum Vendors {
     },
 }
 
-/// Accounts at both vendors, and where they call back to.
 #[derive(Debug)]
 pub struct Accounts {
-    /// The account at Twilio.
     pub twilio: TwilioConfig,
-    /// The project at AssemblyAI.
     pub assemblyai: AssemblyAiConfig,
     /// `BASE_URL`, required.
     pub urls: Urls,
 }
 
-/// The account at Twilio.
 #[derive(Debug)]
 pub struct TwilioConfig {
     /// `TWILIO_ACCOUNT_SID`, required.
@@ -113,7 +99,6 @@ pub struct TwilioConfig {
     pub api_url: Url,
 }
 
-/// The project at AssemblyAI.
 #[derive(Debug)]
 pub struct AssemblyAiConfig {
     /// `ASSEMBLYAI_KEY`, required.
@@ -122,7 +107,6 @@ pub struct AssemblyAiConfig {
     pub api_url: Url,
 }
 
-/// What every call is like.
 #[derive(Debug, Clone)]
 pub struct CallConfig {
     /// `GREETING`, by default `Ahoy! Call recording starts now.`
@@ -133,7 +117,6 @@ pub struct CallConfig {
     pub max_seconds: u32,
 }
 
-/// How much is dialled.
 #[derive(Debug, Clone)]
 pub struct DialConfig {
     /// `DIAL_PER_MINUTE`, `DIAL_PER_HOUR` and `DIAL_PER_DAY`, by default 5, 30 and 100.
@@ -142,20 +125,18 @@ pub struct DialConfig {
     pub redial_after: Duration,
 }
 
-/// The most calls that are dialled in any such time. Counted in the database, so it holds across restarts and instances.
+/// A limit on the calls dialed in any window of this length. The count is in the database, so that the cap holds across
+/// restarts and instances.
 #[derive(Debug, Clone, Copy)]
 pub struct Cap {
-    /// The variable that says so.
+    /// Name of the variable.
     pub setting: &'static str,
-    /// How many.
     pub calls: u32,
-    /// The time.
     pub window: Duration,
-    /// Its name.
+    /// Such as `hour`.
     pub window_name: &'static str,
 }
 
-/// What every transcript is asked for with.
 #[derive(Clone)]
 pub struct TranscriptConfig {
     /// The `speech_models` of `TRANSCRIPT_OPTIONS`, or `ASSEMBLYAI_SPEECH_MODELS`, by default
@@ -168,7 +149,7 @@ pub struct TranscriptConfig {
 }
 
 impl TranscriptConfig {
-    /// What key terms a request may have: for these models if it names some, for those of the settings if not.
+    /// Returns the limit of key terms for a request's models, or for those of the settings if it names none.
     pub fn keyterm_limit(&self, speech_models: Option<&[String]>) -> Limit {
         keyterm_limit(speech_models.unwrap_or(&self.speech_models))
     }
@@ -179,7 +160,7 @@ fn keyterm_limit(speech_models: &[String]) -> Limit {
     Limit { terms, words: assemblyai::limits::KEYTERM_WORDS, model: model.to_owned() }
 }
 
-/// The options may hold a secret, such as that of a webhook.
+/// Leaves out the values of the options, which may be secrets.
 impl fmt::Debug for TranscriptConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { speech_models, keyterms, options } = self;
@@ -192,18 +173,16 @@ impl fmt::Debug for TranscriptConfig {
     }
 }
 
-/// Where is listened, and who may come from elsewhere.
 #[derive(Debug)]
 pub struct ServerConfig {
     /// `BIND_ADDR`, by default port 8000 of both loopback addresses.
     pub bind: Vec<SocketAddr>,
-    /// Whether `BIND_ADDR` was set: then every address of it must be had.
+    /// `BIND_ADDR` is set, so every address must be bound.
     pub bind_is_set: bool,
     /// `OPERATOR_TOKEN`, by default none.
     pub operator_token: Option<SecretString>,
 }
 
-/// What is logged and how.
 #[derive(Debug)]
 pub struct LogConfig {
     /// `LOG_FORMAT`, by default `text`.
@@ -212,11 +191,9 @@ pub struct LogConfig {
     pub targets: Targets,
 }
 
-/// What a line of the log looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

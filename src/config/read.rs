@@ -1,4 +1,4 @@
-//! From variables to settings: each is parsed, and what is wrong is noted, so that all of it can be told at once.
+//! Parses variables into settings and collects all problems.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -24,14 +24,11 @@ use crate::operator::SAFE_TOKEN;
 use crate::store::Location;
 use crate::urls::Urls;
 
-/// `REDIAL_AFTER` is for reloads and open tabs, not for good.
-const LONGEST_REDIAL: Duration = Duration::from_hours(7 * 24);
+/// Maximum of `REDIAL_AFTER`, which is for reloads and open tabs.
+const MAX_REDIAL_AFTER: Duration = Duration::from_hours(7 * 24);
 
 impl Config {
-    /// Reads all settings from the environment and a `.env` file.
-    ///
-    /// # Errors
-    /// Every problem there is, those of the file first.
+    /// Reads the settings from the environment and a `.env` file. Returns all problems, those of the file first.
     pub fn from_environment(sandbox: bool) -> Result<Self, Vec<Problem>> {
         let (variables, mut problems) = env::environment();
         match Self::read(variables, sandbox) {
@@ -44,10 +41,7 @@ impl Config {
         }
     }
 
-    /// Reads all settings from `variables`.
-    ///
-    /// # Errors
-    /// Every problem there is, in the order of `--help`.
+    /// Reads the settings from `variables`. Returns all problems, in the order of `--help`.
     pub fn read(variables: impl IntoIterator<Item = (String, String)>, sandbox: bool) -> Result<Self, Vec<Problem>> {
         let mut env = Env::new(variables);
         let vendors = if sandbox { read_sandbox(&mut env) } else { read_accounts(&mut env) };
@@ -87,9 +81,9 @@ fn read_accounts(env: &mut Env) -> Option<Vendors> {
     if urls.as_ref().is_some_and(Urls::is_local)
         && !twilio.as_ref().is_some_and(|twilio| clients::is_local(&twilio.api_url))
     {
-        env.warn("BASE_URL is an address of this computer, which Twilio cannot call: calls will not be greeted");
+        env.warn("BASE_URL is an address of this computer, which Twilio cannot reach: calls will not be greeted");
     } else if urls.as_ref().is_some_and(|urls| urls.is_plain_http() && !urls.is_local()) {
-        env.warn("BASE_URL is plain http: what the vendors send can be read and changed on the way");
+        env.warn("BASE_URL is plain http: others on the network can read and change what the vendors send");
     }
     let assemblyai = AssemblyAiConfig { key: key?, api_url: api_url? };
     Some(Vendors::Accounts(Box::new(Accounts { twilio: twilio?, assemblyai, urls: urls? })))
@@ -103,9 +97,9 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
         Ok(number) if text.starts_with('+') => Ok(number),
         _ => Err("expected + and 8 to 15 digits with the country code, such as +14155551234".to_owned()),
     });
-    let is_placed = phone_number.as_ref().is_none_or(|number: &PhoneNumber| number.country().is_some());
-    if !is_placed && !env.is_set("DIAL_COUNTRIES") {
-        let expected = "missing; TWILIO_PHONE_NUMBER is of no country known here, so expected ISO codes of countries";
+    let has_country = phone_number.as_ref().is_none_or(|number: &PhoneNumber| number.country().is_some());
+    if !has_country && !env.is_set("DIAL_COUNTRIES") {
+        let expected = "missing; the country of TWILIO_PHONE_NUMBER is unknown, so expected ISO codes of countries";
         env.refuse("DIAL_COUNTRIES", expected);
     }
     let api_key = env.read_if_set("TWILIO_API_KEY", |text| sid("SK", text));
@@ -136,7 +130,7 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
     })
 }
 
-/// `api[.edge][.region].twilio.com`, where an edge without a region means `us1`, as in Twilio's own libraries.
+/// Returns `api[.edge][.region].twilio.com`. An edge without a region means `us1`, as in Twilio's own libraries.
 fn twilio_url(region: Option<&str>, edge: Option<&str>) -> Option<Url> {
     let host = match (edge, region) {
         (None, None) => return Url::parse(twilio::API_URL).ok(),
@@ -176,7 +170,7 @@ fn read_dial(env: &mut Env) -> Option<DialConfig> {
     ];
     let redial_after = env.read("REDIAL_AFTER", |text| {
         let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-        let duration = duration.filter(|duration| *duration <= LONGEST_REDIAL);
+        let duration = duration.filter(|duration| *duration <= MAX_REDIAL_AFTER);
         duration.ok_or("expected a time with its unit, such as 90s, 10m or 1h, of at most 7 days".to_owned())
     });
     let [Some(per_minute), Some(per_hour), Some(per_day)] = caps else { return None };
@@ -194,7 +188,7 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
                         between single quotes";
         let mut options: Map<String, Value> = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
         if options.contains_key("audio_url") {
-            return Err("audio_url is what each request says, not a setting".to_owned());
+            return Err("audio_url belongs in each request, not in a setting".to_owned());
         }
         let terms = take_texts(&mut options, "keyterms_prompt")?.map(Keyterms::from_terms);
         let models = take_texts(&mut options, "speech_models")?;
@@ -212,8 +206,8 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
     let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text)));
     let filed = env.read_if_set("KEYTERMS_FILE", |path| {
         let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "there is no such file".to_owned(),
-            ErrorKind::InvalidData => "the file is not text in UTF-8".to_owned(),
+            ErrorKind::NotFound => "no such file".to_owned(),
+            ErrorKind::InvalidData => "the file is not UTF-8".to_owned(),
             kind => format!("the file cannot be read: {kind}"),
         })?;
         checked(Keyterms::from_lines(&text))
@@ -231,7 +225,7 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
     Some(TranscriptConfig { speech_models: speech_models?, keyterms, options: options? })
 }
 
-/// Takes a list of texts out of the options.
+/// Removes a list of strings from the options.
 fn take_texts(options: &mut Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, String> {
     let texts = options.shift_remove(name).map(serde_json::from_value).transpose();
     texts.map_err(|_| format!("expected {name} to be a list of strings"))
@@ -243,10 +237,10 @@ fn read_server(env: &mut Env) -> Option<ServerConfig> {
     let operator_token = env.read_if_set("OPERATOR_TOKEN", secret);
     let (bind, operator_token) = (bind?, operator_token?);
     if operator_token.as_ref().is_some_and(|token| token.expose_secret().len() < SAFE_TOKEN) {
-        env.warn("OPERATOR_TOKEN is short: whoever guesses it can make calls that you pay");
+        env.warn("OPERATOR_TOKEN is short: anyone who guesses it can make calls at your expense");
     }
     if operator_token.is_none() && bind.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
-        env.refuse("BIND_ADDR", "an address that other computers reach needs OPERATOR_TOKEN to be set");
+        env.refuse("BIND_ADDR", "an address that other computers can reach requires OPERATOR_TOKEN");
     }
     Some(ServerConfig { bind, bind_is_set: env.is_set("BIND_ADDR"), operator_token })
 }
@@ -258,10 +252,10 @@ fn read_log(env: &mut Env) -> Option<LogConfig> {
         _ => Err("expected text or json".to_owned()),
     });
     let targets = env.read("RUST_LOG", |text| {
-        // A level that is misspelt would be read as a target of that name.
-        let is_meant =
+        // `Targets` takes a misspelled level for the name of a target.
+        let is_valid =
             |part: &str| part.contains(['=', ':']) || part == "callscribe" || LevelFilter::from_str(part).is_ok();
-        let targets = Targets::from_str(text).ok().filter(|_| text.split(',').map(str::trim).all(is_meant));
+        let targets = Targets::from_str(text).ok().filter(|_| text.split(',').map(str::trim).all(is_valid));
         targets.ok_or_else(|| "expected levels and targets, such as info,callscribe=debug".to_owned())
     });
     Some(LogConfig { format: format?, targets: targets? })
@@ -274,14 +268,14 @@ fn sid(prefix: &str, text: &str) -> Result<String, String> {
 
 fn secret(text: &str) -> Result<SecretString, String> {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if printable { Ok(text.into()) } else { Err("expected letters, digits and signs without a space".to_owned()) }
+    if printable { Ok(text.into()) } else { Err("expected printable ASCII characters without spaces".to_owned()) }
 }
 
-/// A part of a host name.
+/// Parses a label of a host name.
 fn label(text: &str) -> Result<String, String> {
-    let in_alphabet = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    // `xn--` and the like are of that alphabet and no host all the same.
-    let fits = in_alphabet && !text.starts_with('-') && Url::parse(&format!("https://{text}.twilio.com")).is_ok();
+    let is_ascii = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    // `xn--` and others consist of allowed characters but are not valid labels.
+    let fits = is_ascii && !text.starts_with('-') && Url::parse(&format!("https://{text}.twilio.com")).is_ok();
     if fits { Ok(text.to_owned()) } else { Err("expected a name of letters, digits and hyphens".to_owned()) }
 }
 
@@ -290,7 +284,7 @@ fn api_url(text: &str) -> Result<Url, String> {
         let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
         matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
     });
-    url.ok_or_else(|| "expected an http(s) address without credentials, query and fragment".to_owned())
+    url.ok_or_else(|| "expected an http(s) address without credentials, query or fragment".to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -67,7 +67,7 @@ fn an_unknown_option_is_named() {
     for option in ["--sandbx", "sandbox", "--port=8000", "--twilio-auth-token=canary=canary"] {
         let ended = refused(&["--sandbox", option], &[]);
         let name = option.split('=').next().expect("a name");
-        assert_eq!(ended.stderr, [format!("{name}: no such option; callscribe --help lists what there is")]);
+        assert_eq!(ended.stderr, [format!("{name}: unknown option; callscribe --help lists all options")]);
     }
 }
 
@@ -82,10 +82,10 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
     let in_use = listener.local_addr().expect("a bound listener").to_string();
 
     const SID: &str = "expected AC and 32 hex digits";
-    const TOKEN: &str = "expected letters, digits and signs without a space";
+    const TOKEN: &str = "expected printable ASCII characters without spaces";
     const NUMBER: &str = "expected + and 8 to 15 digits with the country code, such as +14155551234";
     const LABEL: &str = "expected a name of letters, digits and hyphens";
-    const API: &str = "expected an http(s) address without credentials, query and fragment";
+    const API: &str = "expected an http(s) address without credentials, query or fragment";
     const SECONDS: &str = "expected a whole number of seconds from 1 to 14400";
     const COUNTRIES: &str = "expected ISO codes of countries, comma separated, such as US,CA, or * for all";
     const OBJECT: &str = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}";
@@ -97,20 +97,20 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
     let cases: &[(&str, &str, &str)] = &[
         ("BASE_URL", "", "missing; expected the public address"),
         ("BASE_URL", " \t ", "missing; expected the public address"),
-        ("BASE_URL", "https://example.com/my app", &base("it has spaces or letters beyond ASCII")),
-        ("BASE_URL", "https://bücher.example", &base("it has spaces or letters beyond ASCII")),
-        ("BASE_URL", "example.ngrok.app", &base("it is no URL")),
-        ("BASE_URL", "https://", &base("it is no URL")),
-        ("BASE_URL", "https://example.com:99999", &base("it is no URL")),
-        ("BASE_URL", "localhost:8000", &base("it begins with neither https:// nor http://")),
-        ("BASE_URL", "ftp://example.com", &base("it begins with neither https:// nor http://")),
-        ("BASE_URL", "https:/example.com", &base("it begins with neither https:// nor http://")),
-        ("BASE_URL", "https://me@example.com", &base("it holds a user name or password")),
-        ("BASE_URL", "https://me:word@example.com", &base("it holds a user name or password")),
-        ("BASE_URL", "https://@example.com", &base("it holds a user name or password")),
+        ("BASE_URL", "https://example.com/my app", &base("it has spaces or non-ASCII characters")),
+        ("BASE_URL", "https://bücher.example", &base("it has spaces or non-ASCII characters")),
+        ("BASE_URL", "example.ngrok.app", &base("it is not a URL")),
+        ("BASE_URL", "https://", &base("it is not a URL")),
+        ("BASE_URL", "https://example.com:99999", &base("it is not a URL")),
+        ("BASE_URL", "localhost:8000", &base("it starts with neither https:// nor http://")),
+        ("BASE_URL", "ftp://example.com", &base("it starts with neither https:// nor http://")),
+        ("BASE_URL", "https:/example.com", &base("it starts with neither https:// nor http://")),
+        ("BASE_URL", "https://me@example.com", &base("it contains a user name or password")),
+        ("BASE_URL", "https://me:word@example.com", &base("it contains a user name or password")),
+        ("BASE_URL", "https://@example.com", &base("it contains a user name or password")),
         ("BASE_URL", "https://example.com?a=b", &base("it has a query or a fragment")),
         ("BASE_URL", "https://example.com/#top", &base("it has a query or a fragment")),
-        ("BASE_URL", "https://my_host.example.com", &base("Twilio calls no host with an underscore")),
+        ("BASE_URL", "https://my_host.example.com", &base("Twilio rejects host names with an underscore")),
         ("TWILIO_ACCOUNT_SID", "SK5a9db0c05a9db0c05a9db0c05a9db0c0", SID),
         ("TWILIO_ACCOUNT_SID", "AC5a9db0c05a9db0c05a9db0c05a9db0c", SID),
         ("TWILIO_ACCOUNT_SID", "AC5a9db0c05a9db0c05a9db0c05a9db0cg", SID),
@@ -151,7 +151,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
             &many_terms,
             "there are 201 key terms, universal-2 takes 200 at most; the first one too many is \"term 201\"",
         ),
-        ("KEYTERMS_FILE", no_file, "there is no such file"),
+        ("KEYTERMS_FILE", no_file, "no such file"),
         (
             "KEYTERMS_FILE",
             &long_file,
@@ -159,7 +159,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         ),
         ("TRANSCRIPT_OPTIONS", "{speaker_labels: true}", OBJECT),
         ("TRANSCRIPT_OPTIONS", "[true]", OBJECT),
-        ("TRANSCRIPT_OPTIONS", "{\"audio_url\": \"a\"}", "audio_url is what each request says, not a setting"),
+        ("TRANSCRIPT_OPTIONS", "{\"audio_url\": \"a\"}", "audio_url belongs in each request, not in a setting"),
         ("TRANSCRIPT_OPTIONS", "{\"keyterms_prompt\": [1]}", "expected keyterms_prompt to be a list of strings"),
         ("LOG_FORMAT", "xml", "expected text or json"),
         ("RUST_LOG", "callscribe=loud", LEVELS),
@@ -167,8 +167,8 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         ("BIND_ADDR", "nonsense", ADDRESS),
         ("BIND_ADDR", "localhost:8000", ADDRESS),
         ("BIND_ADDR", "127.0.0.1:0,", ADDRESS),
-        ("BIND_ADDR", "0.0.0.0:0", "an address that other computers reach needs OPERATOR_TOKEN to be set"),
-        ("BIND_ADDR", "127.0.0.1:0,[::]:0", "an address that other computers reach needs OPERATOR_TOKEN to be set"),
+        ("BIND_ADDR", "0.0.0.0:0", "an address that other computers can reach requires OPERATOR_TOKEN"),
+        ("BIND_ADDR", "127.0.0.1:0,[::]:0", "an address that other computers can reach requires OPERATOR_TOKEN"),
         ("BIND_ADDR", &in_use, &format!("{in_use} is in use by another program")),
     ];
     for (name, value, expected) in cases {
@@ -476,7 +476,7 @@ async fn a_stop_does_not_wait_for_an_upload_and_the_next_start_completes_it() {
     program.signal("TERM");
     let ended = program.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert!(!ended.all().contains("stopped without an answer"), "{ended:#?}");
+    assert!(!ended.all().contains("stopped before all requests"), "{ended:#?}");
     let answer = client.join().expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 

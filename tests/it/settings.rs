@@ -173,7 +173,10 @@ fn callback_urls_start_with_base_url_without_a_double_slash() {
         assert!(!urls.is_plain_http());
     }
     let plain = config(&[("BASE_URL", "http://example.com")]);
-    assert_eq!(plain.warnings, ["BASE_URL is plain http: what the vendors send can be read and changed on the way"]);
+    assert_eq!(
+        plain.warnings,
+        ["BASE_URL is plain http: others on the network can read and change what the vendors send"]
+    );
 }
 
 #[test]
@@ -220,7 +223,7 @@ fn countries_are_read_in_any_case_and_are_required_if_our_own_number_has_none() 
     let problems = Config::read(variables(&placeless), false).expect_err("no country");
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let expected =
-        "DIAL_COUNTRIES: missing; TWILIO_PHONE_NUMBER is of no country known here, so expected ISO codes of countries";
+        "DIAL_COUNTRIES: missing; the country of TWILIO_PHONE_NUMBER is unknown, so expected ISO codes of countries";
     assert_eq!(problems, [expected]);
     let named = [placeless[0], ("DIAL_COUNTRIES", "US")];
     Config::read(variables(&named), false).expect("valid settings");
