@@ -121,10 +121,7 @@ impl Browser {
         let ended = tokio::time::timeout(GIVEN_UP, running).await;
         let ended = ended.unwrap_or_else(|_| panic!("in vain: xdotool {}", arguments.join(" ")));
         let output = ended.expect("a thread that does not panic").expect("xdotool can be run");
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        }
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
 }
 

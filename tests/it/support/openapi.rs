@@ -437,10 +437,7 @@ fn nameless(path: &str) -> String {
     let sid = |segment: &str| {
         let (sid, extension) =
             segment.split_once('.').map_or((segment, String::new()), |(sid, end)| (sid, format!(".{end}")));
-        match is_sid(sid) {
-            true => format!("{{{}}}{extension}", &sid[..2]),
-            false => segment.to_owned(),
-        }
+        if is_sid(sid) { format!("{{{}}}{extension}", &sid[..2]) } else { segment.to_owned() }
     };
     path.split('/').map(sid).collect::<Vec<_>>().join("/")
 }
