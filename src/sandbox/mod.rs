@@ -3,7 +3,7 @@
 //!
 //! Reading order: `twilio` and `assemblyai` are the vendors; `control` lets tests inject faults and look at requests;
 //! `pace` sets how long each stage of a call or transcript takes; `speech` is the audio of the person on the phone. The
-//! rest are tools of these. Only `app` and the tests use this module.
+//! other files support these. Only `app` and the tests use this module.
 #![allow(missing_docs, reason = "public for the integration tests alone; most names need no sentence")]
 
 pub mod assemblyai;

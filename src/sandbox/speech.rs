@@ -1,7 +1,7 @@
 //! What the person on the phone says: a few seconds of synthesized speech.
 //!
-//! `audio` is the speech as files, `words` its text, `mark` puts a recording's SID into a file, and `recognize` tells
-//! while a file streams by whether it is the speech and of which recording.
+//! `audio` is the speech as files, `words` its text. `mark` puts a recording's SID into a file; `recognize` finds the
+//! speech and that SID in a file that streams by.
 
 mod audio;
 mod mark;

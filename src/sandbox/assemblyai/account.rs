@@ -13,7 +13,7 @@ pub(super) struct Account {
     pub(super) transcripts: OrderedMap<Transcript>,
     /// Errors of the next transcripts.
     pub(super) planned_errors: VecDeque<String>,
-    /// Transcripts whose life has not ended: a transcript's last step is its webhook.
+    /// Transcripts that are not finished; the last step is the webhook.
     pub(super) busy: usize,
     pub(super) accepted_per_audio_url: HashMap<String, u64>,
     pub(super) accepted_per_recording: HashMap<String, u64>,

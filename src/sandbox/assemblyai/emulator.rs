@@ -80,7 +80,7 @@ impl AssemblyAi {
         self.inner.held.send_replace(false);
     }
 
-    /// Waits until no transcript is at work: each has its final status and its webhook a response, or all are held.
+    /// Waits until every transcript has its final status and its webhook is done, or until all are held.
     pub async fn settled(&self) {
         let is_held = || *self.inner.held.borrow();
         self.control.until(|| (is_held() || self.account().busy == 0).then_some(())).await;

@@ -3,8 +3,8 @@
 //! Reading order: `account` is what the account holds, `emulator` the handle that shares it. `api` routes requests;
 //! `params` checks the request for a transcript, `life` runs the transcript, `list` and `export` respond about it.
 //!
-//! It recognizes only the sandbox's own speech, by the checksum of its samples, and reads from a file which recording of
-//! it that is. It fetches no audio and keeps none.
+//! It recognizes only the sandbox's own speech, by the checksum of its samples, and the recording SID that a file is marked
+//! with. It fetches no audio and keeps none.
 
 mod account;
 mod api;

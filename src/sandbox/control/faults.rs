@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_requests_fail_as_was_asked_for_and_in_every_way() {
+    fn random_faults_come_at_the_set_rate_and_in_every_kind() {
         let faults = |per_mille, hangs| -> Vec<Fault> {
             faults_of(RandomFaults { seed: 1, per_mille, hangs }, 10_000).into_iter().flatten().collect()
         };

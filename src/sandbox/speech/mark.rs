@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_file_is_padded_to_the_length_asked_for() {
+    fn a_marked_file_is_padded_to_its_minimum_length() {
         let file = marked(SID, 1, 100_000);
         assert_eq!((file.len(), chunks(&file).len()), (100_000, 4));
         assert_eq!(chunks(&file)[2].0, b"JUNK");

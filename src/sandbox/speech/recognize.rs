@@ -1,4 +1,4 @@
-//! Recognizes, while a file streams by, whether it is the speech, and of which recording. Keeps none of the audio.
+//! Recognizes the speech, and the SID that it is marked with, in a file that streams by. Keeps none of the audio.
 
 use std::sync::LazyLock;
 

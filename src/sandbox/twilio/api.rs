@@ -25,8 +25,8 @@ use crate::sandbox::pace::Pace;
 /// Maximum length of a form.
 const MAX_FORM: usize = 1 << 20;
 
-/// The resource that a path names. A recording has two paths: one under the account, one under its call, whose SID is
-/// the first field.
+/// The resource that a path names. Recordings have a path under the account and one under their call; the `Option` is
+/// the call SID in the path.
 #[derive(Debug, PartialEq, Eq)]
 enum Resource<'a> {
     Calls,

@@ -41,7 +41,7 @@ impl Twilio {
         self.send(&Callback { method: Method::POST, url: url.to_owned(), params: params.to_vec() }).await
     }
 
-    /// Sends a status callback as the test has set with [`Control::set_callbacks`](crate::sandbox::control::Control).
+    /// Sends a status callback once, twice or not at all, as [`Callbacks`] says.
     pub(super) async fn report(&self, callback: &Callback) {
         match self.control.callbacks() {
             Callbacks::Drop => {}
