@@ -17,16 +17,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::auth::Auth;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
 use crate::config::{Accounts, Config, Problem, ServerConfig, Vendors};
 use crate::context::{ANSWERED_SLOTS, Context, Shared};
 use crate::events::Events;
-use crate::operator::Operator;
+use crate::exposure::{Exposure, Prober};
 use crate::pipeline::worker;
 use crate::server::{Limits, Server};
 use crate::store::{BadDatabase, Location, Store};
-use crate::web::{self, probe};
+use crate::web;
 use crate::webhook_secret::WebhookSecrets;
 use scratch::Scratch;
 
@@ -98,7 +99,8 @@ impl App {
             dial: config.dial,
             transcript: config.transcript,
             urls,
-            operator: Operator::new(config.server.operator_token, shared_secret),
+            auth: Auth::new(config.server.operator_token),
+            exposure: Exposure::new(shared_secret),
             dial_timeout: config.work.dial_timeout,
             instance: Uuid::new_v4().simple().to_string(),
             leased: Default::default(),
@@ -108,7 +110,6 @@ impl App {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             events: Events::new(),
-            is_unreachable: Default::default(),
             notice,
         });
         warn_of_calls_dialed_elsewhere(&context).await;
@@ -117,7 +118,8 @@ impl App {
         let worker = config.work.automatic.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         let app = Self { server, context, worker, bound, scratch, welcome };
         if config.work.automatic {
-            tokio::spawn(probe::watch(Arc::clone(&app.context), app.ports()));
+            let (context, ports) = (Arc::clone(&app.context), app.ports());
+            tokio::spawn(async move { prober(&context, ports).watch(&context.stopping).await });
         }
         Ok(app)
     }
@@ -129,14 +131,17 @@ impl App {
     /// Probes whether requests through `BASE_URL` look local, for tests that run nothing automatically. Returns `true` if
     /// `BASE_URL` leads to this program.
     pub async fn probe(&self) -> bool {
-        probe::probe(&self.context, &self.ports()).await
+        prober(&self.context, self.ports()).probe().await
     }
 
     /// Waits until local requests are no longer trusted, or the last log-in link was used. Returns a text with a new link.
     pub async fn log_in_link(&self) -> String {
-        self.context.operator.link_wanted().await;
+        tokio::select! {
+            () = self.context.exposure.found() => {}
+            () = self.context.auth.link.used() => {}
+        }
         let port = self.bound.first().map_or(0, SocketAddr::port);
-        let link = self.context.operator.new_link();
+        let link = self.context.auth.link.renew();
         format!(
             "requests through BASE_URL look as if they came from this computer, so everyone must log in; \
              this link works once, and is then replaced by another:\nhttp://localhost:{port}/login?token={link}\n"
@@ -219,4 +224,8 @@ async fn warn_of_calls_dialed_elsewhere(context: &Shared) {
         ),
         Err(error) => tracing::warn!("could not count the calls dialed with another BASE_URL: {error}"),
     }
+}
+
+fn prober(context: &Context, ports: Vec<u16>) -> Prober<'_> {
+    Prober { exposure: &context.exposure, urls: &context.urls, clock: &context.clock, ports }
 }

@@ -1,7 +1,6 @@
 //! The long-lived values that handlers and workers share. `app` builds them once.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,14 +9,15 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Auth;
 use crate::clients::Service;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
 use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
 use crate::events::Events;
+use crate::exposure::Exposure;
 use crate::model::phone::PhoneNumber;
-use crate::operator::Operator;
 use crate::store::{Job, JobKind, Store};
 use crate::urls::Urls;
 use crate::webhook_secret::WebhookSecrets;
@@ -44,7 +44,8 @@ pub struct Context {
     pub dial: DialConfig,
     pub transcript: TranscriptConfig,
     pub urls: Urls,
-    pub operator: Operator,
+    pub auth: Auth,
+    pub exposure: Exposure,
     /// How long a client that dials waits for the call SID.
     pub dial_timeout: Duration,
     /// The name under which this process claims jobs.
@@ -62,8 +63,6 @@ pub struct Context {
     /// Canceled when the program stops: from then on no client is kept waiting.
     pub stopping: CancellationToken,
     pub events: Events,
-    /// Whether `BASE_URL` did not lead here at the last probe.
-    pub is_unreachable: AtomicBool,
     /// A sentence that every page shows, such as that no phone rings in the sandbox.
     pub notice: Option<&'static str>,
 }

@@ -142,15 +142,16 @@
 //! - The log masks phone numbers and contains no secrets, bodies or media URLs. It names requests by their route.
 
 pub mod app;
+mod auth;
 mod clients;
 mod clock;
 pub mod config;
 mod context;
 mod events;
 pub mod export;
+mod exposure;
 pub mod failpoint;
 mod model;
-mod operator;
 mod pipeline;
 pub mod sandbox;
 mod server;

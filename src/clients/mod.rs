@@ -4,9 +4,8 @@
 
 pub mod assemblyai;
 mod error;
-pub mod outside;
 mod sender;
-mod tls;
+pub mod tls;
 pub mod twilio;
 
 use std::time::Duration;

@@ -16,11 +16,11 @@ use super::{
     Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, LogConfig, LogFormat, Problem, ServerConfig,
     TranscriptConfig, TwilioConfig, Vendors, WorkConfig, keyterm_limit,
 };
+use crate::auth::SAFE_TOKEN;
 use crate::clients::{self, Deadlines, twilio};
 use crate::model::keyterms::Keyterms;
 use crate::model::numbering::{BadCountries, Countries};
 use crate::model::phone::PhoneNumber;
-use crate::operator::SAFE_TOKEN;
 use crate::store::Location;
 use crate::urls::Urls;
 

@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::extract::only_header;
 use super::session;
 use crate::context::{Context, Shared};
+use crate::exposure::OWN_NAMES;
 
 /// Headers that say that somebody stands between.
 const PROXY_HEADERS: &[&str] = &[
@@ -52,9 +53,6 @@ const PROXY_PREFIXES: &[&str] = &[
     "x-original-",
     "x-vercel-",
 ];
-
-/// How a request names this computer, with or without a port.
-pub(super) const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// What an answer here depends on, for whatever keeps answers although it is told not to.
 const VARY: HeaderValue = HeaderValue::from_static(
@@ -100,7 +98,7 @@ pub(super) async fn door(
     next: Next,
 ) -> Response {
     let admitted = match is_meant(&request) {
-        Ok(()) if is_from_here(&context, peer, &request) || context.operator.can_log_in() => Ok(()),
+        Ok(()) if is_from_here(&context, peer, &request) || can_log_in(&context) => Ok(()),
         Ok(()) => Err(refusal(&context)),
         Err(error) => Err(error),
     };
@@ -108,6 +106,11 @@ pub(super) async fn door(
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     })
+}
+
+/// Whether there is any way in apart from being at this computer.
+fn can_log_in(context: &Context) -> bool {
+    context.auth.token.is_set() || context.exposure.is_exposed()
 }
 
 fn varying(mut response: Response) -> Response {
@@ -124,14 +127,14 @@ fn admit(context: &Context, peer: SocketAddr, request: &Request) -> Result<Who, 
         return Ok(Who::Session);
     }
     match given_token(request.headers()) {
-        Some(given) if context.operator.is_token(&given, context.clock.now_ms())? => Ok(Who::Token),
+        Some(given) if context.auth.token.matches(&given, context.clock.now_ms())? => Ok(Who::Token),
         _ => Err(refusal(context)),
     }
 }
 
 /// What everybody is told who is not let in, wherever he goes.
 pub(super) fn refusal(context: &Context) -> ApiError {
-    match (context.operator.has_token(), context.operator.is_exposed()) {
+    match (context.auth.token.is_set(), context.exposure.is_exposed()) {
         (true, _) => ApiError::TokenNeeded,
         (false, true) => ApiError::Forbidden(
             "who comes through this program's tunnel cannot be told from who is at its computer, so everybody must log in: open the link that callscribe printed where it runs, or set OPERATOR_TOKEN",
@@ -155,7 +158,7 @@ fn is_meant(request: &Request) -> Result<(), ApiError> {
 
 /// Whether somebody at this computer asks: it looks so, and no stranger was seen to look so.
 pub(super) fn is_from_here(context: &Context, peer: SocketAddr, request: &Request) -> bool {
-    looks_local(peer, request) && !context.operator.is_exposed()
+    looks_local(peer, request) && !context.exposure.is_exposed()
 }
 
 /// Whether nothing about it says that it comes from elsewhere.

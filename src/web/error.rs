@@ -9,10 +9,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::auth::TooManyGuesses;
 use crate::clients::{self, Kind, Refusal, Service};
 use crate::model::BadId;
 use crate::model::phone::BadPhoneNumber;
-use crate::operator::TooManyGuesses;
 use crate::pipeline;
 use crate::store;
 

@@ -123,7 +123,7 @@ impl Page {
             biased;
             () = context.stopping.cancelled() => None,
             // To be at this computer lets nobody in any more.
-            () = context.operator.exposed(), if is_here => None,
+            () = context.exposure.exposed(), if is_here => None,
             () = tokio::time::sleep_until(ends) => None,
             event = self.change() => Some(event),
         }

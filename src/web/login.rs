@@ -50,14 +50,14 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let headers = request.headers();
     if let Some(token) = link.token {
-        let is_link = context.operator.use_link(&token);
+        let is_link = context.auth.link.redeem(&token);
         return if is_link { Ok(logged_in(&context, headers)) } else { Err(ApiError::UsedLink) };
     }
     let is_logged_in = session::has_session(&context, headers);
     if access::is_from_here(&context, peer, &request) && !is_logged_in {
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response());
     }
-    let (notices, has_token) = (Notices::for_strangers(&context), context.operator.has_token());
+    let (notices, has_token) = (Notices::for_strangers(&context), context.auth.token.is_set());
     Ok(page(LoginPage { notices, has_token, is_logged_in }.render()))
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn show(
 pub(super) async fn log_in(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let Form { token } = read_form(&read_body(body, LARGEST_FORM).await?)?;
-    let is_token = context.operator.is_token(token.trim().as_bytes(), context.clock.now_ms())?;
+    let is_token = context.auth.token.matches(token.trim().as_bytes(), context.clock.now_ms())?;
     if is_token { Ok(logged_in(&context, &parts.headers)) } else { Err(ApiError::WrongToken) }
 }
 

@@ -19,7 +19,7 @@ mod list_page;
 mod live;
 mod login;
 mod pages;
-pub(crate) mod probe;
+mod probe;
 mod qvalue;
 mod reading;
 mod record;

@@ -4,24 +4,24 @@ use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 
 use super::extract::only_header;
+use crate::auth::SESSION_SECONDS;
 use crate::context::Context;
-use crate::operator::SESSION;
 
 /// Whether a cookie of this request holds a session that has not ended.
 pub(super) fn has_session(context: &Context, headers: &HeaderMap) -> bool {
     let name = cookie_name(headers);
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(';')).any(|cookie| match cookie.trim().split_once('=') {
-        Some((other, session)) => other == name && context.operator.is_session(session, context.clock.now()),
+        Some((other, session)) => other == name && context.auth.sessions.is_open(session, context.clock.now()),
         None => false,
     })
 }
 
 /// Returns a `Set-Cookie` with a new session.
 pub(super) fn opened(context: &Context, headers: &HeaderMap) -> String {
-    let (name, session) = (cookie_name(headers), context.operator.session(context.clock.now()));
+    let (name, session) = (cookie_name(headers), context.auth.sessions.open(context.clock.now()));
     let secure = if is_https(context, headers) { "; Secure" } else { "" };
-    format!("{name}={session}; HttpOnly; SameSite=Strict; Path=/; Max-Age={SESSION}{secure}")
+    format!("{name}={session}; HttpOnly; SameSite=Strict; Path=/; Max-Age={SESSION_SECONDS}{secure}")
 }
 
 /// Returns a `Set-Cookie` that removes the session from this browser. Sessions of other browsers last until their week is

@@ -1,7 +1,6 @@
 //! The pages that belong to no single route, and what all pages look like.
 
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering;
 
 use askama::Template;
 use axum::extract::Path;
@@ -29,7 +28,7 @@ impl Notices {
     pub(super) fn of(context: &Context) -> Self {
         let alert = |service| format!("{service} refuses the credentials: look at {}.", credentials_of(service));
         let mut alerts: Vec<String> = context.refusing().map(alert).collect();
-        if context.is_unreachable.load(Ordering::Relaxed) {
+        if context.exposure.is_unreachable() {
             alerts.push(format!(
                 "BASE_URL ({}) does not lead to this program, so neither vendor can reach it: is the tunnel open, and its \
                  address still the same?",

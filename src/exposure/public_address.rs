@@ -1,6 +1,6 @@
-//! This program's own public address, asked as anybody out there may ask it: without credentials, under any `Host`, with
-//! any kind of target. No HTTP client sends such requests, so they are written here, and go straight to the address,
-//! through no proxy that the environment names.
+//! The public address of this program, requested as any stranger may request it: without credentials, under any `Host`,
+//! with either form of target. No HTTP client sends such requests, so they are written by hand. They go straight to the
+//! address, and through no proxy that the environment names.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -13,27 +13,26 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::tls;
+use crate::clients::tls;
 
-/// What is ours stands before this.
+/// The answer of an instance fits into this many bytes; the rest of a longer one is not read.
 const LARGEST_ANSWER: usize = 16 << 10;
 
-/// One of several addresses has so long to be connected to.
+/// Timeout of connecting to one of several addresses.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// The whole takes no longer, nor does it to look up the name.
+/// Timeout of resolving the name, and of a whole request.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Where a public address leads.
-pub struct Outside {
-    /// Host and port, to be looked up.
-    place: String,
-    /// How to speak TLS there, and with whom.
+pub struct PublicAddress {
+    /// Host and port.
+    authority: String,
+    /// For `https`, the connector and the name that the certificate must have.
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-impl Outside {
-    /// For this `http` or `https` address. None if it has no host.
+impl PublicAddress {
+    /// Returns `None` if this `http` or `https` URL has no host.
     pub fn new(url: &str) -> Option<Self> {
         let url = url::Url::parse(url).ok()?;
         let (host, port) = (url.host_str()?, url.port_or_known_default()?);
@@ -46,29 +45,26 @@ impl Outside {
             }
             _ => None,
         };
-        Some(Self { place: format!("{host}:{port}"), tls })
+        Some(Self { authority: format!("{host}:{port}"), tls })
     }
 
-    /// The addresses that its name leads to.
-    ///
-    /// # Errors
-    /// If it leads nowhere.
-    pub async fn addresses(&self) -> Result<Vec<SocketAddr>> {
-        Ok(timeout(DEADLINE, lookup_host(&self.place)).await??.collect())
+    /// Returns the addresses that the host's name resolves to.
+    pub async fn resolve(&self) -> Result<Vec<SocketAddr>> {
+        Ok(timeout(DEADLINE, lookup_host(&self.authority)).await??.collect())
     }
 
-    /// What comes back from these addresses, head and body, whatever it is. A connection that is closed without a word is
-    /// an answer, too.
+    /// Returns head and body of whatever answers at these addresses. A connection that is closed without a byte is an answer
+    /// too.
     ///
     /// # Errors
-    /// If there is no connection or no answer in time, or somebody in between says that there is none (5xx).
-    pub async fn ask(&self, addresses: &[SocketAddr], target: &str, host: &str) -> Result<Vec<u8>> {
+    /// If nothing can be connected to or answers in time, or if a proxy answers that there is nothing behind it (5xx).
+    pub async fn get(&self, addresses: &[SocketAddr], target: &str, host: &str) -> Result<Vec<u8>> {
         let agent = concat!("callscribe/", env!("CARGO_PKG_VERSION"));
         let request =
             format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n");
         let mut answer = Vec::new();
         let end = timeout(DEADLINE, self.exchange(addresses, request.as_bytes(), &mut answer)).await;
-        // Who does not close, or not properly, may have said everything before.
+        // A server that does not close the connection, or not properly, may have sent its whole answer before.
         match end.map_err(Error::from).flatten() {
             Err(error) if answer.is_empty() => Err(error),
             _ if answer.starts_with(b"HTTP/1.") && answer.get(9) == Some(&b'5') => Err(ErrorKind::NotConnected.into()),
@@ -109,11 +105,11 @@ mod tests {
 
     use super::*;
 
-    /// What it is to be answered with this and then closed.
+    /// What `get` returns if the server sends this and closes the connection.
     async fn answered_with(answer: &str) -> Result<Vec<u8>> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
-        let outside = Outside::new(&format!("http://{address}")).expect("an address");
+        let public = PublicAddress::new(&format!("http://{address}")).expect("an address");
         let serve = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let mut request = Vec::new();
@@ -122,8 +118,8 @@ mod tests {
             }
             stream.write_all(answer.as_bytes()).await.expect("bytes are taken");
         };
-        let addresses = outside.addresses().await.expect("a numeric address");
-        tokio::join!(outside.ask(&addresses, "/", "localhost"), serve).0
+        let addresses = public.resolve().await.expect("a numeric address");
+        tokio::join!(public.get(&addresses, "/", "localhost"), serve).0
     }
 
     #[tokio::test]
@@ -132,17 +128,17 @@ mod tests {
         assert!(answered_with("HTTP/1.1 403 Forbidden\r\n\r\n5").await.expect("an answer").ends_with(b"5"));
         assert!(answered_with("HTTP/1.1 502 Bad Gateway\r\n\r\n").await.is_err());
         let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("bound");
-        let outside = Outside::new(&format!("http://{nobody}")).expect("an address");
-        assert!(outside.ask(&[nobody], "/", "localhost").await.is_err());
+        let public = PublicAddress::new(&format!("http://{nobody}")).expect("an address");
+        assert!(public.get(&[nobody], "/", "localhost").await.is_err());
     }
 
     #[tokio::test]
     async fn what_speaks_no_tls_has_not_answered_where_tls_is_to_be() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
-        let outside = Outside::new(&format!("https://{address}")).expect("an address");
+        let public = PublicAddress::new(&format!("https://{address}")).expect("an address");
         let addresses = [address];
-        let (answer, ()) = tokio::join!(outside.ask(&addresses, "/", "localhost"), async {
+        let (answer, ()) = tokio::join!(public.get(&addresses, "/", "localhost"), async {
             drop(listener.accept().await.expect("a connection"));
         });
         assert!(answer.is_err());
