@@ -249,7 +249,7 @@ async fn the_program_probes_its_base_url_when_it_starts() {
     let config = Config::read(variables, false).expect("valid settings");
     let app = App::start(config, vec![own]).await.expect("the program starts");
     assert!(app.log_in_link().await.contains(&format!("http://localhost:{}/login?token=", inside.port())));
-    assert!(!log::lines_with("hides what it is").is_empty());
+    assert!(!log::lines_with("hides itself").is_empty());
     assert_eq!(log::lines_with("login?token="), Vec::<String>::new(), "the log holds no link");
     app.stop().await;
 }
@@ -271,7 +271,7 @@ async fn the_link_is_printed_where_the_program_runs_and_the_reason_is_logged() {
     program.signal("TERM");
     let ended = program.end();
     let log = ended.stderr.join("\n");
-    assert_eq!(log.matches("hides what it is").count(), 1, "{log}");
+    assert_eq!(log.matches("hides itself").count(), 1, "{log}");
     assert!(!log.contains("login?token"), "{log}");
 }
 
@@ -281,7 +281,7 @@ async fn the_program_continues_if_its_standard_output_is_closed() {
     let base = format!("http://{}", listener.local_addr().expect("a bound listener"));
     let (mut program, address) = Program::start_unheard(folder.path(), &with(&ENOUGH, &[("BASE_URL", &base)]));
     tokio::spawn(tunnel(Tunnel::Raw, listener, address.clone(), address.clone()));
-    program.wait_for_log("hides what it is");
+    program.wait_for_log("hides itself");
     // Logged at the end of the first probe, and so after the program tried to print the link.
     program.wait_for_log("reachable at BASE_URL");
     assert!(request(&address, "GET", "/calls", "").starts_with("HTTP/1.1 403 "));
