@@ -1,8 +1,9 @@
-//! HTTP in. Every route stands in the one list below, then the layers in order. Of what the vendors say, only their
-//! callbacks are read here.
+//! HTTP in: every route in one list, then the layers in order. Of the vendors' formats, only their callbacks are parsed
+//! here.
 
 mod access;
 mod call_page;
+mod callback;
 mod calls;
 mod delete;
 mod dial;
@@ -10,6 +11,8 @@ mod error;
 mod extract;
 mod filter;
 mod finish;
+mod greeted;
+mod greeter;
 mod gzip;
 mod help;
 mod home;
@@ -41,14 +44,14 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 
 use crate::context::Shared;
+use callback::Callback;
 use error::ApiError;
-use extract::FromTwilio;
-use record::Greeter;
+use greeter::Greeter;
 
 /// Every route, with and without its trailing slash.
 pub fn router(context: Shared) -> Router {
     let greeter = Arc::new(Greeter::new(&context));
-    let greet = move |State(context), told: FromTwilio<_>| record::greet(context, Arc::clone(&greeter), told);
+    let greet = move |State(context), callback: Callback<_>| record::greet(context, Arc::clone(&greeter), callback);
     let vendors = Routes::new()
         .at("/record", get(greet.clone()).post(greet))
         .at("/record/done", get(record::done).post(record::done))
@@ -60,7 +63,7 @@ pub fn router(context: Shared) -> Router {
         .at("/_probe/{nonce}", get(probe::arrive))
         .router;
     let door = Routes::new()
-        // Once used, the link in the address is worth nothing: HEAD must not use it.
+        // GET uses up the link in the address; HEAD must not.
         .at("/login", get(login::show).head(login::not_head).post(login::log_in))
         .at("/assets/{file}", get(pages::asset))
         .router
@@ -83,19 +86,19 @@ pub fn router(context: Shared) -> Router {
         .at("/logout", post(login::log_out))
         .router
         .fallback(|| async { ApiError::NoSuchPath })
-        // Before the layer, so that it is the operator alone who hears of methods.
+        // Before the layer, so that only the operator learns which methods exist.
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(context.clone(), access::operator_only));
     vendors
         .method_not_allowed_fallback(method_not_allowed)
         .merge(door)
         .merge(operator)
-        // As one layer, the first of them outside: for each layer of its own, axum would put every request into a box.
+        // As one layer, the outer one first: axum boxes every request once for each layer.
         .layer((middleware::from_fn_with_state(context.clone(), finish::finish), finish::catch_panics()))
         .with_state(context)
 }
 
-/// Whether work can be taken in: the database answers.
+/// Whether the program can do its work: the database answers.
 async fn ready(State(context): State<Shared>) -> Result<&'static str, ApiError> {
     context.store.check().await?;
     Ok("ok\n")

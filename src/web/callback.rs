@@ -1,0 +1,192 @@
+//! Callbacks of Twilio: authenticated by their signature, and parsed only then.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use super::extract::{is_form, only_header, read_body};
+use crate::clients::twilio::callbacks::{self, CallProgress, Pair, RecordingProgress, VoiceRequest, pairs};
+use crate::clients::twilio::signature::{self, Algorithm};
+use crate::context::{Context, Shared};
+use crate::model::BadId;
+use crate::model::call::{CallId, CallSid, CallState, Direction};
+use crate::pipeline::intake::{CallUpdate, RecordingUpdate};
+
+/// Largest body of a callback, in bytes.
+pub(super) const LARGEST_CALLBACK: usize = 64 << 10;
+
+/// Parameters that must not be repeated, and that a form must not have in the query: the query is ours.
+const UNIQUE: [&str; 12] = [
+    "AccountSid",
+    "CallSid",
+    "CallStatus",
+    "Direction",
+    "From",
+    "To",
+    "RecordingSid",
+    "RecordingStatus",
+    "RecordingDuration",
+    "RecordingChannels",
+    "RecordingSource",
+    "ErrorCode",
+];
+
+/// The same text for a missing and for a wrong signature.
+const NOT_SIGNED: ApiError = ApiError::Forbidden("the request does not carry a valid X-Twilio-Signature");
+
+/// A callback of our Twilio account.
+pub(super) struct Callback<T> {
+    /// The call id in the URL that Twilio was given. Calls that were not dialed here have none.
+    pub(super) token: Option<CallId>,
+    pub(super) body: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Callback<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, context: &Shared) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        // Before the body is read: a client that cannot sign does not get to send one.
+        let signature = signature_of(&parts.headers)?;
+        let body = read_body(body, LARGEST_CALLBACK).await?;
+        let received = Received::new(&parts, &body);
+        received.authenticate(context, signature)?;
+        received.parse(&context.account_sid)
+    }
+}
+
+fn signature_of(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let signature = only_header(headers, signature::HEADER).ok_or(NOT_SIGNED)?;
+    if headers.contains_key(signature::SETTINGS_HEADER) {
+        tracing::warn!("a callback is signed with a webhook shared key; callscribe knows only the auth token");
+        return Err(NOT_SIGNED);
+    }
+    Ok(signature)
+}
+
+/// A request as it was received, not authenticated yet.
+struct Received<'r> {
+    parts: &'r Parts,
+    body: &'r [u8],
+    query: Vec<Pair<'r>>,
+    form: Vec<Pair<'r>>,
+}
+
+impl<'r> Received<'r> {
+    fn new(parts: &'r Parts, body: &'r [u8]) -> Self {
+        let query = pairs(parts.uri.query().unwrap_or_default().as_bytes());
+        let form = if parts.method == Method::GET { Vec::new() } else { pairs(body) };
+        Self { parts, body, query, form }
+    }
+
+    /// Verifies the signature over URL and body. It may be by any of our auth tokens.
+    fn authenticate(&self, context: &Context, signature: &str) -> Result<(), ApiError> {
+        let target = self.parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let url = context.urls.requested(target);
+        let promised = signature::promised_body_hash(&url);
+        let (is_post, is_form) = (self.parts.method == Method::POST, is_form(&self.parts.headers));
+        if is_post && !is_form && promised.is_none() {
+            return Err(NOT_SIGNED);
+        }
+        // The parameters of a body that is signed by its hash are not signed one by one as well.
+        let params = if is_post && is_form && promised.is_none() { &self.form[..] } else { &[] };
+        let is_body = promised.is_none_or(|promised| signature::body_matches(&promised, self.body));
+        let is_signed = is_body
+            && context
+                .auth_tokens
+                .iter()
+                .any(|token| signature::verify(Algorithm::HmacSha1, token.expose_secret(), &url, params, signature));
+        if is_signed { Ok(()) } else { Err(NOT_SIGNED) }
+    }
+
+    fn parse<T: DeserializeOwned>(&self, account_sid: &str) -> Result<Callback<T>, ApiError> {
+        let (params, beside) = if self.parts.method == Method::GET {
+            (&self.query[..], &[][..])
+        } else {
+            (&self.form[..], &self.query[..])
+        };
+        let mut accounts = params.iter().filter(|(name, _)| name == "AccountSid");
+        match (accounts.next(), accounts.next()) {
+            (Some((_, account)), None) if *account == account_sid => {}
+            (Some(_), None) => return Err(ApiError::Forbidden("this callback is of another Twilio account")),
+            _ => return Err(ApiError::BadRequest("AccountSid: expected once".to_owned())),
+        }
+        if let Some(name) = misplaced(params, beside) {
+            return Err(ApiError::BadRequest(format!("{name}: expected once, and not in the address")));
+        }
+        let unreadable = |error: serde::de::value::Error| ApiError::BadRequest(error.to_string());
+        let Query { t } = callbacks::read(&self.query).map_err(unreadable)?;
+        // A token that is no call id was not issued here.
+        Ok(Callback { token: t.parse().ok(), body: callbacks::read(params).map_err(unreadable)? })
+    }
+}
+
+/// The query of the URL that Twilio was given.
+#[derive(Deserialize)]
+struct Query {
+    #[serde(default)]
+    t: String,
+}
+
+/// Returns a unique parameter that is repeated, or that stands in the query of a form.
+fn misplaced<'p>(params: &'p [Pair<'_>], beside: &'p [Pair<'_>]) -> Option<&'p str> {
+    let is_unique = |name: &str| UNIQUE.contains(&name);
+    let is_repeated = |at: usize, name: &str| params[at + 1..].iter().any(|(other, _)| other == name);
+    let mut repeated = params.iter().enumerate().filter(|(at, (name, _))| is_unique(name) && is_repeated(*at, name));
+    let mut in_query = beside.iter().filter(|(name, _)| is_unique(name));
+    repeated.next().map(|(_, pair)| pair).or_else(|| in_query.next()).map(|(name, _)| &**name)
+}
+
+impl TryFrom<Callback<CallProgress>> for CallUpdate {
+    type Error = BadId;
+
+    fn try_from(Callback { token, body }: Callback<CallProgress>) -> Result<Self, BadId> {
+        Ok(Self {
+            token,
+            sid: body.call_sid.parse()?,
+            status: body.call_status,
+            direction: Direction::of_twilio(&body.direction),
+            to: body.to,
+            from: body.from,
+        })
+    }
+}
+
+/// Twilio asks for TwiML when the call is answered.
+impl TryFrom<Callback<VoiceRequest>> for CallUpdate {
+    type Error = BadId;
+
+    fn try_from(Callback { token, body }: Callback<VoiceRequest>) -> Result<Self, BadId> {
+        Ok(Self {
+            token,
+            sid: body.call_sid.parse::<CallSid>()?,
+            status: CallState::InProgress.as_str().to_owned(),
+            direction: Direction::of_twilio(&body.direction),
+            to: body.to,
+            from: body.from,
+        })
+    }
+}
+
+impl TryFrom<Callback<RecordingProgress>> for RecordingUpdate {
+    type Error = BadId;
+
+    fn try_from(Callback { token, body }: Callback<RecordingProgress>) -> Result<Self, BadId> {
+        let number =
+            |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok()).filter(|number| *number >= 0);
+        Ok(Self {
+            token,
+            call: body.call_sid.parse()?,
+            sid: body.recording_sid.parse()?,
+            status: body.recording_status,
+            duration_seconds: number(body.recording_duration),
+            channels: number(body.recording_channels),
+            source: body.recording_source,
+            error_code: number(body.error_code),
+        })
+    }
+}
