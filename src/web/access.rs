@@ -1,9 +1,9 @@
-//! Who may. Everything but the vendors' callbacks is for the operator: at this computer, with `OPERATOR_TOKEN`, or with
-//! a session that was opened with it (`login`).
+//! Who may do what. Everything but the vendors' callbacks is for the operator: at this computer, with `OPERATOR_TOKEN`, or
+//! with a session opened by it (`login`).
 //!
-//! The port that a tunnel leads to is the port that dials phones, so a request counts as from this computer only if
-//! nothing about it speaks against that, and as long as no tunnel was found that makes strangers look so (`probe`). What
-//! a proxy adds can take trust away and never give it.
+//! A tunnel leads to the same port that dials phones. So a request counts as local only if nothing about it suggests
+//! otherwise, and as long as no tunnel was found that makes strangers look local (`exposure`). Headers that a proxy adds can
+//! remove trust and never give it.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ use super::session;
 use crate::context::{Context, Shared};
 use crate::exposure::OWN_NAMES;
 
-/// Headers that say that somebody stands between.
+/// Headers that only proxies add.
 const PROXY_HEADERS: &[&str] = &[
     "cdn-loop",
     "client-ip",
@@ -37,7 +37,7 @@ const PROXY_HEADERS: &[&str] = &[
     "x-rewrite-url",
 ];
 
-/// And how the names of others begin.
+/// Prefixes of other headers that only proxies add.
 const PROXY_PREFIXES: &[&str] = &[
     "cf-",
     "fastly-",
@@ -54,24 +54,24 @@ const PROXY_PREFIXES: &[&str] = &[
     "x-vercel-",
 ];
 
-/// What an answer here depends on, for whatever keeps answers although it is told not to.
+/// The headers that responses depend on, for caches that ignore `no-store`.
 const VARY: HeaderValue = HeaderValue::from_static(
     "accept, accept-encoding, authorization, cookie, origin, purpose, sec-fetch-dest, sec-fetch-mode, sec-fetch-site, \
      sec-fetch-user, sec-purpose, user-agent, x-moz, x-purpose",
 );
 
-/// As whom somebody was let in.
+/// How the operator was recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
-    /// Who is at this computer.
+    /// By being at this computer.
     Here,
-    /// Who sends the token along.
+    /// By a token in the request.
     Token,
-    /// A browser that logged in.
+    /// By the cookie of a browser that logged in.
     Session,
 }
 
-/// Lets the operator through, and says as whom.
+/// Lets only the operator through, and adds [`Who`] to the request.
 pub(super) async fn operator_only(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -90,7 +90,7 @@ pub(super) async fn operator_only(
     varying(response)
 }
 
-/// Lets everybody to the log-in page, if there is a way to log in; else it is an address like any other.
+/// Lets everyone through to the log-in page if there is a way to log in. If not, it is refused like any other address.
 pub(super) async fn door(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -132,76 +132,81 @@ fn admit(context: &Context, peer: SocketAddr, request: &Request) -> Result<Who, 
     }
 }
 
-/// What everybody is told who is not let in, wherever he goes.
+/// The refusal for any unauthorized request, whatever its address.
 pub(super) fn refusal(context: &Context) -> ApiError {
     match (context.auth.token.is_set(), context.exposure.is_exposed()) {
         (true, _) => ApiError::TokenNeeded,
         (false, true) => ApiError::Forbidden(
-            "who comes through this program's tunnel cannot be told from who is at its computer, so everybody must log in: open the link that callscribe printed where it runs, or set OPERATOR_TOKEN",
+            "the tunnel makes visitors look local, so everyone must log in: open the link that callscribe printed where it runs, or set OPERATOR_TOKEN",
         ),
         (false, false) => ApiError::Forbidden(
-            "this is answered only on the computer that callscribe runs on, at localhost; set OPERATOR_TOKEN to let an operator in from elsewhere",
+            "callscribe answers only on the computer it runs on, at localhost; set OPERATOR_TOKEN to log in from elsewhere",
         ),
     }
 }
 
-/// Neither ahead of its user nor sent by another site.
+/// Refuses prefetches and requests that another site triggers.
 fn is_meant(request: &Request) -> Result<(), ApiError> {
     if is_speculative(request.headers()) {
         return Err(ApiError::Speculative);
     }
     if is_from_another_site(request.method(), request.headers()) {
-        return Err(ApiError::Forbidden("another web site may not use this program"));
+        return Err(ApiError::Forbidden("requests from other web sites are not allowed"));
     }
     Ok(())
 }
 
-/// Whether somebody at this computer asks: it looks so, and no stranger was seen to look so.
+/// Whether the request comes from this computer: it looks local, and no tunnel makes strangers look local.
 pub(super) fn is_from_here(context: &Context, peer: SocketAddr, request: &Request) -> bool {
     looks_local(peer, request) && !context.exposure.is_exposed()
 }
 
-/// Whether nothing about it says that it comes from elsewhere.
+/// Whether nothing about the request suggests that it comes from another computer.
 pub(super) fn looks_local(peer: SocketAddr, request: &Request) -> bool {
     peer.ip().to_canonical().is_loopback() && names_this_computer(request)
 }
 
-/// What a request says of whether somebody means to dial.
+/// Whether a request shows that its user means to dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DialIntent {
-    /// A browser at this computer whose user typed the address, or a program, as curl is.
+    /// A browser at this computer whose user typed the address, or a program such as curl.
     Meant,
-    /// A browser that does not say whether its user meant to, or whose word is not enough.
+    /// A browser that does not show whether its user means to, or that is not trusted to.
     Unsaid,
-    /// A part of a page.
+    /// A subresource of a page, such as an image.
     NotMeant,
 }
 
-/// What this request says.
 pub(super) fn dial_intent(headers: &HeaderMap, who: Who) -> DialIntent {
     let has_metadata = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
-    let intent = match has_metadata {
-        true => navigation(headers),
-        // Old browsers, and any from another computer by plain HTTP, send none. Nor do programs, which dial.
-        false if headers.contains_key(header::ORIGIN) || is_named_like_a_browser(headers) => DialIntent::Unsaid,
-        false => DialIntent::Meant,
+    let intent = if has_metadata {
+        navigation(headers)
+    } else if headers.contains_key(header::ORIGIN) || is_named_like_a_browser(headers) {
+        // Old browsers send no fetch metadata, nor does any browser over plain HTTP from another computer.
+        DialIntent::Unsaid
+    } else {
+        // Programs send none either, and may dial.
+        DialIntent::Meant
     };
     match who {
-        // A browser brings cookie and password by itself, also to where a link in a message sends it. A program that
-        // sends the token does so because it means it, and gets what it would get at this computer.
+        // A browser sends cookie and password automatically, even when its user follows a link in a message. A program that
+        // sends the token means to, and is treated as if it ran on this computer.
         Who::Session if intent == DialIntent::Meant => DialIntent::Unsaid,
         Who::Token if intent == DialIntent::Meant && has_metadata => DialIntent::Unsaid,
         _ => intent,
     }
 }
 
-/// What fetch metadata says. Safari leaves out whether there was a user.
+/// Reads the fetch metadata. Safari leaves out `Sec-Fetch-User`.
 fn navigation(headers: &HeaderMap) -> DialIntent {
     let says = |name: &str, wanted: &str| only_header(headers, name) == Some(wanted);
-    match says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document") {
-        true if says("sec-fetch-user", "?1") => DialIntent::Meant,
-        true if says("sec-fetch-site", "none") && !headers.contains_key("sec-fetch-user") => DialIntent::Unsaid,
-        _ => DialIntent::NotMeant,
+    let is_navigation = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+    if is_navigation && says("sec-fetch-user", "?1") {
+        DialIntent::Meant
+    } else if is_navigation && says("sec-fetch-site", "none") && !headers.contains_key("sec-fetch-user") {
+        DialIntent::Unsaid
+    } else {
+        DialIntent::NotMeant
     }
 }
 
@@ -209,19 +214,19 @@ fn is_named_like_a_browser(headers: &HeaderMap) -> bool {
     headers.get_all(header::USER_AGENT).iter().any(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
 }
 
-/// Browsers load addresses ahead of their users: while one types, on hover, because a page asks them to.
+/// Whether a browser prefetches the address: while its user types, on hover, or because a page asks for it.
 fn is_speculative(headers: &HeaderMap) -> bool {
     let prefetch = headers.get("x-moz").is_some_and(|value| value == "prefetch");
     prefetch || ["sec-purpose", "purpose", "x-purpose"].iter().any(|name| headers.contains_key(*name))
 }
 
-/// Whether a page of another site, which includes other ports of localhost, sends the browser here.
+/// Whether a page of another site triggers the request. Other ports of localhost are other sites.
 fn is_from_another_site(method: &Method, headers: &HeaderMap) -> bool {
     let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     match only_header(headers, "sec-fetch-site") {
         Some("same-origin") => false,
         Some("none") => !is_read,
-        // What comes twice comes from no browser.
+        // No browser sends it twice.
         _ if headers.contains_key("sec-fetch-site") => true,
         _ => {
             let Some(origin) = headers.get(header::ORIGIN) else { return false };
@@ -232,7 +237,7 @@ fn is_from_another_site(method: &Method, headers: &HeaderMap) -> bool {
     }
 }
 
-/// HTTP/1.1, straight to a name of this computer, with no sign of anybody in between.
+/// Whether this is HTTP/1.1 to a name of this computer, with no sign of a proxy.
 fn names_this_computer(request: &Request) -> bool {
     let headers = request.headers();
     let is_proxied = headers.keys().any(|name| {
@@ -260,7 +265,7 @@ fn is_local_name(host: &str) -> bool {
     OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// The token that exactly one `Authorization` brings, as Bearer or as Basic password with any name.
+/// Returns the token of the only `Authorization` header, as Bearer or as Basic password with any user name.
 fn given_token(headers: &HeaderMap) -> Option<Vec<u8>> {
     let (scheme, value) = only_header(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {

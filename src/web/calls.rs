@@ -26,7 +26,7 @@ use crate::pipeline::{self, facts, retry as again};
 /// Calls on one page of the list.
 const PAGE: i64 = 50;
 
-/// The calls, newest first; or what was said in them, if something is looked for.
+/// Lists calls, or hits if `q` searches transcripts.
 pub(super) async fn list(
     State(context): State<Shared>,
     headers: HeaderMap,
@@ -44,12 +44,12 @@ pub(super) async fn list(
     Ok(page(CallsPage { notices, search, page: list, is_older }.render()))
 }
 
-/// The newest calls, or those that are looked for.
+/// Returns the newest calls that match.
 pub(super) async fn calls(context: &Shared, search: &Search) -> Result<CallList, ApiError> {
     let after = Some(search.after.as_str()).filter(|after| !after.is_empty()).map(cursor).transpose()?;
     let filter = search.filter()?;
     let mut conn = context.store.read().await?;
-    // First, so that whatever changes from here on is told to who asks since then.
+    // First, so that the page is notified of every change from here on.
     let since = conn.newest_change().await?;
     let mut calls = if search.is_any() {
         conn.calls(after.as_ref(), PAGE + 1).await?
@@ -66,15 +66,14 @@ pub(super) async fn calls(context: &Shared, search: &Search) -> Result<CallList,
     Ok(CallList { calls: Some(rows), hits: None, next, since })
 }
 
-/// What may follow the `?` of a call.
+/// The query of a call.
 #[derive(Deserialize)]
 pub(super) struct Arrival {
-    /// `before` if nothing was dialled now.
+    /// `before` if no new call was placed.
     dialled: Option<String>,
 }
 
-/// A call's page begins with the tutorial's sentence, and follows the call until it has come to its end: a reload asks
-/// this program how things stand, and dials nothing.
+/// A call's page begins with the tutorial's sentence, and follows the call to its end. A reload dials nothing.
 pub(super) async fn show(
     State(context): State<Shared>,
     headers: HeaderMap,
@@ -95,7 +94,7 @@ pub(super) async fn show(
     Ok(page(CallPage { notices, sentence, was_there, call: shown, nonce, refresh }.render()))
 }
 
-/// Has tried again what failed of a call. Rings no phone.
+/// Retries what failed. Rings no phone.
 pub(super) async fn retry(
     State(context): State<Shared>,
     headers: HeaderMap,
@@ -110,7 +109,7 @@ pub(super) async fn retry(
     Ok(Json(shown(&context, &headers, &name).await?).into_response())
 }
 
-/// A call as it is stored; one of our account that this program has nothing of, as Twilio has it.
+/// Returns a call from the store, or from Twilio if the store does not know it.
 async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<CallDetails, ApiError> {
     let mut conn = context.store.read().await?;
     let since = conn.newest_change().await?;

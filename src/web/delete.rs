@@ -1,4 +1,4 @@
-//! `/calls/<sid>/delete`: a page that says what is deleted where, and its one button.
+//! `/calls/<sid>/delete`: a page that says what is deleted where, and its button.
 
 use askama::Template;
 use axum::Json;
@@ -19,17 +19,16 @@ use crate::pipeline::delete::{self, Extent};
 #[template(path = "delete.html", config = "src/web/pages/askama.toml")]
 struct DeletePage {
     notices: Notices,
-    /// What the call's page is named by.
+    /// The call's name in addresses.
     name: String,
-    /// Who is at the other end.
+    /// The number at the other end.
     party: String,
-    /// Whether Twilio has it.
     is_at_twilio: bool,
     recordings: usize,
     transcripts: usize,
 }
 
-/// Asks whether that is meant. Deletes nothing.
+/// Asks for confirmation. Deletes nothing.
 pub(super) async fn ask(State(context): State<Shared>, Id(name): Id<CallName>) -> Result<Response, ApiError> {
     let Extent { call, recordings, transcripts } = delete::extent(&context, &name).await?;
     let shown = CallView::of(&call);
@@ -40,7 +39,7 @@ pub(super) async fn ask(State(context): State<Shared>, Id(name): Id<CallName>) -
     ))
 }
 
-/// Has the call deleted. It is under way when this answers.
+/// Requests the deletion. It goes on in the background.
 pub(super) async fn delete(
     State(context): State<Shared>,
     headers: HeaderMap,

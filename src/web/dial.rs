@@ -19,10 +19,10 @@ use crate::model::phone::PhoneNumber;
 use crate::pipeline;
 use crate::pipeline::dial::{Dialed, Request};
 
-/// A number and a thousand key terms.
+/// Room for a number and a thousand key terms.
 const LARGEST_FORM: usize = 64 << 10;
 
-/// What may follow the `?`.
+/// The query.
 #[derive(Deserialize)]
 pub(super) struct Options {
     /// Terms for this call's transcript, comma separated.
@@ -30,13 +30,13 @@ pub(super) struct Options {
     keyterms: String,
 }
 
-/// What the button of the confirmation page sends.
+/// The form of a page that dials.
 #[derive(Deserialize)]
 pub(super) struct Confirmed {
     number: String,
     #[serde(default)]
     keyterms: String,
-    /// The form's own, so that a second click is no second call.
+    /// Makes a second click on the same form dial nothing.
     #[serde(rename = "press")]
     nonce: Option<String>,
 }
@@ -50,7 +50,7 @@ struct ConfirmPage {
     nonce: FormNonce,
 }
 
-/// Dials if that is meant; asks a browser that leaves it open.
+/// Dials if the request shows that its user means to. A browser that does not show it gets a page with a button.
 pub(super) async fn dial(
     State(context): State<Shared>,
     Extension(who): Extension<Who>,
@@ -69,12 +69,12 @@ pub(super) async fn dial(
             Ok(page(ConfirmPage { notices, number, keyterms, nonce }.render()))
         }
         DialIntent::NotMeant => {
-            Err(ApiError::Forbidden("a page may not dial: type the address into the browser's address bar"))
+            Err(ApiError::Forbidden("a page cannot dial: type the address into the browser's address bar"))
         }
     }
 }
 
-/// Dials what the button of a page says.
+/// Dials the number of a form.
 pub(super) async fn confirmed(State(context): State<Shared>, request: extract::Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let Confirmed { number, keyterms, nonce } = read_form(&read_body(body, LARGEST_FORM).await?)?;
@@ -83,17 +83,18 @@ pub(super) async fn confirmed(State(context): State<Shared>, request: extract::R
     ring(&context, &parts.headers, Request { number, keyterms, again: true, nonce }).await
 }
 
-/// A number as people write it, of a form that they fill in. Addresses have digits alone.
+/// Removes what people put between digits. Only forms allow that; an address has only digits.
 fn without_separators(number: &str) -> String {
     number.chars().filter(|c| !(c.is_whitespace() || "-.()/".contains(*c))).collect()
 }
 
-/// Whether a browser asks, which may do so by itself: it restores what was open, and doubles tabs.
+/// Whether the client is a browser. A browser may repeat a request on its own: it restores and duplicates tabs.
 fn is_browser(headers: &HeaderMap) -> bool {
     headers.contains_key("sec-fetch-mode") || wants_page(headers)
 }
 
-/// Dials, and says so in the tutorial's words. A browser is sent on to the call's page, so that a reload dials nothing.
+/// Dials, and answers with the tutorial's sentence. A browser is redirected to the call's page, so that a reload dials
+/// nothing.
 async fn ring(context: &Shared, headers: &HeaderMap, request: Request) -> Result<Response, ApiError> {
     let number = request.number.to_string();
     let Dialed { sid, was_there } = pipeline::dial::dial(context, request).await?;
@@ -105,7 +106,7 @@ async fn ring(context: &Shared, headers: &HeaderMap, request: Request) -> Result
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)], said).into_response())
 }
 
-/// Every other method. axum answers HEAD with the handler of GET, which here would ring a phone.
+/// For every other method. axum would answer HEAD with the handler of GET, which rings a phone.
 pub(super) async fn not_get() -> ApiError {
     ApiError::MethodNotAllowed(Some("GET"))
 }

@@ -1,6 +1,6 @@
-//! The one error at the edge. It says what went wrong in words for the caller; internals go to the log alone.
+//! The error of all handlers. Its text is for the client; internals go to the log only.
 //!
-//! RFC 9457 problems for programs, a page with the same for browsers: `web::finish` writes whichever is asked for.
+//! Programs get an RFC 9457 problem, browsers a page with the same content: `web::finish` writes either.
 
 use std::time::Duration;
 
@@ -16,64 +16,62 @@ use crate::model::phone::BadPhoneNumber;
 use crate::pipeline;
 use crate::store;
 
-/// How long to wait before a look at something that is on its way.
+/// Pause before a client asks again for something that is not finished.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
-/// A request that does not bring what it asks for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// Something in the request itself: a number, an id, a field. 400.
+    /// A number, an id or a field of the request is invalid. 400.
     #[error("{0}")]
     BadRequest(String),
-    /// A body in a form that is not read here. 415.
-    #[error("the body is {0}")]
+    /// 415.
+    #[error("{0}")]
     UnsupportedMediaType(&'static str),
-    /// A body that is too long. 413.
-    #[error("the body is longer than {0} bytes")]
+    /// 413. The limit in bytes.
+    #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// A body that does not come. 408.
-    #[error("the body did not come in time")]
+    /// 408.
+    #[error("the body did not arrive in time")]
     TooSlow,
-    /// No such path. 404.
+    /// 404.
     #[error("there is nothing at this address")]
     NoSuchPath,
-    /// A method that this path does not have. 405.
-    #[error("this address does not answer to this method")]
+    /// 405. The methods for `Allow`, if axum does not add them.
+    #[error("this address does not support this method")]
     MethodNotAllowed(Option<&'static str>),
-    /// Not proved to be from a vendor, or not from this computer. 403.
+    /// Not authenticated as a vendor, or not allowed from where it comes from. 403.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// From elsewhere, without the operator's token. 401.
+    /// From another computer, without the operator token. 401.
     #[error(
-        "from elsewhere than this computer, the operator's token is needed: send it as Authorization: Bearer, or as Basic password, or log in at /login"
+        "requests from another computer need the operator token: send it as Authorization: Bearer, or as Basic password, or log in at /login"
     )]
     TokenNeeded,
-    /// A log-in with something else than the token. 403.
-    #[error("that is not the operator's token")]
+    /// 403.
+    #[error("that is not the operator token")]
     WrongToken,
-    /// A log-in link that opens nothing. 403.
-    #[error("this log-in link was used before, or is not the last one that was printed")]
+    /// 403.
+    #[error("this log-in link was used before, or is not the latest one printed")]
     UsedLink,
-    /// A token that was not looked at, because too many were wrong. 429.
-    #[error("too many wrong tokens came of late; wait a little")]
+    /// The token was not compared, because too many were wrong. 429.
+    #[error("too many failed attempts; try again shortly")]
     TooManyGuesses,
-    /// AssemblyAI's webhook without its secret. 401.
+    /// From something that is not AssemblyAI. 401.
     #[error("the webhook's secret is missing or wrong")]
     BadWebhookSecret,
-    /// A browser that loads ahead of its user: it must come again when it is meant. 503.
-    #[error("this address is not loaded ahead of time")]
+    /// A browser prefetches: it must ask again when its user means to. 503.
+    #[error("prefetching this address is not allowed")]
     Speculative,
-    /// More open pages than are told what changes. 503.
-    #[error("so many pages are open that this one is not told what changes")]
+    /// 503.
+    #[error("too many live pages are open")]
     TooManyPages,
-    /// A step of the pipeline that could not be taken.
     #[error(transparent)]
     Pipeline(#[from] pipeline::Error),
-    /// A transcript that failed has neither text nor captions. 422.
+    /// A failed transcript has neither text nor captions. 422.
     #[error("{0}")]
     TranscriptFailed(String),
     /// A bug. 500.
-    #[error("something went wrong here; the log says what, under this request id")]
+    #[error("something went wrong; the log has the details under this request id")]
     Internal,
 }
 
@@ -95,10 +93,10 @@ impl From<BadPhoneNumber> for ApiError {
     }
 }
 
-/// An error in the terms of RFC 9457.
+/// A problem as RFC 9457 defines it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Problem {
-    /// Tells one kind of problem from another.
+    /// A URN for each kind of problem.
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) title: String,
@@ -115,18 +113,18 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// Whether to log in, perhaps once more, would mend it.
+    /// Whether logging in would help.
     pub(super) fn wants_log_in(&self) -> bool {
         ["token-needed", "wrong-token", "too-many-guesses"].iter().any(|slug| self.kind.ends_with(slug))
     }
 
-    /// The vendor's page, if it is an address that may stand in a link.
+    /// Returns the vendor's page on the error, if its address is safe in a link.
     pub(super) fn page(&self) -> Option<&str> {
         self.more_info.as_deref().filter(|page| page.starts_with("https://") || page.starts_with("http://"))
     }
 }
 
-/// What an error is at the edge.
+/// What an error becomes in a response.
 struct ProblemParts {
     status: StatusCode,
     slug: &'static str,
@@ -178,7 +176,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Rounded up: whoever comes then is not too early.
+/// Rounds up, so that a client that waits this long is not too early.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_millis().div_ceil(1_000).max(1).try_into().unwrap_or(u64::MAX)
 }
@@ -187,45 +185,40 @@ impl ApiError {
     fn parts(self) -> ProblemParts {
         let detail = self.to_string();
         match self {
-            Self::BadRequest(_) => {
-                ProblemParts::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read", detail)
-            }
+            Self::BadRequest(_) => ProblemParts::new(StatusCode::BAD_REQUEST, "bad-request", "Invalid request", detail),
             Self::UnsupportedMediaType(_) => ProblemParts::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-media-type",
-                "The body's form is not read here",
+                "Unsupported content type",
                 detail,
             ),
             Self::TooLarge(_) => {
-                ProblemParts::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too long", detail)
+                ProblemParts::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
             }
             Self::TooSlow => {
-                ProblemParts::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body did not come", detail)
+                ProblemParts::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body took too long", detail)
             }
-            Self::NoSuchPath => ProblemParts::new(StatusCode::NOT_FOUND, "no-such-path", "Nothing is here", detail),
-            Self::MethodNotAllowed(_) => ProblemParts::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "The method is not allowed",
-                detail,
-            ),
-            Self::Forbidden(_) => ProblemParts::new(StatusCode::FORBIDDEN, "forbidden", "Refused", detail),
+            Self::NoSuchPath => ProblemParts::new(StatusCode::NOT_FOUND, "no-such-path", "Page not found", detail),
+            Self::MethodNotAllowed(_) => {
+                ProblemParts::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+            }
+            Self::Forbidden(_) => ProblemParts::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail),
             Self::TokenNeeded => {
-                ProblemParts::new(StatusCode::UNAUTHORIZED, "token-needed", "The operator's token is needed", detail)
+                ProblemParts::new(StatusCode::UNAUTHORIZED, "token-needed", "The operator token is needed", detail)
             }
-            Self::WrongToken => {
-                ProblemParts::new(StatusCode::FORBIDDEN, "wrong-token", "That is not the token", detail)
+            Self::WrongToken => ProblemParts::new(StatusCode::FORBIDDEN, "wrong-token", "Wrong token", detail),
+            Self::UsedLink => {
+                ProblemParts::new(StatusCode::FORBIDDEN, "used-link", "This log-in link has expired", detail)
             }
-            Self::UsedLink => ProblemParts::new(StatusCode::FORBIDDEN, "used-link", "The link opens nothing", detail),
             Self::TooManyGuesses => {
-                ProblemParts::new(StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many wrong tokens", detail)
+                ProblemParts::new(StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many failed attempts", detail)
                     .later(Some(LOOK_AGAIN))
             }
             Self::BadWebhookSecret => {
-                ProblemParts::new(StatusCode::UNAUTHORIZED, "bad-webhook-secret", "The webhook is not proved", detail)
+                ProblemParts::new(StatusCode::UNAUTHORIZED, "bad-webhook-secret", "Webhook not authenticated", detail)
             }
             Self::Speculative => {
-                ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "speculative", "Not loaded ahead of time", detail)
+                ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "speculative", "Prefetching is not allowed", detail)
             }
             Self::TooManyPages => {
                 ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open", detail)
@@ -249,11 +242,9 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
     use pipeline::Error as E;
     let soon = |later: bool| later.then_some(LOOK_AGAIN);
     match error {
-        E::Keyterms(_) => {
-            ProblemParts::new(StatusCode::BAD_REQUEST, "bad-keyterms", "The key terms cannot be sent", detail)
-        }
+        E::Keyterms(_) => ProblemParts::new(StatusCode::BAD_REQUEST, "bad-keyterms", "Invalid key terms", detail),
         E::NotAllowed(_) => {
-            ProblemParts::new(StatusCode::FORBIDDEN, "not-allowed", "The number is not dialled", detail)
+            ProblemParts::new(StatusCode::FORBIDDEN, "not-allowed", "This number cannot be called", detail)
         }
         E::NotOurRecording(_) => {
             ProblemParts::new(StatusCode::BAD_REQUEST, "not-our-recording", "Not a recording of this account", detail)
@@ -269,37 +260,34 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
             ProblemParts::new(StatusCode::CONFLICT, "not-recorded", "The recording has no audio", detail)
                 .later(soon(later))
         }
-        E::NoSuchCall(_) => {
-            ProblemParts::new(StatusCode::NOT_FOUND, "no-such-call", "The call is not known here", detail)
-        }
-        E::Unsettled { .. } => {
-            ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not taken the call yet", detail)
-                .later(Some(LOOK_AGAIN))
-        }
+        E::NoSuchCall(_) => ProblemParts::new(StatusCode::NOT_FOUND, "no-such-call", "No such call", detail),
+        E::Unsettled { .. } => ProblemParts::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unsettled",
+            "Twilio has not accepted the call yet",
+            detail,
+        )
+        .later(Some(LOOK_AGAIN)),
         E::TooManyCalls { retry_after, .. } => {
-            ProblemParts::new(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls were dialled", detail)
+            ProblemParts::new(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls", detail)
                 .later(Some(retry_after))
         }
         E::NotPlaced(_) => ProblemParts::new(StatusCode::BAD_GATEWAY, "not-placed", "The call was not placed", detail),
         E::TranscriptFailed(_) => {
             ProblemParts::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)
         }
-        E::Pending(_) => ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "It is not finished", detail)
+        E::Pending(_) => ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "Not finished yet", detail)
             .later(Some(LOOK_AGAIN)),
         E::NotDeletable(_) => {
-            ProblemParts::new(StatusCode::CONFLICT, "not-deletable", "It cannot be deleted now", detail)
+            ProblemParts::new(StatusCode::CONFLICT, "not-deletable", "The call cannot be deleted now", detail)
         }
-        E::Deleted => ProblemParts::new(StatusCode::GONE, "deleted", "It was deleted", detail),
-        E::NothingToRetry(_) => {
-            ProblemParts::new(StatusCode::CONFLICT, "nothing-to-retry", "There is nothing to try again", detail)
-        }
-        E::Stopping => {
-            ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The program is being stopped", detail)
-        }
+        E::Deleted => ProblemParts::new(StatusCode::GONE, "deleted", "The call was deleted", detail),
+        E::NothingToRetry(_) => ProblemParts::new(StatusCode::CONFLICT, "nothing-to-retry", "Nothing to retry", detail),
+        E::Stopping => ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "callscribe is stopping", detail),
         E::Store(error) => {
             tracing::error!("{error}");
-            let detail = "the database does not answer; the log says why".to_owned();
-            ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "database", "The database does not answer", detail)
+            let detail = "the database does not respond; the log says why".to_owned();
+            ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "database", "The database does not respond", detail)
                 .later(Some(LOOK_AGAIN))
         }
         E::Panicked => ApiError::Internal.parts(),

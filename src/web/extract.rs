@@ -62,7 +62,7 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiErro
     read.map_err(|_| ApiError::TooSlow)?.map_err(|error| {
         let is_long =
             std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-        if is_long { ApiError::TooLarge(limit) } else { ApiError::BadRequest("the body broke off".to_owned()) }
+        if is_long { ApiError::TooLarge(limit) } else { ApiError::BadRequest("the body was cut off".to_owned()) }
     })
 }
 

@@ -10,32 +10,30 @@ use super::labels;
 use crate::model::call::CallState;
 use crate::store::{Cursor, Filter, Number};
 
-/// What may follow the `?` of the list. What is empty is not asked for: a form sends all its fields.
+/// The query of the list. Empty parameters are ignored, because a form sends all its fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Search {
-    /// What was said: words, "phrases", begi*.
+    /// Words, "phrases" and begi* that were said.
     pub(super) q: String,
-    /// The state of the call.
     pub(super) state: String,
-    /// To or from this number, or one that ends so.
+    /// A number that the call is to or from, or its last digits.
     pub(super) number: String,
-    /// Not before this date or time.
+    /// The earliest date or time.
     pub(super) since: String,
-    /// Not after it.
+    /// The latest date or time.
     pub(super) until: String,
-    /// Where the page before ended, as `next` has it.
+    /// The cursor at which the previous page ended.
     pub(super) after: String,
 }
 
 impl Search {
-    /// Whether every call is wanted.
+    /// Whether nothing restricts the list.
     pub(super) fn is_any(&self) -> bool {
         let Self { q, state, number, since, until, .. } = self;
         [q, state, number, since, until].iter().all(|field| field.trim().is_empty())
     }
 
-    /// Which calls.
     pub(super) fn filter(&self) -> Result<Filter, ApiError> {
         let any = Filter::default();
         let state = match self.state.trim() {
@@ -50,12 +48,12 @@ impl Search {
         Ok(Filter { state, number: Number::parse(&self.number), since, before })
     }
 
-    /// All states that a call can be in, each with what it means.
+    /// Returns all states of a call, each with its label.
     pub(super) fn states(&self) -> [(&'static str, &'static str); 11] {
         CallState::ALL.map(|state| (state.as_str(), labels::state(state)))
     }
 
-    /// The address of the page that goes on after this one.
+    /// Returns the address of the page after the one that ends at this cursor.
     pub(super) fn next(&self, after: &str) -> String {
         let mut query = form_urlencoded::Serializer::for_suffix("/calls?".to_owned(), "/calls?".len());
         let Self { q, state, number, since, until, .. } = self;
@@ -68,7 +66,7 @@ impl Search {
     }
 }
 
-/// The first and the last millisecond of a date, in UTC, or of a time, which has one.
+/// Returns the first and the last millisecond of a date in UTC, or twice that of a time.
 fn time(name: &str, text: &str) -> Result<Option<(i64, i64)>, ApiError> {
     let text = text.trim();
     if text.is_empty() {
@@ -94,5 +92,5 @@ pub(super) fn cursor(text: &str) -> Result<Cursor, ApiError> {
 }
 
 pub(super) fn bad_after() -> ApiError {
-    ApiError::BadRequest("after: expected what next says".to_owned())
+    ApiError::BadRequest("after: expected the value that next gave".to_owned())
 }

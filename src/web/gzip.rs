@@ -1,6 +1,5 @@
-//! Pages, and what they are made with, are sent compressed to whoever takes that: a long transcript is mostly markup.
-//! Nothing else is: sound is compressed already, events must not wait for each other, and vendors are answered in a few
-//! bytes.
+//! Compresses pages and assets for clients that accept it: a long transcript is mostly markup. Nothing else is compressed:
+//! audio is compressed already, events must not wait for each other, and responses to vendors have a few bytes.
 
 use std::io::Write as _;
 
@@ -12,36 +11,35 @@ use flate2::write::GzEncoder;
 
 use super::qvalue::weighted;
 
-/// What is shorter fits into one packet anyway.
+/// Shorter bodies fit into one packet anyway.
 const SHORTEST: u64 = 1_000;
 
-/// What is longer takes so long that nobody else should wait for it.
+/// Larger bodies take so long that other requests should not wait for them.
 const LONG: usize = 256 << 10;
 
-/// What pages are, and their style, script and icon.
+/// The media types of pages and assets.
 const MEDIA_TYPES: [&str; 4] = ["text/html", "text/css", "text/javascript", "image/svg+xml"];
 
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
     weighted(headers, &header::ACCEPT_ENCODING).any(|(coding, q)| coding.eq_ignore_ascii_case("gzip") && q > 0.0)
 }
 
-/// Whether the answer is one that is sent compressed to whoever takes that. If so for some, it says that it depends on it.
+/// Returns whether the response is worth compressing. Adds `Vary` to all responses of its media type.
 pub(super) fn is_compressible(response: &mut Response) -> bool {
     let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = media_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     if !MEDIA_TYPES.contains(&media_type) {
         return false;
     }
-    // Where nothing else is said, as of problems that are told to vendors.
+    // Where the access layer has not added it, as in problems for vendors.
     response.headers_mut().entry(header::VARY).or_insert(HeaderValue::from_static("accept-encoding"));
-    // What is streamed has no length yet, and the answer to HEAD none of its own.
+    // A stream has no length yet, and a response to HEAD has no body.
     response.body().size_hint().exact().is_some_and(|length| length >= SHORTEST)
 }
 
-/// The answer, compressed.
 pub(super) async fn compressed(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    // It is all here already.
+    // The body is in memory already.
     let plain = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let is_short = plain.len() < LONG;
     let pack = move || {

@@ -1,4 +1,4 @@
-//! `/`: the operator's page. A form that dials, and the newest calls.
+//! `/`: a form that dials, and the newest calls.
 
 use askama::Template;
 use axum::extract::State;
@@ -22,7 +22,6 @@ struct HomePage {
     page: CallList,
 }
 
-/// The operator's page.
 pub(super) async fn show(State(context): State<Shared>) -> Result<Response, ApiError> {
     let page = calls::calls(&context, &Search::default()).await?;
     Ok(response::page(HomePage { notices: Notices::of(&context), nonce: FormNonce::random(), page }.render()))

@@ -1,6 +1,6 @@
-//! `/events`: tells open pages which calls and transcripts changed, as server-sent events. What changed on another
-//! instance is found by looking at the newest rows of the history, which both share; whoever was away is told what he
-//! missed by the number of the last row that he knows. It says that something changed and never what: the page asks.
+//! `/events`: notifies open pages of calls and transcripts that changed, by server-sent events. Changes by other instances
+//! are found in the newest rows of the shared history. A page that reconnects sends the number of the last row it knows, and
+//! is notified of everything after it. An event says that something changed, not what: the page then reloads its parts.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -24,22 +24,22 @@ use crate::context::Shared;
 use crate::events::Listener;
 use crate::store;
 
-/// So many pages are told at once.
+/// Maximum number of open streams.
 const STREAMS: usize = 64;
 
-/// How often the history is looked at for what other instances did.
+/// Interval at which the history is polled for changes by other instances.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Between one event and the next there is this pause, so that a burst of changes is told as one.
+/// Pause before each event, so that a burst of changes becomes one event.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A stream ends by itself after this. Browsers come again at once, and are let in anew or not.
+/// Maximum life of a stream. Browsers reconnect at once, and are authorized again.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// A line without meaning is sent this often: whoever is gone is noticed, and nothing between takes the silence for an end.
+/// Interval of comments that keep the stream alive: they reveal clients that are gone, and keep proxies from closing it.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
-/// How many more pages may be told.
+/// Permits for further streams.
 #[derive(Debug, Clone)]
 pub(super) struct Seats(Arc<Semaphore>);
 
@@ -49,39 +49,38 @@ impl Default for Seats {
     }
 }
 
-/// What may follow the `?`.
+/// The query.
 #[derive(Deserialize)]
 pub(super) struct Options {
     /// The newest row of the history when the page was written.
     since: Option<String>,
 }
 
-/// What changed, by our ids of calls, or of transcripts that belong to none.
+/// The call ids, and the order ids of transcripts without a call, that changed.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Told {
+struct Changes {
     changed: BTreeSet<String>,
-    /// Whether anything else may have changed, too.
+    /// Whether anything else may have changed too.
     all: bool,
 }
 
-/// One page's stream.
-struct Page {
+/// The state of one page's stream.
+struct PageStream {
     context: Shared,
     who: Who,
     listener: Listener,
-    /// The newest row that was told.
+    /// The newest row that the page was notified of.
     newest: i64,
-    /// The rows that were told, as far back as one may still come to be seen.
+    /// The rows that the page was notified of, as far back as a row may still become visible.
     told: BTreeSet<i64>,
-    /// Whether the number that the page came with means nothing here.
+    /// Whether the row number that the page sent is invalid.
     is_lost: bool,
-    /// Whether nothing was looked at yet.
+    /// Whether the history was not read yet.
     is_new: bool,
     ends: Instant,
     _seat: OwnedSemaphorePermit,
 }
 
-/// Opens a stream.
 pub(super) async fn events(
     State(context): State<Shared>,
     Extension(seats): Extension<Seats>,
@@ -90,7 +89,7 @@ pub(super) async fn events(
     Query(Options { since }): Query<Options>,
 ) -> Result<Response, ApiError> {
     let seat = seats.0.try_acquire_owned().map_err(|_| ApiError::TooManyPages)?;
-    // Before the newest row is looked for, so that nothing falls between.
+    // Before the newest row is read, so that no change is missed.
     let listener = context.events.listen();
     let known = only_header(&headers, "last-event-id").map(str::to_owned).or(since);
     let number = known.as_deref().map(str::parse::<i64>);
@@ -101,7 +100,7 @@ pub(super) async fn events(
     let is_lost = known.is_some() && !matches!(number, Some(Ok(0..)));
     let ends = Instant::now() + LONGEST;
     let (told, is_new) = (BTreeSet::new(), true);
-    let page = Page { context, who, listener, newest, told, is_lost, is_new, ends, _seat: seat };
+    let page = PageStream { context, who, listener, newest, told, is_lost, is_new, ends, _seat: seat };
     let events = stream::unfold(page, |mut page| async {
         let event = page.next().await?;
         Some((Ok::<_, Infallible>(event), page))
@@ -109,20 +108,20 @@ pub(super) async fn events(
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx would keep the events to itself until it has a page full of them.
+    // Or nginx would buffer the events until it has a page of them.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
-impl Page {
-    /// Waits for the next event. None once the stream is to end.
+impl PageStream {
+    /// Waits for the next event. Returns `None` when the stream ends.
     async fn next(&mut self) -> Option<Event> {
         let (context, ends) = (Arc::clone(&self.context), self.ends);
         let is_here = self.who == Who::Here;
         tokio::select! {
             biased;
             () = context.stopping.cancelled() => None,
-            // To be at this computer lets nobody in any more.
+            // Local requests are no longer trusted.
             () = context.exposure.exposed(), if is_here => None,
             () = tokio::time::sleep_until(ends) => None,
             event = self.change() => Some(event),
@@ -132,7 +131,7 @@ impl Page {
     /// Waits until something changed.
     async fn change(&mut self) -> Event {
         loop {
-            let mut told = Told::default();
+            let mut told = Changes::default();
             if self.is_new {
                 self.is_new = false;
             } else {
@@ -150,18 +149,18 @@ impl Page {
             told.all |= std::mem::take(&mut self.is_lost);
             match self.look(&mut told).await {
                 Ok(()) => {}
-                // It may come back; what it holds by then is told by the next look.
-                Err(error) => tracing::debug!("open pages are not told what changed: {error}"),
+                // The next poll finds what was missed.
+                Err(error) => tracing::debug!("reading changes for an open page: {error}"),
             }
-            if told != Told::default() {
+            if told != Changes::default() {
                 let json = serde_json::to_string(&told).unwrap_or_default();
                 return Event::default().id(self.newest.to_string()).data(json);
             }
         }
     }
 
-    /// Looks for what is new in the history.
-    async fn look(&mut self, told: &mut Told) -> Result<(), store::Error> {
+    /// Reads what is new in the history.
+    async fn look(&mut self, told: &mut Changes) -> Result<(), store::Error> {
         let changes = self.context.store.read().await?.changes_after(self.newest).await?;
         told.all |= changes.is_lost;
         let mut seen = BTreeSet::new();
@@ -179,7 +178,7 @@ impl Page {
     }
 }
 
-impl Told {
+impl Changes {
     fn note(&mut self, id: Option<String>) {
         match id {
             Some(id) => _ = self.changed.insert(id),

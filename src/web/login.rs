@@ -16,17 +16,16 @@ use super::response::page;
 use super::{access, session};
 use crate::context::{Context, Shared};
 
-/// A token, which may be long.
+/// Room for a long token.
 const LARGEST_FORM: usize = 8 << 10;
 
-/// What may follow the `?`.
+/// The query.
 #[derive(Deserialize)]
 pub(super) struct Link {
-    /// What the printed link holds: no operator's token.
+    /// The nonce of the printed link, which is not the operator token.
     token: Option<String>,
 }
 
-/// What the form sends.
 #[derive(Deserialize)]
 pub(super) struct Form {
     token: String,
@@ -36,12 +35,11 @@ pub(super) struct Form {
 #[template(path = "login.html", config = "src/web/pages/askama.toml")]
 struct LoginPage {
     notices: Notices,
-    /// Whether there is a token to be typed.
     has_token: bool,
     is_logged_in: bool,
 }
 
-/// The form, or with the link's nonce, a session.
+/// Shows the form, or opens a session for the link's nonce.
 pub(super) async fn show(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -69,7 +67,7 @@ pub(super) async fn log_in(State(context): State<Shared>, request: Request) -> R
     if is_token { Ok(logged_in(&context, &parts.headers)) } else { Err(ApiError::WrongToken) }
 }
 
-/// axum answers HEAD with the handler of GET, which here would use up the link.
+/// axum would answer HEAD with the handler of GET, which uses up the link.
 pub(super) async fn not_head() -> ApiError {
     ApiError::MethodNotAllowed(Some("GET, POST"))
 }

@@ -1,28 +1,26 @@
-//! A transcript as it is read: its words in paragraphs, each by one speaker, and which of them the machine was unsure of.
-//! It knows nothing of HTTP.
+//! A transcript for reading: paragraphs of one speaker each, with unsure words marked. Knows nothing of HTTP.
 
 use crate::export;
 use crate::store::SpokenWord;
 
-/// Words are marked of which AssemblyAI is less sure than this.
+/// Words with a lower confidence are marked.
 pub(super) const UNSURE: f64 = 0.7;
 
-/// A silence between two sentences that is at least this long, in milliseconds, begins a new paragraph.
+/// Minimum silence between two sentences that begins a new paragraph, in milliseconds.
 const PAUSE: i64 = 1_500;
 
-/// And so does the first sentence after so many words.
+/// Number of words after which the next sentence begins a new paragraph.
 const LONG: usize = 80;
 
-/// What somebody says in one go.
 #[derive(Debug)]
 pub(super) struct Paragraph {
-    /// Who, if that was told apart.
+    /// The name of speaker or channel, if they were told apart.
     pub(super) speaker: Option<String>,
     pub(super) words: Vec<SpokenWord>,
 }
 
-/// The words in paragraphs, by the same voices and under the same names as in captions. Who is spoken over goes on in his
-/// own paragraph, so that from one paragraph to the next, words may begin earlier.
+/// Returns the words in paragraphs, with the same speakers and names as in captions. A speaker who is interrupted continues
+/// in the same paragraph, so the next paragraph may begin earlier than this one ends.
 pub(super) fn paragraphs(words: Vec<SpokenWord>) -> Vec<Paragraph> {
     let turns = export::turns(&words.iter().map(heard).collect::<Vec<_>>());
     let mut words: Vec<Option<SpokenWord>> = words.into_iter().map(Some).collect();
@@ -45,7 +43,7 @@ fn heard(word: &SpokenWord) -> export::Word<'_> {
 }
 
 impl Paragraph {
-    /// Whether there is a space before the word at this place.
+    /// Whether there is a space before the word at this index.
     pub(super) fn is_spaced(&self, index: usize) -> bool {
         index == 0 || export::is_spaced(&self.words[index - 1].text, &self.words[index].text)
     }
@@ -56,40 +54,40 @@ impl Paragraph {
         !is_sentence_over || (next.start - last.end < PAUSE && self.words.len() < LONG)
     }
 
-    /// How long after the word before it a word begins, in milliseconds. A long transcript is mostly times, and these are
-    /// short and alike.
+    /// Returns the milliseconds from the start of the previous word to the start of this one. A long page is mostly times, and
+    /// differences are short and alike.
     pub(super) fn after(&self, index: usize) -> i64 {
         index.checked_sub(1).map_or(0, |before| self.words[index].start - self.words[before].start)
     }
 
-    /// When it begins, in milliseconds.
+    /// Returns its start in milliseconds.
     pub(super) fn start(&self) -> i64 {
         self.words.first().map_or(0, |word| word.start)
     }
 
-    /// The same for people.
+    /// Returns its start for people.
     pub(super) fn clock(&self) -> String {
         length(&(self.start() / 1_000))
     }
 
-    /// The same in seconds, as the fragment of an audio's address has it.
+    /// Returns its start in seconds, for the fragment of an audio URL.
     pub(super) fn start_seconds(&self) -> String {
         format!("{}.{:03}", self.start() / 1_000, self.start() % 1_000)
     }
 }
 
-/// A word without the characters that turn round whatever is written behind them.
+/// Returns a word without bidirectional control characters, which would reverse the text after it.
 pub(super) fn upright(word: &SpokenWord) -> String {
     let turns = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     word.text.chars().filter(|c| !turns(*c)).collect()
 }
 
-/// How sure AssemblyAI is of a word, in percent, if it is to be marked.
+/// Returns the confidence of a word in percent, if it must be marked.
 pub(super) fn doubt(word: &SpokenWord) -> Option<i64> {
     (word.confidence < UNSURE).then_some((word.confidence * 100.0).round() as i64)
 }
 
-/// Minutes and seconds, or hours too.
+/// Formats seconds as `m:ss` or `h:mm:ss`.
 pub(super) fn length(seconds: &i64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     match hours {

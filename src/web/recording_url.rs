@@ -1,4 +1,4 @@
-//! `/get-recording-url/<call sid>`: where a call's recordings are.
+//! `/get-recording-url/<call sid>`: the URLs of a call's recordings.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,9 +14,8 @@ use crate::context::Shared;
 use crate::model::call::CallSid;
 use crate::pipeline::lookup::{self, FetchedRecording};
 
-/// A recording, and where it can be heard without Twilio's credentials.
 #[derive(Serialize)]
-struct Listed {
+struct RecordingLine {
     sid: String,
     status: String,
     duration_seconds: Option<u64>,
@@ -27,7 +26,7 @@ struct Listed {
     error_code: Option<i64>,
 }
 
-/// One media URL a line, oldest first; as JSON with all there is to say, also of recordings that have no audio.
+/// Answers with one media URL a line, oldest first, or with JSON that has all details, of recordings without audio too.
 pub(super) async fn list(
     State(context): State<Shared>,
     headers: HeaderMap,
@@ -42,7 +41,7 @@ pub(super) async fn list(
     if all.is_empty() {
         return Err(lookup::none_yet(&context, &call, &all).await.into());
     }
-    let listed = |recorded: FetchedRecording| Listed {
+    let listed = |recorded: FetchedRecording| RecordingLine {
         audio: recordings::address(&context, &headers, &recorded.sid),
         sid: recorded.sid,
         status: recorded.status,

@@ -1,4 +1,4 @@
-//! `/recordings/<sid>`: a recording's audio, for players and people that do not have Twilio's credentials.
+//! `/recordings/<sid>`: a recording's audio, without Twilio's credentials.
 
 use std::str::FromStr;
 
@@ -14,7 +14,7 @@ use crate::model::BadId;
 use crate::model::recording::RecordingSid;
 use crate::pipeline::transcription;
 
-/// What is told of the audio as Twilio told it.
+/// Headers of Twilio's response that are passed on.
 const PASSED_ON: [header::HeaderName; 6] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
@@ -42,7 +42,7 @@ impl FromStr for File {
     }
 }
 
-/// Streams the audio, or the range of it that is asked for.
+/// Streams the audio, or the requested range of it.
 pub(super) async fn listen(
     State(context): State<Shared>,
     headers: HeaderMap,
@@ -61,7 +61,7 @@ pub(super) async fn listen(
     Ok(response)
 }
 
-/// Where the audio can be heard, in full: at the address that this request came to.
+/// Returns the audio's full URL, at the host that the request came to.
 pub(super) fn address(context: &Shared, headers: &HeaderMap, sid: &str) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let is_public = host == context.urls.authority() && !context.urls.is_plain_http();

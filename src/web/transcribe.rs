@@ -1,4 +1,4 @@
-//! `/transcribe`: asks for the transcript of a recording or of a file, by JSON, by form, or on a page.
+//! `/transcribe`: requests the transcript of a recording or of a file, by JSON, by form, or on a page.
 
 use std::fmt::Write;
 
@@ -19,22 +19,21 @@ use crate::model::recording::RecordingSid;
 use crate::model::transcript::TranscriptId;
 use crate::pipeline::transcription::{self, Audio, Source};
 
-/// A thousand key terms fit in several times over.
+/// Room for several times a thousand key terms, which is the maximum.
 const LARGEST_BODY: usize = 1 << 20;
 
-/// What names the audio, of which a request has one.
+/// Fields that name the audio. A request has one of them, or a file.
 const SOURCES: [&str; 4] = ["recording_url", "audio_url", "recording_sid", "call_sid"];
 
-/// Fields that are text whatever they look like.
+/// Fields that are text even if they look like a number or like JSON.
 const TEXTS: [&str; 2] = ["keyterms", "prompt"];
 
-/// A page with forms for the same.
 pub(super) async fn form(State(context): State<Shared>) -> Response {
     pages::transcribe(&context)
 }
 
-/// Answers with AssemblyAI's JSON as it came. A browser is sent on to the transcript's page, so that a reload
-/// orders nothing again.
+/// Answers with AssemblyAI's JSON unchanged. A browser is redirected to the transcript's page, so that a reload does not
+/// order another transcript.
 pub(super) async fn transcribe(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let request = match media_type(&parts.headers).as_deref() {
@@ -58,7 +57,7 @@ pub(super) async fn transcribe(State(context): State<Shared>, request: Request) 
     Ok(json(reply.json))
 }
 
-/// A JSON object, or a form as the JSON object that it means.
+/// Reads a JSON object, or a form as the JSON object that it stands for.
 fn read_fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
     match media_type(headers).as_deref() {
@@ -66,8 +65,8 @@ fn read_fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, A
         Some("application/json") => read_json(body),
         Some(_) if is_form(headers) && looks_like_json => read_json(body),
         Some(_) if is_form(headers) => Ok(from_form(form_urlencoded::parse(body).into_owned().collect())),
-        Some(_) => Err(ApiError::UnsupportedMediaType("neither JSON nor a form")),
-        None => Err(ApiError::UnsupportedMediaType("without a Content-Type")),
+        Some(_) => Err(ApiError::UnsupportedMediaType("the body is neither JSON nor a form")),
+        None => Err(ApiError::UnsupportedMediaType("the body has no Content-Type")),
     }
 }
 
@@ -77,8 +76,8 @@ fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     })
 }
 
-/// A form has only text: numbers, `true`, `false`, lists and objects are taken as such (`speaker_labels=true`), a field
-/// that comes several times is a list, and a blank one was not filled in.
+/// A form has only text, so numbers, `true`, `false`, lists and objects are parsed (`speaker_labels=true`), a repeated field
+/// is a list, and a blank one is ignored.
 fn from_form(pairs: Vec<(String, String)>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, text) in pairs.into_iter().filter(|(_, text)| !text.trim().is_empty()) {
@@ -99,7 +98,7 @@ fn from_form(pairs: Vec<(String, String)>) -> Map<String, Value> {
     fields
 }
 
-/// What the fields ask for, whatever else says what of.
+/// The fields of a request for a transcript. The audio may come as a file beside them.
 struct TranscribeForm {
     source: Option<Source>,
     keyterms: Keyterms,
@@ -108,7 +107,7 @@ struct TranscribeForm {
 }
 
 impl TranscribeForm {
-    /// Whether a file may be brought for them.
+    /// Checks the fields before a file is uploaded for them.
     fn check_for_file(&self, context: &Shared) -> Result<(), ApiError> {
         if self.source.is_some() {
             return Err(not_one_source());
@@ -171,10 +170,10 @@ fn read_source(context: &Shared, name: &str, text: &str) -> Result<Source, ApiEr
     }
 }
 
-/// A list, or a comma separated text.
+/// Reads a list, or text separated by commas.
 fn read_keyterms(name: &str, value: Option<Value>) -> Result<Keyterms, ApiError> {
     let wrong =
-        || ApiError::BadRequest(format!("{name}: expected a list of words and phrases, or comma separated ones"));
+        || ApiError::BadRequest(format!("{name}: expected a list of words and phrases, or text separated by commas"));
     match value {
         None | Some(Value::Null) => Ok(Keyterms::default()),
         Some(Value::String(text)) => Ok(Keyterms::from_list(&text)),

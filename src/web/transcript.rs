@@ -1,4 +1,4 @@
-//! `/transcript/<id>`: how a transcript stands, or what was said.
+//! `/transcript/<id>`: the state of a transcript, or its text.
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ use crate::model::standing::Progress;
 use crate::model::transcript::{OrderId, TranscriptId, TranscriptState};
 use crate::pipeline::transcription;
 
-/// The longest that an answer is held, in seconds.
+/// Maximum of `wait`, in seconds.
 const LONGEST_WAIT: u64 = 120;
 
-/// What may follow the `?`.
+/// The query.
 #[derive(Deserialize)]
 pub(super) struct Options {
     format: Option<Format>,
@@ -45,22 +45,22 @@ enum Format {
     Html,
 }
 
-/// The page of a transcript of audio that is of no call here.
+/// The page of a transcript that belongs to no call.
 #[derive(Template)]
 #[template(path = "transcript.html", config = "src/web/pages/askama.toml")]
 struct TranscriptPage {
     notices: Notices,
     transcript: TranscriptView,
     progress: Progress,
-    /// Where the audio is, if it is not Twilio's.
+    /// The URL of the audio, if it is not Twilio's.
     audio: Option<String>,
     /// The newest row of the history when this was read.
     since: i64,
-    /// After so many seconds a browser without scripts looks again.
+    /// Seconds until a browser without scripts reloads.
     refresh: u64,
 }
 
-/// AssemblyAI's JSON as it came, or the text or captions of a finished transcript.
+/// Answers with AssemblyAI's JSON unchanged, or with the text or captions of a finished transcript.
 pub(super) async fn transcript(
     State(context): State<Shared>,
     headers: HeaderMap,
@@ -102,7 +102,7 @@ pub(super) async fn transcript(
     }
 }
 
-/// A page. That of the call, if it is of one.
+/// Answers with the transcript's page, or redirects to the page of its call.
 async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Response, ApiError> {
     let since = context.store.read().await?.newest_change().await?;
     let transcript = transcription::transcript(context, id, wait).await?.transcript;
@@ -150,7 +150,6 @@ impl TranscriptPage {
         labels::headline(Some(CallState::Completed), self.progress)
     }
 
-    /// What is waited for.
     fn waits_for(&self) -> &'static str {
         match self.progress {
             Progress::Done => "Read below.",
@@ -163,7 +162,7 @@ fn captions(captions: String, id: &TranscriptId, extension: &str, media_type: &'
     as_file(([(CONTENT_TYPE, media_type)], captions).into_response(), id, extension)
 }
 
-/// Shown where it can be shown, and saved under a name that says what it is.
+/// Adds a file name. Browsers show the response and use the name when they save it.
 fn as_file(mut response: Response, id: &TranscriptId, extension: &str) -> Response {
     let disposition = HeaderValue::from_str(&format!("inline; filename=\"transcript-{id}.{extension}\""));
     response.headers_mut().extend(disposition.ok().map(|disposition| (CONTENT_DISPOSITION, disposition)));
@@ -175,7 +174,7 @@ fn heard(word: &Word) -> export::Word<'_> {
     export::Word { text, start: *start, end: *end, speaker: speaker.as_deref(), channel: channel.as_deref() }
 }
 
-/// 202: come again. A browser does so by itself.
+/// 202. A browser asks again automatically.
 fn unfinished(transcript: &Transcript, is_browser: bool) -> Response {
     let status = match transcript.status {
         TranscriptStatus::Queued => "queued",

@@ -1,5 +1,5 @@
-//! `multipart/form-data`: small fields, and one file that streams past into AssemblyAI's upload. The file is never whole
-//! in memory and never on disk; its name is neither kept nor logged. What the fields mean stands in `transcribe`.
+//! `multipart/form-data`: small fields, and one file that streams into AssemblyAI's upload. The file is never whole in memory
+//! and never on disk; its name is neither stored nor logged. `transcribe` interprets the fields.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,29 +17,27 @@ use crate::clients::assemblyai::limits::LARGEST_UPLOAD;
 use crate::context::Shared;
 use crate::pipeline::transcription::{self, Uploaded};
 
-/// The field that a file comes in.
+/// The name of the file's field.
 pub(super) const FILE: &str = "file";
 
-/// Everything in a form but its file: names, texts, headers of fields, and what stands around them.
+/// Largest size of everything in a form but its file, in bytes.
 const LARGEST_REST: u64 = 1 << 20;
 
-/// Whoever is refused in the middle of a file is listened to for this long, since browsers show an answer only once they
-/// have sent what they had to send.
+/// Time for which the rest of a refused body is read. Browsers show a response only once they have sent the whole body.
 const LISTEN_OUT: Duration = Duration::from_secs(5);
 
-/// A form that was read to its end.
 pub(super) struct Form {
-    /// Names and texts, in the order they came.
+    /// In the order of the form.
     pub(super) fields: Vec<(String, String)>,
-    /// The file, if there was one. AssemblyAI has it.
+    /// The file, if there was one. AssemblyAI has received it.
     pub(super) file: Option<Uploaded>,
 }
 
-/// The body, which two want: who reads the form, and who hears out a client that was refused.
+/// The body, shared by the parser and by the code that reads the rest of a refused one.
 type SharedBody = Arc<Mutex<BodyDataStream>>;
 
-/// Reads a form to its end, and has AssemblyAI take the file in it. `check` looks at the fields that came before the file,
-/// so that no file is brought for nothing.
+/// Reads a form to its end, and uploads its file to AssemblyAI. `check` gets the fields before the file, so that no file is
+/// uploaded in vain.
 pub(super) async fn read(
     context: &Shared,
     headers: &HeaderMap,
@@ -91,7 +89,7 @@ async fn read_fields(
                 let mut file = Box::pin(audio(part, LARGEST_UPLOAD, Arc::clone(&rest)));
                 let first = match file.next().await.transpose()? {
                     Some(first) => first,
-                    // A browser sends one like that where no file was chosen.
+                    // A browser sends an empty one if no file was chosen.
                     None if file_name.is_empty() => continue,
                     None => return Err(ApiError::BadRequest("file: the file is empty".to_owned())),
                 };
@@ -110,9 +108,8 @@ async fn read_fields(
     Ok(form)
 }
 
-/// The body, each piece of which must come in time, one piece at a time: whoever takes a form apart reads on for as long
-/// as something is there, which on a fast line is the whole file. `rest` counts what came and was not given on as part of
-/// the file.
+/// Returns the body in pieces, each of which must arrive in time. It yields after each, because the parser reads on as long as
+/// there is data, which on a fast line is the whole file. `rest` counts the bytes that are not part of the file.
 fn pieces(
     body: SharedBody,
     stall: Duration,
@@ -131,7 +128,7 @@ fn pieces(
     })
 }
 
-/// A file's bytes, of which there are no more than this. It begins with the first one, if there is one.
+/// Returns a file's bytes, up to `limit`, without empty pieces.
 fn audio(
     part: Field<'static>,
     limit: u64,
@@ -148,7 +145,6 @@ fn audio(
     pieces.filter(|piece| std::future::ready(!matches!(piece, Ok(piece) if piece.is_empty())))
 }
 
-/// What is wrong with a form.
 fn unreadable(error: multer::Error) -> ApiError {
     use multer::Error as E;
     match error {
@@ -161,7 +157,7 @@ fn unreadable(error: multer::Error) -> ApiError {
 }
 
 fn broken_off() -> ApiError {
-    ApiError::BadRequest("the body broke off".to_owned())
+    ApiError::BadRequest("the body was cut off".to_owned())
 }
 
 fn too_large(limit: u64) -> ApiError {
@@ -174,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// The length of what comes of a file of these pieces, each of so many bytes.
+    /// Returns the length of what is read of a file.
     async fn read_file(pieces: usize, limit: u64) -> Result<usize, ApiError> {
         let (head, end) =
             ("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n", "\r\n--b--\r\n");

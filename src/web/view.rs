@@ -212,7 +212,7 @@ impl CallView {
 
 /// Returns what pages show for a number that may be withheld.
 pub(super) fn number(number: Option<&String>) -> &str {
-    number.map_or("somebody", String::as_str)
+    number.map_or("unknown number", String::as_str)
 }
 
 impl CallRow {

@@ -373,7 +373,7 @@ async fn a_page_of_another_site_gets_nothing() {
                 let answer = world.send(method, &path, &headers, "").await;
                 assert_eq!(
                     answer.problem(403, "forbidden"),
-                    "another web site may not use this program",
+                    "requests from other web sites are not allowed",
                     "{headers:?}"
                 );
             }

@@ -109,7 +109,7 @@ async fn a_browser_that_dials_again_soon_is_shown_the_existing_call_and_a_button
     }
     assert_eq!(world.calls_placed(), 1);
     let page = world.get_with(&shown, &TYPED).await.text();
-    assert!(page.contains("Nothing was dialled now") && page.contains("<button>Call again</button>"), "{page}");
+    assert!(page.contains("No new call was placed") && page.contains("<button>Call again</button>"), "{page}");
 
     world.clock.advance(10 * MINUTE);
     let answer = world.get_with("/dial/14155551234", &TYPED).await;

@@ -377,12 +377,12 @@ async fn while_a_vendor_refuses_the_credentials_every_page_names_the_settings_to
 
     world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(401));
     world.get("/dial/14155551234").await.problem(502, "vendor-credentials");
-    let twilio = "Twilio refuses the credentials: look at TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY \
+    let twilio = "Twilio refuses the credentials: check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY \
                   and TWILIO_API_SECRET.";
     assert_eq!(alerts().await, [twilio]);
     world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(401));
     world.get(TRANSCRIPT).await.problem(502, "vendor-credentials");
-    let assemblyai = "AssemblyAI refuses the credentials: look at ASSEMBLYAI_KEY.";
+    let assemblyai = "AssemblyAI refuses the credentials: check ASSEMBLYAI_KEY.";
     assert_eq!(alerts().await, [twilio, assemblyai]);
     let page = world.get_with("/nowhere", &[("accept", "text/html")]).await;
     assert!(page.status == 404 && !page.text().contains("refuses"), "a stranger may see the page of a problem");

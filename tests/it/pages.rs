@@ -44,7 +44,7 @@ fn stable(world: &World, page: &str) -> String {
     for (begin, end) in [("<time ", "</time>"), ("id=\"history\"", "</ol>"), ("data-since=\"", "\"")] {
         stable = without(&stable, begin, end);
     }
-    // "Ringing" may be reported too late to be stored, so its time may be missing.
+    // "ringing" may be reported too late to be stored, so its time may be missing.
     stable.replace("<time …</time>", "")
 }
 
@@ -177,11 +177,11 @@ async fn every_word_has_its_time_and_doubtful_words_their_confidence() {
     let page = world.page(&format!("/calls/{call}")).await;
     for word in [
         "<span data-after=\"0\">Hello,</span> <span data-after=\"430\">this</span>",
-        "<mark data-after=\"155\" title=\"62 % sure\">Ahoy</mark>",
+        "<mark data-after=\"155\" title=\"62% sure\">Ahoy</mark>",
         &format!(
             "<a class=\"from\" dir=\"ltr\" href=\"/recordings/{recording}.wav#t=0.200\" data-start=\"200\">0:00</a>"
         ),
-        "less than 70 % sure",
+        "less than 70% sure",
     ] {
         assert!(page.contains(word), "{word} in {page}");
     }

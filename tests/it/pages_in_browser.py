@@ -73,7 +73,7 @@ def browser(base: str, **options):
 def dial(page: Page, number: str = NUMBER, keyterms: str = "Ahoy") -> str:
     """Dials through the form. Returns the call SID."""
     page.goto("/")
-    page.get_by_label("Number, with its country code").fill(f"+{number[0]} ({number[1:4]}) {number[4:7]}-{number[7:]}")
+    page.get_by_label("Number, with country code").fill(f"+{number[0]} ({number[1:4]}) {number[4:7]}-{number[7:]}")
     page.get_by_label("Key terms").fill(keyterms)
     page.get_by_role("button", name="Dial").click()
     page.wait_for_url("**/calls/CA*")
@@ -119,7 +119,7 @@ def follows(base: str):
         is_done(page)
         assert page.evaluate("window.isTheSame"), "the page was reloaded"
         seen = page.evaluate("[...window.seen]")
-        assert {"On the phone", "What is said is being recorded.", "Transcribing", "Done"} <= set(seen), seen
+        assert {"On the phone", "The call is being recorded.", "Transcribing", "Done"} <= set(seen), seen
         expect(page.locator("#steps .past")).to_have_count(7)
         # The list has been open since before the call.
         expect(home.locator("#calls li .state")).to_have_text("Done")
@@ -144,7 +144,7 @@ def follows(base: str):
         stands_at(page, float(after.get_attribute("data-start")))
         # A click on a marked word also shows AssemblyAI's confidence in it.
         doubtful = page.locator(".text mark")
-        assert re.fullmatch(r"\d+ % sure", doubtful.get_attribute("title"))
+        assert re.fullmatch(r"\d+% sure", doubtful.get_attribute("title"))
         doubtful.click()
         expect(page.locator(".legend output")).to_have_text(f"“{doubtful.inner_text()}”: {doubtful.get_attribute('title')}.")
 
@@ -272,7 +272,7 @@ def finds(base: str):
         is_done(page)
         search = window.page()
         search.goto("/calls")
-        search.get_by_label("Said in a call").fill('"ship order" ah*')
+        search.get_by_label("Search transcripts").fill('"ship order" ah*')
         search.get_by_role("button", name="Search").click()
         expect(search.locator(".hits li")).to_have_count(1)
         expect(search.locator(".hits mark").first).to_have_text("ship order")
@@ -285,14 +285,14 @@ def finds(base: str):
         page.get_by_role("link", name="Delete…").click()
         expect(page.locator("main")).to_contain_text("At Twilio")
         expect(page.locator("main")).to_contain_text("At AssemblyAI")
-        page.get_by_role("button", name="Delete for good").click()
+        page.get_by_role("button", name="Delete permanently").click()
         # The page that shows the deletion and the page that was open before both end at "gone".
         for shown in [page, search]:
             expect(shown.locator("main")).to_contain_text("410")
         page.goto("/calls")
         expect(page.locator("#none")).to_be_visible()
         page.goto("/calls?q=ship")
-        expect(page.get_by_role("status")).to_have_text("Nothing was found.")
+        expect(page.get_by_role("status")).to_have_text("Nothing found.")
 
 
 def is_accessible(base: str):
@@ -362,19 +362,19 @@ def works_without_scripts(base: str):
         is_done(page)
         assert re.fullmatch(r"/recordings/RE[0-9a-f]{32}\.wav", page.locator("audio").get_attribute("src"))
         page.goto("/calls")
-        page.get_by_label("Said in a call").fill("friday")
+        page.get_by_label("Search transcripts").fill("friday")
         page.get_by_role("button", name="Search").click()
         expect(page.locator(".hits mark")).to_have_text("Friday")
         page.locator(".hits a.parties").click()
         expect(page.locator(".text")).to_contain_text("Friday.")
         page.goto("/transcribe")
         page.get_by_label("Audio or video file").set_input_files(os.environ["SPEECH"])
-        page.get_by_role("button", name="Send and transcribe").click()
+        page.get_by_role("button", name="Upload and transcribe").click()
         page.wait_for_url("**/transcript/*?format=html")
         is_done(page)
         page.goto(f"/calls/{call}")
         page.get_by_role("link", name="Delete…").click()
-        page.get_by_role("button", name="Delete for good").click()
+        page.get_by_role("button", name="Delete permanently").click()
         expect(page.locator("main")).to_contain_text("410")
 
 

@@ -561,7 +561,7 @@ async fn the_page_of_calls_keeps_the_search_in_its_form_and_its_hits_play() {
         assert!(page.contains(expected), "{expected} in {page}");
     }
     let nothing = world.get_with("/calls?q=thirteen", &[("accept", "text/html")]).await.text();
-    assert!(nothing.contains("Nothing was found."), "{nothing}");
+    assert!(nothing.contains("Nothing found."), "{nothing}");
 }
 
 #[tokio::test]

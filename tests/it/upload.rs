@@ -373,7 +373,7 @@ async fn a_body_that_is_too_long_is_refused_and_not_transcribed() {
         ("what comes before the form", [long.as_bytes(), b"\r\n", &form(&[speech()])].concat()),
     ] {
         let detail = send(&world, body).await.problem(413, "too-large");
-        assert_eq!(detail, "the body is longer than 1048576 bytes", "{case}");
+        assert_eq!(detail, "the body is larger than 1048576 bytes", "{case}");
         assert_nothing_submitted(&world, case).await;
     }
     let many = format!("{}{}", "X-A: b\r\n".repeat(200), "Content-Disposition: form-data; name=file; filename=a");

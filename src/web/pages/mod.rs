@@ -1,4 +1,4 @@
-//! The pages that belong to no single route, and what all pages look like.
+//! Pages that belong to no single route, assets, and what all pages share.
 
 use std::sync::LazyLock;
 
@@ -14,31 +14,30 @@ use super::response::page;
 use crate::context::{Context, Shared};
 use crate::model::call::CallName;
 
-/// What every page says beside its own matter.
+/// Messages at the top of every page.
 pub(super) struct Notices {
     pub(super) standing: Option<&'static str>,
-    /// What keeps the program from its work until somebody mends the settings.
+    /// Problems that last until someone fixes the settings.
     pub(super) alerts: Vec<String>,
     /// Whether this reader may open the manual, so that pages link to it.
     pub(super) has_help: bool,
 }
 
 impl Notices {
-    /// As things stand.
     pub(super) fn of(context: &Context) -> Self {
-        let alert = |service| format!("{service} refuses the credentials: look at {}.", credentials_of(service));
+        let alert = |service| format!("{service} refuses the credentials: check {}.", credentials_of(service));
         let mut alerts: Vec<String> = context.refusing().map(alert).collect();
         if context.exposure.is_unreachable() {
             alerts.push(format!(
-                "BASE_URL ({}) does not lead to this program, so neither vendor can reach it: is the tunnel open, and its \
-                 address still the same?",
+                "BASE_URL ({}) does not lead to this program, so neither vendor can reach it: check that the tunnel is open \
+                 and that its address has not changed.",
                 context.urls.base()
             ));
         }
         Self { standing: context.notice, alerts, has_help: true }
     }
 
-    /// For a page that a stranger may see: how this program stands is nothing to them.
+    /// For a page that a stranger may see: alerts are for operators only.
     pub(super) fn for_strangers(context: &Context) -> Self {
         Self { standing: context.notice, alerts: Vec::new(), has_help: false }
     }
@@ -55,7 +54,7 @@ struct TranscribePage {
 struct ProblemPage<'p> {
     notices: Notices,
     problem: &'p Problem,
-    /// Whose page has the button that led here.
+    /// The call on whose page the button was that led here.
     call: Option<CallName>,
 }
 
@@ -64,7 +63,7 @@ pub(super) fn transcribe(context: &Shared) -> Response {
     page(TranscribePage { notices: Notices::of(context) }.render())
 }
 
-/// A problem, for a browser that asked for this path.
+/// Renders a problem for a browser that requested this path.
 pub(super) fn problem(context: &Shared, problem: &Problem, path: &str, is_operator: bool) -> Response {
     let deed = path.strip_prefix("/calls/").and_then(|path| path.trim_end_matches('/').split_once('/'));
     let call = deed.filter(|_| problem.status == 409).and_then(|(call, _)| call.parse().ok());
@@ -72,9 +71,9 @@ pub(super) fn problem(context: &Shared, problem: &Problem, path: &str, is_operat
     page(ProblemPage { notices, problem, call }.render())
 }
 
-/// What pages are drawn and moved with, a part of the program.
+/// A style sheet, script or icon, compiled into the program.
 struct Asset {
-    /// With the hash of what is in it: another content has another name.
+    /// Contains a hash of the content, so that other content has another name.
     name: String,
     media_type: &'static str,
     content: &'static str,
@@ -96,34 +95,31 @@ impl Asset {
     }
 }
 
-/// Where the style sheet is.
 pub(super) fn style() -> String {
     format!("/assets/{}", STYLE.name)
 }
 
-/// Where the script is.
 pub(super) fn script() -> String {
     format!("/assets/{}", SCRIPT.name)
 }
 
-/// Where the icon is.
 pub(super) fn icon() -> String {
     format!("/assets/{}", ICON.name)
 }
 
-/// What pages are made with. A browser keeps it: nothing else will ever be at its address.
+/// Browsers may cache an asset for good: its address never has other content.
 pub(super) async fn asset(Path(file): Path<String>) -> Result<Response, ApiError> {
     let asset = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
     let kept = "private, max-age=31536000, immutable";
     Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content).into_response())
 }
 
-/// A time for people where there is no script that knows theirs.
+/// Formats a time for people, for browsers without scripts.
 pub(super) fn utc(at: &Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// The same without its day.
+/// Formats a time of day for people.
 pub(super) fn utc_clock(at: &Timestamp) -> String {
     at.strftime("%H:%M:%S UTC").to_string()
 }
@@ -133,7 +129,7 @@ pub(super) fn timestamp(ms: Option<i64>) -> Option<Timestamp> {
     ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 
-/// A time for programs, to the second.
+/// Formats a time for scripts, to the second.
 pub(super) fn rfc3339(at: &Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
