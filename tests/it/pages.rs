@@ -354,6 +354,10 @@ async fn every_link_of_a_page_works_and_stays_on_this_host() {
         }
         let page = answer.text();
         for link in ["href", "src"].into_iter().flat_map(|name| attributes(&page, name)) {
+            if path.starts_with("/help") && (link.starts_with("https://") || link.starts_with('#')) {
+                // The manual names the tutorial; a test of its own follows its anchors.
+                continue;
+            }
             assert!(link.starts_with('/') && !link.starts_with("//"), "{path} leads to {link}");
             let link = link.replace("&#38;", "&");
             let link = link.split('#').next().expect("an address").to_owned();
