@@ -1,11 +1,10 @@
-//! What a phone number tells by its digits alone: the country it is of, and whether it is one that is never dialled.
-//! Knows no settings: which countries are allowed is told to it.
+//! What the digits of a phone number tell: its country, and whether it must never be dialed. Knows no settings.
 //!
-//! The numbering plans stand in `plans.txt`, a table made of the metadata of Google's libphonenumber, which has them
-//! from the ITU (<https://www.itu.int/oth/T0202.aspx?parent=T0202>) and from each country's regulator. Its ports to
-//! Rust were weighed: `phonenumber` 0.3 takes 23 MB of memory, and it and `rlibphonenumber` 2.2 build for longer than
-//! 20 seconds. The table is held against the original over 100,000 numbers of all regions by the tests, so what differs
-//! is known: where only its length tells a costly number from a plain one, the table takes it for costly.
+//! The numbering plans are in `plans.txt`, made from the metadata of Google's libphonenumber, which has them from the ITU
+//! (<https://www.itu.int/oth/T0202.aspx?parent=T0202>) and the national regulators. Its Rust ports cost too much:
+//! `phonenumber` 0.3 uses 23 MB of memory, and it and `rlibphonenumber` 2.2 take more than 20 seconds to build. Tests compare
+//! the table with the original over 100,000 numbers of all regions. The one difference: where only the length distinguishes
+//! a premium-rate number from an ordinary one, the table treats it as premium-rate.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -14,20 +13,20 @@ use std::sync::LazyLock;
 
 use super::phone::PhoneNumber;
 
-/// What is known of the numbers behind a calling code.
+/// The numbering plan of a calling code. All prefixes exclude the calling code.
 #[derive(Default)]
 struct Plan {
-    /// Digits that they have at least.
+    /// Minimum number of digits after the calling code.
     shortest: usize,
-    /// Whether they may begin with 0.
+    /// Numbers may start with 0.
     may_have_zero: bool,
-    /// How those begin that are premium-rate or shared-cost.
+    /// Prefixes of premium-rate and shared-cost numbers.
     costly: HashSet<&'static str>,
-    /// How those of each country begin: no two alike. Nothing stands for all others.
+    /// Countries by unique prefix. The empty prefix matches all other numbers.
     countries: HashMap<&'static str, Country>,
 }
 
-/// Plans by their calling code, from the file, whose head says what its words mean.
+/// Plans by calling code. The head of `plans.txt` explains its format.
 static PLANS: LazyLock<HashMap<&str, Plan>> = LazyLock::new(|| {
     let mut plans: HashMap<_, Plan> = HashMap::new();
     for line in include_str!("plans.txt").lines().filter(|line| !line.starts_with('#')) {
@@ -41,7 +40,7 @@ static PLANS: LazyLock<HashMap<&str, Plan>> = LazyLock::new(|| {
             country => {
                 for prefix in words {
                     let other = plan.countries.insert(prefix.trim_matches('*'), Country(country));
-                    debug_assert!(other.is_none(), "{code} {prefix} is of two countries");
+                    debug_assert!(other.is_none(), "{code} {prefix} belongs to two countries");
                 }
             }
         }
@@ -49,9 +48,9 @@ static PLANS: LazyLock<HashMap<&str, Plan>> = LazyLock::new(|| {
     plans
 });
 
-/// Calling codes that are no country's. Source: ITU, list of assigned country codes (complement to Recommendation
-/// E.164), <https://www.itu.int/pub/T-SP-E.164D>.
-const NO_COUNTRYS: [(&str, Barred); 10] = [
+/// Calling codes without a country. Source: ITU, list of assigned country codes (complement to Recommendation E.164),
+/// <https://www.itu.int/pub/T-SP-E.164D>.
+const NON_GEOGRAPHIC: [(&str, Barred); 10] = [
     ("800", Barred::Service("international freephone")),
     ("808", Barred::Service("international shared-cost")),
     ("870", Barred::Satellite),
@@ -64,78 +63,73 @@ const NO_COUNTRYS: [(&str, Barred); 10] = [
     ("991", Barred::Service("international trial")),
 ];
 
-/// A country or territory that has numbers of its own, by its ISO 3166-1 code; Kosovo, Ascension and Tristan da Cunha by
-/// the codes that are used in their want of one: XK, AC, TA.
+/// A country or territory with its own numbers, by ISO 3166-1 code, or by the common codes XK, AC and TA for Kosovo, Ascension
+/// and Tristan da Cunha, which have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Country(&'static str);
 
-/// Why a number is never dialled, whoever allows its country.
+/// Why a number is never dialed, even if its country is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Barred {
-    /// Part of what the caller pays goes to who is called.
+    /// The callee gets a share of the price.
     #[error("a premium-rate or shared-cost number")]
     Costly,
-    /// A phone that is reached over a satellite, at many times the price of any other.
+    /// Costs many times the price of any other number.
     #[error("a satellite number")]
     Satellite,
-    /// Neither of a country nor of a person.
-    #[error("one of the {0} numbers, which are of no country")]
+    #[error("one of the {0} numbers, which belong to no country")]
     Service(&'static str),
-    /// A national prefix hides what the number is: exchanges may skip it and ring whom it would have been refused for.
-    #[error("a number with a national prefix, such as the 0 of +44 0…, behind its country code")]
+    /// The prefix hides the real number: an exchange may skip it and dial a number that is barred.
+    #[error("a number with a national prefix after its country code, such as the 0 of +44 0…")]
     Prefixed,
-    /// Too short for a subscriber's, so that it is an emergency number, or a service of the country.
-    #[error("an emergency number, or another service's short number")]
+    /// Too short for a subscriber number, so an emergency number or another national service.
+    #[error("an emergency number or another short service number")]
     Short,
 }
 
-/// The countries that may be dialled.
+/// The countries that may be dialed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Countries {
-    /// The one that the caller's own number is of.
+    /// The country of `TWILIO_PHONE_NUMBER`.
     Own,
-    /// All.
     Any,
-    /// These.
     These(Vec<Country>),
 }
 
-/// Why a text is no list of countries.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCountries {
-    /// Not of two letters. What it is instead may be a secret.
+    /// Not two letters. The message leaves out the text, which may be a secret.
     #[error("expected ISO codes of countries, comma separated, such as US,CA, or * for all")]
     Shape,
-    /// Two letters, but no country.
-    #[error("{0} is the ISO code of no country with phone numbers; expected such as US,CA, or * for all")]
+    #[error("{0} is not the ISO code of a country with phone numbers; expected codes such as US,CA, or * for all")]
     Unknown(String),
 }
 
 impl PhoneNumber {
-    /// The country it is of. None if its calling code is no country's, or if nobody has its area code as far as is known
-    /// here: in +1, where the United States share their calling code with a good twenty countries, not all of them cheap.
+    /// Returns the country of the number, or `None` if its calling code has none or its area code is unknown. Area codes matter
+    /// in +1, which the United States share with more than twenty countries, not all of them cheap.
     pub fn country(&self) -> Option<Country> {
         let (_, plan, rest) = self.split()?;
-        beginnings(rest).find_map(|beginning| plan.countries.get(beginning)).copied()
+        prefixes(rest).find_map(|prefix| plan.countries.get(prefix)).copied()
     }
 
-    /// Why it is never dialled, if it is not.
+    /// Returns why the number must never be dialed, or `None` if it may be.
     pub fn barred(&self) -> Option<Barred> {
-        if let Some((_, barred)) = NO_COUNTRYS.iter().find(|(code, _)| self.digits().starts_with(code)) {
+        if let Some((_, barred)) = NON_GEOGRAPHIC.iter().find(|(code, _)| self.digits().starts_with(code)) {
             return Some(*barred);
         }
         let (code, plan, rest) = self.split()?;
         if (rest.starts_with('0') && !plan.may_have_zero) || (rest.starts_with('1') && code == "1") {
             return Some(Barred::Prefixed);
         }
-        // In +1, no area code ends in 11: 911 and its like are services everywhere.
+        // No area code of +1 ends in 11: 911 and others are service numbers.
         if rest.len() < plan.shortest || (code == "1" && rest.get(1..3) == Some("11")) {
             return Some(Barred::Short);
         }
-        beginnings(rest).any(|beginning| plan.costly.contains(beginning)).then_some(Barred::Costly)
+        prefixes(rest).any(|prefix| plan.costly.contains(prefix)).then_some(Barred::Costly)
     }
 
-    /// The calling code, if it is a country's, its plan, and what stands behind it. No code begins another one.
+    /// Returns a country's calling code, its plan and the digits after it. No calling code is a prefix of another.
     fn split(&self) -> Option<(&str, &'static Plan, &str)> {
         (1..=3).map(|length| self.digits().split_at(length)).find_map(|(code, rest)| {
             let plan = PLANS.get(code)?;
@@ -144,14 +138,13 @@ impl PhoneNumber {
     }
 }
 
-/// All beginnings of some digits, the longest first; the last one is nothing.
-fn beginnings(digits: &str) -> impl Iterator<Item = &str> {
+/// Returns all prefixes, from the longest to the empty one.
+fn prefixes(digits: &str) -> impl Iterator<Item = &str> {
     (0..=digits.len()).rev().map(|length| &digits[..length])
 }
 
 impl Countries {
-    /// Whether a number of this country may be dialled from the number `own`. One of no known country may be where all
-    /// may.
+    /// Returns `true` if the number `own` may call this country. An unknown country requires [`Countries::Any`].
     pub fn allow(&self, country: Option<Country>, own: &PhoneNumber) -> bool {
         match (self, country) {
             (Self::Any, _) => true,
@@ -192,7 +185,7 @@ impl fmt::Display for Country {
     }
 }
 
-/// Comma separated, as they are set.
+/// Comma-separated, as in the setting.
 impl fmt::Display for Countries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

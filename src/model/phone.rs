@@ -1,36 +1,33 @@
-//! Phone numbers as they are dialled.
+//! Phone numbers as they are dialed.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An E.164 number: country code and subscriber number, 8 to 15 digits, the first not 0. `Display` writes it with its
-/// `+`; `Debug` and [`PhoneNumber::masked`] show the last four digits alone, for logs.
+/// An E.164 number: 8 to 15 digits, the first not 0. `Display` writes it with its `+`; `Debug` and [`PhoneNumber::masked`],
+/// for logs, show only the last four digits.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber {
     digits: String,
 }
 
-/// Why a text is no number that can be dialled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPhoneNumber {
-    /// Spaces, hyphens, letters, other scripts' digits, a second plus.
-    #[error("a number is written in the digits 0 to 9 alone, with at most one + before them, such as 14155551234")]
+    #[error("a number consists of the digits 0 to 9, with an optional + before them, such as 14155551234")]
     NotDigits,
-    /// Country codes never begin with 0; what does is a national or an international prefix.
-    #[error("a number begins with its country code, such as 1 or 44, without a leading 0 or 00")]
+    /// No country code starts with 0: it is a national or international prefix.
+    #[error("a number starts with its country code, such as 1 or 44, without a leading 0 or 00")]
     LeadingZero,
-    /// Outside 8 to 15.
-    #[error("a number with its country code has 8 to 15 digits, this has {0}")]
+    #[error("a number with its country code has 8 to 15 digits; this one has {0}")]
     Length(usize),
 }
 
 impl PhoneNumber {
-    /// The digits, without `+`.
+    /// Returns the digits without `+`.
     pub(super) fn digits(&self) -> &str {
         &self.digits
     }
 
-    /// The last four digits behind dots.
+    /// Returns the last four digits after dots.
     pub fn masked(&self) -> String {
         format!("+•••{}", &self.digits[self.digits.len() - 4..])
     }

@@ -1,28 +1,28 @@
-//! What is searched for in transcripts, and where it is in them. Texts and queries are cut into the same folded terms here,
-//! so that it does not matter which database looks for them. It knows of no database.
+//! Full-text search of transcripts: texts and queries become the same normalized terms here, so that every database finds
+//! the same. Knows no database.
 
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-/// A longer run of letters is several terms. Longer than any word; a database has its limits, too.
-const LONGEST_TERM: usize = 64;
+/// Maximum number of characters in a term, because databases limit it, too. A longer run of letters becomes several terms.
+const MAX_TERM: usize = 64;
 
-/// What comes behind so much of a transcript is not looked at: some fifteen hours of speech.
-const MOST_BYTES: usize = 900_000;
+/// Maximum size of a transcript's indexed text, some fifteen hours of speech. The rest is not indexed.
+const MAX_BYTES: usize = 900_000;
 
-/// What comes behind so many terms of a query is not looked for.
-const MOST_SOUGHT: usize = 32;
+/// Maximum number of terms in a query. The rest is ignored.
+const MAX_QUERY_TERMS: usize = 32;
 
-/// Words to either side of what was found.
-const AROUND: usize = 12;
+/// Terms of context on either side of a hit.
+const CONTEXT: usize = 12;
 
-/// A text as terms: in lower case, without accents, and without what is neither letter nor digit.
+/// A text as terms: letters and digits in lower case, without accents.
 #[derive(Debug, Default)]
 struct Terms {
     folded: String,
-    /// Of each term, where it is in `folded` and where in the text.
+    /// Byte ranges of each term, in `folded` and in the original text.
     spans: Vec<(Range<usize>, Range<usize>)>,
 }
 
@@ -31,27 +31,27 @@ impl Terms {
         let mut terms = Self { folded: String::with_capacity(text.len() + 2), spans: Vec::new() };
         let mut open: Option<(usize, usize, usize)> = None;
         for (at, c) in text.char_indices() {
-            let is_of_term = c.is_alphanumeric() || is_combining_mark(c);
+            let is_in_term = c.is_alphanumeric() || is_combining_mark(c);
             let stands_alone = !c.is_ascii() && is_written_without_spaces(c);
-            if let Some((folded_at, begun, chars)) = open
-                && (!is_of_term || stands_alone || chars == LONGEST_TERM)
+            if let Some((folded_at, start, chars)) = open
+                && (!is_in_term || stands_alone || chars == MAX_TERM)
             {
-                terms.end(folded_at, begun..at);
+                terms.end(folded_at, start..at);
                 open = None;
             }
-            if !is_of_term {
+            if !is_in_term {
                 continue;
             }
-            let (folded_at, begun, chars) = open.unwrap_or((terms.folded.len(), at, 0));
+            let (folded_at, start, chars) = open.unwrap_or((terms.folded.len(), at, 0));
             terms.fold(c);
-            open = Some((folded_at, begun, chars + 1));
+            open = Some((folded_at, start, chars + 1));
             if stands_alone {
-                terms.end(folded_at, begun..at + c.len_utf8());
+                terms.end(folded_at, start..at + c.len_utf8());
                 open = None;
             }
         }
-        if let Some((folded_at, begun, _)) = open {
-            terms.end(folded_at, begun..text.len());
+        if let Some((folded_at, start, _)) = open {
+            terms.end(folded_at, start..text.len());
         }
         terms
     }
@@ -65,7 +65,7 @@ impl Terms {
         self.folded.extend(letters.filter(|c| c.is_alphanumeric() || is_combining_mark(*c)));
     }
 
-    /// Ends a term. An accent alone is none.
+    /// Adds a term, unless it is empty because it was only an accent.
     fn end(&mut self, folded_at: usize, span: Range<usize>) {
         if self.folded.len() > folded_at {
             self.spans.push((folded_at..self.folded.len(), span));
@@ -81,23 +81,22 @@ impl Terms {
     }
 }
 
-/// Diacritical marks of Latin, Greek and Cyrillic letters. Those of other scripts make other letters.
+/// Returns `true` for the diacritics of Latin, Greek and Cyrillic. In other scripts a mark makes another letter.
 fn is_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
-/// Scripts that do not part words: each character is a term, and a word a phrase of them. Thai to Lao, Burmese, Khmer, Kana,
-/// Chinese.
+/// Returns `true` for Thai, Lao, Burmese, Khmer, Kana and Chinese. There each character is a term and a word is a phrase.
 fn is_written_without_spaces(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
         | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// The terms of a text, with a space before and behind each.
+/// Returns the terms of a text, each between spaces.
 pub fn folded(text: &str) -> String {
     let mut folded = String::from(" ");
     for term in Terms::of(text).iter() {
-        if folded.len() + term.len() > MOST_BYTES {
+        if folded.len() + term.len() > MAX_BYTES {
             break;
         }
         folded.push_str(term);
@@ -106,48 +105,45 @@ pub fn folded(text: &str) -> String {
     folded
 }
 
-/// What must all be in a transcript.
+/// Phrases, all of which a transcript must contain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {
-    sought: Vec<Sought>,
+    phrases: Vec<Phrase>,
 }
 
-/// A word, or words that follow each other.
+/// One or more consecutive terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sought {
-    /// At least one.
+pub struct Phrase {
     pub terms: Vec<String>,
-    /// Whether the last term may go on.
+    /// The last term matches every term that starts with it.
     pub is_prefix: bool,
 }
 
 /// A part of a passage.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Piece {
-    /// As it stands in the transcript.
     pub text: String,
-    /// Whether it is what was looked for.
     pub hit: bool,
 }
 
-/// What was found in a text, with the words around it.
+/// Hits in a text with their context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage {
-    /// Put together, they are the passage, with `…` where it is cut out of more.
+    /// Joined, they are the passage, with `…` where the text goes on.
     pub pieces: Vec<Piece>,
-    /// Where its first hit begins, counted in the text's words, which spaces part.
+    /// Index of the word where the first hit begins. Words are separated by spaces.
     pub word: usize,
-    /// The first term of that hit.
+    /// First term of that hit.
     pub term: String,
 }
 
 impl Query {
-    /// Reads what somebody typed: words, phrases between quotes, and a `*` behind what may go on. Anything else is no part
-    /// of any word, and nothing is an error.
+    /// Parses what an operator typed: words, phrases in quotes, and `*` after a prefix. Ignores anything else; no input is an
+    /// error.
     pub fn parse(text: &str) -> Self {
         let mut query = Self::default();
         let mut rest = text;
-        let mut room = MOST_SOUGHT;
+        let mut room = MAX_QUERY_TERMS;
         while room > 0 && !rest.is_empty() {
             let is_quote = |c: char| matches!(c, '"' | '“' | '”' | '„' | '«' | '»');
             let (chunk, behind) = match rest.strip_prefix(is_quote) {
@@ -166,45 +162,43 @@ impl Query {
             let terms: Vec<String> = Terms::of(chunk).iter().take(room).map(str::to_owned).collect();
             room -= terms.len();
             if !terms.is_empty() {
-                query.sought.push(Sought { terms, is_prefix: star.is_some() });
+                query.phrases.push(Phrase { terms, is_prefix: star.is_some() });
             }
         }
         query
     }
 
-    /// Whether there is nothing in it that could be found.
+    /// Returns `true` if there is no term to search for.
     pub fn is_empty(&self) -> bool {
-        self.sought.is_empty()
+        self.phrases.is_empty()
     }
 
-    /// What must all be found.
-    pub fn sought(&self) -> &[Sought] {
-        &self.sought
+    pub fn phrases(&self) -> &[Phrase] {
+        &self.phrases
     }
 
-    /// The passage of a text that has the most of what is looked for close together, the first of several. None if nothing
-    /// of it is there.
+    /// Returns the first passage with the most different phrases close together, or `None` without a hit.
     pub fn passage(&self, text: &str) -> Option<Passage> {
         let terms = Terms::of(text);
         let hits = self.hits(&terms);
-        let kinds_near = |first: usize| {
-            let near = hits[first..].iter().take_while(|hit| hit.at <= hits[first].at + AROUND);
-            near.fold(0_u64, |kinds, hit| kinds | 1 << hit.of).count_ones()
+        let phrases_near = |first: usize| {
+            let near = hits[first..].iter().take_while(|hit| hit.at <= hits[first].at + CONTEXT);
+            near.fold(0_u64, |found, hit| found | 1 << hit.phrase).count_ones()
         };
         let mut best = (0, 0);
         for first in 0..hits.len() {
-            let kinds = kinds_near(first);
-            if kinds > best.0 {
-                best = (kinds, first);
+            let found = phrases_near(first);
+            if found > best.0 {
+                best = (found, first);
             }
-            if kinds as usize == self.sought.len() {
+            if found as usize == self.phrases.len() {
                 break;
             }
         }
         let first = hits.get(best.1)?;
-        // What stands before it may be hits as well.
-        let shown = first.at.saturating_sub(AROUND)..(first.at + first.terms + AROUND).min(terms.spans.len());
-        let from = word_begin(text, terms.spans[shown.start].1.start);
+        // The context before the first hit may contain other hits.
+        let shown = first.at.saturating_sub(CONTEXT)..(first.at + first.terms + CONTEXT).min(terms.spans.len());
+        let from = word_start(text, terms.spans[shown.start].1.start);
         let to = word_end(text, terms.spans[shown.end - 1].1.end);
 
         let mut pieces = Pieces::default();
@@ -228,20 +222,19 @@ impl Query {
         })
     }
 
-    /// Whatever is looked for, wherever it is.
-    fn hits(&self, terms: &Terms) -> Vec<Found> {
+    /// Returns all hits of all phrases, in the order of the text.
+    fn hits(&self, terms: &Terms) -> Vec<Match> {
         let mut hits = Vec::new();
         for at in 0..terms.spans.len() {
-            for (of, sought) in self.sought.iter().enumerate() {
-                let last = sought.terms.len() - 1;
+            for (index, phrase) in self.phrases.iter().enumerate() {
+                let last = phrase.terms.len() - 1;
                 let fits = |(n, wanted): (usize, &String)| {
-                    terms.term(at + n).is_some_and(|term| match sought.is_prefix && n == last {
-                        true => term.starts_with(wanted.as_str()),
-                        false => term == wanted,
+                    terms.term(at + n).is_some_and(|term| {
+                        if phrase.is_prefix && n == last { term.starts_with(wanted.as_str()) } else { term == wanted }
                     })
                 };
-                if sought.terms.iter().enumerate().all(fits) {
-                    hits.push(Found { at, terms: sought.terms.len(), of });
+                if phrase.terms.iter().enumerate().all(fits) {
+                    hits.push(Match { at, terms: phrase.terms.len(), phrase: index });
                 }
             }
         }
@@ -249,20 +242,20 @@ impl Query {
     }
 }
 
-/// Something that was looked for, in a text.
-struct Found {
-    /// The first of its terms.
+/// A hit in a text.
+struct Match {
+    /// Index of its first term.
     at: usize,
     terms: usize,
-    /// What it is of the query.
-    of: usize,
+    /// Index of the phrase in the query.
+    phrase: usize,
 }
 
 #[derive(Default)]
 struct Pieces(Vec<Piece>);
 
 impl Pieces {
-    /// Pieces of the same kind are one.
+    /// Joins adjacent pieces of the same kind.
     fn push(&mut self, text: &str, hit: bool) {
         match self.0.last_mut() {
             _ if text.is_empty() => {}
@@ -272,32 +265,32 @@ impl Pieces {
     }
 }
 
-/// Punctuation belongs to its word, as long as there is not too much of it.
-const LONGEST_FRINGE: usize = 40;
+/// Maximum length of punctuation that is shown with its word.
+const MAX_PUNCTUATION: usize = 40;
 
-/// Where the word begins that this place is in.
-fn word_begin(text: &str, at: usize) -> usize {
+/// Returns the start of the word at this position.
+fn word_start(text: &str, at: usize) -> usize {
     let begin = text[..at].trim_end_matches(|c: char| !c.is_whitespace()).len();
-    if at - begin > LONGEST_FRINGE { at } else { begin }
+    if at - begin > MAX_PUNCTUATION { at } else { begin }
 }
 
-/// Where the word ends that ends here or later.
+/// Returns the end of the word at this position.
 fn word_end(text: &str, at: usize) -> usize {
     let end = text[at..].find(char::is_whitespace).map_or(text.len(), |length| at + length);
-    if end - at > LONGEST_FRINGE { at } else { end }
+    if end - at > MAX_PUNCTUATION { at } else { end }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A query as its terms, with phrases between brackets.
+    /// A query with its phrases in brackets.
     fn read(text: &str) -> String {
-        let show = |sought: &Sought| format!("[{}]{}", sought.terms.join(" "), if sought.is_prefix { "*" } else { "" });
-        Query::parse(text).sought.iter().map(show).collect::<Vec<_>>().join(" ")
+        let show = |phrase: &Phrase| format!("[{}]{}", phrase.terms.join(" "), if phrase.is_prefix { "*" } else { "" });
+        Query::parse(text).phrases.iter().map(show).collect::<Vec<_>>().join(" ")
     }
 
-    /// A passage with its hits between brackets.
+    /// A passage with its hits in brackets.
     fn found(query: &str, text: &str) -> String {
         let show = |piece: &Piece| if piece.hit { format!("[{}]", piece.text) } else { piece.text.clone() };
         Query::parse(query).passage(text).map_or(String::new(), |found| found.pieces.iter().map(show).collect())
@@ -317,7 +310,7 @@ mod tests {
             assert_eq!(folded(text), expected, "{text}");
         }
         assert_eq!(folded(&"x".repeat(65)), format!(" {} x ", "x".repeat(64)));
-        assert!(folded(&"word ".repeat(1_000_000)).len() <= MOST_BYTES + 1);
+        assert!(folded(&"word ".repeat(1_000_000)).len() <= MAX_BYTES + 1);
     }
 
     #[test]
@@ -335,20 +328,20 @@ mod tests {
         ] {
             assert_eq!(read(text), expected, "{text}");
         }
-        assert_eq!(Query::parse(&"x ".repeat(5000)).sought.len(), MOST_SOUGHT);
-        assert_eq!(Query::parse(&format!("\"{}\"", "x ".repeat(5000))).sought[0].terms.len(), MOST_SOUGHT);
+        assert_eq!(Query::parse(&"x ".repeat(5000)).phrases.len(), MAX_QUERY_TERMS);
+        assert_eq!(Query::parse(&format!("\"{}\"", "x ".repeat(5000))).phrases[0].terms.len(), MAX_QUERY_TERMS);
     }
 
     #[test]
-    fn a_passage_is_the_words_around_where_most_is_found() {
+    fn a_passage_is_where_most_phrases_are_found() {
         assert_eq!(found("ahoy", "Ahoy! Call recording starts now."), "[Ahoy]! Call recording starts now.");
         assert_eq!(found("rec* \"starts now\"", "Call recording starts now."), "Call [recording] [starts now].");
         assert_eq!(found("b a", "a b a"), "[a] [b] [a]");
         assert_eq!(found("cafe", "the Café, <b>open</b>"), "the [Café], <b>open</b>");
         assert_eq!(found("nothing", "Ahoy!"), "");
         let text = format!("{}the \"deal\" is {}", "the ".repeat(50), "off ".repeat(50));
-        let around = |word: &str| [word; AROUND].join(" ");
-        assert_eq!(found("the deal", &text).matches('[').count(), 2 * AROUND + 1);
+        let around = |word: &str| [word; CONTEXT].join(" ");
+        assert_eq!(found("the deal", &text).matches('[').count(), 2 * CONTEXT + 1);
         assert_eq!(found("deal", &text), format!("… {} \"[deal]\" is {} …", around("the"), ["off"; 11].join(" ")));
         let passage = Query::parse("deal").passage(&text).expect("it is there");
         assert_eq!((passage.word, passage.term.as_str()), (51, "deal"));

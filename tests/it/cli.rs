@@ -135,7 +135,11 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         ("DIAL_COUNTRIES", "US,", COUNTRIES),
         ("DIAL_COUNTRIES", "US,*", COUNTRIES),
         ("DIAL_COUNTRIES", "001", COUNTRIES),
-        ("DIAL_COUNTRIES", "US,uk", "UK is the ISO code of no country with phone numbers; expected such as US,CA"),
+        (
+            "DIAL_COUNTRIES",
+            "US,uk",
+            "UK is not the ISO code of a country with phone numbers; expected codes such as US,CA",
+        ),
         ("DIAL_COUNTRIES", "SHORTEST", COUNTRIES),
         ("MAX_CALL_SECONDS", "0", SECONDS),
         ("MAX_CALL_SECONDS", "-1", SECONDS),
@@ -144,18 +148,18 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         (
             "KEYTERMS",
             "fine,one two three four five six seven",
-            "the key term \"one two three four five six seven\" has 7 words, a term may have 6 at most",
+            "the key term \"one two three four five six seven\" has 7 words; the maximum is 6",
         ),
         (
             "KEYTERMS",
             &many_terms,
-            "there are 201 key terms, universal-2 takes 200 at most; the first one too many is \"term 201\"",
+            "there are 201 key terms; universal-2 accepts 200, and the first one too many is \"term 201\"",
         ),
         ("KEYTERMS_FILE", no_file, "no such file"),
         (
             "KEYTERMS_FILE",
             &long_file,
-            "the key term \"one two three four five six seven\" has 7 words, a term may have 6 at most",
+            "the key term \"one two three four five six seven\" has 7 words; the maximum is 6",
         ),
         ("TRANSCRIPT_OPTIONS", "{speaker_labels: true}", OBJECT),
         ("TRANSCRIPT_OPTIONS", "[true]", OBJECT),
@@ -419,17 +423,17 @@ fn one_id_runs_through_all_lines_of_a_call() {
     program.signal("TERM");
     let ended = program.end();
     let lines: Vec<Value> = ended.stderr.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let id = logged(&lines, "dialled", "call")[0];
+    let id = logged(&lines, "dialed", "call")[0];
     assert_eq!(id.len(), 32, "{id}");
     for message in [
-        "dialled",
+        "dialed",
         "call",
         "recording",
         "uploaded",
-        "transcript ordered",
+        "order submitted",
         "transcript finished",
-        "looked at a call",
-        "looked at a transcript",
+        "polled a call",
+        "polled a transcript",
     ] {
         let calls = logged(&lines, message, "call");
         assert!(!calls.is_empty() && calls.iter().all(|call| *call == id), "{message}: {calls:?} in {lines:#?}");

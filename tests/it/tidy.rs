@@ -97,7 +97,7 @@ const STATES: [&str; 19] = [
 const ROOMS_OF_STATES: [&str; 4] = ["store/", "model/", "clients/", "sandbox/"];
 
 /// The only places that know whether the vendors are the sandbox.
-const ROOMS_OF_SANDBOX: [&str; 5] = ["lib.rs", "main.rs", "app.rs", "config/", "sandbox/"];
+const ROOMS_OF_SANDBOX: [&str; 6] = ["lib.rs", "main.rs", "app.rs", "app/", "config/", "sandbox/"];
 
 /// A file of the repository.
 fn file(name: &str) -> String {

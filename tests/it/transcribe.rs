@@ -167,11 +167,11 @@ async fn key_terms_beyond_the_models_limits_are_refused_by_name_before_any_vendo
         ),
         (
             request(json!(many(201)), both.clone()),
-            "universal-2 takes 200 at most; the first one too many is \"term 201\"",
+            "universal-2 accepts 200, and the first one too many is \"term 201\"",
         ),
         (
             request(json!(many(1_001)), pro.clone()),
-            "universal-3-5-pro takes 1000 at most; the first one too many is \"term 1001\"",
+            "universal-3-5-pro accepts 1000, and the first one too many is \"term 1001\"",
         ),
     ] {
         let detail = world.post_json("/transcribe", &fields).await.problem(400, "bad-keyterms");

@@ -196,19 +196,19 @@ impl Dialect {
     pub(in crate::store) fn terms(self, query: &Query, state: Option<String>, number: Option<String>) -> String {
         let star = |is_prefix, star| if is_prefix { star } else { "" };
         if !self.is_postgres() {
-            let each = query.sought().iter();
-            let each = each.map(|sought| format!("\"{}\"{}", sought.terms.join(" "), star(sought.is_prefix, "*")));
+            let each = query.phrases().iter();
+            let each = each.map(|phrase| format!("\"{}\"{}", phrase.terms.join(" "), star(phrase.is_prefix, "*")));
             let facets = state.into_iter().chain(number).map(|facet| format!("\"{facet}\""));
             return each.chain(facets).collect::<Vec<_>>().join(" AND ");
         }
         let mut terms: Vec<String> = number.iter().map(|facet| format!("'{facet}'")).collect();
         let mut patterns = String::new();
-        for sought in query.sought() {
-            let last = sought.terms.len() - 1;
-            let quoted = |(n, term)| format!("'{term}'{}", star(sought.is_prefix && n == last, ":*"));
-            terms.extend(sought.terms.iter().enumerate().map(quoted));
+        for phrase in query.phrases() {
+            let last = phrase.terms.len() - 1;
+            let quoted = |(n, term)| format!("'{term}'{}", star(phrase.is_prefix && n == last, ":*"));
+            terms.extend(phrase.terms.iter().enumerate().map(quoted));
             if last > 0 {
-                patterns += &format!("\n% {}{}%", sought.terms.join(" "), if sought.is_prefix { "" } else { " " });
+                patterns += &format!("\n% {}{}%", phrase.terms.join(" "), if phrase.is_prefix { "" } else { " " });
             }
         }
         terms.join(" & ") + &patterns
