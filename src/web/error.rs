@@ -300,7 +300,7 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
     let (title, explanation, service) = (error.title(), error.explanation(), error.service);
     let (status, slug, advice) = match &error.kind {
         Kind::Unauthorized(_) => {
-            (StatusCode::BAD_GATEWAY, "vendor-credentials", format!("; look at {}", credentials_of(service)))
+            (StatusCode::BAD_GATEWAY, "vendor-credentials", format!("; check {}", credentials_of(service)))
         }
         Kind::NotFound(_) => (StatusCode::NOT_FOUND, "vendor-not-found", String::new()),
         Kind::RateLimited { .. } => {
@@ -319,10 +319,10 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
             let cause = vendor_parts(clients::Error { service, kind: (**cause).clone() });
             let may_have = match service {
                 Service::Twilio => {
-                    "the call may have been placed all the same; callscribe looks for it and shows it at /calls"
+                    "the call may still have been placed; callscribe is checking, and shows it at /calls"
                 }
                 Service::AssemblyAi => {
-                    "the transcript may have been ordered all the same; callscribe looks for it, and to ask again is safe"
+                    "the transcript may still have been ordered; callscribe is checking, and asking again is safe"
                 }
             };
             let detail = format!("{}; {may_have}", cause.detail);
@@ -340,7 +340,7 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
     }
 }
 
-/// The settings that a vendor knows us by.
+/// Returns the names of the settings with a vendor's credentials.
 pub(super) fn credentials_of(service: Service) -> &'static str {
     match service {
         Service::Twilio => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
@@ -348,23 +348,23 @@ pub(super) fn credentials_of(service: Service) -> &'static str {
     }
 }
 
-/// The status for a refusal, and the setting to look at where one is to blame.
+/// Returns the status for a refusal, and the setting to check if one is the likely cause.
 fn rejected(service: Service, refusal: &Refusal) -> (StatusCode, &'static str) {
     let own = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
     match (service, refusal.code) {
         // Countries that the account does not call: https://www.twilio.com/docs/api/errors/21215.
         (Service::Twilio, Some(21215 | 32205 | 13227)) => {
-            (StatusCode::FORBIDDEN, "; the account's geographic permissions, in Twilio's console, rule this")
+            (StatusCode::FORBIDDEN, "; check the account's geographic permissions in Twilio's console")
         }
-        (Service::Twilio, Some(21210 | 21212 | 21213)) => (StatusCode::BAD_GATEWAY, "; look at TWILIO_PHONE_NUMBER"),
-        (Service::Twilio, Some(21205)) => (StatusCode::BAD_GATEWAY, "; look at BASE_URL"),
+        (Service::Twilio, Some(21210 | 21212 | 21213)) => (StatusCode::BAD_GATEWAY, "; check TWILIO_PHONE_NUMBER"),
+        (Service::Twilio, Some(21205)) => (StatusCode::BAD_GATEWAY, "; check BASE_URL"),
         (Service::Twilio, _) if own == StatusCode::NOT_FOUND => {
-            (StatusCode::BAD_GATEWAY, "; look at TWILIO_ACCOUNT_SID, TWILIO_REGION and TWILIO_API_URL")
+            (StatusCode::BAD_GATEWAY, "; check TWILIO_ACCOUNT_SID, TWILIO_REGION and TWILIO_API_URL")
         }
         (Service::AssemblyAi, _) if own == StatusCode::NOT_FOUND => {
-            (StatusCode::BAD_GATEWAY, "; look at ASSEMBLYAI_API_URL")
+            (StatusCode::BAD_GATEWAY, "; check ASSEMBLYAI_API_URL")
         }
-        // 403 to our caller would mean that the caller is not let in; here it is this program that is not.
+        // 403 would tell the client that it may not do this; here it is this program that may not.
         _ if own == StatusCode::FORBIDDEN || !own.is_client_error() => (StatusCode::BAD_GATEWAY, ""),
         _ => (own, ""),
     }

@@ -14,7 +14,7 @@ use super::qvalue::weighted;
 /// Shorter bodies fit into one packet anyway.
 const SHORTEST: u64 = 1_000;
 
-/// Larger bodies take so long that other requests should not wait for them.
+/// Larger bodies are compressed on another thread, so that other requests need not wait.
 const LONG: usize = 256 << 10;
 
 /// The media types of pages and assets.

@@ -14,7 +14,7 @@ const LONG: usize = 80;
 
 #[derive(Debug)]
 pub(super) struct Paragraph {
-    /// The name of speaker or channel, if they were told apart.
+    /// The name of speaker or channel, if AssemblyAI identified it.
     pub(super) speaker: Option<String>,
     pub(super) words: Vec<SpokenWord>,
 }

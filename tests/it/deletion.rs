@@ -286,7 +286,11 @@ async fn a_lasting_refusal_by_a_vendor_is_shown_and_retried_on_request() {
     }
     assert_eq!(delete(&world, &sid).await.status, 202);
     let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
-    assert!(page.text().contains("It is being deleted") && page.text().contains(REFRESH), "{}", page.text());
+    assert!(
+        page.text().contains("Deleting the call here, at Twilio and at AssemblyAI.") && page.text().contains(REFRESH),
+        "{}",
+        page.text()
+    );
     for _ in 0..10 {
         world.after(HOUR).await;
     }
@@ -351,7 +355,7 @@ async fn the_confirmation_page_lists_what_is_deleted_where_and_deletes_nothing()
     let page = page.text();
     for text in [
         "+14155551234",
-        "<strong>Here</strong>: its numbers, its key terms, its transcript with all words, what is known of its recording",
+        "<strong>Here</strong>: its numbers, its key terms, its transcript with all words, the details of its recording",
         "<strong>At Twilio</strong>: all recordings of the call, with their audio, and the call's entry in Twilio's log",
         "<strong>At AssemblyAI</strong>: its transcripts",
         &format!("<form method=\"post\" action=\"{path}\">"),

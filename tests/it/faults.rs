@@ -294,7 +294,7 @@ async fn twilios_refusals_keep_code_and_message_under_a_fitting_status() {
     }
     let world = World::with(&[("TWILIO_PHONE_NUMBER", "+14155550000")]).await;
     let answer = world.get("/dial/14155551234").await;
-    assert!(answer.problem(502, "vendor-rejected").ends_with("look at TWILIO_PHONE_NUMBER"));
+    assert!(answer.problem(502, "vendor-rejected").ends_with("check TWILIO_PHONE_NUMBER"));
     assert_eq!(answer.json()["code"], 21210);
 }
 

@@ -1,29 +1,27 @@
-// What a page cannot do without a script: follow what changes, tie words to sound, copy, tell times in the reader's zone.
-// It asks this program alone, for the same page again, and puts in what is new; all that is said is written there.
+// What a page needs a script for: following changes, linking words to audio, copying, showing times in the reader's zone.
+// To follow changes it requests the same page again and merges what is new. All texts come from the server.
 'use strict';
 
 const body = document.body;
 document.documentElement.classList.add('js');
 
-// Times.
-
-function localise(root) {
-  for (const told of root.querySelectorAll('time[datetime]')) {
-    const at = new Date(told.dateTime);
-    told.textContent = 'clock' in told.dataset
+function localize(root) {
+  for (const shown of root.querySelectorAll('time[datetime]')) {
+    const at = new Date(shown.dateTime);
+    shown.textContent = 'clock' in shown.dataset
       ? at.toLocaleTimeString()
       : at.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
   }
 }
 
-// What changed.
+// Following changes.
 
 function copies(nodes) {
   return [...nodes].map((node) => document.importNode(node, true));
 }
 
-// Calls that are new. The newest goes where room is kept for one, and the others wait for a press: nothing that is being
-// read moves. A list without calls, and one of other calls altogether, takes in whatever comes.
+// Places new calls so that no row that is being read moves: the newest goes into the space kept for it, the others wait for
+// the button. A list without calls, or with entirely different ones, shows all new calls at once.
 function holdBack(newer) {
   const room = newer.getElementById('fresh');
   const here = document.getElementById('calls');
@@ -36,10 +34,10 @@ function holdBack(newer) {
   if (others.length) newer.getElementById('more').textContent = `${others.length} more`;
 }
 
-// Takes from a newer copy of this page the parts that differ. Lists keep those of their parts that stay, so that a player
-// goes on playing; a part with a key is taken if that differs.
+// Merges the parts of a newer copy of this page that differ. Lists keep their remaining parts, so that a player keeps
+// playing. A part with a key is replaced only if the key differs.
 function merge(newer, isAll) {
-  localise(newer);
+  localize(newer);
   time(newer);
   if (!isAll) holdBack(newer);
   for (const list of newer.querySelectorAll('[data-list]')) {
@@ -78,7 +76,7 @@ async function refresh() {
     isStale = false;
     try {
       const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
-      // What is gone, or is not shown any more, says so itself.
+      // The reloaded page says that the call is gone, or that a log-in is needed.
       if ([401, 403, 404, 410].includes(answer.status)) return location.reload();
       if (!answer.ok) throw new Error(answer.statusText);
       merge(new DOMParser().parseFromString(await answer.text(), 'text/html'), isAllWanted);
@@ -94,7 +92,7 @@ async function refresh() {
 let stream = null;
 let { since } = body.dataset;
 
-// A browser opens few connections to one program: pages that nobody looks at give theirs back.
+// A browser opens only a few connections to one server, so hidden pages close theirs.
 function listen() {
   const isWanted = document.visibilityState === 'visible';
   if (!isWanted && stream) stream = stream.close();
@@ -113,9 +111,9 @@ function listen() {
   };
 }
 
-// Words and sound.
+// Words and audio.
 
-// Each word comes with how long after the one before it it begins, since that is shorter.
+// The server sends the difference between the starts of two words, which is shorter than the start itself.
 function time(root) {
   for (const from of root.querySelectorAll('.text a.from')) {
     let at = Number(from.dataset.start);
@@ -132,7 +130,7 @@ function start(word) {
 
 const inTime = new WeakMap();
 
-// The words of a text as they are spoken: where two speak at once, both paragraphs go on.
+// Returns the words in the order in which they are spoken. When two people speak at once, their paragraphs overlap.
 function words(text) {
   if (!text) return [];
   if (!inTime.has(text)) {
@@ -142,7 +140,7 @@ function words(text) {
   return inTime.get(text);
 }
 
-// The last of the words that has begun.
+// Returns the last word that has begun at this time.
 function spoken(list, time) {
   let [from, to] = [0, list.length];
   while (from < to) {
@@ -153,7 +151,7 @@ function spoken(list, time) {
   return list[from - 1];
 }
 
-// How sure AssemblyAI is of a word that is marked: a finger and a keyboard do not hover.
+// Shows the confidence of a marked word to readers who cannot hover.
 function tell(article, word) {
   const figure = article?.querySelector('.legend output');
   if (figure) figure.textContent = word?.matches('mark') ? `“${word.textContent}”: ${word.title}.` : '';
@@ -201,7 +199,7 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Over plain HTTP from another computer there is no clipboard but this one.
+    // Over plain HTTP from another computer there is no navigator.clipboard.
     const area = body.appendChild(document.createElement('textarea'));
     area.value = text;
     area.select();
@@ -245,7 +243,7 @@ document.addEventListener('keydown', (event) => {
   if (word) hear(word.closest('section'), start(word));
 });
 
-// `#<recording>@<milliseconds>` is a moment: where something was said that somebody looked for.
+// `#<recording>@<milliseconds>` is the moment of a search hit.
 function goToMoment() {
   const moment = /^#(RE[0-9a-f]{32})@(\d+)$/.exec(location.hash);
   const section = moment && document.getElementById(moment[1]);
@@ -254,7 +252,7 @@ function goToMoment() {
   (section.querySelector('.spoken') || section).scrollIntoView({ block: 'center' });
 }
 
-localise(document);
+localize(document);
 time(document);
 goToMoment();
 addEventListener('hashchange', goToMoment);
@@ -262,5 +260,5 @@ if (since !== undefined) {
   listen();
   document.addEventListener('visibilitychange', listen);
 }
-// A page that comes back from the browser's memory has a form that was sent.
+// A page from the back/forward cache has a form with a used nonce.
 addEventListener('pageshow', (event) => event.persisted && location.reload());
