@@ -17,8 +17,9 @@ use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
 use crate::events::Events;
 use crate::exposure::Exposure;
+use crate::model::job::JobKind;
 use crate::model::phone::PhoneNumber;
-use crate::store::{Job, JobKind, Store};
+use crate::store::{Job, Store};
 use crate::urls::Urls;
 use crate::webhook_secret::WebhookSecrets;
 

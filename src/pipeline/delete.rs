@@ -12,9 +12,10 @@ use crate::clients::{self, Kind};
 use crate::context::Shared;
 use crate::failpoint::{self, Moment, Step};
 use crate::model::call::{Call, CallId, CallName};
+use crate::model::job::JobKind;
 use crate::model::standing::NotDeletable;
 use crate::model::transcript::Transcript;
-use crate::store::{self, Job, JobKind};
+use crate::store::{self, Job};
 
 /// The pause before the WAL is truncated again, if a reader prevented it.
 const TRUNCATE_AGAIN: Duration = Duration::from_secs(10);

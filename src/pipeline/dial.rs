@@ -16,9 +16,10 @@ use crate::config::Cap;
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Moment, Step};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, FormNonce};
+use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
-use crate::store::{self, Conn, Job, JobKind, Transition};
+use crate::store::{self, Conn, Job, Transition};
 
 /// How often a rate-limited `POST Calls` is repeated. Twilio has not placed the call then.
 const REPEATS: u32 = 5;

@@ -12,9 +12,10 @@ use crate::clients::twilio;
 use crate::context::{Context, Shared};
 use crate::failpoint::Step;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
+use crate::model::job::JobKind;
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
 use crate::model::transcript::{OrderId, TranscriptId};
-use crate::store::{self, Conn, JobKind};
+use crate::store::{self, Conn};
 
 /// The deadline for answering a callback. The vendors themselves give up after ten seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);

@@ -9,10 +9,11 @@ use crate::clients;
 use crate::clients::assemblyai::{Reply, TranscriptStatus};
 use crate::clients::twilio::MediaFormat;
 use crate::context::Context;
+use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
-use crate::store::{self, Conn, JobKind, NewTranscript};
+use crate::store::{self, Conn, NewTranscript};
 
 #[derive(Debug, Clone)]
 pub(super) struct TranscriptRequest {

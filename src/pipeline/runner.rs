@@ -10,7 +10,8 @@ use super::job::{Claimed, JobError, Next, claim_again, jittered, ms};
 use super::{Error, delete, follow, submit};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Moment, Step};
-use crate::store::{self, Conn, Job, JobKind};
+use crate::model::job::JobKind;
+use crate::store::{self, Conn, Job};
 
 /// Pauses after the first, second, … consecutive failure, about an hour in all. After the last one the job has failed.
 const PAUSES: [Duration; 7] = [

@@ -5,9 +5,10 @@ use crate::clients::Kind;
 use crate::clients::assemblyai::{self, Reply, TranscriptStatus};
 use crate::context::Shared;
 use crate::failpoint::Step;
+use crate::model::job::JobKind;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
-use crate::store::{JobKind, SpokenWord};
+use crate::store::SpokenWord;
 
 /// The number of attempts at an order whose upload AssemblyAI has lost: uploads expire after a day or two.
 const MAX_ATTEMPTS: i64 = 2;

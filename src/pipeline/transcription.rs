@@ -19,10 +19,11 @@ use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
 use crate::failpoint::Step;
 use crate::model::call::CallSid;
+use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Transcript, TranscriptId, TranscriptState};
-use crate::store::{self, Job, JobKind, NewTranscript};
+use crate::store::{self, Job, NewTranscript};
 
 /// The interval at which AssemblyAI is polled while a client waits, in case the webhook is lost.
 const POLL_AGAIN: Duration = Duration::from_secs(3);

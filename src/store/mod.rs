@@ -21,7 +21,6 @@ mod rows;
 mod search;
 mod transcripts;
 
-pub use crate::model::job::JobKind;
 pub(crate) use calls::Transition;
 pub use calls::{CallSummary, Cursor};
 pub use conn::Conn;

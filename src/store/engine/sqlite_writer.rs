@@ -84,7 +84,7 @@ struct StatementInfo {
     columns: Arc<[String]>,
 }
 
-/// Those who wait for one commit.
+/// The transactions that wait for one commit.
 #[derive(Debug, Default)]
 struct CommitGroup {
     outcome: watch::Sender<Option<Result<(), NotCommitted>>>,
@@ -172,7 +172,7 @@ impl SqliteWriter {
     async fn idle(&self) -> OwnedMutexGuard<State> {
         loop {
             let state = Arc::clone(&self.state).lock_owned().await;
-            // The first member of a group has queued for the mutex before this does again.
+            // The first member of the group is ahead of this loop in the queue for the mutex.
             if state.group.is_none() {
                 return state;
             }
@@ -339,7 +339,7 @@ impl WriteTx {
         }
         let mut outcome = self.state.group.get_or_insert_default().outcome.subscribe();
         let group_commit = self.is_first.then(|| GroupCommit { writer: self.writer.clone(), is_done: false });
-        // Releases the mutex: those who wait for it join before the commit.
+        // Releases the mutex: transactions that wait for it join before the commit.
         drop(self);
         if let Some(group_commit) = group_commit {
             group_commit.run().await;

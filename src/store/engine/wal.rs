@@ -105,7 +105,7 @@ impl Wal {
     }
 }
 
-/// Checkpoints all of it and truncates it. Returns `false` while somebody writes, or a reader still uses it.
+/// Checkpoints all of it and truncates it. Returns `false` while another connection writes, or a reader still uses it.
 pub(super) fn truncate(connection: &Connection) -> Result<bool, SqliteError> {
     let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>("busy"))?;
     Ok(is_busy == 0)
