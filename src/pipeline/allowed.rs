@@ -14,9 +14,7 @@ pub enum NotAllowed {
     Barred(Barred),
     #[error("this is a number of {country}, but DIAL_COUNTRIES allows {allowed}")]
     Country { country: Country, allowed: String },
-    #[error(
-        "no country known here has numbers that begin like this one, and DIAL_COUNTRIES allows {0}; * would allow it"
-    )]
+    #[error("the country of this number is unknown, and DIAL_COUNTRIES allows {0}; * would allow it")]
     NoCountry(String),
 }
 
