@@ -10,17 +10,17 @@ use super::width::{is_spaced, split, width};
 use super::word::Word;
 
 /// Maximum width of a line, in characters.
-pub(super) const MAX_LINE: usize = 42;
+const MAX_LINE: usize = 42;
 /// Minimum time, in milliseconds, that a cue is shown, unless the next ones come too soon.
-pub(super) const MIN_DURATION: u64 = 1_000;
+const MIN_DURATION: u64 = 1_000;
 /// Maximum time, in milliseconds, that a cue is shown.
-pub(super) const MAX_DURATION: u64 = 7_000;
+const MAX_DURATION: u64 = 7_000;
 /// Characters that a viewer reads in a second.
 const READING_SPEED: u64 = 20;
 /// Maximum delay of a cue, in milliseconds, to let viewers read the one before it.
 const MAX_DELAY: u64 = 2_000;
 /// Minimum time, in milliseconds, that a cue is shown where cues are so dense that [`MAX_DELAY`] is used up.
-pub(super) const MIN_DENSE_DURATION: u64 = 500;
+const MIN_DENSE_DURATION: u64 = 500;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cue {

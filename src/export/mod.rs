@@ -65,6 +65,3 @@ fn timestamp(ms: u64, point: char) -> String {
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,8 +8,8 @@ mod mark;
 mod recognize;
 mod words;
 
-pub(super) use audio::stereo;
-pub use audio::{MP3, WAV, duration};
-pub(super) use mark::marked;
-pub(super) use recognize::{Recognized, Recognizer, hex};
+pub use audio::{MP3, WAV, duration, stereo};
+pub use mark::marked;
+pub(super) use recognize::hex;
+pub use recognize::{Recognized, Recognizer};
 pub use words::{Word, text, words};

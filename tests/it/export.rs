@@ -173,7 +173,7 @@ fn words(said: &[Said]) -> Vec<Word<'_>> {
 }
 
 /// A cue of a file: start, end, voice, and the text with its escapes.
-type Cue = (u64, u64, Option<String>, String);
+pub(crate) type Cue = (u64, u64, Option<String>, String);
 
 fn ms(clock: &str, separator: char) -> u64 {
     let (seconds, ms) = clock.split_once(separator).expect("milliseconds");
@@ -187,7 +187,7 @@ fn times(line: &str, separator: char) -> (u64, u64) {
     (ms(start, separator), ms(end, separator))
 }
 
-fn read_srt(srt: &str) -> Vec<Cue> {
+pub(crate) fn read_srt(srt: &str) -> Vec<Cue> {
     let mut cues = Vec::new();
     for block in srt.split_terminator("\n\n") {
         let [number, line, text] = block.splitn(3, '\n').collect::<Vec<_>>()[..] else {

@@ -5,6 +5,7 @@ mod support;
 // Who may, and the routes.
 mod access;
 mod bad_input;
+mod cues;
 mod dial;
 mod dial_limits;
 mod export;
@@ -45,6 +46,7 @@ mod media;
 mod openapi;
 mod problems;
 mod relay;
+mod sandbox;
 mod vendor_clients;
 
 // The program as it is started, described and made.

@@ -14,8 +14,6 @@ mod export;
 mod life;
 mod list;
 mod params;
-#[cfg(test)]
-mod tests;
 mod transcript;
 mod upload;
 

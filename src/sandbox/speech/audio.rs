@@ -18,7 +18,7 @@ pub fn duration() -> Duration {
 }
 
 /// Returns the speech as a WAV file with two channels: the person on the first, silence on the second.
-pub(in crate::sandbox) fn stereo() -> Bytes {
+pub fn stereo() -> Bytes {
     static FILE: LazyLock<Bytes> = LazyLock::new(widen);
     FILE.clone()
 }

@@ -13,7 +13,7 @@ pub(super) fn is_recording_sid(text: &str) -> bool {
 
 /// Returns the speech as a WAV file with one channel or two that ends with this SID as its comment (`LIST`, `INFO`,
 /// `ICMT`). A `JUNK` chunk before the comment pads a shorter file to `bytes`.
-pub(in crate::sandbox) fn marked(sid: &str, channels: u8, bytes: u64) -> Bytes {
+pub fn marked(sid: &str, channels: u8, bytes: u64) -> Bytes {
     let mut file = if channels == 2 { stereo().to_vec() } else { WAV.to_vec() };
     let comment = chunk(b"ICMT", &[sid.as_bytes(), b"\0"].concat());
     let mark = chunk(b"LIST", &[b"INFO", comment.as_slice()].concat());

@@ -8,30 +8,30 @@ use super::audio::{HEADER, MP3, WAV, stereo, u32_at};
 use super::mark::is_recording_sid;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::sandbox) struct Recognized {
+pub struct Recognized {
     /// Of the whole file, in hex.
-    pub(in crate::sandbox) sha256: String,
-    pub(in crate::sandbox) bytes: u64,
+    pub sha256: String,
+    pub bytes: u64,
     /// `None` if the file is not the speech.
-    pub(in crate::sandbox) channels: Option<u8>,
+    pub channels: Option<u8>,
     /// The recording SID that the file is marked with, if it is the speech.
-    pub(in crate::sandbox) recording: Option<String>,
+    pub recording: Option<String>,
 }
 
 /// Recognizes one file.
-pub(in crate::sandbox) struct Recognizer {
+pub struct Recognizer {
     checksum: Sha256,
     bytes: u64,
     wav: Wav,
 }
 
 impl Recognizer {
-    pub(in crate::sandbox) fn new() -> Self {
+    pub fn new() -> Self {
         Self { checksum: Sha256::new(), bytes: 0, wav: Wav::default() }
     }
 
     /// Takes the next part of the file.
-    pub(in crate::sandbox) fn update(&mut self, part: &[u8]) {
+    pub fn update(&mut self, part: &[u8]) {
         self.checksum.update(part);
         self.bytes += part.len() as u64;
         self.wav.read(part);
@@ -42,7 +42,7 @@ impl Recognizer {
         self.bytes
     }
 
-    pub(in crate::sandbox) fn finish(self) -> Recognized {
+    pub fn finish(self) -> Recognized {
         static MP3_SPEECH: LazyLock<[u8; 32]> = LazyLock::new(|| Sha256::digest(MP3).into());
         let Self { checksum, bytes, wav } = self;
         let whole: [u8; 32] = checksum.finalize().into();

@@ -26,8 +26,6 @@ mod page;
 mod recording;
 mod rest_exception;
 mod seed;
-#[cfg(test)]
-mod tests;
 mod twiml;
 mod wire;
 

@@ -2,8 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::*;
-use crate::sandbox::control::Callbacks;
+use axum::http::Method;
+use callscribe::sandbox::control::{Callbacks, Fault};
+use callscribe::sandbox::speech;
+use serde_json::{Value, json};
+
+use super::assemblyai::{Receiver, Sandbox, sandbox, send};
+use crate::support::refuse;
 
 const FIRST: &str = "RE0123456789abcdef0123456789abcdef";
 const SECOND: &str = "REfedcba9876543210fedcba9876543210";
@@ -52,7 +57,7 @@ async fn accepted_transcripts_are_counted_also_if_the_response_is_lost() {
     control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
     let request = sandbox.request(Method::POST, "/v2/transcript").json(&json!({ "audio_url": first }));
     assert!(request.send().await.is_err());
-    control.fail_next(Method::POST, "/v2/transcript", Fault::Refuse { status: 503, retry_after: None });
+    control.fail_next(Method::POST, "/v2/transcript", refuse(503));
     assert_eq!(sandbox.create(json!({ "audio_url": first })).await.0, 503);
     assert_eq!(sandbox.create(json!({ "audio_url": first, "speaker_labels": 1 })).await.0, 400);
     let deleted = sandbox.created(json!({ "audio_url": again })).await;

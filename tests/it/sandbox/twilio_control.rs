@@ -1,11 +1,16 @@
 //! How tests control calls, callbacks and recordings, and what they can count.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::*;
-use crate::sandbox::control::{Callbacks, Fault, RandomFaults};
-use crate::sandbox::speech::{Recognized, Recognizer};
+use axum::http::Method;
+use callscribe::sandbox::control::{Callbacks, Fault, RandomFaults};
+use callscribe::sandbox::speech::{self, Recognized, Recognizer};
+use callscribe::sandbox::twilio::{Audio, PHONE_NUMBER, SeededCall, SeededRecording, Stage, Twilio};
+use serde_json::Value;
+
+use super::twilio::{EVERY_EVENT, Program, RECORDED, account_path, api, call, fetch, request, start};
+use crate::support::refuse;
 
 /// Recognizes a recording as Twilio serves it.
 async fn recognize(twilio: &Twilio, sid: &str) -> Recognized {
@@ -57,7 +62,7 @@ async fn calls_are_counted_by_token_also_if_the_response_is_lost() {
     };
     twilio.control.fail_next(Method::POST, "/Calls.json", Fault::DropAfter);
     assert!(place("a", "+14155551234").await.is_err());
-    twilio.control.fail_next(Method::POST, "/Calls.json", Fault::Refuse { status: 500, retry_after: None });
+    twilio.control.fail_next(Method::POST, "/Calls.json", refuse(500));
     assert_eq!(place("b", "+14155551234").await.unwrap(), 500);
     assert_eq!(place("c", "+15005550001").await.unwrap(), 400);
     assert_eq!(place("a", "+14155551234").await.unwrap(), 201);

@@ -1,79 +1,75 @@
 //! The emulated API as its clients see it, over real HTTP.
 
-mod control;
-
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
+use callscribe::sandbox::assemblyai::{API_KEY, AssemblyAi};
+use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::pace::Pace;
+use callscribe::sandbox::speech;
+use callscribe::sandbox::twilio::Audio;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
 
-use super::*;
-use crate::sandbox::control::Fault;
-use crate::sandbox::outgoing;
-use crate::sandbox::pace::Pace;
-use crate::sandbox::speech;
+use crate::support::{client, listen};
 
-struct Sandbox {
-    assemblyai: AssemblyAi,
+pub(super) struct Sandbox {
+    pub(super) assemblyai: AssemblyAi,
     http: reqwest::Client,
 }
 
-async fn sandbox() -> Sandbox {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Sandbox { assemblyai: AssemblyAi::start(listener, Pace::instant()), http: outgoing::client() }
+pub(super) async fn sandbox() -> Sandbox {
+    Sandbox { assemblyai: AssemblyAi::start(listen().await, Pace::instant()), http: client() }
 }
 
 impl Sandbox {
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.assemblyai.url())).header("Authorization", API_KEY)
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
         send(self.request(Method::GET, path)).await
     }
 
-    async fn create(&self, params: Value) -> (u16, Value) {
+    pub(super) async fn create(&self, params: Value) -> (u16, Value) {
         send(self.request(Method::POST, "/v2/transcript").json(&params)).await
     }
 
-    async fn upload(&self, audio: &[u8]) -> String {
+    pub(super) async fn upload(&self, audio: &[u8]) -> String {
         let (status, body) = send(self.request(Method::POST, "/v2/upload").body(audio.to_vec())).await;
         assert_eq!(status, 200, "{body}");
         body["upload_url"].as_str().unwrap().to_owned()
     }
 
-    async fn created(&self, params: Value) -> String {
+    pub(super) async fn created(&self, params: Value) -> String {
         let (status, body) = self.create(params).await;
         assert_eq!(status, 200, "{body}");
         body["id"].as_str().unwrap().to_owned()
     }
 
     /// Waits until the transcript matches; returns it.
-    async fn once(&self, id: &str, matches: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn once(&self, id: &str, matches: impl Fn(&Value) -> bool) -> Value {
         let find = || {
             self.assemblyai.transcripts().into_iter().find(|transcript| transcript["id"] == id && matches(transcript))
         };
         self.assemblyai.control.until(find).await
     }
 
-    async fn once_status(&self, id: &str, status: &str) -> Value {
+    pub(super) async fn once_status(&self, id: &str, status: &str) -> Value {
         self.once(id, |transcript| transcript["status"] == status).await
     }
 
-    async fn completed(&self) -> String {
+    pub(super) async fn completed(&self) -> String {
         let id = self.created(json!({ "audio_url": self.upload(speech::WAV).await })).await;
         self.once_status(&id, "completed").await;
         id
     }
 }
 
-async fn send(request: RequestBuilder) -> (u16, Value) {
+pub(super) async fn send(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
@@ -120,7 +116,7 @@ async fn an_upload_is_hashed_and_known_by_its_url() {
     let noise = vec![7; 3 << 20];
     let urls = [sandbox.upload(&noise).await, sandbox.upload(speech::MP3).await];
     let uploads = sandbox.assemblyai.uploads();
-    assert_eq!(uploads[0].sha256, speech::hex(&Sha256::digest(&noise)));
+    assert_eq!(uploads[0].sha256, Audio::Bytes(noise.into()).sha256());
     assert_eq!(uploads[0].bytes, 3 << 20);
     assert_eq!([&uploads[0].upload_url, &uploads[1].upload_url], [&urls[0], &urls[1]]);
     assert_eq!(uploads.iter().map(|upload| upload.is_speech).collect::<Vec<_>>(), [false, true]);
@@ -414,14 +410,14 @@ async fn injected_faults_have_assemblyais_form_of_error() {
 }
 
 /// Receives webhooks and responds with one status after the other.
-struct Receiver {
-    url: String,
-    calls: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+pub(super) struct Receiver {
+    pub(super) url: String,
+    pub(super) calls: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
 }
 
 impl Receiver {
-    async fn start(statuses: Vec<u16>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub(super) async fn start(statuses: Vec<u16>) -> Self {
+        let listener = listen().await;
         let url = format!("http://{}/hook?job=1", listener.local_addr().unwrap());
         let calls: Arc<Mutex<Vec<(HeaderMap, Value)>>> = Arc::default();
         let log = calls.clone();

@@ -1,7 +1,5 @@
 //! Whole calls and requests, with a program that checks every signature.
 
-mod control;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -10,30 +8,35 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use callscribe::internals::signature::{self, Algorithm};
+use callscribe::sandbox::pace::Pace;
+use callscribe::sandbox::speech;
+use callscribe::sandbox::twilio::{
+    ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, Audio, Outcome, PHONE_NUMBER, SeededCall, SeededRecording,
+    Stage, Twilio,
+};
 use serde_json::Value;
-use tokio::net::TcpListener;
 
-use super::credentials::account_path;
-use super::*;
-use crate::clients::twilio::signature::{self, Algorithm};
-use crate::sandbox::outgoing;
-use crate::sandbox::pace::Pace;
-use crate::sandbox::speech;
+use crate::support::{client, listen};
 
 /// A request with a valid signature: its path and all its parameters.
 type Received = (String, HashMap<String, String>);
 
+fn params(encoded: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(encoded).into_owned().collect()
+}
+
 /// The program that Twilio calls back, reduced to fixed TwiML documents by path.
 #[derive(Clone)]
-struct Program {
-    url: String,
+pub(super) struct Program {
+    pub(super) url: String,
     documents: &'static [(&'static str, &'static str)],
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Program {
-    async fn start(documents: &'static [(&'static str, &'static str)]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    pub(super) async fn start(documents: &'static [(&'static str, &'static str)]) -> Self {
+        let listener = listen().await;
         let url = format!("http://{}", listener.local_addr().unwrap());
         let program = Self { url, documents, received: Arc::default() };
         let router = Router::new().fallback(receive).with_state(program.clone());
@@ -41,11 +44,11 @@ impl Program {
         program
     }
 
-    fn received(&self) -> Vec<Received> {
+    pub(super) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 
-    fn received_at(&self, path: &str) -> Vec<HashMap<String, String>> {
+    pub(super) fn received_at(&self, path: &str) -> Vec<HashMap<String, String>> {
         self.received().into_iter().filter(|(at, _)| at == path).map(|(_, params)| params).collect()
     }
 }
@@ -53,14 +56,14 @@ impl Program {
 async fn receive(State(program): State<Program>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let form = form::parse(&body);
+    let form = params(&body);
     let url = format!("{}{}", program.url, parts.uri);
     let signature = parts.headers[signature::HEADER].to_str().unwrap();
     assert!(parts.headers.contains_key("i-twilio-idempotency-token"));
     if !signature::verify(Algorithm::HmacSha1, AUTH_TOKEN, &url, &form, signature) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let query = form::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let query = params(parts.uri.query().unwrap_or_default().as_bytes());
     let path = parts.uri.path().to_owned();
     program.received.lock().unwrap().push((path.clone(), form.into_iter().chain(query).collect()));
     match program.documents.iter().find(|(at, _)| *at == path) {
@@ -69,29 +72,33 @@ async fn receive(State(program): State<Program>, request: Request) -> Response {
     }
 }
 
-async fn start() -> Twilio {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Twilio::start(listener, Pace::instant())
+pub(super) async fn start() -> Twilio {
+    Twilio::start(listen().await, Pace::instant())
+}
+
+/// Returns the path that all resources of the account begin with.
+pub(super) fn account_path() -> String {
+    format!("/2010-04-01/Accounts/{ACCOUNT_SID}")
 }
 
 /// Returns a request to the API with the account's credentials.
-fn api(twilio: &Twilio, method: Method, path: &str) -> reqwest::RequestBuilder {
+pub(super) fn api(twilio: &Twilio, method: Method, path: &str) -> reqwest::RequestBuilder {
     let url = format!("{}{}{path}", twilio.url(), account_path());
-    outgoing::client().request(method, url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN))
+    client().request(method, url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN))
 }
 
-async fn request(twilio: &Twilio, method: Method, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
+pub(super) async fn request(twilio: &Twilio, method: Method, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
     let request = api(twilio, method.clone(), path);
     let request = if method == Method::POST { request.form(form) } else { request };
     request.send().await.unwrap()
 }
 
-async fn fetch(twilio: &Twilio, path: &str) -> Value {
+pub(super) async fn fetch(twilio: &Twilio, path: &str) -> Value {
     request(twilio, Method::GET, path, &[]).await.json().await.unwrap()
 }
 
 /// Places a call; returns its SID.
-async fn call(twilio: &Twilio, program: &Program, more: &[(&str, &str)]) -> String {
+pub(super) async fn call(twilio: &Twilio, program: &Program, more: &[(&str, &str)]) -> String {
     let (url, hook) = (format!("{}/record/?a=1", program.url), format!("{}/hook#rc=2", program.url));
     let mut form = vec![("To", "+14155551234"), ("From", PHONE_NUMBER), ("Url", &url), ("StatusCallback", &hook)];
     form.extend(more);
@@ -102,14 +109,14 @@ async fn call(twilio: &Twilio, program: &Program, more: &[(&str, &str)]) -> Stri
     call["sid"].as_str().unwrap().to_owned()
 }
 
-const EVERY_EVENT: [(&str, &str); 4] = [
+pub(super) const EVERY_EVENT: [(&str, &str); 4] = [
     ("StatusCallbackEvent", "initiated"),
     ("StatusCallbackEvent", "ringing"),
     ("StatusCallbackEvent", "answered"),
     ("StatusCallbackEvent", "completed"),
 ];
 
-const RECORDED: &[(&str, &str)] = &[
+pub(super) const RECORDED: &[(&str, &str)] = &[
     (
         "/record/",
         "<Response><Say>Ahoy! Call recording starts now.</Say>\
@@ -291,7 +298,7 @@ async fn requests_without_credentials_are_refused() {
     let twilio = start().await;
     let request_as = |account: &str, path: &str, user: &str, password: &str| {
         let url = format!("{}/2010-04-01/Accounts/{account}{path}", twilio.url());
-        outgoing::client().get(url).basic_auth(user, Some(password)).send()
+        client().get(url).basic_auth(user, Some(password)).send()
     };
     let refused = request_as(ACCOUNT_SID, "/Calls.json", ACCOUNT_SID, "wrong").await.unwrap();
     assert_eq!(refused.status(), 401);

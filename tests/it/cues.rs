@@ -1,7 +1,8 @@
-//! Exports of a few words.
+//! Captions of a few words: where they break, and when they are shown.
 
-use super::cues::{MAX_DURATION, MAX_LINE, MIN_DENSE_DURATION, MIN_DURATION, cues};
-use super::*;
+use callscribe::export::{Word, srt, vtt};
+
+use crate::export::read_srt;
 
 /// Returns words of 300 ms with pauses of 50 ms, starting at this time.
 fn said(text: &str, from: u64) -> Vec<Word<'_>> {
@@ -22,7 +23,7 @@ fn on<'a>(channel: &'a str, words: Vec<Word<'a>>) -> Vec<Word<'a>> {
 
 /// Returns the times of each cue, and its lines joined by `/`.
 fn shown(words: &[Word]) -> Vec<(u64, u64, String)> {
-    cues(words).into_iter().map(|cue| (cue.start, cue.end, cue.lines.join("/"))).collect()
+    read_srt(&srt(words)).into_iter().map(|(start, end, _, text)| (start, end, text.replace('\n', "/"))).collect()
 }
 
 fn texts(words: &[Word]) -> Vec<String> {
@@ -113,8 +114,9 @@ fn an_abbreviation_does_not_end_a_sentence() {
 fn a_word_longer_than_a_line_is_split_and_loses_nothing() {
     let long = "x".repeat(100);
     let words = said(&long, 0);
-    let lines: Vec<String> = cues(&words).into_iter().flat_map(|cue| cue.lines).collect();
-    assert!(lines.iter().all(|line| line.len() <= MAX_LINE));
+    let captions = texts(&words);
+    let lines: Vec<&str> = captions.iter().flat_map(|caption| caption.split('/')).collect();
+    assert!(lines.iter().all(|line| line.len() <= 42));
     assert_eq!(lines.concat(), long);
 }
 
@@ -135,7 +137,7 @@ fn a_short_cue_is_shown_a_second_and_a_fast_one_until_it_is_read() {
 #[test]
 fn an_endless_word_is_shown_seven_seconds() {
     let word = Word { text: "Hold", start: 0, end: 60_000, speaker: None, channel: None };
-    assert_eq!(shown(&[word]), [(0, MAX_DURATION, "Hold".to_owned())]);
+    assert_eq!(shown(&[word]), [(0, 7_000, "Hold".to_owned())]);
 }
 
 #[test]
@@ -183,10 +185,10 @@ fn dense_cues_do_not_fall_behind_forever() {
     let words: Vec<Word> = (0..20).flat_map(|nth| both(nth * 1_000)).collect();
     let mut said: Vec<u64> = words.iter().map(|word| word.start).collect();
     said.sort_unstable();
-    let cues = cues(&words);
+    let cues = shown(&words);
     assert_eq!(cues.len(), said.len());
-    for (cue, said) in cues.iter().zip(said) {
-        assert!(cue.end - cue.start >= MIN_DENSE_DURATION && cue.start - said <= 2_500, "{cue:?} was said at {said}");
+    for ((start, end, text), said) in cues.iter().zip(said) {
+        assert!(end - start >= 500 && start - said <= 2_500, "{text} from {start} to {end} was said at {said}");
     }
-    assert!(cues[0].end - cues[0].start >= MIN_DURATION);
+    assert!(cues[0].1 - cues[0].0 >= 1_000);
 }
