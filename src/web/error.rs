@@ -184,115 +184,82 @@ fn whole_seconds(duration: Duration) -> u64 {
 impl ApiError {
     fn parts(self) -> ProblemParts {
         let detail = self.to_string();
-        match self {
-            Self::BadRequest(_) => ProblemParts::new(StatusCode::BAD_REQUEST, "bad-request", "Invalid request", detail),
-            Self::UnsupportedMediaType(_) => ProblemParts::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "Unsupported content type",
-                detail,
-            ),
-            Self::TooLarge(_) => {
-                ProblemParts::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+        let (status, slug, title) = match self {
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad-request", "Invalid request"),
+            Self::UnsupportedMediaType(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported content type")
             }
-            Self::TooSlow => {
-                ProblemParts::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body took too long", detail)
-            }
-            Self::NoSuchPath => ProblemParts::new(StatusCode::NOT_FOUND, "no-such-path", "Page not found", detail),
-            Self::MethodNotAllowed(_) => {
-                ProblemParts::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
-            }
-            Self::Forbidden(_) => ProblemParts::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail),
-            Self::TokenNeeded => {
-                ProblemParts::new(StatusCode::UNAUTHORIZED, "token-needed", "The operator token is needed", detail)
-            }
-            Self::WrongToken => ProblemParts::new(StatusCode::FORBIDDEN, "wrong-token", "Wrong token", detail),
-            Self::UsedLink => {
-                ProblemParts::new(StatusCode::FORBIDDEN, "used-link", "This log-in link has expired", detail)
-            }
-            Self::TooManyGuesses => {
-                ProblemParts::new(StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many failed attempts", detail)
-                    .later(Some(LOOK_AGAIN))
-            }
-            Self::BadWebhookSecret => {
-                ProblemParts::new(StatusCode::UNAUTHORIZED, "bad-webhook-secret", "Webhook not authenticated", detail)
-            }
-            Self::Speculative => {
-                ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "speculative", "Prefetching is not allowed", detail)
-            }
-            Self::TooManyPages => {
-                ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open", detail)
-                    .later(Some(LOOK_AGAIN))
-            }
-            Self::TranscriptFailed(_) => ProblemParts::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "transcript-failed",
-                "The transcript failed",
-                detail,
-            ),
-            Self::Internal => {
-                ProblemParts::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong", detail)
-            }
-            Self::Pipeline(error) => pipeline_parts(error, detail),
-        }
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "The body took too long"),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no-such-path", "Page not found"),
+            Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
+            Self::TokenNeeded => (StatusCode::UNAUTHORIZED, "token-needed", "The operator token is needed"),
+            Self::WrongToken => (StatusCode::FORBIDDEN, "wrong-token", "Wrong token"),
+            Self::UsedLink => (StatusCode::FORBIDDEN, "used-link", "This log-in link has expired"),
+            Self::TooManyGuesses => (StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many failed attempts"),
+            Self::BadWebhookSecret => (StatusCode::UNAUTHORIZED, "bad-webhook-secret", "Webhook not authenticated"),
+            Self::Speculative => (StatusCode::SERVICE_UNAVAILABLE, "speculative", "Prefetching is not allowed"),
+            Self::TooManyPages => (StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open"),
+            Self::TranscriptFailed(_) => TRANSCRIPT_FAILED,
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong"),
+            Self::Pipeline(error) => return pipeline_parts(error, detail),
+        };
+        let is_temporary = matches!(slug, "too-many-guesses" | "too-many-pages");
+        ProblemParts::new(status, slug, title, detail).later(is_temporary.then_some(LOOK_AGAIN))
     }
 }
 
+const TRANSCRIPT_FAILED: (StatusCode, &str, &str) =
+    (StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed");
+
 fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
     use pipeline::Error as E;
-    let soon = |later: bool| later.then_some(LOOK_AGAIN);
-    match error {
-        E::Keyterms(_) => ProblemParts::new(StatusCode::BAD_REQUEST, "bad-keyterms", "Invalid key terms", detail),
-        E::NotAllowed(_) => {
-            ProblemParts::new(StatusCode::FORBIDDEN, "not-allowed", "This number cannot be called", detail)
-        }
+    let soon = Some(LOOK_AGAIN);
+    let ((status, slug, title), retry_after) = match error {
+        E::Keyterms(_) => ((StatusCode::BAD_REQUEST, "bad-keyterms", "Invalid key terms"), None),
+        E::NotAllowed(_) => ((StatusCode::FORBIDDEN, "not-allowed", "This number cannot be called"), None),
         E::NotOurRecording(_) => {
-            ProblemParts::new(StatusCode::BAD_REQUEST, "not-our-recording", "Not a recording of this account", detail)
+            ((StatusCode::BAD_REQUEST, "not-our-recording", "Not a recording of this account"), None)
         }
         E::NoRecording { later, .. } => {
-            ProblemParts::new(StatusCode::NOT_FOUND, "no-recording", "The call has no recording", detail)
-                .later(soon(later))
+            ((StatusCode::NOT_FOUND, "no-recording", "The call has no recording"), soon.filter(|_| later))
         }
         E::SeveralRecordings { .. } => {
-            ProblemParts::new(StatusCode::CONFLICT, "several-recordings", "The call has several recordings", detail)
+            ((StatusCode::CONFLICT, "several-recordings", "The call has several recordings"), None)
         }
         E::NotRecorded { later, .. } => {
-            ProblemParts::new(StatusCode::CONFLICT, "not-recorded", "The recording has no audio", detail)
-                .later(soon(later))
+            ((StatusCode::CONFLICT, "not-recorded", "The recording has no audio"), soon.filter(|_| later))
         }
-        E::NoSuchCall(_) => ProblemParts::new(StatusCode::NOT_FOUND, "no-such-call", "No such call", detail),
-        E::Unsettled { .. } => ProblemParts::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unsettled",
-            "Twilio has not accepted the call yet",
-            detail,
-        )
-        .later(Some(LOOK_AGAIN)),
+        E::NoSuchCall(_) => ((StatusCode::NOT_FOUND, "no-such-call", "No such call"), None),
+        E::Unsettled { .. } => {
+            ((StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not accepted the call yet"), soon)
+        }
         E::TooManyCalls { retry_after, .. } => {
-            ProblemParts::new(StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls", detail)
-                .later(Some(retry_after))
+            ((StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls"), Some(retry_after))
         }
-        E::NotPlaced(_) => ProblemParts::new(StatusCode::BAD_GATEWAY, "not-placed", "The call was not placed", detail),
-        E::TranscriptFailed(_) => {
-            ProblemParts::new(StatusCode::UNPROCESSABLE_ENTITY, "transcript-failed", "The transcript failed", detail)
-        }
-        E::Pending(_) => ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "under-way", "Not finished yet", detail)
-            .later(Some(LOOK_AGAIN)),
-        E::NotDeletable(_) => {
-            ProblemParts::new(StatusCode::CONFLICT, "not-deletable", "The call cannot be deleted now", detail)
-        }
-        E::Deleted => ProblemParts::new(StatusCode::GONE, "deleted", "The call was deleted", detail),
-        E::NothingToRetry(_) => ProblemParts::new(StatusCode::CONFLICT, "nothing-to-retry", "Nothing to retry", detail),
-        E::Stopping => ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "callscribe is stopping", detail),
+        E::NotPlaced(_) => ((StatusCode::BAD_GATEWAY, "not-placed", "The call was not placed"), None),
+        E::TranscriptFailed(_) => (TRANSCRIPT_FAILED, None),
+        E::Pending(_) => ((StatusCode::SERVICE_UNAVAILABLE, "under-way", "Not finished yet"), soon),
+        E::NotDeletable(_) => ((StatusCode::CONFLICT, "not-deletable", "The call cannot be deleted now"), None),
+        E::Deleted => ((StatusCode::GONE, "deleted", "The call was deleted"), None),
+        E::NothingToRetry(_) => ((StatusCode::CONFLICT, "nothing-to-retry", "Nothing to retry"), None),
+        E::Stopping => ((StatusCode::SERVICE_UNAVAILABLE, "stopping", "callscribe is stopping"), None),
         E::Store(error) => {
             tracing::error!("{error}");
             let detail = "the database does not respond; the log says why".to_owned();
-            ProblemParts::new(StatusCode::SERVICE_UNAVAILABLE, "database", "The database does not respond", detail)
-                .later(Some(LOOK_AGAIN))
+            return ProblemParts::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "database",
+                "The database does not respond",
+                detail,
+            )
+            .later(soon);
         }
-        E::Panicked => ApiError::Internal.parts(),
-        E::Vendor(error) => vendor_parts(error),
-    }
+        E::Panicked => return ApiError::Internal.parts(),
+        E::Vendor(error) => return vendor_parts(error),
+    };
+    ProblemParts::new(status, slug, title, detail).later(retry_after)
 }
 
 /// A vendor's error under the status that says whose fault it is, with the setting to look at where one is to blame.
