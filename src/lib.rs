@@ -1,5 +1,5 @@
 //! callscribe dials phone calls through Twilio, records them, and transcribes the recordings through AssemblyAI. This
-//! page is the map: the life of a call, the rooms of the program, the words it uses, and what always holds.
+//! page is the map: the life of a call, the rooms of the program, where a change goes, the words, and what always holds.
 //!
 //! # The life of a call
 //!
@@ -11,18 +11,19 @@
 //! 2. The callee answers. Twilio requests `/record/` (`web::record`); the signature is checked against the URL that
 //!    [`urls`] handed out; [`twiml`] answers: say the greeting, record, then request `/record/done/`, which hangs up. No
 //!    database is needed for that. Callers who ring our number get the same TwiML.
-//! 3. Twilio reports progress to `/hooks/twilio/call` and `/hooks/twilio/recording`. [`pipeline::intake`] commits each new
+//! 3. Twilio reports progress to `/hooks/twilio/call` and `/hooks/twilio/recording`. [`pipeline::ingest`] commits each new
 //!    state before it acknowledges the callback. A finished recording commits together with the job that transcribes it.
-//!    If a callback is lost, the call's own job finds out by polling Twilio (`pipeline::follow`).
+//!    The job that follows the call (`pipeline::follow`) polls Twilio, in case a callback is lost.
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`). Then the order is submitted, once,
 //!    with the key terms of the settings, of the call and of the request, and with a webhook URL whose secret only
 //!    AssemblyAI knows. A file sent to `POST /transcribe` streams into the upload within its own request; its order is
 //!    committed once AssemblyAI has the whole file.
-//! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the job due at once. The job fetches the transcript and stores
-//!    JSON, text and words (`pipeline::settle`). A lost webhook delays that by a minute at most. The same transaction
-//!    indexes the words for `/calls?q=`; [`model::search`] cuts texts and queries into terms. `POST /transcribe` and
-//!    `GET /transcript/<id>` ([`pipeline::transcription`]) share these steps, and answer from the store what is stored.
+//! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the transcript job due at once. The job fetches the transcript and
+//!    stores JSON, text and words (`pipeline::settle`). If the webhook is lost, the next poll does, a minute later at most.
+//!    The same transaction indexes the words for `/calls?q=`; [`model::search`] cuts texts and queries into terms.
+//!    `POST /transcribe` and `GET /transcript/<id>` ([`pipeline::transcription`]) use the same steps. A finished transcript
+//!    is answered from the store.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
@@ -30,52 +31,56 @@
 //!
 //! # When something dies
 //!
-//! A job is leased for seconds, and its lease renewed while it runs. If the program is killed, the lease runs out and any
-//! instance that shares the database resumes the job from its row. Two steps cost money, and each commits an intent
-//! first. A call that Twilio may have placed is searched for by its id in callbacks and in Twilio's list of calls; an
-//! order that AssemblyAI may have accepted, by its audio URL in AssemblyAI's list. What is found is adopted. A call that
-//! is not found within two minutes is lost and never dialed again automatically; an order that is not found after a
-//! minute was not accepted and is submitted again. [`failpoint`] lists the points where the crash test kills the program.
+//! A job is leased for seconds; its lease is renewed while it runs. If the program is killed, the lease runs out, and any
+//! instance that shares the database resumes the job from its row. Two requests cost money, and each commits an intent
+//! first. If the answer to one is lost, the pipeline searches: for the call by its id in callbacks and in Twilio's list,
+//! for the order by its audio URL in AssemblyAI's list. What it finds, it adopts. A call that is not found within two
+//! minutes is lost and never dialed again automatically. An order that AssemblyAI does not list after a minute was not
+//! accepted, and is submitted again. [`failpoint`] lists the points where the crash test kills the program.
 //!
 //! # The rooms, in reading order
 //!
 //! | room | what it is for |
 //! |---|---|
 //! | [`config`] | every environment variable, read once; all problems reported at once |
-//! | [`app`] | composition: settings to clients, context and routes, with the sandbox in the vendors' place if asked |
+//! | [`app`] | composition: builds clients, context and routes from the settings; with `--sandbox`, starts both emulators |
 //! | [`context`] | the long-lived values that handlers and workers share |
 //! | [`server`], [`telemetry`] | the listener with its deadlines and graceful stop; the log |
-//! | [`web`] | incoming HTTP: the list of routes, access, errors; a file for each handler, for JSON shapes, for pages |
+//! | [`web`] | incoming HTTP: the list of routes in `web/mod.rs`, access, errors, a file for each group of handlers; JSON shapes in `web/view.rs`, templates in `web/pages/` |
 //! | [`auth`] | what lets an operator in: token, sessions, log-in link |
 //! | [`exposure`] | whether a tunnel at `BASE_URL` makes strangers look local |
 //! | [`pipeline`] | what happens to a call: dial, ingest, follow, upload, submit, settle, delete; and the worker |
-//! | [`store`] | calls, recordings, transcripts, jobs, history, search; in SQLite or PostgreSQL: the only SQL |
+//! | [`store`] | calls, recordings, transcripts, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (their spelling is frozen) |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
-//! | [`urls`], [`twiml`], [`events`], [`clock`] | callback URLs; TwiML; "X changed"; the time |
-//! | [`token_bucket`] | the one rate limiter |
+//! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
+//! | [`token_bucket`], [`failpoint`] | the one rate limiter; points where tests abort or kill |
 //! | [`clients`] | thin clients of both vendors: deadlines, what may be repeated, errors. Vendors' words only |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
-//! | `src/manual` | the operator's manual, served at `/help` |
+//! | `src/manual`, `src/docs` | the operator's manual, served at `/help`; [`development`] and [`performance`] |
+//! | [`internals`] | what tests and benches call without HTTP |
 //!
-//! Imports point one way: `main` → `app` → `web` → `pipeline` → `store`, `clients` → `model`. `web` reads from the `store`;
-//! from `clients` it takes callback bodies, signatures and the shapes that it passes on. `clients` knows nothing of the
-//! other rooms; `model`, `twiml` and `export` know nothing of HTTP. The sandbox takes only the signer from `clients`, so
-//! that its wire formats are an independent reading of the vendors' documents. No file imports another that imports it,
-//! directly or through others. `tests/it/tidy.rs` checks all of that.
+//! Imports point one way: `main` → `app` → `web` → `pipeline` → `store` → `model`, and `pipeline` → `clients`. `web` also
+//! reads from the `store`; from `clients` it takes callback bodies, signatures and the shapes that it passes on. `clients`
+//! imports no other room; `model`, `twiml` and `export` know nothing of HTTP. The sandbox takes only the signer from
+//! `clients`, so that its wire formats are an independent reading of the vendors' documents. Imports never form a circle,
+//! not even inside a room. `tests/it/tidy.rs` checks all of that, and has the full list of which room may import which.
 //!
-//! # What a change touches
+//! # Where a change goes
 //!
 //! | a new … | goes to |
 //! |---|---|
-//! | fact about a call, or rule of what may be done with it | a type in [`model`], its rows in a file of [`store`], its meaning in [`model::standing`] |
-//! | leg, person or speaker of a call | `model/`, `store/` and [`pipeline::intake`], which resolves callbacks to calls |
-//! | kind of background work | one file in [`pipeline`] with `run` and `give_up`, and a line in `pipeline::runner` |
-//! | edit of a stored transcript | a table of its own in [`store`] (the vendor's JSON stays as it came), applied where [`export`], pages and search read words |
-//! | request to a vendor, or a stream to one | a file in [`clients`], its emulation in [`sandbox`] |
-//! | message to the user's own server | a client in [`clients`], a job in [`pipeline`] fed from the history table |
-//! | work that is due by the clock | a job whose row is due at that time; the worker claims whatever is due |
-//! | route | a handler in [`web`] and a line in its list of routes |
+//! | fact about a call | a type in [`model`], its column or table in [`store`] with a migration for each database |
+//! | rule of what a state means or allows | [`model::standing`], which the pipeline asks and pages print |
+//! | leg of a call | `model/leg.rs` and `store/legs.rs` (call SID → call); [`pipeline::ingest`] finds the call of a callback through its leg; [`twiml`] and `web/record.rs` connect it |
+//! | stream while a call runs, such as live captions | a WebSocket handler in [`web`] for Twilio's end, a streaming client in [`clients`] for AssemblyAI's, both ends emulated in [`sandbox`]; between them a task in [`pipeline`] that lives as long as the call (not a job: nothing of it is resumed); to pages through a second, lossy channel in [`events`] |
+//! | edit of a transcript, such as a corrected word | a table in [`store`] beside the vendor's JSON, which stays as it came; one function in [`model`] applies it, and [`store`] calls that wherever words are read, so that pages, exports and search agree |
+//! | kind of background work | a [`JobKind`](model::job::JobKind), one file in [`pipeline`] with `run` and `give_up`, a line in `pipeline/runner.rs` |
+//! | message to the operator's own server | a client in [`clients`] for receivers from the settings; a kind of job, opened in the transaction that commits the change it reports |
+//! | work that is due by the clock, such as a nightly deletion | a kind of job whose subject is its own name, so that all instances share one row; the start opens it, and each run reschedules it. It opens a job for each call, as an operator's request does |
+//! | request to a vendor | a file in [`clients`], its emulation in [`sandbox`] |
+//! | setting | `config/settings.rs`, its field in `config/`, the manual |
+//! | route or page | a handler in [`web`], a line in `web/mod.rs`, the manual |
 //!
 //! [`development`] has recipes for each.
 //!
@@ -88,32 +93,36 @@
 //! | our id of a call, also the token in callback URLs | call id | [`CallId`](model::call::CallId) |
 //! | Twilio's id of a call | call SID | [`CallSid`](model::call::CallSid) |
 //! | either of them, as a person types it | call name | [`CallName`](model::call::CallName) |
-//! | one of the two connections that make a conversation | leg | – |
-//! | the person we call; the person who calls us | callee; caller | [`Direction`](model::call::Direction) |
+//! | one of the two connections that make a conversation | leg | none yet: a call has one leg, whose SID is the call SID |
+//! | the person we call | callee | an [outbound](model::call::Direction) call |
+//! | the person who calls us | caller | an inbound call |
 //! | the person who uses callscribe | operator | [`auth`] |
-//! | decision, committed before the request, to place a call or submit an order | intent | `CallState::Dialing`, `asked_at` |
-//! | a recording to be transcribed in one particular way | transcript request | `pipeline::request::TranscriptRequest` |
-//! | our row and id of a transcript request | order, order id | [`OrderId`](model::transcript::OrderId) |
-//! | AssemblyAI's id of a transcript | transcript id | [`TranscriptId`](model::transcript::TranscriptId) |
-//! | one round of upload and submission for an order | attempt | `Transcript::attempt` |
-//! | sending audio to AssemblyAI | upload | `pipeline::upload` |
+//! | a program or browser that sends us requests | client | [`web`] |
+//! | the commitment, stored before the request, to place a call or submit an order | intent | `CallState::Dialing`, `Transcript::asked_at` |
+//! | audio and parameters of which a transcript is wanted | transcript request | `pipeline::request::TranscriptRequest` |
+//! | the stored request, from then until its transcript is final | order; our id of it: order id | [`OrderId`](model::transcript::OrderId) |
+//! | AssemblyAI's id of the same | transcript id | [`TranscriptId`](model::transcript::TranscriptId) |
+//! | one upload and submission of an order; a retry makes another | attempt | `Transcript::attempt` |
+//! | sending audio to AssemblyAI, from Twilio or from a client's file | upload | `pipeline::upload`, `web::upload` |
 //! | sending `POST transcript` to AssemblyAI | submit | `pipeline::submit` |
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |
-//! | finding out whether a request with a lost answer was carried out | search, adopt | `pipeline::follow`, `pipeline::listing` |
-//! | storing what a vendor reports | ingest | [`pipeline::intake`] |
-//! | a request that Twilio sends us | callback (for TwiML: voice webhook) | `web::hooks`, `web::record` |
-//! | the request that AssemblyAI sends us | webhook | `web::hooks` |
+//! | finding out at a vendor whether a request with a lost answer was carried out; storing what is found | search for; adopt | `pipeline::follow`, `pipeline::listing` |
+//! | storing what a vendor reports | ingest | [`pipeline::ingest`] |
+//! | a request in which Twilio reports a state | callback | `web::hooks` |
+//! | a request in which Twilio asks for TwiML | voice webhook | `web::record` |
+//! | the request in which AssemblyAI reports a final transcript | webhook | `web::hooks` |
 //! | a unit of background work, by kind and subject | job | `Job`, [`JobKind`](model::job::JobKind) |
 //! | ownership of a job for a limited time | lease | `Lease` |
-//! | the number of times a job was claimed | claim | `Job::claim` |
+//! | taking a lease on a job; claims are numbered, and only the latest may write | claim | `Job::claim` |
 //! | how a failed job goes on | retry, give up | `pipeline::job::Next` |
 //! | a new state with its reason and code | transition | `store::Transition` |
-//! | one row of a call's history | event | [`Event`](model::history::Event) |
-//! | what the facts about a call mean | standing, progress, step | [`model::standing`] |
+//! | one row of the history of a call, or of audio without one | event | [`Event`](model::history::Event) |
+//! | what the facts about a call mean: how far it is and what is allowed | standing | [`model::standing`] |
+//! | the one word for how far a call is; the stages on the way, with their times | progress; steps | [`Progress`](model::standing::Progress), [`Step`](model::standing::Step) |
 //! | one-time value that makes two clicks one call | form nonce | [`FormNonce`](model::call::FormNonce) |
-//! | words to which AssemblyAI pays attention | key terms | [`Keyterms`](model::keyterms::Keyterms) |
+//! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
 //! | full-text index over the words of transcripts | search index | `store::search` |
-//! | states and number suffixes in that index | facets | `store::facets` |
+//! | the call's state and the ends of its numbers, as words in that index for filters | facets | `store::facets` |
 //! | SQLite's write-ahead log | WAL, checkpoint | `store::engine::wal` |
 //! | transactions that share one commit | group commit | `store::engine` |
 //! | limit on a rate, with bursts | token bucket | [`TokenBucket`](token_bucket::TokenBucket) |
@@ -125,17 +134,20 @@
 //!
 //! # What always holds
 //!
-//! - No durable intent, no money. A `POST` that costs money is sent once. If its outcome is unknown, the caller is told
-//!   so ([`clients::Kind::Ambiguous`]), and the pipeline searches at the vendor; it repeats nothing on a guess.
-//! - Callbacks are acknowledged once they are committed. States move forward only, by rank; a state and the job that
-//!   follows from it commit together; no transaction is open during a request to a vendor.
+//! - No durable intent, no money. A `POST` that costs money is sent once for each intent. If its outcome is unknown, the
+//!   client gets that answer ([`clients::Kind::Ambiguous`]), and the pipeline searches at the vendor. It sends the `POST`
+//!   again only if the search has shown that the first one was not carried out, and a call never.
+//! - A callback is acknowledged once what it reports is committed. States move forward only, by rank; a state and the job
+//!   that follows from it commit together; no transaction is open during a request to a vendor.
 //! - A number that costs extra, that belongs to no country, or to one that the settings do not allow, is refused before
 //!   anything is stored or requested.
 //! - At most one call to a number is up, over all instances: a unique index of the database enforces it.
 //! - A request from this computer needs no credentials as long as nothing in it suggests a proxy, and no tunnel makes
 //!   strangers look local. Every other request needs the operator token, or a session opened with it.
-//! - A callback without proof of its origin is refused; even with proof it is only a hint, and the vendor's API decides.
-//! - Credentials go only to the vendor's own host: no redirect is followed with them, and no URL from outside is fetched.
+//! - A callback without proof of its origin is refused. Even with proof it only moves a state forward and makes a job due;
+//!   what the vendor's API answers to that job decides.
+//! - Credentials go only to the vendor's own host: no redirect is followed with them. callscribe fetches no URL that a
+//!   client or a callback names.
 //! - SQL is only in [`store`], reqwest only in [`clients`] and [`sandbox`], axum only in [`web`], [`sandbox`], [`app`] and
 //!   [`server`], the environment only in [`config`], the time of day only in [`clock`]. Nothing but [`app`] knows whether
 //!   the vendors are the sandbox.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::job::{self, FIRST_POLL, JobError, LONGEST_POLL_PAUSE, Next, ms, poll_pause};
-use super::{Error, intake, lookup};
+use super::{Error, ingest, lookup};
 use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
 use crate::failpoint::Step;
@@ -138,8 +138,8 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
                 tx.advance_call(&call.id, state.into(), now).await?;
             }
             for recording in recordings {
-                if let Some(recording) = intake::to_model(call, recording) {
-                    intake::put_recording(&mut tx, context, &recording, now).await?;
+                if let Some(recording) = ingest::to_model(call, recording) {
+                    ingest::put_recording(&mut tx, context, &recording, now).await?;
                 }
             }
             if !is_awaited {

@@ -13,7 +13,7 @@
 //! | `job` | the vocabulary of jobs: claim, lease, poll again, what follows an error |
 //! | [`allowed`], [`facts`], `request` | which numbers may be dialed; what is known of a call; what a transcript is requested with |
 //! | [`lookup`], `listing` | what Twilio answers about a call; orders in AssemblyAI's list |
-//! | [`intake`] | stores what the vendors report |
+//! | [`ingest`] | stores what the vendors report |
 //! | `upload`, `settle` | steps of the transcript job: upload the audio; poll for the result |
 //! | `follow`, `submit`, [`delete`] | one file a job, with `run` and `give_up` |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
@@ -26,7 +26,7 @@ pub mod dial;
 mod error;
 pub mod facts;
 mod follow;
-pub mod intake;
+pub mod ingest;
 mod job;
 mod listing;
 pub mod lookup;

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::job::{JobError, Next, jittered, ms};
 use super::request::AudioForm;
-use super::{Error, intake, lookup};
+use super::{Error, ingest, lookup};
 use crate::clients::twilio::{self, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
@@ -143,6 +143,6 @@ async fn store_if_unknown(context: &Shared, sid: &RecordingSid, details: &twilio
     if context.store.read().await?.recording(sid).await?.is_some() {
         return Ok(());
     }
-    intake::unknown_recording(context, &call, details).await?;
+    ingest::unknown_recording(context, &call, details).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::clients::twilio::signature::{self, Algorithm};
 use crate::context::{Context, Shared};
 use crate::model::BadId;
 use crate::model::call::{CallId, CallSid, CallState, Direction};
-use crate::pipeline::intake::{CallUpdate, RecordingUpdate};
+use crate::pipeline::ingest::{CallUpdate, RecordingUpdate};
 
 /// Largest body of a callback, in bytes.
 pub(super) const LARGEST_CALLBACK: usize = 64 << 10;

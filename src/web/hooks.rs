@@ -12,14 +12,14 @@ use crate::clients::assemblyai::callbacks::TranscriptReady;
 use crate::clients::twilio::callbacks::{CallProgress, RecordingProgress};
 use crate::context::Shared;
 use crate::model::transcript::{OrderId, TranscriptId};
-use crate::pipeline::intake;
+use crate::pipeline::ingest;
 use crate::webhook_secret::SECRET_HEADER;
 
 pub(super) async fn call_progress(
     State(context): State<Shared>,
     callback: Callback<CallProgress>,
 ) -> Result<StatusCode, ApiError> {
-    intake::call_update(&context, callback.try_into()?).await?;
+    ingest::call_update(&context, callback.try_into()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -27,7 +27,7 @@ pub(super) async fn recording_progress(
     State(context): State<Shared>,
     callback: Callback<RecordingProgress>,
 ) -> Result<StatusCode, ApiError> {
-    intake::recording_update(&context, callback.try_into()?).await?;
+    ingest::recording_update(&context, callback.try_into()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -54,6 +54,6 @@ pub(super) async fn transcript_ready(State(context): State<Shared>, request: Req
     let ready = ready.ok_or_else(|| ApiError::BadRequest("expected a JSON object with a transcript_id".to_owned()))?;
     // The webhook for redacted audio comes to the same URL without an id.
     let id = ready.transcript_id.map(|id| id.parse::<TranscriptId>()).transpose()?;
-    intake::transcript_ready(&context, order, id).await?;
+    ingest::transcript_ready(&context, order, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use super::greeter::Greeter;
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::Shared;
 use crate::model::call::{CallId, CallSid};
-use crate::pipeline::intake::{self, CallUpdate};
+use crate::pipeline::ingest::{self, CallUpdate};
 use crate::twiml::{self, Verb};
 
 const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
@@ -45,7 +45,7 @@ fn note_answered(context: &Shared, callback: Callback<VoiceRequest>) {
     let shared = Arc::clone(context);
     let store = async move {
         let _slot = slot;
-        if let Err(error) = intake::call_update(&shared, update).await {
+        if let Err(error) = ingest::call_update(&shared, update).await {
             tracing::warn!("storing that a call was answered: {error}");
         }
     };
