@@ -36,7 +36,7 @@ pub async fn extent(context: &Shared, name: &CallName) -> Result<Extent, Error> 
     Ok(Extent { recordings: facts.recordings.len(), transcripts: facts.transcripts.len(), call: facts.call })
 }
 
-/// Commits that the call is to be deleted, with the job that deletes it. Repeated while the deletion is pending, it makes
+/// Commits the deletion of the call, with the job that deletes it. Repeated while the deletion is pending, it makes
 /// the job due at once; a failed job starts over.
 pub async fn delete(context: &Shared, name: CallName) -> Result<(), Error> {
     let shared = Arc::clone(context);

@@ -33,7 +33,7 @@ pub enum Error {
     /// The client waited long enough, and the call still has no SID.
     #[error("Twilio has not yet confirmed the call; callscribe keeps checking, and /calls/{call} shows the result")]
     Unsettled { call: CallId },
-    #[error("the limit of {calls} calls within {window} is reached ({setting}); nothing was dialed")]
+    #[error("the limit of {calls} calls per {window} is reached ({setting}); nothing was dialed")]
     TooManyCalls { calls: u32, window: &'static str, setting: &'static str, retry_after: Duration },
     /// Another request placed the call at the same time, and that failed.
     #[error("the call was not placed: {0}")]

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::Error;
 use crate::clients::twilio::{Call, Recording};
 use crate::context::Shared;
-use crate::model::call::CallSid;
+use crate::model::call::{CallSid, CallState};
+use crate::model::recording::RecordingState;
 
 /// Twilio lists the recording of an answered call within this time after its end, or never.
 pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(60);
@@ -32,12 +33,17 @@ pub struct FetchedRecording {
 
 impl FetchedRecording {
     pub fn is_complete(&self) -> bool {
-        self.status == "completed"
+        self.state() == Some(RecordingState::Completed)
     }
 
     /// Whether the audio may still become available.
     pub fn is_coming(&self) -> bool {
-        matches!(self.status.as_str(), "in-progress" | "paused" | "stopped" | "processing")
+        use RecordingState::{InProgress, Paused, Processing, Stopped};
+        matches!(self.state(), Some(InProgress | Paused | Stopped | Processing))
+    }
+
+    fn state(&self) -> Option<RecordingState> {
+        RecordingState::named(&self.status)
     }
 
     /// Says why the audio is not available.
@@ -97,7 +103,7 @@ pub fn is_recording_awaited(call: &Call, recordings: &[FetchedRecording], now: T
     let just_ended = || {
         call.ended().is_some_and(|ended| now.as_second() - ended.as_second() < LISTED_WITHIN.as_secs().cast_signed())
     };
-    let unlisted = call.status == "completed" && recordings.is_empty();
+    let unlisted = CallState::of_twilio(&call.status) == Some(CallState::Completed) && recordings.is_empty();
     call.is_up() || recordings.iter().any(FetchedRecording::is_coming) || (unlisted && just_ended())
 }
 

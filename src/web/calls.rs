@@ -70,7 +70,8 @@ pub(super) async fn calls(context: &Shared, search: &Search) -> Result<CallList,
 #[derive(Deserialize)]
 pub(super) struct Arrival {
     /// `before` if no new call was placed.
-    dialled: Option<String>,
+    #[serde(rename = "dialled")]
+    dialed: Option<String>,
 }
 
 /// A call's page begins with the tutorial's sentence, and follows the call to its end. A reload dials nothing.
@@ -78,7 +79,7 @@ pub(super) async fn show(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(name): Id<CallName>,
-    Query(Arrival { dialled }): Query<Arrival>,
+    Query(Arrival { dialed }): Query<Arrival>,
 ) -> Result<Response, ApiError> {
     let mut shown = shown(&context, &headers, &name).await?;
     if !wants_page(&headers) {
@@ -89,7 +90,7 @@ pub(super) async fn show(
         transcript.paragraphs = reading::paragraphs(words);
     }
     let sentence = shown.sentence();
-    let was_there = dialled.as_deref() == Some("before");
+    let was_there = dialed.as_deref() == Some("before");
     let (notices, nonce, refresh) = (Notices::of(&context), FormNonce::random(), LOOK_AGAIN.as_secs());
     Ok(page(CallPage { notices, sentence, was_there, call: shown, nonce, refresh }.render()))
 }

@@ -20,7 +20,7 @@ fn number(n: usize) -> String {
 /// Asserts that this cap refused the call. Returns the seconds of `Retry-After`.
 fn assert_capped(answer: &Answer, calls: u32, window: &str, setting: &str) -> u64 {
     let detail = answer.problem(429, "too-many-calls");
-    assert!(detail.starts_with(&format!("{calls} calls were dialled within the last {window}")), "{detail}");
+    assert!(detail.starts_with(&format!("the limit of {calls} calls per {window} is reached")), "{detail}");
     assert!(detail.contains(setting), "{detail}");
     answer.header("retry-after").parse().expect("seconds")
 }
@@ -212,6 +212,6 @@ async fn a_dial_that_waited_too_long_for_the_database_places_no_call() {
     world.clock.advance(2 * MINUTE);
     sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.expect("the row is free again");
     let answer = Answer::of(dialing.await.expect("no panic").expect("an answer")).await;
-    assert_eq!(answer.problem(503, "under-way"), "the database is busy; nothing was dialled");
+    assert_eq!(answer.problem(503, "under-way"), "the database is busy; nothing was dialed");
     assert_eq!((world.calls_placed(), world.store.number("SELECT count(*) FROM calls").await), (0, 0));
 }

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// How many there may still be.
-const LEFT: usize = 300;
-
 /// `*` at an end stands for any letters; elsewhere a word ends where the entry does.
 const BANNED: [(&str, &str); 52] = [
     ("whoever", "the caller, the client, the operator, another instance"),
@@ -62,23 +59,29 @@ const BANNED: [(&str, &str); 52] = [
 ];
 
 /// Names that are fixed elsewhere, and what is meant otherwise, with a part of the paths of the files that may use them.
-const FIXED: [(&str, &str); 14] = [
+const FIXED: [(&str, &str); 19] = [
     // A parameter of a query, a migration, a table, a column.
     ("", "dialled=before"),
     ("src/web/", "\"dialled\""),
     ("", "0003_dialling"),
     ("src/store/", "from dialling"),
     ("src/store/", "into dialling"),
-    ("tests/", "from dialling"),
+    ("src/store/", "update dialling"),
+    ("src/store/", "(\"dialling\""),
+    ("tests/", "dialling"),
+    ("tests/", "calls_dialled"),
     ("src/store/", "dialled_at"),
     ("tests/", "dialled_at"),
+    // Plain English.
+    ("", "told apart"),
+    ("", "so long that"),
     // Tokio's names.
     ("", ".cancelled()"),
     ("", "is_cancelled()"),
     // An iterator's fold; letters, for a search; white space.
     ("", ".fold("),
     ("search", "fold"),
-    ("facts", "fold"),
+    ("facets", "fold"),
     ("keyterms", "fold"),
 ];
 
@@ -137,7 +140,7 @@ fn words_of_other_houses_are_not_used() {
     };
     let found: Vec<String> =
         files.iter().filter(|(file, _)| !is_exempt(file)).flat_map(|(file, text)| found(file, text)).collect();
-    assert!(found.len() <= LEFT, "{} found, {LEFT} allowed:\n{}", found.len(), found.join("\n"));
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
