@@ -145,7 +145,7 @@ mod tests {
             let response = panicked(panic);
             assert_eq!(response.status(), 500);
             let problem = response.extensions().get::<Problem>().expect("a problem");
-            assert_eq!(problem.detail, "something went wrong here; the log says what, under this request id");
+            assert_eq!(problem.detail, "something went wrong; the log has the details under this request id");
         }
     }
 }
