@@ -28,6 +28,7 @@ enum Inner {
 }
 
 impl Clock {
+    /// Returns a clock that follows the computer's own.
     pub fn system() -> Self {
         Self { inner: Arc::new(Inner::System(Mutex::new((Timestamp::now(), Instant::now())))) }
     }
@@ -37,6 +38,7 @@ impl Clock {
         Self { inner: Arc::new(Inner::Manual(watch::Sender::new(start))) }
     }
 
+    /// Returns the time, never an earlier one than before.
     pub fn now(&self) -> Timestamp {
         match &*self.inner {
             Inner::Manual(now) => *now.borrow(),

@@ -38,6 +38,7 @@ const MIN_FILES: usize = 256;
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
+/// What the listener grants each client.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Concurrent connections, over all listeners.

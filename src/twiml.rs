@@ -7,12 +7,14 @@ use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 /// Maximum number of characters that `<Say>` speaks.
 const LONGEST_SAY: usize = 4_000;
 
+/// A TwiML verb: <https://www.twilio.com/docs/voice/twiml>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
     /// Speaks the first 4,000 characters of a text, without those that XML does not allow.
     Say(String),
     /// Records until silence, a key press, the end of the call or `max_length`.
     Record(Record),
+    /// Ends the call.
     Hangup,
 }
 
@@ -21,6 +23,7 @@ pub enum Verb {
 pub struct Record {
     /// URL of the next TwiML. Without it Twilio would request the same document forever.
     pub action: String,
+    /// The URL that Twilio reports the recording to.
     pub recording_status_callback: String,
     /// Seconds.
     pub max_length: u32,

@@ -18,6 +18,7 @@ pub struct WebhookSecrets {
 }
 
 impl WebhookSecrets {
+    /// Returns the secrets derived from this key, which itself is in no webhook.
     pub fn new(assemblyai_key: SecretString) -> Self {
         Self { key: assemblyai_key }
     }

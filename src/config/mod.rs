@@ -3,6 +3,8 @@
 //!
 //! `settings` lists the variables with their texts for `--help`, `env` finds their values, and `read` parses them.
 
+#![allow(missing_docs, reason = "the doc of a field names its variable; a struct of such fields needs none")]
+
 mod env;
 mod read;
 pub mod settings;

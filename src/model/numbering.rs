@@ -77,6 +77,7 @@ pub enum Barred {
     /// Costs many times the price of any other number.
     #[error("a satellite number")]
     Satellite,
+    /// A satellite or international service.
     #[error("one of the {0} numbers, which belong to no country")]
     Service(&'static str),
     /// The prefix hides the real number: an exchange may skip it and dial a number that is barred.
@@ -92,7 +93,9 @@ pub enum Barred {
 pub enum Countries {
     /// The country of `TWILIO_PHONE_NUMBER`.
     Own,
+    /// `*`.
     Any,
+    /// By their ISO codes.
     These(Vec<Country>),
 }
 
