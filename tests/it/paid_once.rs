@@ -203,7 +203,7 @@ async fn dialing_a_number_whose_call_is_in_doubt_returns_that_call() {
     let id = first["id"].as_str().expect("an id");
 
     let detail = world.get("/dial/14155551234").await.problem(503, "unsettled");
-    assert!(detail.ends_with(&format!("/calls/{id}")), "{detail}");
+    assert!(detail.ends_with(&format!("/calls/{id} shows the result")), "{detail}");
     let sid = sid_at_twilio(&world).await;
     let (second, ()) = join(world.dial("14155551234"), report_ringing(&world, id, &sid)).await;
     assert_eq!(second, sid);

@@ -344,9 +344,9 @@ async fn requests_do_not_wait_for_a_submit_in_doubt_and_its_job_continues() {
     let answers = join(world.post_json("/transcribe", &request), second);
     let (first, second) = tokio::time::timeout(TIMEOUT, answers).await.expect("answers");
     first.problem(504, "vendor-ambiguous");
-    assert_eq!(second.problem(503, "under-way"), "the transcript is being made; ask again");
+    assert_eq!(second.problem(503, "under-way"), "the transcript is being made; try again later");
     let third = world.post_json("/transcribe", &request).await;
-    assert_eq!(third.problem(503, "under-way"), "nobody knows yet whether AssemblyAI has taken the order");
+    assert_eq!(third.problem(503, "under-way"), "checking whether AssemblyAI has accepted the order");
     assert!(third.headers.contains_key("retry-after"));
     assert_eq!(world.transcript_requests().len(), 1);
 
