@@ -108,7 +108,7 @@ fn send_as_assemblyai(input: &Input) -> Option<()> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let job = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "job");
     let job = job.map(|(_, job)| job.into_owned()).unwrap_or_default();
-    let secret = SECRETS.secret(if input.is_proved { &job } else { "another" });
+    let secret = SECRETS.secret(&if input.is_proved { job.clone() } else { "another".to_owned() }.into());
     let status = send(request, &[(SECRET_HEADER, &secret)])?;
     if input.is_proved || job == "another" {
         assert!(status.is_success() || status == StatusCode::BAD_REQUEST, "{status}");

@@ -31,14 +31,14 @@ fuzz_target!(|input: Input| {
     let file = &*[&head.concat(), rest].concat();
     let total = Some(file.len() as u64);
     let mut whole = Wav::default();
-    whole.see(file);
+    whole.read(file);
     let verdict = whole.check(total, seconds);
 
     let mut wav = Wav::default();
     let mut rest = file;
     for size in sizes.into_iter().cycle().map(|size| usize::from(size) + 1) {
         let (piece, later) = rest.split_at(size.min(rest.len()));
-        wav.see(piece);
+        wav.read(piece);
         rest = later;
         if rest.is_empty() {
             break;
@@ -49,22 +49,22 @@ fuzz_target!(|input: Input| {
         }
     }
     assert_eq!(wav.check(total, seconds), verdict, "in pieces");
-    assert_eq!(wav.hides_its_length(), whole.hides_its_length());
+    assert_eq!(wav.lacks_length(), whole.lacks_length());
 
     // Reads the length from the header a second time.
     let [b'R', b'I', b'F', b'F', a, b, c, d, _, _, _, _, ..] = file else {
         let is_cut = !file.is_empty() && (b"RIFF".starts_with(file) || (file.starts_with(b"RIFF")));
         assert_eq!(verdict.is_err(), is_cut);
-        assert!(!whole.hides_its_length());
+        assert!(!whole.lacks_length());
         return;
     };
     let length = u32::from_le_bytes([*a, *b, *c, *d]);
-    assert_eq!(whole.hides_its_length(), matches!(length, 0 | u32::MAX));
-    if verdict.is_ok() && !whole.hides_its_length() {
+    assert_eq!(whole.lacks_length(), matches!(length, 0 | u32::MAX));
+    if verdict.is_ok() && !whole.lacks_length() {
         let length = u64::from(length) + 8;
         assert!((length..=length + length % 2).contains(&(file.len() as u64)));
         let mut cut = Wav::default();
-        cut.see(&file[..length as usize - 1]);
+        cut.read(&file[..length as usize - 1]);
         assert!(cut.check(Some(length - 1), seconds).is_err(), "a truncated file is accepted");
     }
 });
