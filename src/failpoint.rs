@@ -1,12 +1,12 @@
 //! The points at which a crash hurts most, so that tests can abort or kill the program there. Without the feature
 //! `failpoints` they do nothing.
 //!
-//! A [`Step`] is one transaction, with a point before and a point after its commit. A [`Moment`] lies between two
+//! A [`Commit`] is one transaction, with a point before and a point after its commit. A [`Moment`] lies between two
 //! requests to a vendor. `CRASH_POINTS` lists those that the crash test kills the program at.
 
 /// A transaction of the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum Commit {
     /// The intent to place a call.
     IntendToDial,
     /// The call SID from the answer to `POST Calls`.
@@ -102,14 +102,14 @@ pub enum Moment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Point {
     /// The step is about to commit.
-    Before(Step),
+    Before(Commit),
     /// The step has committed.
-    After(Step),
+    After(Commit),
     /// Between two requests.
     At(Moment),
 }
 
-impl Step {
+impl Commit {
     /// Passes the point before the commit.
     pub(crate) fn before(self, subject: &str) -> Result<(), Aborted> {
         if self == Self::BuildIndex { Ok(()) } else { pass(Point::Before(self), subject) }
@@ -153,29 +153,29 @@ mod armed {
     use std::time::Duration;
 
     use super::Point::{After, At, Before};
-    use super::{Aborted, Moment, Point, Step};
+    use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
     pub const CRASH_POINTS: [(&str, Point); 19] = [
-        ("C1", Before(Step::IntendToDial)),
-        ("C2", After(Step::IntendToDial)),
+        ("C1", Before(Commit::IntendToDial)),
+        ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
-        ("C4", Before(Step::StoreCallSid)),
-        ("C5", After(Step::StoreCallSid)),
-        ("C6", Before(Step::IngestRecording)),
-        ("C7", After(Step::IngestRecording)),
+        ("C4", Before(Commit::StoreCallSid)),
+        ("C5", After(Commit::StoreCallSid)),
+        ("C6", Before(Commit::IngestRecording)),
+        ("C7", After(Commit::IngestRecording)),
         ("C8", At(Moment::JobStarts)),
         ("C9", At(Moment::DownloadStarts)),
         ("C10", At(Moment::DownloadEnds)),
         ("C11", At(Moment::UploadStarts)),
         ("C12", At(Moment::UploadEnds)),
         ("C13", At(Moment::UploadAnswered)),
-        ("C14", After(Step::IntendToSubmit)),
+        ("C14", After(Commit::IntendToSubmit)),
         ("C15", At(Moment::OrderSubmitted)),
-        ("C16", Before(Step::StoreTranscriptId)),
-        ("C17", Before(Step::IngestWebhook)),
-        ("C18", Before(Step::FinishTranscript)),
-        ("C19", After(Step::RequestDeletion)),
+        ("C16", Before(Commit::StoreTranscriptId)),
+        ("C17", Before(Commit::IngestWebhook)),
+        ("C18", Before(Commit::FinishTranscript)),
+        ("C19", After(Commit::RequestDeletion)),
     ];
 
     enum Plan {

@@ -45,12 +45,12 @@ impl Exposure {
         self.exposed.is_cancelled()
     }
 
-    /// Waits until that is so.
+    /// Waits until [`is_exposed`](Self::is_exposed).
     pub async fn exposed(&self) {
         self.exposed.cancelled().await;
     }
 
-    /// Waits until it is found out that that is so. Each time it is found out wakes one caller.
+    /// Waits until the exposure is found. Wakes one caller, once.
     pub async fn found(&self) {
         self.found.notified().await;
     }

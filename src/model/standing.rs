@@ -41,7 +41,7 @@ pub enum Progress {
     Recording,
     /// A transcript is being made.
     Transcribing,
-    /// Every recording has its transcript.
+    /// There is a transcript, and no other is missing.
     Done,
     /// The call is over and was not recorded.
     NotRecorded,
@@ -127,13 +127,16 @@ impl Facts {
             && self.transcripts.iter().all(|one| one.recording.as_ref() != Some(&recording.sid))
     }
 
-    /// Whether a retry asks Twilio again how the call ended: that was given up, or an answered call came to its end
-    /// without a recording.
+    /// Whether a retry polls Twilio again for the end of the call: the job gave up, or it is done although the call has not
+    /// ended, or was answered and has no recording.
     pub fn may_follow_again(&self) -> bool {
         self.call.sid.is_some()
             && match self.following {
                 Some(JobStatus::Failed) => true,
-                Some(JobStatus::Done) => self.call.state == CallState::Completed && self.recordings.is_empty(),
+                Some(JobStatus::Done) => {
+                    self.recordings.is_empty()
+                        && (self.call.state == CallState::Completed || self.call.state.holds_number())
+                }
                 Some(JobStatus::Open) | None => false,
             }
     }
@@ -176,9 +179,9 @@ impl Facts {
 
     /// What a call of this progress waits for; `None` if nothing more happens automatically.
     pub fn waits_for(&self) -> Option<WaitsFor> {
-        let current = self.transcripts.iter().filter(|one| one.is_current && !one.state.is_final());
+        let mut current = self.transcripts.iter().filter(|one| one.is_current && !one.state.is_final());
         match self.progress() {
-            Progress::Transcribing => current.last().map(|one| WaitsFor::of_transcript(one.state)),
+            Progress::Transcribing => current.next_back().map(|one| WaitsFor::of_transcript(one.state)),
             Progress::Deleting if self.deleting == Some(JobStatus::Failed) => None,
             progress => WaitsFor::of_call(self.call.state, progress),
         }
@@ -428,6 +431,7 @@ mod tests {
         for (state, following, may_retry) in [
             (Completed, JobStatus::Done, true),
             (InProgress, JobStatus::Failed, true),
+            (InProgress, JobStatus::Done, true),
             (Completed, JobStatus::Open, false),
             (Busy, JobStatus::Done, false),
             (NoAnswer, JobStatus::Done, false),

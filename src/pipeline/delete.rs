@@ -10,7 +10,7 @@ use super::task::run_to_end;
 use super::{Error, facts, listing};
 use crate::clients::{self, Kind};
 use crate::context::Shared;
-use crate::failpoint::{self, Moment, Step};
+use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::{Call, CallId, CallName};
 use crate::model::job::JobKind;
 use crate::model::standing::NotDeletable;
@@ -46,7 +46,7 @@ pub async fn delete(context: &Shared, name: CallName) -> Result<(), Error> {
 async fn request(context: &Shared, name: &CallName) -> Result<(), Error> {
     let requested = context
         .store
-        .write(Step::RequestDeletion, name.as_str(), |mut tx| async move {
+        .write(Commit::RequestDeletion, name.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             let Some(facts) = facts::read(&mut tx, name).await? else { return Ok((tx, Err(unknown(name)))) };
             match facts.may_delete() {
@@ -111,7 +111,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let id = &id;
     let is_wiped = context
         .store
-        .write(Step::WipeCall, &job.subject, |mut tx| async move {
+        .write(Commit::WipeCall, &job.subject, |mut tx| async move {
             let now = context.clock.now_ms();
             // An instance that has lost the lease may have missed a new recording or transcript.
             if !tx.renew_job(job, job::lease(context)).await? {

@@ -14,7 +14,7 @@ use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
 use crate::config::Cap;
 use crate::context::{Context, Shared};
-use crate::failpoint::{self, Moment, Step};
+use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, FormNonce};
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
@@ -138,7 +138,7 @@ async fn intend(
 ) -> Result<Intent, store::Error> {
     context
         .store
-        .write(Step::IntendToDial, call.id.as_str(), |mut tx| async move {
+        .write(Commit::IntendToDial, call.id.as_str(), |mut tx| async move {
             tx.lock_dialing(context.clock.now_ms()).await?;
             // The lock may have taken long, and the caps count from now.
             let now = context.clock.now_ms();
@@ -246,7 +246,7 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
         }
         match context.twilio.create_call(&request).await {
             Ok(_) if failpoint::reach(Moment::CallPlaced, id.as_str()).is_err() => {
-                return find_call(context, call, claimed, None, until).await;
+                return search_now(context, call, claimed, None, until).await;
             }
             Ok(created) => match created.sid.parse::<CallSid>() {
                 Ok(sid) => {
@@ -281,13 +281,13 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
     };
     tracing::warn!(call = %id, to = masked, "dialing failed: {error}");
     if matches!(error.kind, Kind::Ambiguous(_)) {
-        return find_call(context, call, claimed, Some(error), until).await;
+        return search_now(context, call, claimed, Some(error), until).await;
     }
     let (reason, code) = (error.explanation(), error.code());
     let job = claimed.job();
     context
         .store
-        .write(Step::StoreRefusal, id.as_str(), |mut tx| {
+        .write(Commit::StoreRefusal, id.as_str(), |mut tx| {
             let reached = Transition { state: CallState::Failed, reason: Some(&reason), code };
             async move {
                 let now = context.clock.now_ms();
@@ -305,7 +305,7 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
 async fn may_repeat(context: &Shared, call: &Call, job: &Job) -> Result<bool, store::Error> {
     context
         .store
-        .write(Step::RepeatDial, &format!("{} {}", call.id, job.claim), |mut tx| async move {
+        .write(Commit::RepeatDial, &format!("{} {}", call.id, job.claim), |mut tx| async move {
             let is_ours = tx.renew_job(job, job::lease(context)).await?;
             Ok((tx, is_ours && !is_old(context, call)))
         })
@@ -323,7 +323,7 @@ async fn store_sid(
     let job = claimed.job();
     let taken = context
         .store
-        .write_unsynced(Step::StoreCallSid, call.id.as_str(), |mut tx| async move {
+        .write_unsynced(Commit::StoreCallSid, call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             if !tx.mark_placed(&call.id, sid, state, now).await? {
                 tx.set_call_sid(&call.id, sid, now).await?;
@@ -348,7 +348,7 @@ async fn store_sid(
 }
 
 /// It is unknown whether the phone rings. Searches for the call, and returns its SID if it is found in time.
-async fn find_call(
+async fn search_now(
     context: &Shared,
     call: &Call,
     claimed: Claimed,
@@ -360,7 +360,7 @@ async fn find_call(
     let job = claimed.job();
     context
         .store
-        .write(Step::StoreUnknown, call.id.as_str(), |mut tx| async move {
+        .write(Commit::StoreUnknown, call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             let unknown = Transition { state: CallState::Unknown, reason: Some(reason), code: None };
             tx.advance_call(&call.id, unknown, now).await?;

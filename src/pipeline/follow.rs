@@ -7,7 +7,7 @@ use super::job::{self, FIRST_POLL, JobError, LONGEST_POLL_PAUSE, Next, ms, poll_
 use super::{Error, ingest, lookup};
 use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
-use crate::failpoint::Step;
+use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
 use crate::store::{self, Conn, Job, Transition};
 
@@ -68,7 +68,7 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     let again = &Job { polls: job.polls + 1, ..job.clone() };
     context
         .store
-        .write(Step::SearchForCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
+        .write(Commit::SearchForCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
             // A callback may have stored the SID meanwhile.
             if tx.call(&CallName::Id(call.id.clone())).await?.is_some_and(|call| call.sid.is_some()) {
                 tx.reschedule_job(job, now, now, None).await?;
@@ -132,7 +132,7 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let (found, recordings) = (&found, &recordings);
     let settled = context
         .store
-        .write(Step::PollCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
+        .write(Commit::PollCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
             tx.fill_in_call(&call.id, direction, found.to.as_deref(), found.from.as_deref()).await?;
             if let Some(state) = state {
                 tx.advance_call(&call.id, state.into(), now).await?;

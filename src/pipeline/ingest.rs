@@ -10,7 +10,7 @@ use super::request::{self, TranscriptRequest};
 use super::task::run_to_end;
 use crate::clients::twilio;
 use crate::context::{Context, Shared};
-use crate::failpoint::Step;
+use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
 use crate::model::job::JobKind;
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
@@ -77,7 +77,7 @@ pub async fn transcript_ready(context: &Shared, order: OrderId, id: Option<Trans
         let subject = order.as_str();
         let call = context
             .store
-            .write(Step::IngestWebhook, subject, |mut tx| async move {
+            .write(Commit::IngestWebhook, subject, |mut tx| async move {
                 let now = context.clock.now_ms();
                 let known = tx.transcript_by_id(order).await?;
                 let call = known.as_ref().and_then(|known| known.call.clone());
@@ -110,7 +110,7 @@ async fn ingest_call(context: &Shared, update: &CallUpdate) -> Result<(), Error>
     let subject = format!("{} {}", update.sid, update.status);
     let call = context
         .store
-        .write(Step::IngestCall, &subject, |mut tx| async move {
+        .write(Commit::IngestCall, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let (call, _) = find_call(&mut tx, update, now + ms(poll_pause(0)), now).await?;
             tx.fill_in_call(&call.id, update.direction, update.to.as_deref(), update.from.as_deref()).await?;
@@ -146,7 +146,7 @@ async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<
         from: None,
     };
     let subject = format!("{sid} {status}");
-    let step = if state.is_coming() { Step::IngestRecordingStart } else { Step::IngestRecording };
+    let step = if state.is_coming() { Commit::IngestRecordingStart } else { Commit::IngestRecording };
     let (call, moved) = context
         .store
         .write(step, &subject, |mut tx| async move {
@@ -259,7 +259,7 @@ pub(super) async fn unknown_recording(
     };
     context
         .store
-        .write(Step::IngestUnknownRecording, &recording.sid, |mut tx| async move {
+        .write(Commit::IngestUnknownRecording, &recording.sid, |mut tx| async move {
             let now = context.clock.now_ms();
             let (call, _) = find_call(&mut tx, about, now + ms(poll_pause(0)), now).await?;
             if let Some(recording) = to_model(&call, recording) {

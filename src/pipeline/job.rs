@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Error;
 use crate::clients::{self, Kind, Service};
 use crate::context::{Context, Shared};
-use crate::failpoint::{Aborted, Step};
+use crate::failpoint::{Aborted, Commit};
 use crate::model::job::JobKind;
 use crate::store::{self, Job, Lease};
 
@@ -129,7 +129,7 @@ pub(super) async fn claim_again(context: &Shared, kind: JobKind, subject: &str) 
     // On SQLite, a power cut may undo an unsynced claim. The job is then still open and is claimed again.
     context
         .store
-        .write_unsynced(Step::ClaimJobs, subject, |mut tx| async move {
+        .write_unsynced(Commit::ClaimJobs, subject, |mut tx| async move {
             let job = tx.claim_job(kind, subject, lease(context), context.clock.now_ms()).await?;
             Ok((tx, job))
         })
@@ -140,7 +140,7 @@ pub(super) async fn claim_again(context: &Shared, kind: JobKind, subject: &str) 
 pub(super) async fn close(context: &Shared, job: &Job) -> Result<(), JobError> {
     context
         .store
-        .write(Step::CloseJob, &job.subject, |mut tx| async move {
+        .write(Commit::CloseJob, &job.subject, |mut tx| async move {
             tx.end_job(job, None, context.clock.now_ms()).await?;
             Ok((tx, ()))
         })

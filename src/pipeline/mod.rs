@@ -9,9 +9,10 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | [`allowed`] | which numbers may be dialed |
 //! | `error`, `task` | why something fails; tasks that outlive their client |
 //! | `job` | the vocabulary of jobs: claim, lease, poll again, what follows an error |
-//! | [`allowed`], [`facts`], `request` | which numbers may be dialed; what is known of a call; what a transcript is requested with |
+//! | [`facts`], `request` | what is known of a call; what a transcript is requested with |
 //! | [`lookup`], `listing` | what Twilio answers about a call; orders in AssemblyAI's list |
 //! | [`ingest`] | stores what the vendors report |
 //! | `upload`, `settle` | steps of the transcript job: upload the audio; poll for the result |

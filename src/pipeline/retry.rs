@@ -7,7 +7,7 @@ use super::request::{self, TranscriptRequest};
 use super::task::run_to_end;
 use super::{Error, facts};
 use crate::context::Shared;
-use crate::failpoint::Step;
+use crate::failpoint::Commit;
 use crate::model::call::{CallId, CallName};
 use crate::model::job::JobKind;
 use crate::model::standing::Facts;
@@ -26,16 +26,16 @@ async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
     let has_started = &AtomicBool::new(false);
     let refusal = context
         .store
-        .write(Step::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
+        .write(Commit::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
             let Some(facts) = facts::read(&mut tx, name).await? else { return Ok((tx, None)) };
             if let Err(refusal) = facts.may_retry() {
                 return Ok((tx, Some(refusal)));
             }
-            has_started.store(true, Ordering::Relaxed);
             let id = &facts.call.id;
             if facts.call.deletion.is_some() {
                 tx.open_job(JobKind::Deletion, id.as_str(), now, now).await?;
+                has_started.store(true, Ordering::Relaxed);
                 return Ok((tx, None));
             }
             for transcript in facts.transcripts.iter().filter(|one| Facts::may_retry_transcript(one)) {
@@ -49,6 +49,7 @@ async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
                 tx.stop_following(id, None).await?;
                 tx.open_job(JobKind::Call, id.as_str(), now, now).await?;
             }
+            has_started.store(true, Ordering::Relaxed);
             Ok((tx, None))
         })
         .await?;

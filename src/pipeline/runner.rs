@@ -9,7 +9,7 @@ use tracing::field::Empty;
 use super::job::{Claimed, JobError, Next, claim_again, jittered, ms};
 use super::{Error, delete, follow, submit};
 use crate::context::{Context, Shared};
-use crate::failpoint::{self, Moment, Step};
+use crate::failpoint::{self, Commit, Moment};
 use crate::model::job::JobKind;
 use crate::store::{self, Conn, Job};
 
@@ -64,17 +64,16 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
         // In a task of its own, so that a panic ends this job only.
         tokio::spawn(task.instrument(span.clone()))
     };
-    let ended = task.await.unwrap_or_else(|panic| {
-        span.in_scope(|| tracing::error!("a job panicked: {panic}"));
-        Err(JobError { error: Error::Panicked, next: Next::Retry(None) })
-    });
-    match ended {
-        Ok(()) => Ok(()),
-        Err(failure) => {
-            schedule(context, job, &failure).instrument(span).await;
-            Err(failure.error)
+    let failure = match task.await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(failure)) => failure,
+        Err(panic) => {
+            span.in_scope(|| tracing::error!("a job panicked: {panic}"));
+            JobError { error: Error::Panicked, next: Next::Retry(None) }
         }
-    }
+    };
+    schedule(context, job, &failure).instrument(span).await;
+    Err(failure.error)
 }
 
 /// Stores what follows a job that did not finish.
@@ -115,7 +114,7 @@ async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&s
     // On SQLite, a power cut may undo an unsynced commit. The job is then claimed again when its lease has run out.
     context
         .store
-        .write_unsynced(Step::PutBackJob, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
+        .write_unsynced(Commit::PutBackJob, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
             let now = context.clock.now_ms();
             match tx.reschedule_job(job, now + ms(after), now, reason).await {
                 Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
@@ -133,7 +132,7 @@ async fn put_back(context: &Shared, job: Job, after: Duration, reason: Option<&s
 async fn give_up(context: &Shared, job: &Job, reason: &str) -> Result<(), store::Error> {
     context
         .store
-        .write(Step::FailJob, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
+        .write(Commit::FailJob, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
             let now = context.clock.now_ms();
             match tx.end_job(job, Some(reason), now).await {
                 Ok(()) => {}

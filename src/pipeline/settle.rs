@@ -4,7 +4,7 @@ use super::job::{CREDENTIALS_PAUSE, JobError, Next};
 use crate::clients::Kind;
 use crate::clients::assemblyai::{self, Reply, TranscriptStatus};
 use crate::context::Shared;
-use crate::failpoint::Step;
+use crate::failpoint::Commit;
 use crate::model::job::JobKind;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
@@ -28,7 +28,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
         && transcript.recording.is_some()
         && transcript.attempt < MAX_ATTEMPTS
         && seen.error.as_deref().is_some_and(is_lost_audio);
-    let step = if seen.is_final() { Step::FinishTranscript } else { Step::PollTranscript };
+    let step = if seen.is_final() { Commit::FinishTranscript } else { Commit::PollTranscript };
     context
         .store
         .write(step, subject, |mut tx| async move {

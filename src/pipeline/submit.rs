@@ -11,7 +11,7 @@ use super::{Error, listing, settle, upload};
 use crate::clients::Kind;
 use crate::clients::assemblyai::Reply;
 use crate::context::Shared;
-use crate::failpoint::{self, Moment, Step};
+use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::CallName;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
@@ -61,7 +61,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
     let body = body(context, transcript).await?;
     context
         .store
-        .write(Step::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
+        .write(Commit::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
             // An instance that has lost the lease must not submit.
             if !tx.renew_job(job, job::lease(context)).await? {
                 return Err(store::Error::LeaseLost);
@@ -76,7 +76,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
             let (json, id) = (json.as_slice(), accepted.id.as_str());
             context
                 .store
-                .write(Step::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
+                .write(Commit::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
                     let now = context.clock.now_ms();
                     tx.mark_submitted(transcript, id, Some(json), now).await?;
                     match tx.reschedule_job(job, now + ms(poll_pause(0)), now, None).await {
@@ -98,7 +98,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         Err(error) => {
             context
                 .store
-                .write(Step::WithdrawIntent, &job.subject, |mut tx| async move {
+                .write(Commit::WithdrawIntent, &job.subject, |mut tx| async move {
                     tx.set_asked_at(transcript, None).await?;
                     Ok((tx, ()))
                 })
@@ -172,7 +172,7 @@ async fn search(
         _ => {
             context
                 .store
-                .write(Step::SearchForOrder, &format!("{} {asked_at}", job.subject), |mut tx| async move {
+                .write(Commit::SearchForOrder, &format!("{} {asked_at}", job.subject), |mut tx| async move {
                     match found {
                         Some(id) => tx.mark_submitted(transcript, id.as_str(), None, now).await?,
                         None => tx.set_asked_at(transcript, None).await?,

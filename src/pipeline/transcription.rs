@@ -17,7 +17,7 @@ use crate::clients::assemblyai::Reply;
 use crate::clients::twilio::{Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
-use crate::failpoint::Step;
+use crate::failpoint::Commit;
 use crate::model::call::CallSid;
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
@@ -226,7 +226,7 @@ async fn submitted(context: &Shared, request: &TranscriptRequest, again: bool) -
 async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(OrderId, Option<Job>), store::Error> {
     context
         .store
-        .write(Step::RequestTranscript, new.id.as_str(), |mut tx| async move {
+        .write(Commit::RequestTranscript, new.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
             let known = tx.transcript_by_request(&new.request_key).await?;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::ready;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, TryStreamExt};
 
 use super::job::{JobError, Next, jittered, ms};
 use super::request::AudioForm;
@@ -12,7 +13,7 @@ use super::{Error, ingest, lookup};
 use crate::clients::twilio::{self, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
-use crate::failpoint::{self, Moment, Step};
+use crate::failpoint::{self, Aborted, Commit, Moment};
 use crate::model::call::CallSid;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::Transcript;
@@ -41,7 +42,7 @@ pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) ->
     let audio_url = audio_url.as_str();
     context
         .store
-        .write(Step::StoreUpload, &job.subject, |mut tx| async move {
+        .write(Commit::StoreUpload, &job.subject, |mut tx| async move {
             tx.mark_uploaded(transcript, audio_url, context.clock.now_ms()).await?;
             Ok((tx, ()))
         })
@@ -112,8 +113,7 @@ fn with_failpoints(
     subject: String,
 ) -> impl Stream<Item = Result<Bytes, JobError>> + Send + 'static {
     let mut received = 0;
-    chunks.map(move |chunk| {
-        let chunk = chunk?;
+    let mut pass = move |chunk: &Bytes| {
         if received == 0 {
             failpoint::reach(Moment::UploadStarts, &subject)?;
         }
@@ -123,8 +123,9 @@ fn with_failpoints(
             failpoint::reach(Moment::DownloadEnds, &subject)?;
             failpoint::reach(Moment::UploadEnds, &subject)?;
         }
-        Ok(chunk)
-    })
+        Ok::<(), Aborted>(())
+    };
+    chunks.err_into().and_then(move |chunk| ready(pass(&chunk).map(|()| chunk).map_err(JobError::from)))
 }
 
 /// What follows when Twilio does not have the audio ready: a later try, or failure after [`READY_WITHIN`].

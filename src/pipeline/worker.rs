@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::job::{Claimed, lease};
 use super::runner::run;
 use crate::context::{ANSWERED_SLOTS, Shared};
-use crate::failpoint::Step;
+use crate::failpoint::Commit;
 use crate::store::{self, Job};
 
 /// The interval between two renewals of a lease.
@@ -51,7 +51,7 @@ where
 pub(crate) async fn release(context: &Shared) {
     let released = context
         .store
-        .write_unsynced(Step::ReleaseJobs, &context.instance, |mut tx| async move {
+        .write_unsynced(Commit::ReleaseJobs, &context.instance, |mut tx| async move {
             let released = tx.release_jobs(&context.instance).await?;
             Ok((tx, released))
         })
@@ -124,7 +124,7 @@ async fn is_due(context: &Shared) -> bool {
 async fn claim(context: &Shared, limit: usize) -> Result<Vec<Job>, store::Error> {
     context
         .store
-        .write_unsynced(Step::ClaimJobs, "", |mut tx| async move {
+        .write_unsynced(Commit::ClaimJobs, "", |mut tx| async move {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let jobs = tx.claim_jobs(lease(context), context.clock.now_ms(), limit).await?;
             Ok((tx, jobs))
@@ -136,7 +136,7 @@ async fn claim(context: &Shared, limit: usize) -> Result<Vec<Job>, store::Error>
 async fn catch_up(context: &Shared) {
     let nudged = context
         .store
-        .write_unsynced(Step::CatchUp, "", |mut tx| async move {
+        .write_unsynced(Commit::CatchUp, "", |mut tx| async move {
             let nudged = tx.nudge_all_jobs(context.clock.now_ms()).await?;
             Ok((tx, nudged))
         })
@@ -161,7 +161,7 @@ async fn renew(context: Shared) {
         let (shared, jobs) = (&context, &leased);
         let renewed = context
             .store
-            .write_unsynced(Step::RenewLeases, "", |mut tx| async move {
+            .write_unsynced(Commit::RenewLeases, "", |mut tx| async move {
                 for job in jobs {
                     tx.renew_job(job, lease(shared)).await?;
                 }

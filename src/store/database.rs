@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::conn::{Conn, args};
 use super::engine::{Engine, Location};
 use super::error::{BadDatabase, Error};
-use crate::failpoint::Step;
+use crate::failpoint::Commit;
 
 /// How many times a transaction runs at most if it fails for a passing reason.
 const TRIES: u32 = 3;
@@ -56,13 +56,13 @@ impl Store {
         tracing::info!("building the search index of the stored transcripts; this happens once and takes a while");
         while self.read().await?.has_unindexed().await? {
             let index = |mut tx: Conn| async move { tx.index_some_unindexed().await.map(|()| (tx, ())) };
-            self.write(Step::BuildIndex, "", index).await?;
+            self.write(Commit::BuildIndex, "", index).await?;
         }
         let analyze = |mut tx: Conn| async move {
             let sql = tx.dialect().analyze_search_index();
             tx.execute(sql, args![]).await.map(|_| (tx, ()))
         };
-        self.write(Step::BuildIndex, "", analyze).await
+        self.write(Commit::BuildIndex, "", analyze).await
     }
 
     /// Checks a large file for corruption, which takes seconds for each gigabyte. [`open`](Self::open) has checked a small
@@ -85,28 +85,33 @@ impl Store {
     /// `work` takes the transaction and returns it, because an `async |tx|` closure that borrows it does not compile
     /// inside spawned tasks ("implementation of `Send` is not general enough").
     ///
-    /// `step` names the [failpoints](crate::failpoint) before and after the commit; `subject` tells one call or job from
+    /// `commit` names the [failpoints](crate::failpoint) before and after the commit; `subject` tells one call or job from
     /// another there.
-    pub async fn write<T, F>(&self, step: Step, subject: &str, work: impl Fn(Conn) -> F) -> Result<T, Error>
+    pub async fn write<T, F>(&self, commit: Commit, subject: &str, work: impl Fn(Conn) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<(Conn, T), Error>>,
     {
-        self.transact(true, step, subject, work).await
+        self.transact(true, commit, subject, work).await
     }
 
     /// Like [`write`](Self::write), for what is found again if it is lost: on SQLite the commit does not wait for the
     /// disk. A power cut may undo it; a crash of this program cannot.
-    pub async fn write_unsynced<T, F>(&self, step: Step, subject: &str, work: impl Fn(Conn) -> F) -> Result<T, Error>
+    pub async fn write_unsynced<T, F>(
+        &self,
+        commit: Commit,
+        subject: &str,
+        work: impl Fn(Conn) -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<(Conn, T), Error>>,
     {
-        self.transact(false, step, subject, work).await
+        self.transact(false, commit, subject, work).await
     }
 
     async fn transact<T, F>(
         &self,
         is_durable: bool,
-        step: Step,
+        commit: Commit,
         subject: &str,
         work: impl Fn(Conn) -> F,
     ) -> Result<T, Error>
@@ -121,12 +126,12 @@ impl Store {
                 }
                 let tx = Conn::new(self.inner.engine.begin(is_durable).await?);
                 let (tx, value) = work(tx).await?;
-                if let Err(aborted) = step.before(subject) {
+                if let Err(aborted) = commit.before(subject) {
                     tx.rollback().await?;
                     return Err(aborted.into());
                 }
                 tx.commit().await?;
-                step.after(subject)?;
+                commit.after(subject)?;
                 Ok(value)
             };
             match attempt.await {

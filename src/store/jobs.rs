@@ -226,7 +226,7 @@ fn job(row: &Row) -> Result<Job, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failpoint::Step;
+    use crate::failpoint::Commit;
     use crate::store::{Location, Store};
 
     #[tokio::test]
@@ -235,7 +235,7 @@ mod tests {
         let store = Store::open(&Location::file(&path)).await.unwrap();
         for (claim, owner, now) in [(1, "one", 1_000), (2, "other", 2_000)] {
             let job = store
-                .write(Step::BuildIndex, "", |mut tx| async move {
+                .write(Commit::BuildIndex, "", |mut tx| async move {
                     let lease = Lease { owner, until: now + 500 };
                     let job = tx.insert_claimed_job(JobKind::Call, "id", lease, now + 100, now).await?;
                     Ok((tx, job))

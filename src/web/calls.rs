@@ -60,9 +60,9 @@ pub(super) async fn calls(context: &Shared, search: &Search) -> Result<CallList,
     calls.truncate(PAGE as usize);
     let last = calls.last().filter(|_| is_more);
     let next = last.map(|last| search.next(&format!("{}.{}", last.created_at, last.id)));
-    let mut digests = conn.call_summaries(&calls).await?;
+    let mut summaries = conn.call_summaries(&calls).await?;
     let rows =
-        calls.iter().map(|call| CallRow::of(call, digests.remove(call.id.as_str()).unwrap_or_default())).collect();
+        calls.iter().map(|call| CallRow::of(call, summaries.remove(call.id.as_str()).unwrap_or_default())).collect();
     Ok(CallList { calls: Some(rows), hits: None, next, since })
 }
 

@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use super::error::ApiError;
-use super::extract::wants_page;
+use super::extract::{Id, wants_page};
 use super::pages::Notices;
 use super::response::page;
 use crate::context::{Context, Shared};
@@ -59,7 +59,7 @@ pub(super) async fn index(State(context): State<Shared>, headers: HeaderMap) -> 
 /// `/help/<page>`, `/help/<page>.md` for the Markdown in any case, and the pictures.
 pub(super) async fn file(
     State(context): State<Shared>,
-    Path(file): Path<String>,
+    Id(file): Id<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if let Some((_, picture)) = PICTURES.iter().find(|(name, _)| *name == file) {

@@ -40,8 +40,12 @@ pub(super) fn mark(mark: Mark) -> &'static str {
 
 /// The name of a step of a call in this state.
 pub(super) fn step(step: &Step, is_outbound: bool, state: Option<CallState>) -> &'static str {
+    if step.mark == Mark::Failed
+        && let Some(end) = state.and_then(unanswered)
+    {
+        return end;
+    }
     match step.stage {
-        Stage::Answered if step.mark == Mark::Failed => state.and_then(unanswered).unwrap_or("Answered"),
         Stage::Dialed if is_outbound => "Dialed",
         Stage::Dialed => "Called",
         Stage::Ringing => "Ringing",

@@ -72,7 +72,7 @@ struct PageStream {
     /// The newest row that the page was notified of.
     newest: i64,
     /// The rows that the page was notified of, as far back as a row may still become visible.
-    told: BTreeSet<i64>,
+    sent: BTreeSet<i64>,
     /// Whether the row number that the page sent is invalid.
     is_lost: bool,
     /// Whether the history was not read yet.
@@ -99,8 +99,8 @@ pub(super) async fn events(
     };
     let is_lost = known.is_some() && !matches!(number, Some(Ok(0..)));
     let ends = Instant::now() + LONGEST;
-    let (told, is_new) = (BTreeSet::new(), true);
-    let page = PageStream { context, who, listener, newest, told, is_lost, is_new, ends, _seat: seat };
+    let (sent, is_new) = (BTreeSet::new(), true);
+    let page = PageStream { context, who, listener, newest, sent, is_lost, is_new, ends, _seat: seat };
     let events = stream::unfold(page, |mut page| async {
         let event = page.next().await?;
         Some((Ok::<_, Infallible>(event), page))
@@ -131,7 +131,7 @@ impl PageStream {
     /// Waits until something changed.
     async fn change(&mut self) -> Event {
         loop {
-            let mut told = Changes::default();
+            let mut changes = Changes::default();
             if self.is_new {
                 self.is_new = false;
             } else {
@@ -142,38 +142,38 @@ impl PageStream {
                 if let Some(heard) = heard {
                     tokio::time::sleep(PAUSE).await;
                     for id in std::iter::once(heard).chain(self.listener.unread()) {
-                        told.note(id);
+                        changes.note(id);
                     }
                 }
             }
-            told.all |= std::mem::take(&mut self.is_lost);
-            match self.look(&mut told).await {
+            changes.all |= std::mem::take(&mut self.is_lost);
+            match self.read(&mut changes).await {
                 Ok(()) => {}
                 // The next poll finds what was missed.
                 Err(error) => tracing::debug!("reading changes for an open page: {error}"),
             }
-            if told != Changes::default() {
-                let json = serde_json::to_string(&told).unwrap_or_default();
+            if changes != Changes::default() {
+                let json = serde_json::to_string(&changes).unwrap_or_default();
                 return Event::default().id(self.newest.to_string()).data(json);
             }
         }
     }
 
     /// Reads what is new in the history.
-    async fn look(&mut self, told: &mut Changes) -> Result<(), store::Error> {
-        let changes = self.context.store.read().await?.changes_after(self.newest).await?;
-        told.all |= changes.is_lost;
+    async fn read(&mut self, changes: &mut Changes) -> Result<(), store::Error> {
+        let new = self.context.store.read().await?.changes_after(self.newest).await?;
+        changes.all |= new.is_lost;
         let mut seen = BTreeSet::new();
-        for (number, about) in changes.rows {
-            if !self.told.contains(&number) {
-                told.note(Some(about));
+        for (number, about) in new.rows {
+            if !self.sent.contains(&number) {
+                changes.note(Some(about));
             }
             seen.insert(number);
         }
         if !seen.is_empty() {
-            self.told = seen;
+            self.sent = seen;
         }
-        self.newest = changes.newest;
+        self.newest = new.newest;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderName};
 
 /// Returns the values that a header lists, each with its weight: 1 if it names none, 0 if that cannot be read.
-pub(super) fn weighted<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, f64)> {
+pub(super) fn weighted<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, f32)> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(|value| {
         let mut parts = value.split(';').map(str::trim);

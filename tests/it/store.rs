@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use callscribe::failpoint::Step;
+use callscribe::failpoint::Commit;
 use callscribe::sandbox::control::Fault;
 use futures_util::future::{join, join_all};
 use reqwest::Method;
@@ -318,7 +318,7 @@ async fn a_transaction_dropped_while_it_begins_leaves_nothing_open_and_loses_no_
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND state LIKE 'idle in transaction%'"
     );
     let world = World::with(&[("DATABASE_URL", &url)]).await;
-    let write = || world.app.store().write(Step::BuildIndex, "", |conn| async { Ok((conn, ())) });
+    let write = || world.app.store().write(Commit::BuildIndex, "", |conn| async { Ok((conn, ())) });
     for polls in 0..10 {
         join_all((0..AT_ONCE).map(|_| write())).await;
         join_all((0..AT_ONCE).map(|_| dropped_after(polls, write()))).await;

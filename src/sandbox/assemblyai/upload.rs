@@ -37,7 +37,7 @@ pub(super) async fn receive(base_url: &str, body: Body) -> Result<Upload, ErrorR
         return Err(too_large());
     }
     let mut parts = body.into_data_stream();
-    let mut recognizer = Recognizer::new();
+    let mut recognizer = Recognizer::default();
     while let Some(part) = parts.next().await {
         let part = part.map_err(|_| bad_request("Upload failed, the request body was cut short"))?;
         recognizer.update(&part);

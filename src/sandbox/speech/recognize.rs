@@ -19,6 +19,7 @@ pub struct Recognized {
 }
 
 /// Recognizes one file.
+#[derive(Default)]
 pub struct Recognizer {
     checksum: Sha256,
     bytes: u64,
@@ -26,10 +27,6 @@ pub struct Recognizer {
 }
 
 impl Recognizer {
-    pub fn new() -> Self {
-        Self { checksum: Sha256::new(), bytes: 0, wav: Wav::default() }
-    }
-
     /// Takes the next part of the file.
     pub fn update(&mut self, part: &[u8]) {
         self.checksum.update(part);
@@ -181,7 +178,7 @@ mod tests {
 
     /// Recognizes a file that arrives in parts of this many bytes.
     fn recognize(file: &[u8], at_once: usize) -> Recognized {
-        let mut recognizer = Recognizer::new();
+        let mut recognizer = Recognizer::default();
         file.chunks(at_once).for_each(|part| recognizer.update(part));
         recognizer.finish()
     }

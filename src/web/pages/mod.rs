@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use askama::Template;
-use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, Problem, credentials_of};
+use super::extract::Id;
 use super::response::page;
 use crate::context::{Context, Shared};
 use crate::model::call::CallName;
@@ -108,7 +108,7 @@ pub(super) fn icon() -> String {
 }
 
 /// Browsers may cache an asset for good: its address never has other content.
-pub(super) async fn asset(Path(file): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn asset(Id(file): Id<String>) -> Result<Response, ApiError> {
     let asset = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
     let kept = "private, max-age=31536000, immutable";
     Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content).into_response())

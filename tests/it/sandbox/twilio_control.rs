@@ -14,7 +14,7 @@ use crate::support::refuse;
 
 /// Recognizes a recording as Twilio serves it.
 async fn recognize(twilio: &Twilio, sid: &str) -> Recognized {
-    let mut recognizer = Recognizer::new();
+    let mut recognizer = Recognizer::default();
     recognizer.update(&request(twilio, Method::GET, &format!("/Recordings/{sid}"), &[]).await.bytes().await.unwrap());
     recognizer.finish()
 }

@@ -180,6 +180,12 @@ struct Reader<'f> {
 }
 
 impl Reader<'_> {
+    fn end_block(&mut self) {
+        if self.blocks.pop() == Some(true) {
+            self.module.pop();
+        }
+    }
+
     fn word(&self, at: usize) -> Option<&str> {
         self.tokens.get(at).and_then(Token::word)
     }
@@ -211,11 +217,11 @@ impl Reader<'_> {
                     self.module.push(name);
                     at += 2;
                 }
+                // `const fn` and the like: the next word starts the item.
+                (Some("static" | "const"), Some(name))
+                    if is_top && ["fn", "mut", "unsafe", "async"].contains(&name.as_str()) => {}
                 (Some("struct" | "enum" | "trait" | "type" | "fn" | "static" | "const"), Some(name)) if is_top => {
-                    // `const fn` and the like: the next word is the one.
-                    if !["fn", "mut", "unsafe", "async"].contains(&name.as_str()) {
-                        module.items.insert(name);
-                    }
+                    module.items.insert(name);
                 }
                 (Some(word), _) => {
                     let follows_path = at > 0 && (self.is(at - 1, "::") || self.is(at - 1, "."));
@@ -234,11 +240,7 @@ impl Reader<'_> {
                     }
                 }
                 _ if self.is(at, "{") => self.blocks.push(false),
-                _ if self.is(at, "}") => {
-                    if self.blocks.pop() == Some(true) {
-                        self.module.pop();
-                    }
-                }
+                _ if self.is(at, "}") => self.end_block(),
                 _ => {}
             }
             at += 1;
