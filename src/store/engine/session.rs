@@ -1,10 +1,10 @@
 //! Runs a statement on either database, with its arguments, and reads its rows.
 
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::{FromSql, Value, ValueRef};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Postgres, Row as _, Sqlite, Transaction};
+use sqlx::{Decode, Postgres, Row as _, Sqlite, Transaction, Type};
 
 use super::dialect::Dialect;
 use super::sqlite_writer::{WriteTx, WrittenRow};
@@ -129,73 +129,43 @@ impl Session {
 }
 
 impl Row {
-    pub(in crate::store) fn text(&self, column: &str) -> Result<String, Error> {
+    fn get<T>(&self, column: &str) -> Result<T, Error>
+    where
+        T: FromSql + Type<Sqlite> + Type<Postgres> + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>,
+    {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
-            Self::Written(row) => match row.value(column) {
-                Some(Value::Text(text)) => Ok(text.clone()),
-                other => Err(unreadable(column, other)),
-            },
+            Self::Written(row) => {
+                let value = row.value(column);
+                let read = value.and_then(|value| T::column_result(value.into()).ok());
+                read.ok_or_else(|| unreadable(column, value))
+            }
             Self::Postgres(row) => Ok(row.try_get(column)?),
         }
+    }
+
+    pub(in crate::store) fn text(&self, column: &str) -> Result<String, Error> {
+        self.get(column)
     }
 
     pub(in crate::store) fn text_if_set(&self, column: &str) -> Result<Option<String>, Error> {
-        match self {
-            Self::Sqlite(row) => Ok(row.try_get(column)?),
-            Self::Written(row) => match row.value(column) {
-                Some(Value::Text(text)) => Ok(Some(text.clone())),
-                Some(Value::Null) => Ok(None),
-                other => Err(unreadable(column, other)),
-            },
-            Self::Postgres(row) => Ok(row.try_get(column)?),
-        }
+        self.get(column)
     }
 
     pub(in crate::store) fn int(&self, column: &str) -> Result<i64, Error> {
-        match self {
-            Self::Sqlite(row) => Ok(row.try_get(column)?),
-            Self::Written(row) => match row.value(column) {
-                Some(Value::Integer(number)) => Ok(*number),
-                other => Err(unreadable(column, other)),
-            },
-            Self::Postgres(row) => Ok(row.try_get(column)?),
-        }
+        self.get(column)
     }
 
     pub(in crate::store) fn int_if_set(&self, column: &str) -> Result<Option<i64>, Error> {
-        match self {
-            Self::Sqlite(row) => Ok(row.try_get(column)?),
-            Self::Written(row) => match row.value(column) {
-                Some(Value::Integer(number)) => Ok(Some(*number)),
-                Some(Value::Null) => Ok(None),
-                other => Err(unreadable(column, other)),
-            },
-            Self::Postgres(row) => Ok(row.try_get(column)?),
-        }
+        self.get(column)
     }
 
     pub(in crate::store) fn real(&self, column: &str) -> Result<f64, Error> {
-        match self {
-            Self::Sqlite(row) => Ok(row.try_get(column)?),
-            Self::Written(row) => match row.value(column) {
-                Some(Value::Real(number)) => Ok(*number),
-                other => Err(unreadable(column, other)),
-            },
-            Self::Postgres(row) => Ok(row.try_get(column)?),
-        }
+        self.get(column)
     }
 
     pub(in crate::store) fn bytes_if_set(&self, column: &str) -> Result<Option<Vec<u8>>, Error> {
-        match self {
-            Self::Sqlite(row) => Ok(row.try_get(column)?),
-            Self::Written(row) => match row.value(column) {
-                Some(Value::Blob(bytes)) => Ok(Some(bytes.clone())),
-                Some(Value::Null) => Ok(None),
-                other => Err(unreadable(column, other)),
-            },
-            Self::Postgres(row) => Ok(row.try_get(column)?),
-        }
+        self.get(column)
     }
 }
 
