@@ -1,6 +1,5 @@
 //! A call: its ids, its direction, and the states it moves through.
 
-use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
@@ -14,34 +13,13 @@ use super::{BadId, is_sid, new_id};
 pub struct CallSid(String);
 
 impl CallSid {
-    /// The SID as Twilio writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The 32 hex digits as a number.
     pub(crate) fn number(&self) -> u128 {
         self.0.bytes().skip(2).filter_map(|digit| char::from(digit).to_digit(16)).fold(0, |n, d| n << 4 | u128::from(d))
     }
 }
 
-impl FromStr for CallSid {
-    type Err = BadId;
-
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        if is_sid("CA", text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadId::new("a call SID", "CA and 32 hex digits"))
-        }
-    }
-}
-
-impl fmt::Display for CallSid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_of!(CallSid, |text| is_sid("CA", text), "a call SID", "CA and 32 hex digits");
 
 /// Our id of a call: 32 hex digits that nobody can guess. It exists before Twilio assigns a SID, is the token in the
 /// callback URLs, and marks every log line about the call.
@@ -53,30 +31,9 @@ impl CallId {
     pub fn new(at: i64) -> Self {
         Self(new_id(at))
     }
-
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl FromStr for CallId {
-    type Err = BadId;
-
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        if text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadId::new("a call id", "32 hex digits"))
-        }
-    }
-}
-
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_of!(CallId, is_hex, "a call id", "32 hex digits");
 
 /// The nonce of a form that dials, which makes two clicks one call: 32 random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,28 +43,13 @@ impl FormNonce {
     pub fn random() -> Self {
         Self(Uuid::new_v4().simple().to_string())
     }
-
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl FromStr for FormNonce {
-    type Err = BadId;
+text_of!(FormNonce, is_hex, "a form's nonce", "32 hex digits");
 
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        match text.parse::<CallId>() {
-            Ok(CallId(digits)) => Ok(Self(digits)),
-            Err(_) => Err(BadId::new("a form's nonce", "32 hex digits")),
-        }
-    }
-}
-
-impl fmt::Display for FormNonce {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Whether this is a text of 32 lower-case hex digits.
+fn is_hex(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// What a person may name a call by: its SID or its id.
@@ -156,6 +98,13 @@ pub enum Direction {
     Unknown,
 }
 
+words! {
+    Direction:
+    Outbound = "outbound",
+    Inbound = "inbound",
+    Unknown = "unknown",
+}
+
 impl Direction {
     /// Parses Twilio's word, such as `outbound-api`.
     pub fn of_twilio(word: &str) -> Self {
@@ -163,14 +112,6 @@ impl Direction {
             "inbound" => Self::Inbound,
             word if word.starts_with("outbound") => Self::Outbound,
             _ => Self::Unknown,
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Outbound => "outbound",
-            Self::Inbound => "inbound",
-            Self::Unknown => "unknown",
         }
     }
 }
@@ -228,44 +169,23 @@ pub struct Call {
     pub ended_at: Option<i64>,
 }
 
+// From `Queued` on, the words are Twilio's.
+words! {
+    CallState:
+    Dialing = "dialing",
+    Unknown = "unknown",
+    Lost = "lost",
+    Queued = "queued",
+    Ringing = "ringing",
+    InProgress = "in-progress",
+    Completed = "completed",
+    Busy = "busy",
+    NoAnswer = "no-answer",
+    Failed = "failed",
+    Canceled = "canceled",
+}
+
 impl CallState {
-    /// All states, in the order in which a call passes through them.
-    pub const ALL: [Self; 11] = [
-        Self::Dialing,
-        Self::Unknown,
-        Self::Lost,
-        Self::Queued,
-        Self::Ringing,
-        Self::InProgress,
-        Self::Completed,
-        Self::Busy,
-        Self::NoAnswer,
-        Self::Failed,
-        Self::Canceled,
-    ];
-
-    /// The word for the state in the database and in JSON; from [`Queued`](Self::Queued) on, Twilio's.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dialing => "dialing",
-            Self::Unknown => "unknown",
-            Self::Lost => "lost",
-            Self::Queued => "queued",
-            Self::Ringing => "ringing",
-            Self::InProgress => "in-progress",
-            Self::Completed => "completed",
-            Self::Busy => "busy",
-            Self::NoAnswer => "no-answer",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-        }
-    }
-
-    /// Returns `None` for an unknown word.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
-
     /// Parses Twilio's word. Returns `None` for a new one.
     pub fn of_twilio(word: &str) -> Option<Self> {
         match word {
@@ -302,13 +222,10 @@ impl CallState {
     }
 }
 
-impl Deletion {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Wanted => "wanted",
-            Self::Done => "done",
-        }
-    }
+words! {
+    Deletion:
+    Wanted = "wanted",
+    Done = "done",
 }
 
 impl Call {

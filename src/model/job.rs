@@ -29,40 +29,18 @@ pub struct JobState {
     pub reason: Option<String>,
 }
 
-impl JobKind {
-    const ALL: [Self; 3] = [Self::Call, Self::Transcript, Self::Deletion];
-
-    /// As it is stored and logged.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Transcript => "transcript",
-            Self::Deletion => "deletion",
-        }
-    }
-
-    /// The kind that is stored as this word.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
+words! {
+    JobKind:
+    Call = "call",
+    Transcript = "transcript",
+    Deletion = "deletion",
 }
 
-impl JobStatus {
-    const ALL: [Self; 3] = [Self::Open, Self::Done, Self::Failed];
-
-    /// As it is stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Done => "done",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// The status that is stored as this word.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == name)
-    }
+words! {
+    JobStatus:
+    Open = "open",
+    Done = "done",
+    Failed = "failed",
 }
 
 impl JobState {

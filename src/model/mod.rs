@@ -4,6 +4,57 @@
 
 use uuid::Uuid;
 
+/// Implements for an enum the words by which its values are stored, logged and shown in JSON.
+macro_rules! words {
+    ($type:ident: $($value:ident = $word:literal),+ $(,)?) => {
+        impl $type {
+            /// In the order of declaration.
+            pub const ALL: [Self; [$($word),+].len()] = [$(Self::$value),+];
+
+            /// Returns the word.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$value => $word,)+
+                }
+            }
+
+            /// Returns `None` for an unknown word.
+            pub fn named(word: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| value.as_str() == word)
+            }
+        }
+    };
+}
+
+/// Implements access to the text of an id and, for one that comes from outside, the check of that text.
+macro_rules! text_of {
+    ($id:ident, $is_valid:expr, $what:literal, $shape:literal) => {
+        text_of!($id);
+
+        impl std::str::FromStr for $id {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                if $is_valid(text) { Ok(Self(text.to_owned())) } else { Err(BadId::new($what, $shape)) }
+            }
+        }
+    };
+    ($id:ident) => {
+        impl $id {
+            /// Returns the id as it is written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $id {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
 pub mod call;
 pub mod history;
 pub mod job;

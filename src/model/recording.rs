@@ -1,8 +1,5 @@
 //! A recording: its id and the states it moves through.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::call::CallId;
 use super::{BadId, is_sid};
 
@@ -10,30 +7,7 @@ use super::{BadId, is_sid};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecordingSid(String);
 
-impl RecordingSid {
-    /// The SID as Twilio writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for RecordingSid {
-    type Err = BadId;
-
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        if is_sid("RE", text) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadId::new("a recording SID", "RE and 32 hex digits"))
-        }
-    }
-}
-
-impl fmt::Display for RecordingSid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_of!(RecordingSid, |text| is_sid("RE", text), "a recording SID", "RE and 32 hex digits");
 
 /// The state of a recording, in Twilio's words. It moves forward only, by [`rank`](Self::rank).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,36 +28,19 @@ pub enum RecordingState {
     Deleted,
 }
 
+words! {
+    RecordingState:
+    InProgress = "in-progress",
+    Paused = "paused",
+    Stopped = "stopped",
+    Processing = "processing",
+    Completed = "completed",
+    Absent = "absent",
+    Failed = "failed",
+    Deleted = "deleted",
+}
+
 impl RecordingState {
-    const ALL: [Self; 8] = [
-        Self::InProgress,
-        Self::Paused,
-        Self::Stopped,
-        Self::Processing,
-        Self::Completed,
-        Self::Absent,
-        Self::Failed,
-        Self::Deleted,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InProgress => "in-progress",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-            Self::Processing => "processing",
-            Self::Completed => "completed",
-            Self::Absent => "absent",
-            Self::Failed => "failed",
-            Self::Deleted => "deleted",
-        }
-    }
-
-    /// Returns `None` for an unknown word.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
-
     /// A recording moves only to a state of higher rank.
     pub fn rank(self) -> i64 {
         match self {

@@ -1,8 +1,5 @@
 //! A transcript: its ids and the states it moves through.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::call::CallId;
 use super::recording::RecordingSid;
 use super::{BadId, new_id};
@@ -11,35 +8,14 @@ use super::{BadId, new_id};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TranscriptId(String);
 
-impl TranscriptId {
-    /// The id as AssemblyAI writes it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for TranscriptId {
-    type Err = BadId;
-
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        let fits =
-            (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(BadId::new(
-                "a transcript id",
-                "8 to 64 letters, digits and hyphens, such as 9ea68fd3-f953-42c1-9742-976c447fb463",
-            ))
-        }
-    }
-}
-
-impl fmt::Display for TranscriptId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_of!(
+    TranscriptId,
+    |text: &str| {
+        (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    },
+    "a transcript id",
+    "8 to 64 letters, digits and hyphens, such as 9ea68fd3-f953-42c1-9742-976c447fb463"
+);
 
 /// Our id of an order: 32 hex digits, also the `job` in the URL of its webhook. Orders of early versions have UUIDs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,10 +26,6 @@ impl OrderId {
     pub fn new(at: i64) -> Self {
         Self(new_id(at))
     }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl From<String> for OrderId {
@@ -62,11 +34,7 @@ impl From<String> for OrderId {
     }
 }
 
-impl fmt::Display for OrderId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_of!(OrderId);
 
 /// The state of a transcript. It moves forward only, by [`rank`](Self::rank), within one attempt. A new attempt begins when
 /// AssemblyAI has lost the audio, or when the operator retries a failed order.
@@ -84,26 +52,17 @@ pub enum TranscriptState {
     Failed,
 }
 
+words! {
+    TranscriptState:
+    Waiting = "waiting",
+    Uploaded = "uploaded",
+    Queued = "queued",
+    Processing = "processing",
+    Completed = "completed",
+    Failed = "failed",
+}
+
 impl TranscriptState {
-    const ALL: [Self; 6] =
-        [Self::Waiting, Self::Uploaded, Self::Queued, Self::Processing, Self::Completed, Self::Failed];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Uploaded => "uploaded",
-            Self::Queued => "queued",
-            Self::Processing => "processing",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Returns `None` for an unknown word.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
-    }
-
     /// A transcript moves only to a state of higher rank. Both final states have the same.
     pub fn rank(self) -> i64 {
         match self {

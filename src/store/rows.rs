@@ -5,33 +5,23 @@ use super::error::Error;
 use crate::model::call::{Call, CallState, Deletion, Direction};
 use crate::model::keyterms::Keyterms;
 
-fn deletion(word: &str) -> Result<Deletion, Error> {
-    [Deletion::Wanted, Deletion::Done]
-        .into_iter()
-        .find(|deletion| deletion.as_str() == word)
-        .ok_or(Error::Unreadable("calls.deletion"))
-}
-
 pub(super) fn call(row: &Row) -> Result<Call, Error> {
     let keyterms: Vec<String> =
         serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("keyterms"))?;
     let sid = row.text_if_set("sid")?.map(|sid| sid.parse()).transpose();
-    let direction = match row.text("direction")?.as_str() {
-        "outbound" => Direction::Outbound,
-        "inbound" => Direction::Inbound,
-        _ => Direction::Unknown,
-    };
+    let deletion = row.text_if_set("deletion")?;
+    let deletion = deletion.map(|word| Deletion::named(&word).ok_or(Error::Unreadable("calls.deletion"))).transpose();
     Ok(Call {
         id: row.text("id")?.parse().map_err(|_| Error::Unreadable("calls.id"))?,
         sid: sid.map_err(|_| Error::Unreadable("calls.sid"))?,
-        direction,
+        direction: Direction::named(&row.text("direction")?).unwrap_or(Direction::Unknown),
         to: row.text_if_set("to_number")?,
         from: row.text_if_set("from_number")?,
         keyterms: Keyterms::from_terms(keyterms),
         state: CallState::named(&row.text("state")?).ok_or(Error::Unreadable("calls.state"))?,
         reason: row.text_if_set("reason")?,
         code: row.int_if_set("code")?,
-        deletion: row.text_if_set("deletion")?.map(|word| deletion(&word)).transpose()?,
+        deletion: deletion?,
         created_at: row.int("created_at")?,
         ended_at: row.int_if_set("ended_at")?,
     })
