@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::job::{self, FIRST_POLL, JobError, LONGEST_POLL_PAUSE, Next, ms, poll_pause};
 use super::{Error, ingest, lookup};
+use crate::clients::twilio::Recording;
 use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
 use crate::failpoint::Commit;
@@ -123,12 +124,10 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let state = CallState::of_twilio(&found.status);
 
     let now = context.clock.now_ms();
-    let recorded: Vec<_> = recordings.iter().cloned().map(|one| lookup::recorded(context, one)).collect();
     // By our clock, from the moment the end was stored.
     let just_ended = call.ended_at.is_none_or(|ended| now - ended < ms(lookup::LISTED_WITHIN));
     let is_unlisted = found.status == CallState::Completed.as_str() && recordings.is_empty();
-    let is_awaited =
-        found.is_up() || recorded.iter().any(lookup::FetchedRecording::is_coming) || (is_unlisted && just_ended);
+    let is_awaited = found.is_up() || recordings.iter().any(Recording::is_coming) || (is_unlisted && just_ended);
     let (found, recordings) = (&found, &recordings);
     let settled = context
         .store

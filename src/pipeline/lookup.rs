@@ -8,49 +8,9 @@ use super::Error;
 use crate::clients::twilio::{Call, Recording};
 use crate::context::Shared;
 use crate::model::call::{CallSid, CallState};
-use crate::model::recording::RecordingState;
 
 /// Twilio lists the recording of an answered call within this time after its end, or never.
 pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(60);
-
-/// A recording as Twilio describes it, with the URL of its audio.
-#[derive(Debug, Clone)]
-pub struct FetchedRecording {
-    pub sid: String,
-    /// Twilio's word for the state, such as `completed`.
-    pub status: String,
-    pub duration_seconds: Option<u64>,
-    pub channels: Option<u32>,
-    /// What made the recording, such as `RecordVerb`.
-    pub source: Option<String>,
-    /// The URL of the audio: at Twilio, which asks for credentials, or in storage of the account.
-    pub url: String,
-    /// Why the recording has no audio.
-    pub error_code: Option<i64>,
-    /// Whether the audio is in storage of the account, and not at Twilio.
-    pub is_elsewhere: bool,
-}
-
-impl FetchedRecording {
-    pub fn is_complete(&self) -> bool {
-        self.state() == Some(RecordingState::Completed)
-    }
-
-    /// Whether the audio may still become available.
-    pub fn is_coming(&self) -> bool {
-        use RecordingState::{InProgress, Paused, Processing, Stopped};
-        matches!(self.state(), Some(InProgress | Paused | Stopped | Processing))
-    }
-
-    fn state(&self) -> Option<RecordingState> {
-        RecordingState::named(&self.status)
-    }
-
-    /// Says why the audio is not available.
-    pub fn lack(&self) -> String {
-        lack(&self.sid, &self.status, self.error_code)
-    }
-}
 
 /// Says why the audio of a recording is not available.
 pub fn lack(sid: &str, status: &str, error_code: Option<i64>) -> String {
@@ -65,24 +25,23 @@ pub async fn call(context: &Shared, call: &CallSid) -> Result<Call, Error> {
 }
 
 /// All recordings of a call, oldest first.
-pub async fn recordings(context: &Shared, call: &CallSid) -> Result<Vec<FetchedRecording>, Error> {
-    let recordings = context.twilio.recordings_of_call(call.as_str()).await?;
-    Ok(recordings.into_iter().map(|recording| recorded(context, recording)).collect())
+pub async fn recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recording>, Error> {
+    Ok(context.twilio.recordings_of_call(call.as_str()).await?)
 }
 
 /// The recordings of a call whose audio is available, oldest first. If there is none, [`Error::NoRecording`] says in what
 /// state the call is.
-pub async fn complete_recordings(context: &Shared, call: &CallSid) -> Result<Vec<FetchedRecording>, Error> {
+pub async fn complete_recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recording>, Error> {
     let all = recordings(context, call).await?;
-    if all.iter().any(FetchedRecording::is_complete) {
-        Ok(all.into_iter().filter(FetchedRecording::is_complete).collect())
+    if all.iter().any(Recording::is_complete) {
+        Ok(all.into_iter().filter(Recording::is_complete).collect())
     } else {
         Err(none_yet(context, call, &all).await)
     }
 }
 
 /// The error for a call without a finished recording.
-pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[FetchedRecording]) -> Error {
+pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[Recording]) -> Error {
     match self::call(context, call).await {
         Err(error) => error,
         Ok(found) => Error::NoRecording {
@@ -91,7 +50,7 @@ pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[FetchedRec
             recording: match recordings.last() {
                 None if found.is_up() => "it has no recording yet".to_owned(),
                 None => "it has no recording".to_owned(),
-                Some(last) => last.lack(),
+                Some(last) => lack(&last.sid, &last.status, last.error_code),
             },
             state: found.status,
         },
@@ -99,27 +58,12 @@ pub async fn none_yet(context: &Shared, call: &CallSid, recordings: &[FetchedRec
 }
 
 /// Whether a recording of this call may still become available.
-pub fn is_recording_awaited(call: &Call, recordings: &[FetchedRecording], now: Timestamp) -> bool {
+pub fn is_recording_awaited(call: &Call, recordings: &[Recording], now: Timestamp) -> bool {
     let just_ended = || {
         call.ended().is_some_and(|ended| now.as_second() - ended.as_second() < LISTED_WITHIN.as_secs().cast_signed())
     };
     let unlisted = CallState::of_twilio(&call.status) == Some(CallState::Completed) && recordings.is_empty();
-    call.is_up() || recordings.iter().any(FetchedRecording::is_coming) || (unlisted && just_ended())
-}
-
-pub fn recorded(context: &Shared, recording: Recording) -> FetchedRecording {
-    // An account may store its recordings elsewhere. URLs at Twilio are built here, for the configured API.
-    let elsewhere = recording.media_url.filter(|url| !url.contains("/2010-04-01/Accounts/"));
-    FetchedRecording {
-        is_elsewhere: elsewhere.is_some(),
-        url: elsewhere.unwrap_or_else(|| context.twilio.media_url(&recording.sid)),
-        duration_seconds: recording.duration.and_then(|seconds| seconds.parse().ok()),
-        sid: recording.sid,
-        status: recording.status,
-        channels: recording.channels,
-        source: recording.source,
-        error_code: recording.error_code,
-    }
+    call.is_up() || recordings.iter().any(Recording::is_coming) || (unlisted && just_ended())
 }
 
 /// Source: <https://support.twilio.com/hc/en-us/articles/360014251313>.

@@ -63,13 +63,14 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
             wanted.channels = channels.or(details.channels.filter(|channels| *channels > 1));
             wanted.seconds = details.seconds();
             store_if_unknown(context, sid, &details).await?;
-            let recorded = lookup::recorded(context, details);
-            if !recorded.is_complete() {
-                let error = Error::NotRecorded { recording: recorded.lack(), later: recorded.is_coming() };
-                return Err(if recorded.is_coming() { not_ready(context, job, error) } else { JobError::fail(error) });
+            if !details.is_complete() {
+                let (recording, later) =
+                    (lookup::lack(&details.sid, &details.status, details.error_code), details.is_coming());
+                let error = Error::NotRecorded { recording, later };
+                return Err(if later { not_ready(context, job, error) } else { JobError::fail(error) });
             }
-            if recorded.is_elsewhere {
-                return Ok(recorded.url);
+            if let Some(url) = details.external_url() {
+                return Ok(url.to_owned());
             }
         }
         // The request for the audio itself decides.

@@ -16,11 +16,12 @@ use super::pages::Notices;
 use super::response::page;
 use super::view::{CallDetails, CallList, CallRow, CallView, EventView, RecordingView, TranscriptView};
 use super::{reading, search};
+use crate::clients::twilio::Recording;
 use crate::context::Shared;
 use crate::model::call::{CallName, CallSid, CallState, Deletion, FormNonce};
 use crate::model::job::JobKind;
 use crate::model::standing::{self, Progress, WaitsFor};
-use crate::pipeline::lookup::{self, FetchedRecording};
+use crate::pipeline::lookup;
 use crate::pipeline::{self, facts, retry as again};
 
 /// Calls on one page of the list.
@@ -163,11 +164,11 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
     let found = lookup::call(context, sid).await?;
     let recordings = lookup::recordings(context, sid).await?;
     let is_awaited = lookup::is_recording_awaited(&found, &recordings, context.clock.now());
-    let progress = if is_awaited && found.is_up() && !recordings.iter().any(FetchedRecording::is_coming) {
+    let progress = if is_awaited && found.is_up() && !recordings.iter().any(Recording::is_coming) {
         Progress::Calling
     } else if is_awaited {
         Progress::Recording
-    } else if recordings.iter().any(FetchedRecording::is_complete) {
+    } else if recordings.iter().any(Recording::is_complete) {
         Progress::Done
     } else {
         Progress::NotRecorded

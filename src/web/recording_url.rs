@@ -10,9 +10,10 @@ use super::error::ApiError;
 use super::extract::{Id, preferred};
 use super::recordings;
 use super::response::text;
+use crate::clients::twilio::Recording;
 use crate::context::Shared;
 use crate::model::call::CallSid;
-use crate::pipeline::lookup::{self, FetchedRecording};
+use crate::pipeline::lookup;
 
 #[derive(Serialize)]
 struct RecordingLine {
@@ -34,21 +35,21 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     if preferred(&headers, &["application/json", "text/plain"]) != Some("application/json") {
         let complete = lookup::complete_recordings(&context, &call).await?;
-        let urls: Vec<&str> = complete.iter().map(|recording| recording.url.as_str()).collect();
+        let urls: Vec<String> = complete.iter().map(|recording| context.twilio.audio_url(recording)).collect();
         return Ok(text(&urls.join("\n")));
     }
     let all = lookup::recordings(&context, &call).await?;
     if all.is_empty() {
         return Err(lookup::none_yet(&context, &call, &all).await.into());
     }
-    let listed = |recorded: FetchedRecording| RecordingLine {
+    let listed = |recorded: Recording| RecordingLine {
         audio: recordings::address(&context, &headers, &recorded.sid),
+        url: context.twilio.audio_url(&recorded),
+        duration_seconds: recorded.seconds(),
         sid: recorded.sid,
         status: recorded.status,
-        duration_seconds: recorded.duration_seconds,
         channels: recorded.channels,
         source: recorded.source,
-        url: recorded.url,
         error_code: recorded.error_code,
     };
     Ok(Json(all.into_iter().map(listed).collect::<Vec<_>>()).into_response())

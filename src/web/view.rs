@@ -15,7 +15,7 @@ use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
 use crate::model::standing::{Progress, Step, WaitsFor};
 use crate::model::transcript::{OrderId, Transcript, TranscriptState};
-use crate::pipeline::lookup::{self, FetchedRecording};
+use crate::pipeline::lookup;
 use crate::store::{CallSummary, Hit};
 
 /// A call's own facts.
@@ -247,17 +247,18 @@ impl RecordingView {
         }
     }
 
-    pub(super) fn of_twilio(context: &Shared, headers: &HeaderMap, recorded: &FetchedRecording) -> Self {
+    pub(super) fn of_twilio(context: &Shared, headers: &HeaderMap, recorded: &twilio::Recording) -> Self {
         Self {
             audio: recordings::address(context, headers, &recorded.sid),
             sid: recorded.sid.clone(),
             state: recorded.status.clone(),
-            duration_seconds: recorded.duration_seconds.and_then(|seconds| seconds.try_into().ok()),
+            duration_seconds: recorded.seconds().and_then(|seconds| seconds.try_into().ok()),
             channels: recorded.channels.map(i64::from),
             source: recorded.source.clone(),
             error_code: recorded.error_code,
-            reason: (!recorded.is_complete()).then(|| recorded.lack()),
-            url: recorded.url.clone(),
+            reason: (!recorded.is_complete())
+                .then(|| lookup::lack(&recorded.sid, &recorded.status, recorded.error_code)),
+            url: context.twilio.audio_url(recorded),
         }
     }
 }

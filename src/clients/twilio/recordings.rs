@@ -41,6 +41,20 @@ impl Recording {
     pub fn seconds(&self) -> Option<u64> {
         self.duration.as_deref()?.parse().ok()
     }
+
+    pub fn is_complete(&self) -> bool {
+        self.status == "completed"
+    }
+
+    /// Returns `true` while the audio may still become available.
+    pub fn is_coming(&self) -> bool {
+        matches!(self.status.as_str(), "in-progress" | "paused" | "stopped" | "processing")
+    }
+
+    /// Returns the URL of the audio if it is in external storage of the account.
+    pub fn external_url(&self) -> Option<&str> {
+        self.media_url.as_deref().filter(|url| !url.contains("/2010-04-01/Accounts/"))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,6 +98,11 @@ impl Twilio {
     /// Returns the URL of a recording's audio, which requires this account's credentials.
     pub fn media_url(&self, sid: &str) -> String {
         self.url(&["Recordings", sid]).into()
+    }
+
+    /// Returns the URL of a recording's audio: in external storage of the account, or at the configured API.
+    pub fn audio_url(&self, recording: &Recording) -> String {
+        recording.external_url().map_or_else(|| self.media_url(&recording.sid), str::to_owned)
     }
 
     /// Returns the path of a URL at this client's API or at Twilio's in any region, and `None` for every other URL.
