@@ -188,6 +188,8 @@ async fn every_page_is_served_and_no_link_on_it_is_dead() {
         assert!(anchor.is_empty() || answer.text().contains(&format!(" id=\"{anchor}\"")), "{link}");
     }
     world.get("/help/no-such-page").await.problem(404, "no-such-path");
+    world.get("/help/%FF").await.problem(400, "bad-request");
+    world.get("/assets/%FF").await.problem(400, "bad-request");
 }
 
 #[tokio::test]

@@ -313,7 +313,7 @@ async fn a_key_that_assemblyai_rejects_is_reported_with_the_setting_to_check() {
     let detail = transcribe(&world, &recording).await.problem(502, "vendor-credentials");
     assert_eq!(
         detail,
-        "AssemblyAI refused callscribe's credentials: Authentication error, API token missing/invalid; look at \
+        "AssemblyAI refused callscribe's credentials: Authentication error, API token missing/invalid; check \
          ASSEMBLYAI_KEY"
     );
     assert_nothing_submitted(&world);
