@@ -32,7 +32,7 @@ use crate::webhook_secret::WebhookSecrets;
 use scratch::Scratch;
 
 /// The notice on every page in the sandbox.
-const SANDBOX_NOTICE: &str = "Sandbox: no phone rings, nothing is paid, and every call says the same.";
+const SANDBOX_NOTICE: &str = "Sandbox: no phone rings, nothing is billed, and every call has the same words.";
 
 /// Maximum time that a stop waits for running requests, tasks and jobs.
 const STOP_TIMEOUT: Duration = Duration::from_millis(8_900);
@@ -114,7 +114,7 @@ impl App {
         });
         warn_of_calls_dialed_elsewhere(&context).await;
         let server = Server::start(&web::router(Arc::clone(&context)), listeners, &Limits::default())
-            .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened at: {}", error.kind())))?;
+            .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened on: {}", error.kind())))?;
         let worker = config.work.automatic.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         let app = Self { server, context, worker, bound, scratch, welcome };
         if config.work.automatic {
@@ -143,8 +143,8 @@ impl App {
         let port = self.bound.first().map_or(0, SocketAddr::port);
         let link = self.context.auth.link.renew();
         format!(
-            "requests through BASE_URL look as if they came from this computer, so everyone must log in; \
-             this link works once, and is then replaced by another:\nhttp://localhost:{port}/login?token={link}\n"
+            "requests through BASE_URL look as if they came from this computer, so everyone must log in. \
+             This link works once; after that, callscribe prints another:\nhttp://localhost:{port}/login?token={link}\n"
         )
     }
 
@@ -157,7 +157,7 @@ impl App {
             store.preallocate_wal().await;
             match store.check_for_corruption().await {
                 Err(bad @ BadDatabase::Corrupt) => return Problem::new("DATABASE_URL", bad.to_string()),
-                Err(bad) => tracing::warn!("could not check the database: it {bad}"),
+                Err(bad) => tracing::warn!("could not check the database, which {bad}"),
                 Ok(()) => {}
             }
             std::future::pending().await
@@ -199,7 +199,7 @@ impl App {
         };
         if tokio::time::timeout(STOP_TIMEOUT, stop).await.is_err() {
             let left = context.tasks.len();
-            tracing::warn!(left, "stopped before all requests had a response; the next start looks for their outcome");
+            tracing::warn!(left, "stopped before all requests had a response; the next start finds out how they ended");
         }
         let close = async {
             worker::release(&context).await;
@@ -219,7 +219,7 @@ async fn warn_of_calls_dialed_elsewhere(context: &Shared) {
     match count.await {
         Ok(0) => {}
         Ok(calls) => tracing::warn!(
-            "open calls that were dialed with another BASE_URL than {base}: {calls}. Their callbacks do not arrive, so \
+            "open calls dialed with another BASE_URL (now {base}): {calls}. Their callbacks do not arrive, so \
              callscribe polls Twilio, which takes longer"
         ),
         Err(error) => tracing::warn!("could not count the calls dialed with another BASE_URL: {error}"),

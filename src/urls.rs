@@ -11,7 +11,7 @@ pub struct Urls {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected the public http(s) address of this program, such as https://example.ngrok.app: {0}")]
+#[error("expected the public http(s) URL of this program, such as https://example.ngrok.app: {0}")]
 pub struct BadBaseUrl(&'static str);
 
 impl Urls {

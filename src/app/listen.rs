@@ -42,8 +42,8 @@ fn is_denied(error: &std::io::Error) -> bool {
 pub(super) fn unavailable(setting: &str, address: SocketAddr, error: &std::io::Error) -> Problem {
     let reason = match error.kind() {
         ErrorKind::AddrInUse => "is in use by another program".to_owned(),
-        ErrorKind::PermissionDenied => "is not allowed to this user".to_owned(),
-        kind => format!("cannot be listened at: {kind}"),
+        ErrorKind::PermissionDenied => "requires more privileges than this user has".to_owned(),
+        kind => format!("cannot be listened on: {kind}"),
     };
     Problem::new(setting, format!("{address} {reason}"))
 }

@@ -48,7 +48,7 @@ pub(super) async fn start(
 /// Returns what to type into the vendors' clients, for the terminal.
 pub(super) fn describe(Accounts { twilio, assemblyai, urls }: &Accounts) -> String {
     format!(
-        "callscribe sandbox: no phone rings, nothing is paid; these credentials work nowhere else\n\n\
+        "callscribe sandbox: no phone rings, and nothing is billed; these credentials work nowhere else\n\n\
          Twilio      {}\n  account   {}\n  token     {}\n  number    {}\n\
          AssemblyAI  {}\n  key       {}\n\n\
          try it:     curl {}/dial/14155551234\n\n",

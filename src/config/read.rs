@@ -81,7 +81,7 @@ fn read_accounts(env: &mut Env) -> Option<Vendors> {
     if urls.as_ref().is_some_and(Urls::is_local)
         && !twilio.as_ref().is_some_and(|twilio| clients::is_local(&twilio.api_url))
     {
-        env.warn("BASE_URL is an address of this computer, which Twilio cannot reach: calls will not be greeted");
+        env.warn("BASE_URL points to this computer, which Twilio cannot reach there: calls will have no greeting");
     } else if urls.as_ref().is_some_and(|urls| urls.is_plain_http() && !urls.is_local()) {
         env.warn("BASE_URL is plain http: others on the network can read and change what the vendors send");
     }
@@ -99,21 +99,21 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
     });
     let has_country = phone_number.as_ref().is_none_or(|number: &PhoneNumber| number.country().is_some());
     if !has_country && !env.is_set("DIAL_COUNTRIES") {
-        let expected = "missing; the country of TWILIO_PHONE_NUMBER is unknown, so expected ISO codes of countries";
+        let expected = "missing; TWILIO_PHONE_NUMBER has no known country, so expected ISO codes of countries";
         env.refuse("DIAL_COUNTRIES", expected);
     }
     let api_key = env.read_if_set("TWILIO_API_KEY", |text| sid("SK", text));
     let api_secret = env.read_if_set("TWILIO_API_SECRET", secret);
     for (half, other) in [("TWILIO_API_KEY", "TWILIO_API_SECRET"), ("TWILIO_API_SECRET", "TWILIO_API_KEY")] {
         if env.is_set(half) && !env.is_set(other) {
-            env.refuse(other, &format!("missing; {half} is set and goes with it"));
+            env.refuse(other, &format!("missing; {half} is set, and each needs the other"));
         }
     }
     let region = env.read_if_set("TWILIO_REGION", label);
     let edge = env.read_if_set("TWILIO_EDGE", label);
     let other_url = env.read_if_set("TWILIO_API_URL", api_url);
     if env.is_set("TWILIO_API_URL") && (env.is_set("TWILIO_REGION") || env.is_set("TWILIO_EDGE")) {
-        env.warn("TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used");
+        env.warn("TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are ignored");
     }
 
     let (account_sid, auth_token) = (account_sid?, auth_token?);
@@ -181,7 +181,7 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
     let listed_models = env.read("ASSEMBLYAI_SPEECH_MODELS", |text| {
         let models: Vec<String> = text.split(',').map(|model| model.trim().to_owned()).collect();
         let named = models.iter().all(|model| !model.is_empty());
-        if named { Ok(models) } else { Err("expected names of speech models, comma separated".to_owned()) }
+        if named { Ok(models) } else { Err("expected names of speech models, separated by commas".to_owned()) }
     });
     let options = env.read("TRANSCRIPT_OPTIONS", |text| {
         let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}, and in .env \
@@ -197,7 +197,7 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
     let (options, optional, optional_models) =
         options.map_or((None, Keyterms::default(), None), |(options, terms, models)| (Some(options), terms, models));
     if optional_models.is_some() && env.is_set("ASSEMBLYAI_SPEECH_MODELS") {
-        env.warn("TRANSCRIPT_OPTIONS holds speech_models, so ASSEMBLYAI_SPEECH_MODELS is not used");
+        env.warn("TRANSCRIPT_OPTIONS has speech_models, so ASSEMBLYAI_SPEECH_MODELS is ignored");
     }
     let speech_models = optional_models.or(listed_models);
 
@@ -220,7 +220,7 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         }
     };
     if let Err(error) = keyterms.check(&limit) {
-        env.refuse("KEYTERMS", &format!("with those of KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"));
+        env.refuse("KEYTERMS", &format!("together with KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"));
     }
     Some(TranscriptConfig { speech_models: speech_models?, keyterms, options: options? })
 }
@@ -284,7 +284,7 @@ fn api_url(text: &str) -> Result<Url, String> {
         let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
         matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
     });
-    url.ok_or_else(|| "expected an http(s) address without credentials, query or fragment".to_owned())
+    url.ok_or_else(|| "expected an http(s) URL without credentials, query or fragment".to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

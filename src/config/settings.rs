@@ -36,7 +36,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "TWILIO_AUTH_TOKEN",
         default: Required,
-        meaning: "the account's auth token from Twilio's console: password of the API and key of callback signatures",
+        meaning: "the account's auth token from Twilio's console: API password, and key to the signatures of callbacks",
     },
     Setting {
         name: "TWILIO_PHONE_NUMBER",
@@ -46,7 +46,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "BASE_URL",
         default: Required,
-        meaning: "the public address of this program, which Twilio and AssemblyAI call back, such as https://example.ngrok.app",
+        meaning: "the public URL of this program, to which Twilio and AssemblyAI send callbacks, such as https://example.ngrok.app",
     },
     Setting { name: "ASSEMBLYAI_KEY", default: Required, meaning: "your AssemblyAI API key" },
     Setting {
@@ -54,11 +54,11 @@ pub const SETTINGS: &[Setting] = &[
         default: Nothing,
         meaning: "API key (SK…) for Twilio's API, used instead of SID and auth token; needs TWILIO_API_SECRET",
     },
-    Setting { name: "TWILIO_API_SECRET", default: Nothing, meaning: "the secret of TWILIO_API_KEY" },
+    Setting { name: "TWILIO_API_SECRET", default: Nothing, meaning: "the secret that belongs to TWILIO_API_KEY" },
     Setting {
         name: "TWILIO_SECONDARY_AUTH_TOKEN",
         default: Nothing,
-        meaning: "a second auth token accepted in callback signatures while the first is being rotated",
+        meaning: "a second auth token accepted in callback signatures while you rotate the first",
     },
     Setting { name: "TWILIO_REGION", default: Nothing, meaning: "Twilio region, such as ie1 for api.ie1.twilio.com" },
     Setting {
@@ -69,24 +69,24 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "TWILIO_API_URL",
         default: Derived("from region and edge"),
-        meaning: "address of another Twilio-compatible API, such as http://127.0.0.1:8001",
+        meaning: "URL of another Twilio-compatible API, such as http://127.0.0.1:8001",
     },
     Setting {
         name: "ASSEMBLYAI_API_URL",
         default: Value(crate::clients::assemblyai::API_URL),
-        meaning: "address of AssemblyAI's API; https://api.eu.assemblyai.com keeps data in the EU",
+        meaning: "URL of AssemblyAI's API; https://api.eu.assemblyai.com keeps data in the EU",
     },
     Setting {
         name: "ASSEMBLYAI_SPEECH_MODELS",
         default: Value(crate::clients::assemblyai::SPEECH_MODELS),
-        meaning: "speech models, the preferred one first, separated by commas",
+        meaning: "speech models in order of preference, separated by commas",
     },
     Setting {
         name: "KEYTERMS",
         default: Nothing,
         meaning: "names and terms that transcripts must get right, separated by commas",
     },
-    Setting { name: "KEYTERMS_FILE", default: Nothing, meaning: "path of a file with more of them, one per line" },
+    Setting { name: "KEYTERMS_FILE", default: Nothing, meaning: "path of a file with more key terms, one per line" },
     Setting {
         name: "TRANSCRIPT_OPTIONS",
         default: Value("{}"),
@@ -105,7 +105,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "MAX_CALL_SECONDS",
         default: Value("3600"),
-        meaning: "maximum length of a call, and so of its recording, in seconds: 1 to 14400",
+        meaning: "maximum length of a call, and thus of its recording, in seconds: 1 to 14400",
     },
     Setting { name: "DIAL_PER_MINUTE", default: Value("5"), meaning: "maximum number of calls placed within a minute" },
     Setting { name: "DIAL_PER_HOUR", default: Value("30"), meaning: "maximum number of calls placed within an hour" },
@@ -113,7 +113,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "REDIAL_AFTER",
         default: Value("10m"),
-        meaning: "a browser that reopens a /dial/ address within this time sees the existing call and places none; such as 90s, 1h or 0s",
+        meaning: "a browser that reopens a /dial/ URL within this time sees the existing call and places no new one; such as 90s, 1h or 0s",
     },
     Setting {
         name: "DATABASE_URL",
@@ -123,7 +123,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "BIND_ADDR",
         default: Value("127.0.0.1:8000,[::1]:8000"),
-        meaning: "addresses to listen on, separated by commas; any that other computers can reach needs OPERATOR_TOKEN",
+        meaning: "addresses to listen on, separated by commas; those that other computers can reach require OPERATOR_TOKEN",
     },
     Setting {
         name: "OPERATOR_TOKEN",
@@ -155,13 +155,13 @@ pub fn help() -> String {
     let mut text = String::from(concat!(
         "callscribe ",
         env!("CARGO_PKG_VERSION"),
-        "\n\nDials phone calls through Twilio, records them, and turns the recordings into transcripts through AssemblyAI.\n\n",
+        "\n\nCalls phone numbers through Twilio, records the calls, and transcribes the recordings with AssemblyAI.\n\n",
         "Usage: callscribe [--sandbox]\n\n",
         "Options:\n",
         "      --sandbox  run against built-in emulators of both vendors: no account, no settings, no real call\n",
         "  -h, --help     print this help\n",
         "  -V, --version  print the version\n\n",
-        "The manual is served at /help while callscribe runs, such as http://localhost:8000/help.\n\n",
+        "While callscribe runs, it serves the manual at /help, such as http://localhost:8000/help.\n\n",
         "Settings are environment variables. A file .env in this folder, or in one above it, provides those that\n",
         "the environment does not set. --sandbox ignores the vendors' settings, BASE_URL and DATABASE_URL.\n",
     ));
@@ -180,7 +180,7 @@ pub fn help() -> String {
 /// What `.env.example` holds.
 pub fn env_example() -> String {
     let mut text = String::from(
-        "# Settings of callscribe. Copy this file to .env and fill in the first five.\n\
+        "# Settings of callscribe. Copy this file to .env and fill in the first five settings.\n\
          # Put values with spaces, quotes or # between single quotes.\n",
     );
     for Setting { name, default, meaning } in SETTINGS {

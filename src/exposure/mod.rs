@@ -63,7 +63,7 @@ impl Exposure {
             self.found.notify_one();
             tracing::warn!(
                 "requests that come in through BASE_URL look like requests from this computer, because the tunnel or proxy \
-                 there hides itself; from now on everyone must log in, on this computer too"
+                 there hides itself; from now on everyone must log in, even on this computer"
             );
         }
     }

@@ -60,7 +60,7 @@ impl Prober<'_> {
                 Some(true) => tracing::info!("reachable at BASE_URL"),
                 Some(false) => tracing::warn!(
                     "BASE_URL does not lead to this program, so the vendors cannot reach it either: check that the tunnel is \
-                     open and that its address has not changed"
+                     open and that its URL has not changed"
                 ),
                 None => {}
             }

@@ -21,7 +21,9 @@ pub struct Limit {
 pub enum BadKeyterms {
     #[error("the key term \"{term}\" has {words} words; the maximum is {limit}")]
     TooManyWords { term: String, words: usize, limit: usize },
-    #[error("there are {count} key terms; {model} accepts {limit}, and the first one too many is \"{term}\"")]
+    #[error(
+        "there are {count} key terms, but {model} accepts at most {limit}; the first one over the limit is \"{term}\""
+    )]
     TooMany {
         count: usize,
         limit: usize,

@@ -102,7 +102,7 @@ pub enum Countries {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCountries {
     /// Not two letters. The message leaves out the text, which may be a secret.
-    #[error("expected ISO codes of countries, comma separated, such as US,CA, or * for all")]
+    #[error("expected ISO codes of countries, separated by commas, such as US,CA, or * for all")]
     Shape,
     #[error("{0} is not the ISO code of a country with phone numbers; expected codes such as US,CA, or * for all")]
     Unknown(String),

@@ -77,7 +77,7 @@ pub enum NothingToRetry {
     Searching,
     #[error("the call was not placed; to call, dial the number again")]
     NotPlaced,
-    #[error("nothing of this call has failed that could be retried")]
+    #[error("nothing that failed in this call can be retried")]
     NothingFailed,
     #[error("the call is being deleted")]
     Deleting,
@@ -88,11 +88,13 @@ pub enum NothingToRetry {
 /// Why a call cannot be deleted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotDeletable {
-    #[error("the call is not over; it can be deleted when it is")]
+    #[error("the call is not over; delete it when it is")]
     NotOver,
-    #[error("callscribe is still asking Twilio how the call ended and for its recording; delete the call after that")]
+    #[error(
+        "callscribe is still asking Twilio about the end of the call and its recording; delete the call after that"
+    )]
     Followed,
-    #[error("a transcript of the call is being made; delete the call after that")]
+    #[error("a transcript of the call is being made; delete the call when it is finished")]
     Transcribing,
     #[error("the call is already being deleted")]
     Deleting,

@@ -12,7 +12,7 @@ pub enum NotAllowed {
     OwnNumber,
     #[error("this is {0}; such numbers are never dialed, whatever DIAL_COUNTRIES says")]
     Barred(Barred),
-    #[error("this is a number of {country}, but DIAL_COUNTRIES allows {allowed}")]
+    #[error("this number belongs to {country}, but DIAL_COUNTRIES allows {allowed}")]
     Country { country: Country, allowed: String },
     #[error("the country of this number is unknown, and DIAL_COUNTRIES allows {0}; * would allow it")]
     NoCountry(String),
@@ -31,7 +31,7 @@ pub(super) fn check(context: &Context, number: &PhoneNumber) -> Result<(), NotAl
             return Ok(());
         }
         let allowed = match (allowed, own.country()) {
-            (Countries::Own, Some(own)) => format!("only {own}, the country of your Twilio number, until you set it"),
+            (Countries::Own, Some(own)) => format!("only {own} by default, the country of your Twilio number"),
             _ => format!("only {allowed}"),
         };
         match country {

@@ -128,7 +128,9 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         return Err(pending(job));
     }
     if !context.store.truncate_wal().await? {
-        let error = Error::Pending("everything is deleted, but a reader keeps the database's WAL from being truncated");
+        let error = Error::Pending(
+            "everything is deleted, but another reader of the database still keeps its WAL from being truncated",
+        );
         return Err(JobError::poll_again(error, TRUNCATE_AGAIN));
     }
     tracing::info!(recordings = audio.len(), transcripts = transcripts.len(), "deleted");

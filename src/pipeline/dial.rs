@@ -117,7 +117,7 @@ async fn place(
             Ok(Dialed { sid, was_there: true })
         }
         Intent::TooMany(Cap { setting, calls, window_name: window, .. }, left) => {
-            tracing::warn!(to, setting, "not dialed: the cap is reached");
+            tracing::warn!(to, setting, "not dialed: the limit is reached");
             let retry_after = Duration::from_millis(u64::try_from(left).unwrap_or_default());
             Err(Error::TooManyCalls { calls, window, setting, retry_after })
         }
@@ -356,7 +356,7 @@ async fn search_now(
     until: Instant,
 ) -> Result<CallSid, Error> {
     let reason = error.as_ref().map(clients::Error::explanation);
-    let reason = reason.as_deref().unwrap_or("the call was requested from Twilio, and the answer was lost");
+    let reason = reason.as_deref().unwrap_or("callscribe asked Twilio to place the call, and the response was lost");
     let job = claimed.job();
     context
         .store
@@ -410,7 +410,7 @@ fn is_old(context: &Context, call: &Call) -> bool {
 }
 
 fn too_late() -> clients::Error {
-    let kind = Kind::Unreachable("it is too late".to_owned());
+    let kind = Kind::Unreachable("too late to send the request".to_owned());
     clients::Error { service: Service::Twilio, kind }
 }
 

@@ -20,7 +20,7 @@ pub enum Error {
     #[error("{0}")]
     NotOurRecording(&'static str),
     /// Neither this program nor Twilio knows the call.
-    #[error("no call {0} is known here")]
+    #[error("callscribe knows no call {0}")]
     NoSuchCall(String),
     /// `later` is whether a recording may still appear.
     #[error("call {call} is {state}; {recording}")]
@@ -49,7 +49,7 @@ pub enum Error {
     Deleted,
     #[error(transparent)]
     NothingToRetry(NothingToRetry),
-    #[error("the program is stopping; nothing was submitted")]
+    #[error("callscribe is stopping; nothing was submitted")]
     Stopping,
     #[error(transparent)]
     Store(#[from] store::Error),

@@ -82,16 +82,17 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
                     tx.reschedule_job(job, now, now, None).await?;
                 }
                 (None, Some(next)) => {
-                    let reason = Some("the call was requested from Twilio; checking whether it was placed");
+                    let reason =
+                        Some("callscribe asked Twilio to place the call, and is checking whether that happened");
                     tx.advance_call(&call.id, Transition { state: CallState::Unknown, reason, code: None }, now)
                         .await?;
                     tx.reschedule_job(again, next, now, reason).await?;
                 }
                 (None, None) => {
                     let reason = if several {
-                        "several calls to this number were placed at that time; it is unknown which one this is"
+                        "several calls to this number were placed at that time, and it is unknown which of them this is"
                     } else {
-                        "Twilio has no such call: it was not placed"
+                        "Twilio has no such call, so it was not placed"
                     };
                     let lost = Transition { state: CallState::Lost, reason: Some(reason), code: None };
                     tx.advance_call(&call.id, lost, now).await?;
@@ -102,8 +103,8 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
         })
         .await?;
     match found {
-        Some((sid, _)) => tracing::info!(%sid, "found a call whose answer was lost"),
-        None => tracing::info!(age_ms = age, given_up = next.is_none(), "searched for a call, found none"),
+        Some((sid, _)) => tracing::info!(%sid, "found a call whose response was lost"),
+        None => tracing::info!(age_ms = age, given_up = next.is_none(), "searched Twilio for a call and found none"),
     }
     context.events.changed(call.id.as_str());
     context.job_ready.notify_one();
@@ -153,7 +154,7 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     if settled {
         return Ok(());
     }
-    let error = Error::Pending("the call or its recording has not ended");
+    let error = Error::Pending("the call or its recording is not finished");
     Err(if age > ms(DEADLINE) { JobError::fail(error) } else { JobError::poll_again(error, poll_pause(job.polls)) })
 }
 

@@ -125,7 +125,7 @@ async fn ingest_call(context: &Shared, update: &CallUpdate) -> Result<(), Error>
             Ok((tx, call))
         })
         .await?;
-    tracing::info!(call = %call.id, sid = %update.sid, status = update.status, "call");
+    tracing::info!(call = %call.id, sid = %update.sid, status = update.status, "received a call status");
     context.job_ready.notify_one();
     context.events.changed(call.id.as_str());
     Ok(())
@@ -134,7 +134,7 @@ async fn ingest_call(context: &Shared, update: &CallUpdate) -> Result<(), Error>
 async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<(), Error> {
     let RecordingUpdate { sid, status, error_code, .. } = update;
     let Some(state) = RecordingState::named(status) else {
-        tracing::info!(recording = %sid, status, "unknown state of a recording");
+        tracing::info!(recording = %sid, status, "Twilio reported an unknown recording status");
         return Ok(());
     };
     let about = &CallUpdate {
@@ -169,7 +169,7 @@ async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<
             Ok((tx, (call, moved)))
         })
         .await?;
-    tracing::info!(call = %call.id, recording = %sid, status, error_code, moved, "recording");
+    tracing::info!(call = %call.id, recording = %sid, status, error_code, moved, "received a recording status");
     context.job_ready.notify_one();
     context.events.changed(call.id.as_str());
     Ok(())

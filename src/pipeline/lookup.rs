@@ -73,7 +73,7 @@ fn reason(code: i64) -> &'static str {
         16102 => "it was silent",
         16105 => "there was no valid public key to encrypt it with",
         16107 => "it was encrypted with another key",
-        _ => "Twilio gives a code only",
+        _ => "Twilio gives no reason",
     }
 }
 

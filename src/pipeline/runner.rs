@@ -105,7 +105,7 @@ async fn schedule(context: &Shared, job: &Job, JobError { error, next }: &JobErr
     match stored {
         Ok(()) | Err(store::Error::LeaseLost) => {}
         // The lease runs out, and an instance claims the job again.
-        Err(error) => tracing::warn!("cannot store what follows the job: {error}"),
+        Err(error) => tracing::warn!("cannot store the outcome of a job: {error}"),
     }
 }
 

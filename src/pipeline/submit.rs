@@ -86,12 +86,12 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
                 })
                 .await?;
             let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
-            tracing::info!(id, recording, "order submitted");
+            tracing::info!(id, recording, "submitted to AssemblyAI");
             context.events.changed(transcript.id.as_str());
             Ok(true)
         }
         Err(error) if matches!(error.kind, Kind::Ambiguous(_)) => {
-            tracing::warn!("it is unknown whether AssemblyAI accepted the order: {error}");
+            tracing::warn!("it is unknown whether AssemblyAI accepted the request: {error}");
             let searched = search(context, job, transcript, audio_url, context.clock.now_ms()).await;
             searched.map(|()| false).map_err(|pending| JobError { error: error.into(), ..pending })
         }
@@ -161,11 +161,11 @@ async fn search(
     let next = SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age);
     // After the computer has slept, the request may still be on its way, so one search is not enough.
     let next = next.or((job.polls < MISSES).then_some(age + ms(SEARCHES[0])));
-    tracing::info!(found = found.is_some(), age_ms = age, "searched for an order");
+    tracing::info!(found = found.is_some(), age_ms = age, "searched AssemblyAI for a transcript");
     let found = found.as_ref();
     match (found, next) {
         (None, Some(next)) => {
-            let pending = Error::Pending("checking whether AssemblyAI has accepted the order");
+            let pending = Error::Pending("checking whether AssemblyAI has accepted the request");
             let left = u64::try_from(next - age).unwrap_or_default();
             Err(JobError::poll_again(pending, Duration::from_millis(left)))
         }

@@ -89,7 +89,7 @@ impl Source {
         let (account, file) = match segments[..] {
             ["2010-04-01", "Accounts", account, "Recordings", file] => (account, file),
             ["2010-04-01", "Accounts", account, "Calls", _, "Recordings", file] => (account, file),
-            _ => return not_ours("this URL at Twilio is not that of a recording"),
+            _ => return not_ours("this Twilio URL does not belong to a recording"),
         };
         if account != context.account_sid {
             return not_ours("this recording belongs to a Twilio account other than TWILIO_ACCOUNT_SID");
@@ -99,13 +99,13 @@ impl Source {
             // The URL is often copied from the JSON of a recording.
             Some((sid, "wav" | "json")) => (sid, MediaFormat::Wav),
             None => (file, MediaFormat::Wav),
-            Some(_) => return not_ours("Twilio serves recordings as .wav and .mp3"),
+            Some(_) => return not_ours("Twilio serves recordings only as .wav and .mp3"),
         };
         let channels = url.query_pairs().find(|(name, _)| name == "RequestedChannels");
         let channels = channels.and_then(|(_, value)| value.parse().ok());
         match sid.parse() {
             Ok(sid) => Ok(Self::Recording(Audio { sid, form: AudioForm { format, channels } })),
-            Err(_) => not_ours("this URL at Twilio is not that of a recording"),
+            Err(_) => not_ours("this Twilio URL does not belong to a recording"),
         }
     }
 }

@@ -80,7 +80,7 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
 
     let transfer = async {
         let Ok(_permit) = tokio::time::timeout(TURN, context.transfers.acquire()).await else {
-            let error = Error::Pending("other recordings are being uploaded to AssemblyAI first");
+            let error = Error::Pending("callscribe is uploading other recordings to AssemblyAI first");
             return Err(JobError { error, next: Next::Wait(TURN) });
         };
         let media = match context.twilio.media(sid.as_str(), &wanted).await {

@@ -42,7 +42,7 @@ where
 {
     while !stopping.is_cancelled() {
         if let Err(panic) = tokio::spawn(task()).await {
-            tracing::error!("the worker panicked and is started again: {panic}");
+            tracing::error!("the worker panicked; restarting it: {panic}");
         }
     }
 }
@@ -143,7 +143,7 @@ async fn catch_up(context: &Shared) {
         .await;
     match nudged {
         Ok(0) => {}
-        Ok(jobs) => tracing::info!(jobs, "polling the vendors for what callbacks may have missed"),
+        Ok(jobs) => tracing::info!(jobs, "polling the vendors, because callbacks may have been missed"),
         Err(error) => tracing::warn!("cannot make open jobs due: {error}"),
     }
 }

@@ -5,7 +5,7 @@ use crate::failpoint::Aborted;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A unique key has a row already.
-    #[error("a row with the same key exists already")]
+    #[error("a row with the same key already exists")]
     Taken,
     /// Another worker has claimed the job since.
     #[error("another worker has claimed the job")]
@@ -59,15 +59,15 @@ pub enum BadDatabase {
     Inaccessible(std::io::Error),
     #[error("cannot be reached: {0}")]
     Unreachable(sqlx::Error),
-    #[error("is no database, or is damaged; restore it from a copy, or name another file")]
+    #[error("is not a SQLite database, or is damaged; restore it from a backup, or name another file")]
     Corrupt,
     #[error("cannot be written to")]
     ReadOnly,
     #[error("belongs to another program")]
     Foreign,
-    #[error("was written by a newer callscribe; run that one, or name another database")]
+    #[error("was written by a newer version of callscribe; run that version, or name another database")]
     Newer,
-    #[error("has tables that differ from what callscribe made: {0}")]
+    #[error("has tables that differ from those that callscribe created: {0}")]
     Differs(sqlx::migrate::MigrateError),
     #[error("cannot be used: {0}")]
     Unusable(sqlx::Error),

@@ -137,7 +137,7 @@ pub(super) fn refusal(context: &Context) -> ApiError {
     match (context.auth.token.is_set(), context.exposure.is_exposed()) {
         (true, _) => ApiError::TokenNeeded,
         (false, true) => ApiError::Forbidden(
-            "the tunnel makes visitors look local, so everyone must log in: open the link that callscribe printed where it runs, or set OPERATOR_TOKEN",
+            "the tunnel makes visitors look local, so everyone must log in: open the log-in link in callscribe's output, or set OPERATOR_TOKEN",
         ),
         (false, false) => ApiError::Forbidden(
             "callscribe answers only on the computer it runs on, at localhost; set OPERATOR_TOKEN to log in from elsewhere",
@@ -151,7 +151,7 @@ fn is_meant(request: &Request) -> Result<(), ApiError> {
         return Err(ApiError::Speculative);
     }
     if is_from_another_site(request.method(), request.headers()) {
-        return Err(ApiError::Forbidden("requests from other web sites are not allowed"));
+        return Err(ApiError::Forbidden("requests from other websites are not allowed"));
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ impl CallDetails {
         let (to, from) = (number(self.call.to.as_ref()), number(self.call.from.as_ref()));
         match (self.call.direction, &self.call.sid) {
             ("outbound", Some(sid)) => sentence(to, sid),
-            ("outbound", None) => format!("dialing {to}. Twilio has given no call SID"),
+            ("outbound", None) => format!("dialing {to}. Twilio has not assigned a call SID"),
             (_, sid) => format!("call from {from}. call SID is: {}", sid.as_deref().unwrap_or("–")),
         }
     }

@@ -112,11 +112,11 @@ impl<'r> Received<'r> {
         let mut accounts = params.iter().filter(|(name, _)| name == "AccountSid");
         match (accounts.next(), accounts.next()) {
             (Some((_, account)), None) if *account == account_sid => {}
-            (Some(_), None) => return Err(ApiError::Forbidden("this callback is of another Twilio account")),
+            (Some(_), None) => return Err(ApiError::Forbidden("this callback belongs to another Twilio account")),
             _ => return Err(ApiError::BadRequest("AccountSid: expected once".to_owned())),
         }
         if let Some(name) = misplaced(params, beside) {
-            return Err(ApiError::BadRequest(format!("{name}: expected once, and not in the address")));
+            return Err(ApiError::BadRequest(format!("{name}: expected once, and not in the URL")));
         }
         let unreadable = |error: serde::de::value::Error| ApiError::BadRequest(error.to_string());
         let Query { t } = callbacks::read(&self.query).map_err(unreadable)?;

@@ -69,7 +69,7 @@ pub(super) async fn dial(
             Ok(page(ConfirmPage { notices, number, keyterms, nonce }.render()))
         }
         DialIntent::NotMeant => {
-            Err(ApiError::Forbidden("a page cannot dial: type the address into the browser's address bar"))
+            Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"))
         }
     }
 }

@@ -34,17 +34,17 @@ pub(super) enum ApiError {
     #[error("the body did not arrive in time")]
     TooSlow,
     /// 404.
-    #[error("there is nothing at this address")]
+    #[error("there is nothing at this URL")]
     NoSuchPath,
     /// 405. The methods for `Allow`, if axum does not add them.
-    #[error("this address does not support this method")]
+    #[error("this URL does not support this method")]
     MethodNotAllowed(Option<&'static str>),
     /// Not authenticated as a vendor, or not allowed from where it comes from. 403.
     #[error("{0}")]
     Forbidden(&'static str),
     /// From another computer, without the operator token. 401.
     #[error(
-        "requests from another computer need the operator token: send it as Authorization: Bearer, or as Basic password, or log in at /login"
+        "requests from another computer need the operator token: send it as a Bearer token or as the Basic password, or log in at /login"
     )]
     TokenNeeded,
     /// 403.
@@ -60,7 +60,7 @@ pub(super) enum ApiError {
     #[error("the webhook's secret is missing or wrong")]
     BadWebhookSecret,
     /// A browser prefetches: it must ask again when its user means to. 503.
-    #[error("prefetching this address is not allowed")]
+    #[error("prefetching this URL is not allowed")]
     Speculative,
     /// 503.
     #[error("too many live pages are open")]
@@ -271,7 +271,7 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
         }
         Kind::NotFound(_) => (StatusCode::NOT_FOUND, "vendor-not-found", String::new()),
         Kind::RateLimited { .. } => {
-            let advice = "; nothing was done, try again later".to_owned();
+            let advice = "; nothing was done, so try again later".to_owned();
             (StatusCode::TOO_MANY_REQUESTS, "vendor-rate-limited", advice)
         }
         Kind::Rejected(refusal) => {
@@ -286,10 +286,10 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
             let cause = vendor_parts(clients::Error { service, kind: (**cause).clone() });
             let may_have = match service {
                 Service::Twilio => {
-                    "the call may still have been placed; callscribe is checking, and shows it at /calls"
+                    "Twilio may have placed the call; callscribe is checking, and shows the result at /calls"
                 }
                 Service::AssemblyAi => {
-                    "the transcript may still have been ordered; callscribe is checking, and asking again is safe"
+                    "AssemblyAI may have accepted the request; callscribe is checking, and it is safe to send it again"
                 }
             };
             let detail = format!("{}; {may_have}", cause.detail);

@@ -28,7 +28,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(text) = path.map_err(|_| ApiError::BadRequest("the address is not valid UTF-8".to_owned()))?;
+        let Path(text) = path.map_err(|_| ApiError::BadRequest("the URL is not valid UTF-8".to_owned()))?;
         text.parse().map(Self).map_err(|error: T::Err| ApiError::BadRequest(error.to_string()))
     }
 }

@@ -78,7 +78,7 @@ fn time(name: &str, text: &str) -> Result<Option<(i64, i64)>, ApiError> {
         Some((midnight(date)?, midnight(date.checked_add(1.day()).ok()?)? - 1))
     };
     let of_time = || text.parse::<Timestamp>().ok().map(|at| (at.as_millisecond(), at.as_millisecond()));
-    let expected = "expected a date such as 2026-11-23, or a time such as 2026-11-23T14:30:00Z (a + is written %2B)";
+    let expected = "expected a date such as 2026-11-23, or a time such as 2026-11-23T14:30:00Z (write + as %2B)";
     of_date().or_else(of_time).map(Some).ok_or_else(|| ApiError::BadRequest(format!("{name}: {expected}")))
 }
 
@@ -92,5 +92,5 @@ pub(super) fn cursor(text: &str) -> Result<Cursor, ApiError> {
 }
 
 pub(super) fn bad_after() -> ApiError {
-    ApiError::BadRequest("after: expected the value that next gave".to_owned())
+    ApiError::BadRequest("after: expected the value from next".to_owned())
 }

@@ -84,9 +84,9 @@ fn log(method: &Method, route: Option<&MatchedPath>, status: StatusCode, problem
     // JSON logs write a u128 as text.
     let (status, ms) = (status.as_u16(), took.as_millis() as u64);
     if problem.is_none() && LOGGED_BY_HANDLER.iter().any(|prefix| route.starts_with(prefix)) {
-        tracing::debug!(%method, route, status, ms, "answered");
+        tracing::debug!(%method, route, status, ms, "responded");
     } else {
-        tracing::info!(%method, route, status, kind, code, ms, "answered");
+        tracing::info!(%method, route, status, kind, code, ms, "responded");
     }
 }
 

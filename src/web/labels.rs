@@ -116,7 +116,7 @@ pub(super) fn waits_for(waits_for: WaitsFor) -> &'static str {
         WaitsFor::EndOfRecording => "Recording in progress.",
         WaitsFor::RecordingFile => "Waiting for Twilio to finish the recording.",
         WaitsFor::Upload => "Uploading the recording to AssemblyAI.",
-        WaitsFor::Submission => "Sending the order to AssemblyAI.",
+        WaitsFor::Submission => "Sending the request to AssemblyAI.",
         WaitsFor::Transcript => "Waiting for AssemblyAI to finish the transcript.",
         WaitsFor::Deletion => "Deleting the call here, at Twilio and at AssemblyAI.",
     }
@@ -126,7 +126,7 @@ pub(super) fn waits_for(waits_for: WaitsFor) -> &'static str {
 pub(super) fn outcome(state: Option<CallState>, progress: Progress) -> &'static str {
     match progress {
         Progress::Done => "Listen and read below.",
-        Progress::NotRecorded => "The call is over, and it has no recording.",
+        Progress::NotRecorded => "The call is over and has no recording.",
         Progress::Deleting => "Not everything could be deleted.",
         _ => match state {
             Some(CallState::Busy) => "The line was busy.",
@@ -134,7 +134,7 @@ pub(super) fn outcome(state: Option<CallState>, progress: Progress) -> &'static 
             Some(CallState::Canceled) => "The call was canceled before anyone answered.",
             Some(CallState::Lost | CallState::Failed) => "The call could not be placed.",
             Some(CallState::Completed) => "The call is over, but it could not be transcribed.",
-            _ => "callscribe no longer follows the call.",
+            _ => "callscribe could not find out how the call ended.",
         },
     }
 }
@@ -168,7 +168,7 @@ pub(super) fn event(what: &Happened) -> &'static str {
         Happened::Transcript { state, .. } => match state {
             TranscriptState::Waiting => "Transcript requested",
             TranscriptState::Uploaded => "Recording uploaded",
-            TranscriptState::Queued => "AssemblyAI accepted the order",
+            TranscriptState::Queued => "AssemblyAI accepted the request",
             TranscriptState::Processing => "Transcribing",
             TranscriptState::Completed => "Transcript ready",
             TranscriptState::Failed => "Transcript failed",

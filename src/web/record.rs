@@ -23,7 +23,7 @@ const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
 pub(super) async fn greet(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
     let Callback { token, body } = &callback;
     if body.call_sid.parse::<CallSid>().is_ok_and(|sid| !greeter.may_greet(&sid)) {
-        tracing::warn!(sid = body.call_sid, "asked for the greeting again and again, hanging up");
+        tracing::warn!(sid = body.call_sid, "Twilio requested the greeting too often; hanging up");
         return xml(twiml::response(&[Verb::Hangup]));
     }
     tracing::info!(
@@ -46,7 +46,7 @@ fn note_answered(context: &Shared, callback: Callback<VoiceRequest>) {
     let store = async move {
         let _slot = slot;
         if let Err(error) = ingest::call_update(&shared, update).await {
-            tracing::warn!("storing that a call was answered: {error}");
+            tracing::warn!("cannot store that a call was answered: {error}");
         }
     };
     context.tasks.spawn(store.in_current_span());

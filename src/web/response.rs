@@ -12,7 +12,7 @@ pub(super) fn page(rendered: askama::Result<String>) -> Response {
         // metadata, which is over plain HTTP from another computer. Under `no-referrer` their origin would be `null`.
         Ok(html) => ([(header::REFERRER_POLICY, "same-origin")], Html(html)).into_response(),
         Err(error) => {
-            tracing::error!("rendering a page: {error}");
+            tracing::error!("cannot render a page: {error}");
             ApiError::Internal.into_response()
         }
     }

@@ -94,7 +94,7 @@ async fn read_fields(
                     None => return Err(ApiError::BadRequest("file: the file is empty".to_owned())),
                 };
                 if name != FILE {
-                    return Err(ApiError::BadRequest("expected the file in a field that is called file".to_owned()));
+                    return Err(ApiError::BadRequest("expected the file in a field named file".to_owned()));
                 }
                 if form.file.is_some() {
                     return Err(ApiError::BadRequest("file: expected one file".to_owned()));
@@ -150,7 +150,7 @@ fn unreadable(error: multer::Error) -> ApiError {
     match error {
         E::StreamReadFailed(cause) => cause.downcast().map_or_else(|_| broken_off(), |error| *error),
         E::IncompleteStream | E::IncompleteFieldData { .. } | E::IncompleteHeaders => {
-            ApiError::BadRequest("multipart/form-data: the form has no end".to_owned())
+            ApiError::BadRequest("multipart/form-data: the form is incomplete".to_owned())
         }
         _ => ApiError::BadRequest("multipart/form-data: the headers of a field cannot be read".to_owned()),
     }

@@ -42,8 +42,8 @@ async fn open_calls_are_polled_at_once_after_the_computer_slept() {
 async fn a_start_with_another_base_url_says_how_many_open_calls_cannot_call_back() {
     let world = World::new().await;
     let warnings = |base: &str| {
-        let lines = log::lines_with(&format!("open calls that were dialed with another BASE_URL than {base}: "));
-        let count = |line: &String| line.rsplit_once(&format!("{base}: ")).expect("the searched text").1.to_owned();
+        let lines = log::lines_with(&format!("open calls dialed with another BASE_URL (now {base}): "));
+        let count = |line: &String| line.rsplit_once(&format!("{base}): ")).expect("the searched text").1.to_owned();
         lines.iter().map(count).collect::<Vec<_>>()
     };
     let start = async |base: &str| world.another_app_with(&[("BASE_URL", base)], false).await.stop().await;

@@ -373,7 +373,7 @@ async fn a_page_of_another_site_gets_nothing() {
                 let answer = world.send(method, &path, &headers, "").await;
                 assert_eq!(
                     answer.problem(403, "forbidden"),
-                    "requests from other web sites are not allowed",
+                    "requests from other websites are not allowed",
                     "{headers:?}"
                 );
             }
@@ -745,13 +745,13 @@ async fn an_unknown_path_is_answered_with_a_problem() {
     for path in paths {
         for method in [Method::GET, Method::POST, Method::PUT] {
             let answer = world.send(method, path, &[], "").await;
-            assert_eq!(answer.problem(404, "no-such-path"), "there is nothing at this address", "{path}");
+            assert_eq!(answer.problem(404, "no-such-path"), "there is nothing at this URL", "{path}");
             assert_guarded(&answer);
         }
     }
     let page = world.get_with("/no/such/path", &[("accept", "text/html")]).await;
     assert_eq!((page.status.as_u16(), page.header("content-type")), (404, "text/html; charset=utf-8"));
-    assert!(page.text().contains("there is nothing at this address"));
+    assert!(page.text().contains("there is nothing at this URL"));
     assert_eq!(world.vendor_requests(), 0);
 }
 

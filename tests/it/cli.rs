@@ -43,9 +43,9 @@ fn without_settings_each_missing_one_is_named_and_the_sandbox_hinted_at() {
         ended.stderr,
         [
             "TWILIO_ACCOUNT_SID: missing; expected the account SID from Twilio's console: AC and 32 hex digits",
-            "TWILIO_AUTH_TOKEN: missing; expected the account's auth token from Twilio's console: password of the API and key of callback signatures",
+            "TWILIO_AUTH_TOKEN: missing; expected the account's auth token from Twilio's console: API password, and key to the signatures of callbacks",
             "TWILIO_PHONE_NUMBER: missing; expected your Twilio number, from which calls are placed, with + and country code, such as +14155551234",
-            "BASE_URL: missing; expected the public address of this program, which Twilio and AssemblyAI call back, such as https://example.ngrok.app",
+            "BASE_URL: missing; expected the public URL of this program, to which Twilio and AssemblyAI send callbacks, such as https://example.ngrok.app",
             "ASSEMBLYAI_KEY: missing; expected your AssemblyAI API key",
             HINT,
         ]
@@ -85,18 +85,18 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
     const TOKEN: &str = "expected printable ASCII characters without spaces";
     const NUMBER: &str = "expected + and 8 to 15 digits with the country code, such as +14155551234";
     const LABEL: &str = "expected a name of letters, digits and hyphens";
-    const API: &str = "expected an http(s) address without credentials, query or fragment";
+    const API: &str = "expected an http(s) URL without credentials, query or fragment";
     const SECONDS: &str = "expected a whole number of seconds from 1 to 14400";
-    const COUNTRIES: &str = "expected ISO codes of countries, comma separated, such as US,CA, or * for all";
+    const COUNTRIES: &str = "expected ISO codes of countries, separated by commas, such as US,CA, or * for all";
     const OBJECT: &str = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}";
     const LEVELS: &str = "expected levels and targets, such as info,callscribe=debug";
     const ADDRESS: &str = "expected IP address and port, such as 127.0.0.1:8000";
-    const BASE: &str = "expected the public http(s) address of this program, such as https://example.ngrok.app: ";
+    const BASE: &str = "expected the public http(s) URL of this program, such as https://example.ngrok.app: ";
     let base = |what: &str| format!("{BASE}{what}");
 
     let cases: &[(&str, &str, &str)] = &[
-        ("BASE_URL", "", "missing; expected the public address"),
-        ("BASE_URL", " \t ", "missing; expected the public address"),
+        ("BASE_URL", "", "missing; expected the public URL"),
+        ("BASE_URL", " \t ", "missing; expected the public URL"),
         ("BASE_URL", "https://example.com/my app", &base("it has spaces or non-ASCII characters")),
         ("BASE_URL", "https://bücher.example", &base("it has spaces or non-ASCII characters")),
         ("BASE_URL", "example.ngrok.app", &base("it is not a URL")),
@@ -130,7 +130,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         ("TWILIO_API_URL", "nonsense", API),
         ("TWILIO_API_URL", "https://me:word@api.example.com", API),
         ("ASSEMBLYAI_API_URL", "ftp://api.example.com", API),
-        ("ASSEMBLYAI_SPEECH_MODELS", "universal-2,,", "expected names of speech models, comma separated"),
+        ("ASSEMBLYAI_SPEECH_MODELS", "universal-2,,", "expected names of speech models, separated by commas"),
         ("DIAL_COUNTRIES", "US;CA", COUNTRIES),
         ("DIAL_COUNTRIES", "US,", COUNTRIES),
         ("DIAL_COUNTRIES", "US,*", COUNTRIES),
@@ -153,7 +153,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         (
             "KEYTERMS",
             &many_terms,
-            "there are 201 key terms; universal-2 accepts 200, and the first one too many is \"term 201\"",
+            "there are 201 key terms, but universal-2 accepts at most 200; the first one over the limit is \"term 201\"",
         ),
         ("KEYTERMS_FILE", no_file, "no such file"),
         (
@@ -226,7 +226,7 @@ fn an_api_key_begins_with_sk_and_needs_its_secret() {
     ];
     for (half, value, other) in halves {
         let ended = refused(&[], &with(&ENOUGH, &[(half, value)]));
-        assert_eq!(ended.stderr, [&format!("{other}: missing; {half} is set and goes with it"), HINT]);
+        assert_eq!(ended.stderr, [&format!("{other}: missing; {half} is set, and each needs the other"), HINT]);
     }
 }
 
@@ -398,11 +398,11 @@ fn the_json_log_has_one_object_per_line_and_one_line_per_answer() {
         .iter()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
         .collect();
-    let answered: Vec<&Value> = lines.iter().filter(|line| line["message"] == "answered").collect();
-    assert_eq!(answered.len(), 2, "{answered:#?}");
-    assert_eq!((&answered[0]["status"], &answered[1]["status"]), (&200.into(), &400.into()));
-    assert!(answered.iter().all(|line| line["ms"].is_u64()));
-    assert_eq!(answered[1]["route"], "/dial/{number}");
+    let responses: Vec<&Value> = lines.iter().filter(|line| line["message"] == "responded").collect();
+    assert_eq!(responses.len(), 2, "{responses:#?}");
+    assert_eq!((&responses[0]["status"], &responses[1]["status"]), (&200.into(), &400.into()));
+    assert!(responses.iter().all(|line| line["ms"].is_u64()));
+    assert_eq!(responses[1]["route"], "/dial/{number}");
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()));
 }
 
@@ -427,10 +427,10 @@ fn one_id_runs_through_all_lines_of_a_call() {
     assert_eq!(id.len(), 32, "{id}");
     for message in [
         "dialed",
-        "call",
-        "recording",
+        "received a call status",
+        "received a recording status",
         "uploaded",
-        "order submitted",
+        "submitted to AssemblyAI",
         "transcript finished",
         "polled a call",
         "polled a transcript",

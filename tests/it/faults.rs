@@ -60,7 +60,7 @@ async fn a_call_that_was_not_placed_is_requested_once_and_lost_after_two_minutes
         let world = without_callbacks().await;
         world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
         let detail = world.get("/dial/14155551234").await.problem(status, "vendor-ambiguous");
-        assert!(detail.contains("the call may still have been placed"), "{fault:?}: {detail}");
+        assert!(detail.contains("Twilio may have placed the call"), "{fault:?}: {detail}");
         for state in ["unknown", "unknown", "unknown", "lost"] {
             let calls = world.get("/calls").await.json();
             assert_eq!(calls["calls"][0]["state"], state, "{fault:?}");
@@ -102,7 +102,7 @@ async fn a_transcript_that_was_not_created_is_submitted_again_once_that_is_certa
         world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
         let request = json!({"audio_url": "https://example.com/a.wav"});
         let detail = world.post_json("/transcribe", &request).await.problem(status, "vendor-ambiguous");
-        assert!(detail.contains("the transcript may still have been ordered"), "{fault:?}: {detail}");
+        assert!(detail.contains("AssemblyAI may have accepted the request"), "{fault:?}: {detail}");
         world.after(Duration::from_secs(30)).await;
         assert_eq!(world.transcript_requests().len(), 1, "{fault:?}: the transcript may still appear in the list");
         world.after(Duration::from_secs(60)).await;

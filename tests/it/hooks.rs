@@ -109,10 +109,10 @@ async fn an_answer_is_one_line_in_the_log_with_its_route() {
     ] {
         let answer = world.get(path).await;
         let lines = log::lines_with(answer.header("x-request-id"));
-        let answered: Vec<&String> = lines.iter().filter(|line| line.contains(": answered ")).collect();
-        assert_eq!(answered.len(), 1, "{answered:?}");
-        assert!(answered[0].contains(&format!("route=\"{route}\"")), "{answered:?}");
-        assert!(answered[0].contains(&format!("status={}", answer.status.as_u16())), "{answered:?}");
+        let responses: Vec<&String> = lines.iter().filter(|line| line.contains(": responded ")).collect();
+        assert_eq!(responses.len(), 1, "{responses:?}");
+        assert!(responses[0].contains(&format!("route=\"{route}\"")), "{responses:?}");
+        assert!(responses[0].contains(&format!("status={}", answer.status.as_u16())), "{responses:?}");
     }
     assert_eq!(log::lines_with("4155559272"), Vec::<String>::new());
 }
@@ -201,7 +201,7 @@ async fn a_callback_with_a_missing_or_repeated_id_is_refused() {
             let mut twice = params.clone();
             twice.push((name, "another"));
             let detail = world.callback(path, &twice).await.problem(400, "bad-request");
-            assert_eq!(detail, format!("{name}: expected once, and not in the address"));
+            assert_eq!(detail, format!("{name}: expected once, and not in the URL"));
         }
     }
     assert_eq!(log::lines_with(call), Vec::<String>::new());

@@ -182,12 +182,12 @@ fn golden() -> Vec<u8> {
 type Case = (&'static str, Vec<u8>, Option<&'static str>, Option<&'static str>);
 
 fn corpus() -> Vec<Case> {
-    const SHORTER: Option<&str> = Some("is shorter than it says");
-    const LONGER: Option<&str> = Some("is longer than it says");
+    const SHORTER: Option<&str> = Some("is shorter than its header says");
+    const LONGER: Option<&str> = Some("is longer than its header says");
     const ENDLESS: Option<&str> = Some("does not say where it ends");
-    const SILENT: Option<&str> = Some("holds no sound");
-    const FORMLESS: Option<&str> = Some("does not say its format");
-    const NOTHING: Option<&str> = Some("is none");
+    const SILENT: Option<&str> = Some("contains no sound");
+    const FORMLESS: Option<&str> = Some("has no format in its header");
+    const NOTHING: Option<&str> = Some("is not an audio file");
     const DOCUMENT: Option<&str> = Some("is a document");
     let (pcm, some, odd) = (&*pcm(), &*sound(1_000), &*sound(999));
     let small = || riff(&[(b"fmt ", pcm), (b"data", some)]);
@@ -266,10 +266,10 @@ async fn audio_with_a_wrong_header_is_not_read_to_its_end() {
     let silent = with(golden(), 40, 0);
     let nine_seconds = MediaRequest { seconds: Some(9), ..Default::default() };
     for (file, wrong, request) in [
-        (&long, "is longer than it says", &MediaRequest::default()),
-        (&short, "is shorter than it says", &MediaRequest::default()),
-        (&silent, "holds no sound", &MediaRequest::default()),
-        (&golden(), "is not as long as its recording", &nine_seconds),
+        (&long, "is longer than its header says", &MediaRequest::default()),
+        (&short, "is shorter than its header says", &MediaRequest::default()),
+        (&silent, "contains no sound", &MediaRequest::default()),
+        (&golden(), "does not have the duration of its recording", &nine_seconds),
     ] {
         // The rest never arrives.
         let sent = Sent { until: Some(50), ..Sent::whole(Framing::Length, file) };
@@ -285,7 +285,7 @@ async fn a_file_longer_than_it_says_is_not_read_to_its_end_even_without_a_conten
     let long = and(golden(), &sound(100_000));
     for framing in [Framing::Chunked, Framing::Close] {
         let sent = Sent { until: Some(150_000), ..Sent::whole(framing, &long) };
-        assert_eq!(read(sent, &MediaRequest::default()).await.objection(), Some("is longer than it says"));
+        assert_eq!(read(sent, &MediaRequest::default()).await.objection(), Some("is longer than its header says"));
     }
 }
 
@@ -303,7 +303,7 @@ async fn a_wav_file_must_be_as_long_as_twilio_says_within_two_seconds() {
             let request = MediaRequest { seconds: Some(seconds), ..Default::default() };
             for framing in [Framing::Length, Framing::Chunked] {
                 let read = read(Sent::whole(framing, &file), &request).await;
-                let wrong = (!fits).then_some("is not as long as its recording");
+                let wrong = (!fits).then_some("does not have the duration of its recording");
                 assert_eq!(read.objection(), wrong, "{seconds} s, {framing:?}");
             }
         }
@@ -334,7 +334,7 @@ async fn plain_bytes_may_be_audio_and_partial_content_is_accepted_only_for_a_ran
         let range = Some("bytes=0-999".to_owned());
         let request = MediaRequest { range, seconds: Some(600), ..Default::default() };
         assert_eq!(read(sent(), &request).await.bytes, part);
-        assert_eq!(read(sent(), &MediaRequest::default()).await.objection(), Some("is not whole"));
+        assert_eq!(read(sent(), &MediaRequest::default()).await.objection(), Some("is incomplete"));
     }
 }
 
@@ -360,12 +360,12 @@ async fn audio_that_is_not_there_yet_is_not_found() {
 async fn bad_audio_is_neither_complete_at_assemblyai_nor_paid_for() {
     let speech = || Audio::Bytes(speech::WAV.into());
     for (audio, seconds, wrong) in [
-        (Audio::Bytes(without(speech::WAV.to_vec(), 10_000).into()), 5, "shorter than it says"),
-        (Audio::Bytes(and(speech::WAV.to_vec(), b"more").into()), 5, "longer than it says"),
+        (Audio::Bytes(without(speech::WAV.to_vec(), 10_000).into()), 5, "shorter than its header says"),
+        (Audio::Bytes(and(speech::WAV.to_vec(), b"more").into()), 5, "longer than its header says"),
         // Its length is right, and AssemblyAI receives it in Content-Length.
-        (Audio::Bytes(riff(&[(b"fmt ", &pcm()), (b"LIST", &sound(100_000))]).into()), 5, "holds no sound"),
+        (Audio::Bytes(riff(&[(b"fmt ", &pcm()), (b"LIST", &sound(100_000))]).into()), 5, "contains no sound"),
         (Audio::Bytes("{\"code\": 20404}".into()), 5, "a document"),
-        (speech(), 60, "not as long as its recording"),
+        (speech(), 60, "not have the duration of its recording"),
     ] {
         let world = World::new().await;
         let duration = Duration::from_secs(seconds);

@@ -48,7 +48,7 @@ async fn a_number_that_may_not_be_dialed_is_refused_before_any_vendor_request() 
 #[tokio::test]
 async fn the_confirmation_page_dials_no_number_that_the_address_bar_does_not() {
     let world = World::new().await;
-    for (number, words) in [("18095551234", "number of DO"), ("%2B19005551234", "premium-rate")] {
+    for (number, words) in [("18095551234", "belongs to DO"), ("%2B19005551234", "premium-rate")] {
         let answer = world.post_form("/calls", &format!("number={number}")).await;
         assert!(answer.problem(403, "not-allowed").contains(words));
     }
@@ -78,7 +78,7 @@ async fn a_browser_gets_a_page_that_names_the_setting_that_refuses_a_number() {
     let world = World::new().await;
     let page = world.get_with("/dial/442079460000", &TYPED).await;
     assert_eq!((page.status.as_u16(), page.header("content-type")), (403, "text/html; charset=utf-8"));
-    assert!(page.text().contains("this is a number of GB, but DIAL_COUNTRIES allows only US"), "{}", page.text());
+    assert!(page.text().contains("this number belongs to GB, but DIAL_COUNTRIES allows only US"), "{}", page.text());
     assert_eq!(world.vendor_requests(), 0);
 }
 

@@ -240,7 +240,7 @@ async fn pages_say_in_words_what_went_wrong_and_what_to_do() {
     world.settle().await;
     let page = world.page(&format!("/calls/{busy}")).await;
     assert!(
-        page.contains("The line was busy. Use Call again to retry.") && page.contains("<button>Call again"),
+        page.contains("The line was busy. To try again, use Call again.") && page.contains("<button>Call again"),
         "{page}"
     );
     assert!(page.contains("Call requested from Twilio"), "{page}");

@@ -214,7 +214,7 @@ async fn audio_that_ends_with_the_connection_must_have_the_length_in_its_header(
     for short in [&speech::WAV[..speech::WAV.len() / 2], &speech::WAV[..20], b"RIFF"] {
         let world = World::with(&[("TWILIO_API_URL", &closing_twilio(short.to_vec()).await)]).await;
         let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
-        assert!(detail.ends_with("at the audio, which is shorter than it says"), "{detail}");
+        assert!(detail.ends_with("at the audio, which is shorter than its header says"), "{detail}");
         assert_nothing_submitted(&world);
     }
 }
@@ -238,7 +238,7 @@ async fn a_response_without_audio_is_neither_transcribed_nor_played() {
         });
         let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
         let detail = transcribe(&world, RECORDING).await.problem(502, "vendor-bad-answer");
-        assert!(detail.ends_with("at the audio, which is none"), "{case}: {detail}");
+        assert!(detail.ends_with("at the audio, which is not an audio file"), "{case}: {detail}");
         assert_nothing_submitted(&world);
     }
     let page = || (StatusCode::OK, [(header::CONTENT_TYPE, "text/html")], "<script>");
@@ -288,7 +288,7 @@ async fn an_upload_that_assemblyai_rejects_is_reported_in_its_words_and_nothing_
             429,
             429,
             "vendor-rate-limited",
-            "AssemblyAI rate-limited callscribe: Too Many Requests; nothing was done, try again later",
+            "AssemblyAI rate-limited callscribe: Too Many Requests; nothing was done, so try again later",
         ),
         (500, 502, "vendor-unavailable", "AssemblyAI failed: Internal Server Error"),
         (403, 502, "vendor-rejected", "AssemblyAI rejected the request: Forbidden"),

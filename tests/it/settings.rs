@@ -135,7 +135,7 @@ fn twilios_host_follows_from_edge_and_region() {
         assert_eq!(accounts(settings).twilio.api_url.as_str(), *expected);
     }
     let conflicting = config(&[("TWILIO_API_URL", "http://127.0.0.1:8001"), ("TWILIO_REGION", "ie1")]);
-    assert_eq!(conflicting.warnings, ["TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are not used"]);
+    assert_eq!(conflicting.warnings, ["TWILIO_API_URL is set, so TWILIO_REGION and TWILIO_EDGE are ignored"]);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn countries_are_read_in_any_case_and_are_required_if_our_own_number_has_none() 
     let problems = Config::read(variables(&placeless), false).expect_err("no country");
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let expected =
-        "DIAL_COUNTRIES: missing; the country of TWILIO_PHONE_NUMBER is unknown, so expected ISO codes of countries";
+        "DIAL_COUNTRIES: missing; TWILIO_PHONE_NUMBER has no known country, so expected ISO codes of countries";
     assert_eq!(problems, [expected]);
     let named = [placeless[0], ("DIAL_COUNTRIES", "US")];
     Config::read(variables(&named), false).expect("valid settings");

@@ -567,7 +567,7 @@ async fn a_callback_of_another_account_is_refused() {
         let params = [("AccountSid", other), ("CallSid", CALL), ("CallStatus", "ringing")];
         for path in ["/record/", "/record/done/", "/hooks/twilio/call", "/hooks/twilio/recording"] {
             let detail = world.callback(path, &params).await.problem(403, "forbidden");
-            assert_eq!(detail, "this callback is of another Twilio account");
+            assert_eq!(detail, "this callback belongs to another Twilio account");
         }
     }
 }

@@ -58,9 +58,9 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
                  SELECT 999, 'newer', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
     store.execute(newer).await.expect("a row");
     if store.is_postgres() {
-        assert_refused(&store.url, "newer callscribe");
+        assert_refused(&store.url, "newer version of callscribe");
     } else {
-        assert_left_alone(&store, &store.url, "newer callscribe");
+        assert_left_alone(&store, &store.url, "newer version of callscribe");
     }
     assert_eq!(store.number("SELECT max(version) FROM _sqlx_migrations").await, 999);
 }
@@ -112,7 +112,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
 fn a_damaged_file_is_refused_and_left_alone() {
     let store = Database::sqlite();
     fs::write(file(&store), "this is no database, and never was one\n".repeat(100)).expect("a file");
-    assert_left_alone(&store, &store.url, "is no database, or is damaged");
+    assert_left_alone(&store, &store.url, "is not a SQLite database, or is damaged");
 
     let store = Database::sqlite();
     create_tables(&store);
@@ -120,7 +120,7 @@ fn a_damaged_file_is_refused_and_left_alone() {
     let half = bytes.len() / 2;
     bytes[half..].fill(0xa5);
     fs::write(file(&store), bytes).expect("a file");
-    assert_left_alone(&store, &store.url, "is no database, or is damaged");
+    assert_left_alone(&store, &store.url, "is not a SQLite database, or is damaged");
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_large_damaged_file_is_detected_soon_after_start() {
     let folder = Folder::new();
     let ended = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)])).end();
     assert_eq!(ended.code, Some(2), "{}", ended.all());
-    let line = "DATABASE_URL: is no database, or is damaged; restore it from a copy, or name another file";
+    let line = "DATABASE_URL: is not a SQLite database, or is damaged; restore it from a backup, or name another file";
     assert!(ended.stderr.iter().any(|other| other == line), "{}", ended.all());
 }
 

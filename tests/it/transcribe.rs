@@ -167,11 +167,11 @@ async fn key_terms_beyond_the_models_limits_are_refused_by_name_before_any_vendo
         ),
         (
             request(json!(many(201)), both.clone()),
-            "universal-2 accepts 200, and the first one too many is \"term 201\"",
+            "universal-2 accepts at most 200; the first one over the limit is \"term 201\"",
         ),
         (
             request(json!(many(1_001)), pro.clone()),
-            "universal-3-5-pro accepts 1000, and the first one too many is \"term 1001\"",
+            "universal-3-5-pro accepts at most 1000; the first one over the limit is \"term 1001\"",
         ),
     ] {
         let detail = world.post_json("/transcribe", &fields).await.problem(400, "bad-keyterms");
@@ -346,7 +346,7 @@ async fn requests_do_not_wait_for_a_submit_in_doubt_and_its_job_continues() {
     first.problem(504, "vendor-ambiguous");
     assert_eq!(second.problem(503, "under-way"), "the transcript is being made; try again later");
     let third = world.post_json("/transcribe", &request).await;
-    assert_eq!(third.problem(503, "under-way"), "checking whether AssemblyAI has accepted the order");
+    assert_eq!(third.problem(503, "under-way"), "checking whether AssemblyAI has accepted the request");
     assert!(third.headers.contains_key("retry-after"));
     assert_eq!(world.transcript_requests().len(), 1);
 

@@ -114,7 +114,7 @@ async fn behind_a_tunnel_that_hides_itself_no_request_counts_as_local() {
         let text = world.app.log_in_link().await;
         for path in ["/", "/calls", "/dial/14155551234", &format!("/calls/{CALL}"), "/no/such/path"] {
             let words = world.get(path).await.problem(403, "forbidden");
-            assert!(words.contains("open the link"), "{words}");
+            assert!(words.contains("open the log-in link"), "{words}");
         }
         assert_eq!(world.vendor_requests(), 0);
 

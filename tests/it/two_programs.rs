@@ -118,7 +118,7 @@ async fn a_program_waits_for_another_programs_migration() {
     let mut other = PgConnection::connect(&store.url).await.expect("a connection");
     other.lock().await.expect("the migration lock");
     let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
-    program.wait_for_log("another program brings the tables of this server up to date; waiting for it");
+    program.wait_for_log("another program is updating the tables on this server; waiting for it");
     other.unlock().await.expect("the lock is released");
     program.address();
 }

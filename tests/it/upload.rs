@@ -274,7 +274,7 @@ async fn a_form_without_exactly_one_file_is_not_transcribed() {
         (vec![field("recording_sid", "RE1"), speech()], "RE"),
         (vec![field("again", "7"), speech()], "again"),
         (vec![field("file", "not a file")], "expected a file, with a file name"),
-        (vec![part("Content-Disposition: form-data; name=audio; filename=a.wav", b"abc")], "called file"),
+        (vec![part("Content-Disposition: form-data; name=audio; filename=a.wav", b"abc")], "named file"),
         (vec![part("Content-Disposition: form-data", b"abc")], "a name for every field"),
         (vec![part("Content-Type: text/plain", b"abc")], "a name for every field"),
         (vec![part("Content-Disposition: form-data; name=prompt", b"\xff\xfe"), speech()], "not UTF-8"),
@@ -346,7 +346,7 @@ async fn a_form_without_a_boundary_is_refused() {
     let body = form(&[file("call.wav", speech::WAV)]);
     let other = [("content-type", "multipart/form-data; boundary=other")];
     let detail = send_with(&world, body, &other).await.problem(400, "bad-request");
-    assert!(detail.contains("the form has no end"), "{detail}");
+    assert!(detail.contains("the form is incomplete"), "{detail}");
     let body = form(&[file("call.wav", speech::WAV)]);
     send_with(&world, body, &[("content-type", "multipart/mixed; boundary=limit")])
         .await

@@ -38,7 +38,7 @@ impl AssemblyAi {
             }
             Err(error) => {
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(io::Error::other("the audio source failed"))
+                Err(io::Error::other("the source of the audio failed"))
             }
         });
         let mut request = self

@@ -137,10 +137,10 @@ fn check_audio(response: Response, may_be_part: bool) -> Result<Response, Kind> 
     let is_document = media_type.starts_with("text/") || media_type.ends_with("json") || media_type.ends_with("xml");
     let is_there = response.status() != StatusCode::NO_CONTENT && response.content_length() != Some(0);
     if is_document || !is_there {
-        return Err(damaged("is none"));
+        return Err(damaged("is not an audio file"));
     }
     if response.status() == StatusCode::PARTIAL_CONTENT && !may_be_part {
-        return Err(damaged("is not whole"));
+        return Err(damaged("is incomplete"));
     }
     Ok(response)
 }
@@ -201,7 +201,7 @@ impl CheckedAudio {
         let piece = chunk.as_deref().unwrap_or_default();
         self.received += piece.len() as u64;
         if chunk.is_none() && self.received == 0 {
-            return Err(damaged("is none"));
+            return Err(damaged("is not an audio file"));
         }
         if let Some(inspector) = &mut self.inspector {
             // A reader that knows the length stops at its last byte, so the check must be complete by then.
@@ -235,7 +235,7 @@ impl Inspector {
             }
         }
         if is_over && self.is_blank {
-            return Err("is none");
+            return Err("is not an audio file");
         }
         self.wav.read(piece);
         // Without a length, a broken connection looks like the end. Only a WAV file could tell them apart.

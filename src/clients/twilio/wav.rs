@@ -141,20 +141,20 @@ impl Wav {
     pub(super) fn check(&self, total: Option<u64>, seconds: Option<u64>) -> Result<(), &'static str> {
         if self.length_field.is_none() {
             let is_cut = total == Some(self.received) && self.received < HEAD as u64 && starts_like_riff(&self.header);
-            return if is_cut { Err("is shorter than it says") } else { Ok(()) };
+            return if is_cut { Err("is shorter than its header says") } else { Ok(()) };
         }
         if let Some(length) = self.length() {
             if total.is_some_and(|total| total < length) {
-                return Err("is shorter than it says");
+                return Err("is shorter than its header says");
             }
             // The length need not count the padding byte of the last chunk.
             if total.unwrap_or(self.received) > length + length % 2 {
-                return Err("is longer than it says");
+                return Err("is longer than its header says");
             }
         }
         match (total, &self.data) {
             (Some(total), Some(data)) => self.check_data(data, total, seconds),
-            (Some(total), None) if total <= self.received => Err("holds no sound"),
+            (Some(total), None) if total <= self.received => Err("contains no sound"),
             _ => Ok(()),
         }
     }
@@ -167,15 +167,15 @@ impl Wav {
             length => u64::from(length),
         };
         if length > available {
-            return Err("is shorter than it says");
+            return Err("is shorter than its header says");
         }
         if length == 0 {
-            return Err("holds no sound");
+            return Err("contains no sound");
         }
-        let Some(format) = &self.format else { return Err("does not say its format") };
+        let Some(format) = &self.format else { return Err("has no format in its header") };
         let (Some(seconds), Some(rate)) = (seconds, format.constant_rate()) else { return Ok(()) };
         if length.abs_diff(seconds.saturating_mul(rate)) > TOLERANCE * rate {
-            Err("is not as long as its recording")
+            Err("does not have the duration of its recording")
         } else {
             Ok(())
         }
@@ -228,7 +228,11 @@ mod tests {
                 wav.read(piece);
             }
             assert_eq!(wav.check(all, Some(0)), Ok(()), "in pieces of {size}");
-            assert_eq!(wav.check(all, Some(3)), Err("is not as long as its recording"), "in pieces of {size}");
+            assert_eq!(
+                wav.check(all, Some(3)),
+                Err("does not have the duration of its recording"),
+                "in pieces of {size}"
+            );
         }
     }
 

@@ -63,7 +63,7 @@ async fn migrate(options: &PgConnectOptions) -> Result<PgConnection, BadDatabase
         match &error {
             MigrateError::Execute(sqlx::Error::Database(cause)) if cause.code().as_deref() == Some(LOCK_TIMEOUT) => {
                 if !std::mem::replace(&mut is_logged, true) {
-                    tracing::info!("another program brings the tables of this server up to date; waiting for it");
+                    tracing::info!("another program is updating the tables on this server; waiting for it");
                 }
             }
             _ => return Err(BadDatabase::of_migration(error)),

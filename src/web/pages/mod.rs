@@ -30,7 +30,7 @@ impl Notices {
         if context.exposure.is_unreachable() {
             alerts.push(format!(
                 "BASE_URL ({}) does not lead to this program, so neither vendor can reach it: check that the tunnel is open \
-                 and that its address has not changed.",
+                 and that its URL has not changed.",
                 context.urls.base()
             ));
         }
