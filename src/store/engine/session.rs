@@ -65,21 +65,7 @@ impl Session {
 
     /// Runs a statement and returns its rows.
     pub(in crate::store) async fn fetch(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
-        debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
-        macro_rules! run {
-            ($connection:expr, $row:path) => {
-                Ok(bound!(sql, args).fetch_all($connection).await?.into_iter().map($row).collect())
-            };
-        }
-        match self {
-            Self::SqliteRead(connection) => run!(&mut **connection, Row::Sqlite),
-            Self::SqliteWrite(tx) => {
-                let (rows, _) = tx.run(sql, args.iter().map(Arg::value))?;
-                Ok(rows.into_iter().map(Row::Written).collect())
-            }
-            Self::PostgresRead(connection) => run!(&mut **connection, Row::Postgres),
-            Self::PostgresWrite(transaction) => run!(&mut **transaction, Row::Postgres),
-        }
+        self.fetch_planned(sql, args, true).await
     }
 
     /// Like [`fetch`](Self::fetch), but PostgreSQL plans the statement for these arguments: how common a word is decides
@@ -89,17 +75,26 @@ impl Session {
         sql: &'static str,
         args: Vec<Arg>,
     ) -> Result<Vec<Row>, Error> {
+        self.fetch_planned(sql, args, false).await
+    }
+
+    /// Unless `keeps_plan`, PostgreSQL plans the statement for these arguments alone.
+    async fn fetch_planned(&mut self, sql: &'static str, args: Vec<Arg>, keeps_plan: bool) -> Result<Vec<Row>, Error> {
+        debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
         macro_rules! run {
-            ($connection:expr) => {{
-                let rows = bound!(sql, args).persistent(false).fetch_all($connection).await?;
-                Ok(rows.into_iter().map(Row::Postgres).collect())
+            ($connection:expr, $row:path, $is_persistent:expr) => {{
+                let rows = bound!(sql, args).persistent($is_persistent).fetch_all($connection).await?;
+                Ok(rows.into_iter().map($row).collect())
             }};
         }
-        debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
         match self {
-            Self::PostgresRead(connection) => run!(&mut **connection),
-            Self::PostgresWrite(transaction) => run!(&mut **transaction),
-            Self::SqliteRead(_) | Self::SqliteWrite(_) => self.fetch(sql, args).await,
+            Self::SqliteRead(connection) => run!(&mut **connection, Row::Sqlite, true),
+            Self::SqliteWrite(tx) => {
+                let (rows, _) = tx.run(sql, args.iter().map(Arg::value))?;
+                Ok(rows.into_iter().map(Row::Written).collect())
+            }
+            Self::PostgresRead(connection) => run!(&mut **connection, Row::Postgres, keeps_plan),
+            Self::PostgresWrite(transaction) => run!(&mut **transaction, Row::Postgres, keeps_plan),
         }
     }
 
