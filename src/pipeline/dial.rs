@@ -272,7 +272,7 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
                     () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
                     () = context.stopping.cancelled() => break rate_limited,
                 }
-                if !may_repeat(context, call, claimed.job()).await? {
+                if !may_repeat(context, call, &claimed.job).await? {
                     break rate_limited;
                 }
             }
@@ -284,7 +284,7 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
         return search_now(context, call, claimed, Some(error), until).await;
     }
     let (reason, code) = (error.explanation(), error.code());
-    let job = claimed.job();
+    let job = &claimed.job;
     context
         .store
         .write(Commit::StoreRefusal, id.as_str(), |mut tx| {
@@ -320,7 +320,7 @@ async fn store_sid(
     state: CallState,
     claimed: Claimed,
 ) -> Result<(), store::Error> {
-    let job = claimed.job();
+    let job = &claimed.job;
     let taken = context
         .store
         .write_unsynced(Commit::StoreCallSid, call.id.as_str(), |mut tx| async move {
@@ -357,7 +357,7 @@ async fn search_now(
 ) -> Result<CallSid, Error> {
     let reason = error.as_ref().map(clients::Error::explanation);
     let reason = reason.as_deref().unwrap_or("callscribe asked Twilio to place the call, and the response was lost");
-    let job = claimed.job();
+    let job = &claimed.job;
     context
         .store
         .write(Commit::StoreUnknown, call.id.as_str(), |mut tx| async move {

@@ -272,12 +272,11 @@ pub(super) async fn unknown_recording(
 
 /// Returns `None` if the SID or the state is not one of Twilio's.
 pub(super) fn to_model(call: &Call, recording: &twilio::Recording) -> Option<Recording> {
-    let duration = recording.duration.as_deref().and_then(|seconds| seconds.parse().ok());
     Some(Recording {
         sid: recording.sid.parse().ok()?,
         call: call.id.clone(),
         state: RecordingState::named(&recording.status)?,
-        duration_seconds: duration.filter(|seconds: &i64| *seconds >= 0),
+        duration_seconds: recording.seconds().and_then(|seconds| seconds.try_into().ok()),
         channels: recording.channels.map(i64::from),
         source: recording.source.clone(),
         error_code: recording.error_code,

@@ -101,10 +101,6 @@ impl Claimed {
         drop(leased);
         Self { context: Arc::clone(context), job }
     }
-
-    pub(super) fn job(&self) -> &Job {
-        &self.job
-    }
 }
 
 impl Drop for Claimed {

@@ -24,7 +24,6 @@ pub struct Job {
     pub kind: JobKind,
     /// The call id or order id.
     pub subject: String,
-    /// The number of this claim.
     pub claim: i64,
     /// Consecutive failures.
     pub failures: i64,

@@ -36,7 +36,6 @@ const PICTURES: [(&str, &[u8]); 1] = [("call.png", include_bytes!("../manual/cal
 static PAGES: LazyLock<Vec<ManualPage>> =
     LazyLock::new(|| MARKDOWN.iter().map(|(name, markdown)| ManualPage::new(name, markdown)).collect());
 
-/// A page of the manual.
 struct ManualPage {
     name: &'static str,
     title: String,

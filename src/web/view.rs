@@ -38,7 +38,6 @@ pub(super) struct CallView {
     pub(super) ended_at: Option<Timestamp>,
 }
 
-/// A row of the list of calls.
 #[derive(Debug, Serialize)]
 pub(super) struct CallRow {
     #[serde(flatten)]

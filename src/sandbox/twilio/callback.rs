@@ -28,7 +28,6 @@ pub(super) struct Callback {
     pub(super) params: Vec<Param>,
 }
 
-/// A response of the program.
 pub(super) struct ProgramResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,

@@ -124,7 +124,6 @@ impl Twilio {
         self.change(|account| account.call_mut(sid).map(|call| call.set_status(status)));
     }
 
-    /// Waits while this stage is held.
     pub(super) async fn wait_while_held(&self, stage: Stage) {
         // This cannot fail: `self` keeps the sender.
         let _ = self.inner.held.subscribe().wait_for(|held| !held.contains(&stage)).await;
