@@ -53,7 +53,7 @@ fn read_file(text: &str) -> (Vec<(String, String)>, Vec<Problem>) {
         match entry {
             Ok((name, value)) => variables.push((name, value.replace(DOLLAR, "$"))),
             Err(dotenvy::Error::LineParse(part, _)) => problems.push(match setting_with(&text, &part) {
-                Some(name) => Problem::new(".env", format!("{name}: expected its value between single quotes")),
+                Some(name) => Problem::new(".env", format!("{name}: expected single quotes around its value")),
                 None => Problem::new(".env", "expected lines of the form NAME=value"),
             }),
             Err(_) => problems.push(Problem::new(".env", "cannot be read")),

@@ -184,8 +184,8 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         if named { Ok(models) } else { Err("expected names of speech models, separated by commas".to_owned()) }
     });
     let options = env.read("TRANSCRIPT_OPTIONS", |text| {
-        let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}, and in .env \
-                        between single quotes";
+        let expected = "expected a JSON object of AssemblyAI parameters, such as {\"speaker_labels\": true}; in .env, put \
+                        it between single quotes";
         let mut options: Map<String, Value> = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
         if options.contains_key("audio_url") {
             return Err("audio_url belongs in each request, not in a setting".to_owned());

@@ -36,7 +36,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "TWILIO_AUTH_TOKEN",
         default: Required,
-        meaning: "the account's auth token from Twilio's console: API password, and key to the signatures of callbacks",
+        meaning: "the account's auth token from Twilio's console, used as API password and to check callback signatures",
     },
     Setting {
         name: "TWILIO_PHONE_NUMBER",
@@ -181,7 +181,7 @@ pub fn help() -> String {
 pub fn env_example() -> String {
     let mut text = String::from(
         "# Settings of callscribe. Copy this file to .env and fill in the first five settings.\n\
-         # Put values with spaces, quotes or # between single quotes.\n",
+         # Put single quotes around values with spaces, quotes or #.\n",
     );
     for Setting { name, default, meaning } in SETTINGS {
         let line = match default {

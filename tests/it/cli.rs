@@ -43,7 +43,7 @@ fn without_settings_each_missing_one_is_named_and_the_sandbox_hinted_at() {
         ended.stderr,
         [
             "TWILIO_ACCOUNT_SID: missing; expected the account SID from Twilio's console: AC and 32 hex digits",
-            "TWILIO_AUTH_TOKEN: missing; expected the account's auth token from Twilio's console: API password, and key to the signatures of callbacks",
+            "TWILIO_AUTH_TOKEN: missing; expected the account's auth token from Twilio's console, used as API password and to check callback signatures",
             "TWILIO_PHONE_NUMBER: missing; expected your Twilio number, from which calls are placed, with + and country code, such as +14155551234",
             "BASE_URL: missing; expected the public URL of this program, to which Twilio and AssemblyAI send callbacks, such as https://example.ngrok.app",
             "ASSEMBLYAI_KEY: missing; expected your AssemblyAI API key",
@@ -299,7 +299,7 @@ fn the_env_file_fills_in_what_the_environment_lacks_and_the_environment_wins() {
 #[test]
 fn a_broken_line_in_the_env_file_is_reported_without_quoting_it() {
     let folder = Folder::new();
-    let quotes = ".env: OPERATOR_TOKEN: expected its value between single quotes";
+    let quotes = ".env: OPERATOR_TOKEN: expected single quotes around its value";
     let form = ".env: expected lines of the form NAME=value";
     for (line, expected) in [
         ("OPERATOR_TOKEN=canary and more", quotes),
