@@ -105,7 +105,7 @@ async fn two_programs_on_one_database_share_the_jobs_and_submit_each_transcript_
         let ended = program.end();
         assert_eq!(ended.code, Some(0), "{}", ended.all());
         assert!(
-            ended.stderr.iter().any(|line| line.contains("transcript ordered")),
+            ended.stderr.iter().any(|line| line.contains("submitted to AssemblyAI")),
             "this program did part of the work"
         );
     }
