@@ -13,14 +13,12 @@ pub(super) async fn read(conn: &mut Conn, name: &CallName) -> Result<Option<Fact
     }
 }
 
-/// The facts of a call that was just read.
+/// The facts of a call that was just read. The jobs are read first: what a job has committed before its end is then in
+/// what is read after it, and no call seems to have ended without the transcript that its job has just requested.
 pub async fn of(conn: &mut Conn, call: Call) -> Result<Facts, store::Error> {
-    let id = call.id.as_str();
-    Ok(Facts {
-        recordings: conn.recordings_of(&call.id).await?,
-        transcripts: conn.transcripts_of(&call.id).await?,
-        following: conn.job_state(JobKind::Call, id).await?.map(|job| job.status),
-        deleting: conn.job_state(JobKind::Deletion, id).await?.map(|job| job.status),
-        call,
-    })
+    let following = conn.job_state(JobKind::Call, call.id.as_str()).await?.map(|job| job.status);
+    let deleting = conn.job_state(JobKind::Deletion, call.id.as_str()).await?.map(|job| job.status);
+    let recordings = conn.recordings_of(&call.id).await?;
+    let transcripts = conn.transcripts_of(&call.id).await?;
+    Ok(Facts { call, recordings, transcripts, following, deleting })
 }
