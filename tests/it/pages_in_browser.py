@@ -119,7 +119,7 @@ def follows(base: str):
         is_done(page)
         assert page.evaluate("window.isTheSame"), "the page was reloaded"
         seen = page.evaluate("[...window.seen]")
-        assert {"On the phone", "The call is being recorded.", "Transcribing", "Done"} <= set(seen), seen
+        assert {"On the phone", "Recording in progress.", "Transcribing", "Done"} <= set(seen), seen
         expect(page.locator("#steps .past")).to_have_count(7)
         # The list has been open since before the call.
         expect(home.locator("#calls li .state")).to_have_text("Done")
