@@ -17,13 +17,13 @@
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`). Then the order is submitted, once,
 //!    with the key terms of the settings, of the call and of the request, and with a webhook URL whose secret only
-//!    AssemblyAI knows. A file sent to `POST /transcribe` streams into the upload within its own request; its order is
-//!    committed once AssemblyAI has the whole file.
+//!    AssemblyAI knows. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
+//!    has the whole file, its order is committed and then submitted as any other.
 //! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the transcript job due at once. The job fetches the transcript and
-//!    stores JSON, text and words (`pipeline::settle`). If the webhook is lost, the next poll does, a minute later at most.
+//!    stores JSON, text and words (`pipeline::settle`). If the webhook is lost, the job polls within a minute all the same.
 //!    The same transaction indexes the words for `/calls?q=`; [`model::search`] cuts texts and queries into terms.
-//!    `POST /transcribe` and `GET /transcript/<id>` ([`pipeline::transcription`]) use the same steps. A finished transcript
-//!    is answered from the store.
+//!    `POST /transcribe` ([`pipeline::transcription`]) runs steps 4 and 5, too; `GET /transcript/<id>` answers a finished
+//!    transcript from the store.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
@@ -50,7 +50,7 @@
 //! | [`auth`] | what lets an operator in: token, sessions, log-in link |
 //! | [`exposure`] | whether a tunnel at `BASE_URL` makes strangers look local |
 //! | [`pipeline`] | what happens to a call: dial, ingest, follow, upload, submit, settle, delete; and the worker |
-//! | [`store`] | calls, recordings, transcripts, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (their spelling is frozen) |
+//! | [`store`] | calls, recordings, transcripts, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
@@ -60,11 +60,12 @@
 //! | `src/manual`, `src/docs` | the operator's manual, served at `/help`; [`development`] and [`performance`] |
 //! | [`internals`] | what tests and benches call without HTTP |
 //!
-//! Imports point one way: `main` → `app` → `web` → `pipeline` → `store` → `model`, and `pipeline` → `clients`. `web` also
-//! reads from the `store`; from `clients` it takes callback bodies, signatures and the shapes that it passes on. `clients`
-//! imports no other room; `model`, `twiml` and `export` know nothing of HTTP. The sandbox takes only the signer from
-//! `clients`, so that its wire formats are an independent reading of the vendors' documents. Imports never form a circle,
-//! not even inside a room. `tests/it/tidy.rs` checks all of that, and has the full list of which room may import which.
+//! Imports point one way: `main` → `app` → `web` → `pipeline` → `store` → `model`, and `pipeline` → `clients`. `web`
+//! also reads from the `store`, but writes through `pipeline`; from `clients` it takes callback bodies, signatures and
+//! the shapes that it passes on. `clients` imports no other room; `model`, `twiml` and `export` know nothing of HTTP.
+//! The sandbox takes only the signer from `clients`, so that its wire formats are an independent reading of the
+//! vendors' documents. Imports never form a circle, not even inside a room. `tests/it/tidy.rs` checks all of that, and
+//! has the full list of which room may import which.
 //!
 //! # Where a change goes
 //!
@@ -73,11 +74,11 @@
 //! | fact about a call | a type in [`model`], its column or table in [`store`] with a migration for each database |
 //! | rule of what a state means or allows | [`model::standing`], which the pipeline asks and pages print |
 //! | leg of a call | `model/leg.rs` and `store/legs.rs` (call SID → call); [`pipeline::ingest`] finds the call of a callback through its leg; [`twiml`] and `web/record.rs` connect it |
-//! | stream while a call runs, such as live captions | a WebSocket handler in [`web`] for Twilio's end, a streaming client in [`clients`] for AssemblyAI's, both ends emulated in [`sandbox`]; between them a task in [`pipeline`] that lives as long as the call (not a job: nothing of it is resumed); to pages through a second, lossy channel in [`events`] |
+//! | stream while a call runs, such as live captions | a WebSocket handler in [`web`] for Twilio's end, a streaming client in [`clients`] for AssemblyAI's, both ends emulated in [`sandbox`]; between them a task in [`pipeline`] that lives as long as the call (not a job: nothing of it is resumed); captions go to pages through a channel of their own in [`events`], which may drop some |
 //! | edit of a transcript, such as a corrected word | a table in [`store`] beside the vendor's JSON, which stays as it came; one function in [`model`] applies it, and [`store`] calls that wherever words are read, so that pages, exports and search agree |
 //! | kind of background work | a [`JobKind`](model::job::JobKind), one file in [`pipeline`] with `run` and `give_up`, a line in `pipeline/runner.rs` |
 //! | message to the operator's own server | a client in [`clients`] for receivers from the settings; a kind of job, opened in the transaction that commits the change it reports |
-//! | work that is due by the clock, such as a nightly deletion | a kind of job whose subject is its own name, so that all instances share one row; the start opens it, and each run reschedules it. It opens a job for each call, as an operator's request does |
+//! | work that is due by the clock, such as a nightly deletion | a kind of job whose subject is its own name, so that all instances share one row; [`app`] opens it when the program starts, and each run reschedules it. The run opens the existing deletion job of each old call |
 //! | request to a vendor | a file in [`clients`], its emulation in [`sandbox`] |
 //! | setting | `config/settings.rs`, its field in `config/`, the manual |
 //! | route or page | a handler in [`web`], a line in `web/mod.rs`, the manual |
@@ -116,7 +117,7 @@
 //! | taking a lease on a job; claims are numbered, and only the latest may write | claim | `Job::claim` |
 //! | how a failed job goes on | retry, give up | `pipeline::job::Next` |
 //! | a new state with its reason and code | transition | `store::Transition` |
-//! | one row of the history of a call, or of audio without one | event | [`Event`](model::history::Event) |
+//! | one row of the history table (not a notification of [`events`]) | event | [`Event`](model::history::Event) |
 //! | what the facts about a call mean: how far it is and what is allowed | standing | [`model::standing`] |
 //! | the one word for how far a call is; the stages on the way, with their times | progress; steps | [`Progress`](model::standing::Progress), [`Step`](model::standing::Step) |
 //! | one-time value that makes two clicks one call | form nonce | [`FormNonce`](model::call::FormNonce) |
@@ -139,8 +140,8 @@
 //!   again only if the search has shown that the first one was not carried out, and a call never.
 //! - A callback is acknowledged once what it reports is committed. States move forward only, by rank; a state and the job
 //!   that follows from it commit together; no transaction is open during a request to a vendor.
-//! - A number that costs extra, that belongs to no country, or to one that the settings do not allow, is refused before
-//!   anything is stored or requested.
+//! - Premium-rate numbers, numbers of no country, and numbers of a country that the settings do not allow are refused
+//!   before anything is stored or requested.
 //! - At most one call to a number is up, over all instances: a unique index of the database enforces it.
 //! - A request from this computer needs no credentials as long as nothing in it suggests a proxy, and no tunnel makes
 //!   strangers look local. Every other request needs the operator token, or a session opened with it.
