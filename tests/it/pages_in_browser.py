@@ -126,7 +126,7 @@ def follows(base: str):
         expect(home.locator("#calls li .words")).to_have_text(SAID)
 
         # The recording plays, and the spoken word is marked.
-        page.eval_on_selector("audio", "audio => { audio.muted = true; return audio.play(); }")
+        page.eval_on_selector("audio", "audio => { audio.muted = audio.loop = true; return audio.play(); }")
         page.wait_for_function("() => document.querySelector('audio').currentTime > 0.3")
         expect(page.locator(".text .spoken")).to_have_count(1)
         page.locator(".text").focus()
@@ -271,6 +271,10 @@ def finds(base: str):
         call = dial(page)
         is_done(page)
         search = window.page()
+        # If the audio played on, a slow browser would look after the word had passed.
+        search.add_init_script(
+            "HTMLMediaElement.prototype.play = function () { window.plays = true; return Promise.resolve(); }"
+        )
         search.goto("/calls")
         search.get_by_label("Search transcripts").fill('"ship order" ah*')
         search.get_by_role("button", name="Search").click()
@@ -280,6 +284,7 @@ def finds(base: str):
         search.locator(".hits a.parties").click()
         search.wait_for_url(f"**/calls/{call}#RE*@{moment}")
         stands_at(search, moment)
+        search.wait_for_function("() => window.plays")
         expect(search.locator(".text .spoken")).to_have_text("ship")
 
         page.get_by_role("link", name="Delete…").click()
