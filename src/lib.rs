@@ -65,7 +65,7 @@
 //! the shapes that it passes on. `clients` imports no other room; `model`, `twiml` and `export` know nothing of HTTP.
 //! The sandbox takes only the signer from `clients`, so that its wire formats are an independent reading of the
 //! vendors' documents. Imports never form a circle, not even inside a room. `tests/it/tidy.rs` checks all of that, and
-//! has the full list of which room may import which.
+//! lists which room may import which.
 //!
 //! # Where a change goes
 //!
@@ -100,7 +100,7 @@
 //! | the person who uses callscribe | operator | [`auth`] |
 //! | a program or browser that sends us requests | client | [`web`] |
 //! | the commitment, stored before the request, to place a call or submit an order | intent | `CallState::Dialing`, `Transcript::asked_at` |
-//! | audio and parameters of which a transcript is wanted | transcript request | `pipeline::request::TranscriptRequest` |
+//! | audio to transcribe, with its parameters | transcript request | `pipeline::request::TranscriptRequest` |
 //! | the stored request, from then until its transcript is final | order; our id of it: order id | [`OrderId`](model::transcript::OrderId) |
 //! | AssemblyAI's id of the same | transcript id | [`TranscriptId`](model::transcript::TranscriptId) |
 //! | one upload and submission of an order; a retry makes another | attempt | `Transcript::attempt` |
