@@ -138,6 +138,9 @@
 //! - No durable intent, no money. A `POST` that costs money is sent once for each intent. If its outcome is unknown, the
 //!   client gets that answer ([`clients::Kind::Ambiguous`]), and the pipeline searches at the vendor. It sends the `POST`
 //!   again only if the search has shown that the first one was not carried out, and a call never.
+//! - Only the vendor's own refusal proves that a `POST` was not carried out, or that what is deleted is gone: a status of
+//!   400 to 499 with an error in the vendor's form. A proxy in between may answer with any status after it has passed the
+//!   request on. 408, 409, 425 and 499 prove nothing in any form; 429 always means that nothing was done.
 //! - A callback is acknowledged once what it reports is committed. States move forward only, by rank; a state and the job
 //!   that follows from it commit together; no transaction is open during a request to a vendor.
 //! - Premium-rate numbers, numbers of no country, and numbers of a country that the settings do not allow are refused

@@ -39,7 +39,8 @@ pub enum Kind {
     Rejected(Refusal),
     /// No connection was made, so nothing was sent. Retry.
     Unreachable(String),
-    /// The vendor answered 5xx. Retry what is idempotent.
+    /// The vendor answered 5xx, or a status that says that it, or a proxy in between, stopped waiting. Retry what is
+    /// idempotent.
     Unavailable { retry_after: Option<Duration>, refusal: Refusal },
     /// The connection broke before the response was complete. Retry what is idempotent.
     Broken(String),
@@ -64,6 +65,8 @@ pub struct Refusal {
     pub message: String,
     /// URL of the vendor's page about the error.
     pub more_info: Option<String>,
+    /// The body is an error in the vendor's own form. Any other body may come from a proxy in between.
+    pub is_vendors: bool,
 }
 
 impl Error {
@@ -129,15 +132,32 @@ fn log_text(service: Service, kind: &Kind) -> String {
     }
 }
 
+impl Refusal {
+    /// Returns `true` if the vendor itself has refused the request. A conflict may be one with the same request, which a
+    /// proxy has sent before.
+    fn is_final(&self) -> bool {
+        const CONFLICT: u16 = 409;
+        self.is_vendors && (400..500).contains(&self.status) && self.status != CONFLICT
+    }
+}
+
 impl Kind {
     /// Returns `true` if a retry within seconds may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::RateLimited { .. } | Self::Unreachable(_) | Self::Unavailable { .. } | Self::Broken(_))
     }
 
-    /// Returns `true` if the vendor may have carried out the request although it failed.
+    /// Returns `true` if the vendor may have carried out the request although it failed. Only the vendor's own refusal
+    /// proves that it did not: a proxy may answer after it has passed the request on.
     pub(super) fn leaves_open(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Broken(_) | Self::Timeout | Self::BadBody { .. })
+        match self {
+            Self::Unavailable { .. } | Self::Broken(_) | Self::Timeout | Self::BadBody { .. } | Self::Ambiguous(_) => {
+                true
+            }
+            Self::Unauthorized(refusal) | Self::NotFound(refusal) | Self::Rejected(refusal) => !refusal.is_final(),
+            // Whoever limits a rate does so before anything else, and nothing is sent where nobody listens.
+            Self::RateLimited { .. } | Self::Unreachable(_) => false,
+        }
     }
 
     /// Returns the kind for a POST. What a POST does not find is the account or the path it creates in, and the settings

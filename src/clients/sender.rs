@@ -1,7 +1,7 @@
 //! How requests are sent to a vendor: deadlines, retries, and what an unsuccessful response means.
 //!
-//! A GET or DELETE is retried on 429, 5xx and failed connections. A POST never is, because no endpoint used here has an
-//! idempotency key: a second call would ring, a second transcript would cost money.
+//! A GET or DELETE is retried on 408, 425, 429, 499, 5xx and failed connections. A POST never is, because no endpoint used
+//! here has an idempotency key: a second call would ring, a second transcript would cost money.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,6 +27,10 @@ const IDLE_CONNECTIONS: usize = 16;
 
 /// Maximum number of retries of a GET or DELETE.
 const RETRIES: usize = 3;
+
+/// Statuses below 500 that blame no request: it took too long (408), came too early (425), or its sender seemed to have
+/// hung up (499, by proxies).
+const STOPPED_WAITING: [u16; 3] = [408, 425, 499];
 
 /// A successful response, read to its end.
 #[derive(Debug, Clone)]
@@ -128,9 +132,9 @@ impl Sender {
             let value = answer.json()?;
             Ok((answer, value))
         };
-        attempt.await.map_err(|kind: Kind| match kind {
+        attempt.await.map_err(|kind: Kind| match kind.of_post() {
             kind if kind.leaves_open() => self.error(Kind::Ambiguous(Box::new(kind))),
-            kind => self.error(kind.of_post()),
+            kind => self.error(kind),
         })
     }
 
@@ -167,7 +171,9 @@ impl Sender {
             StatusCode::UNAUTHORIZED => Kind::Unauthorized(refusal),
             StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound(refusal),
             StatusCode::TOO_MANY_REQUESTS => Kind::RateLimited { retry_after: retry_after(&headers), refusal },
-            status if status.is_server_error() => Kind::Unavailable { retry_after: retry_after(&headers), refusal },
+            status if status.is_server_error() || STOPPED_WAITING.contains(&status.as_u16()) => {
+                Kind::Unavailable { retry_after: retry_after(&headers), refusal }
+            }
             _ => Kind::Rejected(refusal),
         })
     }

@@ -154,10 +154,10 @@ fn is_being_made(transcripts: &[Transcript]) -> bool {
     transcripts.iter().any(|transcript| !transcript.state.is_final())
 }
 
-/// Takes "not found" as deleted.
+/// Takes the vendor's own "not found" as deleted. That of a proxy in between says nothing about the vendor.
 fn gone(answer: Result<(), clients::Error>) -> Result<(), clients::Error> {
     match answer {
-        Err(clients::Error { kind: Kind::NotFound(_), .. }) => Ok(()),
+        Err(clients::Error { kind: Kind::NotFound(refusal), .. }) if refusal.is_vendors => Ok(()),
         answer => answer,
     }
 }

@@ -293,7 +293,9 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
                 }
             };
             let detail = format!("{}; {may_have}", cause.detail);
-            return ProblemParts { slug: "vendor-ambiguous", title, detail, ..cause };
+            // The client's request was right, whatever the answer to ours blames.
+            let status = if cause.status.is_server_error() { cause.status } else { StatusCode::BAD_GATEWAY };
+            return ProblemParts { slug: "vendor-ambiguous", status, title, detail, ..cause };
         }
     };
     let retry_after = match &error.kind {

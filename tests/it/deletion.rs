@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::pipeline::HOUR;
-use crate::support::{Answer, World, assert_happened, fail_step, refuse};
+use crate::support::{Answer, World, assert_happened, fail_step, refuse, steps_repeat};
 
 const NUMBER: &str = "14155551234";
 const KEYTERM: &str = "Canaryvale";
@@ -503,4 +503,26 @@ async fn a_deleted_call_still_counts_as_dialed() {
     world.settle().await;
     delete_completely(&world, &sid).await;
     world.get("/dial/14155559999").await.problem(429, "too-many-calls");
+}
+
+#[tokio::test]
+async fn what_a_proxy_answers_to_a_deletion_deletes_nothing_here() {
+    for status in [301, 304, 404, 408, 409, 410, 425, 499, 502] {
+        for (kind, path) in [("audio", "/Recordings/"), ("transcript", "/v2/transcript/"), ("call", "/Calls/")] {
+            let world = World::with_deadlines(&[], no_retries()).await;
+            let sid = transcribed(&world).await;
+            let vendor = if kind == "transcript" { &world.assemblyai.control } else { &world.twilio.control };
+            fail_step(vendor, &Method::DELETE, path, &Fault::Proxy { status, is_carried_out: false });
+            assert_eq!(delete(&world, &sid).await.status, 202);
+            world.settle().await;
+            let call = world.call(&sid).await;
+            assert_eq!(call["progress"], "deleting", "{status} for the {kind}: {call:#}");
+            if steps_repeat() {
+                continue;
+            }
+            world.after(Duration::from_secs(60)).await;
+            assert_deleted(&world, &sid).await;
+            assert_eq!(world.twilio.call_status(&sid), None, "{status} for the {kind}");
+        }
+    }
 }

@@ -36,10 +36,21 @@ fn not_carried_out() -> [(Fault, u16); 3] {
     [(refuse(500), 502), (refuse(503), 502), (Fault::Hang, 504)]
 }
 
+/// Statuses of a proxy that has passed the request on, or has not.
+const OF_PROXIES: [u16; 22] =
+    [300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 407, 408, 409, 410, 418, 425, 499, 502, 504, 520, 999];
+
+/// Statuses that prove nothing, even in the vendor's own form of error.
+const PROVING_NOTHING: [u16; 9] = [301, 302, 307, 308, 408, 409, 425, 499, 504];
+
+/// The address of a listener that answers nothing.
+async fn nowhere() -> String {
+    format!("http://{}", listen().await.local_addr().unwrap())
+}
+
 /// A program that no callback reaches, so it knows only what it polls.
 async fn without_callbacks() -> World {
-    let nowhere = format!("http://{}", listen().await.local_addr().unwrap());
-    World::with_deadlines(&[("BASE_URL", &nowhere)], short_deadlines()).await
+    World::with_deadlines(&[("BASE_URL", &nowhere().await)], short_deadlines()).await
 }
 
 #[tokio::test]
@@ -69,6 +80,60 @@ async fn a_call_that_was_not_placed_is_requested_once_and_lost_after_two_minutes
         assert_eq!(world.calls_placed(), 1, "{fault:?}");
     }))
     .await;
+}
+
+#[tokio::test]
+async fn a_call_that_a_proxy_answers_for_is_found_in_twilios_list_whatever_the_status() {
+    let world = World::with(&[("BASE_URL", &nowhere().await)]).await;
+    for (before, status) in OF_PROXIES.into_iter().enumerate() {
+        let fault = Fault::Proxy { status, is_carried_out: true };
+        world.twilio.control.fail_next(Method::POST, "/Calls.json", fault);
+        let answer = world.get(&format!("/dial/1415555{:04}", 1_000 + before)).await;
+        assert_eq!(answer.status, 200, "{status}: {}", answer.text());
+        assert!(world.twilio.call_status(&answer.call_sid()).is_some(), "{status}");
+        assert_eq!(world.calls_placed(), before + 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_may_not_be_twilios_is_no_proof_that_no_phone_rings() {
+    let world = World::with(&[("BASE_URL", &nowhere().await)]).await;
+    let by_a_proxy = OF_PROXIES.map(|status| Fault::Proxy { status, is_carried_out: false });
+    let faults = by_a_proxy.into_iter().chain(PROVING_NOTHING.map(refuse));
+    for (before, fault) in faults.enumerate() {
+        let number = format!("1415555{:04}", 1_000 + before);
+        world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
+        let page = format!("/dial/{number}");
+        let mut dial = std::pin::pin!(world.get(&page));
+        let is_asked = world.twilio.control.until(|| (world.calls_placed() > before).then_some(()));
+        tokio::select! {
+            answer = &mut dial => panic!("{fault:?}: answered {} before Twilio was", answer.text()),
+            () = is_asked => {}
+        }
+        // The client waits until the last search has shown that there is no such call.
+        let answer = loop {
+            tokio::select! {
+                answer = &mut dial => break answer,
+                () = world.after(Duration::from_secs(40)) => {}
+            }
+        };
+        let detail = answer.problem(502, "not-placed");
+        assert!(detail.ends_with("Twilio has no such call, so it was not placed"), "{fault:?}: {detail}");
+        let call = &world.get("/calls").await.json()["calls"][0];
+        assert_eq!((&call["to"], &call["state"]), (&json!(format!("+{number}")), &json!("lost")), "{fault:?}");
+        assert_eq!(world.calls_placed(), before + 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_dial_that_may_have_rung_blames_nobody_for_a_bad_request() {
+    for status in [302, 404, 409] {
+        let world = without_callbacks().await;
+        let fault = Fault::Proxy { status, is_carried_out: false };
+        world.twilio.control.fail_next(Method::POST, "/Calls.json", fault);
+        let detail = world.get("/dial/14155551234").await.problem(502, "vendor-ambiguous");
+        assert!(detail.contains("Twilio may have placed the call"), "{status}: {detail}");
+    }
 }
 
 #[tokio::test]
@@ -116,6 +181,39 @@ async fn a_transcript_that_was_not_created_is_submitted_again_once_that_is_certa
 }
 
 #[tokio::test]
+async fn an_order_that_a_proxy_answers_for_is_found_in_assemblyais_list_whatever_the_status() {
+    let world = World::with(&[("BASE_URL", &nowhere().await)]).await;
+    for (before, status) in OF_PROXIES.into_iter().enumerate() {
+        let fault = Fault::Proxy { status, is_carried_out: true };
+        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault);
+        let request = json!({ "audio_url": format!("https://example.com/{status}.wav") });
+        let answer = world.post_json("/transcribe", &request).await;
+        assert_eq!(answer.status, 200, "{status}: {}", answer.text());
+        assert_eq!(world.transcript_requests().len(), before + 1, "{status}");
+        let listed = world.assemblyai.transcripts();
+        assert!(listed.iter().any(|transcript| transcript["id"] == answer.json()["id"]), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_may_not_be_assemblyais_is_no_proof_that_nothing_is_paid_for() {
+    let world = World::with(&[("BASE_URL", &nowhere().await)]).await;
+    world.assemblyai.hold();
+    let by_a_proxy = OF_PROXIES.map(|status| Fault::Proxy { status, is_carried_out: false });
+    for (before, fault) in by_a_proxy.into_iter().chain(PROVING_NOTHING.map(refuse)).enumerate() {
+        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault.clone());
+        let request = json!({ "audio_url": format!("https://example.com/{before}.wav") });
+        let answer = world.post_json("/transcribe", &request).await;
+        assert_eq!(answer.json()["type"], "urn:callscribe:problem:vendor-ambiguous", "{fault:?}");
+        world.after(Duration::from_secs(30)).await;
+        assert_eq!(world.transcript_requests().len(), 2 * before + 1, "{fault:?}: it may still appear in the list");
+        world.after(Duration::from_secs(60)).await;
+        assert_eq!(world.transcript_requests().len(), 2 * before + 2, "{fault:?}");
+        assert_eq!(world.assemblyai.transcripts().len(), before + 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_request_is_not_retried() {
     let world = World::new().await;
     world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(401));
@@ -140,6 +238,9 @@ async fn a_get_is_retried() {
         Fault::Refuse { status: 429, retry_after: Some(0) },
         refuse(500),
         refuse(503),
+        refuse(408),
+        Fault::Proxy { status: 425, is_carried_out: true },
+        Fault::Proxy { status: 499, is_carried_out: false },
         Fault::DropAfter,
         Fault::CutBody,
     ] {

@@ -69,9 +69,12 @@ fn refusal(status: StatusCode, _: &HeaderMap, body: &[u8]) -> Refusal {
     struct ErrorBody {
         error: String,
     }
-    let message = match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(body) => body.error,
-        Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
-    };
-    Refusal { status: status.as_u16(), code: None, message, more_info: None }
+    let own = serde_json::from_slice::<ErrorBody>(body).ok();
+    Refusal {
+        status: status.as_u16(),
+        code: None,
+        is_vendors: own.is_some(),
+        message: own.map_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned(), |own| own.error),
+        more_info: None,
+    }
 }

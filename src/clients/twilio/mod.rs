@@ -92,6 +92,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     Refusal {
         status: status.as_u16(),
         code: read.code,
+        // Twilio's errors without a code have at least its words.
+        is_vendors: read.code.is_some() || read.message.is_some(),
         message: read.message.unwrap_or_else(reason),
         more_info: read.more_info,
     }

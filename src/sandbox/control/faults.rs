@@ -15,6 +15,12 @@ pub enum Fault {
         /// `Retry-After`, in seconds.
         retry_after: Option<u32>,
     },
+    /// A proxy between client and vendor answers with this status and a page of its own.
+    Proxy {
+        status: u16,
+        /// The proxy has passed the request on, and the vendor has carried it out.
+        is_carried_out: bool,
+    },
     /// The request is not carried out, and no response ever comes.
     Hang,
     /// The request is carried out, but no response ever comes.

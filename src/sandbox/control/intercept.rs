@@ -5,7 +5,7 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{Html, IntoResponse as _, Response};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::faults::Fault;
@@ -38,9 +38,17 @@ async fn respond(control: Control, request: Request, next: Next, fault: Option<F
     match fault {
         None => next.run(request).await,
         Some(Fault::Refuse { status, retry_after }) => {
-            // With a body left unread, the connection may be reset before the client has read the response.
-            request.into_body().into_data_stream().for_each(|_| std::future::ready(())).await;
+            read_to_its_end(request).await;
             control.refuse(status, retry_after)
+        }
+        Some(Fault::Proxy { status, is_carried_out }) => {
+            if is_carried_out {
+                next.run(request).await;
+            } else {
+                read_to_its_end(request).await;
+            }
+            let status = StatusCode::from_u16(status).expect("tests plan real statuses");
+            (status, Html("<title>An error of the proxy</title>")).into_response()
         }
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::HangAfter) => {
@@ -67,6 +75,11 @@ async fn respond(control: Control, request: Request, next: Next, fault: Option<F
             Response::from_parts(parts, Body::from(text))
         }
     }
+}
+
+/// With a body left unread, the connection may be reset before the client has read the response.
+async fn read_to_its_end(request: Request) {
+    request.into_body().into_data_stream().for_each(|_| std::future::ready(())).await;
 }
 
 /// Records how a late request ended, also when hyper drops it because the client disconnected.
