@@ -155,7 +155,7 @@ impl Kind {
                 true
             }
             Self::Unauthorized(refusal) | Self::NotFound(refusal) | Self::Rejected(refusal) => !refusal.is_final(),
-            // Whoever limits a rate does so before anything else, and nothing is sent where nobody listens.
+            // A rate limit applies before anything else, and without a connection nothing was sent.
             Self::RateLimited { .. } | Self::Unreachable(_) => false,
         }
     }
