@@ -144,11 +144,12 @@ fn pass(_: Point, _: &str) -> Result<(), Aborted> {
 #[cfg(feature = "failpoints")]
 use armed::pass;
 #[cfg(feature = "failpoints")]
-pub use armed::{CRASH_POINTS, arm};
+pub use armed::{CRASH_POINTS, Hold, arm, hold};
 
 #[cfg(feature = "failpoints")]
 mod armed {
     use std::collections::HashSet;
+    use std::sync::mpsc::{Receiver, Sender, channel};
     use std::sync::{Mutex, OnceLock, PoisonError};
     use std::time::Duration;
 
@@ -208,7 +209,53 @@ mod armed {
         let _ = PLAN.set(plan);
     }
 
+    static HOLDS: Mutex<Vec<Held>> = Mutex::new(Vec::new());
+
+    struct Held {
+        point: Point,
+        subject: String,
+        reached: Sender<()>,
+        released: Receiver<()>,
+    }
+
+    /// A step that is held up. It goes on when this is dropped.
+    #[derive(Debug)]
+    pub struct Hold {
+        reached: Receiver<()>,
+        _released: Sender<()>,
+    }
+
+    impl Hold {
+        /// Waits until the step is at the point.
+        ///
+        /// # Panics
+        /// If it passed before.
+        pub fn reached(&self) {
+            self.reached.recv().expect("the step is held up once");
+        }
+    }
+
+    /// Holds the next step at this point whose subject starts with this text, with its thread, as if its process was
+    /// stopped.
+    pub fn hold(point: Point, subject: &str) -> Hold {
+        let ((reached, waiting), (releasing, released)) = (channel(), channel());
+        let held = Held { point, subject: subject.to_owned(), reached, released };
+        HOLDS.lock().unwrap_or_else(PoisonError::into_inner).push(held);
+        Hold { reached: waiting, _released: releasing }
+    }
+
+    fn wait_if_held(point: Point, subject: &str) {
+        let mut holds = HOLDS.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |held: &Held| held.point == point && subject.starts_with(&held.subject);
+        let Some(held) = holds.iter().position(fits).map(|at| holds.swap_remove(at)) else { return };
+        drop(holds);
+        _ = held.reached.send(());
+        // Ends with an error when the `Hold` is dropped.
+        _ = held.released.recv();
+    }
+
     pub(super) fn pass(point: Point, subject: &str) -> Result<(), Aborted> {
+        wait_if_held(point, subject);
         match PLAN.get() {
             None => Ok(()),
             Some(Plan::AbortOnce(seen)) => {

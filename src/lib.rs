@@ -36,7 +36,8 @@
 //! first. If the answer to one is lost, the pipeline searches: for the call by its id in callbacks and in Twilio's list,
 //! for the order by its audio URL in AssemblyAI's list. What it finds, it adopts. A call that is not found within two
 //! minutes is lost and never dialed again automatically. An order that AssemblyAI does not list after a minute was not
-//! accepted, and is submitted again. [`failpoint`] lists the points where the crash test kills the program.
+//! accepted, and is submitted again. An instance that was held up or stopped after its intent finds its right to the
+//! request over (`pipeline::right`), and sends nothing: another one may be searching by then. [`failpoint`] lists the points where the crash test kills the program.
 //!
 //! # The rooms, in reading order
 //!
@@ -100,6 +101,7 @@
 //! | the person who uses callscribe | operator | [`auth`] |
 //! | a program or browser that sends us requests | client | [`web`] |
 //! | the commitment, stored before the request, to place a call or submit an order | intent | `CallState::Dialing`, `Transcript::asked_at` |
+//! | the limited time in which an intent allows its request, and a claim its deletions | right | `pipeline::right::Right` |
 //! | audio to transcribe, with its parameters | transcript request | `pipeline::request::TranscriptRequest` |
 //! | the stored request, from then until its transcript is final | order; our id of it: order id | [`OrderId`](model::transcript::OrderId) |
 //! | AssemblyAI's id of the same | transcript id | [`TranscriptId`](model::transcript::TranscriptId) |
@@ -141,6 +143,8 @@
 //! - Only the vendor's own refusal proves that a `POST` was not carried out, or that what is deleted is gone: a status of
 //!   400 to 499 with an error in the vendor's form. A proxy in between may answer with any status after it has passed the
 //!   request on. 408, 409, 425 and 499 prove nothing in any form; 429 always means that nothing was done.
+//! - The right to a request that costs money ends, by a clock that runs while the process is stopped, before a search may
+//!   conclude that the request was not carried out. It is checked when the request is about to be written.
 //! - A callback is acknowledged once what it reports is committed. States move forward only, by rank; a state and the job
 //!   that follows from it commit together; no transaction is open during a request to a vendor.
 //! - Premium-rate numbers, numbers of no country, and numbers of a country that the settings do not allow are refused

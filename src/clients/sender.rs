@@ -4,13 +4,16 @@
 //! here has an idempotency key: a second call would ring, a second transcript would cost money.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
+use reqwest::{Body, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
@@ -78,6 +81,9 @@ impl Sender {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(deadlines.connect)
+            // Otherwise the kernel repeats what a network has lost for up to 15 minutes, and a request arrives when
+            // another instance has long looked for its effect.
+            .tcp_user_timeout(deadlines.stall)
             .pool_max_idle_per_host(IDLE_CONNECTIONS);
         let builder = if is_local(base) { builder.no_proxy() } else { builder };
         let http = builder.build().expect("a client with TLS set up builds");
@@ -125,14 +131,23 @@ impl Sender {
     }
 
     /// Sends a request that must be carried out at most once, and parses the response as JSON. Returns
-    /// [`Kind::Ambiguous`] if it is unknown whether the vendor carried it out.
-    pub(super) async fn once_json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<(Answer, T), Error> {
+    /// [`Kind::Ambiguous`] if it is unknown whether the vendor carried it out, and [`Kind::Unreachable`] if `may_send` was
+    /// `false` when the request was about to be written.
+    pub(super) async fn once_json<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        may_send: impl Fn() -> bool + Send + 'static,
+    ) -> Result<(Answer, T), Error> {
+        let is_too_late = Arc::new(AtomicBool::new(false));
         let attempt = async {
-            let answer = self.send(request).await?;
+            let answer = self.send(fenced(request, may_send, Arc::clone(&is_too_late))?).await?;
             let value = answer.json()?;
             Ok((answer, value))
         };
         attempt.await.map_err(|kind: Kind| match kind.of_post() {
+            _ if is_too_late.load(Ordering::Relaxed) => {
+                self.error(Kind::Unreachable("too late to send the request".to_owned()))
+            }
             kind if kind.leaves_open() => self.error(Kind::Ambiguous(Box::new(kind))),
             kind => self.error(kind),
         })
@@ -206,6 +221,30 @@ impl Sender {
         tracing::warn!("{error}");
         error
     }
+}
+
+/// Makes the body of a request ask `may_send` for permission. hyper asks for the body when the connection stands, and
+/// writes head and body together after that, so this is the last moment before the system call: a process that was
+/// stopped at any earlier one still does not send what is no longer its right. Without its body the vendor cannot carry
+/// the request out.
+fn fenced(
+    request: RequestBuilder,
+    may_send: impl Fn() -> bool + Send + 'static,
+    is_too_late: Arc<AtomicBool>,
+) -> Result<RequestBuilder, Kind> {
+    let (client, request) = request.build_split();
+    let mut request = request.map_err(transport)?;
+    let bytes = request.body().and_then(Body::as_bytes).map(Bytes::copy_from_slice).unwrap_or_default();
+    request.headers_mut().insert(CONTENT_LENGTH, bytes.len().into());
+    let body = stream::once(async move {
+        if may_send() {
+            return Ok(bytes);
+        }
+        is_too_late.store(true, Ordering::Relaxed);
+        Err(io::Error::other("too late"))
+    });
+    *request.body_mut() = Some(Body::wrap_stream(body));
+    Ok(RequestBuilder::from_parts(client, request))
 }
 
 /// Maps a failure below HTTP, without its URL, which may hold a phone number or a secret.

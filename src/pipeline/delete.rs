@@ -1,11 +1,13 @@
 //! Deleting a call everywhere: the recordings at Twilio, the transcripts at AssemblyAI, the call at Twilio, then the rows
-//! here. The request commits first. Each deletion may be repeated; what a vendor does not find counts as deleted.
+//! here. The request commits first. Each deletion may be repeated; what a vendor does not find counts as deleted. An
+//! instance whose lease has run out sends no further request.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::job::{self, JobError, Next, poll_pause};
+use super::right::Right;
 use super::task::run_to_end;
 use super::{Error, facts, listing};
 use crate::clients::{self, Kind};
@@ -94,16 +96,19 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         }
     }
     for sid in &audio {
+        still_ours(context, job)?;
         gone(context.twilio.delete_recording(sid).await).map_err(retried)?;
     }
     failpoint::reach(Moment::RecordingsDeleted, &job.subject)?;
     for transcript in &transcripts {
         for id in at_assemblyai(context, transcript).await? {
+            still_ours(context, job)?;
             gone(context.assemblyai.delete_transcript(&id).await).map_err(retried)?;
         }
     }
     failpoint::reach(Moment::TranscriptsDeleted, &job.subject)?;
     if let Some(sid) = &call.sid {
+        still_ours(context, job)?;
         gone(context.twilio.delete_call(sid.as_str()).await).map_err(retried)?;
     }
     failpoint::reach(Moment::CallDeleted, &job.subject)?;
@@ -139,15 +144,25 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Returns the ids that AssemblyAI has of an order; if its answer was lost, those listed with the same audio URL.
-async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<Vec<String>, JobError> {
-    match (&transcript.transcript_id, &transcript.audio_url, transcript.asked_at) {
-        (Some(id), ..) => Ok(vec![id.to_string()]),
-        (None, Some(audio_url), Some(asked_at)) => {
-            Ok(listing::with_audio(context, audio_url, asked_at).await.map_err(retried)?)
-        }
+/// Fails if the lease has run out: another instance may be deleting the same.
+fn still_ours(context: &Shared, job: &Job) -> Result<(), JobError> {
+    if Right::of_claim(context, job).is_over() { Err(store::Error::LeaseLost.into()) } else { Ok(()) }
+}
+
+/// Returns the ids that AssemblyAI has of an order: the known one, and every other that is listed with its audio URL,
+/// such as one whose answer was lost.
+async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<BTreeSet<String>, JobError> {
+    let known = transcript.transcript_id.as_ref().map(ToString::to_string);
+    let listed = match (&transcript.audio_url, transcript.asked_at) {
+        (Some(audio_url), Some(asked_at)) => listing::around(context, audio_url, asked_at).await,
         _ => Ok(Vec::new()),
-    }
+    };
+    let listed = match listed {
+        // A list too long to be read to its end must not keep what is known from being deleted.
+        Err(error) if known.is_some() && matches!(error.kind, Kind::BadBody { .. }) => Vec::new(),
+        listed => listed.map_err(retried)?,
+    };
+    Ok(listed.into_iter().chain(known).collect())
 }
 
 fn is_being_made(transcripts: &[Transcript]) -> bool {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::job::{self, Claimed, ms, poll_pause};
+use super::right::Right;
 use super::task::run_to_end;
 use super::{Error, allowed, runner};
 use crate::clients::twilio::CreateCall;
@@ -27,8 +28,8 @@ const REPEATS: u32 = 5;
 /// The pause before the first repetition of a rate-limited `POST Calls`; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// No call is placed this long after its intent.
-const TOO_LATE: Duration = Duration::from_secs(100);
+/// How long an intent gives the right to place its call. A call that is not found is lost later than that.
+const RIGHT: Duration = Duration::from_secs(100);
 
 /// The longest pause before a rate-limited `POST Calls` is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -237,14 +238,12 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
         status_callback: &context.urls.call_progress(Some(id)),
         time_limit: context.call.max_seconds,
     };
+    let right = Right::of_intent(context, call.created_at, RIGHT);
     let masked = to.parse::<PhoneNumber>().map(|to| to.masked()).unwrap_or_default();
     let mut repeats = 0;
     let error = loop {
-        // The computer may have slept since the intent.
-        if is_old(context, call) {
-            break too_late();
-        }
-        match context.twilio.create_call(&request).await {
+        let still = right.clone();
+        match context.twilio.create_call(&request, move || !still.is_over()).await {
             Ok(_) if failpoint::reach(Moment::CallPlaced, id.as_str()).is_err() => {
                 return search_now(context, call, claimed, None, until).await;
             }
@@ -272,7 +271,7 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
                     () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
                     () = context.stopping.cancelled() => break rate_limited,
                 }
-                if !may_repeat(context, call, &claimed.job).await? {
+                if right.is_over() || !may_repeat(context, call, &claimed.job).await? {
                     break rate_limited;
                 }
             }
@@ -301,13 +300,13 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
     Err(error.into())
 }
 
-/// Whether this task may still place the call: it holds the lease, and the intent is recent.
+/// Whether this task holds the lease, and so may repeat the request.
 async fn may_repeat(context: &Shared, call: &Call, job: &Job) -> Result<bool, store::Error> {
     context
         .store
         .write(Commit::RepeatDial, &format!("{} {}", call.id, job.claim), |mut tx| async move {
             let is_ours = tx.renew_job(job, job::lease(context)).await?;
-            Ok((tx, is_ours && !is_old(context, call)))
+            Ok((tx, is_ours))
         })
         .await
 }
@@ -402,16 +401,6 @@ async fn wait_for_sid(context: &Shared, id: &CallId) -> Result<CallSid, Error> {
             () = context.stopping.cancelled() => return Err(Error::Unsettled { call: id.clone() }),
         }
     }
-}
-
-/// Whether the client has given up long ago, so that the phone must not ring any more.
-fn is_old(context: &Context, call: &Call) -> bool {
-    context.clock.now_ms() - call.created_at >= ms(TOO_LATE)
-}
-
-fn too_late() -> clients::Error {
-    let kind = Kind::Unreachable("too late to send the request".to_owned());
-    clients::Error { service: Service::Twilio, kind }
 }
 
 fn unreadable() -> clients::Error {

@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
+use jiff::ToSpan;
+use jiff::tz::TimeZone;
+
 use super::job::ms;
 use crate::clients;
+use crate::clients::assemblyai::Listed;
 use crate::context::Context;
 
 /// How far AssemblyAI's clock may be behind ours. Generous, because the audio URL identifies the order anyway.
 const SKEW: Duration = Duration::from_secs(15 * 60);
+
+/// How long before its last intent an order may have been submitted first: its job gives up after six hours.
+const BEFORE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How long after its last intent an order may have been submitted, at most, by an instance that was stopped in between.
+const AFTER: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted at `asked_at` or later.
 pub(super) async fn with_audio(
@@ -16,7 +26,21 @@ pub(super) async fn with_audio(
     asked_at: i64,
 ) -> Result<Vec<String>, clients::Error> {
     let since = jiff::Timestamp::from_millisecond(asked_at - ms(SKEW)).unwrap_or_default();
-    let listed = context.assemblyai.transcripts_since(since).await?;
-    let of_audio = listed.into_iter().filter(|one| one.audio_url.as_deref() == Some(audio_url));
-    Ok(of_audio.map(|one| one.id).collect())
+    Ok(of_audio(context.assemblyai.transcripts_since(since).await?, audio_url).collect())
+}
+
+/// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted within hours of `asked_at`, however
+/// long ago that is.
+pub(super) async fn around(context: &Context, audio_url: &str, asked_at: i64) -> Result<Vec<String>, clients::Error> {
+    let date = |time| jiff::Timestamp::from_millisecond(time).unwrap_or_default().to_zoned(TimeZone::UTC).date();
+    let (first, last) = (date(asked_at - ms(BEFORE)), date(asked_at + ms(AFTER)));
+    let mut found = Vec::new();
+    for day in first.series(1.day()).take_while(|day| *day <= last) {
+        found.extend(of_audio(context.assemblyai.transcripts_of_day(day).await?, audio_url));
+    }
+    Ok(found)
+}
+
+fn of_audio(listed: Vec<Listed>, audio_url: &str) -> impl Iterator<Item = String> {
+    listed.into_iter().filter(move |one| one.audio_url.as_deref() == Some(audio_url)).map(|one| one.id)
 }

@@ -33,6 +33,7 @@ mod listing;
 pub mod lookup;
 mod request;
 pub mod retry;
+mod right;
 mod runner;
 mod settle;
 mod submit;

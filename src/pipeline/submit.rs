@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::job::{self, JobError, Next, ms, poll_pause};
 use super::request::{check_keyterms, keyterms_of};
+use super::right::Right;
 use super::{Error, listing, settle, upload};
 use crate::clients::Kind;
 use crate::clients::assemblyai::Reply;
@@ -18,8 +19,13 @@ use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn, Job};
 use crate::webhook_secret::SECRET_HEADER;
 
-/// When an order whose answer was lost is searched for, counted from its submission. If the last search finds nothing,
-/// AssemblyAI has not accepted it.
+/// How long an intent gives the right to submit its order: time for a slow commit and for connecting. After that, the
+/// instance that holds the job searches instead.
+const RIGHT: Duration = Duration::from_secs(15);
+
+/// When an order whose answer was lost is searched for, counted from its intent. If the last search finds nothing,
+/// AssemblyAI has not accepted it: a request that was sent at the end of its [`RIGHT`] has arrived or failed half a minute
+/// before that, which leaves room for clocks of other instances that differ.
 const SEARCHES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)];
 
 /// The number of searches without a result before the order is submitted again.
@@ -59,18 +65,18 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         return Err(JobError { error: Error::Stopping, next: Next::Release });
     }
     let body = body(context, transcript).await?;
-    context
+    let intended = context
         .store
         .write(Commit::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
-            // An instance that has lost the lease must not submit.
-            if !tx.renew_job(job, job::lease(context)).await? {
-                return Err(store::Error::LeaseLost);
-            }
-            tx.set_asked_at(transcript, Some(context.clock.now_ms())).await?;
-            Ok((tx, ()))
+            let asked_at = context.clock.now_ms();
+            keep_lease(&mut tx, context, job).await?;
+            let is_open = tx.intend_to_submit(transcript, asked_at).await?;
+            Ok((tx, is_open.then_some(asked_at)))
         })
         .await?;
-    match context.assemblyai.create_transcript(&body).await {
+    let Some(asked_at) = intended else { return Ok(false) };
+    let right = Right::of_intent(context, asked_at, RIGHT);
+    match context.assemblyai.create_transcript(&body, move || !right.is_over()).await {
         Ok(Reply { json, transcript: accepted }) => {
             failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
             let (json, id) = (json.as_slice(), accepted.id.as_str());
@@ -92,20 +98,26 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         }
         Err(error) if matches!(error.kind, Kind::Ambiguous(_)) => {
             tracing::warn!("it is unknown whether AssemblyAI accepted the request: {error}");
-            let searched = search(context, job, transcript, audio_url, context.clock.now_ms()).await;
+            let searched = search(context, job, transcript, audio_url, asked_at).await;
             searched.map(|()| false).map_err(|pending| JobError { error: error.into(), ..pending })
         }
         Err(error) => {
             context
                 .store
                 .write(Commit::WithdrawIntent, &job.subject, |mut tx| async move {
-                    tx.set_asked_at(transcript, None).await?;
+                    keep_lease(&mut tx, context, job).await?;
+                    tx.withdraw_intent(transcript, asked_at).await?;
                     Ok((tx, ()))
                 })
                 .await?;
             Err(error.into())
         }
     }
+}
+
+/// Renews the lease. An instance that has lost it neither submits nor decides what became of a submission.
+async fn keep_lease(tx: &mut Conn, context: &Shared, job: &Job) -> Result<(), store::Error> {
+    if tx.renew_job(job, job::lease(context)).await? { Ok(()) } else { Err(store::Error::LeaseLost) }
 }
 
 /// The body of `POST transcript`.
@@ -173,9 +185,10 @@ async fn search(
             context
                 .store
                 .write(Commit::SearchForOrder, &format!("{} {asked_at}", job.subject), |mut tx| async move {
+                    keep_lease(&mut tx, context, job).await?;
                     match found {
                         Some(id) => tx.mark_submitted(transcript, id.as_str(), None, now).await?,
-                        None => tx.set_asked_at(transcript, None).await?,
+                        None => tx.withdraw_intent(transcript, asked_at).await?,
                     }
                     Ok((tx, ()))
                 })

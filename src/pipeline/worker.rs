@@ -162,15 +162,27 @@ async fn renew(context: Shared) {
         let renewed = context
             .store
             .write_unsynced(Commit::RenewLeases, "", |mut tx| async move {
+                let lease = lease(shared);
+                let mut renewed = Vec::new();
                 for job in jobs {
-                    tx.renew_job(job, lease(shared)).await?;
+                    let leased_until = if tx.renew_job(job, lease).await? { lease.until } else { 0 };
+                    renewed.push(Job { leased_until, ..job.clone() });
                 }
-                Ok((tx, ()))
+                Ok((tx, renewed))
             })
             .await;
-        if let Err(error) = renewed {
-            tracing::warn!("cannot renew leases: {error}");
+        match renewed {
+            Ok(renewed) => renewed.into_iter().for_each(|job| note_renewal(&context, job)),
+            Err(error) => tracing::warn!("cannot renew leases: {error}"),
         }
+    }
+}
+
+/// Notes until when a job is leased, unless it has ended or was claimed again meanwhile.
+fn note_renewal(context: &Shared, job: Job) {
+    let mut leased = context.leased.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(entry) = leased.get_mut(&(job.kind, job.subject.clone())).filter(|entry| entry.claim == job.claim) {
+        *entry = job;
     }
 }
 

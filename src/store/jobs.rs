@@ -31,6 +31,8 @@ pub struct Job {
     pub polls: i64,
     /// When it was opened, in milliseconds since 1970.
     pub created_at: i64,
+    /// When its lease runs out unless it is renewed, in milliseconds since 1970.
+    pub leased_until: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,10 +77,11 @@ impl Conn {
         let args = args![kind.as_str(), subject, lease.owner, lease.until, due, now];
         // It rarely exists, and a statement with RETURNING costs more than one without.
         if self.execute(sql, args).await? > 0 {
-            return Ok(Job { kind, subject: subject.to_owned(), claim: 1, failures: 0, polls: 0, created_at: now });
+            let (subject, leased_until) = (subject.to_owned(), lease.until);
+            return Ok(Job { kind, subject, claim: 1, failures: 0, polls: 0, created_at: now, leased_until });
         }
         let sql = "UPDATE jobs SET state = 'open', nudged = 0, owner = $3, lease_until = $4, attempt = attempt + 1
-                   WHERE kind = $1 AND subject = $2 RETURNING kind, subject, attempt, failures, looks, created_at";
+                   WHERE kind = $1 AND subject = $2 RETURNING kind, subject, attempt, failures, looks, created_at, lease_until";
         let again = self.fetch_one(sql, args![kind.as_str(), subject, lease.owner, lease.until]).await?;
         again.as_ref().map_or(Err(Error::LeaseLost), job)
     }
@@ -113,7 +116,7 @@ impl Conn {
         let sql = "UPDATE jobs SET owner = $3, lease_until = $4, attempt = attempt + 1, nudged = 0
                    WHERE kind = $1 AND subject = $2 AND state = 'open'
                    AND (lease_until IS NULL OR lease_until <= $5 OR lease_until > $6)
-                   RETURNING kind, subject, attempt, failures, looks, created_at";
+                   RETURNING kind, subject, attempt, failures, looks, created_at, lease_until";
         let args = args![kind.as_str(), subject, lease.owner, lease.until, now, lease.until + LEASE_SKEW];
         self.fetch_one(sql, args).await?.as_ref().map(job).transpose()
     }
@@ -219,6 +222,7 @@ fn job(row: &Row) -> Result<Job, Error> {
         failures: row.int("failures")?,
         polls: row.int("looks")?,
         created_at: row.int("created_at")?,
+        leased_until: row.int("lease_until")?,
     })
 }
 

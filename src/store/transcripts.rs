@@ -136,9 +136,17 @@ impl Conn {
         self.advance_transcript(of, TranscriptState::Uploaded, None, now).await.map(drop)
     }
 
-    /// Stores when the order was submitted, before that happens; `None` once it is known not to have arrived.
-    pub(crate) async fn set_asked_at(&mut self, of: &Transcript, asked_at: Option<i64>) -> Result<(), Error> {
+    /// Stores the intent to submit the order: when it is submitted, before that happens. Returns `false` if there is
+    /// nothing to submit any more.
+    pub(crate) async fn intend_to_submit(&mut self, of: &Transcript, asked_at: i64) -> Result<bool, Error> {
         let sql = "UPDATE transcripts SET asked_at = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
+        Ok(self.execute(sql, args![of.id.as_str(), of.attempt, asked_at]).await? > 0)
+    }
+
+    /// Withdraws the intent of this time, once it is known not to have arrived. A later intent stays.
+    pub(crate) async fn withdraw_intent(&mut self, of: &Transcript, asked_at: i64) -> Result<(), Error> {
+        let sql = "UPDATE transcripts SET asked_at = NULL
+                   WHERE id = $1 AND round = $2 AND transcript_id IS NULL AND asked_at = $3";
         self.execute(sql, args![of.id.as_str(), of.attempt, asked_at]).await.map(drop)
     }
 

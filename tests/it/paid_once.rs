@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use callscribe::internals::Deadlines;
+use callscribe::internals::{AssemblyAi, Deadlines};
 use callscribe::sandbox::control::{Callbacks, Fault, RandomFaults};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Stage};
 use futures_util::future::join;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use crate::pipeline::{FIRST_POLL, HOUR, assert_transcribed, until_done};
-use crate::support::{World, assert_happened, steps_repeat};
+use crate::support::{World, assert_happened, listen, steps_repeat};
 
 /// A list of calls from Twilio that lacks the call.
 const NO_CALLS: Fault = Fault::WrongBody(Cow::Borrowed(r#"{"calls": [], "next_page_uri": null}"#));
@@ -260,4 +261,120 @@ async fn a_number_stays_in_use_while_a_call_that_could_not_be_polled_may_be_up()
     until_done(&world, std::slice::from_ref(&sid), Duration::from_secs(75), 5).await;
     assert_transcribed(&world, &sid).await;
     assert_ne!(world.dial("14155551234").await, sid, "the first call is over");
+}
+
+/// Runs the due jobs of another instance on threads of its own, and holds it up at this point as if it was stopped.
+/// Meanwhile `world` goes on as `meanwhile` says.
+#[cfg(feature = "failpoints")]
+fn while_held_up(
+    main: &tokio::runtime::Runtime,
+    world: &World,
+    point: callscribe::failpoint::Point,
+    subject: &str,
+    meanwhile: impl AsyncFnOnce(),
+) {
+    let other = tokio::runtime::Runtime::new().expect("a runtime");
+    let app = other.block_on(world.another_app());
+    std::thread::scope(|threads| {
+        let hold = callscribe::failpoint::hold(point, subject);
+        let held_up = threads.spawn(|| other.block_on(app.run_due_jobs()));
+        hold.reached();
+        main.block_on(meanwhile());
+        drop(hold);
+        held_up.join().expect("the jobs run");
+    });
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_instance_that_was_held_up_after_its_intent_does_not_order_what_another_one_has_ordered() {
+    use callscribe::failpoint::{Commit, Point};
+
+    let main = tokio::runtime::Runtime::new().expect("a runtime");
+    let (world, sid) = main.block_on(async {
+        let world = World::new().await;
+        world.twilio.mark_recordings();
+        let (sid, _) = world.recorded_call().await;
+        (world, sid)
+    });
+    let order = main.block_on(world.store.texts("SELECT id FROM transcripts")).remove(0);
+    while_held_up(&main, &world, Point::After(Commit::IntendToSubmit), &order, async || {
+        until_done(&world, std::slice::from_ref(&sid), Duration::from_secs(63), 10).await;
+    });
+    main.block_on(async {
+        world.settle().await;
+        assert_transcribed(&world, &sid).await;
+        assert_eq!(world.transcript_requests().len(), 1);
+    });
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_instance_that_was_held_up_deletes_nothing_once_another_one_may_have_taken_over() {
+    use callscribe::failpoint::{Moment, Point};
+
+    let main = tokio::runtime::Runtime::new().expect("a runtime");
+    let (world, sid, id) = main.block_on(async {
+        let world = World::new().await;
+        let sid = world.dial("14155551234").await;
+        world.settle().await;
+        let id = world.call(&sid).await["id"].as_str().expect("an id").to_owned();
+        let answer = world.post_form(&format!("/calls/{sid}/delete"), "").await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        (world, sid, id)
+    });
+    let deletions = || {
+        let of = |control: &callscribe::sandbox::control::Control| control.requests_to(Method::DELETE, "").len();
+        of(&world.twilio.control) + of(&world.assemblyai.control)
+    };
+    let mut by_then = 0;
+    while_held_up(&main, &world, Point::At(Moment::RecordingsDeleted), &id, async || {
+        world.after(Duration::from_secs(63)).await;
+        world.get(&format!("/calls/{sid}")).await.problem(410, "deleted");
+        by_then = deletions();
+    });
+    assert_eq!(deletions(), by_then);
+}
+
+#[tokio::test]
+async fn a_call_is_deleted_with_a_transcript_that_was_ordered_twice_all_the_same() {
+    let world = World::new().await;
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let order = world.transcript_requests().remove(0);
+    let url = format!("{}/v2/transcript", world.assemblyai.url());
+    let request = world.http.post(url).header("authorization", callscribe::sandbox::assemblyai::API_KEY);
+    let body = json!({ "audio_url": order["audio_url"] }).to_string();
+    let answer = request.header("content-type", "application/json").body(body).send().await.expect("an answer");
+    assert!(answer.status().is_success());
+    world.settle().await;
+    let texts = || {
+        let all = world.assemblyai.transcripts().into_iter();
+        all.map(|one| one["text"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let before = texts();
+    assert!(before.len() == 2 && before.iter().all(|text| text.contains("Hello")), "{before:?}");
+    assert_eq!(world.post_form(&format!("/calls/{sid}/delete"), "").await.status, 202);
+    world.settle().await;
+    world.get(&format!("/calls/{sid}")).await.problem(410, "deleted");
+    assert_eq!(texts(), ["Deleted by user."; 2]);
+}
+
+#[tokio::test]
+async fn a_request_is_not_written_once_the_right_to_it_is_over() {
+    let listener = listen().await;
+    let base = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    let received = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.expect("a connection");
+        let mut received = Vec::new();
+        _ = connection.read_to_end(&mut received).await;
+        received
+    });
+    let key = callscribe::sandbox::assemblyai::API_KEY.to_owned().into();
+    let client = AssemblyAi::new(base.parse().expect("a URL"), key, once());
+    let error = client.create_transcript(&json!({ "audio_url": "https://example.com" }), || false).await;
+    let error = error.expect_err("nothing is sent");
+    assert_eq!(error.to_string(), "AssemblyAI could not be reached: too late to send the request");
+    drop(client);
+    assert_eq!(String::from_utf8_lossy(&received.await.expect("the connection ends")), "");
 }

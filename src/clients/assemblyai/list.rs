@@ -2,7 +2,7 @@
 //! Source: <https://www.assemblyai.com/docs/api-reference/transcripts/list>.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use reqwest::Method;
 use serde::Deserialize;
@@ -60,12 +60,24 @@ impl AssemblyAi {
     /// Returns the transcripts ordered at or after `since`, newest first, and those without a readable date. Fails if they
     /// are not within the newest 5,000.
     pub async fn transcripts_since(&self, since: Timestamp) -> Result<Vec<Listed>, Error> {
+        self.transcripts(since, None).await
+    }
+
+    /// Returns the transcripts ordered on this day (in UTC), newest first. Fails if they are more than 5,000.
+    pub async fn transcripts_of_day(&self, day: Date) -> Result<Vec<Listed>, Error> {
+        self.transcripts(Timestamp::MIN, Some(day)).await
+    }
+
+    async fn transcripts(&self, since: Timestamp, day: Option<Date>) -> Result<Vec<Listed>, Error> {
         let begun = Instant::now();
         let mut found: Vec<Listed> = Vec::new();
         let mut before: Option<String> = None;
         for _ in 0..PAGES {
             let mut url = self.url(&["transcript"]);
             url.query_pairs_mut().append_pair("limit", LIMIT);
+            if let Some(day) = day {
+                url.query_pairs_mut().append_pair("created_on", &day.to_string());
+            }
             if let Some(id) = &before {
                 url.query_pairs_mut().append_pair("before_id", id);
             }

@@ -73,10 +73,15 @@ impl Reply {
 
 impl AssemblyAi {
     /// Orders a transcript. It costs money, so the request is sent once; [`Kind::Ambiguous`] if it is unknown whether
-    /// AssemblyAI accepted it. `parameters` are the API's `TranscriptParams`.
-    pub async fn create_transcript(&self, parameters: &impl Serialize) -> Result<Reply, Error> {
+    /// AssemblyAI accepted it. `parameters` are the API's `TranscriptParams`. `may_send` is asked when the request is about
+    /// to be written; if it returns `false`, nothing is sent.
+    pub async fn create_transcript(
+        &self,
+        parameters: &impl Serialize,
+        may_send: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Reply, Error> {
         let request = self.request(Method::POST, self.url(&["transcript"])).json(parameters);
-        let (answer, transcript) = self.sender.once_json(request).await?;
+        let (answer, transcript) = self.sender.once_json(request, may_send).await?;
         Ok(Reply { json: answer.body, transcript })
     }
 

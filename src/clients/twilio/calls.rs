@@ -80,8 +80,13 @@ impl Page for Calls {
 
 impl Twilio {
     /// Places a call. A phone rings and it costs money, so the request is sent once;
-    /// [`Kind::Ambiguous`](crate::clients::Kind::Ambiguous) if it is unknown whether the phone rings.
-    pub async fn create_call(&self, call: &CreateCall<'_>) -> Result<Call, Error> {
+    /// [`Kind::Ambiguous`](crate::clients::Kind::Ambiguous) if it is unknown whether the phone rings. `may_send` is asked
+    /// when the request is about to be written; if it returns `false`, nothing is sent.
+    pub async fn create_call(
+        &self,
+        call: &CreateCall<'_>,
+        may_send: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Call, Error> {
         let time_limit = call.time_limit.to_string();
         let form = [
             ("To", call.to),
@@ -97,7 +102,7 @@ impl Twilio {
             ("TimeLimit", &time_limit),
         ];
         let request = self.request(Method::POST, self.url(&["Calls.json"])).form(&form);
-        self.sender.once_json(request).await.map(|(_, call)| call)
+        self.sender.once_json(request, may_send).await.map(|(_, call)| call)
     }
 
     /// Fetches a call.

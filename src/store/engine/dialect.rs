@@ -46,7 +46,7 @@ impl Dialect {
                     " LIMIT $5)
                     UPDATE jobs SET owner = $1, lease_until = $2, attempt = attempt + 1, nudged = 0
                     WHERE (kind, subject) IN (SELECT kind, subject FROM due)
-                    RETURNING kind, subject, attempt, failures, looks, created_at"
+                    RETURNING kind, subject, attempt, failures, looks, created_at, lease_until"
                 )
             };
         }
