@@ -132,7 +132,23 @@ fn log_text(service: Service, kind: &Kind) -> String {
     }
 }
 
+/// Maximum length of a vendor's message in characters, because it is stored and shown. The vendors' own are shorter.
+const LONGEST_MESSAGE: usize = 1_000;
+
+/// Maximum length of the URL of a vendor's page in bytes. The vendors' own have some 40.
+const LONGEST_PAGE: usize = 500;
+
 impl Refusal {
+    /// Cuts a message that is too long, and leaves out a URL that is.
+    pub(super) fn shortened(mut self) -> Self {
+        if let Some((end, _)) = self.message.char_indices().nth(LONGEST_MESSAGE) {
+            self.message.truncate(end);
+            self.message.push('…');
+        }
+        self.more_info = self.more_info.filter(|page| page.len() <= LONGEST_PAGE);
+        self
+    }
+
     /// Returns `true` if the vendor itself has refused the request. A conflict may be one with the same request, which a
     /// proxy has sent before.
     fn is_final(&self) -> bool {

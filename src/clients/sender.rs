@@ -22,6 +22,9 @@ use super::{Deadlines, Error, Kind, Refusal, Service, is_local, tls};
 /// Maximum size of a response body. The longest transcripts are some 30 MB.
 const LARGEST_BODY: usize = 64 << 20;
 
+/// Maximum size of an error body that is parsed: the vendors' own have a few hundred bytes.
+const LARGEST_ERROR: usize = 64 << 10;
+
 /// Pause before the first retry. It doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -181,7 +184,8 @@ impl Sender {
         // An error body that cannot be read must not hide the status.
         let body = tokio::time::timeout(self.deadlines.answer, self.read(response)).await;
         let body = body.ok().and_then(Result::ok).map(|answer| answer.body).unwrap_or_default();
-        let refusal = (self.refusal)(status, &headers, &body);
+        let body = if body.len() <= LARGEST_ERROR { &body[..] } else { &[] };
+        let refusal = (self.refusal)(status, &headers, body).shortened();
         Err(match status {
             StatusCode::UNAUTHORIZED => Kind::Unauthorized(refusal),
             StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound(refusal),

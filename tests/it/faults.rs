@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use axum::{Json, Router};
 use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::{Callbacks, Fault};
 use callscribe::sandbox::twilio::{SeededCall, SeededRecording};
@@ -12,7 +14,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::navigation::OPENED;
-use crate::support::{World, fail_step, listen, refuse, steps_repeat};
+use crate::support::{World, fail_step, listen, refuse, serve, steps_repeat};
 
 const TRANSCRIPT: &str = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";
 
@@ -397,6 +399,23 @@ async fn twilios_refusals_keep_code_and_message_under_a_fitting_status() {
     let answer = world.get("/dial/14155551234").await;
     assert!(answer.problem(502, "vendor-rejected").ends_with("check TWILIO_PHONE_NUMBER"));
     assert_eq!(answer.json()["code"], 21210);
+}
+
+#[tokio::test]
+async fn a_refusal_is_stored_and_shown_with_a_thousand_characters_of_its_message() {
+    let (long, page) = ("é".repeat(1_001), format!("https://www.twilio.com/{}", "a".repeat(500)));
+    for (padding, shown) in [(0, format!("{}… (code 21217)", "é".repeat(1_000))), (1 << 16, "Bad Request".to_owned())]
+    {
+        // The padding makes it more than an error is read of.
+        let error = json!({ "code": 21217, "message": &long, "more_info": &page, "padding": "x".repeat(padding) });
+        let answer = move || (StatusCode::BAD_REQUEST, Json(error.clone()));
+        let twilio = serve(Router::new().fallback(async move || answer())).await;
+        let world = World::with(&[("TWILIO_API_URL", &twilio)]).await;
+        let answer = world.get("/get-recording-url/CA00000000000000000000000000000000").await;
+        let detail = answer.problem(400, "vendor-rejected");
+        assert_eq!(detail, format!("Twilio rejected the request: {shown}"));
+        assert_eq!(answer.json()["more_info"], json!(null));
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Answer, World, assert_happened, fail_step, listen};
+use crate::support::{Answer, World, assert_happened, fail_step, listen, serve};
 
 /// A recording that exists only on the Twilio server that the test itself runs.
 const RECORDING: &str = "RE5a9db0c05a9db0c05a9db0c05a9db0c0";
@@ -53,14 +53,6 @@ where
         }
     };
     serve(Router::new().route("/2010-04-01/Accounts/{account}/Recordings/{file}", get(answer))).await
-}
-
-/// Serves these routes on a free port. Returns the address.
-async fn serve(router: Router) -> String {
-    let listener = listen().await;
-    let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
 }
 
 /// A response with the headers of the speech, and this body.

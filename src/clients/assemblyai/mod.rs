@@ -13,6 +13,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use url::Url;
 
 pub use list::Listed;
@@ -69,12 +70,13 @@ fn refusal(status: StatusCode, _: &HeaderMap, body: &[u8]) -> Refusal {
     struct ErrorBody {
         error: String,
     }
-    let own = serde_json::from_slice::<ErrorBody>(body).ok();
+    let message = serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error);
     Refusal {
         status: status.as_u16(),
         code: None,
-        is_vendors: own.is_some(),
-        message: own.map_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned(), |own| own.error),
+        // Its errors come in more than one shape, but in JSON.
+        is_vendors: serde_json::from_slice::<IgnoredAny>(body).is_ok(),
+        message: message.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned()),
         more_info: None,
     }
 }

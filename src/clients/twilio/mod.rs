@@ -16,7 +16,7 @@ use quick_xml::events::Event;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use url::Url;
 
 pub use calls::{Call, CreateCall};
@@ -78,24 +78,39 @@ fn date(text: Option<&str>) -> Option<Timestamp> {
 }
 
 /// Twilio's error body: JSON, or XML if the path does not end in `.json`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default)]
 struct ErrorBody {
     code: Option<i64>,
     message: Option<String>,
     more_info: Option<String>,
+    /// It has Twilio's names, whatever their values.
+    is_twilios: bool,
 }
 
 fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     let xml = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("xml")));
-    let read = if xml { error_from_xml(body) } else { serde_json::from_slice(body).unwrap_or_default() };
+    let read = if xml { error_from_xml(body) } else { error_from_json(body) };
     let reason = || status.canonical_reason().unwrap_or("no reason given").to_owned();
     Refusal {
         status: status.as_u16(),
         code: read.code,
-        // Twilio's errors without a code have at least its words.
-        is_vendors: read.code.is_some() || read.message.is_some(),
         message: read.message.unwrap_or_else(reason),
         more_info: read.more_info,
+        is_vendors: read.is_twilios,
+    }
+}
+
+/// Reads `{"code": 20404, "message": "…", "more_info": "https://…", "status": 404}`, as much of it as can be read. The
+/// code may be missing.
+fn error_from_json(body: &[u8]) -> ErrorBody {
+    let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else { return ErrorBody::default() };
+    let text = |name| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let has = |name| fields.contains_key(name);
+    ErrorBody {
+        code: fields.get("code").and_then(Value::as_i64),
+        message: text("message"),
+        more_info: text("more_info"),
+        is_twilios: has("code") || (has("message") && has("status")),
     }
 }
 
@@ -119,6 +134,7 @@ fn error_from_xml(body: &[u8]) -> ErrorBody {
                 text.push_str(&named.or_else(numbered).unwrap_or_default());
             }
             Ok(Event::End(_)) => {
+                read.is_twilios |= element == "Code";
                 match element.as_str() {
                     "Code" => read.code = text.parse().ok(),
                     "Message" => read.message = Some(text.clone()),

@@ -344,3 +344,11 @@ pub(crate) fn client() -> reqwest::Client {
 pub(crate) async fn listen() -> tokio::net::TcpListener {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port")
 }
+
+/// Serves these routes on a free port. Returns the address.
+pub(crate) async fn serve(router: axum::Router) -> String {
+    let listener = listen().await;
+    let url = format!("http://{}", listener.local_addr().expect("a bound listener"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
