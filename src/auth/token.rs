@@ -1,20 +1,30 @@
 //! The operator's token, and a limit on guesses at it.
 
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 use super::signature::are_same;
 use crate::token_bucket::TokenBucket;
 
-/// A token of this many characters cannot be guessed at any rate.
+/// A shorter token is warned of: it has too few characters to be random enough.
 pub const SAFE_TOKEN: usize = 16;
 
-/// Burst size of the token bucket that limits wrong guesses of a shorter token.
+/// Burst size of the token bucket that limits the wrong guesses from one address.
 const GUESSES: i64 = 60;
 
-/// Milliseconds after which the bucket allows one more wrong guess.
+/// Milliseconds after which that bucket allows one more wrong guess.
 const GUESS_EVERY: i64 = 1_000;
+
+/// The same for all addresses together, because a guesser may have many, or invent them.
+const GUESSES_OF_ALL: i64 = 300;
+const GUESS_OF_ALL_EVERY: i64 = 250;
+
+/// How many addresses have a bucket of their own, and how many wrong tokens are remembered.
+const REMEMBERED: usize = 1_024;
 
 /// Wrong tokens come too fast: none is compared for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +33,23 @@ pub struct TooManyGuesses;
 #[derive(Debug)]
 pub struct Token {
     secret: Option<SecretString>,
-    guesses: Mutex<TokenBucket>,
+    guesses: Mutex<Guesses>,
+}
+
+/// Recent wrong guesses.
+#[derive(Debug)]
+struct Guesses {
+    of_all: TokenBucket,
+    by_address: HashMap<IpAddr, TokenBucket>,
+    /// Hashes of wrong tokens. A program that sends an outdated token again and again guesses once.
+    wrong: HashSet<[u8; 32]>,
 }
 
 impl Token {
     pub fn new(secret: Option<SecretString>) -> Self {
-        Self { secret, guesses: Mutex::new(TokenBucket::new(GUESSES, GUESS_EVERY)) }
+        let of_all = TokenBucket::new(GUESSES_OF_ALL, GUESS_OF_ALL_EVERY);
+        let guesses = Guesses { of_all, by_address: HashMap::new(), wrong: HashSet::new() };
+        Self { secret, guesses: Mutex::new(guesses) }
     }
 
     pub fn is_set(&self) -> bool {
@@ -37,26 +58,54 @@ impl Token {
 
     /// Returns whether this is the token.
     ///
-    /// Guesses at a short token are limited for all clients together, because behind a tunnel no client can be told from
-    /// another. An attacker can therefore delay those who send the token, but neither sessions nor requests from this
-    /// computer. A long token cannot be guessed, so it has no limit and nobody can be delayed.
+    /// Wrong guesses are limited for each address that they come from, so that a stranger who guesses does not delay an
+    /// operator elsewhere, and for all addresses together, because behind some tunnels a stranger can invent addresses.
+    /// Neither sessions nor requests from this computer are delayed.
     ///
     /// # Errors
-    /// If there were too many wrong guesses. The token given is not compared then.
-    pub fn matches(&self, given: &[u8], now_ms: i64) -> Result<bool, TooManyGuesses> {
+    /// If there were too many wrong guesses. The token given is not compared then, or guessing could go on.
+    pub fn matches(&self, given: &[u8], from: IpAddr, now_ms: i64) -> Result<bool, TooManyGuesses> {
         let Some(secret) = &self.secret else { return Ok(false) };
-        let is_right = are_same(given, secret.expose_secret().as_bytes());
-        if secret.expose_secret().len() >= SAFE_TOKEN {
-            return Ok(is_right);
-        }
+        let hash: [u8; 32] = Sha256::digest(given).into();
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
-        if guesses.is_empty(now_ms) {
+        if guesses.wrong.contains(&hash) {
+            return Ok(false);
+        }
+        if !guesses.may_guess(network(from), now_ms) {
             return Err(TooManyGuesses);
         }
+        let is_right = are_same(given, secret.expose_secret().as_bytes());
         if !is_right {
-            guesses.take(now_ms);
+            guesses.count(network(from), hash, now_ms);
         }
         Ok(is_right)
+    }
+}
+
+impl Guesses {
+    fn may_guess(&mut self, from: IpAddr, now_ms: i64) -> bool {
+        !self.of_all.is_empty(now_ms) && !self.by_address.get_mut(&from).is_some_and(|bucket| bucket.is_empty(now_ms))
+    }
+
+    /// Counts a wrong guess. Too many addresses or wrong tokens are forgotten; the limit for all addresses together remains.
+    fn count(&mut self, from: IpAddr, hash: [u8; 32], now_ms: i64) {
+        if self.by_address.len() >= REMEMBERED {
+            self.by_address.clear();
+        }
+        if self.wrong.len() >= REMEMBERED {
+            self.wrong.clear();
+        }
+        self.of_all.take(now_ms);
+        self.by_address.entry(from).or_insert_with(|| TokenBucket::new(GUESSES, GUESS_EVERY)).take(now_ms);
+        self.wrong.insert(hash);
+    }
+}
+
+/// The address; of an IPv6 address its network, within which everybody may choose addresses.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        address => address,
     }
 }
 
@@ -68,37 +117,74 @@ mod tests {
         Token::new(Some(token.into()))
     }
 
-    #[test]
-    fn a_token_cannot_be_guessed_at_speed() {
-        let token = token("right");
-        for _ in 0..1_000 {
-            assert_eq!(token.matches(b"right", 0), Ok(true));
-        }
-        for _ in 0..GUESSES {
-            assert_eq!(token.matches(b"wrong", 0), Ok(false));
-        }
-        assert_eq!(token.matches(b"right", 0), Err(TooManyGuesses), "or guessing could go on");
-        assert_eq!(token.matches(b"wrong", GUESS_EVERY), Ok(false));
-        assert_eq!(token.matches(b"right", GUESS_EVERY), Err(TooManyGuesses));
-        assert_eq!(token.matches(b"right", 2 * GUESS_EVERY), Ok(true));
+    /// A guess that was not made before.
+    fn guess(token: &Token, from: &str, now_ms: i64) -> Result<bool, TooManyGuesses> {
+        let wrong = super::super::signature::random_secret();
+        token.matches(wrong.as_bytes(), from.parse().expect("an address"), now_ms)
+    }
+
+    fn right(token: &Token, from: &str, now_ms: i64) -> Result<bool, TooManyGuesses> {
+        token.matches(b"right", from.parse().expect("an address"), now_ms)
     }
 
     #[test]
-    fn nobody_is_held_up_by_guesses_at_a_token_that_cannot_be_guessed() {
-        let long = "x".repeat(SAFE_TOKEN);
-        for (secret, is_held_up) in [(&long[..], false), (&long[1..], true)] {
+    fn a_token_of_any_length_cannot_be_guessed_at_speed() {
+        for secret in ["right", "right-and-longer-than-anyone-can-guess"] {
             let token = token(secret);
-            for _ in 0..2 * GUESSES {
-                _ = token.matches(b"wrong", 0);
+            for _ in 0..GUESSES {
+                assert_eq!(guess(&token, "192.0.2.1", 0), Ok(false));
             }
-            let answer = token.matches(secret.as_bytes(), 0);
-            assert_eq!(answer, if is_held_up { Err(TooManyGuesses) } else { Ok(true) });
-            assert_eq!(token.matches(b"wrong", 2 * GUESS_EVERY), Ok(false));
+            assert_eq!(guess(&token, "192.0.2.1", 0), Err(TooManyGuesses), "{secret}");
         }
+    }
+
+    #[test]
+    fn the_right_token_is_not_compared_while_wrong_ones_come_too_fast_from_the_same_address() {
+        let token = token("right");
+        for _ in 0..1_000 {
+            assert_eq!(right(&token, "192.0.2.1", 0), Ok(true));
+        }
+        for _ in 0..GUESSES {
+            assert_eq!(guess(&token, "192.0.2.1", 0), Ok(false));
+        }
+        assert_eq!(right(&token, "192.0.2.1", 0), Err(TooManyGuesses), "or guessing could go on");
+        assert_eq!(right(&token, "::ffff:192.0.2.1", 0), Err(TooManyGuesses));
+        assert_eq!(right(&token, "192.0.2.2", 0), Ok(true), "nobody elsewhere is delayed");
+        assert_eq!(guess(&token, "192.0.2.1", GUESS_EVERY), Ok(false));
+        assert_eq!(right(&token, "192.0.2.1", GUESS_EVERY), Err(TooManyGuesses));
+        assert_eq!(right(&token, "192.0.2.1", 2 * GUESS_EVERY), Ok(true));
+    }
+
+    #[test]
+    fn guesses_from_many_addresses_are_limited_together() {
+        let token = token("right");
+        let guesses = (0..10_000).filter(|n| guess(&token, &format!("10.0.{}.{}", n / 250, n % 250), 0).is_ok());
+        assert_eq!(guesses.count(), usize::try_from(GUESSES_OF_ALL).expect("a number"));
+        assert_eq!(right(&token, "192.0.2.1", 0), Err(TooManyGuesses));
+        assert_eq!(right(&token, "192.0.2.1", GUESS_OF_ALL_EVERY), Ok(true));
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_limited_together() {
+        let token = token("right");
+        for n in 0..GUESSES {
+            assert_eq!(guess(&token, &format!("2001:db8::{n}"), 0), Ok(false));
+        }
+        assert_eq!(guess(&token, "2001:db8::ffff:1", 0), Err(TooManyGuesses));
+        assert_eq!(guess(&token, "2001:db8:0:1::1", 0), Ok(false));
+    }
+
+    #[test]
+    fn an_outdated_token_sent_again_and_again_is_one_guess() {
+        let token = token("right");
+        for _ in 0..1_000 {
+            assert_eq!(token.matches(b"outdated", IpAddr::from([192, 0, 2, 1]), 0), Ok(false));
+        }
+        assert_eq!(right(&token, "192.0.2.1", 0), Ok(true));
     }
 
     #[test]
     fn without_a_token_nothing_is_it() {
-        assert_eq!(Token::new(None).matches(b"", 0), Ok(false));
+        assert_eq!(Token::new(None).matches(b"", IpAddr::from([192, 0, 2, 1]), 0), Ok(false));
     }
 }

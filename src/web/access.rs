@@ -5,7 +5,7 @@
 //! otherwise, and as long as no tunnel was found that makes strangers look local (`exposure`). Headers that a proxy adds can
 //! remove trust and never give it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Version, header};
@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::error::ApiError;
 use super::extract::only_header;
 use super::session;
+use crate::auth::TooManyGuesses;
 use crate::context::{Context, Shared};
 use crate::exposure::OWN_NAMES;
 
@@ -127,9 +128,32 @@ fn admit(context: &Context, peer: SocketAddr, request: &Request) -> Result<Who, 
         return Ok(Who::Session);
     }
     match given_token(request.headers()) {
-        Some(given) if context.auth.token.matches(&given, context.clock.now_ms())? => Ok(Who::Token),
+        Some(given) if is_token(context, peer, request.headers(), &given)? => Ok(Who::Token),
         _ => Err(refusal(context)),
     }
+}
+
+/// Returns whether a client sends the operator token. Fails if there were too many wrong ones.
+pub(super) fn is_token(
+    context: &Context,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    given: &[u8],
+) -> Result<bool, TooManyGuesses> {
+    context.auth.token.matches(given, origin(peer, headers), context.clock.now_ms())
+}
+
+/// Returns the address that a request comes from: the one that the nearest proxy added last, if the peer may be a proxy of
+/// ours. A client behind a tunnel that adds none can invent it.
+fn origin(peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+    let peer = peer.ip().to_canonical();
+    let is_near = match peer {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    };
+    let forwarded = headers.get_all("x-forwarded-for").iter().next_back().filter(|_| is_near);
+    let last = forwarded.and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    last.unwrap_or(peer)
 }
 
 /// The refusal for any unauthorized request, whatever its address.

@@ -60,10 +60,14 @@ pub(super) async fn show(
 }
 
 /// Opens a session for the token.
-pub(super) async fn log_in(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn log_in(
+    State(context): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let Form { token } = read_form(&read_body(body, LARGEST_FORM).await?)?;
-    let is_token = context.auth.token.matches(token.trim().as_bytes(), context.clock.now_ms())?;
+    let is_token = access::is_token(&context, peer, &parts.headers, token.trim().as_bytes())?;
     if is_token { Ok(logged_in(&context, &parts.headers)) } else { Err(ApiError::WrongToken) }
 }
 

@@ -161,42 +161,74 @@ async fn a_cookie_is_named_after_its_port_and_secure_if_the_browser_uses_https()
     }
 }
 
-#[tokio::test]
-async fn repeated_guesses_are_slowed_down_and_do_not_affect_sessions() {
-    let world = World::with(&[("OPERATOR_TOKEN", SHORT)]).await;
-    let session = cookie(&log_in(&world, SHORT, &SUBMITTED).await).0;
-    let bearer = |token: &'static str| [TYPED[0], ("authorization", token)];
-    for _ in 0..30 {
-        let answer = log_in(&world, "wrong", &TYPED[..1]).await;
-        answer.problem(403, "wrong-token");
+/// Sends wrong tokens from an address until they are too many. Returns how many were compared.
+async fn guess(world: &World, from: &str) -> usize {
+    for n in 0..2_000 {
+        let headers = [HOST, ("x-forwarded-for", from)];
+        let answer = if n % 2 == 0 {
+            log_in(world, &format!("{from} {n}"), &headers).await
+        } else {
+            let bearer = format!("Bearer {from}-{n}");
+            world.get_with("/calls", &[&headers[..], &[("authorization", &bearer)]].concat()).await
+        };
         assert_eq!(answer.header("set-cookie"), "");
-        world.get_with("/calls", &bearer("Bearer wrong")).await.problem(401, "token-needed");
+        match answer.status.as_u16() {
+            429 => {
+                answer.problem(429, "too-many-guesses");
+                assert_eq!(answer.header("retry-after"), "3");
+                return n;
+            }
+            401 => _ = answer.problem(401, "token-needed"),
+            _ => _ = answer.problem(403, "wrong-token"),
+        }
     }
-    for answer in [
-        log_in(&world, "wrong", &TYPED[..1]).await,
-        log_in(&world, SHORT, &TYPED[..1]).await,
-        world.get_with("/calls", &bearer("Bearer wrong")).await,
-        world.get_with("/no/such/path", &bearer("Bearer short-secret")).await,
-    ] {
-        answer.problem(429, "too-many-guesses");
-        assert_eq!(answer.header("retry-after"), "3");
-    }
-    assert_eq!(world.get_with("/calls", &[&TYPED[..], &[("cookie", &session)]].concat()).await.status, 200);
-    assert_eq!(world.get("/calls").await.status, 200, "guesses must not affect local requests");
-    world.clock.advance(Duration::from_secs(1));
-    assert_eq!(log_in(&world, SHORT, &TYPED[..1]).await.status, 303);
-    assert_eq!(world.vendor_requests(), 0);
+    panic!("2000 wrong tokens were compared");
 }
 
 #[tokio::test]
-async fn repeated_guesses_at_a_long_token_affect_nobody() {
-    let world = world().await;
-    let bearer = |token: &'static str| [TYPED[0], ("authorization", token)];
-    for _ in 0..35 {
-        log_in(&world, "wrong", &TYPED[..1]).await.problem(403, "wrong-token");
-        world.get_with("/calls", &bearer("Bearer wrong")).await.problem(401, "token-needed");
+async fn guesses_at_a_token_of_any_length_are_slowed_down_and_affect_neither_sessions_nor_other_addresses() {
+    for token in [SHORT, TOKEN, "abcdefghijklmnop"] {
+        let world = World::with(&[("OPERATOR_TOKEN", token)]).await;
+        let session = cookie(&log_in(&world, token, &SUBMITTED).await).0;
+        assert_eq!(guess(&world, "198.51.100.1").await, 60, "{token}");
+        let there = [HOST, ("x-forwarded-for", "203.0.113.7, 198.51.100.1")];
+        let bearer = format!("Bearer {token}");
+        let bearer = ("authorization", bearer.as_str());
+        log_in(&world, token, &there).await.problem(429, "too-many-guesses");
+        world.get_with("/no/such/path", &[&there[..], &[bearer]].concat()).await.problem(429, "too-many-guesses");
+        let with_session = [&TYPED[..], &there[1..], &[("cookie", session.as_str())]].concat();
+        assert_eq!(world.get_with("/calls", &with_session).await.status, 200);
+        assert_eq!(world.get("/calls").await.status, 200, "guesses must not affect local requests");
+
+        let elsewhere = [HOST, ("x-forwarded-for", "198.51.100.1, 203.0.113.7")];
+        assert_eq!(log_in(&world, token, &elsewhere).await.status, 303);
+        assert_eq!(world.get_with("/calls", &[&elsewhere[..], &[bearer]].concat()).await.status, 200);
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(log_in(&world, token, &there).await.status, 303);
+        assert_eq!(world.vendor_requests(), 0);
     }
-    assert_eq!(log_in(&world, TOKEN, &TYPED[..1]).await.status, 303);
+}
+
+#[tokio::test]
+async fn guesses_from_invented_addresses_are_slowed_down_together() {
+    let world = world().await;
+    let mut compared = 0;
+    for n in 0..20 {
+        compared += guess(&world, &format!("198.51.100.{n}")).await;
+    }
+    assert_eq!(compared, 300);
+    log_in(&world, TOKEN, &[HOST, FAR]).await.problem(429, "too-many-guesses");
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(log_in(&world, TOKEN, &[HOST, FAR]).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_program_that_repeats_an_outdated_token_delays_nobody() {
+    let world = world().await;
+    let bearer = |token: &'static str| [HOST, FAR, ("authorization", token)];
+    for _ in 0..100 {
+        world.get_with("/calls", &bearer("Bearer outdated")).await.problem(401, "token-needed");
+    }
     assert_eq!(world.get_with("/calls", &bearer("Bearer operator:secret-1")).await.status, 200);
 }
 
