@@ -143,6 +143,7 @@ async fn intend(
             tx.lock_dialing(context.clock.now_ms()).await?;
             // The lock may have taken long, and the caps count from now.
             let now = context.clock.now_ms();
+            tx.redate_calls(now).await?;
             // If the outcome of a commit is unknown, this runs again and may find the intent committed.
             let known =
                 if is_intended.load(Ordering::Relaxed) { tx.call(&call.id.clone().into()).await? } else { None };
@@ -201,7 +202,7 @@ async fn asked_before(
     if request.again {
         return Ok(None);
     }
-    tx.newest_dialed_since(&request.number, now - ms(context.dial.redial_after)).await
+    tx.newest_dialed_since(&request.number, now - ms(context.dial.redial_after), now).await
 }
 
 /// Returns the first cap that is reached, and for how many milliseconds.
@@ -209,7 +210,7 @@ async fn reached_cap(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(
     // Usually fewer calls are dialed within the longest window than the lowest cap allows: one query is enough.
     let longest = caps.iter().map(|cap| ms(cap.window)).max().unwrap_or_default();
     let fewest = caps.iter().map(|cap| i64::from(cap.calls)).min().unwrap_or_default();
-    if tx.count_dialed_since(now - longest).await? < fewest {
+    if tx.count_dialed_since(now - longest, now).await? < fewest {
         return Ok(None);
     }
     for cap in caps {
@@ -224,7 +225,7 @@ async fn reached_cap(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(
 async fn reached_for(tx: &mut Conn, cap: Cap, now: i64) -> Result<Option<i64>, store::Error> {
     let window = ms(cap.window);
     let Some(newer) = i64::from(cap.calls).checked_sub(1).filter(|newer| *newer >= 0) else { return Ok(Some(window)) };
-    let oldest = tx.dialed_before_newest(newer, now - window).await?;
+    let oldest = tx.dialed_before_newest(newer, now - window, now).await?;
     Ok(oldest.map(|oldest| (oldest + window - now).clamp(0, window)))
 }
 

@@ -16,6 +16,9 @@ use crate::store::{self, Conn, Job, Transition};
 const SEARCHES: [Duration; 4] =
     [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45), Duration::from_secs(120)];
 
+/// How far back a call is searched for that a clock which was ahead has dated in the future.
+const UNDATED: Duration = Duration::from_hours(24);
+
 /// How far Twilio's clock may be behind ours.
 const SKEW: Duration = Duration::from_secs(5);
 
@@ -43,7 +46,10 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
 
 /// Searches Twilio's list for a call that may have been placed: to this number, later than the intent, and unknown here.
 async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError> {
-    let since = jiff::Timestamp::from_millisecond(call.created_at - ms(SKEW)).unwrap_or_default();
+    let now = context.clock.now_ms();
+    let is_undated = call.created_at > now + ms(SKEW);
+    let since = if is_undated { now - ms(UNDATED) } else { call.created_at - ms(SKEW) };
+    let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
     let (to, from) = (call.to.as_deref().unwrap_or_default(), call.from.as_deref().unwrap_or_default());
     let placed = context.twilio.calls_between(to, from, since).await.map_err(retried)?;
     let mut candidates = Vec::new();
@@ -61,9 +67,14 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     let several = candidates.len() > 1;
 
     let now = context.clock.now_ms();
-    // If the clock was set back, the age would be negative.
+    // By another clock, the age could be negative.
     let age = (now - call.created_at).max(0);
-    let next = SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age).map(|search| now + search - age);
+    let next = if is_undated {
+        let search = usize::try_from(job.polls).ok().and_then(|polls| SEARCHES.get(polls));
+        search.map(|search| now + ms(*search))
+    } else {
+        SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age).map(|search| now + search - age)
+    };
     // After the computer has slept, the request may still be on its way, so one search is not enough.
     let next = next.or((job.polls == 0).then_some(now + ms(SEARCHES[0])));
     let again = &Job { polls: job.polls + 1, ..job.clone() };
@@ -113,7 +124,8 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
 
 /// Polls Twilio for the call and its recordings.
 async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result<(), JobError> {
-    let age = context.clock.now_ms() - call.created_at;
+    // A clock that was ahead may have dated the call in the future, but no longer the job.
+    let age = context.clock.now_ms() - call.created_at.min(job.created_at);
     let found = match context.twilio.call(sid.as_str()).await {
         Err(error) if matches!(error.kind, Kind::NotFound(_)) && age < ms(UNKNOWN_FOR) => {
             return Err(JobError::poll_again(error.into(), poll_pause(job.polls)));
@@ -126,7 +138,7 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
 
     let now = context.clock.now_ms();
     // By our clock, from the moment the end was stored.
-    let just_ended = call.ended_at.is_none_or(|ended| now - ended < ms(lookup::LISTED_WITHIN));
+    let just_ended = call.ended_at.is_none_or(|ended| (now - ended).abs() < ms(lookup::LISTED_WITHIN));
     let is_unlisted = found.status == CallState::Completed.as_str() && recordings.is_empty();
     let is_awaited = found.is_up() || recordings.iter().any(Recording::is_coming) || (is_unlisted && just_ended);
     let (found, recordings) = (&found, &recordings);
@@ -181,8 +193,8 @@ pub(super) async fn give_up(
             let lost = Transition { state: CallState::Lost, reason: Some(reason), code: None };
             tx.advance_call(&id, lost, now).await.map(drop)
         }
-        // Somebody may still be on the phone, so the number stays in use.
-        Some(call) if call.state.holds_number() && now - call.created_at < longest_call => {
+        // Somebody may still be on the phone, so the number stays in use, unless a clock that was ahead has dated the call.
+        Some(call) if call.state.holds_number() && (now - call.created_at).abs() < longest_call => {
             tx.open_job(job.kind, &job.subject, now + ms(LONGEST_POLL_PAUSE), now).await
         }
         Some(_) => tx.stop_following(&id, Some(reason)).await,

@@ -19,19 +19,27 @@ const BEFORE: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long after its last intent an order may have been submitted, at most, by an instance that was stopped in between.
 const AFTER: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// How far back an order is searched for that a clock which was ahead has dated in the future.
+const UNDATED: Duration = Duration::from_hours(24);
+
 /// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted at `asked_at` or later.
 pub(super) async fn with_audio(
     context: &Context,
     audio_url: &str,
     asked_at: i64,
 ) -> Result<Vec<String>, clients::Error> {
-    let since = jiff::Timestamp::from_millisecond(asked_at - ms(SKEW)).unwrap_or_default();
+    let now = context.clock.now_ms();
+    let since = if asked_at > now { now - ms(UNDATED) } else { asked_at - ms(SKEW) };
+    let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
     Ok(of_audio(context.assemblyai.transcripts_since(since).await?, audio_url).collect())
 }
 
 /// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted within hours of `asked_at`, however
 /// long ago that is.
 pub(super) async fn around(context: &Context, audio_url: &str, asked_at: i64) -> Result<Vec<String>, clients::Error> {
+    if asked_at > context.clock.now_ms() {
+        return with_audio(context, audio_url, asked_at).await;
+    }
     let date = |time| jiff::Timestamp::from_millisecond(time).unwrap_or_default().to_zoned(TimeZone::UTC).date();
     let (first, last) = (date(asked_at - ms(BEFORE)), date(asked_at + ms(AFTER)));
     let mut found = Vec::new();

@@ -168,8 +168,12 @@ async fn search(
         }
     }
     let now = context.clock.now_ms();
-    // If the clock was set back, the age would be negative.
-    let age = (now - asked_at).max(0);
+    let age = match now - asked_at {
+        age @ 0.. => age,
+        // A clock that was ahead has dated the order. It may be older than it seems, so each search has a minute.
+        _ if job.polls < MISSES => ms(SEARCHES[0]),
+        _ => ms(SEARCHES[1]),
+    };
     let next = SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age);
     // After the computer has slept, the request may still be on its way, so one search is not enough.
     let next = next.or((job.polls < MISSES).then_some(age + ms(SEARCHES[0])));

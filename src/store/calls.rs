@@ -62,6 +62,12 @@ impl Conn {
         self.execute("UPDATE dialling SET at = $1", args![now]).await.map(drop)
     }
 
+    /// Counts calls that were dialed in the future as dialed now: a clock that was ahead has put them there, and they would
+    /// count against the caps until that time comes.
+    pub(crate) async fn redate_calls(&mut self, now: i64) -> Result<(), Error> {
+        self.execute("UPDATE calls SET dialled_at = $1 WHERE dialled_at > $1", args![now]).await.map(drop)
+    }
+
     /// Inserts a call that is about to be placed, whose callbacks go to this base URL. Returns `false` if another call to the
     /// number is up.
     pub(crate) async fn add_call(
@@ -135,9 +141,10 @@ impl Conn {
         &mut self,
         number: &PhoneNumber,
         since: i64,
+        now: i64,
     ) -> Result<Option<Call>, Error> {
         let sql = self.dialect().newest_dialed_since();
-        self.fetch_one(sql, args![number.to_string().as_str(), since]).await?.as_ref().map(rows::call).transpose()
+        self.fetch_one(sql, args![number.to_string().as_str(), since, now]).await?.as_ref().map(rows::call).transpose()
     }
 
     /// Returns the call to `to` that a form with this nonce has asked for, if it rang or may have rung.
@@ -147,16 +154,27 @@ impl Conn {
         row.as_ref().map(rows::call).transpose()
     }
 
-    /// When the call was dialed that is followed by `newer` others, if that was after `since`. Times in the future, from a
-    /// clock that has been set back, count.
-    pub(crate) async fn dialed_before_newest(&mut self, newer: i64, since: i64) -> Result<Option<i64>, Error> {
-        let sql = "SELECT dialled_at FROM calls WHERE dialled_at > $1 ORDER BY dialled_at DESC LIMIT 1 OFFSET $2";
-        self.fetch_one(sql, args![since, newer]).await?.map(|row| row.int("dialled_at")).transpose()
+    /// When the call was dialed that is followed by `newer` others, if that was after `since`. Nothing may be dated after
+    /// `now`.
+    pub(crate) async fn dialed_before_newest(
+        &mut self,
+        newer: i64,
+        since: i64,
+        now: i64,
+    ) -> Result<Option<i64>, Error> {
+        let sql = "SELECT at FROM (SELECT dialled_at AS at FROM calls WHERE dialled_at > $1 UNION ALL
+                   SELECT created_at AS at FROM calls WHERE dialled_at < created_at AND dialled_at <= $1
+                   AND created_at > $1 AND created_at <= $3) AS dialed ORDER BY at DESC LIMIT 1 OFFSET $2";
+        self.fetch_one(sql, args![since, newer, now]).await?.map(|row| row.int("at")).transpose()
     }
 
-    pub(crate) async fn count_dialed_since(&mut self, since: i64) -> Result<i64, Error> {
-        let sql = "SELECT count(*) AS calls FROM calls WHERE dialled_at > $1";
-        self.fetch_one(sql, args![since]).await?.map_or(Ok(0), |row| row.int("calls"))
+    /// How many calls were dialed after `since`. A call that was [redated](Self::redate_calls) by a clock that was behind
+    /// counts by its own time.
+    pub(crate) async fn count_dialed_since(&mut self, since: i64, now: i64) -> Result<i64, Error> {
+        let sql = "SELECT (SELECT count(*) FROM calls WHERE dialled_at > $1) +
+                   (SELECT count(*) FROM calls WHERE dialled_at < created_at AND dialled_at <= $1
+                   AND created_at > $1 AND created_at <= $2) AS calls";
+        self.fetch_one(sql, args![since, now]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 
     pub async fn call(&mut self, name: &CallName) -> Result<Option<Call>, Error> {

@@ -29,7 +29,8 @@ pub struct Job {
     pub failures: i64,
     /// Checks in a row that found something pending.
     pub polls: i64,
-    /// When it was opened, in milliseconds since 1970.
+    /// When it was opened, in milliseconds since 1970. If a clock that was ahead has opened it, when it was first claimed
+    /// after that.
     pub created_at: i64,
     /// When its lease runs out unless it is renewed, in milliseconds since 1970.
     pub leased_until: i64,
@@ -113,7 +114,8 @@ impl Conn {
         lease: Lease<'_>,
         now: i64,
     ) -> Result<Option<Job>, Error> {
-        let sql = "UPDATE jobs SET owner = $3, lease_until = $4, attempt = attempt + 1, nudged = 0
+        let sql = "UPDATE jobs SET owner = $3, lease_until = $4, attempt = attempt + 1, nudged = 0,
+                   created_at = CASE WHEN created_at > $5 THEN $5 ELSE created_at END
                    WHERE kind = $1 AND subject = $2 AND state = 'open'
                    AND (lease_until IS NULL OR lease_until <= $5 OR lease_until > $6)
                    RETURNING kind, subject, attempt, failures, looks, created_at, lease_until";

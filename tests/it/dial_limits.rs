@@ -87,14 +87,60 @@ async fn a_cap_holds_across_restarts_and_instances() {
     app.stop().await;
 }
 
+/// Dates everything so far as if the clock had been ahead by this many days.
+async fn date_ahead(world: &World, days: i64) {
+    let by = days * 86_400_000;
+    let later = format!(
+        "UPDATE calls SET dialled_at = dialled_at + {by}, created_at = created_at + {by}; \
+         UPDATE jobs SET created_at = created_at + {by}, due_at = due_at + {by}"
+    );
+    world.store.execute(&later).await.expect("calls dialed in the future");
+}
+
 #[tokio::test]
-async fn setting_the_clock_back_does_not_free_a_cap() {
-    let world = World::with(&[("DIAL_PER_MINUTE", "1")]).await;
+async fn a_clock_that_was_ahead_frees_no_cap_and_blocks_dialing_for_one_window_only() {
+    for (setting, window, seconds) in [("DIAL_PER_MINUTE", "minute", 60), ("DIAL_PER_DAY", "day", 86_400)] {
+        let world = World::with(&[(setting, "1")]).await;
+        world.dial(&number(1)).await;
+        world.settle().await;
+        date_ahead(&world, 400).await;
+        for _ in 0..2 {
+            let answer = world.get(&format!("/dial/{}", number(2))).await;
+            assert_eq!(assert_capped(&answer, 1, window, setting), seconds);
+        }
+        world.clock.advance(Duration::from_secs(seconds));
+        world.dial(&number(2)).await;
+        assert_eq!(world.calls_placed(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_for_a_while_frees_no_cap() {
+    let world = World::with(&[("DIAL_PER_HOUR", "1"), ("REDIAL_AFTER", "1h")]).await;
     world.dial(&number(1)).await;
-    let later = "UPDATE calls SET dialled_at = dialled_at + 3600000";
-    world.store.execute(later).await.expect("a call dialed an hour from now");
-    assert_capped(&world.get(&format!("/dial/{}", number(2))).await, 1, "minute", "DIAL_PER_MINUTE");
-    assert_eq!(world.calls_placed(), 1);
+    world.settle().await;
+    date_ahead(&world, 20).await;
+    assert_capped(&world.get(&format!("/dial/{}", number(2))).await, 1, "hour", "DIAL_PER_HOUR");
+    // The clock is right again, and it is the time of the call.
+    world.clock.advance(Duration::from_hours(20 * 24));
+    assert_capped(&world.get(&format!("/dial/{}", number(2))).await, 1, "hour", "DIAL_PER_HOUR");
+    let again = world.get_with(&format!("/dial/{}", number(1)), &TYPED).await;
+    assert!(again.header("location").ends_with("before"), "{}", again.header("location"));
+    world.clock.advance(Duration::from_hours(1));
+    world.dial(&number(2)).await;
+    assert_eq!(world.calls_placed(), 2);
+}
+
+#[tokio::test]
+async fn a_browser_may_redial_a_number_that_a_clock_which_was_ahead_has_dated() {
+    let world = World::new().await;
+    world.dial("14155551234").await;
+    world.settle().await;
+    date_ahead(&world, 400).await;
+    assert!(world.get_with("/dial/14155551234", &TYPED).await.header("location").ends_with("before"));
+    world.clock.advance(10 * MINUTE);
+    assert!(!world.get_with("/dial/14155551234", &TYPED).await.header("location").ends_with("before"));
+    assert_eq!(world.calls_placed(), 2);
 }
 
 #[tokio::test]

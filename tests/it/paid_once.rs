@@ -378,3 +378,46 @@ async fn a_request_is_not_written_once_the_right_to_it_is_over() {
     drop(client);
     assert_eq!(String::from_utf8_lossy(&received.await.expect("the connection ends")), "");
 }
+
+#[tokio::test]
+async fn a_call_in_doubt_that_a_clock_which_was_ahead_has_dated_is_adopted_or_lost_within_minutes() {
+    for is_placed in [true, false] {
+        let world = World::with_deadlines(&[], impatient()).await;
+        world.twilio.control.set_callbacks(Callbacks::Drop);
+        let fault = if is_placed { Fault::DropAfter } else { Fault::Refuse { status: 500, retry_after: None } };
+        world.twilio.control.fail_next(Method::POST, "/Calls.json", fault);
+        world.twilio.control.fail_next(Method::GET, "/Calls.json", NO_CALLS);
+        _ = world.get("/dial/14155551234").await;
+        let ahead = "UPDATE calls SET dialled_at = dialled_at + 34560000000, created_at = created_at + 34560000000; \
+                     UPDATE jobs SET due_at = due_at + 34560000000, created_at = created_at + 34560000000";
+        world.store.execute(ahead).await.expect("a call dated 400 days from now");
+        for _ in 0..6 {
+            work_after(&world, Duration::from_secs(130)).await;
+        }
+        let state = only_call(&world).await["state"].clone();
+        assert_eq!(state, if is_placed { "completed" } else { "lost" });
+        world.dial("14155551234").await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_in_doubt_that_a_clock_which_was_ahead_has_dated_is_adopted_or_submitted_again_within_minutes() {
+    for is_accepted in [true, false] {
+        let world = World::with_deadlines(&[], once()).await;
+        world.twilio.mark_recordings();
+        world.assemblyai.control.set_callbacks(Callbacks::Drop);
+        let fault = if is_accepted { Fault::DropAfter } else { Fault::Refuse { status: 500, retry_after: None } };
+        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", fault);
+        let refuse = Fault::Refuse { status: 503, retry_after: None };
+        world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse);
+        let sid = world.dial("14155551234").await;
+        world.settle().await;
+        let ahead = "UPDATE transcripts SET asked_at = asked_at + 34560000000; \
+                     UPDATE jobs SET due_at = due_at + 34560000000, created_at = created_at + 34560000000";
+        world.store.execute(ahead).await.expect("an order dated 400 days from now");
+        until_done(&world, std::slice::from_ref(&sid), Duration::from_secs(60), 10).await;
+        assert_transcribed(&world, &sid).await;
+        let accepted: Vec<u64> = world.assemblyai.accepted_per_recording().into_values().collect();
+        assert_eq!(accepted, [1], "accepted before: {is_accepted}");
+    }
+}

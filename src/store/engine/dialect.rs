@@ -44,7 +44,8 @@ impl Dialect {
                     " UNION ALL ",
                     claimable!("due_at > $4", $lock),
                     " LIMIT $5)
-                    UPDATE jobs SET owner = $1, lease_until = $2, attempt = attempt + 1, nudged = 0
+                    UPDATE jobs SET owner = $1, lease_until = $2, attempt = attempt + 1, nudged = 0,
+                    created_at = CASE WHEN created_at > $3 THEN $3 ELSE created_at END
                     WHERE (kind, subject) IN (SELECT kind, subject FROM due)
                     RETURNING kind, subject, attempt, failures, looks, created_at, lease_until"
                 )
@@ -62,7 +63,8 @@ impl Dialect {
                     call_columns!(),
                     " FROM calls WHERE ",
                     $same_end,
-                    " AND created_at > $2 AND to_number = $1 AND dialled_at > $2
+                    " AND created_at > $2 AND to_number = $1
+                     AND (dialled_at > $2 OR dialled_at IS NOT NULL AND created_at <= $3)
                      AND (sid IS NOT NULL OR holds_number = 1) ORDER BY created_at DESC LIMIT 1"
                 )
             };
