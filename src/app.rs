@@ -113,7 +113,8 @@ impl App {
             notice,
         });
         warn_of_calls_dialed_elsewhere(&context).await;
-        let server = Server::start(&web::router(Arc::clone(&context)), listeners, &Limits::default())
+        let routes = web::router(Arc::clone(&context));
+        let server = Server::start(&routes, listeners, &Limits::default(), web::is_privileged)
             .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened on: {}", error.kind())))?;
         let worker = config.work.automatic.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
         let app = Self { server, context, worker, bound, scratch, welcome };

@@ -46,7 +46,7 @@
 //! | [`config`] | every environment variable, read once; all problems reported at once |
 //! | [`app`] | composition: builds clients, context and routes from the settings; with `--sandbox`, starts both emulators |
 //! | [`context`] | the long-lived values that handlers and workers share |
-//! | [`server`], [`telemetry`] | the listener with its deadlines and graceful stop; the log |
+//! | [`server`], [`telemetry`] | the listener with its slots, deadlines and graceful stop; the log |
 //! | [`web`] | incoming HTTP: the list of routes in `web/mod.rs`, access, errors, a file for each group of handlers; JSON shapes in `web/view.rs`, templates in `web/pages/` |
 //! | [`auth`] | what lets an operator in: token, sessions, log-in link |
 //! | [`exposure`] | whether a tunnel at `BASE_URL` makes strangers look local |
@@ -63,7 +63,7 @@
 //!
 //! Imports point one way: `main` → `app` → `web` → `pipeline` → `store` → `model`, and `pipeline` → `clients`. `web`
 //! also reads from the `store`, but writes through `pipeline`; from `clients` it takes callback bodies, signatures and
-//! the shapes that it passes on. `clients` imports no other room; `model`, `twiml` and `export` know nothing of HTTP.
+//! the shapes that it passes on, and from `server` the slot of a request's connection. `clients` imports no other room; `model`, `twiml` and `export` know nothing of HTTP.
 //! The sandbox takes only the signer from `clients`, so that its wire formats are an independent reading of the
 //! vendors' documents. Imports never form a circle, not even inside a room. `tests/it/tidy.rs` checks all of that, and
 //! lists which room may import which.
@@ -128,6 +128,7 @@
 //! | the call's state and the ends of its numbers, as words in that index for filters | facets | `store::facets` |
 //! | SQLite's write-ahead log | WAL, checkpoint | `store::engine::wal` |
 //! | transactions that share one commit | group commit | `store::engine` |
+//! | one of the limited number of open connections; one for requests that must always get through | slot; reserved slot | `server::slots` |
 //! | limit on a rate, with bursts | token bucket | [`TokenBucket`](token_bucket::TokenBucket) |
 //! | tunnel or proxy that makes strangers look local | exposure | [`exposure`] |
 //! | point where a test aborts a step or kills the program | failpoint | [`failpoint`] |
@@ -152,6 +153,8 @@
 //! - At most one call to a number is up, over all instances: a unique index of the database enforces it.
 //! - A request from this computer needs no credentials as long as nothing in it suggests a proxy, and no tunnel makes
 //!   strangers look local. Every other request needs the operator token, or a session opened with it.
+//! - A connection that waits for its client keeps no other connection out: it is closed for one. A request that runs is
+//!   never interrupted for that, nor one of the operator. A response that ends its connection says so.
 //! - A callback without proof of its origin is refused. Even with proof it only moves a state forward and makes a job due;
 //!   what the vendor's API answers to that job decides.
 //! - Credentials go only to the vendor's own host: no redirect is followed with them. callscribe fetches no URL that a
@@ -201,6 +204,7 @@ pub mod internals {
     pub use crate::model::phone::PhoneNumber;
     pub use crate::model::recording::RecordingSid;
     pub use crate::model::transcript::TranscriptId;
-    pub use crate::server::{Limits, Server};
+    pub use crate::server::{BUSY, Limits, Server, Slot};
+    pub use crate::web::is_privileged;
     pub use crate::webhook_secret::{SECRET_HEADER, WebhookSecrets};
 }

@@ -20,6 +20,7 @@ use super::session;
 use crate::auth::TooManyGuesses;
 use crate::context::{Context, Shared};
 use crate::exposure::OWN_NAMES;
+use crate::server::Slot;
 
 /// Headers that only proxies add.
 const PROXY_HEADERS: &[&str] = &[
@@ -81,6 +82,9 @@ pub(super) async fn operator_only(
 ) -> Response {
     let response = match admit(&context, peer, &request) {
         Ok(who) => {
+            if let Some(slot) = request.extensions().get::<Slot>() {
+                slot.keep();
+            }
             request.extensions_mut().insert(who);
             let mut response = next.run(request).await;
             response.extensions_mut().insert(who);

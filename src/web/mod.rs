@@ -39,11 +39,14 @@ mod view;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 
+use crate::clients::twilio::signature;
 use crate::context::Shared;
+use crate::webhook_secret::SECRET_HEADER;
 use callback::Callback;
 use error::ApiError;
 use greeter::Greeter;
@@ -96,6 +99,14 @@ pub fn router(context: Shared) -> Router {
         // As one layer, the outer one first: axum boxes every request once for each layer.
         .layer((middleware::from_fn_with_state(context.clone(), finish::finish), finish::catch_panics()))
         .with_state(context)
+}
+
+/// Whether a request may use a slot of the [listener](crate::server) that is reserved for what must always get through:
+/// what looks like a callback of a vendor, and probes.
+pub fn is_privileged(uri: &Uri, headers: &HeaderMap) -> bool {
+    let path = uri.path();
+    let looks_signed = headers.contains_key(signature::HEADER) || headers.contains_key(SECRET_HEADER);
+    path.starts_with("/_probe/") || looks_signed && (path.starts_with("/record") || path.starts_with("/hooks/"))
 }
 
 /// Whether the program can do its work: the database answers.

@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use callscribe::internals::{Limits, Server};
+use axum::routing::{get, post};
+use callscribe::internals::{BUSY, Limits, Server, Slot, is_privileged};
+use callscribe::sandbox::twilio::ACCOUNT_SID;
 use futures_util::stream;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
@@ -18,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::support::World;
+use crate::support::callbacks::{encode, sign};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
@@ -27,13 +30,13 @@ const SOON: Duration = Duration::from_millis(50);
 /// For deadlines that must not pass during a test.
 const NEVER: Duration = Duration::from_secs(600);
 
-const GENEROUS: Limits = Limits { connections: 100, head: NEVER, stall: NEVER };
+const GENEROUS: Limits = Limits { connections: 100, reserved: 0, head: NEVER, stall: NEVER };
 
 /// Serves these routes on a free port.
 fn serve(routes: Router, limits: &Limits) -> (Server, SocketAddr) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
-    (Server::start(&routes, vec![listener], limits).expect("a server"), address)
+    (Server::start(&routes, vec![listener], limits, is_privileged).expect("a server"), address)
 }
 
 /// A server that answers `here`.
@@ -86,14 +89,169 @@ async fn an_idle_connection_is_closed() {
     assert_eq!(exchange(answered(address).await, b"").await, "");
 }
 
-#[tokio::test]
-async fn a_connection_above_the_limit_gets_503() {
-    let (_server, address) = server(&Limits { connections: 2, ..GENEROUS });
-    let _held = (answered(address).await, answered(address).await);
-    for _ in 0..50 {
-        let refused = exchange(connect(address).await, b"").await;
-        assert!(refused.starts_with("HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n"), "{refused}");
+/// Routes of which `/` answers `here`, and `/hold` never answers, but sends a message when its handler runs.
+fn holding() -> (Router, mpsc::UnboundedReceiver<()>) {
+    let (sender, held) = mpsc::unbounded_channel();
+    let hold = move || {
+        _ = sender.send(());
+        std::future::pending::<()>()
+    };
+    let here = get(|| async { "here" });
+    (Router::new().route("/", here.clone()).route("/record/", here).route("/hold", get(hold)), held)
+}
+
+/// Opens connections whose requests run until they are dropped.
+async fn hold(address: SocketAddr, held: &mut mpsc::UnboundedReceiver<()>, count: usize) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        let mut stream = connect(address).await;
+        stream.write_all(b"GET /hold HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("a write");
+        held.recv().await.expect("a running request");
+        streams.push(stream);
     }
+    streams
+}
+
+/// Asserts that this is the response of a server without a free slot.
+fn assert_busy(answer: &str) {
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+    for header in ["connection: close", "retry-after: 1", &format!("{BUSY}: 1")] {
+        assert!(answer.contains(&format!("\r\n{header}\r\n")), "{header}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_above_the_limit_gets_503_if_all_others_run_requests() {
+    let (routes, mut held) = holding();
+    let (_server, address) = serve(routes, &Limits { connections: 2, ..GENEROUS });
+    let _held = hold(address, &mut held, 2).await;
+    for _ in 0..50 {
+        assert_busy(&exchange(connect(address).await, b"").await);
+    }
+}
+
+#[tokio::test]
+async fn the_connection_that_has_waited_longest_for_its_client_is_closed_for_a_new_one() {
+    let (routes, mut held) = holding();
+    let routes = routes.route("/read", post(|body: Bytes| async move { body }));
+    let (_server, address) = serve(routes, &Limits { connections: 5, ..GENEROUS });
+    let running = hold(address, &mut held, 1).await;
+    let mut waiting = Vec::new();
+    for begun in
+        ["", "GET / HTTP/1.1\r\nhost: ", "POST /read HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\na"]
+    {
+        let mut stream = connect(address).await;
+        stream.write_all(begun.as_bytes()).await.expect("a write");
+        waiting.push(stream);
+    }
+    // Idle after a response.
+    waiting.push(answered(address).await);
+    let mut newer = Vec::new();
+    for mut longest in waiting {
+        newer.push(answered(address).await);
+        assert_eq!(longest.read(&mut [0]).await.expect("an end"), 0);
+    }
+    drop((running, newer));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_disconnected_for_a_new_one() {
+    let (routes, mut dropped) = endless();
+    let (_server, address) =
+        serve(routes.route("/here", get(|| async { "here" })), &Limits { connections: 1, ..GENEROUS });
+    let mut client = connect(address).await;
+    client.write_all(REQUEST).await.expect("a write");
+    client.read_u8().await.expect("a response has begun");
+    // It takes a while until the sockets are full.
+    while dropped.try_recv().is_err() {
+        exchange(connect(address).await, b"GET /here HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_not_closed_while_its_body_arrives() {
+    let read = async |Extension(slot): Extension<Slot>, body: Body| {
+        slot.keep();
+        axum::body::to_bytes(body, 100).await.expect("a body")
+    };
+    let (_server, address) = serve(Router::new().route("/", post(read)), &Limits { connections: 1, ..GENEROUS });
+    let mut uploading = BufStream::new(connect(address).await);
+    let head =
+        b"POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+    uploading.write_all(head).await.expect("a write");
+    uploading.flush().await.expect("a write");
+    let mut line = String::new();
+    uploading.read_line(&mut line).await.expect("a line");
+    assert_eq!(line, "HTTP/1.1 100 Continue\r\n", "the body is being read");
+    assert_busy(&exchange(connect(address).await, b"").await);
+    let answer = exchange(uploading.into_inner(), b"here").await;
+    assert_eq!(statuses(&answer), "200", "{answer}");
+}
+
+#[tokio::test]
+async fn a_reserved_slot_serves_one_privileged_request() {
+    let (routes, mut held) = holding();
+    let (_server, address) = serve(routes, &Limits { connections: 4, reserved: 2, ..GENEROUS });
+    let running = hold(address, &mut held, 2).await;
+    let request = |path: &str, header: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{header}\r\n");
+    // Neither strangers that send nothing nor those that guess keep vendors and probes out.
+    let mut silent = Vec::new();
+    for _ in 0..10 {
+        silent.push(connect(address).await);
+        for (path, header) in [("/", ""), ("/", "x-twilio-signature: x\r\n"), ("/record/", "")] {
+            assert_busy(&exchange(connect(address).await, request(path, header).as_bytes()).await);
+        }
+        for (path, header, status) in [
+            ("/record/", "x-twilio-signature: x\r\n", "200"),
+            ("/hooks/assemblyai", "x-webhook-secret: x\r\n", "404"),
+            ("/_probe/x", "", "404"),
+        ] {
+            let two = request(path, header).repeat(2);
+            let answer = exchange(connect(address).await, two.as_bytes()).await;
+            assert_eq!(statuses(&answer), status, "{path}: {answer}");
+            assert!(answer.contains("\r\nconnection: close\r\n"), "{path}: {answer}");
+        }
+    }
+    drop(running);
+}
+
+/// Lets strangers take all slots of the program, with half a head, half a body, or nothing.
+#[tokio::test]
+async fn vendors_and_the_operator_are_served_while_strangers_take_all_slots() {
+    let world = World::new().await;
+    let (_server, address) = serve(world.app.router(), &Limits { connections: 16, reserved: 4, ..GENEROUS });
+    let mut uploading = BufStream::new(connect(address).await);
+    let head = "POST /transcribe HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nexpect: 100-continue\r\n\
+                content-type: multipart/form-data; boundary=b\r\ncontent-length: 7\r\n\r\n";
+    uploading.write_all(head.as_bytes()).await.expect("a write");
+    uploading.flush().await.expect("a write");
+    let mut line = String::new();
+    uploading.read_line(&mut line).await.expect("a line");
+    assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
+    let genuine = |number: usize| {
+        let sid = format!("CA{number:032x}");
+        let params = [("AccountSid", ACCOUNT_SID), ("CallSid", &sid), ("CallStatus", "in-progress")];
+        let (form, signature) = (encode(&params), sign(&format!("{}/record/", world.base), &params));
+        let length = form.len();
+        format!(
+            "POST /record/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx-twilio-signature: {signature}\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{form}"
+        )
+    };
+    let forged = "POST /record/ HTTP/1.1\r\nhost: localhost\r\nx-twilio-signature: x\r\ncontent-length: 9\r\n\r\na";
+    let mut strangers = Vec::new();
+    for number in 0..100 {
+        let mut stranger = connect(address).await;
+        let begun = ["", &forged[..20], forged][number % 3];
+        stranger.write_all(begun.as_bytes()).await.expect("a write");
+        strangers.push(stranger);
+        if number % 10 == 9 {
+            let answer = exchange(connect(address).await, genuine(number).as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("<Record"), "{number}: {answer}");
+        }
+    }
+    let answer = exchange(uploading.into_inner(), b"--b--\r\n").await;
+    assert!(answer.contains("expected exactly one of"), "the operator's upload has ended: {answer}");
 }
 
 #[tokio::test]
@@ -113,16 +271,22 @@ impl Drop for OnDrop {
     }
 }
 
-#[tokio::test]
-async fn a_client_that_does_not_read_its_response_is_disconnected() {
-    let (sender, mut dropped) = mpsc::unbounded_channel();
+/// Routes of which `/` answers without end, and sends a message when the answer is dropped.
+fn endless() -> (Router, mpsc::UnboundedReceiver<()>) {
+    let (sender, dropped) = mpsc::unbounded_channel();
     let endless = move || {
         let answer = stream::unfold(OnDrop(sender.clone()), |on_drop| async {
             Some((Ok::<_, Infallible>(Bytes::from_static(&[0; 65_536])), on_drop))
         });
         async { Body::from_stream(answer) }
     };
-    let (_server, address) = serve(Router::new().route("/", get(endless)), &Limits { stall: SOON, ..GENEROUS });
+    (Router::new().route("/", get(endless)), dropped)
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_response_is_disconnected() {
+    let (routes, mut dropped) = endless();
+    let (_server, address) = serve(routes, &Limits { stall: SOON, ..GENEROUS });
     let mut client = connect(address).await;
     client.write_all(REQUEST).await.expect("a write");
     assert_eq!(dropped.recv().await, Some(()));
@@ -224,6 +388,10 @@ async fn odd_framing_gets_the_expected_status_and_changes_nothing() {
         if statuses(&answers) != expected {
             wrong.push(format!("{name}: expected {expected}, not {}: {answers:.300}", statuses(&answers)));
         }
+        let last = answers.rsplit("HTTP/1.1 ").next().unwrap_or_default();
+        if expected != "closed" && !last.contains("\r\nconnection: close\r\n") {
+            wrong.push(format!("{name}: does not say that the connection ends: {answers:.300}"));
+        }
         assert_eq!(world.get("/healthz").await.status, 200, "{name}");
         cases += 1;
     }
@@ -252,5 +420,6 @@ async fn a_callback_without_a_signature_is_rejected_before_its_body_arrives() {
         let answer = exchange(connect(address).await, head.as_bytes()).await;
         let expected = if hook == "/hooks/assemblyai" { "401" } else { "403" };
         assert_eq!(statuses(&answer), expected, "{hook}: {answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{hook}: {answer}");
     }
 }

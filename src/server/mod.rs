@@ -1,26 +1,35 @@
-//! The HTTP/1.1 listener: the maximum number of connections, their deadlines, and the graceful stop. Knows no route.
+//! The HTTP/1.1 listener: how many connections there may be, their deadlines, and the graceful stop. Knows no route.
 
+mod body;
+mod slots;
+mod stream;
+
+use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
-use hyper::Request;
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
+
+use body::{RequestBody, ResponseBody};
+pub use slots::Slot;
+use slots::{Held, Slots};
+use stream::Stream;
 
 /// Maximum size of a request's head. Each connection may use as much memory.
 const LARGEST_HEAD: usize = 32 << 10;
@@ -34,15 +43,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Assumed maximum number of open files if the system does not report it.
 const MIN_FILES: usize = 256;
 
-/// The response to a connection beyond the limit.
-const BUSY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+/// Marks the response of a listener whose slots are all taken, so that it is not mistaken for that of a proxy without a
+/// server behind it.
+pub const BUSY: HeaderName = HeaderName::from_static("x-callscribe-busy");
+
+/// Whether a request may use a reserved slot, by its target and headers.
+pub type IsPrivileged = fn(&Uri, &HeaderMap) -> bool;
 
 /// What the listener grants each client.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Concurrent connections, over all listeners.
     pub connections: usize,
+    /// How many of them are only for privileged requests.
+    pub reserved: usize,
     /// Deadline for a request's head, and so for an idle connection.
     pub head: Duration,
     /// Deadline for a client to read some of its response.
@@ -51,10 +65,10 @@ pub struct Limits {
 
 impl Default for Limits {
     /// 1,024 connections, or three quarters of the files that this process may open. The rest is for the database and the
-    /// vendors; without a free descriptor the listener could not even send [`BUSY`].
+    /// vendors; without a free descriptor the listener could not even refuse a connection.
     fn default() -> Self {
         let connections = (max_open_files() / 4 * 3).min(1_024);
-        Self { connections, head: Duration::from_secs(10), stall: Duration::from_secs(30) }
+        Self { connections, reserved: connections / 16, head: Duration::from_secs(10), stall: Duration::from_secs(30) }
     }
 }
 
@@ -76,7 +90,12 @@ pub struct Server {
 
 impl Server {
     /// Serves the routes at every listener.
-    pub fn start(router: &Router, listeners: Vec<TcpListener>, limits: &Limits) -> io::Result<Self> {
+    pub fn start(
+        router: &Router,
+        listeners: Vec<TcpListener>,
+        limits: &Limits,
+        is_privileged: IsPrivileged,
+    ) -> io::Result<Self> {
         let mut http = http1::Builder::new();
         // The deadline starts before the first byte of a request, so it limits idle connections, too.
         http.timer(TokioTimer::new()).header_read_timeout(limits.head);
@@ -84,7 +103,8 @@ impl Server {
         let acceptor = Acceptor {
             http,
             router: router.clone(),
-            slots: Arc::new(Semaphore::new(limits.connections)),
+            slots: Slots::new(limits.connections - limits.reserved, limits.reserved),
+            is_privileged,
             stall: limits.stall,
             stopping: CancellationToken::new(),
         };
@@ -108,8 +128,8 @@ impl Server {
 struct Acceptor {
     http: http1::Builder,
     router: Router,
-    /// One permit per connection.
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
+    is_privileged: IsPrivileged,
     stall: Duration,
     stopping: CancellationToken,
 }
@@ -136,7 +156,7 @@ impl Acceptor {
                     continue;
                 }
             };
-            let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            let Some(held) = self.slots.take() else {
                 if !is_full {
                     tracing::warn!("connection limit reached; refusing more");
                 }
@@ -145,7 +165,7 @@ impl Acceptor {
                 continue;
             };
             is_full = false;
-            connections.spawn(self.clone().serve_connection(stream, peer, slot));
+            connections.spawn(self.clone().serve_connection(stream, peer, held));
         }
         drop(listener);
         let ended = async { while connections.join_next().await.is_some() {} };
@@ -153,84 +173,82 @@ impl Acceptor {
         _ = tokio::time::timeout(DRAIN, ended).await;
     }
 
-    async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+    async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, held: Held) {
         // Otherwise small chunks of a long response would wait for each other.
         _ = stream.set_nodelay(true);
-        let routes = TowerToHyperService::new(self.router);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            routes.call(request)
+        let slot = held.slot().clone();
+        let service = service_fn({
+            let (routes, slot) = (TowerToHyperService::new(self.router), slot.clone());
+            move |request| respond(routes.clone(), slot.clone(), self.is_privileged, peer, request)
         });
-        let stream = Stream { _slot: slot, tcp: TokioIo::new(stream), deadline: self.stall, stalled: None };
-        let mut connection = pin!(self.http.serve_connection(stream, service).with_upgrades());
-        // The error of a client that disconnects does not matter.
-        tokio::select! {
-            _ = connection.as_mut() => {}
-            () = self.stopping.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                _ = connection.await;
+        let stream = Stream::new(held, stream, self.stall);
+        let mut http = self.http;
+        // A reserved slot is free again after one request.
+        http.keep_alive(!slot.is_reserved());
+        let mut connection = pin!(http.serve_connection(stream, service).with_upgrades());
+        let serve = async {
+            // The error of a client that disconnects does not matter.
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = self.stopping.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    _ = connection.await;
+                }
             }
+        };
+        tokio::select! {
+            biased;
+            () = slot.evicted() => {}
+            () = serve => {}
         }
     }
 }
 
-/// Sends [`BUSY`], unless that would block, and closes the connection.
+/// Responds to a request, and says so in the response if the connection ends with it.
+async fn respond(
+    routes: TowerToHyperService<Router>,
+    slot: Slot,
+    is_privileged: IsPrivileged,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody<Body>>, Infallible> {
+    let (mut parts, body) = request.into_parts();
+    let (body, is_whole) = RequestBody::new(body, slot.clone());
+    if !slot.head_arrived(is_whole.load(Ordering::Relaxed)) {
+        // The connection is about to be dropped.
+        return std::future::pending().await;
+    }
+    let mut response = if slot.is_reserved() && !is_privileged(&parts.uri, &parts.headers) {
+        busy()
+    } else {
+        parts.extensions.insert(ConnectInfo(peer));
+        parts.extensions.insert(slot.clone());
+        routes.call(Request::from_parts(parts, body)).await?
+    };
+    if !is_whole.load(Ordering::Relaxed) {
+        // The next request would begin in the rest of the body, so the connection ends. A proxy that does not know would
+        // send it another client's request.
+        slot.linger();
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+    Ok(response.map(|inner| ResponseBody { inner, slot: is_http.then_some(slot) }))
+}
+
+/// The response of a listener whose slots are all taken.
+fn busy() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response.headers_mut().insert(BUSY, HeaderValue::from_static("1"));
+    response
+}
+
+/// Sends the response of [`busy`], unless that would block, and closes the connection.
 fn refuse(stream: TcpStream) {
-    _ = stream.into_std().and_then(|mut stream| stream.write(BUSY));
-}
-
-/// A connection's stream. It owns the slot, also after an upgrade from HTTP.
-struct Stream {
-    /// The first field, so that the slot is free before the client sees the connection closed.
-    _slot: OwnedSemaphorePermit,
-    tcp: TokioIo<TcpStream>,
-    deadline: Duration,
-    /// Runs while the client reads nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl Stream {
-    /// Fails a write that the client has not read within the deadline.
-    fn with_deadline<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.deadline)));
-        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
-        self.with_deadline(written, cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
-        self.with_deadline(written, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
+    let response = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n{BUSY}: 1\r\n\
+         content-length: 0\r\n\r\n"
+    );
+    _ = stream.into_std().and_then(|mut stream| stream.write(response.as_bytes()));
 }
