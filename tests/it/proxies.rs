@@ -7,9 +7,13 @@ use std::fs::File;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use callscribe::internals::signature;
+use callscribe::sandbox::twilio::ACCOUNT_SID;
+use futures_util::future::{join, join_all};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::callbacks::{CALL, FORM, encode, sign};
 use crate::support::command::Folder;
 use crate::support::{Answer, World, client};
 
@@ -281,4 +285,60 @@ async fn a_raw_tunnel_passes_on_any_host_and_is_detected() {
     let Some((world, program)) = program_behind(port).await else { return };
     tunnel(port, &program).await;
     assert_detected(&world, port).await;
+}
+
+/// Asserts that through the proxy at this port all callbacks are answered while strangers post bodies that are refused
+/// unread. Proxies use a connection to the program for one client after the other.
+async fn assert_callbacks_arrive_among_refusals(world: &World, port: u16) {
+    const ROUNDS: usize = 100;
+    let params = [("AccountSid", ACCOUNT_SID), ("CallSid", CALL)];
+    let (path, form) = ("/record/done/", encode(&params));
+    let (url, signature) = (format!("http://127.0.0.1:{port}{path}"), sign(&format!("{}{path}", world.base), &params));
+    let strangers = async || {
+        let http = client();
+        for round in 0..ROUNDS {
+            // Some fit into one packet, some do not.
+            let body = vec![b'a'; 1 << (round % 16)];
+            let refused = http.post(&url).header(FORM.0, FORM.1).body(body).send().await.expect("an answer");
+            assert_eq!(refused.status(), 403);
+        }
+    };
+    let vendor = async || {
+        let http = client();
+        for _ in 0..ROUNDS {
+            let callback = http.post(&url).header(FORM.0, FORM.1).header(signature::HEADER, &signature);
+            let answer = Answer::of(callback.body(form.clone()).send().await.expect("an answer")).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    };
+    join(join_all((0..8).map(|_| strangers())), join_all((0..8).map(|_| vendor()))).await;
+}
+
+#[tokio::test]
+async fn callbacks_arrive_behind_an_nginx_that_keeps_connections() {
+    let Some((world, program)) = program(&[]).await else { return };
+    let port = free_port();
+    let _nginx = Proxy::nginx_of(
+        port,
+        &format!(
+            "upstream program {{ server {program}; keepalive 16; }}\n\
+             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://program; proxy_http_version 1.1; \
+             proxy_set_header Connection \"\"; }} }}"
+        ),
+    );
+    assert_callbacks_arrive_among_refusals(&world, port).await;
+}
+
+#[tokio::test]
+async fn callbacks_arrive_behind_haproxy_which_keeps_connections() {
+    let Some((world, program)) = program(&[]).await else { return };
+    let haproxy = Proxy::haproxy(free_port(), &program, "option forwardfor");
+    assert_callbacks_arrive_among_refusals(&world, haproxy.port).await;
+}
+
+#[tokio::test]
+async fn callbacks_arrive_behind_caddy_which_keeps_connections() {
+    let Some((world, program)) = program(&[]).await else { return };
+    let caddy = Proxy::caddy(free_port(), &program);
+    assert_callbacks_arrive_among_refusals(&world, caddy.port).await;
 }
