@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "public for the tests alone; what a vendor's own name says needs no sentence")]
 
 pub mod assemblyai;
+mod bounded;
 mod error;
 mod sender;
 pub mod tls;

@@ -214,3 +214,90 @@ async fn a_broken_list_of_transcripts_is_an_error() {
         assert_eq!(vendor.requests().len(), requests);
     }
 }
+
+#[tokio::test]
+async fn an_endless_list_of_twilio_is_given_up_after_20_pages() {
+    let vendor = Vendor::start(|target| {
+        let page = target.rsplit_once("Page=").map_or(0, |(_, page)| page.parse::<u32>().unwrap_or(0)) + 1;
+        let next = format!("/2010-04-01/Accounts/{ACCOUNT_SID}/Some.json?Page={page}");
+        let call = json!({ "sid": "CA1", "status": "queued", "date_created": "Mon, 23 Nov 2026 01:50:20 +0000" });
+        json!({ "calls": [call], "recordings": [call], "next_page_uri": next })
+    })
+    .await;
+    let twilio = twilio_at(&vendor.url);
+    let calls = twilio.calls_between(TO, PHONE_NUMBER, Timestamp::UNIX_EPOCH).await.expect_err("a list given up");
+    assert_eq!((calls.kind, vendor.requests().len()), (Kind::BadBody { path: "next_page_uri".to_owned() }, 20));
+    let recordings = twilio.recordings_of_call("CA1").await.expect_err("a list given up");
+    assert_eq!((recordings.kind, vendor.requests().len()), (Kind::BadBody { path: "next_page_uri".to_owned() }, 40));
+}
+
+#[tokio::test]
+async fn a_list_that_leads_back_to_a_page_before_is_given_up_there() {
+    let vendor = Vendor::start(|target| {
+        let next = if target.ends_with("Page=1") { 2 } else { 1 };
+        let listed = json!({ "id": format!("{next}"), "status": "queued", "created": "2026-11-23T01:50:20" });
+        let listed = match target.rsplit_once("before_id=") {
+            Some((_, "1")) => json!({ "id": "2", "status": "queued" }),
+            Some(_) => json!({ "id": "1", "status": "queued" }),
+            None => listed,
+        };
+        json!({
+            "recordings": [],
+            "next_page_uri": format!("/2010-04-01/Recordings.json?Page={next}"),
+            "page_details": { "prev_url": "/older" },
+            "transcripts": [listed],
+        })
+    })
+    .await;
+    let error = twilio_at(&vendor.url).recordings_of_call("CA1").await.expect_err("a list given up");
+    assert_eq!((error.kind, vendor.requests().len()), (Kind::BadBody { path: "next_page_uri".to_owned() }, 3));
+    let error = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("a list given up");
+    let place = "page_details.prev_url".to_owned();
+    assert_eq!((error.kind, vendor.requests().len()), (Kind::BadBody { path: place }, 3 + 3));
+}
+
+#[tokio::test]
+async fn a_page_has_no_more_entries_than_the_vendor_documents() {
+    for (twilios, assemblyais, is_fine) in [(1_000, 200, true), (1_001, 201, false)] {
+        let vendor = Vendor::start(move |_| {
+            let listed = |entries| vec![json!({ "sid": "RE1", "id": "1", "status": "completed" }); entries];
+            json!({ "recordings": listed(twilios), "transcripts": listed(assemblyais), "page_details": {} })
+        })
+        .await;
+        let recordings = twilio_at(&vendor.url).recordings_of_call("CA1").await;
+        let transcripts = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await;
+        if is_fine {
+            assert_eq!((recordings.expect("a list").len(), transcripts.expect("a list").len()), (1_000, 200));
+        } else {
+            for (error, place) in [
+                (recordings.expect_err("a list that is too long"), "recordings"),
+                (transcripts.expect_err("a list that is too long"), "transcripts"),
+            ] {
+                assert!(matches!(&error.kind, Kind::BadBody { path } if path.starts_with(place)), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_long_pages_is_given_up_after_16_mib() {
+    let long = "x".repeat(1 << 20);
+    let vendor = Vendor::start(move |target| {
+        let page = target.rsplit_once("Page=").map_or(0, |(_, page)| page.parse::<u32>().unwrap_or(0)) + 1;
+        let before = target.rsplit_once("before_id=").map_or(0, |(_, id)| id.parse::<u32>().expect("a number")) + 1;
+        json!({
+            "recordings": [{ "sid": &long, "status": "completed" }],
+            "next_page_uri": format!("/2010-04-01/Recordings.json?Page={page}"),
+            "page_details": { "prev_url": "/older" },
+            "transcripts": [{ "id": before.to_string(), "audio_url": &long, "status": "queued" }],
+        })
+    })
+    .await;
+    let recordings = twilio_at(&vendor.url).recordings_of_call("CA1").await.expect_err("a list given up");
+    assert!(matches!(recordings.kind, Kind::BadBody { .. }), "{recordings}");
+    assert_eq!(vendor.requests().len(), 8, "each page has both lists");
+    let transcripts = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await;
+    let error = transcripts.expect_err("a list given up");
+    assert!(matches!(error.kind, Kind::BadBody { .. }), "{error}");
+    assert_eq!(vendor.requests().len(), 8 + 8);
+}

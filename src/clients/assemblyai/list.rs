@@ -9,10 +9,11 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{AssemblyAi, TranscriptStatus};
+use crate::clients::bounded::{LARGEST_LIST, at_most};
 use crate::clients::{Error, Kind};
 
 /// Transcripts per page: the maximum AssemblyAI allows.
-const LIMIT: &str = "200";
+const LIMIT: usize = 200;
 
 /// Maximum number of pages read. The transcripts of the last minutes are on the first one.
 const PAGES: usize = 25;
@@ -32,6 +33,7 @@ pub struct Listed {
 #[derive(Debug, Deserialize)]
 struct Page {
     page_details: PageDetails,
+    #[serde(deserialize_with = "at_most::<LIMIT, _, _>")]
     transcripts: Vec<Listed>,
 }
 
@@ -71,17 +73,18 @@ impl AssemblyAi {
     async fn transcripts(&self, since: Timestamp, day: Option<Date>) -> Result<Vec<Listed>, Error> {
         let begun = Instant::now();
         let mut found: Vec<Listed> = Vec::new();
-        let mut before: Option<String> = None;
+        let mut before: Vec<String> = Vec::new();
+        let mut size = 0;
         for _ in 0..PAGES {
             let mut url = self.url(&["transcript"]);
-            url.query_pairs_mut().append_pair("limit", LIMIT);
+            url.query_pairs_mut().append_pair("limit", &LIMIT.to_string());
             if let Some(day) = day {
                 url.query_pairs_mut().append_pair("created_on", &day.to_string());
             }
-            if let Some(id) = &before {
+            if let Some(id) = before.last() {
                 url.query_pairs_mut().append_pair("before_id", id);
             }
-            let (_, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
+            let (answer, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
             let is_last = page.page_details.prev_url.is_none()
                 || page.transcripts.iter().any(|transcript| !transcript.may_be_since(since));
             // Page by the last id, not by `prev_url`: a URL from outside could receive our key.
@@ -91,13 +94,17 @@ impl AssemblyAi {
                 return Ok(found);
             }
             // Without a new last id there is no next page to request.
-            if oldest.is_none() || oldest == before {
+            let Some(oldest) = oldest.filter(|oldest| !before.contains(oldest)) else {
                 return Err(self.sender.error(Kind::BadBody { path: "page_details.prev_url".to_owned() }));
+            };
+            size += answer.body.len();
+            if size > LARGEST_LIST {
+                break;
             }
             if begun.elapsed() > self.sender.deadlines.repeated {
                 return Err(self.sender.error(Kind::Timeout));
             }
-            before = oldest;
+            before.push(oldest);
         }
         // An incomplete list must not pass for a complete one: a transcript missing from it would be ordered again.
         Err(self.sender.error(Kind::BadBody { path: "page_details, which lists endless pages".to_owned() }))

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::pages::Page;
+use super::pages::{LARGEST_PAGE, Page};
 use super::{Twilio, date};
 use crate::clients::Error;
+use crate::clients::bounded::at_most;
 
 /// Calls per page. Those of the last minutes are on the first page.
 const PAGE_SIZE: &str = "50";
@@ -65,6 +66,7 @@ impl Call {
 
 #[derive(Debug, Deserialize)]
 struct Calls {
+    #[serde(deserialize_with = "at_most::<LARGEST_PAGE, _, _>")]
     calls: Vec<Call>,
     #[serde(default)]
     next_page_uri: Option<String>,

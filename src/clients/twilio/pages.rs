@@ -6,7 +6,15 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::Twilio;
+use crate::clients::bounded::LARGEST_LIST;
 use crate::clients::{Error, Kind};
+
+/// Maximum number of entries on a page: the largest `PageSize` that Twilio allows.
+pub(super) const LARGEST_PAGE: usize = 1_000;
+
+/// Maximum number of pages read. There are 50 entries on a page: the calls between two numbers within minutes, or the
+/// recordings of one call.
+const PAGES: usize = 20;
 
 /// A page. Each list has its own name for its entries.
 pub(super) trait Page: DeserializeOwned {
@@ -17,29 +25,33 @@ pub(super) trait Page: DeserializeOwned {
 }
 
 impl Twilio {
-    /// Reads a list, newest first, up to the first page that `is_enough` or to its end.
+    /// Reads a list, newest first, up to the first page that `is_enough` or to its end. A list that leads back to one of
+    /// its pages, or that is longer than any list here can be, is an error: a part of it must not pass for the whole.
     pub(super) async fn list<P: Page>(
         &self,
-        mut url: Url,
+        url: Url,
         is_enough: impl Fn(&[P::Entry]) -> bool,
     ) -> Result<Vec<P::Entry>, Error> {
         let begun = Instant::now();
-        let mut entries = Vec::new();
-        loop {
-            let (_, page) = self.sender.get_json::<P>(|| self.request(Method::GET, url.clone())).await?;
+        let (mut entries, mut size) = (Vec::new(), 0);
+        let mut pages = vec![url];
+        while let Some(url) = pages.last() {
+            let (answer, page) = self.sender.get_json::<P>(|| self.request(Method::GET, url.clone())).await?;
+            size += answer.body.len();
             let (more, next) = page.open();
             let next = next.filter(|_| !is_enough(&more));
             entries.extend(more);
-            let Some(next) = next else { return Ok(entries) };
+            let Some(next) = next else { break };
             if begun.elapsed() > self.sender.deadlines.repeated {
                 return Err(self.sender.error(Kind::Timeout));
             }
             let next = self.same_host(&next)?;
-            if next == url {
+            if pages.contains(&next) || pages.len() == PAGES || size > LARGEST_LIST {
                 return Err(self.sender.error(Kind::BadBody { path: "next_page_uri".to_owned() }));
             }
-            url = next;
+            pages.push(next);
         }
+        Ok(entries)
     }
 
     /// Resolves a `next_page_uri`, which is relative to the API's host or to its base path. A URL on another host is an

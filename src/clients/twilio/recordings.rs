@@ -4,9 +4,10 @@ use reqwest::Method;
 use serde::Deserialize;
 use url::Url;
 
-use super::pages::Page;
+use super::pages::{LARGEST_PAGE, Page};
 use super::{Twilio, date};
 use crate::clients::Error;
+use crate::clients::bounded::at_most;
 
 /// The fields of a recording that are used here.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,6 +60,7 @@ impl Recording {
 
 #[derive(Debug, Deserialize)]
 struct Recordings {
+    #[serde(deserialize_with = "at_most::<LARGEST_PAGE, _, _>")]
     recordings: Vec<Recording>,
     #[serde(default)]
     next_page_uri: Option<String>,
