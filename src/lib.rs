@@ -37,7 +37,11 @@
 //! for the order by its audio URL in AssemblyAI's list. What it finds, it adopts. A call that is not found within two
 //! minutes is lost and never dialed again automatically. An order that AssemblyAI does not list after a minute was not
 //! accepted, and is submitted again. An instance that was held up or stopped after its intent finds its right to the
-//! request over (`pipeline::right`), and sends nothing: another one may be searching by then. [`failpoint`] lists the points where the crash test kills the program.
+//! request over (`pipeline::right`), and sends nothing: another one may be searching by then. [`failpoint`] lists the
+//! points where the crash test kills the program.
+//!
+//! If connections to PostgreSQL fall silent, each wait for an answer ends after seconds; the connection is dropped, the
+//! transaction runs again on a new one, and a read fails with its request or its try of a job (`store/engine/postgres.rs`).
 //!
 //! # The rooms, in reading order
 //!

@@ -124,7 +124,7 @@ impl Store {
                 if self.is_gone() {
                     return Err(Error::Gone);
                 }
-                let tx = Conn::new(self.inner.engine.begin(is_durable).await?);
+                let tx = Conn::new(self.inner.engine.begin(is_durable, commit == Commit::BuildIndex).await?);
                 let (tx, value) = work(tx).await?;
                 if let Err(aborted) = commit.before(subject) {
                     tx.rollback().await?;

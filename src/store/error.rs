@@ -41,9 +41,11 @@ impl Error {
         match error {
             sqlx::Error::Io(_) => true,
             sqlx::Error::Database(error) => {
-                // Serialization failures, deadlocks, and a server that shuts down or is cut off.
+                // Serialization failures, deadlocks, a transaction that this process was stopped in, and a server that shuts
+                // down or is cut off.
                 error.code().is_some_and(|code| {
-                    ["40001", "40P01", "57P01", "57P02", "57P03"].contains(&code.as_ref()) || code.starts_with("08")
+                    ["40001", "40P01", "25P03", "57P01", "57P02", "57P03"].contains(&code.as_ref())
+                        || code.starts_with("08")
                 })
             }
             _ => false,

@@ -59,5 +59,6 @@ mod settings;
 mod tidy;
 
 // All of it on the other kind of store, and two programs on one.
+mod failover;
 mod postgres;
 mod two_programs;

@@ -32,16 +32,44 @@ const NOTIFY: &str = "
     CREATE TRIGGER notify_stored AFTER UPDATE OF state ON transcripts
         FOR EACH ROW WHEN (NEW.state = 'completed') EXECUTE FUNCTION notify_stored()";
 
-/// Starts the program on this store. Returns it with its public address.
-async fn start(folder: &Folder, store: &Database, twilio: &Twilio, assemblyai: &AssemblyAi) -> (Program, String) {
+/// Starts the program on the database at this URL. Returns it with its public address.
+pub(crate) async fn start(
+    folder: &Folder,
+    database: &str,
+    twilio: &Twilio,
+    assemblyai: &AssemblyAi,
+) -> (Program, String) {
     let entrance = listen().await;
     let base = format!("http://{}", entrance.local_addr().expect("a bound listener"));
     let own = variables(&base, twilio.url(), assemblyai.url());
     let mut own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    own.push(("DATABASE_URL", &store.url));
+    own.push(("DATABASE_URL", database));
     let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &own));
     tokio::spawn(tunnel(entrance, program.address()));
     (program, base)
+}
+
+/// Listens for transcripts that are completed from now on.
+pub(crate) async fn listen_for_transcripts(store: &Database) -> PgListener {
+    let mut database = PgConnection::connect(&store.url).await.expect("a connection");
+    sqlx::raw_sql(NOTIFY).execute(&mut database).await.expect("a trigger");
+    let schema: String =
+        sqlx::query_scalar("SELECT current_schema()::text").fetch_one(&mut database).await.expect("a name");
+    let mut stored = PgListener::connect(&store.url).await.expect("a connection");
+    stored.listen(&schema).await.expect("a notification");
+    stored
+}
+
+/// Waits until this many transcripts are completed.
+pub(crate) async fn until_stored(stored: &mut PgListener, all: usize) {
+    let mut transcripts = HashSet::new();
+    let storing = async {
+        while transcripts.len() < all {
+            transcripts.insert(stored.recv().await.expect("a notification").payload().to_owned());
+        }
+    };
+    let in_time = tokio::time::timeout(TIMEOUT, storing).await.is_ok();
+    assert!(in_time, "only {} are stored", transcripts.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,16 +78,10 @@ async fn two_programs_on_one_database_share_the_jobs_and_submit_each_transcript_
     let (store, folder) = (Database::postgres(&server), Folder::new());
     let twilio = Twilio::start(listen().await, Pace::instant());
     let assemblyai = AssemblyAi::start(listen().await, Pace::instant());
-    let (one, one_base) = start(&folder, &store, &twilio, &assemblyai).await;
-    let (other, other_base) = start(&folder, &store, &twilio, &assemblyai).await;
+    let (one, one_base) = start(&folder, &store.url, &twilio, &assemblyai).await;
+    let (other, other_base) = start(&folder, &store.url, &twilio, &assemblyai).await;
 
-    let mut database = PgConnection::connect(&store.url).await.expect("a connection");
-    sqlx::raw_sql(NOTIFY).execute(&mut database).await.expect("a trigger");
-    let schema: String =
-        sqlx::query_scalar("SELECT current_schema()::text").fetch_one(&mut database).await.expect("a name");
-    let mut stored = PgListener::connect(&store.url).await.expect("a connection");
-    stored.listen(&schema).await.expect("a notification");
-
+    let mut stored = listen_for_transcripts(&store).await;
     let seed = |_| {
         let call_sid = twilio.add_call(SeededCall::default());
         let audio = Audio::Marked { bytes: 0 };
@@ -81,17 +103,10 @@ async fn two_programs_on_one_database_share_the_jobs_and_submit_each_transcript_
     };
     stream::iter(recordings.clone().into_iter().enumerate()).for_each_concurrent(AT_ONCE, send).await;
 
-    let mut transcripts = HashSet::new();
-    let storing = async {
-        while transcripts.len() < RECORDINGS {
-            transcripts.insert(stored.recv().await.expect("a notification").payload().to_owned());
-        }
-    };
-    let in_time = tokio::time::timeout(TIMEOUT, storing).await.is_ok();
-    assert!(in_time, "only {} are stored", transcripts.len());
-
+    until_stored(&mut stored, RECORDINGS).await;
     let once = recordings.iter().map(|recording| (recording.clone(), 1)).collect::<HashMap<_, u64>>();
     assert!(assemblyai.accepted_per_recording() == once, "each recording is paid for once");
+    let mut database = PgConnection::connect(&store.url).await.expect("a connection");
     let texts: Vec<(String, String)> =
         sqlx::query_as("SELECT recording_sid, text FROM transcripts").fetch_all(&mut database).await.expect("texts");
     assert_eq!(texts.len(), RECORDINGS);

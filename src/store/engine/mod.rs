@@ -17,7 +17,7 @@ mod wal;
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqlitePool;
 
 pub(super) use dialect::Dialect;
@@ -25,10 +25,18 @@ pub use location::Location;
 pub(super) use session::{Arg, Row, Session};
 
 use super::error::{BadDatabase, Error};
+use postgres::Server;
 use sqlite_writer::SqliteWriter;
 
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a server may take to answer a statement: longer than the statement may wait for a lock. SQLite answers in this
+/// process, and waits for nothing but its file and its lock.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How much longer each statement may take that builds the search index, before the program listens.
+const BUILDING: Duration = Duration::from_secs(600);
 
 /// How long a statement waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +45,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(super) enum Engine {
     Sqlite { writer: SqliteWriter, readers: SqlitePool },
-    Postgres(PgPool),
+    Postgres(Server),
 }
 
 impl Engine {
@@ -51,8 +59,9 @@ impl Engine {
                 Ok((Self::Sqlite { writer, readers }, None))
             }
             Location::Postgres(options) => {
-                let (pool, migrating) = postgres::open(options, ACQUIRE_TIMEOUT, BUSY_TIMEOUT).await?;
-                Ok((Self::Postgres(pool), Some(migrating)))
+                let (server, migrating) =
+                    postgres::open(options, ACQUIRE_TIMEOUT, BUSY_TIMEOUT, ANSWER_TIMEOUT).await?;
+                Ok((Self::Postgres(server), Some(migrating)))
             }
         }
     }
@@ -70,15 +79,17 @@ impl Engine {
     pub(super) async fn read(&self) -> Result<Session, sqlx::Error> {
         match self {
             Self::Sqlite { readers, .. } => Box::pin(readers.acquire()).await.map(Session::SqliteRead),
-            Self::Postgres(pool) => Box::pin(pool.acquire()).await.map(Session::PostgresRead),
+            Self::Postgres(server) => Box::pin(server.read()).await.map(Session::Postgres),
         }
     }
 
-    /// Begins a transaction. On PostgreSQL every one is durable.
-    pub(super) async fn begin(&self, is_durable: bool) -> Result<Session, Error> {
+    /// Begins a transaction. On PostgreSQL every one is durable. If it builds the search index, its statements may take
+    /// minutes.
+    pub(super) async fn begin(&self, is_durable: bool, is_building: bool) -> Result<Session, Error> {
+        let longer = if is_building { BUILDING } else { Duration::ZERO };
         match self {
             Self::Sqlite { writer, .. } => Ok(Session::SqliteWrite(writer.begin(is_durable).await?)),
-            Self::Postgres(pool) => Ok(Session::PostgresWrite(Box::pin(pool.begin()).await?)),
+            Self::Postgres(server) => Ok(Session::Postgres(Box::pin(server.begin(longer)).await?)),
         }
     }
 
@@ -106,7 +117,7 @@ impl Engine {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(server) => server.close().await,
         }
     }
 }
@@ -119,7 +130,7 @@ mod tests {
     async fn commits_to_a_file_are_synced_and_readers_cannot_write() {
         let path = std::env::temp_dir().join(format!("callscribe-pragmas-{}.db", std::process::id()));
         let (engine, _) = Engine::open(&Location::file(&path)).await.unwrap();
-        let mut written = engine.begin(true).await.unwrap();
+        let mut written = engine.begin(true, false).await.unwrap();
         let mut read = engine.read().await.unwrap();
         const FULL: i64 = 2;
         for (pragma, column, value, of_reader) in [

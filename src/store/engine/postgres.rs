@@ -1,10 +1,19 @@
-//! Opening a PostgreSQL database and bringing its tables up to date.
+//! Opening a PostgreSQL database, bringing its tables up to date, and its connections.
+//!
+//! A connection may fall silent: after a fail-over, or when a firewall has forgotten it, nothing answers and nothing is
+//! refused. So every wait for the server ends: for an answer to a statement, for the test of an idle connection, and for
+//! the return to the pool. A connection that was waited for in vain is dropped, and no idle one from before that is used
+//! any more.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{Migrate as _, MigrateError};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Executor as _, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Postgres};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use super::migrations::{POSTGRES_MIGRATIONS, migrator};
 use crate::store::error::BadDatabase;
@@ -12,9 +21,46 @@ use crate::store::error::BadDatabase;
 /// Connections to PostgreSQL, for reading and writing.
 const CONNECTIONS: u32 = 12;
 
+/// How long an idle connection may take to show that it stands. It has nothing else to do.
+const TEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many bytes of arguments make a statement, and those after it, wait a second longer: a long transcript is sent,
+/// inserted, indexed and committed.
+const BYTES_PER_SECOND: usize = 256 << 10;
+
+/// How long PostgreSQL keeps a transaction, with its locks, whose next statement does not come: less than the answers are
+/// waited for, so that a transaction that is retried meets no lock of its own lost connection. Nor does one of another
+/// instance, if this one was stopped.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+
 /// PostgreSQL's error code for a lock that was not free within `lock_timeout`.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 const LOCK_TIMEOUT: &str = "55P03";
+
+/// An open server.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Server {
+    pool: PgPool,
+    answer_timeout: Duration,
+    silence: Silence,
+}
+
+/// When a connection was last waited for in vain. Clones share it.
+#[derive(Debug, Clone, Default)]
+struct Silence(Arc<Mutex<Option<Instant>>>);
+
+/// A connection of the pool, perhaps in a transaction. Its drop rolls the transaction back.
+#[derive(Debug)]
+pub(in crate::store) struct Link {
+    /// `None` once it is being dropped.
+    connection: Option<PoolConnection<Postgres>>,
+    /// How long the next statement may take.
+    patience: Duration,
+    is_in_transaction: bool,
+    /// Whether it was waited for in vain.
+    is_silent: bool,
+    silence: Silence,
+}
 
 /// Opens a server's database and migrates it. Returns the connection that holds the migration lock, too: it keeps other
 /// instances from migrating until it is dropped.
@@ -22,30 +68,143 @@ pub(super) async fn open(
     options: &PgConnectOptions,
     acquire_timeout: Duration,
     lock_timeout: Duration,
-) -> Result<(PgPool, PgConnection), BadDatabase> {
+    answer_timeout: Duration,
+) -> Result<(Server, PgConnection), BadDatabase> {
     let options = tuned(options, lock_timeout);
+    let silence = Silence::default();
+    let known = silence.clone();
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(acquire_timeout)
-        // sqlx 0.9.0 returns connections to the pool on which a dropped `begin()` left a transaction open: what the
-        // next user writes would never be committed. Inside a transaction, now() stands still. A raw statement, because
-        // a prepared one is bound at another time than it runs, so the times would always differ.
-        .after_release(|connection, _| {
+        // sqlx's own test waits without limit.
+        .test_before_acquire(false)
+        .before_acquire(move |connection, idle| {
+            let silence = known.clone();
             Box::pin(async move {
-                let row = connection.fetch_one(sqlx::raw_sql("SELECT now() <> statement_timestamp()")).await?;
-                Ok(!row.try_get::<bool, _>(0)?)
+                if silence.is_since(idle.idle_for) {
+                    return Ok(false);
+                }
+                let tested = timeout(TEST_TIMEOUT, connection.ping()).await;
+                if tested.is_err() {
+                    silence.note("an idle connection");
+                }
+                Ok(matches!(tested, Ok(Ok(()))))
             })
         })
         .connect_with(options.clone())
         .await
         .map_err(BadDatabase::Unreachable)?;
-    Ok((pool, migrate(&options).await?))
+    Ok((Server { pool, answer_timeout, silence }, migrate(&options).await?))
+}
+
+impl Server {
+    /// A connection to read from.
+    pub(super) async fn read(&self) -> Result<Link, sqlx::Error> {
+        let connection = Some(self.pool.acquire().await?);
+        let (patience, silence) = (self.answer_timeout, self.silence.clone());
+        Ok(Link { connection, patience, is_in_transaction: false, is_silent: false, silence })
+    }
+
+    /// Begins a transaction. A statement in it may take this much longer than usual.
+    pub(super) async fn begin(&self, longer: Duration) -> Result<Link, sqlx::Error> {
+        let mut link = self.read().await?;
+        link.patience += longer;
+        // Before it is sent: if this future is dropped meanwhile, the transaction may be open.
+        link.is_in_transaction = true;
+        link.run("BEGIN").await?;
+        Ok(link)
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl Link {
+    /// The connection, to send a statement with this many bytes of arguments, and how long it may take.
+    pub(super) fn ask(&mut self, bytes: usize) -> (&mut PgConnection, Duration) {
+        self.patience += Duration::from_secs((bytes / BYTES_PER_SECOND) as u64);
+        (self.connection.as_mut().expect("a link that is not being dropped"), self.patience)
+    }
+
+    /// The answer to what was asked. If it did not come, this is the error of a broken connection.
+    pub(super) fn answer<T>(&mut self, answer: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, sqlx::Error> {
+        answer.unwrap_or_else(|late| {
+            self.is_silent = true;
+            self.silence.note("a statement");
+            Err(sqlx::Error::Io(late.into()))
+        })
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        self.run("COMMIT").await?;
+        self.is_in_transaction = false;
+        Ok(())
+    }
+
+    pub(super) async fn rollback(mut self) -> Result<(), sqlx::Error> {
+        self.run("ROLLBACK").await?;
+        self.is_in_transaction = false;
+        Ok(())
+    }
+
+    async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        let (connection, patience) = self.ask(0);
+        let answer = timeout(patience, connection.execute(sqlx::raw_sql(sql))).await;
+        self.answer(answer).map(drop)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        if self.is_silent {
+            // Closes it.
+            drop(connection.detach());
+        } else {
+            tokio::spawn(give_back(connection, self.is_in_transaction, self.silence.clone()));
+        }
+    }
+}
+
+/// Gives a connection back to the pool, in the time that a test may take; closes it otherwise.
+async fn give_back(mut connection: PoolConnection<Postgres>, is_in_transaction: bool, silence: Silence) {
+    let back = async {
+        if is_in_transaction && connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
+            return None;
+        }
+        Some(())
+    };
+    match timeout(TEST_TIMEOUT, back).await {
+        Ok(Some(())) => {
+            // The same as its drop, which waits for the connection without limit.
+            let returned = connection.return_to_pool();
+            if timeout(TEST_TIMEOUT, returned).await.is_err() {
+                silence.note("a connection that was given back");
+            }
+        }
+        _ => drop(connection.detach()),
+    }
+}
+
+impl Silence {
+    fn note(&self, what: &str) {
+        tracing::warn!("PostgreSQL did not answer {what} in time; dropping the connection");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection was waited for in vain after this time ago.
+    fn is_since(&self, ago: Duration) -> bool {
+        let silent = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.is_some_and(|silent| silent.elapsed() <= ago)
+    }
 }
 
 fn tuned(options: &PgConnectOptions, lock_timeout: Duration) -> PgConnectOptions {
     let options = options.clone().options([
         // As on SQLite, no statement waits long for a row that another instance has locked: that one may hang or sleep.
         ("lock_timeout", format!("{}ms", lock_timeout.as_millis())),
+        ("idle_in_transaction_session_timeout", format!("{}ms", IDLE_IN_TRANSACTION.as_millis())),
         // The default assumes a spinning disk and makes the planner avoid the search index.
         ("random_page_cost", "1.1".to_owned()),
         // Otherwise each start logs a notice for each table that exists already.

@@ -4,9 +4,11 @@ use rusqlite::types::{FromSql, Value, ValueRef};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Postgres, Row as _, Sqlite, Transaction, Type};
+use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
+use tokio::time::timeout;
 
 use super::dialect::Dialect;
+use super::postgres::Link;
 use super::sqlite_writer::{WriteTx, WrittenRow};
 use crate::store::error::Error;
 
@@ -15,8 +17,7 @@ use crate::store::error::Error;
 pub(in crate::store) enum Session {
     SqliteRead(PoolConnection<Sqlite>),
     SqliteWrite(WriteTx),
-    PostgresRead(PoolConnection<Postgres>),
-    PostgresWrite(Transaction<'static, Postgres>),
+    Postgres(Link),
 }
 
 /// A value for `$1`, `$2` and so on.
@@ -50,16 +51,14 @@ impl Session {
     /// Runs a statement and returns the number of rows that it changed.
     pub(in crate::store) async fn execute(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
         debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
-        macro_rules! run {
-            ($connection:expr) => {
-                Ok(bound!(sql, args).execute($connection).await?.rows_affected())
-            };
-        }
         match self {
-            Self::SqliteRead(connection) => run!(&mut **connection),
+            Self::SqliteRead(connection) => Ok(bound!(sql, args).execute(&mut **connection).await?.rows_affected()),
             Self::SqliteWrite(tx) => Ok(tx.run(sql, args.iter().map(Arg::value))?.1),
-            Self::PostgresRead(connection) => run!(&mut **connection),
-            Self::PostgresWrite(transaction) => run!(&mut **transaction),
+            Self::Postgres(link) => {
+                let (connection, patience) = link.ask(args.iter().map(Arg::len).sum());
+                let answer = timeout(patience, bound!(sql, args).execute(connection)).await;
+                Ok(link.answer(answer)?.rows_affected())
+            }
         }
     }
 
@@ -81,28 +80,29 @@ impl Session {
     /// Unless `keeps_plan`, PostgreSQL plans the statement for these arguments alone.
     async fn fetch_planned(&mut self, sql: &'static str, args: Vec<Arg>, keeps_plan: bool) -> Result<Vec<Row>, Error> {
         debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
-        macro_rules! run {
-            ($connection:expr, $row:path, $is_persistent:expr) => {{
-                let rows = bound!(sql, args).persistent($is_persistent).fetch_all($connection).await?;
-                Ok(rows.into_iter().map($row).collect())
-            }};
-        }
         match self {
-            Self::SqliteRead(connection) => run!(&mut **connection, Row::Sqlite, true),
+            Self::SqliteRead(connection) => {
+                let rows = bound!(sql, args).fetch_all(&mut **connection).await?;
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
+            }
             Self::SqliteWrite(tx) => {
                 let (rows, _) = tx.run(sql, args.iter().map(Arg::value))?;
                 Ok(rows.into_iter().map(Row::Written).collect())
             }
-            Self::PostgresRead(connection) => run!(&mut **connection, Row::Postgres, keeps_plan),
-            Self::PostgresWrite(transaction) => run!(&mut **transaction, Row::Postgres, keeps_plan),
+            Self::Postgres(link) => {
+                let (connection, patience) = link.ask(args.iter().map(Arg::len).sum());
+                let query = bound!(sql, args).persistent(keeps_plan);
+                let answer = timeout(patience, query.fetch_all(connection)).await;
+                Ok(link.answer(answer)?.into_iter().map(Row::Postgres).collect())
+            }
         }
     }
 
     pub(in crate::store) async fn commit(self) -> Result<(), Error> {
         match self {
             Self::SqliteWrite(tx) => Ok(tx.commit().await?),
-            Self::PostgresWrite(transaction) => Ok(transaction.commit().await?),
-            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+            Self::Postgres(link) => Ok(link.commit().await?),
+            Self::SqliteRead(_) => Ok(()),
         }
     }
 
@@ -110,15 +110,15 @@ impl Session {
         match self {
             // Its drop rolls back.
             Self::SqliteWrite(_) => Ok(()),
-            Self::PostgresWrite(transaction) => Ok(transaction.rollback().await?),
-            Self::SqliteRead(_) | Self::PostgresRead(_) => Ok(()),
+            Self::Postgres(link) => Ok(link.rollback().await?),
+            Self::SqliteRead(_) => Ok(()),
         }
     }
 
     pub(in crate::store) fn dialect(&self) -> Dialect {
         match self {
             Self::SqliteRead(_) | Self::SqliteWrite(_) => Dialect::Sqlite,
-            Self::PostgresRead(_) | Self::PostgresWrite(_) => Dialect::Postgres,
+            Self::Postgres(_) => Dialect::Postgres,
         }
     }
 }
@@ -175,6 +175,15 @@ fn unreadable(column: &str, found: Option<&Value>) -> Error {
 }
 
 impl Arg {
+    /// In bytes, about.
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.as_ref().map_or(0, String::len),
+            Self::Bytes(bytes) => bytes.as_ref().map_or(0, Vec::len),
+            Self::Int(_) => 8,
+        }
+    }
+
     /// In rusqlite's form.
     fn value(&self) -> ValueRef<'_> {
         match self {
