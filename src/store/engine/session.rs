@@ -1,10 +1,14 @@
 //! Runs a statement on either database, with its arguments, and reads its rows.
 
+use std::time::Duration;
+
+use futures_util::{Stream, TryStreamExt as _};
 use rusqlite::types::{FromSql, Value, ValueRef};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::dialect::Dialect;
@@ -92,8 +96,8 @@ impl Session {
             Self::Postgres(link) => {
                 let (connection, patience) = link.ask(args.iter().map(Arg::len).sum());
                 let query = bound!(sql, args).persistent(keeps_plan);
-                let answer = timeout(patience, query.fetch_all(connection)).await;
-                Ok(link.answer(answer)?.into_iter().map(Row::Postgres).collect())
+                let answer = all_rows(query.fetch(connection), patience).await;
+                Ok(link.answer(answer)?)
             }
         }
     }
@@ -119,6 +123,21 @@ impl Session {
         match self {
             Self::SqliteRead(_) | Self::SqliteWrite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+}
+
+/// All rows of an answer. Each may take as long as this: many take longer on a slow line.
+async fn all_rows(
+    mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
+    patience: Duration,
+) -> Result<Result<Vec<Row>, sqlx::Error>, Elapsed> {
+    let mut all = Vec::new();
+    loop {
+        match timeout(patience, rows.try_next()).await? {
+            Ok(Some(row)) => all.push(Row::Postgres(row)),
+            Ok(None) => return Ok(Ok(all)),
+            Err(error) => return Ok(Err(error)),
         }
     }
 }
