@@ -84,10 +84,11 @@ impl Sender {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(deadlines.connect)
-            // Otherwise the kernel repeats what a network has lost for up to 15 minutes, and a request arrives when
-            // another instance has long looked for its effect.
-            .tcp_user_timeout(deadlines.stall)
             .pool_max_idle_per_host(IDLE_CONNECTIONS);
+        // Otherwise the kernel repeats for up to 15 minutes what a network has lost, and a request may arrive after another
+        // instance has searched for its effect. Other systems end that sooner.
+        #[cfg(target_os = "linux")]
+        let builder = builder.tcp_user_timeout(deadlines.stall);
         let builder = if is_local(base) { builder.no_proxy() } else { builder };
         let http = builder.build().expect("a client with TLS set up builds");
         Self { http, service, deadlines, refusal, is_refused: Arc::default() }
