@@ -161,7 +161,8 @@
 //!   never interrupted for that, nor one of the operator. A response that ends its connection says so.
 //! - A callback without proof of its origin is refused. Even with proof it only moves a state forward and makes a job due;
 //!   what the vendor's API answers to that job decides.
-//! - Credentials go only to the vendor's own host: no redirect is followed with them. callscribe fetches no URL that a
+//! - Settings come from the environment and from a `.env` file that no other user can change. Credentials go only to the
+//!   vendor's own host, by https unless a setting names the host: no redirect is followed with them. callscribe fetches no URL that a
 //!   client or a callback names.
 //! - SQL is only in [`store`], reqwest only in [`clients`] and [`sandbox`], axum only in [`web`], [`sandbox`], [`app`] and
 //!   [`server`], the environment only in [`config`], the time of day only in [`clock`]. Nothing but [`app`] knows whether

@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::settings::{self, Unset};
 
@@ -26,20 +30,78 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Returns the variables of a `.env` file in this folder or one above, then those of the environment, which win, and the
-/// problems of the file.
-pub(super) fn environment() -> (Vec<(String, String)>, Vec<Problem>) {
+/// What the environment and a `.env` file say.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those of the environment come last, and win.
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) problems: Vec<Problem>,
+    /// The files that were not read.
+    pub(super) ignored: Vec<Problem>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Reads the environment and the nearest `.env` file in this folder or one above that only its owner could write.
+pub(super) fn environment() -> Found {
+    let mut found = Found::default();
     let folder = std::env::current_dir().unwrap_or_default();
-    let file = folder.ancestors().map(|folder| folder.join(".env")).find(|file| file.is_file());
-    let (mut variables, problems) = match file.map(std::fs::read_to_string) {
-        None => (Vec::new(), Vec::new()),
-        Some(Ok(text)) => read_file(text.trim_start_matches('\u{feff}')),
-        Some(Err(error)) => (Vec::new(), vec![Problem::new(".env", format!("cannot be read: {}", error.kind()))]),
-    };
+    for path in folder.ancestors().map(|folder| folder.join(".env")) {
+        match own_text(&path) {
+            Ok((text, is_private)) => {
+                (found.variables, found.problems) = read_file(text.trim_start_matches('\u{feff}'));
+                if !is_private {
+                    let path = path.display();
+                    found.warnings.push(format!("other users can read the settings: chmod 600 {path}"));
+                }
+                break;
+            }
+            Err(NotRead::NoFile) => {}
+            Err(NotRead::NotOurs(why)) => found.ignored.push(Problem::new(path.display().to_string(), why)),
+            Err(NotRead::Failed(error)) => {
+                found.problems.push(Problem::new(".env", format!("cannot be read: {}", error.kind())));
+                break;
+            }
+        }
+    }
     // No setting has a value that is not Unicode.
     let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    variables.extend(std::env::vars_os().filter_map(unicode));
-    (variables, problems)
+    found.variables.extend(std::env::vars_os().filter_map(unicode));
+    found
+}
+
+/// Why a `.env` file was not read.
+enum NotRead {
+    NoFile,
+    /// Another user could have written it, and would choose who receives the credentials.
+    NotOurs(&'static str),
+    Failed(io::Error),
+}
+
+/// Returns the text of a file that belongs to this user or to root, and whether it is hidden from other users as far as
+/// this user can tell.
+fn own_text(path: &Path) -> Result<(String, bool), NotRead> {
+    const OTHERS: &str = "belongs to another user, so it is not read";
+    let user = rustix::process::geteuid().as_raw();
+    let is_trusted = |about: &Metadata| about.uid() == user || about.uid() == 0;
+    // A link of another user would choose among the files of this one.
+    let link = std::fs::symlink_metadata(path).map_err(|_| NotRead::NoFile)?;
+    if !is_trusted(&link) {
+        return Err(NotRead::NotOurs(OTHERS));
+    }
+    if !path.is_file() {
+        return Err(NotRead::NoFile);
+    }
+    let mut file = File::open(path).map_err(NotRead::Failed)?;
+    let about = file.metadata().map_err(NotRead::Failed)?;
+    if !is_trusted(&about) {
+        return Err(NotRead::NotOurs(OTHERS));
+    }
+    if about.mode() & 0o002 != 0 {
+        return Err(NotRead::NotOurs("can be changed by every user, so it is not read; chmod 600 it"));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(NotRead::Failed)?;
+    Ok((text, about.uid() != user || about.mode() & 0o077 == 0))
 }
 
 /// Replaces `$` while dotenvy reads a file. Otherwise dotenvy would substitute `$NAME` and silently change a secret with a `$`.

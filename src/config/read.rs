@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
-use super::env::{self, Env};
+use super::env::{self, Env, Found};
 use super::{
     Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, LogConfig, LogFormat, Problem, ServerConfig,
     TranscriptConfig, TwilioConfig, Vendors, WorkConfig, keyterm_limit,
@@ -29,15 +29,17 @@ const MAX_REDIAL_AFTER: Duration = Duration::from_hours(7 * 24);
 
 impl Config {
     /// Reads the settings from the environment and a `.env` file. Returns all problems, those of the file first.
+    /// A file that is not read is a problem only beside others, which may follow from that.
     pub fn from_environment(sandbox: bool) -> Result<Self, Vec<Problem>> {
-        let (variables, mut problems) = env::environment();
-        match Self::read(variables, sandbox) {
-            Ok(config) if problems.is_empty() => Ok(config),
-            Ok(_) => Err(problems),
-            Err(more) => {
-                problems.extend(more);
-                Err(problems)
+        let Found { variables, problems, ignored, warnings } = env::environment();
+        let read = Self::read(variables, sandbox);
+        match read {
+            Ok(mut config) if problems.is_empty() => {
+                let ignored = ignored.iter().map(Problem::to_string);
+                config.warnings.splice(0..0, ignored.chain(warnings));
+                Ok(config)
             }
+            read => Err([ignored, problems, read.err().unwrap_or_default()].concat()),
         }
     }
 
@@ -78,6 +80,15 @@ fn read_accounts(env: &mut Env) -> Option<Vendors> {
     let urls = env.read("BASE_URL", |text| Urls::parse(text).map_err(|error| error.to_string()));
     let key = env.read("ASSEMBLYAI_KEY", secret);
     let api_url = env.read("ASSEMBLYAI_API_URL", api_url);
+    let plain_hosts = env.read_if_set("PLAIN_HTTP_HOSTS", hosts).flatten().unwrap_or_default();
+    let twilio_url = twilio.as_ref().map(|twilio| &twilio.api_url);
+    for (name, url) in [("TWILIO_API_URL", twilio_url), ("ASSEMBLYAI_API_URL", api_url.as_ref())] {
+        let is_plain = |url: &&Url| url.scheme() == "http" && !clients::is_local(url);
+        let is_named = |url: &&Url| plain_hosts.iter().any(|host| Some(host.as_str()) == url.host_str());
+        if url.filter(is_plain).is_some_and(|url| !is_named(&url)) {
+            env.refuse(name, "expected https, or else the host's name in PLAIN_HTTP_HOSTS: others can read plain http");
+        }
+    }
     if urls.as_ref().is_some_and(Urls::is_local)
         && !twilio.as_ref().is_some_and(|twilio| clients::is_local(&twilio.api_url))
     {
@@ -285,6 +296,17 @@ fn api_url(text: &str) -> Result<Url, String> {
         matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
     });
     url.ok_or_else(|| "expected an http(s) URL without credentials, query or fragment".to_owned())
+}
+
+/// Parses names of hosts, as URLs spell them.
+fn hosts(text: &str) -> Result<Vec<String>, String> {
+    let host = |name: &str| {
+        let is_name = !name.contains(['/', '\\', '?', '#', '@']) && (name.ends_with(']') || !name.contains(':'));
+        let url = Url::parse(&format!("http://{name}/")).ok().filter(|_| is_name)?;
+        Some(url.host_str()?.to_owned())
+    };
+    let hosts: Option<Vec<String>> = text.split(',').map(|name| host(name.trim())).collect();
+    hosts.ok_or_else(|| "expected names of hosts, separated by commas".to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -77,6 +77,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "URL of AssemblyAI's API; https://api.eu.assemblyai.com keeps data in the EU",
     },
     Setting {
+        name: "PLAIN_HTTP_HOSTS",
+        default: Nothing,
+        meaning: "hosts of TWILIO_API_URL and ASSEMBLYAI_API_URL that may receive credentials by plain http, separated by commas; others need https, except this computer",
+    },
+    Setting {
         name: "ASSEMBLYAI_SPEECH_MODELS",
         default: Value(crate::clients::assemblyai::SPEECH_MODELS),
         meaning: "speech models in order of preference, separated by commas",
@@ -163,7 +168,8 @@ pub fn help() -> String {
         "  -V, --version  print the version\n\n",
         "While callscribe runs, it serves the manual at /help, such as http://localhost:8000/help.\n\n",
         "Settings are environment variables. A file .env in this folder, or in one above it, provides those that\n",
-        "the environment does not set. --sandbox ignores the vendors' settings, BASE_URL and DATABASE_URL.\n",
+        "the environment does not set, unless another user can change it. --sandbox ignores the vendors' settings,\n",
+        "BASE_URL and DATABASE_URL.\n",
     ));
     for Setting { name, default, meaning } in SETTINGS {
         let default = match default {

@@ -1,8 +1,10 @@
 //! The program as a child process: flags, settings, output, and how it ends.
 
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use callscribe::sandbox::control::Fault;
@@ -296,6 +298,90 @@ fn the_env_file_fills_in_what_the_environment_lacks_and_the_environment_wins() {
     assert!(ended.stderr[0].starts_with("BASE_URL: "), "{ended:?}");
 }
 
+/// Gives a file or link to another user. Returns `false` if only root could do that, who does not run this test.
+fn give_away(path: &Path) -> bool {
+    let given = std::os::unix::fs::lchown(path, Some(65_534), Some(65_534)).is_ok();
+    if !given {
+        println!("skipped: only root can give files to another user");
+    }
+    given
+}
+
+#[test]
+fn an_env_file_that_another_user_can_change_is_not_read() {
+    let (above, mine) = (Folder::new(), env_file(&with(&ENOUGH, &[("LOG_FORMAT", "json")])));
+    let folder = above.path().join("below");
+    fs::create_dir(&folder).expect("a folder");
+    let stolen = env_file(&with(&ENOUGH, &[("ASSEMBLYAI_API_URL", "https://thief.example")]));
+    let theirs = PathBuf::from(above.write(".env", &stolen));
+    let not_read = |ignored: &Path, why: &str| {
+        let ended = Program::start(&folder, &[], &[]).refused();
+        let warning = format!("{}: {why}", ignored.display());
+        assert_eq!((ended.code, &ended.stderr[0]), (Some(2), &warning), "{ended:#?}");
+        assert!(ended.stderr[1].starts_with("TWILIO_ACCOUNT_SID: missing"), "{ended:#?}");
+        // With settings of its own, the program starts, and says the same.
+        Program::start(&folder, &[], &ENOUGH).wait_for_log(&warning);
+    };
+    fs::set_permissions(&theirs, Permissions::from_mode(0o666)).expect("permissions");
+    not_read(&theirs, "can be changed by every user, so it is not read; chmod 600 it");
+    fs::set_permissions(&theirs, Permissions::from_mode(0o644)).expect("permissions");
+    if give_away(&theirs) {
+        const OTHERS: &str = "belongs to another user, so it is not read";
+        not_read(&theirs, OTHERS);
+        // A link of another user to a file of this one.
+        fs::remove_file(&theirs).expect("it is gone");
+        std::os::unix::fs::symlink(above.write("other.env", &stolen), &theirs).expect("a link");
+        assert!(give_away(&theirs));
+        not_read(&theirs, OTHERS);
+        // A link of this user to a file of another one.
+        fs::remove_file(&theirs).expect("it is gone");
+        std::os::unix::fs::symlink(above.path().join("other.env"), &theirs).expect("a link");
+        assert!(give_away(&above.path().join("other.env")));
+        not_read(&theirs, OTHERS);
+    }
+    // One's own file further up is read.
+    fs::remove_file(&theirs).expect("it is gone");
+    above.write(".env", &mine);
+    Program::start(&folder, &[], &[ENOUGH[5]]).address();
+}
+
+#[test]
+fn an_env_file_that_others_can_read_is_warned_of() {
+    let folder = Folder::new();
+    let path = folder.write(".env", &env_file(&ENOUGH));
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("permissions");
+    let warning = format!("other users can read the settings: chmod 600 {path}");
+    Program::start(folder.path(), &[], &[]).wait_for_log(&warning);
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("permissions");
+    let mut program = Program::start(folder.path(), &[], &[]);
+    program.address();
+    program.signal("TERM");
+    let ended = program.end();
+    assert!(!ended.all().contains("chmod"), "{ended:#?}");
+}
+
+#[test]
+fn credentials_go_by_plain_http_only_to_this_computer_or_to_a_host_that_a_setting_names() {
+    for name in ["TWILIO_API_URL", "ASSEMBLYAI_API_URL"] {
+        let expected =
+            format!("{name}: expected https, or else the host's name in PLAIN_HTTP_HOSTS: others can read plain http");
+        for url in ["http://vendor.example", "http://203.0.113.7:8001", "http://localhost.vendor.example"] {
+            let ended = refused(&[], &with(&ENOUGH, &[(name, url)]));
+            assert_eq!(ended.stderr, [expected.as_str(), HINT], "{url}");
+        }
+        for hosts in ["other.example", "example", "vendor.example.com"] {
+            let ended = refused(&[], &with(&ENOUGH, &[(name, "http://vendor.example"), ("PLAIN_HTTP_HOSTS", hosts)]));
+            assert_eq!(ended.stderr, [expected.as_str(), HINT], "{hosts}");
+        }
+        let folder = Folder::new();
+        for url in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "https://vendor.example"] {
+            accepted(&folder, &with(&ENOUGH, &[(name, url)]));
+        }
+        let named = [(name, "http://Vendor.example:80"), ("PLAIN_HTTP_HOSTS", "other.example, VENDOR.example")];
+        accepted(&folder, &with(&ENOUGH, &named));
+    }
+}
+
 #[test]
 fn a_broken_line_in_the_env_file_is_reported_without_quoting_it() {
     let folder = Folder::new();
@@ -450,6 +536,40 @@ fn the_sandbox_leaves_no_file_behind() {
     program.signal("TERM");
     assert_eq!(program.end().code, Some(0));
     assert_eq!(folder.files(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_sandboxs_store_is_in_a_folder_that_others_cannot_enter_and_that_the_next_start_removes_after_a_kill() {
+    let folder = Folder::new();
+    let temporary = folder.path().to_str().expect("a path in UTF-8");
+    // What was there before is neither used nor removed, whatever its name.
+    let theirs = folder.path().join("callscribe-sandbox-theirs");
+    std::os::unix::fs::symlink("/nowhere", &theirs).expect("a link");
+    let of_file = folder.write("callscribe-sandbox-1.db", "not a database");
+    let new = |known: &[PathBuf]| {
+        let mut files = folder.files();
+        files.retain(|file| *file != theirs && *file != Path::new(&of_file) && !known.contains(file));
+        assert_eq!(files.len(), 1, "{files:?}");
+        files.remove(0)
+    };
+
+    let mut killed = Program::sandbox(folder.path(), &[("TMPDIR", temporary)]);
+    killed.address();
+    let first = new(&[]);
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&first), mode(&first.join("callscribe.db"))), (0o700, 0o600));
+    killed.signal("KILL");
+    killed.end();
+    assert!(first.exists());
+
+    let mut second = Program::sandbox(folder.path(), &[("TMPDIR", temporary)]);
+    second.address();
+    let second_store = new(&[]);
+    let mut third = Program::sandbox(folder.path(), &[("TMPDIR", temporary)]);
+    third.address();
+    assert!(!first.exists() && second_store.exists(), "one is dead, and the other runs");
+    assert_ne!(new(&[second_store]), first);
+    assert!(theirs.is_symlink() && Path::new(&of_file).exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
