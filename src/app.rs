@@ -50,7 +50,7 @@ pub struct App {
     context: Shared,
     worker: Option<JoinHandle<()>>,
     bound: Vec<SocketAddr>,
-    /// The sandbox's database file.
+    /// The folder of the sandbox's database.
     scratch: Option<Scratch>,
     welcome: String,
 }
@@ -74,8 +74,12 @@ impl App {
             Vendors::Sandbox { twilio, assemblyai } => {
                 let accounts = sandbox::start(twilio, assemblyai, &bound).await?;
                 welcome += &sandbox::describe(&accounts);
-                let scratch = Scratch::new();
-                (accounts, Location::file(&scratch.path), Some(scratch), Some(SANDBOX_NOTICE))
+                let failed = |error: std::io::Error| {
+                    let why = format!("cannot be made in the temporary folder: {}", error.kind());
+                    Problem::new("the sandbox's database", why)
+                };
+                let scratch = Scratch::new().map_err(failed)?;
+                (accounts, Location::file(&scratch.database()), Some(scratch), Some(SANDBOX_NOTICE))
             }
         };
         let store = Store::open(&database).await.map_err(|bad| Problem::new("DATABASE_URL", bad.to_string()))?;

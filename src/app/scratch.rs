@@ -1,46 +1,67 @@
-//! The sandbox's database: a file in the temporary folder, removed when the program stops.
+//! The sandbox's database: a file in a new folder in the temporary folder, removed when the program stops.
 
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Prefix of the file name. The process id follows.
+use uuid::Uuid;
+
+/// Prefix of the folder's name. A random text follows.
 const PREFIX: &str = "callscribe-sandbox-";
 
 #[derive(Debug)]
 pub(super) struct Scratch {
-    pub(super) path: PathBuf,
+    folder: PathBuf,
+    /// The folder, locked as long as this process lives.
+    _lock: File,
 }
 
 impl Scratch {
-    pub(super) fn new() -> Self {
-        let folder = std::env::temp_dir();
-        sweep(&folder);
-        Self { path: folder.join(format!("{PREFIX}{}.db", std::process::id())) }
+    /// Makes a folder that did not exist before and that only this user may enter. Removes those of killed sandboxes.
+    pub(super) fn new() -> io::Result<Self> {
+        let scratch = Self::within(&std::env::temp_dir())?;
+        sweep(&scratch.folder);
+        Ok(scratch)
+    }
+
+    fn within(parent: &Path) -> io::Result<Self> {
+        loop {
+            let folder = parent.join(format!("{PREFIX}{}", Uuid::new_v4().simple()));
+            DirBuilder::new().mode(0o700).create(&folder)?;
+            let lock = File::open(&folder)?;
+            lock.lock()?;
+            // Before the lock was taken, another sandbox may have swept the folder away.
+            if folder.exists() {
+                return Ok(Self { folder, _lock: lock });
+            }
+        }
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.folder.join("callscribe.db")
     }
 }
 
-/// Removes the files of killed sandboxes, and of an earlier process with this process's id.
-fn sweep(folder: &Path) {
-    if !Path::new("/proc/self").exists() {
-        return;
-    }
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('.').next()?.parse::<u32>().ok());
-        let is_running = |id: u32| id != std::process::id() && Path::new(&format!("/proc/{id}")).exists();
-        if id.is_some_and(|id| !is_running(id)) {
-            // Fails for another user's file, which may stay.
-            _ = std::fs::remove_file(entry.path());
+/// Removes folders of this user beside `own` that no running sandbox has locked.
+fn sweep(own: &Path) {
+    let (Ok(about), Some(parent)) = (own.metadata(), own.parent()) else { return };
+    for entry in parent.read_dir().into_iter().flatten().flatten() {
+        let is_scratch = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        // What a link leads to is not looked at.
+        let is_ours = || entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == about.uid());
+        if !is_scratch || !is_ours() {
+            continue;
+        }
+        let Ok(folder) = File::open(entry.path()) else { continue };
+        if folder.try_lock().is_ok() {
+            _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut path = self.path.clone().into_os_string();
-            path.push(suffix);
-            // Fails for the files that SQLite has already removed.
-            _ = std::fs::remove_file(path);
-        }
+        _ = std::fs::remove_dir_all(&self.folder);
     }
 }
