@@ -25,6 +25,7 @@ use crate::context::{ANSWERED_SLOTS, Context, Shared};
 use crate::events::Events;
 use crate::exposure::{Exposure, Prober};
 use crate::pipeline::worker;
+use crate::repeats::Repeats;
 use crate::server::{Limits, Server};
 use crate::store::{BadDatabase, Location, Store};
 use crate::web;
@@ -114,6 +115,7 @@ impl App {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             events: Events::new(),
+            repeats: Repeats::default(),
             notice,
         });
         warn_of_calls_dialed_elsewhere(&context).await;

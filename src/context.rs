@@ -19,6 +19,7 @@ use crate::events::Events;
 use crate::exposure::Exposure;
 use crate::model::job::JobKind;
 use crate::model::phone::PhoneNumber;
+use crate::repeats::Repeats;
 use crate::store::{Job, Store};
 use crate::urls::Urls;
 use crate::webhook_secret::WebhookSecrets;
@@ -64,6 +65,8 @@ pub struct Context {
     /// Canceled when the program stops: from then on no client is kept waiting.
     pub stopping: CancellationToken,
     pub events: Events,
+    /// What strangers cause, for the log.
+    pub repeats: Repeats,
     /// A sentence that every page shows, such as that no phone rings in the sandbox.
     pub notice: Option<&'static str>,
 }

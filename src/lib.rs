@@ -59,7 +59,7 @@
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
-//! | [`token_bucket`], [`failpoint`] | the one rate limiter; points where tests abort or kill |
+//! | [`token_bucket`], [`repeats`], [`failpoint`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill |
 //! | [`clients`] | thin clients of both vendors: deadlines, what may be repeated, errors. Vendors' words only |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //! | `src/manual`, `src/docs` | the operator's manual, served at `/help`; [`development`] and [`performance`] |
@@ -167,7 +167,8 @@
 //! - SQL is only in [`store`], reqwest only in [`clients`] and [`sandbox`], axum only in [`web`], [`sandbox`], [`app`] and
 //!   [`server`], the environment only in [`config`], the time of day only in [`clock`]. Nothing but [`app`] knows whether
 //!   the vendors are the sandbox.
-//! - The log masks phone numbers and contains no secrets, bodies or media URLs. It names requests by their route.
+//! - The log masks phone numbers and contains no secrets, bodies or media URLs. It names requests by their route. What
+//!   strangers can cause again and again it says once, and then at most once a minute with a count.
 
 pub mod app;
 mod auth;
@@ -181,6 +182,7 @@ mod exposure;
 pub mod failpoint;
 mod model;
 mod pipeline;
+mod repeats;
 pub mod sandbox;
 mod server;
 mod store;

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -26,6 +26,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::repeats::Repeats;
 use body::{RequestBody, ResponseBody};
 pub use slots::Slot;
 use slots::{Held, Slots};
@@ -107,6 +108,8 @@ impl Server {
             is_privileged,
             stall: limits.stall,
             stopping: CancellationToken::new(),
+            repeats: Arc::default(),
+            started: Instant::now(),
         };
         let mut server = Self { stopping: acceptor.stopping.clone(), running: JoinSet::new() };
         for listener in listeners {
@@ -132,13 +135,14 @@ struct Acceptor {
     is_privileged: IsPrivileged,
     stall: Duration,
     stopping: CancellationToken,
+    repeats: Arc<Repeats>,
+    started: Instant,
 }
 
 impl Acceptor {
     /// Accepts connections until the stop, then drains them.
     async fn serve(self, listener: tokio::net::TcpListener) {
         let mut connections = JoinSet::new();
-        let mut is_full = false;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -151,26 +155,39 @@ impl Acceptor {
                 // The client has gone.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
-                    tracing::warn!("could not accept a connection: {error}");
+                    if let Some(times) = self.repeats("accept") {
+                        tracing::warn!(times, "could not accept a connection: {error}");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
             let Some(held) = self.slots.take() else {
-                if !is_full {
-                    tracing::warn!("connection limit reached; refusing more");
+                if let Some(times) = self.repeats("refuse") {
+                    tracing::warn!(times, "connection limit reached; refusing more");
                 }
-                is_full = true;
                 refuse(stream);
                 continue;
             };
-            is_full = false;
+            if held.has_evicted()
+                && let Some(times) = self.repeats("evict")
+            {
+                tracing::warn!(
+                    times,
+                    "connection limit reached; closing those that have waited longest for their client"
+                );
+            }
             connections.spawn(self.clone().serve_connection(stream, peer, held));
         }
         drop(listener);
         let ended = async { while connections.join_next().await.is_some() {} };
         // Dropping the set closes the rest.
         _ = tokio::time::timeout(DRAIN, ended).await;
+    }
+
+    /// Returns how often this has happened if the log is to say it.
+    fn repeats(&self, what: &str) -> Option<u64> {
+        self.repeats.count(what.to_owned(), self.started.elapsed().as_millis().try_into().unwrap_or(i64::MAX))
     }
 
     async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, held: Held) {

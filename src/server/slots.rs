@@ -53,6 +53,7 @@ struct State {
 pub(super) struct Held {
     slot: Slot,
     slots: Arc<Slots>,
+    has_evicted: bool,
 }
 
 impl Slots {
@@ -64,16 +65,15 @@ impl Slots {
     pub(super) fn take(self: &Arc<Self>) -> Option<Held> {
         let mut taken = lock(&self.taken);
         let Taken { general, reserved } = &mut *taken;
-        let slot = [(general, self.general, false), (reserved, self.reserved, true)].into_iter().find_map(
-            |(taken, limit, is_reserved)| {
-                (taken.len() < limit || evict(taken)).then(|| {
-                    let slot = Slot::new(is_reserved);
-                    taken.push(slot.clone());
-                    slot
-                })
-            },
-        )?;
-        Some(Held { slot, slots: Arc::clone(self) })
+        for (taken, limit, is_reserved) in [(general, self.general, false), (reserved, self.reserved, true)] {
+            let is_full = taken.len() >= limit;
+            if !is_full || evict(taken) {
+                let slot = Slot::new(is_reserved);
+                taken.push(slot.clone());
+                return Some(Held { slot, slots: Arc::clone(self), has_evicted: is_full });
+            }
+        }
+        None
     }
 }
 
@@ -194,6 +194,11 @@ impl Slot {
 impl Held {
     pub(super) fn slot(&self) -> &Slot {
         &self.slot
+    }
+
+    /// Whether another connection was evicted for this one.
+    pub(super) fn has_evicted(&self) -> bool {
+        self.has_evicted
     }
 }
 

@@ -51,7 +51,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Callback<T> {
     async fn from_request(request: Request, context: &Shared) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         // Before the body is read: a client that cannot sign does not get to send one.
-        let signature = signature_of(&parts.headers)?;
+        let signature = signature_of(&parts.headers, context)?;
         let body = read_body(body, LARGEST_CALLBACK).await?;
         let received = Received::new(&parts, &body);
         received.authenticate(context, signature)?;
@@ -59,10 +59,15 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Callback<T> {
     }
 }
 
-fn signature_of(headers: &HeaderMap) -> Result<&str, ApiError> {
+fn signature_of<'h>(headers: &'h HeaderMap, context: &Context) -> Result<&'h str, ApiError> {
     let signature = only_header(headers, signature::HEADER).ok_or(NOT_SIGNED)?;
     if headers.contains_key(signature::SETTINGS_HEADER) {
-        tracing::warn!("a callback is signed with a webhook shared key; callscribe knows only the auth token");
+        if let Some(times) = context.repeats.count("shared key".to_owned(), context.clock.now_ms()) {
+            tracing::warn!(
+                times,
+                "a callback is signed with a webhook shared key; callscribe knows only the auth token"
+            );
+        }
         return Err(NOT_SIGNED);
     }
     Ok(signature)

@@ -2,6 +2,7 @@
 //! page, adds the security headers, and compresses pages.
 
 use std::any::Any;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
-use uuid::Uuid;
 
 use super::access::Who;
 use super::error::{ApiError, Problem};
@@ -60,16 +60,26 @@ pub(super) async fn finish(State(context): State<Shared>, request: Request, next
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;
     }
-    span.in_scope(|| log(&method, route.as_ref(), response.status(), problem.as_ref(), started.elapsed()));
+    let line = Line {
+        method: &method,
+        route: route.as_ref().map_or("(none)", MatchedPath::as_str),
+        status: response.status(),
+        problem: problem.as_ref(),
+        took: started.elapsed(),
+    };
+    span.in_scope(|| if is_operator { line.write() } else { line.write_for_stranger(&context) });
     set_headers(&mut response, id);
     if gzip::is_compressible(&mut response) && accepts_gzip { gzip::compressed(response).await } else { response }
 }
 
-/// Returns an id that no other request of this or another instance has.
+/// Returns an id that no other request of this or another instance has. It is a hash with a random key, so that strangers
+/// cannot tell how many requests there are. Random ids would cost a system call each.
 fn new_request_id() -> String {
-    static INSTANCE: LazyLock<u64> = LazyLock::new(|| Uuid::new_v4().as_u64_pair().1);
+    static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
     static REQUESTS: AtomicU64 = AtomicU64::new(0);
-    format!("{:016x}{:016x}", *INSTANCE, REQUESTS.fetch_add(1, Ordering::Relaxed))
+    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    let [one, two] = KEYS.each_ref().map(|key| key.hash_one(number));
+    format!("{one:016x}{two:016x}")
 }
 
 fn problem_json(problem: &Problem) -> Response {
@@ -77,16 +87,46 @@ fn problem_json(problem: &Problem) -> Response {
     ([(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 
-/// Writes the request's line. It names the route instead of the path, which may hold a phone number.
-fn log(method: &Method, route: Option<&MatchedPath>, status: StatusCode, problem: Option<&Problem>, took: Duration) {
-    let route = route.map_or("(none)", MatchedPath::as_str);
-    let (kind, code) = (problem.map(|problem| &problem.kind), problem.and_then(|problem| problem.code));
-    // JSON logs write a u128 as text.
-    let (status, ms) = (status.as_u16(), took.as_millis() as u64);
-    if problem.is_none() && LOGGED_BY_HANDLER.iter().any(|prefix| route.starts_with(prefix)) {
-        tracing::debug!(%method, route, status, ms, "responded");
-    } else {
-        tracing::info!(%method, route, status, kind, code, ms, "responded");
+/// What the log says of a request. It names the route instead of the path, which may hold a phone number.
+struct Line<'r> {
+    method: &'r Method,
+    route: &'r str,
+    status: StatusCode,
+    problem: Option<&'r Problem>,
+    took: Duration,
+}
+
+impl Line<'_> {
+    fn write(&self) {
+        let Self { method, route, problem, .. } = self;
+        let (kind, code) = (problem.map(|problem| &problem.kind), problem.and_then(|problem| problem.code));
+        // JSON logs write a u128 as text.
+        let (status, ms) = (self.status.as_u16(), self.took.as_millis() as u64);
+        if self.is_logged_by_handler() {
+            tracing::debug!(%method, route, status, ms, "responded");
+        } else {
+            tracing::info!(%method, route, status, kind, code, ms, "responded");
+        }
+    }
+
+    /// Writes the line of a request that may be a stranger's. The same response on the same route is then counted for a
+    /// minute.
+    fn write_for_stranger(&self, context: &Shared) {
+        if self.is_logged_by_handler() {
+            return self.write();
+        }
+        let Self { route, problem, .. } = self;
+        let (status, kind) = (self.status.as_u16(), problem.map(|problem| &problem.kind));
+        let what = format!("{route} {status} {}", kind.map_or("", String::as_str));
+        match context.repeats.count(what, context.clock.now_ms()) {
+            None => {}
+            Some(1) => self.write(),
+            Some(times) => tracing::info!(route, status, kind, times, "responded, counted since the last such line"),
+        }
+    }
+
+    fn is_logged_by_handler(&self) -> bool {
+        self.problem.is_none() && LOGGED_BY_HANDLER.iter().any(|prefix| self.route.starts_with(prefix))
     }
 }
 

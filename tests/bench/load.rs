@@ -96,6 +96,9 @@ async fn main() {
     if options.wants("L7") {
         one_number_many_times(&options).await;
     }
+    if options.wants("L8") {
+        callbacks_among_slow_clients(&options).await;
+    }
     if options.wants("L13") {
         stop_under_load(&options).await;
     }
@@ -378,7 +381,12 @@ async fn crowd(options: &Options, files: Option<u32>) {
     let of = files.map_or(String::new(), |files| format!(" (of {files} files)"));
     line(&format!("L5  connections held{of}"), held.len() as f64, &format!("<= {CAP}"), None);
     line("L5  most connections at the program", (most - before) as f64, &format!("<= {CAP}"), None);
-    line("L5  not accepted for lack of files", program.log().matches("could not be taken").count() as f64, "0", None);
+    line(
+        "L5  not accepted for lack of files",
+        program.log().matches("could not accept a connection").count() as f64,
+        "0",
+        None,
+    );
     drop(held);
     let dropped = Instant::now();
     while !is_healthy(address).await {
@@ -465,6 +473,44 @@ async fn one_number_many_times(options: &Options) {
     line("L7  not answered with 200", f64::from(others), "0", None);
     let goal = format!("<= {}", LATENCY.as_millis() + 200);
     line(&format!("L7  p99 ms, Twilio takes {} ms", LATENCY.as_millis()), times.percentile(0.99), &goal, None);
+}
+
+/// L8: callers are greeted while a stranger opens more connections than there are slots, and sends a byte per second.
+async fn callbacks_among_slow_clients(options: &Options) {
+    const RATE: u32 = 131;
+    let (program, _vendors) = isolated().await;
+    let address = program.address;
+    let mut strangers = JoinSet::new();
+    let head = b"POST /record/ HTTP/1.1\r\nhost: localhost\r\nx: ";
+    for _ in 0..CAP + 200 {
+        strangers.spawn(dripping(address, head.to_vec(), true));
+    }
+    let attack = async {
+        let mut due = tokio::time::interval(Duration::from_secs(1) / RATE);
+        loop {
+            due.tick().await;
+            strangers.spawn(dripping(address, head.to_vec(), true));
+        }
+    };
+    let (mut times, mut asked, mut others) = (Times::default(), 0, 0);
+    let callers = async {
+        let end = Instant::now() + options.load * 2;
+        let mut due = tokio::time::interval(Duration::from_millis(50));
+        while Instant::now() < end {
+            due.tick().await;
+            let sent = Instant::now();
+            let greet = async { Connection::open(address).await?.exchange(&post("/record/", &VOICE)).await };
+            asked += 1;
+            match tokio::time::timeout(HEAD, greet).await {
+                Ok(Ok(answer)) if answer.status == 200 => times.since(sent),
+                _ => others += 1,
+            }
+        }
+    };
+    tokio::select! { () = attack => {}, () = callers => {} }
+    let answered = 100.0 * f64::from(asked - others) / f64::from(asked);
+    line(&format!("L8  % of {asked} callers greeted"), answered, ">= 99", None);
+    line("L8  p99 ms", times.percentile(0.99), "<= 50", None);
 }
 
 /// L13: a stop in the middle of L1, with an incomplete request open.

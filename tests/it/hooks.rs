@@ -1,6 +1,8 @@
 //! The vendors' callbacks: authenticated, treated as hints, and logged without phone numbers.
 
-use callscribe::internals::SECRET_HEADER;
+use std::time::Duration;
+
+use callscribe::internals::{SECRET_HEADER, signature};
 use callscribe::sandbox::assemblyai;
 use callscribe::sandbox::control::Callbacks;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN};
@@ -115,6 +117,51 @@ async fn an_answer_is_one_line_in_the_log_with_its_route() {
         assert!(responses[0].contains(&format!("status={}", answer.status.as_u16())), "{responses:?}");
     }
     assert_eq!(log::lines_with("4155559272"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_strangers_repeat_is_logged_once_and_then_counted_for_each_minute() {
+    let world = World::new().await;
+    /// The lines about this request at the program's level.
+    fn lines_of(answer: &Answer) -> Vec<String> {
+        let lines = log::lines_with(answer.header("x-request-id"));
+        lines.into_iter().filter(|line| !line.contains("DEBUG") && !line.contains("TRACE")).collect()
+    }
+    let shared_key = [(signature::HEADER, "x"), (signature::SETTINGS_HEADER, "x")];
+    for (path, headers, warnings) in [
+        ("/hooks/twilio/call", &[][..], 0),
+        ("/record/", &shared_key, 1),
+        ("/calls", &[("x-forwarded-for", "203.0.113.7")], 0),
+        ("/healthz", &[], 0),
+    ] {
+        let ask = async || world.send(Method::POST, path, headers, "").await;
+        let first = ask().await;
+        assert_eq!(lines_of(&first).len(), 1 + warnings, "{path}: {:?}", lines_of(&first));
+        for _ in 0..50 {
+            assert_eq!(lines_of(&ask().await), Vec::<String>::new(), "{path}");
+        }
+        world.clock.advance(Duration::from_secs(60));
+        let lines = lines_of(&ask().await);
+        assert_eq!(lines.iter().filter(|line| line.contains("times=51")).count(), 1 + warnings, "{path}: {lines:?}");
+        let status = format!("status={}", first.status.as_u16());
+        assert!(lines.iter().any(|line| line.contains(&status)), "{path}: {lines:?}");
+        assert_eq!(lines_of(&ask().await), Vec::<String>::new(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn request_ids_do_not_count_requests() {
+    let world = World::new().await;
+    let mut halves = Vec::new();
+    for _ in 0..10 {
+        let answer = world.get("/healthz").await;
+        let (one, two) = answer.header("x-request-id").split_at(16);
+        halves.extend([one, two].map(|half| u64::from_str_radix(half, 16).expect("hex digits")));
+    }
+    for (at, half) in halves.iter().enumerate() {
+        let is_near = |other: &u64| half.abs_diff(*other) < 1 << 32;
+        assert!(!halves[..at].iter().any(is_near), "{halves:x?}");
+    }
 }
 
 #[tokio::test]
