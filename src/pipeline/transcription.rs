@@ -14,7 +14,7 @@ use super::request::{self, AudioForm, TranscriptRequest};
 use super::task::run_to_end;
 use super::{Error, job, lookup, runner, settle};
 use crate::clients::assemblyai::Reply;
-use crate::clients::twilio::{Media, MediaFormat, MediaRequest};
+use crate::clients::twilio::{MediaFormat, MediaRequest, Playable};
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
 use crate::failpoint::Commit;
@@ -328,8 +328,10 @@ async fn current(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
 }
 
 /// A recording's audio for a player, or the requested range of it.
-pub async fn listen(context: &Shared, sid: &RecordingSid, wanted: &MediaRequest) -> Result<Media, Error> {
-    Ok(context.twilio.media(sid.as_str(), wanted).await?)
+pub async fn listen(context: &Shared, sid: &RecordingSid, wanted: &MediaRequest) -> Result<Playable, Error> {
+    let known = context.store.read().await?.recording(sid).await?;
+    let seconds = known.and_then(|recording| u64::try_from(recording.duration_seconds?).ok());
+    Ok(context.twilio.play(sid.as_str(), &MediaRequest { seconds, ..wanted.clone() }).await?)
 }
 
 fn unreadable(path: &str) -> Error {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::error::ApiError;
 use super::extract::Id;
@@ -13,16 +13,6 @@ use crate::context::Shared;
 use crate::model::BadId;
 use crate::model::recording::RecordingSid;
 use crate::pipeline::transcription;
-
-/// Headers of Twilio's response that are passed on.
-const PASSED_ON: [header::HeaderName; 6] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
-    header::ACCEPT_RANGES,
-    header::ETAG,
-    header::LAST_MODIFIED,
-];
 
 /// A recording's SID, with or without `.wav` or `.mp3`.
 pub(super) struct File {
@@ -42,21 +32,28 @@ impl FromStr for File {
     }
 }
 
-/// Streams the audio, or the requested range of it.
+/// Streams the audio, or the requested range of it. All headers are ours: what a vendor says would run in our name.
 pub(super) async fn listen(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(File { sid, format }): Id<File>,
 ) -> Result<Response<Body>, ApiError> {
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).map(str::to_owned);
-    let media =
+    let audio =
         transcription::listen(&context, &sid, &MediaRequest { format, range, ..MediaRequest::default() }).await?;
-    let mut response = Response::new(Body::from_stream(media.bytes));
-    *response.status_mut() = StatusCode::from_u16(media.status).unwrap_or(StatusCode::OK);
-    for name in PASSED_ON {
-        if let Some(value) = media.headers.get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
+    let mut response = Response::new(Body::from_stream(audio.bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(audio.audio_type.media_type()));
+    if let Some(length) = audio.length {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    if audio.takes_ranges {
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    if let Some(part) = audio.part {
+        let part = HeaderValue::try_from(part.to_string()).expect("digits are a header value");
+        headers.insert(header::CONTENT_RANGE, part);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
 }

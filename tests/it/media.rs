@@ -311,6 +311,28 @@ async fn a_wav_file_must_be_as_long_as_twilio_says_within_two_seconds() {
 }
 
 #[tokio::test]
+async fn audio_is_read_no_further_than_its_recording_is_long() {
+    let pcm = format(PCM, 1, 16);
+    let endless_wav = with(with(riff(&[(b"fmt ", &pcm), (b"data", b"")]), 4, u32::MAX), 40, u32::MAX);
+    let silent_wav = with(with(riff(&[(b"LIST", b"")]), 4, u32::MAX), 16, u32::MAX);
+    for (name, head, rate) in [
+        ("WAV", endless_wav, 16_000),
+        ("WAV whose sound does not begin", silent_wav, 192_000),
+        ("MP3", speech::MP3.to_vec(), 40_000),
+        ("MP3 with a title", b"ID3\x03\0\0\0\0\0\x0a".to_vec(), 40_000),
+    ] {
+        // A second, two of tolerance, and a megabyte that is no sound. The rest never arrives.
+        let largest = 3 * rate + (1 << 20);
+        let file = and(head, &vec![0; largest + 100_000]);
+        let request = MediaRequest { seconds: Some(1), ..Default::default() };
+        let sent = Sent { until: Some(largest + 10_000), ..Sent::whole(Framing::Chunked, &file) };
+        let read = read(sent, &request).await;
+        assert_eq!(read.objection(), Some("is longer than its recording"), "{name}");
+        assert!(read.bytes.len() <= largest, "{name}: {} bytes", read.bytes.len());
+    }
+}
+
+#[tokio::test]
 async fn audio_of_unknown_duration_is_not_compared_with_twilios() {
     let packed = riff(&[(b"fmt ", &format(IMA_ADPCM, 1, 8)), (b"data", &sound(1_000))]);
     let rateless = with(golden(), 28, 0);

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Response, StatusCode};
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::{Outcome, SeededCall, SeededRecording, Stage};
+use futures_util::stream;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::relay::{RECORDING, twilio_with};
 use crate::support::World;
 
 #[tokio::test]
@@ -169,4 +173,146 @@ async fn a_missing_recording_is_404_with_the_code_from_twilios_xml() {
     assert_eq!(answer.json()["code"], 20404);
     world.get("/recordings/RE1.wav").await.problem(400, "bad-request");
     world.get("/recordings/RE00000000000000000000000000000000.flac").await.problem(400, "bad-request");
+}
+
+/// Every way in which a part can be announced wrongly, for `bytes=10-19`.
+const WRONG_PARTS: [&str; 9] = [
+    "",
+    "bytes 0-9/100",
+    "bytes 11-19/100",
+    "bytes 10-20/100",
+    "bytes 10-9/100",
+    "bytes 10-19/19",
+    "bytes 10-19/99999999999",
+    "bytes 10-19/100, text/html",
+    "lines 10-19/100",
+];
+
+#[tokio::test]
+async fn no_header_of_twilios_reaches_a_browser_with_the_audio() {
+    let hostile = [
+        ("content-disposition", "attachment; filename=\"a.html\""),
+        ("etag", "\"<script>\""),
+        ("last-modified", "never"),
+        ("set-cookie", "callscribe=1"),
+        ("refresh", "0; url=https://example.com/"),
+        ("link", "<https://example.com/a.css>; rel=stylesheet"),
+        ("access-control-allow-origin", "*"),
+        ("content-language", "en"),
+    ];
+    for (path, media_type, audio, expected) in [
+        (".wav", "application/octet-stream", speech::WAV, "audio/x-wav"),
+        (".wav", "audio/mpeg; charset=<script>", speech::WAV, "audio/x-wav"),
+        (".wav", "image/svg", speech::WAV, "audio/x-wav"),
+        (".wav", "application/javascript", speech::MP3, "audio/mpeg"),
+        (".mp3", "", speech::MP3, "audio/mpeg"),
+        (".mp3", "audio/x-wav", speech::WAV, "audio/x-wav"),
+        ("", "multipart/byteranges; boundary=a", speech::WAV, "audio/x-wav"),
+    ] {
+        let twilio = twilio_with(move |_, _| {
+            let mut answer = Response::new(Body::from(audio));
+            for (name, value) in hostile.iter().chain(&[("content-type", media_type), ("accept-ranges", "<script>")]) {
+                answer.headers_mut().insert(*name, value.parse().expect("a header"));
+            }
+            answer
+        });
+        let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+        let answer = world.get(&format!("/recordings/{RECORDING}{path}")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, expected), "{media_type}");
+        assert!(answer.body == audio, "{media_type}: the audio is unchanged");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        for name in hostile.iter().map(|(name, _)| *name).chain(["accept-ranges"]) {
+            assert_eq!(answer.header(name), "", "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_neither_wav_nor_mp3_is_not_played() {
+    for body in [
+        &b"GIF89a<html>"[..],
+        b"%PDF-1.7",
+        b"alert(1)//padding",
+        b"\xff\xfe<\0h\0t\0m\0l\0>\0",
+        b"\xef\xbb\xbf<html>",
+        b"RIFF\x10\0\0\0AVI LIST",
+        b"\x1f\x8b\x08\0\0\0\0\0\0\x03",
+        b"0",
+    ] {
+        let twilio = twilio_with(move |headers: HeaderMap, _| {
+            let mut answer = Response::new(Body::from(body));
+            if headers.contains_key("range") {
+                *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+                let part = format!("bytes 0-{}/{}", body.len() - 1, body.len());
+                answer.headers_mut().insert("content-range", part.parse().expect("a header"));
+            }
+            answer.headers_mut().insert("content-type", "audio/x-wav".parse().expect("a header"));
+            answer
+        });
+        let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+        for path in [format!("/recordings/{RECORDING}.wav"), format!("/recordings/{RECORDING}.mp3")] {
+            for range in ["", "bytes=0-"] {
+                let detail = world.get_with(&path, &[("range", range)]).await.problem(502, "vendor-bad-answer");
+                assert!(detail.contains("the audio, which is "), "{body:?}: {detail}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_has_the_type_asked_for_and_only_the_bytes_asked_for() {
+    let path = format!("/recordings/{RECORDING}");
+    let answer_with = |part: &'static str, length: Option<usize>, body: &'static [u8]| {
+        twilio_with(move |headers: HeaderMap, _| {
+            assert_eq!(headers["range"], "bytes=10-19");
+            let mut answer = Response::new(match length {
+                Some(_) => Body::from(body),
+                None => Body::from_stream(stream::iter([Ok::<_, axum::Error>(Bytes::from_static(body))])),
+            });
+            *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+            answer.headers_mut().insert("content-type", "application/xhtml".parse().expect("a header"));
+            answer.headers_mut().insert("content-range", part.parse().expect("a header"));
+            answer
+        })
+    };
+    let range = [("range", "bytes=10-19")];
+    for (suffix, expected) in [("", "audio/x-wav"), (".wav", "audio/x-wav"), (".mp3", "audio/mpeg")] {
+        let twilio = answer_with("bytes 10-19/0100", None, b"<script>10").await;
+        let world = World::with(&[("TWILIO_API_URL", &twilio)]).await;
+        let part = world.get_with(&format!("{path}{suffix}"), &range).await;
+        assert_eq!((part.status.as_u16(), part.header("content-type")), (206, expected));
+        assert_eq!((part.header("content-range"), part.header("content-length")), ("bytes 10-19/100", "10"));
+        assert_eq!(part.body, b"<script>10");
+    }
+    for wrong in WRONG_PARTS {
+        let world = World::with(&[("TWILIO_API_URL", &answer_with(wrong, None, b"0123456789").await)]).await;
+        world.get_with(&path, &range).await.problem(502, "vendor-bad-answer");
+    }
+    // By its length, then in chunks, when the answer has begun.
+    for body in [&b"012345678"[..], b"0123456789a"] {
+        let twilio = answer_with("bytes 10-19/100", Some(body.len()), body).await;
+        let world = World::with(&[("TWILIO_API_URL", &twilio)]).await;
+        world.get_with(&path, &range).await.problem(502, "vendor-bad-answer");
+        let twilio = answer_with("bytes 10-19/100", None, body).await;
+        let world = World::with(&[("TWILIO_API_URL", &twilio)]).await;
+        let answer = world.http.get(format!("{}{path}", world.base)).header("range", "bytes=10-19").send().await;
+        if let Ok(answer) = answer {
+            assert_eq!(answer.status(), 206);
+            assert!(answer.bytes().await.is_err(), "{} bytes", body.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_not_one_range_of_bytes_is_ignored() {
+    let world = World::new().await;
+    let (_, recording) = world.recorded_call().await;
+    for range in ["bytes=0-1,3-4", "lines=0-1", "bytes=9-1", "bytes=-", "bytes=a-b", "bytes"] {
+        let answer = world.get_with(&format!("/recordings/{recording}"), &[("range", range)]).await;
+        assert_eq!(answer.status, 200, "{range}");
+        assert!(answer.body == speech::WAV, "{range}");
+    }
+    for request in world.twilio.control.requests_to(Method::GET, ".wav") {
+        assert!(!request.headers.contains_key("range"), "{:?}", request.headers);
+    }
 }

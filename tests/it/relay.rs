@@ -13,16 +13,16 @@ use axum::routing::get;
 use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
-use callscribe::sandbox::twilio::{Audio, SeededRecording};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, Audio, SeededRecording};
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Answer, World, assert_happened, fail_step, listen, serve};
 
 /// A recording that exists only on the Twilio server that the test itself runs.
-const RECORDING: &str = "RE5a9db0c05a9db0c05a9db0c05a9db0c0";
+pub(crate) const RECORDING: &str = "RE5a9db0c05a9db0c05a9db0c05a9db0c0";
 
 /// A timeout that loopback meets and tests can wait out.
 const SHORT: Duration = Duration::from_millis(500);
@@ -38,16 +38,29 @@ fn assert_nothing_submitted(world: &World) {
 }
 
 /// A Twilio server whose recordings are all completed, with `media` as the handler of their audio.
-async fn twilio_with<F, A>(media: F) -> String
+pub(crate) async fn twilio_with<F, A>(media: F) -> String
+where
+    F: Fn(HeaderMap, String) -> A + Clone + Send + Sync + 'static,
+    A: IntoResponse + 'static,
+{
+    twilio_of(json!({}), media).await
+}
+
+/// The same, where the recordings have these facts, too.
+pub(crate) async fn twilio_of<F, A>(facts: Value, media: F) -> String
 where
     F: Fn(HeaderMap, String) -> A + Clone + Send + Sync + 'static,
     A: IntoResponse + 'static,
 {
     let answer = move |Path((_, file)): Path<(String, String)>, headers: HeaderMap| {
-        let media = media.clone();
+        let (media, mut facts) = (media.clone(), facts.clone());
         async move {
             match file.strip_suffix(".json") {
-                Some(sid) => axum::Json(json!({ "sid": sid, "status": "completed" })).into_response(),
+                Some(sid) => {
+                    facts["sid"] = json!(sid);
+                    facts["status"] = json!("completed");
+                    axum::Json(facts).into_response()
+                }
                 None => media(headers, file).into_response(),
             }
         }
@@ -393,4 +406,70 @@ async fn a_redirect_loop_or_bad_location_ends_the_request() {
         let requests = *requests.lock().expect("an unpoisoned lock");
         assert_eq!(requests, if location.starts_with('/') { 4 } else { 1 }, "{location}");
     }
+}
+
+#[tokio::test]
+async fn audio_without_an_end_is_given_up_and_neither_transcribed_nor_played_on() {
+    let endless = |file: String| {
+        let mut head = if file.ends_with(".mp3") { speech::MP3.to_vec() } else { speech::WAV[..44].to_vec() };
+        if head.starts_with(b"RIFF") {
+            head[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+            head[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
+        }
+        let silence = stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from_static(&[0; 1 << 16])));
+        speech_of(None, Body::from_stream(stream::iter([Ok(head.into())]).chain(silence)))
+    };
+    let facts = json!({ "call_sid": format!("CA{}", &RECORDING[2..]), "duration": "1", "channels": 1 });
+    let twilio = twilio_of(facts, move |_, file| endless(file)).await;
+    let world = World::with(&[("TWILIO_API_URL", &twilio)]).await;
+    for recording in [RECORDING.to_owned(), format!("{RECORDING}.mp3")] {
+        let audio = format!("{twilio}/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/{recording}");
+        let answer = world.post_json("/transcribe", &json!({ "audio_url": audio })).await;
+        let detail = answer.problem(502, "vendor-bad-answer");
+        assert!(detail.ends_with("at the audio, which is longer than its recording"), "{recording}: {detail}");
+        assert_nothing_submitted(&world);
+
+        let answer = world.http.get(format!("{}/recordings/{recording}", world.base)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let mut played = answer.bytes_stream();
+        let mut bytes = 0;
+        let end = loop {
+            match played.next().await.expect("a broken connection, not an end") {
+                Ok(piece) => bytes += piece.len(),
+                Err(error) => break error,
+            }
+        };
+        assert!(bytes < 2 << 20, "{recording}: {bytes} bytes, {end}");
+    }
+    // Its job ends, too.
+    for _ in 0..8 {
+        world.after(Duration::from_secs(1_900)).await;
+    }
+    assert_eq!(world.store.number("SELECT count(*) FROM transcripts WHERE state = 'failed'").await, 2);
+    assert_nothing_submitted(&world);
+}
+
+#[tokio::test]
+async fn audio_announced_as_larger_than_an_upload_is_refused_before_it_arrives() {
+    let twilio = twilio_with(|headers: HeaderMap, _| {
+        let mut answer =
+            speech_of(Some(2_200_000_001), Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>()));
+        if headers.contains_key("range") {
+            *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let whole = "bytes 0-2200000000/2200000001".parse().expect("a header");
+            answer.headers_mut().insert(header::CONTENT_RANGE, whole);
+        }
+        answer
+    });
+    let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+    let path = format!("/recordings/{RECORDING}.wav");
+    for answer in [
+        transcribe(&world, RECORDING).await,
+        world.get(&path).await,
+        world.get_with(&path, &[("range", "bytes=0-")]).await,
+    ] {
+        let detail = answer.problem(502, "vendor-bad-answer");
+        assert!(detail.ends_with("at the audio, which is longer than its recording"), "{detail}");
+    }
+    assert_nothing_submitted(&world);
 }

@@ -12,7 +12,9 @@ use tracing::Span;
 use url::{Host, Url};
 
 use super::Twilio;
+use super::size::{self, AudioType};
 use super::wav::Wav;
+use crate::clients::assemblyai::limits::LARGEST_UPLOAD;
 use crate::clients::{Deadlines, Error, Kind, Sender, transport};
 
 /// Maximum number of redirects followed from Twilio to the storage of the audio.
@@ -34,7 +36,7 @@ pub struct MediaRequest {
     pub channels: Option<u32>,
     /// `Range` header to pass on. Partial audio is for players, is never transcribed, and is not checked.
     pub range: Option<String>,
-    /// The recording's duration by Twilio's API, to check a WAV file against.
+    /// The recording's duration by Twilio's API, which bounds the size of its audio. A WAV file must be as long.
     pub seconds: Option<u64>,
 }
 
@@ -63,6 +65,9 @@ impl Twilio {
         }
         let response = self.sender.repeat(|| self.follow(url.clone(), request.range.as_deref())).await?;
         let length = response.content_length();
+        if length.is_some_and(|length| length > LARGEST_UPLOAD) {
+            return Err(self.sender.error(damaged(size::TOO_LONG)));
+        }
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Media { status, headers, length, bytes: checked(response, self.sender.clone(), request.seconds) })
     }
@@ -145,7 +150,7 @@ fn check_audio(response: Response, may_be_part: bool) -> Result<Response, Kind> 
     Ok(response)
 }
 
-fn damaged(why: &str) -> Kind {
+pub(super) fn damaged(why: &str) -> Kind {
     Kind::BadBody { path: format!("the audio, which {why}") }
 }
 
@@ -158,7 +163,7 @@ fn checked(response: Response, sender: Sender, seconds: Option<u64>) -> BoxStrea
     let has_clear_end = length.is_some() || is_chunked;
     let inspector = match response.status() {
         StatusCode::PARTIAL_CONTENT => None,
-        _ => Some(Inspector { seconds, has_clear_end, is_blank: true, wav: Wav::default() }),
+        _ => Some(Inspector { seconds, has_clear_end, head: Vec::new(), is_blank: true, wav: Wav::default() }),
     };
     let audio = CheckedAudio {
         response,
@@ -203,10 +208,13 @@ impl CheckedAudio {
         if chunk.is_none() && self.received == 0 {
             return Err(damaged("is not an audio file"));
         }
+        if self.received > LARGEST_UPLOAD {
+            return Err(damaged(size::TOO_LONG));
+        }
         if let Some(inspector) = &mut self.inspector {
             // A reader that knows the length stops at its last byte, so the check must be complete by then.
             let total = self.length.or(chunk.is_none().then_some(self.received));
-            inspector.inspect(piece, total, total == Some(self.received)).map_err(damaged)?;
+            inspector.inspect(piece, total, self.received).map_err(damaged)?;
         }
         Ok(chunk)
     }
@@ -217,14 +225,18 @@ struct Inspector {
     seconds: Option<u64>,
     /// HTTP distinguishes the end of the body from a broken connection.
     has_clear_end: bool,
+    /// The first bytes.
+    head: Vec<u8>,
     /// Only white space was received.
     is_blank: bool,
     wav: Wav,
 }
 
 impl Inspector {
-    /// Checks the next bytes. `total` is the length of the audio, if it is known by now.
-    fn inspect(&mut self, piece: &[u8], total: Option<u64>, is_over: bool) -> Result<(), &'static str> {
+    /// Checks the next bytes. `total` is the length of the audio, if it is known by now; `received` is how much of it is
+    /// there with them.
+    fn inspect(&mut self, piece: &[u8], total: Option<u64>, received: u64) -> Result<(), &'static str> {
+        let is_over = total == Some(received);
         if self.is_blank
             && let Some(first) = piece.iter().find(|byte| !byte.is_ascii_whitespace())
         {
@@ -242,7 +254,13 @@ impl Inspector {
         if !self.has_clear_end && self.wav.lacks_length() {
             return Err("does not say where it ends");
         }
-        self.wav.check(total, self.seconds)
+        self.wav.check(total, self.seconds)?;
+        self.head.extend_from_slice(&piece[..piece.len().min(size::HEAD.saturating_sub(self.head.len()))]);
+        let audio_type = AudioType::of(&self.head).filter(|_| self.head.len() == size::HEAD);
+        if total.unwrap_or(received) > size::largest(audio_type, self.wav.rate(), self.seconds) {
+            return Err(size::TOO_LONG);
+        }
+        Ok(())
     }
 }
 

@@ -6,8 +6,10 @@ pub mod callbacks;
 mod calls;
 mod media;
 mod pages;
+mod player;
 mod recordings;
 pub mod signature;
+mod size;
 mod wav;
 
 use jiff::Timestamp;
@@ -20,7 +22,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use calls::{Call, CreateCall};
-pub use media::{Media, MediaFormat, MediaRequest};
+pub use media::{MediaFormat, MediaRequest};
+pub use player::Playable;
 pub use recordings::Recording;
 
 use super::{Deadlines, Refusal, Sender, Service};

@@ -3,6 +3,8 @@
 //!
 //! Source: <https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html>.
 
+use super::size::TOLERANCE;
+
 /// Size of the file header: `RIFF`, length, `WAVE`.
 const HEAD: usize = 12;
 
@@ -17,9 +19,6 @@ const SHORT_FORMAT: usize = 16;
 
 /// Length left by writers that cannot go back to the header. Some leave 0.
 const UNKNOWN: u32 = u32::MAX;
-
-/// Maximum difference in seconds between the duration by Twilio's API and that of the file.
-const TOLERANCE: u64 = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct Wav {
@@ -134,6 +133,11 @@ impl Wav {
     /// Returns `true` for a WAV file whose header does not have its length.
     pub(super) fn lacks_length(&self) -> bool {
         self.length_field.is_some() && self.length().is_none()
+    }
+
+    /// Returns the bytes per second by its header, once that is read and if they are constant.
+    pub(super) fn rate(&self) -> Option<u64> {
+        self.format.as_ref()?.constant_rate()
     }
 
     /// Checks what has been read so far. The error continues a sentence that ends in "which". `total` is the length of the
