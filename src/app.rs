@@ -111,6 +111,7 @@ impl App {
             leased: Default::default(),
             job_ready: Notify::new(),
             transfers: Semaphore::new(TRANSFERS),
+            reading: Semaphore::new(1),
             answered_slots: Arc::new(Semaphore::new(ANSWERED_SLOTS as usize)),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

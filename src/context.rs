@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Auth;
 use crate::clients::Service;
 use crate::clients::assemblyai::AssemblyAi;
+use crate::clients::json::Json;
 use crate::clients::twilio::Twilio;
 use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
@@ -26,6 +27,9 @@ use crate::webhook_secret::WebhookSecrets;
 
 /// Calls that may be stored as answered at the same time, so that a flood of requests cannot pile up at the database.
 pub const ANSWERED_SLOTS: u32 = 64;
+
+/// A transcript whose text is no longer, in bytes, is shown without waiting for others: an hour of speech.
+const SMALL_TEXT: usize = 64 << 10;
 
 pub type Shared = Arc<Context>;
 
@@ -58,6 +62,8 @@ pub struct Context {
     pub job_ready: Notify,
     /// Permits to stream a recording from Twilio to AssemblyAI.
     pub transfers: Semaphore,
+    /// The turn to read a stored transcript that is large: its words take several times the memory of its text.
+    pub reading: Semaphore,
     /// [`ANSWERED_SLOTS`] permits to store a call as answered while no client waits for it.
     pub answered_slots: Arc<Semaphore>,
     /// Tasks that must come to their end whether or not a client still waits. A graceful stop waits for them.
@@ -72,6 +78,21 @@ pub struct Context {
 }
 
 impl Context {
+    /// Waits for the turn to read a transcript whose JSON is large. Any other needs none.
+    pub async fn turn_to_read(&self, json: &Json) -> Option<SemaphorePermit<'_>> {
+        self.turn_if(json.is_large()).await
+    }
+
+    /// Waits for the turn to show the words of transcripts with this many bytes of text. Few words need none.
+    pub async fn turn_to_show(&self, text: usize) -> Option<SemaphorePermit<'_>> {
+        self.turn_if(text > SMALL_TEXT).await
+    }
+
+    async fn turn_if(&self, is_large: bool) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes the semaphore.
+        if is_large { self.reading.acquire().await.ok() } else { None }
+    }
+
     /// The vendors that refused our credentials in answer to the last request.
     pub fn refusing(&self) -> impl Iterator<Item = Service> {
         let vendors =

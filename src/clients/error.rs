@@ -49,6 +49,8 @@ pub enum Kind {
     /// The response is not what the vendor documents. A retry will not help soon. `path` is the JSON path of the first
     /// mismatch, or says what was expected.
     BadBody { path: String },
+    /// The response is larger than callscribe reads. A retry would not help. The text says what is too large.
+    TooLarge(&'static str),
     /// It is unknown whether a request that costs money was carried out. Never repeat it: look for its effect at the
     /// vendor first.
     Ambiguous(Box<Kind>),
@@ -82,6 +84,7 @@ impl Error {
         let summary = summary(self.service, &self.kind);
         match &self.kind {
             Kind::BadBody { path } => format!("{summary}, at {path}"),
+            Kind::TooLarge(what) => format!("{summary}: {what}"),
             Kind::Ambiguous(cause) => {
                 let cause = Self { service: self.service, kind: (**cause).clone() };
                 format!("{}; it is unknown whether the request was carried out", cause.explanation())
@@ -114,6 +117,7 @@ fn summary(service: Service, kind: &Kind) -> String {
         Kind::Broken(_) => format!("the connection to {service} broke"),
         Kind::Timeout => format!("{service} did not answer in time"),
         Kind::BadBody { .. } => format!("{service} sent a response that could not be read"),
+        Kind::TooLarge(_) => format!("{service} sent a response that is too large"),
         Kind::Ambiguous(_) => "outcome unknown".to_owned(),
     }
 }
@@ -123,6 +127,7 @@ fn log_text(service: Service, kind: &Kind) -> String {
     match kind {
         Kind::Unreachable(cause) | Kind::Broken(cause) => format!("{summary}: {cause}"),
         Kind::BadBody { path } => format!("{summary}, at {path}"),
+        Kind::TooLarge(what) => format!("{summary}: {what}"),
         Kind::Ambiguous(cause) => format!("{summary}: {}", log_text(service, cause)),
         kind => match kind.refusal() {
             Some(Refusal { status, code: Some(code), .. }) => format!("{summary}: status {status}, code {code}"),
@@ -167,9 +172,12 @@ impl Kind {
     /// proves that it did not: a proxy may answer after it has passed the request on.
     pub(super) fn leaves_open(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Broken(_) | Self::Timeout | Self::BadBody { .. } | Self::Ambiguous(_) => {
-                true
-            }
+            Self::Unavailable { .. }
+            | Self::Broken(_)
+            | Self::Timeout
+            | Self::BadBody { .. }
+            | Self::TooLarge(_)
+            | Self::Ambiguous(_) => true,
             Self::Unauthorized(refusal) | Self::NotFound(refusal) | Self::Rejected(refusal) => !refusal.is_final(),
             // A rate limit applies before anything else, and without a connection nothing was sent.
             Self::RateLimited { .. } | Self::Unreachable(_) => false,

@@ -7,6 +7,7 @@
 pub mod assemblyai;
 mod bounded;
 mod error;
+pub mod json;
 mod sender;
 pub mod tls;
 pub mod twilio;

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,12 +16,14 @@ use futures_util::stream;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
 use reqwest::{Body, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::json::{self, Growing, Json};
 use super::{Deadlines, Error, Kind, Refusal, Service, is_local, tls};
 
-/// Maximum size of a response body. The longest transcripts are some 30 MB.
-const LARGEST_BODY: usize = 64 << 20;
+/// Maximum size of a response body, unless it is read by [`Sender::get_large`]: several times that of the longest list.
+const LARGEST_BODY: usize = 4 << 20;
 
 /// Maximum size of an error body that is parsed: the vendors' own have a few hundred bytes.
 const LARGEST_ERROR: usize = 64 << 10;
@@ -47,14 +50,7 @@ pub(super) struct Answer {
 impl Answer {
     /// Parses the body as JSON. The error has the path of the first mismatch, never a value.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Kind> {
-        let mut reader = serde_json::Deserializer::from_slice(&self.body);
-        let top = || "the top level".to_owned();
-        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
-            Kind::BadBody { path: if path == "." { top() } else { path } }
-        })?;
-        reader.end().map_err(|_| Kind::BadBody { path: top() })?;
-        Ok(value)
+        json::parse(serde_json::Deserializer::from_slice(&self.body), PhantomData)
     }
 }
 
@@ -112,6 +108,21 @@ impl Sender {
         let answer = self.get(request).await?;
         let value = answer.json().map_err(|kind| self.error(kind))?;
         Ok((answer, value))
+    }
+
+    /// Sends a GET, with retries, and reads a response that may be large. One that is waits for its turn, and has it as long
+    /// as its text is in use.
+    pub(super) async fn get_large(
+        &self,
+        turns: &Arc<Semaphore>,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Json, Error> {
+        let attempt = || async {
+            let accepted = self.accept(self.start(request()).await?).await?;
+            self.is_refused.store(false, Ordering::Relaxed);
+            self.read_large(accepted, turns).await
+        };
+        self.repeat(attempt).await
     }
 
     /// Runs `attempt` until it succeeds, with backoff, jitter and the vendor's `Retry-After`. Only for what may be repeated.
@@ -198,8 +209,7 @@ impl Sender {
         })
     }
 
-    /// Reads the body. Each chunk must arrive within `answer`, all within `body`: a long transcript takes minutes on a slow
-    /// line.
+    /// Reads the body. Each chunk must arrive within `answer`, all within `body`.
     pub(super) async fn read(&self, mut response: Response) -> Result<Answer, Kind> {
         let whole = async {
             let mut body = Vec::new();
@@ -209,12 +219,32 @@ impl Sender {
                     return Ok(Answer { body });
                 };
                 if body.len() + chunk.len() > LARGEST_BODY {
-                    return Err(Kind::BadBody { path: "a body of more than 64 MiB".to_owned() });
+                    return Err(Kind::TooLarge("more than 4 MiB"));
                 }
                 body.extend_from_slice(&chunk);
             }
         };
         tokio::time::timeout(self.deadlines.body, whole).await.unwrap_or(Err(Kind::Timeout))
+    }
+
+    /// As [`Sender::read`], for a text that may be large. The deadlines leave out the wait for its turn.
+    async fn read_large(&self, mut response: Response, turns: &Arc<Semaphore>) -> Result<Json, Kind> {
+        let (mut json, mut turn) = (Growing::default(), None::<OwnedSemaphorePermit>);
+        let mut end = Instant::now() + self.deadlines.body;
+        loop {
+            let deadline = end.min(Instant::now() + self.deadlines.answer);
+            let chunk = tokio::time::timeout_at(deadline, response.chunk()).await;
+            let Some(chunk) = chunk.map_err(|_| Kind::Timeout)?.map_err(transport)? else {
+                return json.end(turn);
+            };
+            json.push(&chunk)?;
+            if json.is_large() && turn.is_none() {
+                let asked = Instant::now();
+                // Nobody closes the semaphore.
+                turn = Arc::clone(turns).acquire_owned().await.ok();
+                end += asked.elapsed();
+            }
+        }
     }
 
     /// Logs a failed request and returns its error.

@@ -9,7 +9,7 @@ use unicode_normalization::char::is_combining_mark;
 /// Maximum number of characters in a term, because databases limit it, too. A longer run of letters becomes several terms.
 const MAX_TERM: usize = 64;
 
-/// Maximum size of a transcript's indexed text, some fifteen hours of speech. The rest is not indexed.
+/// Maximum size of a transcript's indexed text, some fifteen hours of speech. The rest is not indexed and not found.
 const MAX_BYTES: usize = 900_000;
 
 /// Maximum number of terms in a query. The rest is ignored.
@@ -18,7 +18,7 @@ const MAX_QUERY_TERMS: usize = 32;
 /// Terms of context on either side of a hit.
 const CONTEXT: usize = 12;
 
-/// A text as terms: letters and digits in lower case, without accents.
+/// The beginning of a text as terms: letters and digits in lower case, without accents. All that is indexed, and hardly more.
 #[derive(Debug, Default)]
 struct Terms {
     folded: String,
@@ -28,11 +28,14 @@ struct Terms {
 
 impl Terms {
     fn of(text: &str) -> Self {
-        let mut terms = Self { folded: String::with_capacity(text.len() + 2), spans: Vec::new() };
+        let mut terms = Self { folded: String::with_capacity(text.len().min(MAX_BYTES) + 2), spans: Vec::new() };
         let mut open: Option<(usize, usize, usize)> = None;
         for (at, c) in text.char_indices() {
             let is_in_term = c.is_alphanumeric() || is_combining_mark(c);
             let stands_alone = !c.is_ascii() && is_written_without_spaces(c);
+            if terms.folded.len() + terms.spans.len() > MAX_BYTES {
+                return terms;
+            }
             if let Some((folded_at, start, chars)) = open
                 && (!is_in_term || stands_alone || chars == MAX_TERM)
             {
@@ -310,7 +313,11 @@ mod tests {
             assert_eq!(folded(text), expected, "{text}");
         }
         assert_eq!(folded(&"x".repeat(65)), format!(" {} x ", "x".repeat(64)));
-        assert!(folded(&"word ".repeat(1_000_000)).len() <= MAX_BYTES + 1);
+        for word in ["word ", "a ", "wordwithoutend"] {
+            let folded = folded(&word.repeat(1_000_000));
+            assert!((MAX_BYTES - 65..=MAX_BYTES + 1).contains(&folded.len()), "{word}: {}", folded.len());
+        }
+        assert!(Terms::of(&"a ".repeat(1_000_000)).spans.len() <= MAX_BYTES / 2 + 1);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl From<clients::Error> for JobError {
     fn from(error: clients::Error) -> Self {
         let next = match &error.kind {
             Kind::Unauthorized(_) if error.service == Service::Twilio => Next::Poll(CREDENTIALS_PAUSE),
-            Kind::Unauthorized(_) | Kind::NotFound(_) | Kind::Rejected(_) => Next::Fail,
+            Kind::Unauthorized(_) | Kind::NotFound(_) | Kind::Rejected(_) | Kind::TooLarge(_) => Next::Fail,
             kind => Next::Retry(kind.retry_after()),
         };
         Self { error: error.into(), next }

@@ -1,5 +1,7 @@
 //! Polling AssemblyAI for a submitted order, and storing what it answers.
 
+use tokio::sync::mpsc;
+
 use super::job::{CREDENTIALS_PAUSE, JobError, Next};
 use crate::clients::Kind;
 use crate::clients::assemblyai::{self, Reply, TranscriptStatus};
@@ -13,6 +15,12 @@ use crate::store::SpokenWord;
 /// The number of attempts at an order whose upload AssemblyAI has lost: uploads expire after a day or two.
 const MAX_ATTEMPTS: i64 = 2;
 
+/// How many words one statement stores, if they are not so long that it stores fewer.
+const WORDS_AT_ONCE: usize = 1_000;
+
+/// The total length of words from which on no more are stored by the same statement.
+const BYTES_AT_ONCE: usize = 64 << 10;
+
 /// Polls AssemblyAI for a transcript and stores the answer. If the transcript is final, closes its job, too.
 pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &TranscriptId) -> Result<Reply, JobError> {
     let reply = context.assemblyai.transcript(id.as_str()).await.map_err(|error| match error.kind {
@@ -22,8 +30,8 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
         _ => error.into(),
     })?;
     let seen = &reply.transcript;
-    let (subject, json) = (transcript.id.as_str(), reply.json.as_slice());
-    let spoken = &spoken(&seen.words);
+    let (subject, json) = (transcript.id.as_str(), reply.json.stored());
+    let words = || spoken(&reply);
     let lost_audio = seen.status == TranscriptStatus::Error
         && transcript.recording.is_some()
         && transcript.attempt < MAX_ATTEMPTS
@@ -43,7 +51,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                 TranscriptStatus::Completed => {
                     let text = seen.text.as_deref().unwrap_or_default();
                     // A later attempt keeps the job open.
-                    if tx.mark_completed(transcript, json, text, spoken, now).await? {
+                    if tx.mark_completed(transcript, json, text, words(), now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }
                 }
@@ -70,7 +78,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
         context.events.changed(subject);
         context.job_ready.notify_one();
     }
-    Ok(reply)
+    Ok(Reply { json: reply.json.without_turn(), ..reply })
 }
 
 /// Whether AssemblyAI's error says that it cannot get the audio.
@@ -79,18 +87,42 @@ fn is_lost_audio(error: &str) -> bool {
     error.contains("download error") || error.contains("unable to download") || error.contains("cannot access uploaded")
 }
 
-fn spoken(words: &[assemblyai::Word]) -> Vec<SpokenWord> {
-    let word = |word: &assemblyai::Word| SpokenWord {
-        text: printable(&word.text),
+/// Reads the words of a transcript and passes them on, some at a time, as they are stored. An empty list is the end. The
+/// thread that reads them is never far ahead.
+fn spoken(reply: &Reply) -> mpsc::Receiver<Vec<SpokenWord>> {
+    let (sender, receiver) = mpsc::channel(1);
+    let reply = reply.clone();
+    tokio::task::spawn_blocking(move || {
+        let (mut some, mut bytes) = (Vec::new(), 0);
+        reply.each_word(|word| {
+            // A word without a text says nothing.
+            let Some(word) = spoken_word(word) else { return };
+            bytes += word.text.len();
+            some.push(word);
+            if some.len() == WORDS_AT_ONCE || bytes > BYTES_AT_ONCE {
+                bytes = 0;
+                // Nobody receives what a failed transaction no longer stores.
+                _ = sender.blocking_send(std::mem::take(&mut some));
+            }
+        });
+        if !some.is_empty() {
+            _ = sender.blocking_send(some);
+        }
+        _ = sender.blocking_send(Vec::new());
+    });
+    receiver
+}
+
+fn spoken_word(word: assemblyai::Word) -> Option<SpokenWord> {
+    // PostgreSQL stores no NUL in a text.
+    let printable = |text: String| if text.contains('\0') { text.replace('\0', "") } else { text };
+    let text = printable(word.text);
+    (!text.is_empty()).then(|| SpokenWord {
+        text,
         start: i64::try_from(word.start).unwrap_or(i64::MAX),
         end: i64::try_from(word.end).unwrap_or(i64::MAX),
         confidence: word.confidence,
-        speaker: word.speaker.as_deref().map(printable),
-        channel: word.channel.as_deref().map(printable),
-    };
-    // PostgreSQL stores no NUL in a text.
-    fn printable(text: &str) -> String {
-        text.replace('\0', "")
-    }
-    words.iter().map(word).collect()
+        speaker: word.speaker.map(printable),
+        channel: word.channel.map(printable),
+    })
 }

@@ -79,7 +79,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
     match context.assemblyai.create_transcript(&body, move || !right.is_over()).await {
         Ok(Reply { json, transcript: accepted }) => {
             failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
-            let (json, id) = (json.as_slice(), accepted.id.as_str());
+            let (json, id) = (json.stored(), accepted.id.as_str());
             context
                 .store
                 .write(Commit::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {

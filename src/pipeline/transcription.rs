@@ -14,6 +14,7 @@ use super::request::{self, AudioForm, TranscriptRequest};
 use super::task::run_to_end;
 use super::{Error, job, lookup, runner, settle};
 use crate::clients::assemblyai::Reply;
+use crate::clients::json::Json;
 use crate::clients::twilio::{MediaFormat, MediaRequest, Playable};
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
@@ -203,7 +204,9 @@ async fn submitted(context: &Shared, request: &TranscriptRequest, again: bool) -
     loop {
         let transcript = context.store.read().await?.transcript_by_id(&id).await?;
         let transcript = transcript.ok_or(store::Error::Unreadable("transcripts.id"))?;
-        if let Some(reply) = transcript.json.and_then(Reply::read) {
+        if let Some(json) = transcript.json
+            && let Some(reply) = stored(context, json).await
+        {
             return Ok(reply);
         }
         if let Some(error) = failed.take() {
@@ -286,6 +289,9 @@ async fn only_recording(context: &Shared, call: &CallSid) -> Result<Audio, Error
 pub async fn transcript(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Reply, Error> {
     let mut listener = context.events.listen();
     let mut reply = current(context, id).await?;
+    if reply.transcript.is_final() {
+        return Ok(reply);
+    }
     let known = context.store.read().await?.transcript_by_transcript_id(id).await?;
     let subject = known.map_or_else(|| id.to_string(), |transcript| transcript.id.to_string());
     let waiting = async {
@@ -316,15 +322,26 @@ async fn current(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
         return Err(Error::Deleted);
     }
     drop(conn);
-    let Some(known) = known else { return Ok(context.assemblyai.transcript(id.as_str()).await?) };
+    let Some(mut known) = known else {
+        let reply = context.assemblyai.transcript(id.as_str()).await?;
+        return Ok(Reply { json: reply.json.without_turn(), ..reply });
+    };
     if known.state.is_final()
-        && let Some(reply) = known.json.clone().and_then(Reply::read)
+        && let Some(json) = known.json.take()
+        && let Some(reply) = stored(context, json).await
         && reply.transcript.is_final()
     {
         return Ok(reply);
     }
     let (shared, id) = (Arc::clone(context), id.clone());
     run_to_end(context, async move { settle::poll(&shared, &known, &id).await.map_err(|failed| failed.error) }).await
+}
+
+/// Reads AssemblyAI's JSON as it was stored. Returns `None` if it is not a transcript.
+async fn stored(context: &Shared, json: Vec<u8>) -> Option<Reply> {
+    let json = Json::from(json);
+    let _turn = context.turn_to_read(&json).await;
+    Reply::of(json).await.ok()
 }
 
 /// A recording's audio for a player, or the requested range of it.

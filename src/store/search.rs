@@ -9,7 +9,7 @@ use super::{facets, rows};
 use crate::model::call::{Call, CallId};
 use crate::model::recording::RecordingSid;
 use crate::model::search::{Passage, Piece, Query, folded};
-use crate::model::transcript::TranscriptId;
+use crate::model::transcript::{OrderId, TranscriptId};
 
 /// Transcripts that one transaction indexes while the index is built.
 const BATCH: i64 = 200;
@@ -194,13 +194,12 @@ impl Conn {
     }
 
     async fn moment_among_words(&mut self, query: &Query, transcript: &str) -> Result<Option<i64>, Error> {
-        let sql = "SELECT word, start_ms FROM words WHERE transcript = $1 ORDER BY position";
         let (mut text, mut starts) = (String::new(), Vec::new());
-        for row in self.fetch(sql, args![transcript]).await? {
-            for word in row.text("word")?.split_whitespace() {
+        for spoken in self.words_of(&OrderId::from(transcript.to_owned())).await? {
+            for word in spoken.text.split_whitespace() {
                 text.push_str(word);
                 text.push(' ');
-                starts.push(row.int("start_ms")?);
+                starts.push(spoken.start);
             }
         }
         Ok(query.passage(&text).and_then(|passage| starts.get(passage.word).copied()))

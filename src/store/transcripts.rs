@@ -1,5 +1,8 @@
 //! Transcripts, and the words in them.
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
@@ -38,6 +41,9 @@ pub struct SpokenWord {
     /// `None` unless the channels were transcribed separately.
     pub channel: Option<String>,
 }
+
+/// How many words are read at once.
+const WORDS_AT_ONCE: i64 = 1_000;
 
 macro_rules! select {
     ($rest:literal) => {
@@ -107,9 +113,8 @@ impl Conn {
 
     /// The words of a transcript, in order.
     pub async fn words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
-        let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words WHERE transcript = $1
-                   ORDER BY position";
-        let rows = self.fetch(sql, args![order.as_str()]).await?;
+        let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words
+                   WHERE transcript = $1 AND position >= $2 ORDER BY position LIMIT $3";
         let word = |row: &Row| {
             Ok(SpokenWord {
                 text: row.text("word")?,
@@ -120,7 +125,15 @@ impl Conn {
                 channel: row.text_if_set("channel")?,
             })
         };
-        rows.iter().map(word).collect()
+        let mut words = Vec::new();
+        loop {
+            // A row takes several times the memory of its word.
+            let rows = self.fetch(sql, args![order.as_str(), words.len() as i64, WORDS_AT_ONCE]).await?;
+            words.extend(rows.iter().map(word).collect::<Result<Vec<_>, Error>>()?);
+            if rows.len() < WORDS_AT_ONCE as usize {
+                return Ok(words);
+            }
+        }
     }
 
     /// Whether a transcript of this recording was requested.
@@ -155,7 +168,7 @@ impl Conn {
         &mut self,
         of: &Transcript,
         transcript_id: &str,
-        json: Option<&[u8]>,
+        json: Option<&Bytes>,
         now: i64,
     ) -> Result<(), Error> {
         let id = of.id.as_str();
@@ -169,29 +182,36 @@ impl Conn {
     }
 
     /// Stores AssemblyAI's response about an unfinished transcript verbatim.
-    pub(crate) async fn store_json(&mut self, of: &Transcript, json: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn store_json(&mut self, of: &Transcript, json: &Bytes) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET json = $4 WHERE id = $1 AND round = $2 AND rank < $3";
         self.execute(sql, args![of.id.as_str(), of.attempt, TranscriptState::Completed.rank(), json]).await.map(drop)
     }
 
-    /// Stores a finished transcript with its words and AssemblyAI's JSON verbatim, and indexes it. Returns `false` if it was
-    /// final already.
+    /// Stores a finished transcript with AssemblyAI's JSON and its words, and indexes it. Returns `false` if it was final
+    /// already. The words come some at a time, and end with an empty list.
     pub(crate) async fn mark_completed(
         &mut self,
         of: &Transcript,
-        json: &[u8],
+        json: &Bytes,
         text: &str,
-        words: &[SpokenWord],
+        mut words: mpsc::Receiver<Vec<SpokenWord>>,
         now: i64,
     ) -> Result<bool, Error> {
         let moved = self.advance_transcript(of, TranscriptState::Completed, None, now).await?;
         if moved {
             let sql = "UPDATE transcripts SET json = $2, text = $3 WHERE id = $1";
             self.execute(sql, args![of.id.as_str(), json, text]).await?;
-            let words = serde_json::to_string(words).unwrap_or_default();
             self.execute("DELETE FROM words WHERE transcript = $1", args![of.id.as_str()]).await?;
-            let insert = self.dialect().insert_words();
-            self.execute(insert, args![of.id.as_str(), words.as_str()]).await?;
+            let (insert, mut position) = (self.dialect().insert_words(), 0);
+            loop {
+                let some = words.recv().await.ok_or(Error::Unreadable("transcripts.json"))?;
+                if some.is_empty() {
+                    break;
+                }
+                let json = serde_json::to_string(&some).unwrap_or_default();
+                self.execute(insert, args![of.id.as_str(), json.as_str(), position]).await?;
+                position += some.len() as i64;
+            }
             self.index_transcript(of.id.as_str()).await?;
         }
         Ok(moved)
@@ -201,7 +221,7 @@ impl Conn {
     pub(crate) async fn mark_failed(
         &mut self,
         of: &Transcript,
-        json: Option<&[u8]>,
+        json: Option<&Bytes>,
         reason: &str,
         now: i64,
     ) -> Result<bool, Error> {

@@ -281,7 +281,7 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
         Kind::Unreachable(_) => (StatusCode::BAD_GATEWAY, "vendor-unreachable", "; nothing was done".to_owned()),
         Kind::Unavailable { .. } | Kind::Broken(_) => (StatusCode::BAD_GATEWAY, "vendor-unavailable", String::new()),
         Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "vendor-timeout", String::new()),
-        Kind::BadBody { .. } => (StatusCode::BAD_GATEWAY, "vendor-bad-answer", String::new()),
+        Kind::BadBody { .. } | Kind::TooLarge(_) => (StatusCode::BAD_GATEWAY, "vendor-bad-answer", String::new()),
         Kind::Ambiguous(cause) => {
             let cause = vendor_parts(clients::Error { service, kind: (**cause).clone() });
             let may_have = match service {

@@ -1,9 +1,13 @@
 //! What handlers answer with: a page, text, or JSON.
 
+use axum::body::Body;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 
+use futures_util::stream;
+
 use super::error::ApiError;
+use crate::clients::json::Json;
 
 /// A page rendered by a template.
 pub(super) fn page(rendered: askama::Result<String>) -> Response {
@@ -24,7 +28,12 @@ pub(super) fn text(text: &str) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}{line_end}")).into_response()
 }
 
-/// JSON that is serialized already.
-pub(super) fn json(body: Vec<u8>) -> Response {
+/// A vendor's JSON as it came. A large one is sent piece by piece.
+pub(super) fn json(json: &Json) -> Response {
+    let body = if json.is_large() {
+        Body::from_stream(stream::iter(json.pieces()))
+    } else {
+        Body::from(json.stored().clone())
+    };
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

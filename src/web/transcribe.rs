@@ -54,7 +54,7 @@ pub(super) async fn transcribe(State(context): State<Shared>, request: Request) 
         let location = format!("/transcript/{id}?format=html");
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
     }
-    Ok(json(reply.json))
+    Ok(json(&reply.json))
 }
 
 /// Reads a JSON object, or a form as the JSON object that it stands for.

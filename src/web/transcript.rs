@@ -79,33 +79,57 @@ pub(super) async fn transcript(
         Some("text/plain") => Format::Text,
         _ => Format::Json,
     });
-    let Reply { json: body, transcript } = transcription::transcript(&context, &id, Duration::from_secs(wait)).await?;
+    let reply = transcription::transcript(&context, &id, Duration::from_secs(wait)).await?;
     if format == Format::Json {
-        return Ok(as_file(json(body), &id, "json"));
+        return Ok(as_file(json(&reply.json), &id, "json"));
     }
-    match transcript.status {
-        TranscriptStatus::Queued | TranscriptStatus::Processing => Ok(unfinished(&transcript, wants_page(&headers))),
+    match reply.transcript.status {
+        TranscriptStatus::Queued | TranscriptStatus::Processing => {
+            Ok(unfinished(&reply.transcript, wants_page(&headers)))
+        }
         TranscriptStatus::Error => {
-            let words = transcript.error.unwrap_or_else(|| "AssemblyAI does not say why".to_owned());
+            let words = reply.transcript.error.unwrap_or_else(|| "AssemblyAI does not say why".to_owned());
             Err(ApiError::TranscriptFailed(format!("transcript {id} failed: {words}")))
         }
-        TranscriptStatus::Completed => {
-            let words: Vec<export::Word> = transcript.words.iter().map(heard).collect();
-            Ok(match format {
-                Format::Srt => captions(export::srt(&words), &id, "srt", "application/x-subrip; charset=utf-8"),
-                Format::Vtt => captions(export::vtt(&words), &id, "vtt", "text/vtt; charset=utf-8"),
-                Format::Json | Format::Html | Format::Text => {
-                    as_file(text(transcript.text.as_deref().unwrap_or_default()), &id, "txt")
-                }
-            })
-        }
+        TranscriptStatus::Completed => Ok(match format {
+            Format::Srt => {
+                let srt = captions(&context, reply, export::srt).await?;
+                caption_file(srt, &id, "srt", "application/x-subrip; charset=utf-8")
+            }
+            Format::Vtt => {
+                let vtt = captions(&context, reply, export::vtt).await?;
+                caption_file(vtt, &id, "vtt", "text/vtt; charset=utf-8")
+            }
+            Format::Json | Format::Html | Format::Text => {
+                as_file(text(reply.transcript.text.as_deref().unwrap_or_default()), &id, "txt")
+            }
+        }),
     }
+}
+
+/// Writes the captions of a transcript. Those of a large one take a second, during which other tasks have the thread.
+async fn captions(context: &Shared, reply: Reply, write: fn(&[export::Word]) -> String) -> Result<String, ApiError> {
+    let is_large = reply.json.is_large();
+    let _turn = context.turn_to_read(&reply.json).await;
+    let write = move || {
+        let mut words = Vec::new();
+        reply.each_word(|word| words.push(word));
+        write(&words.iter().map(heard).collect::<Vec<_>>())
+    };
+    if !is_large {
+        return Ok(write());
+    }
+    tokio::task::spawn_blocking(write).await.map_err(|panic| {
+        tracing::error!("writing captions panicked: {panic}");
+        ApiError::Internal
+    })
 }
 
 /// Answers with the transcript's page, or redirects to the page of its call.
 async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Response, ApiError> {
     let since = context.store.read().await?.newest_change().await?;
     let transcript = transcription::transcript(context, id, wait).await?.transcript;
+    let _turn = context.turn_to_show(transcript.text.as_ref().map_or(0, String::len)).await;
     let mut conn = context.store.read().await?;
     let stored = conn.transcript_by_transcript_id(id).await?;
     if let Some(call) = stored.as_ref().and_then(|stored| stored.call.clone())
@@ -158,7 +182,7 @@ impl TranscriptPage {
     }
 }
 
-fn captions(captions: String, id: &TranscriptId, extension: &str, media_type: &'static str) -> Response {
+fn caption_file(captions: String, id: &TranscriptId, extension: &str, media_type: &'static str) -> Response {
     as_file(([(CONTENT_TYPE, media_type)], captions).into_response(), id, extension)
 }
 

@@ -68,9 +68,9 @@ fn captions(criterion: &mut Criterion) {
     let words: Vec<_> = (0..WORDS).map(word).collect();
     let transcript = json!({ "id": "x", "status": "completed", "text": "", "words": words }).to_string().into_bytes();
     let captions = || {
-        let Reply { transcript, .. } = Reply::read(black_box(&transcript).clone()).expect("a transcript");
-        let words: Vec<export::Word> = transcript
-            .words
+        let mut words = Vec::new();
+        Reply::read(black_box(&transcript).clone()).expect("a transcript").each_word(|word| words.push(word));
+        let words: Vec<export::Word> = words
             .iter()
             .map(|word| export::Word {
                 text: &word.text,

@@ -33,6 +33,7 @@ mod pages_in_browser;
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
 mod deletion;
+mod large_transcripts;
 mod paid_once;
 mod pipeline;
 mod search;

@@ -9,11 +9,14 @@ mod transcripts;
 mod upload;
 mod words;
 
+use std::sync::Arc;
+
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tokio::sync::Semaphore;
 use url::Url;
 
 pub use list::Listed;
@@ -28,19 +31,24 @@ pub const API_URL: &str = "https://api.assemblyai.com";
 /// Default of `ASSEMBLYAI_SPEECH_MODELS`. Explicit, because AssemblyAI's own default changes.
 pub const SPEECH_MODELS: &str = "universal-3-5-pro,universal-2";
 
+/// How many large transcripts are fetched and stored at the same time. The others wait.
+const LARGE_AT_ONCE: usize = 1;
+
 /// A client for one project.
 #[derive(Debug, Clone)]
 pub struct AssemblyAi {
     sender: Sender,
     base: Url,
     key: SecretString,
+    /// How many large transcripts may be in memory at the same time.
+    large: Arc<Semaphore>,
 }
 
 impl AssemblyAi {
     /// `base` is a URL such as [`API_URL`].
     pub fn new(base: Url, key: SecretString, deadlines: Deadlines) -> Self {
         let sender = Sender::new(Service::AssemblyAi, &base, deadlines, refusal);
-        Self { sender, base, key }
+        Self { sender, base, key, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
     }
 
     /// Returns `true` if AssemblyAI refused the key at the last request.

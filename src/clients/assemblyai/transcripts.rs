@@ -1,14 +1,25 @@
 //! Transcripts. Source: <https://www.assemblyai.com/docs/api-reference/transcripts>.
 
+use std::fmt;
+
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::AssemblyAi;
-use super::words::{Word, words};
+use super::words::{Word, Words, cut};
+use crate::clients::json::Json;
 use crate::clients::{Error, Kind};
 
 /// `audio_url` of a deleted transcript.
 const DELETED: &str = "http://deleted_by_user";
+
+/// A transcript with more words is not read. Ten hours of fast speech, the longest audio that AssemblyAI accepts, have
+/// 120,000.
+const MOST_WORDS: usize = 1_000_000;
+
+/// The longest error that is kept, in bytes.
+const LONGEST_ERROR: usize = 4 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -33,20 +44,15 @@ impl TranscriptStatus {
     }
 }
 
-/// The fields of a transcript that are used here.
-#[derive(Debug, Clone, Deserialize)]
+/// The fields of a transcript that are used here, without its words.
+#[derive(Debug, Clone)]
 pub struct Transcript {
     pub id: String,
     pub status: TranscriptStatus,
     /// For a recording of ours an upload that no other transcript has.
-    #[serde(default)]
     pub audio_url: Option<String>,
     /// Set once the transcript is completed.
-    #[serde(default)]
     pub text: Option<String>,
-    #[serde(default, deserialize_with = "words")]
-    pub words: Vec<Word>,
-    #[serde(default)]
     pub error: Option<String>,
 }
 
@@ -56,18 +62,113 @@ impl Transcript {
     }
 }
 
+impl<'de> Deserialize<'de> for Transcript {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        Fields(&mut drop).deserialize(source)
+    }
+}
+
+/// Reads a transcript, and hands over each of its words as it comes, so that they are nowhere in memory as a whole.
+struct Fields<'w>(&'w mut dyn FnMut(Word));
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Field {
+    Id,
+    Status,
+    AudioUrl,
+    Text,
+    Words,
+    Error,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = Transcript;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Transcript, D::Error> {
+        source.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = Transcript;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a transcript")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Transcript, A::Error> {
+        let (mut id, mut status, mut has_words) = (None, None, None);
+        let (mut audio_url, mut text, mut error) = (None, None, None);
+        while let Some(field) = fields.next_key()? {
+            match field {
+                Field::Id => set(&mut id, "id", fields.next_value()?)?,
+                Field::Status => set(&mut status, "status", fields.next_value()?)?,
+                Field::AudioUrl => set(&mut audio_url, "audio_url", fields.next_value()?)?,
+                Field::Text => set(&mut text, "text", fields.next_value()?)?,
+                Field::Error => set(&mut error, "error", fields.next_value::<Option<String>>()?)?,
+                Field::Words => {
+                    set(&mut has_words, "words", ())?;
+                    fields.next_value_seed(Words(&mut *self.0))?;
+                }
+                Field::Other => _ = fields.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(Transcript {
+            id: id.ok_or_else(|| A::Error::missing_field("id"))?,
+            status: status.ok_or_else(|| A::Error::missing_field("status"))?,
+            audio_url: audio_url.flatten(),
+            text: text.flatten(),
+            error: error.flatten().map(|error| cut(error, LONGEST_ERROR)),
+        })
+    }
+}
+
+/// Sets a field. It is an error if the object had it before.
+fn set<T, E: serde::de::Error>(field: &mut Option<T>, name: &'static str, value: T) -> Result<(), E> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(name)),
+    }
+}
+
 /// A transcript with the JSON it was read from.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    pub json: Vec<u8>,
+    pub json: Json,
     pub transcript: Transcript,
 }
 
 impl Reply {
     /// Returns `None` if the JSON is not a transcript.
-    pub fn read(json: Vec<u8>) -> Option<Self> {
-        let transcript = serde_json::from_slice(&json).ok()?;
-        Some(Self { json, transcript })
+    pub fn read(json: impl Into<Json>) -> Option<Self> {
+        Self::parse(json.into()).ok()
+    }
+
+    /// Reads a JSON text. A large one takes up to a second, during which other tasks have the thread.
+    pub async fn of(json: Json) -> Result<Self, Kind> {
+        if !json.is_large() {
+            return Self::parse(json);
+        }
+        let parsed = tokio::task::spawn_blocking(|| Self::parse(json)).await;
+        parsed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    fn parse(json: Json) -> Result<Self, Kind> {
+        let mut words = 0;
+        let transcript = json.read(Fields(&mut |_| words += 1))?;
+        if words > MOST_WORDS {
+            return Err(Kind::TooLarge("more than a million words"));
+        }
+        Ok(Self { json, transcript })
+    }
+
+    /// Hands over each word.
+    pub fn each_word(&self, mut heard: impl FnMut(Word)) {
+        // It was read before.
+        _ = self.json.read(Fields(&mut heard));
     }
 }
 
@@ -82,14 +183,14 @@ impl AssemblyAi {
     ) -> Result<Reply, Error> {
         let request = self.request(Method::POST, self.url(&["transcript"])).json(parameters);
         let (answer, transcript) = self.sender.once_json(request, may_send).await?;
-        Ok(Reply { json: answer.body, transcript })
+        Ok(Reply { json: answer.body.into(), transcript })
     }
 
-    /// Fetches a transcript.
+    /// Fetches a transcript. A large one has a turn, which ends with the last clone of its JSON.
     pub async fn transcript(&self, id: &str) -> Result<Reply, Error> {
-        let fetched = self.sender.get_json(|| self.request(Method::GET, self.url(&["transcript", id]))).await;
-        let (answer, transcript) = fetched.map_err(unknown_id)?;
-        Ok(Reply { json: answer.body, transcript })
+        let request = || self.request(Method::GET, self.url(&["transcript", id]));
+        let json = self.sender.get_large(&self.large, request).await.map_err(unknown_id)?;
+        Reply::of(json).await.map_err(|kind| self.sender.error(kind))
     }
 
     /// Deletes a transcript's text and uploaded audio; AssemblyAI keeps a stub. May be repeated.

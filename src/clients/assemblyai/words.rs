@@ -2,9 +2,15 @@
 
 use std::fmt;
 
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::Number;
+
+/// The longest text of a word that is kept, in bytes. Where words are not told apart, one may be a sentence.
+const LONGEST_WORD: usize = 4 << 10;
+
+/// The longest name of a speaker or channel that is kept, in bytes.
+const LONGEST_NAME: usize = 256;
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
@@ -29,48 +35,121 @@ pub struct Word {
     pub channel: Option<String>,
 }
 
-/// Reads a list of words. `null` for the list or for a word counts as none.
-pub(super) fn words<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Word>, D::Error> {
-    struct Words;
+/// Reads a list of words and hands over each. `null` for the list or for a word counts as none.
+pub(super) struct Words<'w>(pub(super) &'w mut dyn FnMut(Word));
 
-    impl<'de> Visitor<'de> for Words {
-        type Value = Vec<Word>;
+impl<'de> DeserializeSeed<'de> for Words<'_> {
+    type Value = ();
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("words or null")
-        }
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        source.deserialize_any(self)
+    }
+}
 
-        fn visit_unit<E>(self) -> Result<Vec<Word>, E> {
-            Ok(Vec::new())
-        }
+impl<'de> Visitor<'de> for Words<'_> {
+    type Value = ();
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Word>, A::Error> {
-            let mut words = Vec::new();
-            while let Some(word) = list.next_element::<Option<Word>>()? {
-                words.extend(word);
-            }
-            Ok(words)
-        }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("words or null")
     }
 
-    source.deserialize_any(Words)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(word) = list.next_element::<Option<Word>>()? {
+            word.into_iter().for_each(&mut *self.0);
+        }
+        Ok(())
+    }
+}
+
+/// A string or a number. Anything else counts as nothing, however much of it there is.
+enum Scalar {
+    Text(String),
+    Number(Number),
+    Nothing,
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar::Text(text.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
+                Ok(Scalar::Number(number.into()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar::Number(number.into()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
+                Ok(Number::from_f64(number).map_or(Scalar::Nothing, Scalar::Number))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Scalar, E> {
+                Ok(Scalar::Nothing)
+            }
+
+            fn visit_unit<E>(self) -> Result<Scalar, E> {
+                Ok(Scalar::Nothing)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Nothing)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Scalar, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Nothing)
+            }
+        }
+
+        source.deserialize_any(Any)
+    }
+}
+
+/// Returns the beginning of a text, of at most this many bytes.
+pub(super) fn cut(mut text: String, longest: usize) -> String {
+    text.truncate(text.floor_char_boundary(longest));
+    text
 }
 
 fn text<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
-    name(source).map(Option::unwrap_or_default)
+    Ok(match Scalar::deserialize(source)? {
+        Scalar::Text(text) => cut(text, LONGEST_WORD),
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Nothing => String::new(),
+    })
 }
 
 /// Reads a speaker or channel, which is a string or a number.
 fn name<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(source)? {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+    Ok(match Scalar::deserialize(source)? {
+        Scalar::Text(text) => Some(cut(text, LONGEST_NAME)),
+        Scalar::Number(number) => Some(number.to_string()),
+        Scalar::Nothing => None,
     })
 }
 
 fn number<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
-    Ok(Value::deserialize(source)?.as_f64().unwrap_or_default())
+    Ok(match Scalar::deserialize(source)? {
+        Scalar::Number(number) => number.as_f64().unwrap_or_default(),
+        Scalar::Text(_) | Scalar::Nothing => 0.0,
+    })
 }
 
 fn milliseconds<'de, D: Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
@@ -81,10 +160,13 @@ fn milliseconds<'de, D: Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::assemblyai::{Transcript, TranscriptStatus};
+    use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus};
 
-    fn read(json: &str) -> Transcript {
-        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in {json}"))
+    fn read(json: &str) -> (Transcript, Vec<Word>) {
+        let reply = Reply::read(json.as_bytes().to_vec()).unwrap_or_else(|| panic!("{json} is no transcript"));
+        let mut words = Vec::new();
+        reply.each_word(|word| words.push(word));
+        (reply.transcript, words)
     }
 
     #[test]
@@ -92,7 +174,7 @@ mod tests {
         let json = r#"{"id": "1", "status": "completed", "audio_url": "https://example.com/a", "words": [
             {"text": "Ahoy!", "start": 250, "end": 650, "confidence": 0.97, "speaker": "1A", "channel": "1"},
             {"text": "Yes.", "start": 700, "end": 900, "confidence": 1, "speaker": null, "channel": 2, "new": [{}]}]}"#;
-        let transcript = read(json);
+        let (transcript, words) = read(json);
         assert_eq!(transcript.audio_url.as_deref(), Some("https://example.com/a"));
         let ahoy = Word {
             text: "Ahoy!".to_owned(),
@@ -110,7 +192,7 @@ mod tests {
             speaker: None,
             channel: Some("2".to_owned()),
         };
-        assert_eq!(transcript.words, [ahoy, yes]);
+        assert_eq!(words, [ahoy, yes]);
     }
 
     #[test]
@@ -135,11 +217,28 @@ mod tests {
                 vec![nameless("a", 7), nameless("b", 0), nameless("c", u64::MAX)],
             ),
         ] {
-            let transcript = read(&format!(r#"{{"id": "1", "status": "completed", "words": {words}}}"#));
-            assert_eq!(transcript.words, expected, "{words}");
+            let found = read(&format!(r#"{{"id": "1", "status": "completed", "words": {words}}}"#)).1;
+            assert_eq!(found, expected, "{words}");
         }
-        let bare = read(r#"{"id": "1", "status": "reticulating", "throttled": true, "utterances": [[null]]}"#);
+        let (bare, words) = read(r#"{"id": "1", "status": "reticulating", "throttled": true, "utterances": [[null]]}"#);
         assert_eq!((bare.status, bare.is_final()), (TranscriptStatus::Processing, false));
-        assert_eq!((bare.text, bare.words, bare.audio_url, bare.error), (None, vec![], None, None));
+        assert_eq!((bare.text, words, bare.audio_url, bare.error), (None, vec![], None, None));
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_what_is_too_deep_or_twice_is_refused() {
+        let (long, deep) = ("ä".repeat(5_000), "[".repeat(200) + &"]".repeat(200));
+        let word = format!(r#"{{"text": "{long}", "speaker": "{long}", "start": {{"{long}": [1, {{}}]}}}}"#);
+        let (transcript, words) =
+            read(&format!(r#"{{"id": "1", "status": "error", "error": "{long}", "words": [{word}]}}"#));
+        let word = &words[0];
+        assert_eq!((word.text.len(), word.speaker.as_ref().unwrap().len(), word.start), (4_096, 256, 0));
+        assert_eq!(transcript.error.map(|error| error.len()), Some(4_096));
+        for words in [format!("[{deep}]"), format!(r#"[{{"text": {deep}}}]"#), r#"[], "words": []"#.to_owned()] {
+            let json = format!(r#"{{"id": "1", "status": "completed", "words": {words}}}"#);
+            assert!(Reply::read(json.into_bytes()).is_none(), "{words}");
+        }
+        let many = format!(r#"{{"id": "1", "status": "completed", "words": [{}{{}}]}}"#, "{},".repeat(1_000_000));
+        assert!(Reply::read(many.into_bytes()).is_none());
     }
 }

@@ -122,16 +122,16 @@ impl Dialect {
         }
     }
 
-    /// Inserts the words of a transcript from a JSON array of objects.
+    /// Inserts words of a transcript from a JSON array of objects. The first one is at position `$3`.
     pub(in crate::store) fn insert_words(self) -> &'static str {
         if self.is_postgres() {
             "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence, speaker, channel)
-             SELECT $1, position - 1, word->>'text', (word->>'start')::bigint, (word->>'end')::bigint,
+             SELECT $1, position - 1 + $3, word->>'text', (word->>'start')::bigint, (word->>'end')::bigint,
                  (word->>'confidence')::double precision, word->>'speaker', word->>'channel'
              FROM jsonb_array_elements($2::text::jsonb) WITH ORDINALITY AS each (word, position)"
         } else {
             "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence, speaker, channel)
-             SELECT $1, key, value->>'text', value->>'start', value->>'end',
+             SELECT $1, key + $3, value->>'text', value->>'start', value->>'end',
                  CAST(value->>'confidence' AS REAL), value->>'speaker', value->>'channel'
              FROM json_each($2)"
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use rusqlite::types::{FromSql, Value, ValueRef};
 use sqlx::pool::PoolConnection;
@@ -29,7 +30,7 @@ pub(in crate::store) enum Session {
 pub(in crate::store) enum Arg {
     Text(Option<String>),
     Int(Option<i64>),
-    Bytes(Option<Vec<u8>>),
+    Bytes(Option<Bytes>),
 }
 
 /// A row, read by column name.
@@ -46,7 +47,7 @@ macro_rules! bound {
         $args.into_iter().fold(sqlx::query($sql), |query, arg| match arg {
             Arg::Text(value) => query.bind(value),
             Arg::Int(value) => query.bind(value),
-            Arg::Bytes(value) => query.bind(value),
+            Arg::Bytes(value) => query.bind(value.map(Vec::from)),
         })
     };
 }
@@ -198,7 +199,7 @@ impl Arg {
     fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.as_ref().map_or(0, String::len),
-            Self::Bytes(bytes) => bytes.as_ref().map_or(0, Vec::len),
+            Self::Bytes(bytes) => bytes.as_ref().map_or(0, Bytes::len),
             Self::Int(_) => 8,
         }
     }
@@ -239,9 +240,9 @@ impl From<Option<i64>> for Arg {
     }
 }
 
-impl From<&[u8]> for Arg {
-    fn from(bytes: &[u8]) -> Self {
-        Self::Bytes(Some(bytes.to_vec()))
+impl From<&Bytes> for Arg {
+    fn from(bytes: &Bytes) -> Self {
+        Self::Bytes(Some(bytes.clone()))
     }
 }
 

@@ -47,7 +47,8 @@ impl Measured {
     /// Asserts that the program hardly needed more memory since then, and wrote nothing of a large file to disk.
     pub(crate) fn assert_little_more_than(&self, (memory, written, files): &Usage) {
         const GROWTH: u64 = 16_000_000;
-        let (growth, written) = (self.program.peak_memory() - memory, self.program.bytes_written() - written);
+        let (growth, written) =
+            (self.program.peak_memory().saturating_sub(*memory), self.program.bytes_written() - written);
         println!("peak memory {memory} + {growth} bytes, {written} bytes written to disk");
         assert!(growth < GROWTH, "peak memory grew by {growth} bytes, from {memory}");
         assert_eq!(self.folder.files(), *files);

@@ -1,0 +1,311 @@
+//! A JSON text as a vendor sent it. A small one is held as it is, a large one deflated: the words of a long transcript are
+//! mostly the same few names and digits. What is in it is read as a stream.
+
+use std::io::{self, BufReader, Read, Write as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::bufread::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use serde::de::DeserializeSeed;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Kind;
+
+/// The largest text that is held as it is.
+pub(super) const SMALL: usize = 256 << 10;
+
+/// The largest text that is read at all. The longest audio that AssemblyAI accepts makes some 30 MB.
+const LARGEST: usize = 64 << 20;
+
+/// The largest text once it is deflated. Words deflate to a fourth or less.
+const LARGEST_DEFLATED: usize = 16 << 20;
+
+/// The part of a string in a large text that is read, in bytes as they came: while a string is read, it is in memory as a
+/// whole. The text of ten hours of speech has less than one million.
+const LONGEST_STRING: usize = 4 << 20;
+
+/// How far behind that a string may be cut: at the first place that is not near an escape sequence.
+const CUT_WITHIN: usize = 64 << 10;
+
+/// The length of the longest escape sequence: two halves of a character.
+const LONGEST_ESCAPE: usize = 12;
+
+/// Size of the pieces in which a deflated text is read.
+const PIECE: usize = 64 << 10;
+
+/// The first byte of deflated data, with which no JSON text begins.
+const DEFLATED: u8 = 0x78;
+
+/// The path of a mismatch that is in no field.
+const TOP: &str = "the top level";
+
+/// A whole JSON text. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Json {
+    bytes: Bytes,
+    /// The turn of a large text. It ends with the last clone that has it.
+    _turn: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl From<Vec<u8>> for Json {
+    /// Takes a text, or what [`Json::stored`] returned.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes: bytes.into(), _turn: None }
+    }
+}
+
+impl Json {
+    /// Returns the bytes to store: the text, or the text deflated.
+    pub fn stored(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Returns `true` if reading it takes so long that no other task should wait for it.
+    pub fn is_large(&self) -> bool {
+        self.bytes.first() == Some(&DEFLATED)
+    }
+
+    /// Returns the same text without the turn, for one who keeps it for long.
+    pub fn without_turn(self) -> Self {
+        Self { _turn: None, ..self }
+    }
+
+    /// Returns the text in pieces, each of them made when it is asked for.
+    pub fn pieces(&self) -> impl Iterator<Item = io::Result<Bytes>> + Send + use<> {
+        let (mut whole, mut deflated) = match self.is_large() {
+            true => (None, Some(self.inflated())),
+            false => (Some(self.bytes.clone()), None),
+        };
+        std::iter::from_fn(move || match &mut deflated {
+            None => whole.take().map(Ok),
+            Some(reader) => {
+                let mut piece = Vec::with_capacity(PIECE);
+                match reader.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
+                    Ok(0) => None,
+                    Ok(_) => Some(Ok(piece.into())),
+                    Err(error) => {
+                        (whole, deflated) = (None, None);
+                        Some(Err(error))
+                    }
+                }
+            }
+        })
+    }
+
+    /// Reads the text. The error has the path of the first mismatch, never a value.
+    pub(super) fn read<'de, S: DeserializeSeed<'de>>(&'de self, seed: S) -> Result<S::Value, Kind> {
+        if self.is_large() {
+            let reader =
+                BufReader::with_capacity(PIECE, Shortened { text: self.inflated(), strings: Strings::default() });
+            parse(serde_json::Deserializer::from_reader(reader), seed)
+        } else {
+            parse(serde_json::Deserializer::from_slice(&self.bytes), seed)
+        }
+    }
+
+    fn inflated(&self) -> ZlibDecoder<io::Cursor<Bytes>> {
+        ZlibDecoder::new(io::Cursor::new(self.bytes.clone()))
+    }
+}
+
+/// Parses a whole text.
+pub(super) fn parse<'de, R, S>(mut reader: serde_json::Deserializer<R>, seed: S) -> Result<S::Value, Kind>
+where
+    R: serde_json::de::Read<'de>,
+    S: DeserializeSeed<'de>,
+{
+    let mut track = serde_path_to_error::Track::new();
+    let value = seed.deserialize(serde_path_to_error::Deserializer::new(&mut reader, &mut track)).map_err(|_| {
+        let path = track.path().to_string();
+        Kind::BadBody { path: if path == "." { TOP.to_owned() } else { path } }
+    })?;
+    reader.end().map_err(|_| Kind::BadBody { path: TOP.to_owned() })?;
+    Ok(value)
+}
+
+/// A text of which more is coming.
+#[derive(Debug, Default)]
+pub(super) struct Growing {
+    /// All of it, as long as it is small.
+    small: Vec<u8>,
+    deflated: Option<ZlibEncoder<Vec<u8>>>,
+    length: usize,
+    strings: Strings,
+}
+
+impl Growing {
+    pub(super) fn is_large(&self) -> bool {
+        self.deflated.is_some()
+    }
+
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), Kind> {
+        self.length += chunk.len();
+        if self.length > LARGEST {
+            return Err(Kind::TooLarge("more than 64 MiB"));
+        }
+        if chunk.iter().any(|byte| self.strings.keeps(*byte) && self.strings.kept > LONGEST_STRING + CUT_WITHIN) {
+            return Err(Kind::TooLarge("more than 4 MiB of escape sequences"));
+        }
+        // Writing to memory does not fail.
+        let failed = |_| Kind::TooLarge("it does not fit into memory");
+        match &mut self.deflated {
+            None if self.length <= SMALL => self.small.extend_from_slice(chunk),
+            None => {
+                let mut deflated = ZlibEncoder::new(Vec::new(), Compression::fast());
+                deflated
+                    .write_all(&std::mem::take(&mut self.small))
+                    .and_then(|()| deflated.write_all(chunk))
+                    .map_err(failed)?;
+                self.deflated = Some(deflated);
+            }
+            Some(deflated) => {
+                deflated.write_all(chunk).map_err(failed)?;
+                if deflated.get_ref().len() > LARGEST_DEFLATED {
+                    return Err(Kind::TooLarge("more than 16 MiB even when it is compressed"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the text. `turn` is that of a large one.
+    pub(super) fn end(self, turn: Option<OwnedSemaphorePermit>) -> Result<Json, Kind> {
+        let bytes = match self.deflated {
+            // It would pass for a deflated one.
+            None if self.small.first() == Some(&DEFLATED) => return Err(Kind::BadBody { path: TOP.to_owned() }),
+            None => self.small,
+            Some(deflated) => deflated.finish().map_err(|_| Kind::TooLarge("it does not fit into memory"))?,
+        };
+        Ok(Json { bytes: bytes.into(), _turn: turn.map(Arc::new) })
+    }
+}
+
+/// Follows the strings of a JSON text, to keep only the beginning of a very long one.
+#[derive(Debug, Default)]
+struct Strings {
+    is_inside: bool,
+    is_escaped: bool,
+    is_cut: bool,
+    /// How much of this string was kept.
+    kept: usize,
+    /// The bytes since the last backslash.
+    unescaped: usize,
+}
+
+impl Strings {
+    /// Takes the next byte of the text. Returns `false` if it belongs to the rest of a string that is too long.
+    fn keeps(&mut self, byte: u8) -> bool {
+        if !self.is_inside {
+            if byte == b'"' {
+                *self = Self { is_inside: true, ..Self::default() };
+            }
+            return true;
+        }
+        self.unescaped += 1;
+        if std::mem::take(&mut self.is_escaped) {
+        } else if byte == b'"' {
+            self.is_inside = false;
+            return true;
+        } else if byte == b'\\' {
+            (self.is_escaped, self.unescaped) = (true, 0);
+        }
+        // Other bytes of UTF-8 continue a character.
+        let begins_character = byte.is_ascii() || byte >= 0xc0;
+        self.is_cut |= self.kept >= LONGEST_STRING && self.unescaped > LONGEST_ESCAPE && begins_character;
+        self.kept += usize::from(!self.is_cut);
+        !self.is_cut
+    }
+}
+
+/// A JSON text without the rest of strings that are too long.
+struct Shortened<R> {
+    text: R,
+    strings: Strings,
+}
+
+impl<R: Read> Read for Shortened<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let length = self.text.read(buffer)?;
+            let mut kept = 0;
+            for at in 0..length {
+                if self.strings.keeps(buffer[at]) {
+                    buffer[kept] = buffer[at];
+                    kept += 1;
+                }
+            }
+            // Nothing would mean the end of the text.
+            if kept > 0 || length == 0 {
+                return Ok(kept);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grown(chunks: &[&[u8]]) -> Result<Json, Kind> {
+        let mut growing = Growing::default();
+        for chunk in chunks {
+            growing.push(chunk)?;
+        }
+        growing.end(None)
+    }
+
+    fn whole(json: &Json) -> Vec<u8> {
+        json.pieces().map(|piece| piece.unwrap().to_vec()).collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn a_text_comes_back_as_it_came_whether_it_is_held_deflated_or_not() {
+        let small = br#" {"id": "1"}"#.to_vec();
+        let large = format!("[{}0]", r#"{"text": "Ahoy!", "start": 250}, "#.repeat(20_000)).into_bytes();
+        for (text, is_large) in [(small, false), (large, true)] {
+            let chunks: Vec<&[u8]> = text.chunks(10_000).collect();
+            let json = grown(&chunks).unwrap();
+            assert_eq!(json.is_large(), is_large);
+            assert!(!is_large || json.stored().len() < text.len() / 10);
+            assert!(whole(&json) == text && whole(&Json::from(json.stored().to_vec())) == text);
+            assert!(json.read(std::marker::PhantomData::<serde::de::IgnoredAny>).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_text_that_memory_should_not_hold_is_refused_while_it_comes() {
+        let mut random = 1_u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // No quote and no backslash.
+            (random >> 56) as u8 | 0x80
+        })
+        .take(1 << 20)
+        .collect();
+        assert_eq!(grown(&[&noise; 20]).unwrap_err(), Kind::TooLarge("more than 16 MiB even when it is compressed"));
+        assert_eq!(grown(&[&[b' '; 1 << 20]; 65]).unwrap_err(), Kind::TooLarge("more than 64 MiB"));
+        let deflated = [&[DEFLATED][..], b"not really"].concat();
+        assert_eq!(grown(&[&deflated]).unwrap_err(), Kind::BadBody { path: TOP.to_owned() });
+        let escapes = [&[b'"'][..], &br"\n".repeat(LONGEST_STRING / 2 + CUT_WITHIN)].concat();
+        assert_eq!(grown(&[&escapes]).unwrap_err(), Kind::TooLarge("more than 4 MiB of escape sequences"));
+    }
+
+    #[test]
+    fn the_beginning_of_a_very_long_string_is_read_with_all_that_follows() {
+        for end in ["", r#"\" \\"#, r"\ud83d\ude00"] {
+            for repeated in ["a", "ä", "語", "\u{1f600}"] {
+                let long =
+                    repeated.repeat(LONGEST_STRING / repeated.len() - end.len() / 2) + end + &repeated.repeat(9_000);
+                let text = format!(r#"["{long}", "\"", "{end}"]"#);
+                let chunks: Vec<&[u8]> = text.as_bytes().chunks(100_003).collect();
+                let json = grown(&chunks).unwrap();
+                let read: [String; 3] = json.read(std::marker::PhantomData).unwrap();
+                assert!(read[0].len() <= LONGEST_STRING + LONGEST_ESCAPE && read[0].len() > LONGEST_STRING - 32);
+                assert!(read[0].starts_with(repeated) && read[1] == "\"", "{repeated} {end}");
+                assert_eq!(whole(&json), text.as_bytes(), "it is kept as it came");
+            }
+        }
+    }
+}
