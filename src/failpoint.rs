@@ -53,6 +53,8 @@ pub enum Commit {
     WipeCall,
     /// An operator's request to retry what failed.
     Retry,
+    /// An operator logs out.
+    EndSession,
     /// Jobs are claimed. A claim whose commit is not seen is no claim: its lease runs out.
     ClaimJobs,
     /// Leases are renewed.

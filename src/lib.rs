@@ -156,7 +156,8 @@
 //!   before anything is stored or requested.
 //! - At most one call to a number is up, over all instances: a unique index of the database enforces it.
 //! - A request from this computer needs no credentials as long as nothing in it suggests a proxy, and no tunnel makes
-//!   strangers look local. Every other request needs the operator token, or a session opened with it.
+//!   strangers look local. Every other request needs the operator token, or a session opened with it that was not logged
+//!   out. Wrong tokens are limited, however long the right one is.
 //! - A connection that waits for its client keeps no other connection out: it is closed for one. A request that runs is
 //!   never interrupted for that, nor one of the operator. A response that ends its connection says so.
 //! - A callback without proof of its origin is refused. Even with proof it only moves a state forward and makes a job due;

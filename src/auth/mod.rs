@@ -9,8 +9,8 @@ mod token;
 use secrecy::SecretString;
 
 use link::LogInLink;
-pub use sessions::SESSION_SECONDS;
 use sessions::Sessions;
+pub use sessions::{SESSION_SECONDS, Session};
 use token::Token;
 pub use token::{SAFE_TOKEN, TooManyGuesses};
 

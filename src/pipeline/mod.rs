@@ -19,7 +19,7 @@
 //! | `follow`, `submit`, [`delete`] | one file a job, with `run` and `give_up` |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
-//! | [`dial`], [`transcription`], [`retry`] | what operators and clients ask for |
+//! | [`dial`], [`transcription`], [`retry`], [`log_out`] | what operators and clients ask for |
 
 pub mod allowed;
 pub mod delete;
@@ -30,6 +30,7 @@ mod follow;
 pub mod ingest;
 mod job;
 mod listing;
+pub mod log_out;
 pub mod lookup;
 mod request;
 pub mod retry;

@@ -19,6 +19,7 @@ mod jobs;
 mod recordings;
 mod rows;
 mod search;
+mod sessions;
 mod transcripts;
 
 pub(crate) use calls::Transition;

@@ -80,7 +80,7 @@ pub(super) async fn operator_only(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let response = match admit(&context, peer, &request) {
+    let response = match admit(&context, peer, &request).await {
         Ok(who) => {
             if let Some(slot) = request.extensions().get::<Slot>() {
                 slot.keep();
@@ -123,17 +123,29 @@ fn varying(mut response: Response) -> Response {
     response
 }
 
-fn admit(context: &Context, peer: SocketAddr, request: &Request) -> Result<Who, ApiError> {
-    is_meant(request)?;
-    if is_from_here(context, peer, request) {
-        return Ok(Who::Here);
-    }
-    if session::has_session(context, request.headers()) {
-        return Ok(Who::Session);
-    }
-    match given_token(request.headers()) {
-        Some(given) if is_token(context, peer, request.headers(), &given)? => Ok(Who::Token),
-        _ => Err(refusal(context)),
+/// Not `async`, because a future that borrows the request cannot be sent to another thread.
+fn admit<'a>(
+    context: &'a Context,
+    peer: SocketAddr,
+    request: &Request,
+) -> impl Future<Output = Result<Who, ApiError>> + use<'a> {
+    let meant = is_meant(request);
+    let is_here = is_from_here(context, peer, request);
+    let headers = request.headers();
+    let sessions = if is_here { Vec::new() } else { session::signed(context, headers) };
+    let (given, from) = (given_token(headers), origin(peer, headers));
+    async move {
+        meant?;
+        if is_here {
+            return Ok(Who::Here);
+        }
+        if session::is_any_open(context, &sessions).await? {
+            return Ok(Who::Session);
+        }
+        match given {
+            Some(given) if context.auth.token.matches(&given, from, context.clock.now_ms())? => Ok(Who::Token),
+            _ => Err(refusal(context)),
+        }
     }
 }
 

@@ -20,6 +20,8 @@ use tokio::time::Instant;
 use super::access::Who;
 use super::error::ApiError;
 use super::extract::{Query, only_header};
+use super::session;
+use crate::auth::Session;
 use crate::context::Shared;
 use crate::events::Listener;
 use crate::store;
@@ -68,6 +70,8 @@ struct Changes {
 struct PageStream {
     context: Shared,
     who: Who,
+    /// Those in the request, of which one was open.
+    sessions: Vec<Session>,
     listener: Listener,
     /// The newest row that the page was notified of.
     newest: i64,
@@ -100,7 +104,8 @@ pub(super) async fn events(
     let is_lost = known.is_some() && !matches!(number, Some(Ok(0..)));
     let ends = Instant::now() + LONGEST;
     let (sent, is_new) = (BTreeSet::new(), true);
-    let page = PageStream { context, who, listener, newest, sent, is_lost, is_new, ends, _seat: seat };
+    let sessions = if who == Who::Session { session::signed(&context, &headers) } else { Vec::new() };
+    let page = PageStream { context, who, sessions, listener, newest, sent, is_lost, is_new, ends, _seat: seat };
     let events = stream::unfold(page, |mut page| async {
         let event = page.next().await?;
         Some((Ok::<_, Infallible>(event), page))
@@ -124,12 +129,12 @@ impl PageStream {
             // Local requests are no longer trusted.
             () = context.exposure.exposed(), if is_here => None,
             () = tokio::time::sleep_until(ends) => None,
-            event = self.change() => Some(event),
+            event = self.change() => event,
         }
     }
 
-    /// Waits until something changed.
-    async fn change(&mut self) -> Event {
+    /// Waits until something changed. Returns `None` if the operator has logged out.
+    async fn change(&mut self) -> Option<Event> {
         loop {
             let mut changes = Changes::default();
             if self.is_new {
@@ -146,6 +151,11 @@ impl PageStream {
                     }
                 }
             }
+            let is_session = self.who == Who::Session;
+            // If the store cannot be read, nothing is sent.
+            if is_session && session::is_any_open(&self.context, &self.sessions).await.is_ok_and(|is_open| !is_open) {
+                return None;
+            }
             changes.all |= std::mem::take(&mut self.is_lost);
             match self.read(&mut changes).await {
                 Ok(()) => {}
@@ -154,7 +164,7 @@ impl PageStream {
             }
             if changes != Changes::default() {
                 let json = serde_json::to_string(&changes).unwrap_or_default();
-                return Event::default().id(self.newest.to_string()).data(json);
+                return Some(Event::default().id(self.newest.to_string()).data(json));
             }
         }
     }

@@ -15,6 +15,7 @@ use super::pages::Notices;
 use super::response::page;
 use super::{access, session};
 use crate::context::{Context, Shared};
+use crate::pipeline;
 
 /// Room for a long token.
 const LARGEST_FORM: usize = 8 << 10;
@@ -46,13 +47,15 @@ pub(super) async fn show(
     Query(link): Query<Link>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let headers = request.headers();
     if let Some(token) = link.token {
         let is_link = context.auth.link.redeem(&token);
-        return if is_link { Ok(logged_in(&context, headers)) } else { Err(ApiError::UsedLink) };
+        return if is_link { Ok(logged_in(&context, request.headers())) } else { Err(ApiError::UsedLink) };
     }
-    let is_logged_in = session::has_session(&context, headers);
-    if access::is_from_here(&context, peer, &request) && !is_logged_in {
+    let is_from_here = access::is_from_here(&context, peer, &request);
+    let sessions = session::signed(&context, request.headers());
+    drop(request);
+    let is_logged_in = session::is_any_open(&context, &sessions).await?;
+    if is_from_here && !is_logged_in {
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response());
     }
     let (notices, has_token) = (Notices::for_strangers(&context), context.auth.token.is_set());
@@ -76,10 +79,15 @@ pub(super) async fn not_head() -> ApiError {
     ApiError::MethodNotAllowed(Some("GET, POST"))
 }
 
-/// Ends this browser's session.
-pub(super) async fn log_out(headers: HeaderMap) -> Response {
+/// Ends this browser's session, so that a copy of the cookie opens nothing either.
+pub(super) async fn log_out(State(context): State<Shared>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let sessions = session::signed(&context, &headers);
+    if !sessions.is_empty() {
+        pipeline::log_out::log_out(&context, sessions.into_iter().map(|session| session.id).collect()).await?;
+        tracing::info!("an operator logged out");
+    }
     let cookie = session::removed(&headers);
-    (StatusCode::SEE_OTHER, [(LOCATION, "/login".to_owned()), (SET_COOKIE, cookie)]).into_response()
+    Ok((StatusCode::SEE_OTHER, [(LOCATION, "/login".to_owned()), (SET_COOKIE, cookie)]).into_response())
 }
 
 fn logged_in(context: &Context, headers: &HeaderMap) -> Response {

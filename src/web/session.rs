@@ -1,20 +1,30 @@
-//! The cookie that holds a browser's session. The cookie is all there is to it: nothing is stored.
+//! The cookie that holds a browser's session.
 
 use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 
+use super::error::ApiError;
 use super::extract::only_header;
-use crate::auth::SESSION_SECONDS;
+use crate::auth::{SESSION_SECONDS, Session};
 use crate::context::Context;
 
-/// Whether a cookie of this request holds a session that has not ended.
-pub(super) fn has_session(context: &Context, headers: &HeaderMap) -> bool {
-    let name = cookie_name(headers);
+/// Returns the sessions in the cookies of a request that were opened here and whose time is not over. There are none in a
+/// stranger's request, so that only an operator's costs a look into the store, by [`is_any_open`].
+pub(super) fn signed(context: &Context, headers: &HeaderMap) -> Vec<Session> {
+    let (name, now) = (cookie_name(headers), context.clock.now());
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).any(|cookie| match cookie.trim().split_once('=') {
-        Some((other, session)) => other == name && context.auth.sessions.is_open(session, context.clock.now()),
-        None => false,
-    })
+    let cookies = lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
+    cookies.filter(|(other, _)| *other == name).filter_map(|(_, text)| context.auth.sessions.read(text, now)).collect()
+}
+
+/// Whether one of these sessions was not logged out.
+pub(super) async fn is_any_open(context: &Context, sessions: &[Session]) -> Result<bool, ApiError> {
+    for session in sessions {
+        if !context.store.read().await?.is_session_ended(&session.id).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns a `Set-Cookie` with a new session.
@@ -24,8 +34,7 @@ pub(super) fn opened(context: &Context, headers: &HeaderMap) -> String {
     format!("{name}={session}; HttpOnly; SameSite=Strict; Path=/; Max-Age={SESSION_SECONDS}{secure}")
 }
 
-/// Returns a `Set-Cookie` that removes the session from this browser. Sessions of other browsers last until their week is
-/// over or the token is changed.
+/// Returns a `Set-Cookie` that removes the session from this browser.
 pub(super) fn removed(headers: &HeaderMap) -> String {
     format!("{}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0", cookie_name(headers))
 }

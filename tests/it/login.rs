@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::support::callbacks::FORM;
+use crate::support::stream::Stream;
 use crate::support::{Answer, World, navigation};
 
 const TOKEN: &str = "operator:secret-1";
@@ -136,6 +137,63 @@ async fn a_forged_or_ended_session_opens_nothing() {
     world.get_with("/calls", &with_session).await.problem(401, "token-needed");
     let changed = World::with(&[("OPERATOR_TOKEN", "another-secret-token")]).await;
     changed.get_with("/calls", &with_session).await.problem(401, "token-needed");
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_session_on_every_instance_and_across_restarts() {
+    let world = world().await;
+    let (app, other) = world.another_app_with_url(&[("OPERATOR_TOKEN", TOKEN)]).await;
+    let session = cookie(&log_in(&world, TOKEN, &SUBMITTED).await).0;
+    let kept = cookie(&log_in(&world, TOKEN, &SUBMITTED).await).0;
+    assert_ne!(session, kept);
+    let calls = async |base: &str, session: &str| {
+        let request = world.http.get(format!("{base}/calls")).header("host", HOST.1).header("cookie", session);
+        Answer::of(request.send().await.expect("an answer")).await
+    };
+    for base in [&world.base, &other] {
+        assert_eq!(calls(base, &session).await.status, 200);
+    }
+    let stream_of = async |session: &str| {
+        let headers = [HOST, ("cookie", session)];
+        Stream::open(&world.http, &world.base, "", &headers).await.unwrap_or_else(|answer| panic!("{answer:?}"))
+    };
+    let mut stream = stream_of(&session).await;
+    let mut kept_stream = stream_of(&kept).await;
+    let out = [&SUBMITTED[..], &[("cookie", &*session)]].concat();
+    assert_eq!(world.send(Method::POST, "/logout", &out, "").await.status, 303);
+
+    assert!(stream.next().await.is_none(), "a stream ends with the session that opened it");
+    for base in [&world.base, &other] {
+        calls(base, &session).await.problem(401, "token-needed");
+        assert_eq!(calls(base, &kept).await.status, 200, "another browser stays logged in");
+    }
+    let page = world.get_with("/login", &[&TYPED[..], &[("cookie", &*session)]].concat()).await;
+    assert!(page.text().contains("Operator token") && !page.text().contains("/logout"), "{}", page.text());
+    app.stop().await;
+    let (app, restarted) = world.another_app_with_url(&[("OPERATOR_TOKEN", TOKEN)]).await;
+    calls(&restarted, &session).await.problem(401, "token-needed");
+    assert_eq!(calls(&restarted, &kept).await.status, 200);
+    app.stop().await;
+    let call = world.dial("14155551234").await;
+    let call = world.call(&call).await["id"].as_str().expect("an id").to_owned();
+    kept_stream.until_changed(&call).await;
+}
+
+#[tokio::test]
+async fn a_session_is_ended_only_by_a_request_that_has_it() {
+    let world = world().await;
+    let session = cookie(&log_in(&world, TOKEN, &SUBMITTED).await).0;
+    let (name, value) = session.split_once('=').expect("a name");
+    let id = value.split('.').nth(1).expect("an id");
+    for forged in [format!("{name}={}", &value[..value.len() - 1]), format!("{name}={id}"), format!("{name}=9.{id}.x")]
+    {
+        let out = [&SUBMITTED[..], &[("cookie", &*forged)]].concat();
+        world.send(Method::POST, "/logout", &out, "").await;
+        world.send(Method::POST, "/logout", &[("cookie", &*forged)], "").await;
+    }
+    assert_eq!(world.store.number("SELECT count(*) FROM ended_sessions").await, 0);
+    let with_session = [&TYPED[..1], &[("cookie", session.as_str())]].concat();
+    assert_eq!(world.get_with("/calls", &with_session).await.status, 200);
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
         "{history} DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; \
          DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
          ALTER TABLE calls DROP COLUMN base_url; DROP TABLE IF EXISTS dialling; \
-         DROP INDEX calls_press; DROP INDEX calls_dialled; \
+         DROP INDEX calls_press; DROP INDEX calls_dialled; DROP INDEX calls_redated; DROP TABLE ended_sessions; \
          ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
          ALTER TABLE calls DROP COLUMN deletion; \
          DELETE FROM _sqlx_migrations WHERE version > 1"

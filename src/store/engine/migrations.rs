@@ -16,6 +16,7 @@ macro_rules! migrations_of {
             ("fewer pages", include_str!(concat!("../migrations/", $database, "/0007_fewer_pages.sql"))),
             ("newest first", include_str!(concat!("../migrations/", $database, "/0008_newest_first.sql"))),
             ("redated calls", include_str!(concat!("../migrations/", $database, "/0009_redated_calls.sql"))),
+            ("ended sessions", include_str!(concat!("../migrations/", $database, "/0010_ended_sessions.sql"))),
         ]
     };
 }
