@@ -3,8 +3,7 @@
 //! The numbering plans are in `plans.txt`, made from the metadata of Google's libphonenumber, which has them from the ITU
 //! (<https://www.itu.int/oth/T0202.aspx?parent=T0202>) and the national regulators. Its Rust ports cost too much:
 //! `phonenumber` 0.3 uses 23 MB of memory, and it and `rlibphonenumber` 2.2 take more than 20 seconds to build. Tests compare
-//! the table with the original over 100,000 numbers of all regions. The one difference: where only the length distinguishes
-//! a premium-rate number from an ordinary one, the table treats it as premium-rate.
+//! the table with the original over 100,000 numbers of all regions.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,14 +15,38 @@ use super::phone::PhoneNumber;
 /// The numbering plan of a calling code. All prefixes exclude the calling code.
 #[derive(Default)]
 struct Plan {
-    /// Minimum number of digits after the calling code.
-    shortest: usize,
+    /// Possible numbers of digits after the calling code.
+    lengths: Lengths,
     /// Numbers may start with 0.
     may_have_zero: bool,
+    /// The national prefix, which is dialed before the number within the country only. Empty if there is none.
+    trunk: &'static str,
     /// Prefixes of premium-rate and shared-cost numbers.
     costly: HashSet<&'static str>,
+    /// Costly prefixes whose numbers of these lengths are plain.
+    plain: HashMap<&'static str, Lengths>,
+    /// The lengths of valid numbers by their first two digits.
+    begin: HashMap<&'static str, Lengths>,
     /// Countries by unique prefix. The empty prefix matches all other numbers.
     countries: HashMap<&'static str, Country>,
+}
+
+/// A set of numbers of digits, up to 15.
+#[derive(Clone, Copy, Default)]
+struct Lengths(u16);
+
+impl Lengths {
+    fn parse<'a>(lengths: impl Iterator<Item = &'a str>) -> Self {
+        Self(lengths.map(|length| 1 << length.parse::<u16>().expect("a number of digits")).sum())
+    }
+
+    fn contain(self, length: usize) -> bool {
+        length < 16 && self.0 >> length & 1 == 1
+    }
+
+    fn longest(self) -> usize {
+        self.0.checked_ilog2().unwrap_or_default() as usize
+    }
 }
 
 /// Plans by calling code. The head of `plans.txt` explains its format.
@@ -33,11 +56,17 @@ static PLANS: LazyLock<HashMap<&str, Plan>> = LazyLock::new(|| {
         let mut words = line.split(' ');
         let (code, word) = words.next().zip(words.next()).expect("a calling code and a word");
         let plan = plans.entry(code).or_default();
-        match word {
-            "shortest" => plan.shortest = words.next().and_then(|digits| digits.parse().ok()).expect("digits"),
-            "zero" => plan.may_have_zero = true,
-            "costly" => plan.costly.extend(words),
-            country => {
+        match (word, word.split_once(':')) {
+            ("lengths", _) => plan.lengths = Lengths::parse(words),
+            ("zero", _) => plan.may_have_zero = true,
+            ("trunk", _) => plan.trunk = words.next().expect("digits"),
+            ("costly", _) => plan.costly.extend(words),
+            (_, Some((kind, lengths))) => {
+                let lengths = Lengths::parse(lengths.split(','));
+                let prefixes = if kind == "plain" { &mut plan.plain } else { &mut plan.begin };
+                prefixes.extend(words.map(|prefix| (prefix, lengths)));
+            }
+            (country, None) => {
                 for prefix in words {
                     let other = plan.countries.insert(prefix.trim_matches('*'), Country(country));
                     debug_assert!(other.is_none(), "{code} {prefix} belongs to two countries");
@@ -68,6 +97,19 @@ const NON_GEOGRAPHIC: [(&str, Barred); 10] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Country(&'static str);
 
+/// The country of a number, or the calling code if the country is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(Option<Country>, &'static str);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(Some(country), code) => write!(f, "{country} (+{code})"),
+            Self(None, code) => write!(f, "+{code}"),
+        }
+    }
+}
+
 /// Why a number is never dialed, even if its country is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Barred {
@@ -83,9 +125,18 @@ pub enum Barred {
     /// The prefix hides the real number: an exchange may skip it and dial a number that is barred.
     #[error("a number with a national prefix after its country code, such as the 0 of +44 0…")]
     Prefixed,
-    /// Too short for a subscriber number, so an emergency number or another national service.
-    #[error("an emergency number or another short service number")]
-    Short,
+    /// Such as 911 or 411 after the calling code 1.
+    #[error("an emergency number or another service number")]
+    ServiceNumber,
+    /// Fewer digits than any number there, or between two possible lengths.
+    #[error("too short for a number of {0}")]
+    TooShort(Place),
+    /// So short that it is no slip of the finger.
+    #[error("too short for a number of {0}: an emergency number or another short service number")]
+    Short(Place),
+    /// More digits than any number there.
+    #[error("too long for a number of {0}")]
+    TooLong(Place),
 }
 
 /// The countries that may be dialed.
@@ -126,20 +177,56 @@ impl PhoneNumber {
             return Some(Barred::Prefixed);
         }
         // No area code of +1 ends in 11: 911 and others are service numbers.
-        if rest.len() < plan.shortest || (code == "1" && rest.get(1..3) == Some("11")) {
-            return Some(Barred::Short);
+        if code == "1" && rest.get(1..3) == Some("11") {
+            return Some(Barred::ServiceNumber);
         }
-        prefixes(rest).any(|prefix| plan.costly.contains(prefix)).then_some(Barred::Costly)
+        if !plan.lengths.contain(rest.len()) {
+            let place = Place(self.country(), code);
+            return Some(match rest.len() {
+                length if length > plan.lengths.longest() => Barred::TooLong(place),
+                length if length > LONGEST_SERVICE_NUMBER => Barred::TooShort(place),
+                _ => Barred::Short(place),
+            });
+        }
+        let is_plain = prefixes(rest).any(|prefix| plan.plain.get(prefix).is_some_and(|of| of.contain(rest.len())));
+        (!is_plain && prefixes(rest).any(|prefix| plan.costly.contains(prefix))).then_some(Barred::Costly)
+    }
+
+    /// Returns `false` if no number after this calling code has as many digits.
+    pub fn is_possible(&self) -> bool {
+        self.split().is_none_or(|(_, plan, rest)| plan.lengths.contain(rest.len()))
+    }
+
+    /// Reads digits as they are dialed within the country of this number: without its calling code, and with or without the
+    /// national prefix. Returns `None` if no valid number there is like them.
+    pub fn national(&self, digits: &str) -> Option<Self> {
+        let (code, plan, _) = self.split()?;
+        let without = Some(plan.trunk).filter(|trunk| !trunk.is_empty()).and_then(|trunk| digits.strip_prefix(trunk));
+        let begins = |rest: &&str| {
+            // Behind an area code of +1, no number starts with 0 or 1.
+            if code == "1" && matches!(rest.as_bytes().get(3), Some(b'0' | b'1')) {
+                return false;
+            }
+            let start = rest.get(..2).unwrap_or_default();
+            prefixes(start).any(|prefix| plan.begin.get(prefix).is_some_and(|of| of.contain(rest.len())))
+        };
+        let rest = without.into_iter().chain([digits]).find(begins)?;
+        let number = format!("{code}{rest}").parse::<Self>().ok().filter(Self::is_possible)?;
+        // Elsewhere, a country shares its calling code only with its islands and enclaves.
+        (code != "1" || number.country() == self.country()).then_some(number)
     }
 
     /// Returns a country's calling code, its plan and the digits after it. No calling code is a prefix of another.
-    fn split(&self) -> Option<(&str, &'static Plan, &str)> {
+    fn split(&self) -> Option<(&'static str, &'static Plan, &str)> {
         (1..=3).map(|length| self.digits().split_at(length)).find_map(|(code, rest)| {
-            let plan = PLANS.get(code)?;
-            Some((code, plan, rest))
+            let (code, plan) = PLANS.get_key_value(code)?;
+            Some((*code, plan, rest))
         })
     }
 }
+
+/// Maximum number of digits of a service number.
+const LONGEST_SERVICE_NUMBER: usize = 6;
 
 /// Returns all prefixes, from the longest to the empty one.
 fn prefixes(digits: &str) -> impl Iterator<Item = &str> {

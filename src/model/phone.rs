@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An E.164 number: 8 to 15 digits, the first not 0. `Display` writes it with its `+`; `Debug` and [`PhoneNumber::masked`],
+/// An E.164 number: 8 to 15 digits, or 7 where there are such numbers, the first not 0. `Display` writes it with its `+`; `Debug` and [`PhoneNumber::masked`],
 /// for logs, show only the last four digits.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber {
@@ -44,10 +44,13 @@ impl FromStr for PhoneNumber {
         if digits.starts_with('0') {
             return Err(BadPhoneNumber::LeadingZero);
         }
-        if !(8..=15).contains(&digits.len()) {
-            return Err(BadPhoneNumber::Length(digits.len()));
+        let number = Self { digits: digits.to_owned() };
+        // Niue, Tokelau and Saint Helena have numbers of seven digits.
+        match digits.len() {
+            8..=15 => Ok(number),
+            7 if number.country().is_some() && number.is_possible() => Ok(number),
+            length => Err(BadPhoneNumber::Length(length)),
         }
-        Ok(Self { digits: digits.to_owned() })
     }
 }
 

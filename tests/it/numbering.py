@@ -10,7 +10,6 @@ import sys
 import textwrap
 
 import phonenumbers
-import regex
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberType
 
 try:
@@ -25,23 +24,98 @@ TYPES = sorted(COSTLY) + [
     *("fixed_line", "mobile", "toll_free", "voip", "personal_number", "pager", "uan", "voicemail"),
 ]
 
+# Without its calling code, no number has more digits.
+E164 = set(range(15))
+
 # A mixed prefix is split at least to MIN_DEPTH digits, and on to MAX_DEPTH while more digits narrow the answer.
 MIN_DEPTH = 4
 MAX_DEPTH = 7
 
 
+class Pattern:
+    """The numbers that match a pattern, as an automaton without loops: each state has its steps, by digit, and the numbers
+    of digits that may follow."""
+
+    def __init__(self, pattern):
+        self.steps, self.left = [], []
+        self.first = self.chain(parser.parse(pattern), [self.state([], {0})])
+
+    def state(self, steps, left):
+        self.steps.append(steps)
+        self.left.append(left)
+        return len(self.steps) - 1
+
+    def chain(self, parts, ends):
+        """The states from which these parts lead to `ends`."""
+        for kind, value in reversed(parts):
+            kind = str(kind)
+            if kind == "LITERAL":
+                ends = [self.step({chr(value)}, ends)]
+            elif kind == "IN":
+                ends = [self.step(set().union(*(digits(part) for part in value)), ends)]
+            elif kind == "MAX_REPEAT":
+                least, most, parts = value
+                rest = ends
+                for count in range(most, 0, -1):
+                    ends = self.chain(parts, ends)
+                    if count > least:
+                        ends = sorted({*ends, *rest})
+            elif kind == "SUBPATTERN":
+                ends = self.chain(value[-1], ends)
+            elif kind == "BRANCH":
+                ends = sorted({state for branch in value[1] for state in self.chain(branch, ends)})
+            else:
+                raise ValueError(kind)
+        return ends
+
+    def step(self, digits, ends):
+        return self.state([(digits, ends)], {1 + left for end in ends for left in self.left[end]})
+
+    @functools.cache
+    def after(self, prefix):
+        """The states after a prefix."""
+        if not prefix:
+            return frozenset(self.first)
+        steps = (step for state in self.after(prefix[:-1]) for step in self.steps[state])
+        return frozenset(end for digits, ends in steps if prefix[-1] in digits for end in ends)
+
+    def lengths(self, prefix):
+        return {len(prefix) + left for state in self.after(prefix) for left in self.left[state]}
+
+
+def digits(part):
+    kind, value = part
+    if str(kind) == "CATEGORY":
+        return set("0123456789")
+    low, high = (value, value) if str(kind) == "LITERAL" else value
+    return {chr(digit) for digit in range(low, high + 1)}
+
+
+pattern = functools.cache(Pattern)
+
+
+def lengths(desc, prefix):
+    """The lengths of the numbers of this description that begin with the prefix."""
+    if not desc or not desc.national_number_pattern:
+        return set()
+    return pattern(desc.national_number_pattern).lengths(prefix) & set(desc.possible_length) & E164
+
+
 def may_fit(desc, prefix):
     """Whether some number of this description begins with the prefix."""
-    lengths = [length for length in desc.possible_length if length > 0] if desc else []
-    if not lengths or not desc.national_number_pattern or len(prefix) > max(lengths):
-        return False
-    return bool(regex.fullmatch(desc.national_number_pattern, prefix, partial=True))
+    return bool(lengths(desc, prefix))
+
+
+def may_begin(leading, prefix):
+    """Whether a number that begins with the prefix may begin as the pattern says."""
+    return any(end in pattern(leading).lengths(prefix[:end]) or end == len(prefix) and pattern(leading).after(prefix)
+               for end in range(len(prefix) + 1))
 
 
 def types(plan, prefix):
-    if not may_fit(plan.general_desc, prefix):
-        return frozenset()
-    return frozenset(name for name in TYPES if may_fit(getattr(plan, name), prefix))
+    """The types of the valid numbers that begin with the prefix, each with its lengths."""
+    general = lengths(plan.general_desc, prefix)
+    return frozenset((name, length) for name in TYPES for length in lengths(getattr(plan, name), prefix) & general)
 
 
 def regions(plans, prefix):
@@ -49,7 +123,7 @@ def regions(plans, prefix):
     found = []
     for plan in plans:
         if plan.leading_digits:
-            fits = regex.match(plan.leading_digits, prefix, partial=True) and may_fit(plan.general_desc, prefix)
+            fits = may_begin(plan.leading_digits, prefix) and may_fit(plan.general_desc, prefix)
         else:
             fits = types(plan, prefix)
         if fits:
@@ -87,16 +161,35 @@ def countries(plans):
 
 
 def costly(plans, code):
-    """Prefixes of numbers whose callers pay extra, or may."""
+    """Prefixes of numbers whose callers pay extra, or may; and those among them whose numbers of some lengths are plain, by
+    these lengths."""
     dear = COSTLY | EXTRA.get(code, set())
 
     def of(prefix):
         return frozenset().union(*(types(plan, prefix) for plan in plans))
 
+    def names(prefix):
+        return frozenset(name for name, _ in of(prefix))
+
     def is_whole(found):
         return not found & dear or found <= dear
 
-    return join([prefix for prefix, found in split(of, is_whole, 1) if found & dear])
+    prefixes = [prefix for prefix, found in split(names, is_whole, 1) if found & dear]
+    plain = {}
+    for prefix in prefixes:
+        of_dear = {length for name, length in of(prefix) if name in dear}
+        if least := {length for _, length in of(prefix)} - of_dear:
+            plain.setdefault(tuple(sorted(least)), []).append(prefix)
+    return join(prefixes), {lengths: join(prefixes) for lengths, prefixes in plain.items()}
+
+
+def beginnings(plans):
+    """The first two digits of all valid numbers, by the lengths of these numbers."""
+    by_lengths = {}
+    for prefix in (f"{digits:02}" for digits in range(100)):
+        if found := {length for plan in plans for _, length in types(plan, prefix)}:
+            by_lengths.setdefault(tuple(sorted(found)), []).append(prefix)
+    return {lengths: join(prefixes) for lengths, prefixes in sorted(by_lengths.items())}
 
 
 def join(prefixes):
@@ -116,10 +209,15 @@ def plans():
         if names == ("001",):
             continue
         known = [PhoneMetadata.metadata_for_region(name) for name in names]
-        lines("shortest", [str(min(length for length in known[0].general_desc.possible_length if length > 0))], code)
+        lines("lengths", map(str, sorted(lengths(known[0].general_desc, ""))), code)
         if any(may_fit(plan.general_desc, "0") for plan in known):
             lines("zero", ["0"], code)
-        lines("costly", costly(known, code), code)
+        lines("trunk", filter(None, [known[0].national_prefix]), code)
+        dear, plain = costly(known, code)
+        lines("costly", dear, code)
+        for word, by_lengths in ("plain", plain), ("begin", beginnings(known)):
+            for of, prefixes in by_lengths.items():
+                lines(f"{word}:{','.join(map(str, of))}", prefixes, code)
         for name, prefixes in countries(known).items():
             lines(name, prefixes, code)
         # No catch-all in zone 1: a new area code need not be in the United States.
@@ -138,9 +236,12 @@ HEAD = """\
 # and each country's regulator. Generated by tests/it/numbering.py, which says how to regenerate this file.
 #
 # calling code, word, prefixes behind the code
-#   shortest  minimum number of digits behind the code; anything shorter is a short number
+#   lengths   possible numbers of digits behind the code
 #   zero      numbers may begin with 0; elsewhere a leading 0 is a national prefix, which is not dialed from abroad
+#   trunk     the national prefix, which is dialed before the digits within the country only
 #   costly    premium-rate and shared-cost numbers
+#   plain:9   exceptions among them: numbers that have 9 digits behind the code
+#   begin:9   the first two digits of valid numbers that have 9 digits behind the code
 #   US, CA …  numbers of this country; * for every number that no line above matches"""
 
 
@@ -197,7 +298,7 @@ def numbers(seed, count):
         code, patterns = random.choice(kinds)
         number = phonenumbers.parse(f"+{code}{example(random.choice(patterns))}")
         text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        if not phonenumbers.is_valid_number(number) or not 9 <= len(text) <= 16:
+        if not phonenumbers.is_valid_number(number) or not 8 <= len(text) <= 16:
             continue
         kind = phonenumbers.number_type(number)
         is_costly = kind in (PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST)

@@ -110,7 +110,7 @@ fn is_number(text: &str) -> bool {
     let Some(digits) = text.strip_prefix('+') else { return false };
     digits.bytes().all(|byte| byte.is_ascii_digit())
         && !digits.starts_with('0')
-        && (8..=15).contains(&digits.len())
+        && (7..=15).contains(&digits.len())
         && (!digits.starts_with('1') || digits.len() == 11)
 }
 

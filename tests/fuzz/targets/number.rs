@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let digits = text.strip_prefix('+').unwrap_or(text);
-    let is_number = (8..=15).contains(&digits.chars().count())
+    let is_number = (7..=15).contains(&digits.chars().count())
         && digits.chars().enumerate().all(|(at, digit)| matches!((at, digit), (0, '1'..='9') | (1.., '0'..='9')));
     match text.parse::<PhoneNumber>() {
         Ok(number) => {
@@ -20,7 +20,8 @@ fuzz_target!(|text: &str| {
             assert_eq!(number.masked().strip_prefix("+•••"), digits.get(digits.len() - 4..));
             assert_eq!(format!("{number:?}"), number.masked());
         }
-        Err(error) => assert!(!is_number, "{error}"),
+        // Few countries have numbers of seven digits.
+        Err(error) => assert!(!is_number || digits.len() == 7, "{error}"),
     }
 
     let names = [printed::<CallSid>(text), printed::<CallId>(text), printed::<RecordingSid>(text)];
