@@ -65,6 +65,7 @@ pub mod recording;
 pub mod search;
 pub mod standing;
 pub mod transcript;
+pub mod typed_number;
 
 /// A new id that nobody can guess: 32 hex digits. It starts with the time, in milliseconds since 1970, so that new rows are
 /// neighbors in every index and share its pages.

@@ -16,6 +16,7 @@ use crate::context::Shared;
 use crate::model::call::FormNonce;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
+use crate::model::typed_number::{BadTypedNumber, TypedNumber};
 use crate::pipeline;
 use crate::pipeline::dial::{Dialed, Request};
 
@@ -45,47 +46,56 @@ pub(super) struct Confirmed {
 #[template(path = "confirm.html", config = "src/web/pages/askama.toml")]
 struct ConfirmPage {
     notices: Notices,
-    number: PhoneNumber,
+    /// The numbers that the user may mean.
+    numbers: Vec<PhoneNumber>,
     keyterms: String,
     nonce: FormNonce,
 }
 
-/// Dials if the request shows that its user means to. A browser that does not show it gets a page with a button.
+/// Dials if the request shows that its user means to, and the digits leave no doubt. Otherwise a browser gets a page with a
+/// button for each number that its user may mean.
 pub(super) async fn dial(
     State(context): State<Shared>,
     Extension(who): Extension<Who>,
     headers: HeaderMap,
-    Id(number): Id<PhoneNumber>,
+    Id(typed): Id<TypedNumber>,
     Query(Options { keyterms }): Query<Options>,
 ) -> Result<Response, ApiError> {
-    match access::dial_intent(&headers, who) {
-        DialIntent::Meant => {
+    let read = typed.with_country_code(&context.phone_number);
+    match (access::dial_intent(&headers, who), read) {
+        (DialIntent::NotMeant, _) => {
+            Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"))
+        }
+        (_, Err(BadTypedNumber::Unclear(numbers))) if wants_page(&headers) => Ok(confirm(&context, numbers, keyterms)),
+        (_, Err(bad)) => Err(bad.into()),
+        (DialIntent::Meant, Ok(number)) => {
             let keyterms = Keyterms::from_list(&keyterms);
             let again = !is_browser(&headers);
             ring(&context, &headers, Request { number, keyterms, again, nonce: None }).await
         }
-        DialIntent::Unsaid => {
-            let (notices, nonce) = (Notices::of(&context), FormNonce::random());
-            Ok(page(ConfirmPage { notices, number, keyterms, nonce }.render()))
-        }
-        DialIntent::NotMeant => {
-            Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"))
-        }
+        (DialIntent::Unsaid, Ok(number)) => Ok(confirm(&context, vec![number], keyterms)),
     }
 }
 
-/// Dials the number of a form.
+fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, keyterms: String) -> Response {
+    page(ConfirmPage { notices: Notices::of(context), numbers, keyterms, nonce: FormNonce::random() }.render())
+}
+
+/// Dials the number of a form. A number without `+` is shown with its country code before it rings.
 pub(super) async fn confirmed(State(context): State<Shared>, request: extract::Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let Confirmed { number, keyterms, nonce } = read_form(&read_body(body, LARGEST_FORM).await?)?;
-    let (number, keyterms) = (without_separators(&number).parse()?, Keyterms::from_list(&keyterms));
+    let (typed, own) = (TypedNumber::pasted(&number)?, &context.phone_number);
+    let number = if !wants_page(&parts.headers) {
+        typed.with_country_code(own)?
+    } else if typed.is_international() {
+        typed.in_country_of(own)?
+    } else {
+        return Ok(confirm(&context, vec![typed.in_country_of(own)?], keyterms));
+    };
+    let keyterms = Keyterms::from_list(&keyterms);
     let nonce = nonce.as_deref().map(str::parse).transpose()?;
     ring(&context, &parts.headers, Request { number, keyterms, again: true, nonce }).await
-}
-
-/// Removes what people put between digits. Only forms allow that; an address has only digits.
-fn without_separators(number: &str) -> String {
-    number.chars().filter(|c| !(c.is_whitespace() || "-.()/".contains(*c))).collect()
 }
 
 /// Whether the client is a browser. A browser may repeat a request on its own: it restores and duplicates tabs.

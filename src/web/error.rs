@@ -13,6 +13,7 @@ use crate::auth::TooManyGuesses;
 use crate::clients::{self, Kind, Refusal, Service};
 use crate::model::BadId;
 use crate::model::phone::BadPhoneNumber;
+use crate::model::typed_number::BadTypedNumber;
 use crate::pipeline;
 use crate::store;
 
@@ -89,6 +90,12 @@ impl From<BadId> for ApiError {
 
 impl From<BadPhoneNumber> for ApiError {
     fn from(error: BadPhoneNumber) -> Self {
+        Self::BadRequest(error.to_string())
+    }
+}
+
+impl From<BadTypedNumber> for ApiError {
+    fn from(error: BadTypedNumber) -> Self {
         Self::BadRequest(error.to_string())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::World;
@@ -80,6 +81,31 @@ async fn a_browser_gets_a_page_that_names_the_setting_that_refuses_a_number() {
     assert_eq!((page.status.as_u16(), page.header("content-type")), (403, "text/html; charset=utf-8"));
     assert!(page.text().contains("this number belongs to GB, but DIAL_COUNTRIES allows only US"), "{}", page.text());
     assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_page_asks_which_number_digits_without_country_code_mean() {
+    let world = World::with(&[("DIAL_COUNTRIES", "*")]).await;
+    for (path, numbers) in
+        [("/dial/9175551234", &["+9175551234\"", "+19175551234\""][..]), ("/dial/4155551212", &["+14155551212\""])]
+    {
+        let page = world.get_with(path, &TYPED).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.text());
+        let offered: Vec<_> = page.text().split("name=\"number\" value=\"").skip(1).map(str::to_owned).collect();
+        assert_eq!(offered.len(), numbers.len(), "{path}");
+        assert!(offered.iter().zip(numbers).all(|(form, number)| form.starts_with(number)), "{path}: {offered:?}");
+    }
+    let submit = async |form: &str| {
+        let headers = [("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded")];
+        world.send(Method::POST, "/calls", &headers, form).await
+    };
+    let form = submit("number=(917) 555-1234").await;
+    assert!(form.text().contains("Dial +19175551234 (US)"), "{}", form.text());
+    let foreign = submit("number=447911123456").await;
+    assert!(foreign.status == 400 && foreign.text().contains("this is no number of US"), "{}", foreign.text());
+    assert_eq!(world.vendor_requests(), 0);
+    let rings = submit("number=%2B19175551234").await;
+    assert_eq!((rings.status.as_u16(), world.calls_placed()), (303, 1));
 }
 
 #[tokio::test]
