@@ -105,7 +105,7 @@ impl App {
             transcript: config.transcript,
             urls,
             auth: Auth::new(config.server.operator_token),
-            exposure: Exposure::new(shared_secret),
+            exposure: Exposure::new(shared_secret, config.work.automatic),
             dial_timeout: config.work.dial_timeout,
             instance: Uuid::new_v4().simple().to_string(),
             leased: Default::default(),
@@ -136,23 +136,23 @@ impl App {
         self.bound.iter().map(SocketAddr::port).collect()
     }
 
-    /// Probes whether requests through `BASE_URL` look local, for tests that run nothing automatically. Returns `true` if
+    /// Looks whether requests through `BASE_URL` look local, for tests that run nothing automatically. Returns `true` if
     /// `BASE_URL` leads to this program.
     pub async fn probe(&self) -> bool {
         prober(&self.context, self.ports()).probe().await
     }
 
-    /// Waits until local requests are no longer trusted, or the last log-in link was used. Returns a text with a new link.
+    /// Waits until an operator at this computer must log in, or the last log-in link was used. Returns a text with a new link.
     pub async fn log_in_link(&self) -> String {
         tokio::select! {
-            () = self.context.exposure.found() => {}
+            () = self.context.exposure.locked_out() => {}
             () = self.context.auth.link.used() => {}
         }
         let port = self.bound.first().map_or(0, SocketAddr::port);
         let link = self.context.auth.link.renew();
         format!(
-            "requests through BASE_URL look as if they came from this computer, so everyone must log in. \
-             This link works once; after that, callscribe prints another:\nhttp://localhost:{port}/login?token={link}\n"
+            "requests through BASE_URL look as if they came from this computer, or callscribe could not find out whether \
+             they do, so everyone must log in. This link works once; after that, callscribe prints another:\nhttp://localhost:{port}/login?token={link}\n"
         )
     }
 

@@ -135,6 +135,7 @@
 //! | one of the limited number of open connections; one for requests that must always get through | slot; reserved slot | `server::slots` |
 //! | limit on a rate, with bursts | token bucket | [`TokenBucket`](token_bucket::TokenBucket) |
 //! | tunnel or proxy that makes strangers look local | exposure | [`exposure`] |
+//! | finding that out by requests to our own `BASE_URL`; one such request | look; probe | [`exposure`] |
 //! | point where a test aborts a step or kills the program | failpoint | [`failpoint`] |
 //! | the two emulated vendors | sandbox | [`sandbox`] |
 //!
@@ -155,9 +156,9 @@
 //! - Premium-rate numbers, numbers of no country, and numbers of a country that the settings do not allow are refused
 //!   before anything is stored or requested.
 //! - At most one call to a number is up, over all instances: a unique index of the database enforces it.
-//! - A request from this computer needs no credentials as long as nothing in it suggests a proxy, and no tunnel makes
-//!   strangers look local. Every other request needs the operator token, or a session opened with it that was not logged
-//!   out. Wrong tokens are limited, however long the right one is.
+//! - A request from this computer needs no credentials if nothing in it suggests a proxy, and a look at `BASE_URL` that saw
+//!   everything shows that no tunnel makes strangers look local. Every other request needs the operator token, or a session
+//!   opened with it that was not logged out. Wrong tokens are limited, however long the right one is.
 //! - A connection that waits for its client keeps no other connection out: it is closed for one. A request that runs is
 //!   never interrupted for that, nor one of the operator. A response that ends its connection says so.
 //! - A callback without proof of its origin is refused. Even with proof it only moves a state forward and makes a job due;

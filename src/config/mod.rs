@@ -53,7 +53,8 @@ pub fn failpoints() -> Option<String> {
 
 #[derive(Debug, Clone)]
 pub struct WorkConfig {
-    /// Jobs run when they are due. Otherwise only [`App::run_due_jobs`](crate::app::App::run_due_jobs) runs them.
+    /// Jobs run when they are due, and looks at `BASE_URL` are taken. Otherwise only
+    /// [`App::run_due_jobs`](crate::app::App::run_due_jobs) and [`App::probe`](crate::app::App::probe) do so.
     pub automatic: bool,
     pub clock: Clock,
     /// Maximum time that a dial request waits for the call SID.

@@ -1,22 +1,30 @@
 //! Whether requests that look as if they came from this computer can be trusted. Some tunnels and proxies hide that they
-//! pass on requests of strangers, so the program sends probes to itself through `BASE_URL`, once plainly and then as an
-//! attacker would: under a name of this computer. If any probe arrives looking local, so can any stranger's request.
+//! pass on requests of strangers, so the program looks at itself from outside: it sends probes through `BASE_URL`, one of
+//! them plainly and the others as an attacker would: under a name of this computer. If any probe arrives looking local, so
+//! can any stranger's request.
+//!
+//! Looking local is trusted only while a look says that it proves something. A look that found `BASE_URL` straight counts
+//! for minutes. A look that found nobody there counts for the requests that waited for it, because a tunnel may be opened
+//! the moment after. A look that connected and did not learn enough counts for nothing.
 //!
 //! A probe may reach another instance at the same address. That instance recognizes it by its signature, and says in a
 //! signed answer how the probe looked, so that both know.
 
+mod finding;
 mod prober;
 mod public_address;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::auth::signature::{are_same, sign};
+use finding::{Finding, Looks};
 pub use prober::Prober;
 
 /// Names of this computer in `Host`, where a port may follow.
@@ -25,42 +33,97 @@ pub const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Seconds for which a probe is valid. Clocks of other instances may differ a little.
 const PROBE_SECONDS: u64 = 60;
 
-/// What the probes found.
+/// Maximum time that a request waits for a look.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What the looks found.
 #[derive(Debug)]
 pub struct Exposure {
     /// The secret that all instances share: it signs probes and answers.
     key: SecretString,
-    exposed: CancellationToken,
-    found: Notify,
-    is_unreachable: AtomicBool,
+    /// Whether looks are taken automatically. Otherwise looking local is trusted until a probe arrives looking local.
+    is_automatic: bool,
+    looks: watch::Sender<Looks>,
+    locked_out: Notify,
+    /// Whether `locked_out` was notified since `BASE_URL` was last found straight.
+    is_locked_out: AtomicBool,
 }
 
 impl Exposure {
-    pub fn new(key: SecretString) -> Self {
-        Self { key, exposed: CancellationToken::new(), found: Notify::new(), is_unreachable: AtomicBool::new(false) }
+    pub fn new(key: SecretString, is_automatic: bool) -> Self {
+        let (looks, locked_out) = (watch::Sender::default(), Notify::new());
+        Self { key, is_automatic, looks, locked_out, is_locked_out: AtomicBool::new(false) }
     }
 
     /// Whether a stranger's request can look local, so that looking local proves nothing.
     pub fn is_exposed(&self) -> bool {
-        self.exposed.is_cancelled()
+        self.looks.borrow().is_exposed()
     }
 
     /// Waits until [`is_exposed`](Self::is_exposed).
     pub async fn exposed(&self) {
-        self.exposed.cancelled().await;
+        let mut looks = self.looks.subscribe();
+        _ = looks.wait_for(Looks::is_exposed).await;
     }
 
-    /// Waits until the exposure is found. Wakes one caller, once.
-    pub async fn found(&self) {
-        self.found.notified().await;
+    /// Returns whether a request that looks local can be trusted, or `None` if that takes a look.
+    pub fn trust(&self, now: Timestamp) -> Option<bool> {
+        let looks = self.looks.borrow();
+        if looks.is_exposed() {
+            return Some(false);
+        }
+        (!self.is_automatic || looks.is_straight(now)).then_some(true)
     }
 
-    /// Stops trusting requests that look local, until the process exits.
-    pub fn expose(&self) {
-        let is_new = !self.exposed.is_cancelled();
-        self.exposed.cancel();
+    /// Waits for a look, for a request that looks local. Returns whether it can be trusted; `false` if no look says so in
+    /// time.
+    pub async fn is_trusted(&self, now: Timestamp) -> bool {
+        let mut looks = self.looks.subscribe();
+        let number = self.want();
+        let settled = looks.wait_for(|looks| looks.is_exposed() || looks.settles(number, now));
+        let is_trusted =
+            timeout(PATIENCE, settled).await.is_ok_and(|looks| looks.is_ok_and(|looks| !looks.is_exposed()));
+        if !is_trusted && !self.is_exposed() && self.lock_out() {
+            tracing::warn!(
+                "could not find out whether strangers can come in through BASE_URL, because something there does not answer; \
+                 until it does, being on this computer is not enough"
+            );
+        }
+        is_trusted
+    }
+
+    /// Asks for a look that has not begun yet, without waiting for it. Returns its number.
+    pub fn want(&self) -> u64 {
+        let mut number = 0;
+        self.looks.send_if_modified(|looks| {
+            number = looks.begun + 1;
+            let is_new = looks.wanted < number;
+            looks.wanted = looks.wanted.max(number);
+            is_new
+        });
+        number
+    }
+
+    /// Waits until an operator at this computer must log in. Wakes one caller, once for each time.
+    pub async fn locked_out(&self) {
+        self.locked_out.notified().await;
+    }
+
+    /// Notes that an operator at this computer must log in. Returns whether that is new.
+    fn lock_out(&self) -> bool {
+        let is_new = !self.is_locked_out.swap(true, Ordering::Relaxed);
         if is_new {
-            self.found.notify_one();
+            self.locked_out.notify_one();
+        }
+        is_new
+    }
+
+    /// Stops trusting requests that look local, until a look that begins after this finds `BASE_URL` straight.
+    pub fn expose(&self) {
+        let mut is_new = false;
+        self.looks.send_modify(|looks| is_new = looks.expose());
+        if is_new {
+            self.lock_out();
             tracing::warn!(
                 "requests that come in through BASE_URL look like requests from this computer, because the tunnel or proxy \
                  there hides itself; from now on everyone must log in, even on this computer"
@@ -68,9 +131,37 @@ impl Exposure {
         }
     }
 
-    /// Whether `BASE_URL` did not lead to this program when last probed.
+    /// Begins a look. Returns its number.
+    fn begin(&self) -> u64 {
+        let mut number = 0;
+        self.looks.send_modify(|looks| {
+            looks.begun += 1;
+            number = looks.begun;
+        });
+        number
+    }
+
+    /// Ends a look with what it found at the time it began.
+    fn end(&self, number: u64, began: Timestamp, finding: Finding) {
+        let (mut was_exposed, mut is_exposed) = (false, false);
+        self.looks.send_modify(|looks| {
+            was_exposed = looks.is_exposed();
+            looks.end(number, began, finding);
+            is_exposed = looks.is_exposed();
+        });
+        if was_exposed && !is_exposed {
+            tracing::info!(
+                "requests that come in through BASE_URL no longer look local; this computer is trusted again"
+            );
+        }
+        if finding.is_straight() && !is_exposed {
+            self.is_locked_out.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether `BASE_URL` did not lead to this program when last looked at.
     pub fn is_unreachable(&self) -> bool {
-        self.is_unreachable.load(Ordering::Relaxed)
+        matches!(self.looks.borrow().finding, Some(Finding::Nobody | Finding::Unclear { leads_here: false }))
     }
 
     /// Returns a new probe, which every instance accepts for a minute: when it was made, a nonce, and a signature of both.
@@ -100,7 +191,7 @@ mod tests {
     use crate::auth::Auth;
 
     fn exposure() -> Exposure {
-        Exposure::new("common".into())
+        Exposure::new("common".into(), true)
     }
 
     fn at(second: i64) -> Timestamp {
@@ -113,7 +204,7 @@ mod tests {
         for (second, is_valid) in [(939, false), (940, true), (1_000, true), (1_060, true), (1_061, false)] {
             assert_eq!(exposure().is_probe(&probe, at(second)), is_valid, "{second}");
         }
-        assert!(!Exposure::new("other".into()).is_probe(&probe, at(1_000)));
+        assert!(!Exposure::new("other".into(), true).is_probe(&probe, at(1_000)));
         assert_ne!(probe, exposure().new_probe(at(1_000)));
         let (text, signature) = probe.rsplit_once('.').expect("a signature");
         let session = Auth::new(Some("common".into())).sessions.open(at(1_000));
@@ -130,7 +221,7 @@ mod tests {
             here.answer(&probe, true),
             here.answer(&probe, false),
             here.answer(&here.new_probe(at(1_000)), true),
-            Exposure::new("other".into()).answer(&probe, true),
+            Exposure::new("other".into(), true).answer(&probe, true),
         ];
         for (index, answer) in answers.iter().enumerate() {
             assert!(!answers[..index].contains(answer) && !probe.contains(answer.as_str()));
@@ -139,12 +230,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn exposure_is_found_once() {
-        let exposure = exposure();
+    async fn an_operator_is_locked_out_once_for_each_exposure() {
+        let (exposure, nothing) = (exposure(), std::time::Duration::ZERO);
         exposure.expose();
-        exposure.found().await;
+        exposure.locked_out().await;
         exposure.expose();
         assert!(exposure.is_exposed());
-        assert!(tokio::time::timeout(std::time::Duration::ZERO, exposure.found()).await.is_err());
+        assert!(timeout(nothing, exposure.locked_out()).await.is_err());
+        let look = exposure.begin();
+        exposure.end(look, at(1_000), Finding::Straight);
+        assert!(!exposure.is_exposed());
+        exposure.expose();
+        exposure.locked_out().await;
     }
 }

@@ -1,28 +1,40 @@
-//! Sends the probes, and keeps asking whether `BASE_URL` leads here.
+//! Looks at `BASE_URL` from outside: sends the probes, and says what their answers show.
 
+use std::io::Result;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::public_address::PublicAddress;
+use super::finding::Finding;
+use super::public_address::{Connection, PublicAddress, Unconnected, first_connectable};
 use super::{Exposure, OWN_NAMES};
 use crate::clock::Clock;
+use crate::server::BUSY;
 use crate::urls::Urls;
 
-/// Pause after a round in which not every probe was answered. It doubles.
+/// Pause after a look that did not see everything. It doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Maximum pause while no probe is answered at all: the tunnel may be opened after the program, and is then open to
-/// strangers too.
+/// Maximum pause while no instance of this program answers a probe.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Pause after a round in which every probe was answered: another tunnel may take this one's place.
-const NEXT_ROUND: Duration = Duration::from_secs(300);
+/// Pause after a look that saw everything: another tunnel may take this one's place.
+const NEXT_LOOK: Duration = Duration::from_secs(300);
 
-/// Sends probes through `BASE_URL`.
+/// Minimum pause after a look that trusts nobody, however many requests ask for the next one.
+const REST: Duration = Duration::from_secs(1);
+
+/// Time after which nothing that a request could come through is likely to be there, if nothing could ever be connected
+/// to. While no request waits, a look goes on, and so also finds what is slower.
+const SILENCE: Duration = Duration::from_millis(700);
+
+/// How often a probe is sent again whose connection was closed.
+const AGAIN: usize = 2;
+
+/// Looks at `BASE_URL`.
 #[derive(Debug)]
 pub struct Prober<'p> {
     pub exposure: &'p Exposure,
@@ -32,30 +44,33 @@ pub struct Prober<'p> {
     pub ports: Vec<u16>,
 }
 
-/// The outcome of a round of probes.
+/// What came back for a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Round {
-    /// Nothing stands between: `BASE_URL` is a port of this program on this computer.
-    Direct,
-    /// No instance of this program answered.
-    Unanswered,
-    /// An instance answered, but some probes got no answer of any kind.
-    Partial,
-    /// Every probe got an answer.
-    Complete,
+enum Reply {
+    /// An instance answered that the probe looked local.
+    Local,
+    /// An instance answered that it did not.
+    Foreign,
+    /// Something else answered, so that such a request does not reach this program.
+    Elsewhere,
+    /// The connection was closed without an answer.
+    Closed,
+    /// Anything that leaves open whether such a request reaches this program.
+    Unknown,
 }
 
 impl Prober<'_> {
-    /// Sends rounds of probes until `stopping`. Logs when the program becomes reachable, and when it no longer is.
+    /// Looks again and again until `stopping`: when requests wait for it, and otherwise from time to time. Logs when the
+    /// program becomes reachable, and when it no longer is.
     pub async fn watch(&self, stopping: &CancellationToken) {
-        let Some(address) = PublicAddress::new(self.urls.base()) else { return };
+        let mut looks = self.exposure.looks.subscribe();
         let mut course = Course { is_reachable: None, pause: FIRST_PAUSE };
         loop {
-            let round = tokio::select! {
-                round = self.round(&address) => round,
+            let finding = tokio::select! {
+                finding = self.look() => finding,
                 () = stopping.cancelled() => return,
             };
-            let (change, pause) = course.after(round);
+            let (change, pause) = course.after(finding);
             match change {
                 Some(true) => tracing::info!("reachable at BASE_URL"),
                 Some(false) => tracing::warn!(
@@ -64,94 +79,186 @@ impl Prober<'_> {
                 ),
                 None => {}
             }
+            let wanted = async {
+                if matches!(finding, Finding::Exposed | Finding::Unclear { .. }) {
+                    tokio::time::sleep(REST).await;
+                }
+                _ = looks.wait_for(|looks| looks.wanted > looks.ended).await;
+            };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = wanted => {}
                 () = stopping.cancelled() => return,
             }
         }
     }
 
-    /// Sends one round of probes. Returns whether `BASE_URL` leads to this program.
+    /// Looks once. Returns whether `BASE_URL` leads to this program.
     pub async fn probe(&self) -> bool {
-        match PublicAddress::new(self.urls.base()) {
-            Some(address) => self.round(&address).await != Round::Unanswered,
-            None => false,
+        let finding = self.look().await;
+        !matches!(finding, Finding::Nobody | Finding::Unclear { leads_here: false })
+    }
+
+    async fn look(&self) -> Finding {
+        let (number, began) = (self.exposure.begin(), self.clock.now());
+        let finding = match PublicAddress::new(self.urls.base()) {
+            Some(address) => {
+                tokio::select! {
+                    // First, so that a connection made in time counts even if this task was not run in time.
+                    biased;
+                    finding = self.finding(&address) => finding,
+                    () = self.silence(number) => Finding::Nobody,
+                }
+            }
+            // A name that cannot exist.
+            None => Finding::Nobody,
+        };
+        self.exposure.end(number, began, finding);
+        finding
+    }
+
+    /// Waits until a request waits for a look that could not connect to anything for a while.
+    async fn silence(&self, number: u64) {
+        let mut looks = self.exposure.looks.subscribe();
+        tokio::time::sleep(SILENCE).await;
+        _ = looks.wait_for(|looks| looks.wanted >= number && !looks.is_connectable).await;
+    }
+
+    async fn finding(&self, address: &PublicAddress) -> Finding {
+        let connected = match address.resolve().await {
+            Ok(addresses) if is_direct(&addresses, &self.ports) => return Finding::Direct,
+            Ok(addresses) => first_connectable(&addresses).await,
+            Err(unconnected) => Err(unconnected),
+        };
+        let was_connectable = self.exposure.looks.borrow().is_connectable;
+        let set_connectable = |is_connectable| self.exposure.looks.send_modify(|l| l.is_connectable = is_connectable);
+        match connected {
+            Ok((peer, stream)) => {
+                set_connectable(true);
+                self.answers(address, peer, stream).await
+            }
+            Err(Unconnected::Nobody) => {
+                set_connectable(false);
+                Finding::Nobody
+            }
+            Err(Unconnected::TooSlow) if !was_connectable => Finding::Nobody,
+            Err(Unconnected::TooSlow | Unconnected::Failed) => Finding::Unclear { leads_here: false },
         }
     }
 
-    async fn round(&self, address: &PublicAddress) -> Round {
-        let round = self.outcome(address).await;
-        self.exposure.is_unreachable.store(round == Round::Unanswered, Ordering::Relaxed);
-        round
-    }
-
-    async fn outcome(&self, address: &PublicAddress) -> Round {
-        let Ok(addresses) = address.resolve().await else { return Round::Unanswered };
-        if is_direct(&addresses, &self.ports) {
-            return Round::Direct;
-        }
+    /// Sends the probes, the plain one over this stream. Returns what the answers show.
+    async fn answers(&self, address: &PublicAddress, peer: SocketAddr, stream: TcpStream) -> Finding {
         let port = self.ports.first().copied().unwrap_or_default();
         // A proxy that routes by the request's target may pass on any `Host`.
         let lies =
             OWN_NAMES.iter().flat_map(|name| [false, true].map(|is_absolute| (format!("{name}:{port}"), is_absolute)));
-        let hosts = std::iter::once((self.urls.authority().to_owned(), false)).chain(lies);
-        let addresses = &addresses;
-        let sent = hosts.map(async |(host, is_absolute)| self.send(address, addresses, &host, is_absolute).await);
-        let answers = join_all(sent).await;
-        match (answers.contains(&Some(true)), answers.contains(&None)) {
-            (false, _) => Round::Unanswered,
-            (true, true) => Round::Partial,
-            (true, false) => Round::Complete,
+        let lies =
+            lies.map(async |(host, is_absolute)| match self.send(address.open(peer), &host, is_absolute).await {
+                Reply::Closed => self.send_again(address, peer, &host, is_absolute).await,
+                reply => reply,
+            });
+        let plain = self.send(address.over(stream), self.urls.authority(), false);
+        let (plain, mut replies) = tokio::join!(plain, join_all(lies));
+        replies.push(plain);
+        let leads_here = replies.contains(&Reply::Foreign);
+        if replies.contains(&Reply::Local) {
+            Finding::Exposed
+        } else if replies.iter().any(|reply| matches!(reply, Reply::Closed | Reply::Unknown)) {
+            Finding::Unclear { leads_here }
+        } else if leads_here {
+            Finding::Straight
+        } else {
+            Finding::Nobody
         }
     }
 
-    /// Sends one probe under this `Host`. Returns whether an instance of this program answered it, or `None` if there was no
-    /// answer at all.
-    async fn send(
-        &self,
-        address: &PublicAddress,
-        addresses: &[SocketAddr],
-        host: &str,
-        is_absolute: bool,
-    ) -> Option<bool> {
+    /// Sends a lie again whose connection was closed. Returns [`Reply::Elsewhere`] if it is closed each time, while plain
+    /// probes are answered: then that is because of the `Host`, and not because connections are closed for want of
+    /// something.
+    async fn send_again(&self, address: &PublicAddress, peer: SocketAddr, host: &str, is_absolute: bool) -> Reply {
+        for _ in 0..AGAIN {
+            if self.send(address.open(peer), self.urls.authority(), false).await != Reply::Foreign {
+                return Reply::Unknown;
+            }
+            match self.send(address.open(peer), host, is_absolute).await {
+                Reply::Closed => {}
+                reply => return reply,
+            }
+        }
+        Reply::Elsewhere
+    }
+
+    /// Sends one probe under this `Host`, over a connection of its own.
+    async fn send(&self, opening: impl Future<Output = Result<Connection>>, host: &str, is_absolute: bool) -> Reply {
+        let Ok(mut connection) = opening.await else { return Reply::Unknown };
         let probe = self.exposure.new_probe(self.clock.now());
         let url = self.urls.probe(&probe);
         let target = if is_absolute { &url } else { self.urls.path_of(&url) };
-        let answer = address.get(addresses, target, host).await.ok()?;
-        let says = |looks_local| {
-            let expected = self.exposure.answer(&probe, looks_local);
-            answer.windows(expected.len()).any(|part| part == expected.as_bytes())
+        let [local, foreign] = [true, false].map(|looks_local| self.exposure.answer(&probe, looks_local));
+        let says = |bytes: &[u8], answer: &str| bytes.windows(answer.len()).any(|part| part == answer.as_bytes());
+        let is_enough = |bytes: &[u8]| {
+            says(bytes, &local) || says(bytes, &foreign) || head(bytes).is_some_and(|(status, _)| status != 200)
         };
-        if says(true) {
+        let Ok(answer) = connection.ask(target, host, is_enough).await else { return Reply::Unknown };
+        if says(&answer, &local) {
             self.exposure.expose();
+            return Reply::Local;
         }
-        Some(says(true) || says(false))
+        let is_busy = |head: &[u8]| has(head, format!("\r\n{BUSY}:").as_bytes());
+        match head(&answer) {
+            _ if answer.is_empty() => Reply::Closed,
+            _ if says(&answer, &foreign) => Reply::Foreign,
+            Some((status, head)) if tells_to_wait(status) || is_busy(head) => Reply::Unknown,
+            Some(_) => Reply::Elsewhere,
+            // A part of an answer, unless something else than HTTP is spoken there.
+            None if answer.starts_with(b"HTTP/1.") => Reply::Unknown,
+            None => Reply::Elsewhere,
+        }
     }
 }
 
-/// What the rounds so far say about the next pause and the next line in the log.
+/// Returns the status of an HTTP response, and its whole head.
+fn head(answer: &[u8]) -> Option<(u16, &[u8])> {
+    let end = answer.windows(4).position(|part| part == b"\r\n\r\n")?;
+    let status = answer.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+    Some((std::str::from_utf8(status).ok()?.parse().ok()?, &answer[..end]))
+}
+
+/// Whether a head contains this, whatever its case.
+fn has(head: &[u8], text: &[u8]) -> bool {
+    head.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
+}
+
+/// Whether another request may be answered otherwise: 408, 429 and 504 are what a proxy answers under load.
+fn tells_to_wait(status: u16) -> bool {
+    matches!(status, 408 | 429 | 504)
+}
+
+/// What the looks so far say about the next pause and the next line in the log.
 struct Course {
     is_reachable: Option<bool>,
-    /// The pause after the next round that is not complete.
+    /// The pause after the next look that does not see everything.
     pause: Duration,
 }
 
 impl Course {
-    /// Returns whether the program is reachable, if that has changed, and the pause before the next round.
-    fn after(&mut self, round: Round) -> (Option<bool>, Duration) {
-        let is_reachable = match round {
-            Round::Direct => self.is_reachable,
-            Round::Unanswered => Some(false),
-            Round::Partial | Round::Complete => Some(true),
+    /// Returns whether the program is reachable, if that has changed, and the pause before the next look.
+    fn after(&mut self, finding: Finding) -> (Option<bool>, Duration) {
+        let is_reachable = match finding {
+            Finding::Direct => self.is_reachable,
+            Finding::Nobody => Some(false),
+            Finding::Unclear { leads_here } => Some(leads_here),
+            Finding::Straight | Finding::Exposed => Some(true),
         };
         let change = is_reachable.filter(|_| is_reachable != self.is_reachable);
         self.is_reachable = is_reachable;
-        let longest = if round == Round::Unanswered { LONGEST_PAUSE } else { NEXT_ROUND };
-        let pause = match round {
-            Round::Unanswered | Round::Partial => self.pause.min(longest),
-            Round::Direct | Round::Complete => NEXT_ROUND,
+        let pause = match finding {
+            Finding::Nobody | Finding::Unclear { leads_here: false } => self.pause.min(LONGEST_PAUSE),
+            Finding::Unclear { leads_here: true } => self.pause.min(NEXT_LOOK),
+            Finding::Direct | Finding::Straight | Finding::Exposed => NEXT_LOOK,
         };
-        self.pause = if matches!(round, Round::Direct | Round::Complete) { FIRST_PAUSE } else { 2 * pause };
+        let saw_everything = matches!(finding, Finding::Direct | Finding::Straight | Finding::Exposed);
+        self.pause = if saw_everything { FIRST_PAUSE } else { 2 * pause };
         (change, pause)
     }
 }
@@ -166,35 +273,53 @@ fn is_direct(addresses: &[SocketAddr], ports: &[u16]) -> bool {
 mod tests {
     use super::*;
 
+    const NOWHERE: Finding = Finding::Unclear { leads_here: false };
+    const PARTIAL: Finding = Finding::Unclear { leads_here: true };
+
     #[test]
     fn a_look_is_repeated_soon_until_it_saw_everything_and_then_for_ever() {
         let mut course = Course { is_reachable: None, pause: FIRST_PAUSE };
-        let mut pauses =
-            |round: Round, times: usize| -> Vec<u64> { (0..times).map(|_| course.after(round).1.as_secs()).collect() };
-        assert_eq!(pauses(Round::Unanswered, 6), [2, 4, 8, 10, 10, 10]);
-        assert_eq!(pauses(Round::Complete, 3), [300, 300, 300]);
-        assert_eq!(pauses(Round::Partial, 10), [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-        assert_eq!(pauses(Round::Unanswered, 2), [10, 10]);
-        assert_eq!(pauses(Round::Direct, 2), [300, 300]);
+        let mut pauses = |finding: Finding, times: usize| -> Vec<u64> {
+            (0..times).map(|_| course.after(finding).1.as_secs()).collect()
+        };
+        assert_eq!(pauses(Finding::Nobody, 6), [2, 4, 8, 10, 10, 10]);
+        assert_eq!(pauses(Finding::Straight, 3), [300, 300, 300]);
+        assert_eq!(pauses(PARTIAL, 10), [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(pauses(NOWHERE, 2), [10, 10]);
+        assert_eq!(pauses(Finding::Direct, 2), [300, 300]);
+        assert_eq!(pauses(Finding::Exposed, 1), [300]);
     }
 
     #[test]
     fn it_is_said_once_for_each_change_whether_the_program_is_reachable() {
         let mut course = Course { is_reachable: None, pause: FIRST_PAUSE };
-        let said: Vec<_> = [
-            Round::Direct,
-            Round::Unanswered,
-            Round::Unanswered,
-            Round::Direct,
-            Round::Unanswered,
-            Round::Partial,
-            Round::Complete,
-            Round::Complete,
-            Round::Unanswered,
+        let said = [
+            Finding::Direct,
+            Finding::Nobody,
+            NOWHERE,
+            Finding::Direct,
+            Finding::Nobody,
+            PARTIAL,
+            Finding::Straight,
+            Finding::Exposed,
+            Finding::Nobody,
         ]
-        .map(|round| course.after(round).0)
-        .to_vec();
+        .map(|finding| course.after(finding).0);
         assert_eq!(said, [None, Some(false), None, None, None, Some(true), None, None, Some(false)]);
+    }
+
+    #[test]
+    fn a_head_is_read_once_it_is_whole() {
+        for (answer, expected) in [
+            ("HTTP/1.1 404 Not Found\r\nA: b\r\n\r\nbody", Some(404)),
+            ("HTTP/1.0 200 OK\r\n\r\n", Some(200)),
+            ("HTTP/1.1 404 Not Found\r\nA: b\r\n", None),
+            ("HTTP/1.1 4\r\n\r\n", None),
+            ("SSH-2.0-OpenSSH_9.9\r\n\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(head(answer.as_bytes()).map(|(status, _)| status), expected, "{answer:?}");
+        }
     }
 
     #[test]

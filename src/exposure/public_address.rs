@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -18,17 +20,38 @@ use crate::clients::tls;
 /// The answer of an instance fits into this many bytes; the rest of a longer one is not read.
 const LARGEST_ANSWER: usize = 16 << 10;
 
-/// Timeout of connecting to one of several addresses.
+/// Timeout of connecting.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Timeout of resolving the name, and of a whole request.
+/// Timeout of resolving the name, of TLS, and of a whole request.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Maximum number of a name's addresses that are connected to.
+const ADDRESSES: usize = 8;
 
 pub struct PublicAddress {
     /// Host and port.
     authority: String,
     /// For `https`, the connector and the name that the certificate must have.
     tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// A connection to the public address.
+pub struct Connection(Box<dyn Stream>);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Why nothing could be connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unconnected {
+    /// There is no such name, no way there, or nothing that accepts connections.
+    Nobody,
+    /// It took too long.
+    TooSlow,
+    /// It failed here, which shows nothing about what is there.
+    Failed,
 }
 
 impl PublicAddress {
@@ -49,54 +72,90 @@ impl PublicAddress {
     }
 
     /// Returns the addresses that the host's name resolves to.
-    pub async fn resolve(&self) -> Result<Vec<SocketAddr>> {
-        Ok(timeout(DEADLINE, lookup_host(&self.authority)).await??.collect())
+    pub async fn resolve(&self) -> std::result::Result<Vec<SocketAddr>, Unconnected> {
+        match timeout(DEADLINE, lookup_host(&self.authority)).await {
+            Ok(Ok(addresses)) => Ok(addresses.collect()),
+            Ok(Err(_)) => Err(Unconnected::Nobody),
+            Err(_) => Err(Unconnected::TooSlow),
+        }
     }
 
-    /// Returns head and body of whatever answers at these addresses. A connection that is closed without a byte is an answer
-    /// too.
+    /// Opens a connection to this address.
+    pub async fn open(&self, address: SocketAddr) -> Result<Connection> {
+        self.over(connect(address).await?).await
+    }
+
+    /// Opens a connection over this stream.
+    pub async fn over(&self, stream: TcpStream) -> Result<Connection> {
+        Ok(Connection(match &self.tls {
+            Some((tls, name)) => Box::new(timeout(DEADLINE, tls.connect(name.clone(), stream)).await??),
+            None => Box::new(stream),
+        }))
+    }
+}
+
+/// Returns the address that could be connected to first, and the stream.
+pub async fn first_connectable(addresses: &[SocketAddr]) -> std::result::Result<(SocketAddr, TcpStream), Unconnected> {
+    let attempts = addresses.iter().take(ADDRESSES).map(async |address| (*address, connect(*address).await));
+    let mut attempts: FuturesUnordered<_> = attempts.collect();
+    let mut outcome = Unconnected::Nobody;
+    while let Some((address, connected)) = attempts.next().await {
+        match connected {
+            Ok(stream) => return Ok((address, stream)),
+            Err(error) => outcome = outcome.or(Unconnected::of(address, &error)),
+        }
+    }
+    Err(outcome)
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    timeout(CONNECT, TcpStream::connect(address)).await?
+}
+
+impl Unconnected {
+    /// What this error shows. Computers without IPv6 have an error of their own for its addresses.
+    fn of(address: SocketAddr, error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Self::Nobody,
+            ErrorKind::AddrNotAvailable if address.is_ipv6() => Self::Nobody,
+            ErrorKind::TimedOut => Self::TooSlow,
+            _ => Self::Failed,
+        }
+    }
+
+    /// What two addresses show together.
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
+            (Self::TooSlow, _) | (_, Self::TooSlow) => Self::TooSlow,
+            (Self::Nobody, Self::Nobody) => Self::Nobody,
+        }
+    }
+}
+
+impl Connection {
+    /// Sends a request. Returns head and body of what comes back until it `is_enough`, the connection is closed, or the
+    /// deadline has passed. The result is empty if the connection was closed without a byte.
     ///
     /// # Errors
-    /// If nothing can be connected to or answers in time, or if a proxy answers that there is nothing behind it (5xx).
-    pub async fn get(&self, addresses: &[SocketAddr], target: &str, host: &str) -> Result<Vec<u8>> {
+    /// If nothing comes back in time.
+    pub async fn ask(&mut self, target: &str, host: &str, is_enough: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
         let agent = concat!("callscribe/", env!("CARGO_PKG_VERSION"));
         let request =
             format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n");
         let mut answer = Vec::new();
-        let end = timeout(DEADLINE, self.exchange(addresses, request.as_bytes(), &mut answer)).await;
-        // A server that does not close the connection, or not properly, may have sent its whole answer before.
-        match end.map_err(Error::from).flatten() {
-            Err(error) if answer.is_empty() => Err(error),
-            _ if answer.starts_with(b"HTTP/1.") && answer.get(9) == Some(&b'5') => Err(ErrorKind::NotConnected.into()),
+        let exchange = async {
+            self.0.write_all(request.as_bytes()).await?;
+            self.0.flush().await?;
+            while !is_enough(&answer) && answer.len() < LARGEST_ANSWER && self.0.read_buf(&mut answer).await? > 0 {}
+            Ok::<_, Error>(())
+        };
+        match timeout(DEADLINE, exchange).await {
+            Err(elapsed) if answer.is_empty() => Err(elapsed.into()),
+            // A server that does not close the connection, or not properly, may have sent its whole answer before.
             _ => Ok(answer),
         }
     }
-
-    async fn exchange(&self, addresses: &[SocketAddr], request: &[u8], answer: &mut Vec<u8>) -> Result<()> {
-        let stream = connect(addresses).await?;
-        match &self.tls {
-            Some((tls, name)) => talk(tls.connect(name.clone(), stream).await?, request, answer).await,
-            None => talk(stream, request, answer).await,
-        }
-    }
-}
-
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream> {
-    let mut last = ErrorKind::NotFound.into();
-    for address in addresses {
-        match timeout(CONNECT, TcpStream::connect(address)).await.map_err(Error::from).flatten() {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8], answer: &mut Vec<u8>) -> Result<()> {
-    stream.write_all(request).await?;
-    stream.flush().await?;
-    while answer.len() < LARGEST_ANSWER && stream.read_buf(answer).await? > 0 {}
-    Ok(())
 }
 
 #[cfg(test)]
@@ -105,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// What `get` returns if the server sends this and closes the connection.
+    /// What comes back if the server sends this and closes the connection.
     async fn answered_with(answer: &str) -> Result<Vec<u8>> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
@@ -118,29 +177,57 @@ mod tests {
             }
             stream.write_all(answer.as_bytes()).await.expect("bytes are taken");
         };
-        let addresses = public.resolve().await.expect("a numeric address");
-        tokio::join!(public.get(&addresses, "/", "localhost"), serve).0
+        let ask = async { public.open(address).await?.ask("/", "localhost", |_| false).await };
+        tokio::join!(ask, serve).0
+    }
+
+    async fn unused_address() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("a bound listener")
     }
 
     #[tokio::test]
-    async fn who_closes_has_answered_and_who_cannot_reach_anybody_has_not() {
-        assert_eq!(answered_with("").await.expect("an answer"), b"");
+    async fn a_closed_connection_is_no_answer() {
+        assert_eq!(answered_with("").await.expect("an end"), b"");
         assert!(answered_with("HTTP/1.1 403 Forbidden\r\n\r\n5").await.expect("an answer").ends_with(b"5"));
-        assert!(answered_with("HTTP/1.1 502 Bad Gateway\r\n\r\n").await.is_err());
-        let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("bound");
-        let public = PublicAddress::new(&format!("http://{nobody}")).expect("an address");
-        assert!(public.get(&[nobody], "/", "localhost").await.is_err());
     }
 
     #[tokio::test]
-    async fn what_speaks_no_tls_has_not_answered_where_tls_is_to_be() {
+    async fn what_speaks_no_tls_cannot_be_asked_over_tls() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         let public = PublicAddress::new(&format!("https://{address}")).expect("an address");
-        let addresses = [address];
-        let (answer, ()) = tokio::join!(public.get(&addresses, "/", "localhost"), async {
+        let (opened, ()) = tokio::join!(public.open(address), async {
             drop(listener.accept().await.expect("a connection"));
         });
-        assert!(answer.is_err());
+        assert!(opened.is_err());
+    }
+
+    #[tokio::test]
+    async fn one_address_of_several_is_enough_to_connect_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let (address, nobody) = (listener.local_addr().expect("a bound listener"), unused_address().await);
+        let (first, _) = first_connectable(&[nobody, address]).await.expect("a connection");
+        assert_eq!(first, address);
+        for addresses in [&[nobody][..], &[]] {
+            assert_eq!(first_connectable(addresses).await.err(), Some(Unconnected::Nobody));
+        }
+    }
+
+    #[test]
+    fn only_what_is_refused_shows_that_nobody_is_there() {
+        use ErrorKind::{AddrNotAvailable, ConnectionRefused, NetworkUnreachable, PermissionDenied, TimedOut};
+        for (address, kind, expected) in [
+            ("192.0.2.1:80", ConnectionRefused, Unconnected::Nobody),
+            ("192.0.2.1:80", NetworkUnreachable, Unconnected::Nobody),
+            ("192.0.2.1:80", TimedOut, Unconnected::TooSlow),
+            ("192.0.2.1:80", PermissionDenied, Unconnected::Failed),
+            ("192.0.2.1:80", AddrNotAvailable, Unconnected::Failed),
+            ("[2001:db8::1]:80", AddrNotAvailable, Unconnected::Nobody),
+        ] {
+            let address = address.parse().expect("an address");
+            assert_eq!(Unconnected::of(address, &kind.into()), expected, "{address} {kind}");
+        }
+        assert_eq!(Unconnected::Nobody.or(Unconnected::TooSlow), Unconnected::TooSlow);
+        assert_eq!(Unconnected::TooSlow.or(Unconnected::Failed), Unconnected::Failed);
     }
 }

@@ -2,13 +2,13 @@
 //! with a session opened by it (`login`).
 //!
 //! A tunnel leads to the same port that dials phones. So a request counts as local only if nothing about it suggests
-//! otherwise, and as long as no tunnel was found that makes strangers look local (`exposure`). Headers that a proxy adds can
-//! remove trust and never give it.
+//! otherwise, and while it is known that no tunnel makes strangers look local (`exposure`). Until that is known, the request
+//! waits. Headers that a proxy adds can remove trust and never give it.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -95,7 +95,8 @@ pub(super) async fn operator_only(
     varying(response)
 }
 
-/// Lets everyone through to the log-in page if there is a way to log in. If not, it is refused like any other address.
+/// Lets everyone through to the log-in page if there is a way to log in. If not, it is refused like any other address, but
+/// not to what looks local, for which there is a log-in link when it is needed.
 pub(super) async fn door(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -103,7 +104,7 @@ pub(super) async fn door(
     next: Next,
 ) -> Response {
     let admitted = match is_meant(&request) {
-        Ok(()) if is_from_here(&context, peer, &request) || can_log_in(&context) => Ok(()),
+        Ok(()) if looks_local(peer, &request) || can_log_in(&context) => Ok(()),
         Ok(()) => Err(refusal(&context)),
         Err(error) => Err(error),
     };
@@ -123,14 +124,16 @@ fn varying(mut response: Response) -> Response {
     response
 }
 
-/// Not `async`, because a future that borrows the request cannot be sent to another thread.
+/// Who has a token or a session never waits for a look. Not `async`, because a future that borrows the request cannot be
+/// sent to another thread.
 fn admit<'a>(
     context: &'a Context,
     peer: SocketAddr,
     request: &Request,
 ) -> impl Future<Output = Result<Who, ApiError>> + use<'a> {
     let meant = is_meant(request);
-    let is_here = is_from_here(context, peer, request);
+    let looks_local = looks_local(peer, request);
+    let is_here = looks_local && context.exposure.trust(context.clock.now()) == Some(true);
     let headers = request.headers();
     let sessions = if is_here { Vec::new() } else { session::signed(context, headers) };
     let (given, from) = (given_token(headers), origin(peer, headers));
@@ -142,9 +145,13 @@ fn admit<'a>(
         if session::is_any_open(context, &sessions).await? {
             return Ok(Who::Session);
         }
-        match given {
-            Some(given) if context.auth.token.matches(&given, from, context.clock.now_ms())? => Ok(Who::Token),
-            _ => Err(refusal(context)),
+        let is_token = given.map(|given| context.auth.token.matches(&given, from, context.clock.now_ms()));
+        match is_token.unwrap_or(Ok(false)) {
+            Ok(true) => Ok(Who::Token),
+            _ if looks_local && is_trusted(context).await => Ok(Who::Here),
+            Err(error) => Err(error.into()),
+            Ok(false) if looks_local && !context.exposure.is_exposed() => Err(ApiError::Unchecked),
+            Ok(false) => Err(refusal(context)),
         }
     }
 }
@@ -196,9 +203,22 @@ fn is_meant(request: &Request) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Whether the request comes from this computer: it looks local, and no tunnel makes strangers look local.
-pub(super) fn is_from_here(context: &Context, peer: SocketAddr, request: &Request) -> bool {
-    looks_local(peer, request) && !context.exposure.is_exposed()
+/// Whether a request that looks local can be trusted, because no tunnel makes strangers look local. Waits until that is
+/// known.
+pub(super) async fn is_trusted(context: &Context) -> bool {
+    let (exposure, now) = (&context.exposure, context.clock.now());
+    match exposure.trust(now) {
+        Some(true) => true,
+        Some(false) => {
+            // Perhaps the tunnel is no longer there, which the next request then finds.
+            exposure.want();
+            false
+        }
+        None => tokio::select! {
+            is_trusted = exposure.is_trusted(now) => is_trusted,
+            () = context.stopping.cancelled() => false,
+        },
+    }
 }
 
 /// Whether nothing about the request suggests that it comes from another computer.
@@ -248,6 +268,14 @@ fn navigation(headers: &HeaderMap) -> DialIntent {
     } else {
         DialIntent::NotMeant
     }
+}
+
+/// Whether a browser sent this, or a program that acts like one.
+pub(super) fn is_from_a_browser(headers: &HeaderMap) -> bool {
+    let says_so = |name: &HeaderName| {
+        name.as_str().starts_with("sec-fetch-") || [header::ORIGIN, header::REFERER, header::COOKIE].contains(name)
+    };
+    headers.keys().any(says_so) || is_named_like_a_browser(headers)
 }
 
 fn is_named_like_a_browser(headers: &HeaderMap) -> bool {

@@ -63,6 +63,11 @@ pub(super) enum ApiError {
     /// A browser prefetches: it must ask again when its user means to. 503.
     #[error("prefetching this URL is not allowed")]
     Speculative,
+    /// It looks local, but strangers may look local, too. 503.
+    #[error(
+        "callscribe could not find out whether strangers can come in through BASE_URL, so for now being on this computer is not enough: try again, log in with OPERATOR_TOKEN, or open the log-in link in callscribe's output"
+    )]
+    Unchecked,
     /// 503.
     #[error("too many live pages are open")]
     TooManyPages,
@@ -122,7 +127,7 @@ pub(super) struct Problem {
 impl Problem {
     /// Whether logging in would help.
     pub(super) fn wants_log_in(&self) -> bool {
-        ["token-needed", "wrong-token", "too-many-guesses"].iter().any(|slug| self.kind.ends_with(slug))
+        ["token-needed", "wrong-token", "too-many-guesses", "unchecked"].iter().any(|slug| self.kind.ends_with(slug))
     }
 
     /// Returns the vendor's page on the error, if its address is safe in a link.
@@ -207,12 +212,13 @@ impl ApiError {
             Self::TooManyGuesses => (StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many failed attempts"),
             Self::BadWebhookSecret => (StatusCode::UNAUTHORIZED, "bad-webhook-secret", "Webhook not authenticated"),
             Self::Speculative => (StatusCode::SERVICE_UNAVAILABLE, "speculative", "Prefetching is not allowed"),
+            Self::Unchecked => (StatusCode::SERVICE_UNAVAILABLE, "unchecked", "The tunnel could not be checked"),
             Self::TooManyPages => (StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open"),
             Self::TranscriptFailed(_) => TRANSCRIPT_FAILED,
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong"),
             Self::Pipeline(error) => return pipeline_parts(error, detail),
         };
-        let is_temporary = matches!(slug, "too-many-guesses" | "too-many-pages");
+        let is_temporary = matches!(slug, "too-many-guesses" | "too-many-pages" | "unchecked");
         ProblemParts::new(status, slug, title, detail).later(is_temporary.then_some(LOOK_AGAIN))
     }
 }

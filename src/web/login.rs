@@ -51,11 +51,11 @@ pub(super) async fn show(
         let is_link = context.auth.link.redeem(&token);
         return if is_link { Ok(logged_in(&context, request.headers())) } else { Err(ApiError::UsedLink) };
     }
-    let is_from_here = access::is_from_here(&context, peer, &request);
+    let looks_local = access::looks_local(peer, &request);
     let sessions = session::signed(&context, request.headers());
     drop(request);
     let is_logged_in = session::is_any_open(&context, &sessions).await?;
-    if is_from_here && !is_logged_in {
+    if !is_logged_in && looks_local && access::is_trusted(&context).await {
         return Ok((StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response());
     }
     let (notices, has_token) = (Notices::for_strangers(&context), context.auth.token.is_set());

@@ -9,7 +9,8 @@ use super::access;
 use super::error::ApiError;
 use crate::context::Shared;
 
-/// Answers how the probe looks. Anything but a valid probe gets the refusal that a stranger gets at every address.
+/// Answers how the probe looks. Anything but a valid probe gets the refusal that a stranger gets at every address; so does
+/// a browser, which a page of another site may have sent here with a probe that it received.
 pub(super) async fn arrive(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -18,6 +19,7 @@ pub(super) async fn arrive(
 ) -> Result<String, ApiError> {
     let exposure = &context.exposure;
     let probe = path.ok().map(|Path(probe)| probe).filter(|probe| exposure.is_probe(probe, context.clock.now()));
+    let probe = probe.filter(|_| !access::is_from_a_browser(request.headers()));
     let Some(probe) = probe else { return Err(access::refusal(&context)) };
     let looks_local = access::looks_local(peer, &request);
     if looks_local {

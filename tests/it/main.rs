@@ -18,6 +18,7 @@ mod recording_url;
 mod signature;
 mod transcribe;
 mod transcript;
+mod trust;
 mod tunnel;
 mod upload;
 

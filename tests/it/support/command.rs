@@ -100,22 +100,34 @@ pub(crate) struct Ended {
 
 impl Program {
     pub(crate) fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let (mut program, sender) = Self::spawn(folder, arguments, environment);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_callscribe"));
+        command.args(arguments);
+        Self::run(command, folder, environment)
+    }
+
+    /// Starts the program as a process that may open only this many files.
+    pub(crate) fn start_with_few_files(folder: &Path, environment: &[(&str, &str)], files: usize) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files}; exec \"$0\""), env!("CARGO_BIN_EXE_callscribe")]);
+        Self::run(command, folder, environment)
+    }
+
+    fn run(command: Command, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let (mut program, sender) = Self::spawn(command, folder, environment);
         send_lines(program.child.stdout.take().expect("a pipe"), Stream::Out, sender);
         program
     }
 
     /// Starts the program and stops reading its standard output once it listens. Also returns the first address.
     pub(crate) fn start_unheard(folder: &Path, environment: &[(&str, &str)]) -> (Self, String) {
-        let (mut program, _) = Self::spawn(folder, &[], environment);
+        let (mut program, _) = Self::spawn(Command::new(env!("CARGO_BIN_EXE_callscribe")), folder, environment);
         let mut lines = BufReader::new(program.child.stdout.take().expect("a pipe")).lines();
         let address = lines.find_map(|line| line.expect("text").strip_prefix(LISTENING).map(str::to_owned));
         (program, address.expect("the program listens"))
     }
 
-    fn spawn(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Self, Sender<(Stream, String)>) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_callscribe"));
-        command.args(arguments).current_dir(folder).env_clear().envs(environment.iter().copied());
+    fn spawn(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -> (Self, Sender<(Stream, String)>) {
+        command.current_dir(folder).env_clear().envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         let (sender, lines) = channel();
