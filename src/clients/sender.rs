@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -58,6 +59,9 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
     pub(super) http: reqwest::Client,
+    tls: rustls::ClientConfig,
+    /// The vendor is on this computer, so no proxy is used.
+    is_local: bool,
     service: Service,
     pub(super) deadlines: Deadlines,
     /// Parses the vendor's error body.
@@ -66,28 +70,23 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// `base` is the API's URL. No proxy is used if it is on this computer.
+    /// `base` is the API's URL.
     pub(super) fn new(
         service: Service,
         base: &url::Url,
         deadlines: Deadlines,
         refusal: fn(StatusCode, &HeaderMap, &[u8]) -> Refusal,
     ) -> Self {
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config())
-            .user_agent(concat!("callscribe/", env!("CARGO_PKG_VERSION")))
-            // A redirect could leak credentials. Only `twilio::media` follows redirects, with rules of its own.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(deadlines.connect)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS);
-        // Otherwise the kernel repeats for up to 15 minutes what a network has lost, and a request may arrive after another
-        // instance has searched for its effect. Other systems end that sooner.
-        #[cfg(target_os = "linux")]
-        let builder = builder.tcp_user_timeout(deadlines.stall);
-        let builder = if is_local(base) { builder.no_proxy() } else { builder };
-        let http = builder.build().expect("a client with TLS set up builds");
-        Self { http, service, deadlines, refusal, is_refused: Arc::default() }
+        let tls = tls::config();
+        let is_local = is_local(base);
+        let http = client(&tls, &deadlines, is_local).build().expect("a client with TLS set up builds");
+        Self { http, tls, is_local, service, deadlines, refusal, is_refused: Arc::default() }
+    }
+
+    /// Returns a client that connects to these addresses for this host.
+    pub(super) fn client_at(&self, host: &str, addresses: &[SocketAddr]) -> reqwest::Client {
+        let client = client(&self.tls, &self.deadlines, self.is_local).resolve_to_addrs(host, addresses);
+        client.build().expect("a client with TLS set up builds")
     }
 
     /// Sends a GET, with retries, and reads the whole response.
@@ -280,6 +279,22 @@ fn fenced(
     });
     *request.body_mut() = Some(Body::wrap_stream(body));
     Ok(RequestBuilder::from_parts(client, request))
+}
+
+fn client(tls: &rustls::ClientConfig, deadlines: &Deadlines, is_local: bool) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .user_agent(concat!("callscribe/", env!("CARGO_PKG_VERSION")))
+        // A redirect could leak credentials. Only `twilio::media` follows redirects, with rules of its own.
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(deadlines.connect)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS);
+    // Otherwise the kernel repeats for up to 15 minutes what a network has lost, and a request may arrive after another
+    // instance has searched for its effect. Other systems end that sooner.
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(deadlines.stall);
+    if is_local { builder.no_proxy() } else { builder }
 }
 
 /// Maps a failure below HTTP, without its URL, which may hold a phone number or a secret.

@@ -392,7 +392,13 @@ async fn a_redirect_within_twilio_is_followed_with_credentials() {
 
 #[tokio::test]
 async fn a_redirect_loop_or_bad_location_ends_the_request() {
-    for location in ["/2010-04-01/Accounts/AC/Recordings/again", "ftp://example.com/audio.wav", "http://"] {
+    for location in [
+        "/2010-04-01/Accounts/AC/Recordings/again",
+        "ftp://example.com/audio.wav",
+        "http://",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::ffff:a9fe:a9fe]/",
+    ] {
         let requests = Arc::new(Mutex::new(0));
         let count = Arc::clone(&requests);
         let twilio = twilio_with(move |_, _| {
@@ -472,4 +478,20 @@ async fn audio_announced_as_larger_than_an_upload_is_refused_before_it_arrives()
         assert!(detail.ends_with("at the audio, which is longer than its recording"), "{detail}");
     }
     assert_nothing_submitted(&world);
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_name_is_followed_and_its_body_is_not_read() {
+    let storage = Router::new().route("/audio.wav", get(async || whole_speech()));
+    let port = serve(storage).await.rsplit_once(':').expect("a port").1.to_owned();
+    let twilio = twilio_with(move |_, _| {
+        let mut moved = redirect(302, &format!("http://localhost:{port}/audio.wav"));
+        // Without an end.
+        *moved.body_mut() =
+            Body::from_stream(stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from_static(&[0; 9]))));
+        moved
+    });
+    let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+    assert_eq!(transcribe(&world, RECORDING).await.status, 200);
+    assert!(world.assemblyai.uploads()[0].is_speech);
 }

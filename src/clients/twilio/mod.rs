@@ -8,6 +8,7 @@ mod media;
 mod pages;
 mod player;
 mod recordings;
+mod redirect;
 pub mod signature;
 mod size;
 mod wav;
