@@ -184,20 +184,25 @@ mod armed {
     enum Plan {
         /// At this point, the n-th time, the thread reports on standard error and waits to be killed.
         Stop { name: &'static str, point: Point, left: Mutex<u32> },
+        /// At this point, the first time, the process reports on standard error and stops until it gets SIGCONT.
+        Freeze { name: &'static str, point: Point, left: Mutex<bool> },
         /// Every step aborts once at each point, for each subject, and passes the next time.
         AbortOnce(Mutex<HashSet<(Point, String)>>),
     }
 
     static PLAN: OnceLock<Plan> = OnceLock::new();
 
-    /// Takes `C4:stop`, `C4:stop:3` for the third time, or `all:abort-once`.
+    /// Takes `C4:stop`, `C4:stop:3` for the third time, `C4:freeze`, or `all:abort-once`.
     ///
     /// # Panics
     /// If it is none of these.
     pub fn arm(plan: &str) {
-        let stop = |wanted: &str, left: u32| {
+        let named = |wanted: &str| {
             let known = CRASH_POINTS.into_iter().find(|(name, _)| *name == wanted);
-            let (name, point) = known.unwrap_or_else(|| panic!("FAIL: there is no crash point {wanted}"));
+            known.unwrap_or_else(|| panic!("FAIL: there is no crash point {wanted}"))
+        };
+        let stop = |wanted: &str, left: u32| {
+            let (name, point) = named(wanted);
             Plan::Stop { name, point, left: Mutex::new(left) }
         };
         let parts: Vec<&str> = plan.split(':').collect();
@@ -205,7 +210,11 @@ mod armed {
             ["all", "abort-once"] => Plan::AbortOnce(Mutex::default()),
             [point, "stop"] => stop(point, 1),
             [point, "stop", times] => stop(point, times.parse().expect("FAIL=<point>:stop:<number>")),
-            _ => panic!("expected FAIL=<point>:stop[:<number>] or FAIL=all:abort-once"),
+            [point, "freeze"] => {
+                let (name, point) = named(point);
+                Plan::Freeze { name, point, left: Mutex::new(true) }
+            }
+            _ => panic!("expected FAIL=<point>:stop[:<number>], FAIL=<point>:freeze or FAIL=all:abort-once"),
         };
         // The first call decides for the life of the process; every later call asks for the same.
         let _ = PLAN.set(plan);
@@ -276,7 +285,15 @@ mod armed {
                     std::thread::sleep(Duration::from_secs(3_600));
                 }
             }
-            Some(Plan::Stop { .. }) => Ok(()),
+            Some(Plan::Freeze { name, point: planned, left }) if *planned == point => {
+                if std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner)) {
+                    eprintln!("failpoint {name}");
+                    // The shell's built-in `kill`. The process stops before it learns that the shell has ended.
+                    _ = std::process::Command::new("sh").args(["-c", "kill -STOP $PPID"]).status();
+                }
+                Ok(())
+            }
+            Some(Plan::Stop { .. } | Plan::Freeze { .. }) => Ok(()),
         }
     }
 }

@@ -5,10 +5,12 @@
 //! `cargo test --features failpoints --test crash -- --rounds 20 --kills 500` kills it 20 times at each point of
 //! [`callscribe::failpoint`], and 500 times at random. `--points C3,C4` selects points, `--jobs` is the number of calls in
 //! progress during random kills, `--seed` fixes the times of those, and `--database` is `sqlite`, `postgres` (at
-//! `TEST_DATABASE_URL`) or `both`.
+//! `TEST_DATABASE_URL`) or `both`. With `--stops 20` and PostgreSQL, one of two instances is stopped and continued 20 times
+//! at random, and once at each point before a paid request.
 
 mod check;
 mod database;
+mod pair;
 mod program;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, reason = "the integration tests use more of it")]
@@ -40,6 +42,9 @@ const BUSY: usize = 4;
 /// Maximum number of worlds at the same time, including those that wait for the end of their calls.
 const ALIVE: usize = 40;
 
+/// The points at which an intent is committed and its request is not sent.
+const INTENDED: [&str; 2] = ["C2", "C14"];
+
 /// A call in progress for this long no longer counts towards `--jobs`.
 const STUCK: Duration = Duration::from_secs(3);
 
@@ -48,6 +53,7 @@ const STUCK: Duration = Duration::from_secs(3);
 struct Plan {
     rounds: u32,
     kills: u32,
+    stops: u32,
     jobs: usize,
     seed: u64,
     points: Vec<String>,
@@ -57,7 +63,7 @@ struct Plan {
 
 impl Plan {
     fn read() -> Result<Option<Self>, String> {
-        let (mut rounds, mut kills, mut jobs, mut seed) = (1, 5, None, 1);
+        let (mut rounds, mut kills, mut stops, mut jobs, mut seed) = (1, 5, 0, None, 1);
         let mut points: Vec<String> = CRASH_POINTS.iter().map(|(name, _)| (*name).to_owned()).collect();
         let mut database = "sqlite".to_owned();
         let mut arguments = std::env::args().skip(1);
@@ -70,6 +76,7 @@ impl Plan {
             match name.as_str() {
                 "--rounds" => rounds = number(&name, &value)?,
                 "--kills" => kills = number(&name, &value)?,
+                "--stops" => stops = number(&name, &value)?,
                 "--jobs" => jobs = Some(number(&name, &value)?),
                 "--seed" => seed = number(&name, &value)?,
                 "--points" => points = value.split(',').filter(|point| !point.is_empty()).map(str::to_owned).collect(),
@@ -88,7 +95,7 @@ impl Plan {
             _ => return Err("--database: expected sqlite, postgres or both".to_owned()),
         };
         let jobs = jobs.unwrap_or(if kills > 100 { 50 } else { 10 });
-        Ok(Some(Self { rounds, kills, jobs, seed, points, databases }))
+        Ok(Some(Self { rounds, kills, stops, jobs, seed, points, databases }))
     }
 }
 
@@ -134,7 +141,25 @@ async fn main() -> ExitCode {
                 (name, random(world, kills, plan.jobs / shares as usize, seed, plan.kills <= 100).await)
             });
         }
+        if let Some(server) = server.clone().filter(|_| plan.stops > 0) {
+            let (name, plan) = ("postgres two random".to_owned(), plan.clone());
+            worlds.spawn(async move {
+                let world = World::new(name.clone(), Some(&server)).await;
+                (name, pair::random(world, plan.stops, plan.jobs, plan.seed).await)
+            });
+        }
         for round in 0..plan.rounds {
+            if let Some(server) = server.clone().filter(|_| plan.stops > 0) {
+                for point in INTENDED {
+                    let (server, alive) = (server.clone(), Arc::clone(&alive));
+                    worlds.spawn(async move {
+                        let _alive = alive.acquire().await;
+                        let name = format!("postgres frozen {point} round {}", round + 1);
+                        let world = World::new(name, Some(&server)).await;
+                        (format!("postgres frozen {point}"), pair::frozen_at(world, point).await)
+                    });
+                }
+            }
             for point in &plan.points {
                 let (point, server) = (point.clone(), server.clone());
                 let (alive, busy) = (Arc::clone(&alive), Arc::clone(&busy));
@@ -179,10 +204,11 @@ fn summarize(plan: &Plan, found: &BTreeMap<String, Found>, took: Duration) -> Ex
     let (rounds, failed) = found.values().fold((0, 0), |(all, bad), one| (all + one.rounds, bad + one.failed));
     let violations: usize = found.values().map(|found| found.outcome.violations.len()).sum();
     println!(
-        "{} points, {} rounds of each, {} kills at random, {violations} violations, {:.1} minutes",
+        "{} points, {} rounds of each, {} kills and {} stops at random, {violations} violations, {:.1} minutes",
         plan.points.len(),
         plan.rounds,
         plan.kills as usize * plan.databases.len(),
+        plan.stops as usize * plan.databases.iter().flatten().count(),
         took.as_secs_f64() / 60.0
     );
     println!("{} passed, {failed} failed", rounds - failed);

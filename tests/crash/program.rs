@@ -79,10 +79,15 @@ impl Program {
         self.ended().1
     }
 
+    /// Sends a signal by its name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        // The shell's built-in `kill`, because small systems have no other.
+        _ = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status();
+    }
+
     /// Sends SIGTERM, and SIGKILL after the deadline. Returns the exit status and the lines of standard error.
     pub(crate) async fn terminate(mut self, deadline: Duration) -> (Option<ExitStatus>, Vec<String>) {
-        // The shell's built-in `kill`, because small systems have no other.
-        _ = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
+        self.signal("TERM");
         let asked = tokio::time::Instant::now();
         while asked.elapsed() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -17,8 +17,11 @@ use crate::program::Program;
 use crate::support::command::Folder;
 use crate::support::{client, listen, variables};
 
+/// The operator token. Behind a balancer, the program cannot tell local requests from others.
+pub(crate) const TOKEN: &str = "a-token-for-the-crash-test";
+
 /// Maximum time from the start of the program until it listens.
-const STARTS_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Maximum time from the last crash until all calls have ended.
 const ENDS_WITHIN: Duration = Duration::from_secs(150);
@@ -40,13 +43,13 @@ pub(crate) struct World {
     /// Acknowledged callbacks: the call SID, and for a recording its SID and state.
     pub(crate) acknowledged: HashSet<(String, Option<(String, String)>)>,
     pub(crate) violations: Vec<String>,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 /// The program's clients.
 #[derive(Clone)]
 pub(crate) struct Outside {
-    base: String,
+    pub(crate) base: String,
     pub(crate) http: reqwest::Client,
     pub(crate) numbers: Arc<Mutex<Vec<String>>>,
     /// Call SIDs in responses to `/dial`.
@@ -71,15 +74,21 @@ impl World {
     /// Starts the program, with `fail` as its failpoint setting.
     pub(crate) fn spawn(&mut self, fail: Option<String>) {
         assert!(self.program.is_none(), "the previous program still runs");
+        self.program = Some(self.instance(self.port, fail));
+    }
+
+    /// Starts an instance at this port.
+    pub(crate) fn instance(&self, port: u16, fail: Option<String>) -> Program {
         let mut environment = variables(&self.outside.base, self.twilio.url(), self.assemblyai.url());
         let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
-        set("BIND_ADDR", format!("127.0.0.1:{}", self.port));
+        set("BIND_ADDR", format!("127.0.0.1:{port}"));
         set("DATABASE_URL", self.database.url());
+        set("OPERATOR_TOKEN", TOKEN.to_owned());
         set("RUST_LOG", "info,callscribe=trace".to_owned());
         if let Some(fail) = fail {
             set("FAIL", fail);
         }
-        self.program = Some(Program::start(self.folder.path(), &environment));
+        Program::start(self.folder.path(), &environment)
     }
 
     /// Starts the program and waits until it listens.
@@ -164,7 +173,8 @@ impl Outside {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = format!("1415{:07}", 2_000_000 + COUNT.fetch_add(1, Ordering::Relaxed));
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner).push(number.clone());
-        let request = self.http.get(format!("{}/dial/{number}", self.base)).timeout(Duration::from_secs(30));
+        let request =
+            self.http.get(format!("{}/dial/{number}", self.base)).bearer_auth(TOKEN).timeout(Duration::from_secs(30));
         let Ok(answer) = request.send().await else { return };
         if answer.status() == 200
             && let Ok(text) = answer.text().await
@@ -176,7 +186,11 @@ impl Outside {
 
     /// Requests the deletion of a call. Ignores errors.
     pub(crate) async fn delete(&self, id: &str) {
-        let request = self.http.post(format!("{}/calls/{id}/delete", self.base)).timeout(Duration::from_secs(30));
+        let request = self
+            .http
+            .post(format!("{}/calls/{id}/delete", self.base))
+            .bearer_auth(TOKEN)
+            .timeout(Duration::from_secs(30));
         _ = request.send().await;
     }
 
@@ -219,8 +233,8 @@ impl Outside {
         Ok(ids)
     }
 
-    async fn json(&self, path: &str) -> Result<Value, reqwest::Error> {
-        let request = self.http.get(format!("{}{path}", self.base)).timeout(Duration::from_secs(10));
+    pub(crate) async fn json(&self, path: &str) -> Result<Value, reqwest::Error> {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(TOKEN).timeout(Duration::from_secs(10));
         request.send().await?.error_for_status()?.json().await
     }
 }
@@ -230,7 +244,7 @@ fn is_over(call: &Value) -> bool {
 }
 
 /// A free port below the ephemeral range, so that no outgoing connection takes it while the program is down.
-fn port() -> u16 {
+pub(crate) fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 100) as u16 * 100;
     let port = || Some(first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000);

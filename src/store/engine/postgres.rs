@@ -94,7 +94,8 @@ pub(super) async fn open(
         .connect_with(options.clone())
         .await
         .map_err(BadDatabase::Unreachable)?;
-    Ok((Server { pool, answer_timeout, silence }, migrate(&options).await?))
+    let migrating = migrate(&options, answer_timeout).await?;
+    Ok((Server { pool, answer_timeout, silence }, migrating))
 }
 
 impl Server {
@@ -205,6 +206,11 @@ fn tuned(options: &PgConnectOptions, lock_timeout: Duration) -> PgConnectOptions
         // As on SQLite, no statement waits long for a row that another instance has locked: that one may hang or sleep.
         ("lock_timeout", format!("{}ms", lock_timeout.as_millis())),
         ("idle_in_transaction_session_timeout", format!("{}ms", IDLE_IN_TRANSACTION.as_millis())),
+        // A server that hears nothing from this computer ends the connection, and the locks, in half a minute and not in
+        // two hours. Ignored on a Unix socket.
+        ("tcp_keepalives_idle", "10".to_owned()),
+        ("tcp_keepalives_interval", "5".to_owned()),
+        ("tcp_keepalives_count", "4".to_owned()),
         // The default assumes a spinning disk and makes the planner avoid the search index.
         ("random_page_cost", "1.1".to_owned()),
         // Otherwise each start logs a notice for each table that exists already.
@@ -214,11 +220,14 @@ fn tuned(options: &PgConnectOptions, lock_timeout: Duration) -> PgConnectOptions
 }
 
 /// Migrates the tables and returns the connection that holds the lock. A migration of another instance is waited for
-/// without limit: with much data it takes minutes. The wait for a table that other programs use ends at `lock_timeout`.
-async fn migrate(options: &PgConnectOptions) -> Result<PgConnection, BadDatabase> {
-    let mut connection = options.connect().await.map_err(BadDatabase::Unreachable)?;
+/// without limit: with much data it takes minutes. The wait for a table that other programs use ends at `lock_timeout`, as
+/// does each of the waits for another instance.
+async fn migrate(options: &PgConnectOptions, answer_timeout: Duration) -> Result<PgConnection, BadDatabase> {
+    let late = |late: Elapsed| BadDatabase::Unreachable(sqlx::Error::Io(late.into()));
+    let connecting = timeout(answer_timeout, options.connect()).await.map_err(late)?;
+    let mut connection = connecting.map_err(BadDatabase::Unreachable)?;
     let mut is_logged = false;
-    while let Err(error) = connection.lock().await {
+    while let Err(error) = timeout(answer_timeout, connection.lock()).await.map_err(late)? {
         match &error {
             MigrateError::Execute(sqlx::Error::Database(cause)) if cause.code().as_deref() == Some(LOCK_TIMEOUT) => {
                 if !std::mem::replace(&mut is_logged, true) {
