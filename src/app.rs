@@ -41,6 +41,9 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(8_900);
 /// Maximum time that a stop then takes to release the leases and close the database.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
 
+/// Pause between two checks whether the database can be written.
+const CHECK_PAUSE: Duration = Duration::from_secs(10);
+
 /// Maximum number of concurrent uploads from Twilio to AssemblyAI.
 const TRANSFERS: usize = 4;
 
@@ -128,6 +131,7 @@ impl App {
         if config.work.automatic {
             let (context, ports) = (Arc::clone(&app.context), app.ports());
             tokio::spawn(async move { prober(&context, ports).watch(&context.stopping).await });
+            tokio::spawn(check_database(Arc::clone(&app.context)));
         }
         Ok(app)
     }
@@ -217,6 +221,17 @@ impl App {
             tracing::warn!("the database did not close in time");
         }
         drop(scratch);
+    }
+}
+
+/// Checks again and again whether the database can be written: a stranger's request does not cause a check.
+async fn check_database(context: Shared) {
+    loop {
+        context.store.check(context.clock.now_ms()).await;
+        tokio::select! {
+            () = context.stopping.cancelled() => return,
+            () = tokio::time::sleep(CHECK_PAUSE) => {}
+        }
     }
 }
 

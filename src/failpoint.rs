@@ -69,6 +69,8 @@ pub enum Commit {
     ReleaseJobs,
     /// All open jobs become due.
     CatchUp,
+    /// A check whether the database can be written.
+    CheckReadiness,
     /// The search index is rebuilt after an update.
     BuildIndex,
 }

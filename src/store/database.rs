@@ -1,5 +1,6 @@
 //! The open database: connections to read from, transactions with their retries, and a watch on SQLite's file.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::conn::{Conn, args};
 use super::engine::{Engine, Location};
 use super::error::{BadDatabase, Error};
+use super::readiness::{Readiness, has_room};
 use crate::failpoint::Commit;
 
 /// How many times a transaction runs at most if it fails for a passing reason.
@@ -25,6 +27,7 @@ struct Inner {
     file: Option<File>,
     /// Whether the file was removed or replaced since it was opened.
     is_gone: AtomicBool,
+    readiness: Readiness,
 }
 
 /// The file that was opened. The identity tells it from another file at the same path.
@@ -40,7 +43,15 @@ impl Store {
         let (engine, migrating) = Engine::open(location).await?;
         let file = location.path().map(|path| File { identity: identity(&path), path });
         let location = location.clone();
-        let store = Self { inner: Arc::new(Inner { location, engine, file, is_gone: AtomicBool::new(false) }) };
+        let store = Self {
+            inner: Arc::new(Inner {
+                location,
+                engine,
+                file,
+                is_gone: AtomicBool::new(false),
+                readiness: Readiness::default(),
+            }),
+        };
         store.build_index().await.map_err(|error| match error {
             Error::Database(error) => BadDatabase::Unusable(error),
             other => BadDatabase::Unusable(sqlx::Error::Protocol(other.to_string())),
@@ -161,12 +172,38 @@ impl Store {
         }
     }
 
-    /// Checks that the database answers.
-    pub async fn check(&self) -> Result<(), Error> {
-        if self.is_gone() {
-            return Err(Error::Gone);
+    /// Whether the last check could write to the database. Does not access the database.
+    pub fn is_ready(&self) -> bool {
+        self.inner.readiness.is_ready()
+    }
+
+    /// Checks whether the database can be written. Returns what the last check found if it began less than a second ago;
+    /// calls at the same time share one check. Logs when the result changes.
+    pub async fn check(&self, now_ms: i64) -> bool {
+        if self.inner.readiness.begin(now_ms) {
+            let (store, inner) = (self.clone(), Arc::clone(&self.inner));
+            // A writer must not be dropped in the middle, as the future of a client that has gone is.
+            let proof = tokio::spawn(async move { store.prove_writable(now_ms).await });
+            tokio::spawn(async move {
+                let proven = proof.await.unwrap_or_else(|panic| Err(Error::NoRoom(io::Error::other(panic))));
+                inner.readiness.end(proven, now_ms);
+            });
         }
-        self.read().await?.fetch("SELECT 1 AS one", args![]).await.map(drop)
+        self.inner.readiness.ended().await
+    }
+
+    async fn prove_writable(&self, now_ms: i64) -> Result<(), Error> {
+        if let Some(path) = self.inner.location.path() {
+            let checked = tokio::task::spawn_blocking(move || has_room(&path)).await;
+            checked.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(Error::NoRoom)?;
+        }
+        self.write(Commit::CheckReadiness, "", |mut tx| async move {
+            let sql = tx.dialect().empty_readiness();
+            tx.execute(sql, args![]).await?;
+            tx.execute("INSERT INTO readiness (checked_at) VALUES ($1)", args![now_ms]).await?;
+            Ok((tx, ()))
+        })
+        .await
     }
 
     /// Checks whether the file is still the one that was opened. Writes fail while it is not: they would be lost with the

@@ -21,6 +21,9 @@ pub enum Error {
     /// The file was removed or replaced while the program runs.
     #[error("the database file was removed or replaced")]
     Gone,
+    /// The disk is full, or fails.
+    #[error("no room beside the database file: {0}")]
+    NoRoom(std::io::Error),
     #[error("the database failed: {0}")]
     Database(sqlx::Error),
 }

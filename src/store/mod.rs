@@ -16,6 +16,7 @@ mod facets;
 mod filter;
 mod history;
 mod jobs;
+mod readiness;
 mod recordings;
 mod rows;
 mod search;

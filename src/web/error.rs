@@ -71,6 +71,9 @@ pub(super) enum ApiError {
     /// 503.
     #[error("too many live pages are open")]
     TooManyPages,
+    /// 503.
+    #[error("the database cannot be written; the log says why")]
+    NotReady,
     #[error(transparent)]
     Pipeline(#[from] pipeline::Error),
     /// A failed transcript has neither text nor captions. 422.
@@ -214,11 +217,12 @@ impl ApiError {
             Self::Speculative => (StatusCode::SERVICE_UNAVAILABLE, "speculative", "Prefetching is not allowed"),
             Self::Unchecked => (StatusCode::SERVICE_UNAVAILABLE, "unchecked", "The tunnel could not be checked"),
             Self::TooManyPages => (StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "database", "The database cannot be written"),
             Self::TranscriptFailed(_) => TRANSCRIPT_FAILED,
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong"),
             Self::Pipeline(error) => return pipeline_parts(error, detail),
         };
-        let is_temporary = matches!(slug, "too-many-guesses" | "too-many-pages" | "unchecked");
+        let is_temporary = matches!(slug, "too-many-guesses" | "too-many-pages" | "unchecked" | "database");
         ProblemParts::new(status, slug, title, detail).later(is_temporary.then_some(LOOK_AGAIN))
     }
 }

@@ -15,10 +15,13 @@ use reqwest::Method;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
-use crate::support::World;
 use crate::support::callbacks::CALL_PARAMS;
 use crate::support::command::{ENOUGH, Folder, Program, with};
 use crate::support::store::Database;
+use crate::support::{Answer, World};
+
+/// The pause between two checks of the database.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The path of a SQLite store.
 fn file(store: &Database) -> PathBuf {
@@ -89,6 +92,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
          ALTER TABLE calls DROP COLUMN base_url; DROP TABLE IF EXISTS dialling; \
          DROP INDEX calls_press; DROP INDEX calls_dialled; DROP INDEX calls_redated; DROP TABLE ended_sessions; \
+         DROP TABLE readiness; \
          ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
          ALTER TABLE calls DROP COLUMN deletion; \
          DELETE FROM _sqlx_migrations WHERE version > 1"
@@ -234,6 +238,7 @@ async fn nothing_is_dialed_or_ingested_while_the_file_is_gone() {
         }
         // The worker does this every second.
         world.app.store().watch_file();
+        world.clock.advance(SECOND);
         assert_eq!(world.get("/readyz").await.status, 503);
         assert_eq!(world.get("/dial/14155551234").await.status, 503);
         assert_eq!(world.callback("/hooks/twilio/call", &progress("ringing")).await.status, 503);
@@ -243,6 +248,7 @@ async fn nothing_is_dialed_or_ingested_while_the_file_is_gone() {
 
         fs::rename(&elsewhere, &path).expect("a file");
         world.app.store().watch_file();
+        world.clock.advance(SECOND);
         assert_eq!(world.get("/readyz").await.status, 200);
     }
     world.dial("14155551234").await;
@@ -260,7 +266,6 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
         let voice = world.callback("/record/", &CALL_PARAMS).await;
         assert!(voice.status == 200 && voice.text().contains("<Record"), "{}", voice.text());
         world.signed(Method::POST, "/hooks/twilio/call", "x", "").await.problem(403, "forbidden");
-        assert_eq!(world.get("/readyz").await.status, 200);
         assert_eq!(world.get("/calls").await.status, 200);
     };
     let (refused, ()) = join(world.callback("/hooks/twilio/call", &params), greeted).await;
@@ -268,6 +273,120 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
     other.execute("ROLLBACK").await.expect("no lock");
     assert_eq!(world.callback("/hooks/twilio/call", &params).await.status, 204);
     assert_eq!(store.number("SELECT count(*) FROM calls").await, 1);
+}
+
+/// The answer to a stranger.
+async fn readiness_for_stranger(world: &World) -> Answer {
+    world.get_with("/readyz", &[("x-forwarded-for", "203.0.113.7")]).await
+}
+
+#[tokio::test]
+async fn the_database_is_checked_at_most_once_a_second_and_never_for_strangers() {
+    let world = World::new().await;
+    let checked_at = async || world.store.number("SELECT coalesce(max(checked_at), 0) FROM readiness").await;
+    assert_eq!(readiness_for_stranger(&world).await.text(), "ok\n");
+    assert_eq!(checked_at().await, 0, "no check yet");
+    let first = world.clock.now_ms();
+    for _ in 0..2 {
+        join_all((0..20).map(|_| async { assert_eq!(world.get("/readyz").await.text(), "ok\n") })).await;
+        assert_eq!((checked_at().await, world.store.number("SELECT count(*) FROM readiness").await), (first, 1));
+        world.clock.advance(SECOND - Duration::from_millis(1));
+    }
+    // What nobody has checked is not known.
+    world.store.execute("ALTER TABLE readiness RENAME TO unready").await.expect("SQL");
+    assert_eq!(readiness_for_stranger(&world).await.text(), "ok\n");
+    world.get("/readyz").await.problem(503, "database");
+    world.store.execute("ALTER TABLE unready RENAME TO readiness").await.expect("SQL");
+    let told = readiness_for_stranger(&world).await;
+    assert_eq!(told.problem(503, "database"), "the database cannot be written; the log says why");
+    assert_eq!(told.header("retry-after"), "3");
+    world.get("/readyz").await.problem(503, "database");
+    world.clock.advance(SECOND);
+    assert_eq!(world.get("/readyz").await.status, 200);
+    assert_eq!(readiness_for_stranger(&world).await.status, 200);
+    assert_eq!(checked_at().await, world.clock.now_ms());
+}
+
+#[tokio::test]
+async fn a_database_that_another_program_locks_is_not_ready() {
+    let store = Database::sqlite();
+    let world = World::with(&[("DATABASE_URL", &store.url)]).await;
+    let mut other = SqliteConnection::connect(&store.url).await.expect("a connection");
+    other.execute("BEGIN IMMEDIATE").await.expect("the lock");
+    for _ in 0..3 {
+        world.get("/readyz").await.problem(503, "database");
+        readiness_for_stranger(&world).await.problem(503, "database");
+    }
+    other.execute("ROLLBACK").await.expect("no lock");
+    // A check still runs, or the last one failed.
+    while world.get("/readyz").await.status != 200 {
+        world.clock.advance(SECOND);
+    }
+    assert_eq!(readiness_for_stranger(&world).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_database_without_room_for_a_file_beside_it_is_not_ready() {
+    let store = Database::sqlite();
+    let world = World::with(&[("DATABASE_URL", &store.url)]).await;
+    let beside = PathBuf::from(format!("{}-room", file(&store).display()));
+    // A file that an earlier program left, and a link to a file of somebody else.
+    let another = beside.with_extension("another");
+    for is_link in [false, true] {
+        fs::write(&another, "words").expect("a file");
+        if is_link { std::os::unix::fs::symlink(&another, &beside) } else { fs::write(&beside, "left") }.expect("one");
+        assert_eq!(world.get("/readyz").await.status, 200);
+        assert!(!beside.exists() && fs::read_to_string(&another).expect("a file") == "words");
+        world.clock.advance(SECOND);
+    }
+    fs::remove_file(&another).expect("a file");
+    fs::create_dir(&beside).expect("a folder");
+    world.get("/readyz").await.problem(503, "database");
+    fs::remove_dir(&beside).expect("a folder");
+    world.clock.advance(SECOND);
+    assert_eq!(world.get("/readyz").await.status, 200);
+}
+
+/// A disk of 64 MB, as only root can have it.
+#[cfg(target_os = "linux")]
+struct SmallDisk(Folder);
+
+#[cfg(target_os = "linux")]
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let folder = Folder::new();
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=64m", "none"]).arg(folder.path()).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(folder))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // The program may still have files open.
+        _ = std::process::Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_database_on_a_full_disk_is_not_ready() {
+    let Some(disk) = SmallDisk::new() else {
+        println!("skipped: only root can mount a disk");
+        return;
+    };
+    let url = format!("sqlite://{}", disk.0.path().join("callscribe.db").display());
+    let world = World::with(&[("DATABASE_URL", &url)]).await;
+    assert_eq!(world.get("/readyz").await.status, 200);
+    let filler = disk.0.path().join("filler");
+    let full = fs::write(&filler, vec![0; 64 << 20]).expect_err("a full disk");
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    world.clock.advance(SECOND);
+    world.get("/readyz").await.problem(503, "database");
+    fs::remove_file(&filler).expect("a file");
+    world.clock.advance(SECOND);
+    assert_eq!(world.get("/readyz").await.status, 200);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ macro_rules! migrations_of {
             ("newest first", include_str!(concat!("../migrations/", $database, "/0008_newest_first.sql"))),
             ("redated calls", include_str!(concat!("../migrations/", $database, "/0009_redated_calls.sql"))),
             ("ended sessions", include_str!(concat!("../migrations/", $database, "/0010_ended_sessions.sql"))),
+            ("readiness", include_str!(concat!("../migrations/", $database, "/0011_readiness.sql"))),
         ]
     };
 }
