@@ -149,6 +149,8 @@ pub struct TranscriptConfig {
     pub keyterms: Keyterms,
     /// The rest of `TRANSCRIPT_OPTIONS`, by default `{}`.
     pub options: Map<String, Value>,
+    /// `TRANSCRIBE_PER_DAY`, by default 100; `None` for no limit.
+    pub per_day: Option<u32>,
 }
 
 impl TranscriptConfig {
@@ -166,12 +168,13 @@ fn keyterm_limit(speech_models: &[String]) -> Limit {
 /// Leaves out the values of the options, which may be secrets.
 impl fmt::Debug for TranscriptConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { speech_models, keyterms, options } = self;
+        let Self { speech_models, keyterms, options, per_day } = self;
         let options: Vec<&String> = options.keys().collect();
         f.debug_struct("TranscriptConfig")
             .field("speech_models", speech_models)
             .field("keyterms", &keyterms.as_slice().len())
             .field("options", &options)
+            .field("per_day", per_day)
             .finish()
     }
 }

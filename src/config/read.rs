@@ -211,6 +211,10 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         env.warn("TRANSCRIPT_OPTIONS has speech_models, so ASSEMBLYAI_SPEECH_MODELS is ignored");
     }
     let speech_models = optional_models.or(listed_models);
+    let per_day = env.read("TRANSCRIBE_PER_DAY", |text| match text {
+        "*" => Ok(None),
+        _ => text.parse().map(Some).map_err(|_| "expected a whole number of transcripts, or * for no limit".to_owned()),
+    });
 
     let limit = keyterm_limit(speech_models.as_deref().unwrap_or_default());
     let checked = |terms: Keyterms| terms.check(&limit).map(|()| terms).map_err(|error| error.to_string());
@@ -233,7 +237,7 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
     if let Err(error) = keyterms.check(&limit) {
         env.refuse("KEYTERMS", &format!("together with KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"));
     }
-    Some(TranscriptConfig { speech_models: speech_models?, keyterms, options: options? })
+    Some(TranscriptConfig { speech_models: speech_models?, keyterms, options: options?, per_day: per_day? })
 }
 
 /// Removes a list of strings from the options.

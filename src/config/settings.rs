@@ -98,6 +98,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "JSON object of AssemblyAI parameters for every transcript, such as '{\"speaker_labels\": true}'",
     },
     Setting {
+        name: "TRANSCRIBE_PER_DAY",
+        default: Value("100"),
+        meaning: "maximum number of transcripts made automatically within 24 hours of calls that you did not dial, which strangers can cause; * for no limit",
+    },
+    Setting {
         name: "GREETING",
         default: Value("Ahoy! Call recording starts now."),
         meaning: "what the person on the phone hears before the recording starts",

@@ -29,6 +29,8 @@ pub struct Summary {
     pub has_unfinished: bool,
     /// Whether a transcript failed that no later order has replaced.
     pub has_failed: bool,
+    /// Whether a finished recording has no transcript, because a limit was reached.
+    pub has_untranscribed: bool,
 }
 
 /// How far a call has come on its way to a transcript.
@@ -45,6 +47,8 @@ pub enum Progress {
     Done,
     /// The call is over and was not recorded.
     NotRecorded,
+    /// A recording is ready, and nobody has asked for a transcript.
+    NotTranscribed,
     /// The call was not placed or not answered, or a transcript failed.
     Failed,
     Deleting,
@@ -111,6 +115,7 @@ impl Facts {
             has_transcripts: !self.transcripts.is_empty(),
             has_unfinished: states().any(|state| !state.is_final()),
             has_failed: states().any(|state| state == TranscriptState::Failed),
+            has_untranscribed: self.recordings.iter().any(|recording| self.may_transcribe(recording)),
         }
     }
 
@@ -204,6 +209,8 @@ impl Progress {
             Self::Transcribing
         } else if summary.has_failed {
             Self::Failed
+        } else if summary.has_untranscribed {
+            Self::NotTranscribed
         } else if summary.has_transcripts {
             Self::Done
         } else if call.state != CallState::Completed {
@@ -231,7 +238,7 @@ impl WaitsFor {
             Progress::Recording => Some(Self::EndOfRecording),
             Progress::Transcribing => Some(Self::Transcript),
             Progress::Deleting => Some(Self::Deletion),
-            Progress::Done | Progress::NotRecorded | Progress::Failed => None,
+            Progress::Done | Progress::NotRecorded | Progress::NotTranscribed | Progress::Failed => None,
         }
     }
 
@@ -314,6 +321,7 @@ pub fn steps(state: CallState, progress: Progress, history: &[Event]) -> [Step; 
         Progress::Transcribing => (reached.clamp(Stage::Uploading, Stage::Transcribing), Mark::Now),
         Progress::Done => (Stage::Done, Mark::Past),
         Progress::NotRecorded => (Stage::Recording, Mark::Failed),
+        Progress::NotTranscribed => (Stage::Recording, Mark::Past),
         Progress::Failed if state.is_unanswered() => (Stage::Answered, Mark::Failed),
         Progress::Failed => (reached, Mark::Failed),
         // Only a call that has come to its end can be deleted.

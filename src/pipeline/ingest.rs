@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::job::{ms, poll_pause};
-use super::request::{self, TranscriptRequest};
+use super::request;
 use super::task::run_to_end;
 use crate::clients::twilio;
 use crate::context::{Context, Shared};
@@ -218,8 +218,8 @@ async fn find_call(tx: &mut Conn, update: &CallUpdate, poll_at: i64, now: i64) -
     Ok((call, true))
 }
 
-/// Inserts a recording or moves it forward. Opens the job that transcribes a finished recording, or deletes a recording of
-/// a deleted call. Returns whether anything changed.
+/// Inserts a recording or moves it forward. Opens the job that transcribes a finished recording, within
+/// `TRANSCRIBE_PER_DAY`, or deletes a recording of a deleted call. Returns whether anything changed.
 pub(super) async fn put_recording(
     tx: &mut Conn,
     context: &Context,
@@ -238,7 +238,7 @@ pub(super) async fn put_recording(
     if tx.is_deletion_wanted(&recording.call).await? {
         tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;
     } else if !is_transcribed && recording.state == RecordingState::Completed {
-        request::open(tx, &TranscriptRequest::of_recording(context, &recording.sid), now).await?;
+        request::open_unasked(tx, context, recording, now).await?;
     }
     Ok(true)
 }

@@ -1,19 +1,25 @@
 //! A request for a transcript: of which audio, with which parameters and key terms. Opens the job that makes it.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Error;
+use super::job::ms;
 use crate::clients;
 use crate::clients::assemblyai::{Reply, TranscriptStatus};
 use crate::clients::twilio::MediaFormat;
 use crate::context::Context;
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
-use crate::model::recording::RecordingSid;
+use crate::model::recording::{Recording, RecordingSid};
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn, NewTranscript};
+
+/// The window of `TRANSCRIBE_PER_DAY`.
+const DAY: Duration = Duration::from_hours(24);
 
 #[derive(Debug, Clone)]
 pub(super) struct TranscriptRequest {
@@ -60,6 +66,7 @@ impl TranscriptRequest {
             audio: self.audio.clone(),
             parameters: Value::Object(self.parameters.clone()).to_string(),
             request_key: self.key(),
+            is_unasked: false,
             created_at: now,
         }
     }
@@ -95,8 +102,31 @@ pub(super) fn keyterms_of(parameters: &Map<String, Value>) -> Keyterms {
 
 /// Opens the job that makes a transcript, unless the same request has one.
 pub(super) async fn open(tx: &mut Conn, request: &TranscriptRequest, now: i64) -> Result<(), store::Error> {
-    let new = request.new_transcript(now);
-    if tx.add_transcript(&new).await? {
+    insert(tx, &request.new_transcript(now), now).await
+}
+
+/// Opens the job that transcribes a recording without being asked to. Unless its call was dialed here, that is limited:
+/// strangers can call as often as they like. Beyond the limit, the recording has no transcript until somebody asks for it.
+pub(super) async fn open_unasked(
+    tx: &mut Conn,
+    context: &Context,
+    recording: &Recording,
+    now: i64,
+) -> Result<(), store::Error> {
+    let is_unasked = !tx.is_dialed_here(&recording.call).await?;
+    if is_unasked && let Some(most) = context.transcript.per_day {
+        tx.lock_unasked(now).await?;
+        if tx.count_unasked_since(now - ms(DAY), now, most.into()).await? >= most.into() {
+            tracing::info!(recording = %recording.sid, "not transcribed: TRANSCRIBE_PER_DAY is reached");
+            return Ok(());
+        }
+    }
+    let new = TranscriptRequest::of_recording(context, &recording.sid).new_transcript(now);
+    insert(tx, &NewTranscript { is_unasked, ..new }, now).await
+}
+
+async fn insert(tx: &mut Conn, new: &NewTranscript, now: i64) -> Result<(), store::Error> {
+    if tx.add_transcript(new).await? {
         tx.open_job(JobKind::Transcript, new.id.as_str(), now, now).await?;
     }
     Ok(())
@@ -118,6 +148,7 @@ pub(super) async fn adopt_order(
         audio: String::new(),
         parameters: "{}".to_owned(),
         request_key: order.to_string(),
+        is_unasked: false,
         created_at: now,
     };
     tx.add_transcript(&new).await?;

@@ -177,6 +177,12 @@ impl Conn {
         self.fetch_one(sql, args![since, now]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 
+    /// Whether the call was dialed here, even if it is deleted.
+    pub(crate) async fn is_dialed_here(&mut self, id: &CallId) -> Result<bool, Error> {
+        let sql = "SELECT id FROM calls WHERE id = $1 AND dialled_at IS NOT NULL";
+        Ok(self.fetch_one(sql, args![id.as_str()]).await?.is_some())
+    }
+
     pub async fn call(&mut self, name: &CallName) -> Result<Option<Call>, Error> {
         let row = match name {
             CallName::Id(id) => self.fetch_one(select!("WHERE id = $1"), args![id.as_str()]).await?,
@@ -237,6 +243,7 @@ impl Conn {
                 has_transcripts: is_some("transcripts")?,
                 has_unfinished: is_some("unfinished")?,
                 has_failed: is_some("failed")?,
+                has_untranscribed: is_some("untranscribed")?,
             };
             let (seconds, words) = (row.int_if_set("seconds")?, row.text_if_set("words")?);
             Ok((row.text("id")?, CallSummary { summary, seconds, words }))

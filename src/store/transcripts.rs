@@ -22,6 +22,8 @@ pub struct NewTranscript {
     pub parameters: String,
     /// Equal for equal requests.
     pub request_key: String,
+    /// Whether it counts as ordered although nobody asked for it.
+    pub is_unasked: bool,
     /// In milliseconds since 1970.
     pub created_at: i64,
 }
@@ -60,12 +62,13 @@ macro_rules! select {
 impl Conn {
     /// Inserts an order. Returns `false` if an equal request has one.
     pub(crate) async fn add_transcript(&mut self, new: &NewTranscript) -> Result<bool, Error> {
-        let NewTranscript { id, recording, audio, parameters, request_key, created_at } = new;
+        let NewTranscript { id, recording, audio, parameters, request_key, is_unasked, created_at } = new;
         let state = TranscriptState::Waiting;
         let added = self
             .execute(
                 "INSERT INTO transcripts (id, recording_sid, audio, parameters, request_key, state, rank, round,
-                 created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) ON CONFLICT DO NOTHING",
+                 created_at, updated_at, unasked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $9)
+                 ON CONFLICT DO NOTHING",
                 args![
                     id.as_str(),
                     recording.as_ref().map(RecordingSid::as_str),
@@ -75,6 +78,7 @@ impl Conn {
                     state.as_str(),
                     state.rank(),
                     *created_at,
+                    is_unasked.then_some(*created_at),
                 ],
             )
             .await?;
@@ -82,6 +86,27 @@ impl Conn {
             self.note_transcript(id, state, 1, None, *created_at).await?;
         }
         Ok(added > 0)
+    }
+
+    /// Keeps every other transaction from ordering a transcript that nobody asked for until this one ends, so that their
+    /// count stays true.
+    pub(crate) async fn lock_unasked(&mut self, now: i64) -> Result<(), Error> {
+        if !self.has_other_writers() {
+            return Ok(());
+        }
+        self.execute("UPDATE transcribing SET at = $1", args![now]).await.map(drop)
+    }
+
+    /// Counts the transcripts that were ordered after `since` although nobody asked for them, up to `most`. Those that a
+    /// clock which was ahead has dated in the future count as ordered now, once; those that a clock which was behind has
+    /// redated so count by their own time.
+    pub(crate) async fn count_unasked_since(&mut self, since: i64, now: i64, most: i64) -> Result<i64, Error> {
+        let redate = "UPDATE transcripts SET unasked_at = $1 WHERE unasked_at > $1";
+        self.execute(redate, args![now]).await?;
+        let sql = "SELECT (SELECT count(*) FROM (SELECT 1 FROM transcripts WHERE unasked_at > $1 LIMIT $3) AS dated) +
+                   (SELECT count(*) FROM transcripts WHERE unasked_at < created_at AND unasked_at <= $1
+                   AND created_at > $1 AND created_at <= $2) AS transcripts";
+        self.fetch_one(sql, args![since, now, most]).await?.map_or(Ok(0), |row| row.int("transcripts"))
     }
 
     /// Frees the request of this order for a new one.

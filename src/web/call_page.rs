@@ -45,6 +45,11 @@ impl CallDetails {
         self.call.to.as_deref().filter(|_| is_ours && is_kept && self.call.ended_at.is_some())
     }
 
+    /// Whether a retry makes a transcript that was not made automatically.
+    fn is_untranscribed(&self) -> bool {
+        self.progress == Progress::NotTranscribed
+    }
+
     /// Whether only another call would help.
     fn needs_new_call(&self) -> bool {
         self.progress == Progress::Failed && !self.can_retry && self.again().is_some()

@@ -11,7 +11,7 @@ pub(super) fn progress_class(progress: Progress) -> &'static str {
     match progress {
         Progress::Calling | Progress::Recording | Progress::Transcribing | Progress::Deleting => "now",
         Progress::Done => "past",
-        Progress::NotRecorded => "never",
+        Progress::NotRecorded | Progress::NotTranscribed => "never",
         Progress::Failed => "failed",
     }
 }
@@ -80,6 +80,7 @@ pub(super) fn headline(state: Option<CallState>, progress: Progress) -> &'static
         Progress::Done => "Done",
         Progress::Deleting => "Deleting",
         Progress::NotRecorded => "Not recorded",
+        Progress::NotTranscribed => "Not transcribed",
         Progress::Failed => match state {
             Some(CallState::Lost | CallState::Failed) => "Not placed",
             Some(CallState::Completed) => "No transcript",
@@ -127,6 +128,9 @@ pub(super) fn outcome(state: Option<CallState>, progress: Progress) -> &'static 
     match progress {
         Progress::Done => "Listen and read below.",
         Progress::NotRecorded => "The call is over and has no recording.",
+        Progress::NotTranscribed => {
+            "Not transcribed automatically, because TRANSCRIBE_PER_DAY limits the transcripts of calls that you did not dial."
+        }
         Progress::Deleting => "Not everything could be deleted.",
         _ => match state {
             Some(CallState::Busy) => "The line was busy.",

@@ -27,8 +27,10 @@ impl CallList {
 impl CallRow {
     /// Returns how the call's transcript begins, or why there is none.
     pub(super) fn gist(&self) -> &str {
-        let why =
-            if self.progress == Progress::Failed { labels::outcome(self.call.known_state, self.progress) } else { "" };
+        let why = match self.progress {
+            Progress::Failed | Progress::NotTranscribed => labels::outcome(self.call.known_state, self.progress),
+            _ => "",
+        };
         self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(why)
     }
 

@@ -355,7 +355,7 @@ async fn dials(table: &mut Table, size: Size) {
     sandbox.control.set_callbacks(Callbacks::Drop);
     sandbox.hold(twilio::Stage::Ringing);
     let many = "1000000";
-    let own = [("DIAL_PER_MINUTE", many), ("DIAL_PER_HOUR", many), ("DIAL_PER_DAY", many)];
+    let own = [("DIAL_PER_MINUTE", many), ("DIAL_PER_HOUR", many), ("DIAL_PER_DAY", many), ("TRANSCRIBE_PER_DAY", "*")];
     let own = [&own[..], &[("TWILIO_API_URL", sandbox.url())]].concat();
     let program = Process::program(None, &own);
     let file = yardstick_file(program.folder.path());

@@ -17,6 +17,7 @@ mod record;
 mod recording_url;
 mod signature;
 mod transcribe;
+mod transcribe_limits;
 mod transcript;
 mod trust;
 mod tunnel;

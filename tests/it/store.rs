@@ -93,6 +93,8 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          ALTER TABLE calls DROP COLUMN base_url; DROP TABLE IF EXISTS dialling; \
          DROP INDEX calls_press; DROP INDEX calls_dialled; DROP INDEX calls_redated; DROP TABLE ended_sessions; \
          DROP TABLE readiness; \
+         DROP INDEX transcripts_unasked; DROP INDEX transcripts_redated; \
+         ALTER TABLE transcripts DROP COLUMN unasked_at; DROP TABLE IF EXISTS transcribing; \
          ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
          ALTER TABLE calls DROP COLUMN deletion; \
          DELETE FROM _sqlx_migrations WHERE version > 1"

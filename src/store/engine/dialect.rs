@@ -105,6 +105,9 @@ impl Dialect {
                             WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.rank < $3) AS unfinished,
                         (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
                             WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.state = 'failed') AS failed,
+                        (SELECT count(*) FROM recordings WHERE call_id = calls.id AND state = 'completed'
+                            AND NOT EXISTS (SELECT 1 FROM transcripts WHERE recording_sid = recordings.sid))
+                            AS untranscribed,
                         (SELECT substr(text, 1, 200) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
                             WHERE call_id = calls.id AND text <> ''
                             ORDER BY transcripts.created_at DESC, transcripts.id LIMIT 1) AS words

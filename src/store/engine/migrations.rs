@@ -18,6 +18,10 @@ macro_rules! migrations_of {
             ("redated calls", include_str!(concat!("../migrations/", $database, "/0009_redated_calls.sql"))),
             ("ended sessions", include_str!(concat!("../migrations/", $database, "/0010_ended_sessions.sql"))),
             ("readiness", include_str!(concat!("../migrations/", $database, "/0011_readiness.sql"))),
+            (
+                "unasked transcripts",
+                include_str!(concat!("../migrations/", $database, "/0012_unasked_transcripts.sql")),
+            ),
         ]
     };
 }

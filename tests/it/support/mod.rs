@@ -323,6 +323,7 @@ pub(crate) fn variables(base: &str, twilio_url: &str, assemblyai_url: &str) -> V
         ("DIAL_PER_MINUTE", "1000000"),
         ("DIAL_PER_HOUR", "1000000"),
         ("DIAL_PER_DAY", "1000000"),
+        ("TRANSCRIBE_PER_DAY", "*"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec()
