@@ -9,8 +9,8 @@ use super::job::{self, JobError, Next, ms, poll_pause};
 use super::request::{check_keyterms, keyterms_of};
 use super::right::Right;
 use super::{Error, listing, settle, upload};
-use crate::clients::Kind;
 use crate::clients::assemblyai::Reply;
+use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::CallName;
@@ -30,6 +30,10 @@ const SEARCHES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(60)
 
 /// The number of searches without a result before the order is submitted again.
 const MISSES: i64 = 2;
+
+/// The number of polls after which an order that AssemblyAI has not accepted is not submitted again: about an hour of
+/// answers that prove nothing.
+const MOST_POLLS: i64 = 100;
 
 /// The job gives up this long after the transcript was requested.
 const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
@@ -76,7 +80,11 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         .await?;
     let Some(asked_at) = intended else { return Ok(false) };
     let right = Right::of_intent(context, asked_at, RIGHT);
-    match context.assemblyai.create_transcript(&body, move || !right.is_over()).await {
+    let created = match context.assemblyai.create_transcript(&body, move || !right.is_over()).await {
+        Ok(reply) if reply.transcript.id.parse::<TranscriptId>().is_err() => Err(unreadable()),
+        created => created,
+    };
+    match created {
         Ok(Reply { json, transcript: accepted }) => {
             failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
             let (json, id) = (json.stored(), accepted.id.as_str());
@@ -197,9 +205,17 @@ async fn search(
                     Ok((tx, ()))
                 })
                 .await?;
+            if found.is_none() && job.polls >= MOST_POLLS {
+                return Err(JobError::fail(Error::Pending("AssemblyAI has not accepted the request within an hour")));
+            }
             Ok(())
         }
     }
+}
+
+fn unreadable() -> clients::Error {
+    let kind = Kind::Ambiguous(Box::new(Kind::BadBody { path: "id".to_owned() }));
+    clients::Error { service: Service::AssemblyAi, kind }
 }
 
 async fn poll(context: &Shared, job: &Job, transcript: &Transcript, id: &TranscriptId) -> Result<(), JobError> {

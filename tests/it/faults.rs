@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::navigation::OPENED;
-use crate::support::{World, fail_step, listen, refuse, serve, steps_repeat};
+use crate::support::{World, client, fail_step, listen, refuse, serve, steps_repeat};
 
 const TRANSCRIPT: &str = "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463";
 
@@ -213,6 +213,36 @@ async fn a_status_that_may_not_be_assemblyais_is_no_proof_that_nothing_is_paid_f
         assert_eq!(world.transcript_requests().len(), 2 * before + 2, "{fault:?}");
         assert_eq!(world.assemblyai.transcripts().len(), before + 1, "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn an_order_that_assemblyai_never_clearly_answers_fails_after_an_hour_and_can_be_requested_again() {
+    let world = World::with(&[("BASE_URL", &nowhere().await)]).await;
+    world.assemblyai.hold();
+    for _ in 0..100 {
+        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", refuse(503));
+    }
+    let request = json!({ "audio_url": "https://example.com/a.wav" });
+    world.post_json("/transcribe", &request).await.problem(502, "vendor-ambiguous");
+    let failed = "SELECT count(*) FROM transcripts WHERE state = 'failed'";
+    let mut minutes = 0;
+    while world.store.number(failed).await == 0 {
+        assert!(minutes < 70, "the job never ends");
+        world.after(Duration::from_secs(6)).await;
+        world.after(Duration::from_secs(60)).await;
+        minutes += 1;
+    }
+    assert!(minutes > 40, "given up after {minutes} minutes");
+    let submitted = world.transcript_requests().len();
+    world.after(Duration::from_secs(24 * 60 * 60)).await;
+    assert_eq!(world.transcript_requests().len(), submitted);
+    for _ in submitted..100 {
+        // Uses up the faults that are left.
+        _ = client().post(format!("{}/v2/transcript", world.assemblyai.url())).send().await;
+    }
+    let again = world.post_json("/transcribe", &request).await;
+    assert_eq!(again.status, 200, "{}", again.text());
+    assert_eq!(world.assemblyai.transcripts().len(), 1);
 }
 
 #[tokio::test]

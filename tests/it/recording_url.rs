@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, StatusCode};
+use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::{Outcome, SeededCall, SeededRecording, Stage};
 use futures_util::stream;
@@ -314,5 +315,25 @@ async fn a_range_that_is_not_one_range_of_bytes_is_ignored() {
     }
     for request in world.twilio.control.requests_to(Method::GET, ".wav") {
         assert!(!request.headers.contains_key("range"), "{:?}", request.headers);
+    }
+}
+
+#[tokio::test]
+async fn the_url_of_external_audio_is_one_line_and_an_address_or_twilios_own_is_given() {
+    let world = World::new().await;
+    let call = world.twilio.add_call(SeededCall::default());
+    let address = "https://bucket.s3.amazonaws.com/a.wav?b=c";
+    for (url, is_given) in [
+        (address.to_owned(), true),
+        (format!("{address}\nhttps://example.com/"), false),
+        (format!("{address} and more"), false),
+        ("javascript:alert(1)".to_owned(), false),
+        (format!("{address}{}", "a".repeat(8_000)), false),
+    ] {
+        let list = json!({ "recordings": [{ "sid": RECORDING, "status": "completed", "media_url": &url }] });
+        world.twilio.control.fail_next(Method::GET, "/Recordings.json", Fault::wrong_body(list.to_string()));
+        let given = world.get(&format!("/get-recording-url/{call}")).await.text();
+        let expected = if is_given { url } else { world.media_url(RECORDING) };
+        assert_eq!(given, format!("{expected}\n"));
     }
 }

@@ -9,6 +9,9 @@ use super::{Twilio, date};
 use crate::clients::Error;
 use crate::clients::bounded::at_most;
 
+/// Maximum length of the URL of audio in external storage, because it is stored and shown. Signed ones have some 1,500.
+const LONGEST_URL: usize = 8_000;
+
 /// The fields of a recording that are used here.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Recording {
@@ -54,7 +57,11 @@ impl Recording {
 
     /// Returns the URL of the audio if it is in external storage of the account.
     pub fn external_url(&self) -> Option<&str> {
-        self.media_url.as_deref().filter(|url| !url.contains("/2010-04-01/Accounts/"))
+        let is_url = |url: &str| {
+            let is_web = url.starts_with("https://") || url.starts_with("http://");
+            is_web && url.len() <= LONGEST_URL && url.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        self.media_url.as_deref().filter(|url| !url.contains("/2010-04-01/Accounts/") && is_url(url))
     }
 }
 
