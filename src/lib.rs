@@ -20,7 +20,8 @@
 //!    AssemblyAI knows. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
 //!    has the whole file, its order is committed and then submitted as any other.
 //! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the transcript job due at once. The job fetches the transcript and
-//!    stores JSON, text and words (`pipeline::settle`). If the webhook is lost, the job polls within a minute all the same.
+//!    stores JSON, text and words (`pipeline::settle`). Its words stream from the JSON into rows. One large transcript at a
+//!    time is in memory, deflated ([`clients::json`]). If the webhook is lost, the job polls within a minute all the same.
 //!    The same transaction indexes the words for `/calls?q=`; [`model::search`] cuts texts and queries into terms.
 //!    `POST /transcribe` ([`pipeline::transcription`]) runs steps 4 and 5, too; `GET /transcript/<id>` answers a finished
 //!    transcript from the store.
@@ -39,6 +40,11 @@
 //! accepted, and is submitted again. An instance that was held up or stopped after its intent finds its right to the
 //! request over (`pipeline::right`), and sends nothing: another one may be searching by then. [`failpoint`] lists the
 //! points where the crash test kills the program.
+//!
+//! A job may be what kills the program, so claims that are lost with their program are counted in the job's row. After the
+//! second loss in a row a job waits longer each time, and runs only while no other such job does: those that only ran beside
+//! the one at fault come to their end. After the eighth loss the job has failed, and its call's page says why. A claim that a
+//! graceful stop releases is not lost.
 //!
 //! If connections to PostgreSQL fall silent, each wait for an answer ends after seconds; the connection is dropped, the
 //! transaction runs again on a new one, and a read fails with its request or its try of a job (`store/engine/postgres.rs`).
@@ -121,6 +127,7 @@
 //! | a unit of background work, by kind and subject | job | `Job`, [`JobKind`](model::job::JobKind) |
 //! | ownership of a job for a limited time | lease | `Lease` |
 //! | taking a lease on a job; claims are numbered, and only the latest may write | claim | `Job::claim` |
+//! | the end of a program that had claimed a job, as the job counts it | loss | `Job::losses` |
 //! | how a failed job goes on | retry, give up | `pipeline::job::Next` |
 //! | a new state with its reason and code | transition | `store::Transition` |
 //! | one row of the history table (not a notification of [`events`]) | event | [`Event`](model::history::Event) |

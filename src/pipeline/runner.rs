@@ -24,6 +24,9 @@ const PAUSES: [Duration; 7] = [
     Duration::from_secs(1_800),
 ];
 
+/// A job that was lost this often in a row has failed: it may be what ends the program.
+const MOST_LOSSES: i64 = 8;
+
 /// The longest `Retry-After` of a vendor that a retry waits for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
@@ -51,6 +54,14 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
         JobKind::Call | JobKind::Deletion => span.record("call", &job.subject),
         JobKind::Transcript => span.record("transcript", &job.subject),
     };
+    if job.losses >= MOST_LOSSES {
+        let failure = JobError::fail(Error::EndedEachTime(job.losses));
+        schedule(context, job, &failure).instrument(span).await;
+        return Err(failure.error);
+    }
+    if job.losses > 0 {
+        span.in_scope(|| tracing::warn!(times = job.losses, "resuming a job during which callscribe ended"));
+    }
     let task = {
         let (context, job) = (Arc::clone(context), job.clone());
         let task = async move {

@@ -1,9 +1,9 @@
 //! Jobs: what runs next, when, and which instance runs it. An instance claims a job with a lease and renews the lease while
 //! the job runs. When the instance dies, the lease expires and another one claims the job. Claims are numbered, and a write
-//! for an earlier claim fails.
+//! for an earlier claim fails. Claims that are lost in a row are counted: the job may be what kills the program.
 
 use super::conn::{Conn, args};
-use super::engine::Row;
+use super::engine::{Row, pause_after_losses};
 use super::error::Error;
 use crate::model::job::{JobKind, JobState, JobStatus};
 
@@ -29,6 +29,8 @@ pub struct Job {
     pub failures: i64,
     /// Checks in a row that found something pending.
     pub polls: i64,
+    /// How many claims before this one were lost in a row: their programs ended without giving the job back.
+    pub losses: i64,
     /// When it was opened, in milliseconds since 1970. If a clock that was ahead has opened it, when it was first claimed
     /// after that.
     pub created_at: i64,
@@ -55,6 +57,7 @@ impl Conn {
              ELSE excluded.due_at END,
              failures = CASE WHEN jobs.state = 'open' THEN jobs.failures ELSE 0 END,
              looks = CASE WHEN jobs.state = 'open' THEN jobs.looks ELSE 0 END,
+             losses = CASE WHEN jobs.state = 'open' THEN jobs.losses ELSE 0 END,
              created_at = CASE WHEN jobs.state = 'open' THEN jobs.created_at ELSE excluded.created_at END,
              state = 'open'",
             args![kind.as_str(), subject, due, now],
@@ -79,10 +82,19 @@ impl Conn {
         // It rarely exists, and a statement with RETURNING costs more than one without.
         if self.execute(sql, args).await? > 0 {
             let (subject, leased_until) = (subject.to_owned(), lease.until);
-            return Ok(Job { kind, subject, claim: 1, failures: 0, polls: 0, created_at: now, leased_until });
+            return Ok(Job {
+                kind,
+                subject,
+                claim: 1,
+                failures: 0,
+                polls: 0,
+                losses: 0,
+                created_at: now,
+                leased_until,
+            });
         }
         let sql = "UPDATE jobs SET state = 'open', nudged = 0, owner = $3, lease_until = $4, attempt = attempt + 1
-                   WHERE kind = $1 AND subject = $2 RETURNING kind, subject, attempt, failures, looks, created_at, lease_until";
+                   WHERE kind = $1 AND subject = $2 RETURNING kind, subject, attempt, failures, looks, losses, created_at, lease_until";
         let again = self.fetch_one(sql, args![kind.as_str(), subject, lease.owner, lease.until]).await?;
         again.as_ref().map_or(Err(Error::LeaseLost), job)
     }
@@ -99,14 +111,16 @@ impl Conn {
         self.execute("UPDATE jobs SET due_at = $1 WHERE state = 'open' AND due_at > $1", args![now]).await
     }
 
-    /// Claims due jobs, those due longest first.
+    /// Claims due jobs, those due longest first. A claim after one that was lost counts the loss. Of those that were lost more
+    /// than once, claims one at most.
     pub(crate) async fn claim_jobs(&mut self, lease: Lease<'_>, now: i64, limit: i64) -> Result<Vec<Job>, Error> {
         let args = args![lease.owner, lease.until, now, now + FURTHEST_DUE, limit, lease.until + LEASE_SKEW];
         let rows = self.fetch(self.dialect().claim_jobs(), args).await?;
         rows.iter().map(job).collect()
     }
 
-    /// Claims this job, due or not. Returns `None` if another instance has it or it is not open.
+    /// Claims this job, due or not. Returns `None` if another instance has it, if it is not open, or if it was lost more than
+    /// once: then only [`claim_jobs`](Self::claim_jobs) claims it.
     pub(crate) async fn claim_job(
         &mut self,
         kind: JobKind,
@@ -115,10 +129,11 @@ impl Conn {
         now: i64,
     ) -> Result<Option<Job>, Error> {
         let sql = "UPDATE jobs SET owner = $3, lease_until = $4, attempt = attempt + 1, nudged = 0,
+                   losses = CASE WHEN owner IS NULL THEN losses ELSE losses + 1 END,
                    created_at = CASE WHEN created_at > $5 THEN $5 ELSE created_at END
                    WHERE kind = $1 AND subject = $2 AND state = 'open'
-                   AND (lease_until IS NULL OR lease_until <= $5 OR lease_until > $6)
-                   RETURNING kind, subject, attempt, failures, looks, created_at, lease_until";
+                   AND (lease_until IS NULL OR (lease_until <= $5 AND losses = 0) OR lease_until > $6)
+                   RETURNING kind, subject, attempt, failures, looks, losses, created_at, lease_until";
         let args = args![kind.as_str(), subject, lease.owner, lease.until, now, lease.until + LEASE_SKEW];
         self.fetch_one(sql, args).await?.as_ref().map(job).transpose()
     }
@@ -140,7 +155,7 @@ impl Conn {
         reason: Option<&str>,
     ) -> Result<(), Error> {
         let sql = "UPDATE jobs SET due_at = CASE WHEN nudged = 1 THEN $4 ELSE $5 END, failures = $6, looks = $7,
-                   reason = $8, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
+                   reason = $8, losses = 0, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
         let Job { kind, subject, claim, failures, polls, .. } = job;
         let args = args![kind.as_str(), subject.as_str(), *claim, now, due, *failures, *polls, reason];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
@@ -149,7 +164,7 @@ impl Conn {
     /// Ends the claim of a job that is due later, and leaves its due time. Returns `false` and changes nothing if it is due by
     /// now, was nudged meanwhile, or the claim was lost.
     pub(crate) async fn release_until_due(&mut self, job: &Job, now: i64) -> Result<bool, Error> {
-        let sql = "UPDATE jobs SET owner = NULL, lease_until = NULL
+        let sql = "UPDATE jobs SET losses = 0, owner = NULL, lease_until = NULL
                    WHERE kind = $1 AND subject = $2 AND attempt = $3 AND nudged = 0 AND due_at > $4";
         let args = args![job.kind.as_str(), job.subject.as_str(), job.claim, now];
         Ok(self.execute(sql, args).await? > 0)
@@ -159,7 +174,7 @@ impl Conn {
     /// [`Error::LeaseLost`] if the claim was lost.
     pub(crate) async fn end_job(&mut self, job: &Job, failure: Option<&str>, now: i64) -> Result<(), Error> {
         let sql = "UPDATE jobs SET state = CASE WHEN $4 = 'done' AND nudged = 1 THEN 'open' ELSE $4 END, due_at = $5,
-                   reason = $6, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
+                   reason = $6, losses = 0, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
         let end = if failure.is_some() { JobStatus::Failed } else { JobStatus::Done };
         let args = args![job.kind.as_str(), job.subject.as_str(), job.claim, end.as_str(), now, failure];
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
@@ -167,7 +182,8 @@ impl Conn {
 
     /// Ends a job as done, whether it is claimed or not.
     pub(crate) async fn close_job(&mut self, kind: JobKind, subject: &str, now: i64) -> Result<(), Error> {
-        let sql = "UPDATE jobs SET state = 'done', due_at = $3, reason = NULL, owner = NULL, lease_until = NULL
+        let sql =
+            "UPDATE jobs SET state = 'done', due_at = $3, reason = NULL, losses = 0, owner = NULL, lease_until = NULL
                    WHERE kind = $1 AND subject = $2 AND state = 'open'";
         self.execute(sql, args![kind.as_str(), subject, now]).await.map(drop)
     }
@@ -187,7 +203,7 @@ impl Conn {
                 concat!(
                     "EXISTS (SELECT 1 FROM jobs WHERE state = 'open' AND ",
                     $due,
-                    " AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $3))"
+                    " AND (lease_until IS NULL OR (lease_until <= $1 AND losses = 0) OR lease_until > $3))"
                 )
             };
         }
@@ -196,7 +212,9 @@ impl Conn {
             is_there!("due_at <= $1"),
             " OR ",
             is_there!("due_at > $2"),
-            " THEN 1 ELSE 0 END AS BIGINT) AS is_due"
+            " OR EXISTS (SELECT 1 FROM jobs WHERE losses > 0 AND state = 'open' AND due_at <= $1 AND lease_until <= $1 - ",
+            pause_after_losses!(),
+            ") THEN 1 ELSE 0 END AS BIGINT) AS is_due"
         );
         let row = self.fetch_one(sql, args![now, now + FURTHEST_DUE, now + LONGEST_LEASE + LEASE_SKEW]).await?;
         row.map_or(Ok(false), |row| Ok(row.int("is_due")? == 1))
@@ -223,6 +241,7 @@ fn job(row: &Row) -> Result<Job, Error> {
         claim: row.int("attempt")?,
         failures: row.int("failures")?,
         polls: row.int("looks")?,
+        losses: row.int("losses")?,
         created_at: row.int("created_at")?,
         leased_until: row.int("lease_until")?,
     })
@@ -253,6 +272,56 @@ mod tests {
             assert_eq!((row.text("owner").unwrap().as_str(), row.int("lease_until").unwrap()), (owner, now + 500));
             assert_eq!((row.int("due_at").unwrap(), row.int("attempt").unwrap()), (1_100, claim));
         }
+        store.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn jobs_that_are_lost_together_run_one_at_a_time_after_their_second_loss() {
+        let path = std::env::temp_dir().join(format!("callscribe-lost-jobs-{}.db", std::process::id()));
+        let store = Store::open(&Location::file(&path)).await.unwrap();
+        let open = |mut tx: Conn| async move {
+            for subject in ["a", "b", "c"] {
+                tx.open_job(JobKind::Call, subject, 0, 0).await?;
+            }
+            Ok((tx, ()))
+        };
+        store.write(Commit::BuildIndex, "", open).await.unwrap();
+        let claim = async |now: i64| {
+            let claim = |mut tx: Conn| async move {
+                let jobs = tx.claim_jobs(Lease { owner: "one", until: now + 4_000 }, now, 10).await?;
+                Ok((tx, jobs))
+            };
+            let jobs = store.write(Commit::BuildIndex, "", claim).await.unwrap();
+            let mut found: Vec<_> = jobs.iter().map(|job| format!("{} {}", job.subject, job.losses)).collect();
+            found.sort();
+            let is_due = store.read().await.unwrap().is_job_due(now).await.unwrap();
+            (found.join(", "), is_due, jobs)
+        };
+        let release =
+            |mut tx: Conn| async move { Ok((tx.release_jobs("one").await?, tx)).map(|(count, tx)| (tx, count)) };
+
+        assert_eq!(claim(1_000).await.0, "a 0, b 0, c 0");
+        assert_eq!(claim(4_999).await.0, "", "they are leased");
+        store.write(Commit::BuildIndex, "", release).await.unwrap();
+        assert_eq!(claim(4_999).await.0, "a 0, b 0, c 0", "what is given back is not lost");
+        assert_eq!(claim(8_999).await.0, "a 1, b 1, c 1", "the first loss costs no time");
+        assert_eq!(claim(13_998).await.0, "", "the second one a second");
+        let (found, is_due, _) = claim(13_999).await;
+        assert_eq!((found.as_str(), is_due), ("a 2", true));
+        assert_eq!(claim(17_998).await.0, "", "while one runs, no other does");
+        let (found, _, jobs) = claim(17_999).await;
+        assert_eq!(found, "b 2", "a pauses");
+        let done = |mut tx: Conn| {
+            let jobs = &jobs;
+            async move { tx.end_job(&jobs[0], None, 18_000).await.map(|()| (tx, ())) }
+        };
+        store.write(Commit::BuildIndex, "", done).await.unwrap();
+        assert_eq!(claim(18_000).await.0, "c 2");
+        let (found, is_due, _) = claim(30_000).await;
+        assert_eq!((found.as_str(), is_due), ("a 3", true));
+        let (found, is_due, _) = claim(30_001).await;
+        assert_eq!((found.as_str(), is_due), ("", true), "c waits for a");
         store.close().await;
         std::fs::remove_file(path).unwrap();
     }

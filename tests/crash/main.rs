@@ -148,6 +148,11 @@ async fn main() -> ExitCode {
                 (name, pair::random(world, plan.stops, plan.jobs, plan.seed).await)
             });
         }
+        let (name, server_of_it, busy_of_it) = (format!("{kind} end each time"), server.clone(), Arc::clone(&busy));
+        worlds.spawn(async move {
+            let world = World::new(name.clone(), server_of_it.as_deref()).await;
+            (name, ending_each_time(world, &busy_of_it).await)
+        });
         for round in 0..plan.rounds {
             if let Some(server) = server.clone().filter(|_| plan.stops > 0) {
                 for point in INTENDED {
@@ -283,6 +288,42 @@ async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
     world.start(None).await;
     drop(turn);
     world.check_deleted(&calls).await
+}
+
+/// Kills the program each time it stores the same transcript, as if storing it were what ends the program.
+async fn ending_each_time(mut world: World, busy: &Semaphore) -> Outcome {
+    const ENDS: u32 = 8;
+    let _turn = busy.acquire().await;
+    let (mut kills, mut ended) = (0, BTreeMap::new());
+    'starts: while kills <= ENDS {
+        world.start(Some("C18:stop".to_owned())).await;
+        if kills == 0 {
+            world.outside.dial().await;
+        }
+        let started = Instant::now();
+        while started.elapsed() < REACHED_WITHIN {
+            let program = world.program.as_ref().expect("a running program");
+            if program.stops_at("C18", Duration::from_millis(100)).await {
+                kills += 1;
+                world.kill();
+                // The lease has run out, and the pause after it.
+                if let Err(error) = world.database.age().await {
+                    world.violations.push(format!("I6: the database cannot be written to: {error}"));
+                }
+                continue 'starts;
+            }
+            if kills > 0 && world.outside.add_ended(&mut ended).await.is_ok() && !ended.is_empty() {
+                break 'starts;
+            }
+        }
+        break;
+    }
+    let reason = ended.values().next().map(|call| call["transcripts"][0]["reason"].to_string()).unwrap_or_default();
+    if kills != ENDS || !reason.contains("ended unexpectedly") {
+        world.violations.push(format!("after {kills} ends of the program the transcript has the reason {reason:?}"));
+    }
+    world.kill();
+    Outcome { violations: world.violations, ..Outcome::default() }
 }
 
 /// Kills the program again and again while calls are in progress.

@@ -471,7 +471,8 @@ async fn a_job_gives_up_after_eight_failures_and_can_be_retried() {
     world.twilio.mark_recordings();
     let fail = |times: usize| {
         for _ in 0..times {
-            let fault = Fault::Refuse { status: 500, retry_after: None };
+            // An upload that fails without asking for a pause is tried again at once.
+            let fault = Fault::Refuse { status: 500, retry_after: Some(1) };
             world.assemblyai.control.fail_next(Method::POST, "/v2/upload", fault);
         }
     };
@@ -495,6 +496,46 @@ async fn a_job_gives_up_after_eight_failures_and_can_be_retried() {
     assert_eq!(world.post_form(&format!("/calls/{sid}/retry"), "").await.status, 200);
     until_done(&world, std::slice::from_ref(&sid), HOUR, 8).await;
     assert_transcribed(&world, &sid).await;
+}
+
+#[tokio::test]
+async fn a_job_during_which_the_program_ends_each_time_fails_after_eight_times_and_says_why() {
+    if steps_repeat() {
+        // The test stops a job at its first request, and repeated steps send more of them.
+        return;
+    }
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let (sid, _) = world.recorded_call().await;
+    world.settle().await;
+    let polls = || world.assemblyai.control.request_count(Method::GET, "/v2/transcript/{id}");
+    let first = polls();
+    for start in 1..=10 {
+        let program = world.another_app().await;
+        world.assemblyai.control.fail_next(Method::GET, "/v2/transcript/", Fault::Hang);
+        // Longer than a lease and the pause after it.
+        world.clock.advance(Duration::from_secs(70));
+        let before = polls();
+        tokio::select! {
+            // What nobody polls any more goes no further, as in a program that has ended.
+            () = world.assemblyai.control.until(|| (polls() > before).then_some(())) => {}
+            _ = program.run_due_jobs() => {}
+        }
+        assert_eq!(polls() - first, start.min(8), "start {start}");
+    }
+    let call = world.call(&sid).await;
+    let reason = "callscribe ended unexpectedly each of the 8 times that it worked on this";
+    let transcript = &call["transcripts"][0];
+    assert_eq!((&call["progress"], &transcript["reason"]), (&json!("failed"), &json!(reason)), "{call:#}");
+    let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await.text();
+    assert!(page.contains(reason), "{page}");
+
+    // The last fault waits for the next poll.
+    world.get(&format!("/calls/{sid}")).await;
+    world.assemblyai.release();
+    assert_eq!(world.post_form(&format!("/calls/{sid}/retry"), "").await.status, 200);
+    until_done(&world, std::slice::from_ref(&sid), HOUR, 3).await;
+    assert_eq!(world.store.number("SELECT count(*) FROM jobs WHERE losses > 0").await, 0);
 }
 
 #[tokio::test]

@@ -97,6 +97,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          ALTER TABLE transcripts DROP COLUMN unasked_at; DROP TABLE IF EXISTS transcribing; \
          ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
          ALTER TABLE calls DROP COLUMN deletion; \
+         DROP INDEX jobs_lost; ALTER TABLE jobs DROP COLUMN losses; \
          DELETE FROM _sqlx_migrations WHERE version > 1"
     );
     let checksum = "SELECT CAST(sum(number * (number + rank + at % 1000)) AS BIGINT) FROM history";

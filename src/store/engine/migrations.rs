@@ -22,6 +22,7 @@ macro_rules! migrations_of {
                 "unasked transcripts",
                 include_str!(concat!("../migrations/", $database, "/0012_unasked_transcripts.sql")),
             ),
+            ("losses", include_str!(concat!("../migrations/", $database, "/0013_losses.sql"))),
         ]
     };
 }

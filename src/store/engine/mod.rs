@@ -20,7 +20,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqlitePool;
 
-pub(super) use dialect::Dialect;
+pub(super) use dialect::{Dialect, pause_after_losses};
 pub use location::Location;
 pub(super) use session::{Arg, Row, Session};
 
