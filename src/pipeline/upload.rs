@@ -10,7 +10,7 @@ use futures_util::{Stream, TryStreamExt};
 use super::job::{JobError, Next, jittered, ms};
 use super::request::AudioForm;
 use super::{Error, ingest, lookup};
-use crate::clients::twilio::{self, MediaFormat, MediaRequest};
+use crate::clients::twilio::{self, Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Aborted, Commit, Moment};
@@ -27,6 +27,10 @@ const READY_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// How long a job waits for a transfer permit before it makes room for other jobs, and the pause before it tries again.
 const TURN: Duration = Duration::from_secs(3);
+
+/// How many times an upload is tried before the job pauses. It costs nothing, and an upload that no order names is never
+/// used.
+const TRIES: u32 = 6;
 
 /// Audio as it arrives from Twilio.
 type Chunks = BoxStream<'static, Result<Bytes, clients::Error>>;
@@ -78,32 +82,61 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
         Err(error) => return Err(error.into()),
     }
 
-    let transfer = async {
+    let transferred = async {
         let Ok(_permit) = tokio::time::timeout(TURN, context.transfers.acquire()).await else {
             let error = Error::Pending("callscribe is uploading other recordings to AssemblyAI first");
             return Err(JobError { error, next: Next::Wait(TURN) });
         };
-        let media = match context.twilio.media(sid.as_str(), &wanted).await {
-            // The recording has only one channel.
-            Err(clients::Error { kind: Kind::Rejected(_), .. }) if channels.is_none() && wanted.channels.is_some() => {
-                let wanted = MediaRequest { channels: None, ..wanted };
-                context.twilio.media(sid.as_str(), &wanted).await
+        let mut tries = 1;
+        loop {
+            let media = open(context, job, sid, &wanted, channels.is_none()).await?;
+            failpoint::reach(Moment::DownloadStarts, &job.subject)?;
+            let chunks = with_failpoints(media.bytes, media.length, job.subject.clone());
+            match context.assemblyai.upload::<_, JobError>(chunks, media.length).await {
+                Err(JobError { error: Error::Vendor(error), .. }) if tries < TRIES && is_passing(&error) => {
+                    tries += 1;
+                    tracing::debug!("uploading again: {error}");
+                }
+                ended => return ended,
             }
-            media => media,
-        };
-        let media = media.map_err(|error| match error.kind {
-            Kind::NotFound(_) => not_ready(context, job, error.into()),
-            _ => error.into(),
-        })?;
-        failpoint::reach(Moment::DownloadStarts, &job.subject)?;
-        let subject = job.subject.clone();
-        let chunks = with_failpoints(media.bytes, media.length, subject);
-        context.assemblyai.upload::<_, JobError>(chunks, media.length).await
+        }
     };
     tokio::select! {
-        uploaded = transfer => uploaded,
+        uploaded = transferred => uploaded,
         // The upload starts over after the next start.
         () = context.stopping.cancelled() => Err(JobError { error: Error::Stopping, next: Next::Release }),
+    }
+}
+
+/// Opens a recording's audio at Twilio.
+async fn open(
+    context: &Shared,
+    job: &Job,
+    sid: &RecordingSid,
+    wanted: &MediaRequest,
+    may_mix: bool,
+) -> Result<Media, JobError> {
+    let media = match context.twilio.media(sid.as_str(), wanted).await {
+        // The recording has only one channel.
+        Err(clients::Error { kind: Kind::Rejected(_), .. }) if may_mix && wanted.channels.is_some() => {
+            let wanted = MediaRequest { channels: None, ..wanted.clone() };
+            context.twilio.media(sid.as_str(), &wanted).await
+        }
+        media => media,
+    };
+    media.map_err(|error| match error.kind {
+        Kind::NotFound(_) => not_ready(context, job, error.into()),
+        _ => error.into(),
+    })
+}
+
+/// Whether a vendor or a connection failed in passing, while audio was transferred. A vendor that asks for a pause gets it.
+fn is_passing(error: &clients::Error) -> bool {
+    match &error.kind {
+        Kind::Broken(_) | Kind::BadBody { .. } => true,
+        Kind::Unavailable { retry_after, .. } => retry_after.is_none_or(|pause| pause.is_zero()),
+        Kind::RateLimited { retry_after, .. } => retry_after.is_some_and(|pause| pause.is_zero()),
+        _ => false,
     }
 }
 

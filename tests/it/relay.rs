@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use callscribe::internals::Deadlines;
-use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::control::{Control, Fault};
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Audio, SeededRecording};
 use futures_util::{StreamExt, stream};
@@ -27,8 +27,18 @@ pub(crate) const RECORDING: &str = "RE5a9db0c05a9db0c05a9db0c05a9db0c0";
 /// A timeout that loopback meets and tests can wait out.
 const SHORT: Duration = Duration::from_millis(500);
 
+/// How many times an upload is tried in a row.
+const TRIES: usize = 6;
+
 async fn transcribe(world: &World, recording: &str) -> Answer {
     world.post_json("/transcribe", &json!({ "recording_sid": recording })).await
+}
+
+/// Plans a fault for every try of the next upload.
+fn fail_transfer(control: &Control, method: &Method, path: &str, fault: &Fault) {
+    for _ in 0..TRIES {
+        fail_step(control, method, path, fault);
+    }
 }
 
 /// Asserts that no upload was completed and no transcript was submitted.
@@ -163,7 +173,7 @@ async fn audio_that_twilio_truncates_is_never_transcribed() {
     let world = World::new().await;
     for audio in [Audio::Speech, Audio::Generated { bytes: 3_000_000 }] {
         let recording = world.twilio.add_recording(SeededRecording { audio, ..Default::default() });
-        fail_step(&world.twilio.control, &Method::GET, ".wav", &Fault::CutBody);
+        fail_transfer(&world.twilio.control, &Method::GET, ".wav", &Fault::CutBody);
         let detail = transcribe(&world, &recording).await.problem(502, "vendor-unavailable");
         assert_eq!(detail, "the connection to Twilio broke");
         assert_nothing_submitted(&world);
@@ -301,13 +311,13 @@ async fn an_upload_that_assemblyai_rejects_is_reported_in_its_words_and_nothing_
     ] {
         let world = World::new().await;
         let recording = world.twilio.add_recording(SeededRecording::default());
-        fail_step(&world.assemblyai.control, &Method::POST, "/v2/upload", &refuse(upstream));
+        fail_transfer(&world.assemblyai.control, &Method::POST, "/v2/upload", &refuse(upstream));
         let answer = transcribe(&world, &recording).await;
         assert_eq!(answer.problem(status, kind), detail);
         assert_eq!(answer.header("retry-after"), if upstream == 429 { "7" } else { "" });
         assert_nothing_submitted(&world);
-        // Recording, audio, upload; no request is repeated.
-        assert_happened(world.vendor_requests(), 3);
+        // Recording, audio, upload. What the vendor has decided is not asked again.
+        assert_happened(world.vendor_requests(), 1 + 2 * if upstream == 500 { TRIES } else { 1 });
     }
 }
 
@@ -327,22 +337,46 @@ async fn a_key_that_assemblyai_rejects_is_reported_with_the_setting_to_check() {
 #[tokio::test]
 async fn after_an_upload_with_a_lost_response_nothing_is_submitted() {
     let broke = "the connection to AssemblyAI broke";
-    for (fault, kind, detail) in [
-        (Fault::DropAfter, "vendor-unavailable", broke),
-        (Fault::CutBody, "vendor-unavailable", broke),
+    for (fault, tries, kind, detail) in [
+        (Fault::DropAfter, TRIES, "vendor-unavailable", broke),
+        (Fault::CutBody, TRIES, "vendor-unavailable", broke),
         (
             Fault::wrong_body("<html>"),
+            TRIES,
             "vendor-bad-answer",
             "AssemblyAI sent a response that could not be read, at the top level",
         ),
     ] {
         let world = World::new().await;
         let recording = world.twilio.add_recording(SeededRecording::default());
-        fail_step(&world.assemblyai.control, &Method::POST, "/v2/upload", &fault);
+        fail_transfer(&world.assemblyai.control, &Method::POST, "/v2/upload", &fault);
         assert_eq!(transcribe(&world, &recording).await.problem(502, kind), detail);
-        assert_happened(world.assemblyai.uploads().len(), 1);
+        assert_happened(world.assemblyai.uploads().len(), tries);
         assert_eq!(world.assemblyai.control.requests_to(Method::POST, "/v2/transcript").len(), 0);
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_on_either_side_is_tried_again_at_once_and_submitted_once() {
+    let refused = |status| Fault::Refuse { status, retry_after: None };
+    let at_twilio = |world: &World, fault| world.twilio.control.fail_next(Method::GET, ".wav", fault);
+    let at_assemblyai = |world: &World, fault| world.assemblyai.control.fail_next(Method::POST, "/v2/upload", fault);
+    let world = World::new().await;
+    for times in [1, TRIES - 1] {
+        for fault in [refused(500), refused(503), Fault::DropAfter, Fault::CutBody, Fault::wrong_body("")] {
+            let recording = world.twilio.add_recording(SeededRecording::default());
+            (0..times).for_each(|_| at_assemblyai(&world, fault.clone()));
+            let answer = transcribe(&world, &recording).await;
+            assert_eq!(answer.status, 200, "{fault:?}, {times} times: {}", answer.text());
+        }
+        let recording = world.twilio.add_recording(SeededRecording::default());
+        (0..times).for_each(|_| at_twilio(&world, Fault::CutBody));
+        assert_eq!(transcribe(&world, &recording).await.status, 200, "{times} times");
+    }
+    let accepted = world.assemblyai.accepted_per_audio_url();
+    assert_eq!((accepted.len(), accepted.values().all(|times| *times == 1)), (12, true));
+    // The clock has not moved: no job has paused.
+    assert_eq!(world.store.number("SELECT count(*) FROM transcripts WHERE transcript_id IS NOT NULL").await, 12);
 }
 
 #[tokio::test]

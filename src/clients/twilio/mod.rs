@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use calls::{Call, CreateCall};
-pub use media::{MediaFormat, MediaRequest};
+pub use media::{Media, MediaFormat, MediaRequest};
 pub use player::Playable;
 pub use recordings::Recording;
 
