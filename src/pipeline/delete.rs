@@ -145,8 +145,8 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
 }
 
 /// Fails if the lease has run out: another instance may be deleting the same.
-fn still_ours(context: &Shared, job: &Job) -> Result<(), JobError> {
-    if Right::of_claim(context, job).is_over() { Err(store::Error::LeaseLost.into()) } else { Ok(()) }
+fn still_ours(context: &Shared, job: &Job) -> Result<(), store::Error> {
+    if Right::of_claim(context, job).is_over() { Err(store::Error::LeaseLost) } else { Ok(()) }
 }
 
 /// Returns the ids that AssemblyAI has of an order: the known one, and every other that is listed with its audio URL,
