@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const NEXT_LOOK: Duration = Duration::from_secs(300);
 
 /// Minimum pause after a look that trusts nobody, however many requests ask for the next one.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_millis(250);
 
 /// Time after which nothing that a request could come through is likely to be there, if nothing could ever be connected
 /// to. While no request waits, a look goes on, and so also finds what is slower.
@@ -100,28 +100,37 @@ impl Prober<'_> {
     }
 
     async fn look(&self) -> Finding {
-        let (number, began) = (self.exposure.begin(), self.clock.now());
-        let finding = match PublicAddress::new(self.urls.base()) {
-            Some(address) => {
-                tokio::select! {
-                    // First, so that a connection made in time counts even if this task was not run in time.
-                    biased;
-                    finding = self.finding(&address) => finding,
-                    () = self.silence(number) => Finding::Nobody,
+        loop {
+            let (number, began) = (self.exposure.begin(), self.clock.now());
+            let found = match PublicAddress::new(self.urls.base()) {
+                Some(address) => {
+                    tokio::select! {
+                        // First, so that a connection made in time counts even if this task was not run in time.
+                        biased;
+                        finding = self.finding(&address) => Some(finding),
+                        silence = self.silence(number) => silence,
+                    }
                 }
+                // A name that cannot exist.
+                None => Some(Finding::Nobody),
+            };
+            if let Some(finding) = found {
+                self.exposure.end(number, began, finding);
+                return finding;
             }
-            // A name that cannot exist.
-            None => Finding::Nobody,
-        };
-        self.exposure.end(number, began, finding);
-        finding
+        }
     }
 
-    /// Waits until a request waits for a look that could not connect to anything for a while.
-    async fn silence(&self, number: u64) {
+    /// Ends a look that has not connected to anything yet, nor any look before: after a while if a request waits for it. If
+    /// none does, as soon as one waits for the next look, which then begins: `None`.
+    async fn silence(&self, number: u64) -> Option<Finding> {
         let mut looks = self.exposure.looks.subscribe();
-        tokio::time::sleep(SILENCE).await;
-        _ = looks.wait_for(|looks| looks.wanted >= number && !looks.is_connectable).await;
+        let is_wanted = looks.borrow().wanted >= number;
+        if is_wanted {
+            tokio::time::sleep(SILENCE).await;
+        }
+        _ = looks.wait_for(|looks| !looks.is_connectable && (is_wanted || looks.wanted > number)).await;
+        is_wanted.then_some(Finding::Nobody)
     }
 
     async fn finding(&self, address: &PublicAddress) -> Finding {

@@ -69,9 +69,13 @@ impl Proxy {
     }
 
     fn caddy(port: u16, program: &str) -> Self {
+        Self::caddy_of(port, &format!("http://:{port} {{\n  bind 127.0.0.1\n  reverse_proxy {program}\n}}\n"))
+    }
+
+    /// Caddy with this site.
+    fn caddy_of(port: u16, site: &str) -> Self {
         let folder = Folder::new();
-        let settings =
-            format!("{{\n  admin off\n}}\nhttp://:{port} {{\n  bind 127.0.0.1\n  reverse_proxy {program}\n}}\n");
+        let settings = format!("{{\n  admin off\n  skip_install_trust\n  auto_https disable_redirects\n}}\n{site}");
         let (file, pid) = (folder.write("Caddyfile", &settings), folder.path().join("pid"));
         let pid = pid.to_str().expect("a path in UTF-8").to_owned();
         Self { name: "caddy", port, folder }.started(&[
@@ -277,6 +281,18 @@ async fn nginx_that_accepts_only_its_own_name_trusts_an_absolute_target_and_is_d
         }
     }
     assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_does_not_hide_a_program() {
+    let port = free_port();
+    let base = format!("https://127.0.0.1:{port}");
+    let Some((world, program)) = program(&[("BASE_URL", &base)]).await else { return };
+    assert!(!world.app.probe().await, "no proxy yet");
+    let site = format!("{base} {{\n  bind 127.0.0.1\n  tls internal\n  reverse_proxy {program}\n}}\n");
+    let _caddy = Proxy::caddy_of(port, &site);
+    assert!(world.app.probe().await, "BASE_URL leads to the program");
+    assert_eq!(world.get("/calls").await.status, 200, "Caddy reveals itself");
 }
 
 #[tokio::test]
