@@ -32,6 +32,9 @@ const CUT_WITHIN: usize = 64 << 10;
 /// The length of the longest escape sequence: two halves of a character.
 const LONGEST_ESCAPE: usize = 12;
 
+/// The deepest nesting. A reader remembers each list and object that is open.
+const DEEPEST: usize = 1_000;
+
 /// Size of the pieces in which a deflated text is read.
 const PIECE: usize = 64 << 10;
 
@@ -145,8 +148,13 @@ impl Growing {
         if self.length > LARGEST {
             return Err(Kind::TooLarge("more than 64 MiB"));
         }
-        if chunk.iter().any(|byte| self.strings.keeps(*byte) && self.strings.kept > LONGEST_STRING + CUT_WITHIN) {
-            return Err(Kind::TooLarge("more than 4 MiB of escape sequences"));
+        for byte in chunk {
+            if self.strings.keeps(*byte) && self.strings.kept > LONGEST_STRING + CUT_WITHIN {
+                return Err(Kind::TooLarge("more than 4 MiB of escape sequences"));
+            }
+            if self.strings.depth > DEEPEST {
+                return Err(Kind::BadBody { path: format!("a depth of more than {DEEPEST}") });
+            }
         }
         // Writing to memory does not fail.
         let failed = |_| Kind::TooLarge("it does not fit into memory");
@@ -192,14 +200,19 @@ struct Strings {
     kept: usize,
     /// The bytes since the last backslash.
     unescaped: usize,
+    /// How many lists and objects are open.
+    depth: usize,
 }
 
 impl Strings {
     /// Takes the next byte of the text. Returns `false` if it belongs to the rest of a string that is too long.
     fn keeps(&mut self, byte: u8) -> bool {
         if !self.is_inside {
-            if byte == b'"' {
-                *self = Self { is_inside: true, ..Self::default() };
+            match byte {
+                b'"' => *self = Self { is_inside: true, depth: self.depth, ..Self::default() },
+                b'[' | b'{' => self.depth += 1,
+                b']' | b'}' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
             }
             return true;
         }
@@ -284,8 +297,14 @@ mod tests {
         })
         .take(1 << 20)
         .collect();
-        assert_eq!(grown(&[&noise; 20]).unwrap_err(), Kind::TooLarge("more than 16 MiB even when it is compressed"));
-        assert_eq!(grown(&[&[b' '; 1 << 20]; 65]).unwrap_err(), Kind::TooLarge("more than 64 MiB"));
+        assert_eq!(
+            grown(&[&noise[..]; 20]).unwrap_err(),
+            Kind::TooLarge("more than 16 MiB even when it is compressed")
+        );
+        assert_eq!(grown(&[&[b' '; 1 << 20][..]; 65]).unwrap_err(), Kind::TooLarge("more than 64 MiB"));
+        let deep = Kind::BadBody { path: "a depth of more than 1000".to_owned() };
+        assert_eq!(grown(&[br#"{"a": "#, &[b'['; DEEPEST]]).unwrap_err(), deep);
+        assert!(grown(&[&[b'['; DEEPEST], br#""[[["#, &[b']'; DEEPEST]]).is_ok());
         let deflated = [&[DEFLATED][..], b"not really"].concat();
         assert_eq!(grown(&[&deflated]).unwrap_err(), Kind::BadBody { path: TOP.to_owned() });
         let escapes = [&[b'"'][..], &br"\n".repeat(LONGEST_STRING / 2 + CUT_WITHIN)].concat();

@@ -226,18 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_and_what_is_too_deep_or_twice_is_refused() {
-        let (long, deep) = ("ä".repeat(5_000), "[".repeat(200) + &"]".repeat(200));
+    fn what_is_too_long_is_cut_and_what_is_too_much_or_there_twice_is_refused() {
+        let long = "ä".repeat(5_000);
         let word = format!(r#"{{"text": "{long}", "speaker": "{long}", "start": {{"{long}": [1, {{}}]}}}}"#);
         let (transcript, words) =
             read(&format!(r#"{{"id": "1", "status": "error", "error": "{long}", "words": [{word}]}}"#));
         let word = &words[0];
         assert_eq!((word.text.len(), word.speaker.as_ref().unwrap().len(), word.start), (4_096, 256, 0));
         assert_eq!(transcript.error.map(|error| error.len()), Some(4_096));
-        for words in [format!("[{deep}]"), format!(r#"[{{"text": {deep}}}]"#), r#"[], "words": []"#.to_owned()] {
-            let json = format!(r#"{{"id": "1", "status": "completed", "words": {words}}}"#);
-            assert!(Reply::read(json.into_bytes()).is_none(), "{words}");
-        }
+        let twice = r#"{"id": "1", "status": "completed", "words": [], "words": []}"#;
+        assert!(Reply::read(twice.as_bytes().to_vec()).is_none());
         let many = format!(r#"{{"id": "1", "status": "completed", "words": [{}{{}}]}}"#, "{},".repeat(1_000_000));
         assert!(Reply::read(many.into_bytes()).is_none());
     }
