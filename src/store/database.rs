@@ -165,7 +165,7 @@ impl Store {
 
     /// Makes SQLite's WAL as long as it may become, so that commits need not extend it until a deletion truncates it.
     /// Optional: if it fails, or a reader still uses the WAL, commits extend it as needed.
-    pub(crate) async fn preallocate_wal(&self) {
+    pub async fn preallocate_wal(&self) {
         match self.inner.engine.preallocate_wal().await {
             Ok(()) | Err(Error::Database(sqlx::Error::PoolClosed)) => {}
             Err(error) => tracing::warn!("cannot preallocate the database's WAL: {error}"),
