@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn what_repeats_is_said_once_and_then_counted_for_a_minute() {
         let repeats = Repeats::default();
-        let mut count = |what: &str, now_ms| repeats.count(what.to_owned(), now_ms);
+        let count = |what: &str, now_ms| repeats.count(what.to_owned(), now_ms);
         assert_eq!(count("one", 5), Some(1));
         for now_ms in [5, 6, 60_004] {
             assert_eq!(count("one", now_ms), None);

@@ -12,9 +12,9 @@ use tokio::time::Sleep;
 
 use super::slots::Held;
 
-/// How long and how much is read of a body that nobody wanted, before the connection is closed. Closing it with unread
-/// bytes would reset it, and the client might never see the response.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long and how much is read of the rest of a body after its response, before the connection is closed. Closing it at
+/// once would reset it while the client still writes, and the client might never read the response.
+const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 << 10;
 
 /// A connection's stream. It owns the slot, also after an upgrade from HTTP.

@@ -412,6 +412,21 @@ async fn a_callback_whose_body_does_not_arrive_times_out() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_refused_may_send_the_rest_of_its_body() {
+    let world = World::new().await;
+    let mut stream = connect(world.base.trim_start_matches("http://").parse().expect("an address")).await;
+    let head = b"POST /record/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\r\n";
+    stream.write_all(head).await.expect("a write");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("a response and its end");
+    assert_eq!(statuses(&answer), "403", "{answer}");
+    // After a reset, the second write would fail.
+    for _ in 0..2 {
+        stream.write_all(&[b'a'; 30_000]).await.expect("a write");
+    }
+}
+
+#[tokio::test]
 async fn a_callback_without_a_signature_is_rejected_before_its_body_arrives() {
     let world = World::new().await;
     let address = world.base.trim_start_matches("http://").parse().expect("an address");
