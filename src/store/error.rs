@@ -68,6 +68,8 @@ pub enum BadDatabase {
     Corrupt,
     #[error("cannot be written to")]
     ReadOnly,
+    #[error("belongs to another user; make the user who runs callscribe its owner, or name another file")]
+    OfAnotherUser,
     #[error("belongs to another program")]
     Foreign,
     #[error("was written by a newer version of callscribe; run that version, or name another database")]

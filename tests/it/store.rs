@@ -130,6 +130,17 @@ fn a_damaged_file_is_refused_and_left_alone() {
     assert_left_alone(&store, &store.url, "is not a SQLite database, or is damaged");
 }
 
+#[test]
+fn a_file_of_another_user_is_refused_and_left_alone() {
+    let store = Database::sqlite();
+    create_tables(&store);
+    if std::os::unix::fs::chown(file(&store), Some(65_534), Some(65_534)).is_err() {
+        println!("skipped: only root can give files to another user");
+        return;
+    }
+    assert_left_alone(&store, &store.url, "belongs to another user");
+}
+
 #[tokio::test]
 async fn a_large_damaged_file_is_detected_soon_after_start() {
     let store = Database::sqlite();

@@ -138,12 +138,16 @@ mod tests {
             ("PRAGMA foreign_keys", "foreign_keys", 1, 1),
             ("PRAGMA secure_delete", "secure_delete", 1, 0),
             ("PRAGMA query_only", "query_only", 0, 1),
+            ("PRAGMA trusted_schema", "trusted_schema", 0, 0),
+            ("PRAGMA cell_size_check", "cell_size_check", 1, 1),
         ] {
             for (session, value) in [(&mut written, value), (&mut read, of_reader)] {
                 let rows = session.fetch(pragma, vec![]).await.unwrap();
                 assert_eq!(rows[0].int(column).unwrap(), value, "{pragma}");
             }
         }
+        let crafted = written.execute("DELETE FROM spoken_text_data", vec![]).await;
+        assert!(crafted.is_err_and(|error| error.to_string().contains("may not be modified")), "FTS5's own table");
         drop((written, read));
         engine.close().await;
         std::fs::remove_file(path).unwrap();

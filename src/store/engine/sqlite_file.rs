@@ -27,7 +27,9 @@ pub(super) async fn open(
 ) -> Result<(SqliteWriter, SqlitePool), BadDatabase> {
     let path = options.get_filename().to_owned();
     let options = options.busy_timeout(busy_timeout).foreign_keys(true).disable_statement_logging();
+    let options = wary(options);
     if path.try_exists().map_err(BadDatabase::Inaccessible)? {
+        check_owner(&path)?;
         inspect(&options).await?;
         make_private(&path);
     } else {
@@ -59,12 +61,32 @@ pub(super) async fn check_for_corruption(
         return Ok(());
     }
     let options = options.clone().busy_timeout(busy_timeout).read_only(true).disable_statement_logging();
+    let options = wary(options);
     let mut connection = options.connect().await.map_err(BadDatabase::of_file)?;
     if is_sound(&mut connection).await.map_err(BadDatabase::of_file)? {
         connection.close().await.map_err(BadDatabase::of_file)
     } else {
         Err(BadDatabase::Corrupt)
     }
+}
+
+/// What SQLite recommends for files that may be crafted: <https://sqlite.org/security.html>.
+fn wary(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options.pragma("trusted_schema", "off").pragma("cell_size_check", "on")
+}
+
+/// Refuses a file of another user, who could have crafted it.
+#[cfg(unix)]
+fn check_owner(path: &Path) -> Result<(), BadDatabase> {
+    let about = std::fs::metadata(path).map_err(BadDatabase::Inaccessible)?;
+    let owner = std::os::unix::fs::MetadataExt::uid(&about);
+    let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    if is_trusted { Ok(()) } else { Err(BadDatabase::OfAnotherUser) }
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path) -> Result<(), BadDatabase> {
+    Ok(())
 }
 
 /// Creates an empty file that only its owner may read: it will hold phone numbers and what people said.

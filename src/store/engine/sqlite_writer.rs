@@ -32,6 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Statement};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -133,6 +134,10 @@ impl SqliteWriter {
         connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "synchronous", FULL)?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // The same as for readers: the file may be crafted.
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         // Deleted bytes are overwritten, so that they are not found in the file.
         connection.pragma_update(None, "secure_delete", true)?;
         // The statement journal is a few pages; in memory it costs no file.
