@@ -22,6 +22,9 @@ use crate::store::{self, Job};
 /// The pause before the WAL is truncated again, if a reader prevented it.
 const TRUNCATE_AGAIN: Duration = Duration::from_secs(10);
 
+/// The number of failures after which a deletion does without AssemblyAI's list, if it knows the transcript.
+const LISTED_WITHIN: i64 = 3;
+
 /// What a deletion would delete, for the page that asks for confirmation.
 #[derive(Debug)]
 pub struct Extent {
@@ -101,7 +104,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     }
     failpoint::reach(Moment::RecordingsDeleted, &job.subject)?;
     for transcript in &transcripts {
-        for id in at_assemblyai(context, transcript).await? {
+        for id in at_assemblyai(context, job, transcript).await? {
             still_ours(context, job)?;
             gone(context.assemblyai.delete_transcript(&id).await).map_err(retried)?;
         }
@@ -151,15 +154,15 @@ fn still_ours(context: &Shared, job: &Job) -> Result<(), store::Error> {
 
 /// Returns the ids that AssemblyAI has of an order: the known one, and every other that is listed with its audio URL,
 /// such as one whose answer was lost.
-async fn at_assemblyai(context: &Shared, transcript: &Transcript) -> Result<BTreeSet<String>, JobError> {
+async fn at_assemblyai(context: &Shared, job: &Job, transcript: &Transcript) -> Result<BTreeSet<String>, JobError> {
     let known = transcript.transcript_id.as_ref().map(ToString::to_string);
     let listed = match (&transcript.audio_url, transcript.asked_at) {
         (Some(audio_url), Some(asked_at)) => listing::around(context, audio_url, asked_at).await,
         _ => Ok(Vec::new()),
     };
     let listed = match listed {
-        // A list too long to be read to its end must not keep what is known from being deleted.
-        Err(error) if known.is_some() && matches!(error.kind, Kind::BadBody { .. }) => Vec::new(),
+        // A list that cannot be read to its end, such as a very long one, must not keep what is known from being deleted.
+        Err(_) if known.is_some() && job.failures >= LISTED_WITHIN => Vec::new(),
         listed => listed.map_err(retried)?,
     };
     Ok(listed.into_iter().chain(known).collect())

@@ -278,6 +278,24 @@ async fn a_transcript_that_assemblyai_refuses_to_delete_twice_counts_as_deleted(
 }
 
 #[tokio::test]
+async fn a_list_of_transcripts_that_cannot_be_read_keeps_no_known_transcript_from_being_deleted() {
+    let world = World::with_deadlines(&[], no_retries()).await;
+    let sid = transcribed(&world).await;
+    let no_end = Fault::wrong_body(r#"{"page_details": {"prev_url": "/v2/transcript"}, "transcripts": []}"#);
+    for _ in 0..100 {
+        world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", no_end.clone());
+    }
+    assert_eq!(delete(&world, &sid).await.status, 202);
+    world.settle().await;
+    assert_eq!(transcript_deletions(&world), 0, "the list may name a second transcript");
+    for _ in 0..4 {
+        world.after(HOUR).await;
+    }
+    assert_deleted(&world, &sid).await;
+    assert_happened(transcript_deletions(&world), 1);
+}
+
+#[tokio::test]
 async fn a_lasting_refusal_by_a_vendor_is_shown_and_retried_on_request() {
     let world = World::with_deadlines(&[], no_retries()).await;
     let sid = transcribed(&world).await;

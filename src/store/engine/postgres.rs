@@ -94,7 +94,7 @@ pub(super) async fn open(
         .connect_with(options.clone())
         .await
         .map_err(BadDatabase::Unreachable)?;
-    let migrating = migrate(&options, answer_timeout).await?;
+    let migrating = migrate(&options, lock_timeout + answer_timeout).await?;
     Ok((Server { pool, answer_timeout, silence }, migrating))
 }
 
@@ -221,13 +221,13 @@ fn tuned(options: &PgConnectOptions, lock_timeout: Duration) -> PgConnectOptions
 
 /// Migrates the tables and returns the connection that holds the lock. A migration of another instance is waited for
 /// without limit: with much data it takes minutes. The wait for a table that other programs use ends at `lock_timeout`, as
-/// does each of the waits for another instance.
-async fn migrate(options: &PgConnectOptions, answer_timeout: Duration) -> Result<PgConnection, BadDatabase> {
+/// does each of the waits for another instance, so that their answers come within `patience`.
+async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<PgConnection, BadDatabase> {
     let late = |late: Elapsed| BadDatabase::Unreachable(sqlx::Error::Io(late.into()));
-    let connecting = timeout(answer_timeout, options.connect()).await.map_err(late)?;
+    let connecting = timeout(patience, options.connect()).await.map_err(late)?;
     let mut connection = connecting.map_err(BadDatabase::Unreachable)?;
     let mut is_logged = false;
-    while let Err(error) = timeout(answer_timeout, connection.lock()).await.map_err(late)? {
+    while let Err(error) = timeout(patience, connection.lock()).await.map_err(late)? {
         match &error {
             MigrateError::Execute(sqlx::Error::Database(cause)) if cause.code().as_deref() == Some(LOCK_TIMEOUT) => {
                 if !std::mem::replace(&mut is_logged, true) {
