@@ -139,6 +139,11 @@ async fn ask(world: &World, address: &str, path: &str, headers: &[(&str, &str)])
     Answer::of(request.send().await.expect("an answer")).await
 }
 
+/// Asserts that a request is refused: for good, or because a slow machine has not found out in time.
+fn assert_kept_out(answer: &Answer) {
+    assert!([403, 503].contains(&answer.status.as_u16()), "{}: {}", answer.status, answer.text());
+}
+
 /// Asserts that the operator at this computer dials without further ado.
 async fn assert_dials(world: &World, address: &str) {
     let before = world.calls_placed();
@@ -183,7 +188,7 @@ async fn a_token_and_the_health_checks_work_while_probes_get_no_answer() {
 async fn a_probe_whose_connection_is_closed_is_sent_again() {
     let world = World::new().await;
     let behind = Behind::start(&world, Entrance::ClosesLies, &[]).await;
-    ask(&world, &behind.outside, "/dial/14155551234", &[]).await.problem(403, "forbidden");
+    assert_kept_out(&ask(&world, &behind.outside, "/dial/14155551234", &[]).await);
     assert_eq!(world.vendor_requests(), 0);
 }
 
@@ -199,14 +204,13 @@ async fn nobody_gets_in_through_a_tunnel_while_the_program_starts() {
     tokio::spawn(open(changes, listener, own.local_addr().expect("bound").to_string(), passed));
     let strangers = (0..STRANGERS).map(async |number| {
         let path = format!("/dial/141555510{number:02}");
-        ask(&world, &outside, &path, &[]).await.status.as_u16()
+        assert_kept_out(&ask(&world, &outside, &path, &[]).await);
     });
-    let (statuses, _app) = tokio::join!(join_all(strangers), async {
+    let (_, _app) = tokio::join!(join_all(strangers), async {
         // Their requests are read the moment the program serves.
         waiting.wait_for(|waiting| *waiting == STRANGERS).await.expect("a tunnel");
         start(&world, own, &format!("http://{outside}"), &[]).await
     });
-    assert_eq!(statuses, [403; STRANGERS]);
     assert_eq!(world.vendor_requests(), 0);
 }
 
@@ -224,12 +228,12 @@ async fn nobody_gets_in_through_a_tunnel_that_is_opened_after_the_start() {
     let outside = outside.to_string();
     let strangers = (0..16).map(async |number| {
         let path = format!("/dial/141555520{number:02}");
-        ask(&world, &outside, &path, &[]).await.problem(403, "forbidden");
+        assert_kept_out(&ask(&world, &outside, &path, &[]).await);
     });
     join_all(strangers).await;
-    ask(&world, &inside, "/calls", &[]).await.problem(403, "forbidden");
-    assert_eq!(world.calls_placed(), 1);
     assert!(app.log_in_link().await.contains("/login?token="));
+    assert_kept_out(&ask(&world, &inside, "/calls", &[]).await);
+    assert_eq!(world.calls_placed(), 1);
 }
 
 #[cfg(target_os = "linux")]
@@ -322,8 +326,8 @@ async fn that_a_tunnel_reveals_itself_is_believed_for_minutes_only() {
     assert_dials(&world, &behind.inside).await;
     behind.entrance.send_replace(Entrance::Raw);
     world.clock.advance(Duration::from_secs(7 * 60));
-    ask(&world, &behind.outside, "/dial/14155551234", &[]).await.problem(403, "forbidden");
-    ask(&world, &behind.inside, "/calls", &[]).await.problem(403, "forbidden");
+    assert_kept_out(&ask(&world, &behind.outside, "/dial/14155551234", &[]).await);
+    assert_kept_out(&ask(&world, &behind.inside, "/calls", &[]).await);
     assert_eq!(world.calls_placed(), 1);
 }
 
@@ -337,8 +341,10 @@ async fn this_computer_is_trusted_again_when_the_tunnel_no_longer_hides_itself()
     tokio::spawn(open(changes, listener, inside.clone(), Passed::default()));
     let status = |path: &str| request(&inside, "GET", path, "").get(..12).map(str::to_owned).expect("an answer");
     // The first look may have ended before the tunnel was opened. This request waits for another one.
-    assert_eq!(status("/calls"), "HTTP/1.1 403");
+    assert_ne!(status("/calls"), "HTTP/1.1 200");
+    program.wait_for_log("hides itself");
     program.wait_for_output("/login?token=");
+    assert_eq!(status("/calls"), "HTTP/1.1 403");
 
     entrance.send_replace(Entrance::Reveals);
     // Perhaps still refused; but then another look begins.
