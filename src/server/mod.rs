@@ -23,13 +23,14 @@ use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::repeats::Repeats;
 use body::{RequestBody, ResponseBody};
 pub use slots::Slot;
-use slots::{Held, Slots};
+use slots::Slots;
 use stream::Stream;
 
 /// Maximum size of a request's head. Each connection may use as much memory.
@@ -105,6 +106,7 @@ impl Server {
             http,
             router: router.clone(),
             slots: Slots::new(limits.connections - limits.reserved, limits.reserved),
+            open: Arc::new(Semaphore::new(limits.connections)),
             is_privileged,
             stall: limits.stall,
             stopping: CancellationToken::new(),
@@ -132,6 +134,8 @@ struct Acceptor {
     http: http1::Builder,
     router: Router,
     slots: Arc<Slots>,
+    /// One permit for each connection that is not closed yet.
+    open: Arc<Semaphore>,
     is_privileged: IsPrivileged,
     stall: Duration,
     stopping: CancellationToken,
@@ -177,7 +181,13 @@ impl Acceptor {
                     "connection limit reached; closing those that have waited longest for their client"
                 );
             }
-            connections.spawn(self.clone().serve_connection(stream, peer, held));
+            // The evicted connection may still be about to close.
+            let open = tokio::select! {
+                open = Arc::clone(&self.open).acquire_owned() => open,
+                () = self.stopping.cancelled() => break,
+            };
+            let Ok(open) = open else { break };
+            connections.spawn(self.clone().serve_connection(Stream::new(held, stream, self.stall, open), peer));
         }
         drop(listener);
         let ended = async { while connections.join_next().await.is_some() {} };
@@ -190,15 +200,12 @@ impl Acceptor {
         self.repeats.count(what.to_owned(), self.started.elapsed().as_millis().try_into().unwrap_or(i64::MAX))
     }
 
-    async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, held: Held) {
-        // Otherwise small chunks of a long response would wait for each other.
-        _ = stream.set_nodelay(true);
-        let slot = held.slot().clone();
+    async fn serve_connection(self, stream: Stream, peer: SocketAddr) {
+        let slot = stream.slot().clone();
         let service = service_fn({
             let (routes, slot) = (TowerToHyperService::new(self.router), slot.clone());
             move |request| respond(routes.clone(), slot.clone(), self.is_privileged, peer, request)
         });
-        let stream = Stream::new(held, stream, self.stall);
         let mut http = self.http;
         // A reserved slot is free again after one request.
         http.keep_alive(!slot.is_reserved());
@@ -249,6 +256,9 @@ async fn respond(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let is_http = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+    if !is_http {
+        slot.keep();
+    }
     Ok(response.map(|inner| ResponseBody { inner, slot: is_http.then_some(slot) }))
 }
 

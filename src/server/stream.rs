@@ -8,9 +8,10 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
-use super::slots::Held;
+use super::slots::{Held, Slot};
 
 /// How long and how much is read of the rest of a body after its response, before the connection is closed. Closing it at
 /// once would reset it while the client still writes, and the client might never read the response.
@@ -27,11 +28,19 @@ pub(super) struct Stream {
     stalled: Option<Pin<Box<Sleep>>>,
     /// Runs after the last response, and the number of bytes read since.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
+    /// The last field, dropped once the connection is closed.
+    _open: OwnedSemaphorePermit,
 }
 
 impl Stream {
-    pub(super) fn new(held: Held, tcp: TcpStream, deadline: Duration) -> Self {
-        Self { held, tcp: TokioIo::new(tcp), deadline, stalled: None, lingering: None }
+    pub(super) fn new(held: Held, tcp: TcpStream, deadline: Duration, open: OwnedSemaphorePermit) -> Self {
+        // Otherwise small chunks of a long response would wait for each other.
+        _ = tcp.set_nodelay(true);
+        Self { held, tcp: TokioIo::new(tcp), deadline, stalled: None, lingering: None, _open: open }
+    }
+
+    pub(super) fn slot(&self) -> &Slot {
+        self.held.slot()
     }
 
     /// Fails a write that the client has not read within the deadline.
