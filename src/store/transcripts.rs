@@ -138,7 +138,7 @@ impl Conn {
 
     /// The words of a transcript, in order.
     pub async fn words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
-        let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words
+        let sql = "SELECT position, word, start_ms, end_ms, confidence, speaker, channel FROM words
                    WHERE transcript = $1 AND position >= $2 ORDER BY position LIMIT $3";
         let word = |row: &Row| {
             Ok(SpokenWord {
@@ -150,13 +150,14 @@ impl Conn {
                 channel: row.text_if_set("channel")?,
             })
         };
-        let mut words = Vec::new();
+        let (mut words, mut next) = (Vec::new(), 0);
         loop {
             // A row takes several times the memory of its word.
-            let rows = self.fetch(sql, args![order.as_str(), words.len() as i64, WORDS_AT_ONCE]).await?;
+            let rows = self.fetch(sql, args![order.as_str(), next, WORDS_AT_ONCE]).await?;
             words.extend(rows.iter().map(word).collect::<Result<Vec<_>, Error>>()?);
-            if rows.len() < WORDS_AT_ONCE as usize {
-                return Ok(words);
+            match rows.last() {
+                Some(last) if rows.len() == WORDS_AT_ONCE as usize => next = last.int("position")? + 1,
+                _ => return Ok(words),
             }
         }
     }

@@ -86,6 +86,7 @@ pub(super) async fn confirmed(State(context): State<Shared>, request: extract::R
     let (parts, body) = request.into_parts();
     let Confirmed { number, keyterms, nonce } = read_form(&read_body(body, LARGEST_FORM).await?)?;
     let (typed, own) = (TypedNumber::pasted(&number)?, &context.phone_number);
+    let nonce = nonce.as_deref().map(str::parse).transpose()?;
     let number = if !wants_page(&parts.headers) {
         typed.with_country_code(own)?
     } else if typed.is_international() {
@@ -94,7 +95,6 @@ pub(super) async fn confirmed(State(context): State<Shared>, request: extract::R
         return Ok(confirm(&context, vec![typed.in_country_of(own)?], keyterms));
     };
     let keyterms = Keyterms::from_list(&keyterms);
-    let nonce = nonce.as_deref().map(str::parse).transpose()?;
     ring(&context, &parts.headers, Request { number, keyterms, again: true, nonce }).await
 }
 

@@ -329,7 +329,8 @@ pub(crate) fn variables(base: &str, twilio_url: &str, assemblyai_url: &str) -> V
     .to_vec()
 }
 
-/// A client that follows no redirects and trusts no certificate authority.
+/// A client that follows no redirects, trusts no certificate authority and keeps no connection: on a slow machine, the
+/// program may close an idle one at the moment that a request is sent over it.
 pub(crate) fn client() -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -337,7 +338,7 @@ pub(crate) fn client() -> reqwest::Client {
         .expect("default versions")
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy();
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().pool_max_idle_per_host(0);
     builder.redirect(reqwest::redirect::Policy::none()).build().expect("a client")
 }
 
