@@ -5,8 +5,8 @@ mod slots;
 mod stream;
 
 use std::convert::Infallible;
-use std::io::{self, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,8 +22,9 @@ use hyper::service::{Service as _, service_fn};
 use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +32,7 @@ use crate::repeats::Repeats;
 use body::{RequestBody, ResponseBody};
 pub use slots::Slot;
 use slots::Slots;
-use stream::Stream;
+use stream::{LINGER_BYTES, Stream};
 
 /// Maximum size of a request's head. Each connection may use as much memory.
 const LARGEST_HEAD: usize = 32 << 10;
@@ -63,6 +64,8 @@ pub struct Limits {
     pub head: Duration,
     /// Deadline for a client to read some of its response.
     pub stall: Duration,
+    /// How long a client may go on sending what is not wanted, after its last response.
+    pub linger: Duration,
 }
 
 impl Default for Limits {
@@ -70,7 +73,13 @@ impl Default for Limits {
     /// vendors; without a free descriptor the listener could not even refuse a connection.
     fn default() -> Self {
         let connections = (max_open_files() / 4 * 3).min(1_024);
-        Self { connections, reserved: connections / 16, head: Duration::from_secs(10), stall: Duration::from_secs(30) }
+        Self {
+            connections,
+            reserved: connections / 16,
+            head: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+        }
     }
 }
 
@@ -107,8 +116,10 @@ impl Server {
             router: router.clone(),
             slots: Slots::new(limits.connections - limits.reserved, limits.reserved),
             open: Arc::new(Semaphore::new(limits.connections)),
+            refused: Arc::new(Semaphore::new(limits.connections.div_ceil(32))),
             is_privileged,
             stall: limits.stall,
+            linger: limits.linger,
             stopping: CancellationToken::new(),
             repeats: Arc::default(),
             started: Instant::now(),
@@ -136,8 +147,11 @@ struct Acceptor {
     slots: Arc<Slots>,
     /// One permit for each connection that is not closed yet.
     open: Arc<Semaphore>,
+    /// One permit for each refused connection that is not closed at once, which the other limits do not count.
+    refused: Arc<Semaphore>,
     is_privileged: IsPrivileged,
     stall: Duration,
+    linger: Duration,
     stopping: CancellationToken,
     repeats: Arc<Repeats>,
     started: Instant,
@@ -170,7 +184,9 @@ impl Acceptor {
                 if let Some(times) = self.repeats("refuse") {
                     tracing::warn!(times, "connection limit reached; refusing more");
                 }
-                refuse(stream);
+                if let (Ok(stream), Ok(permit)) = (refuse(stream), Arc::clone(&self.refused).try_acquire_owned()) {
+                    connections.spawn(self.clone().linger(stream, permit));
+                }
                 continue;
             };
             if held.has_evicted()
@@ -187,7 +203,8 @@ impl Acceptor {
                 () = self.stopping.cancelled() => break,
             };
             let Ok(open) = open else { break };
-            connections.spawn(self.clone().serve_connection(Stream::new(held, stream, self.stall, open), peer));
+            let stream = Stream::new(held, stream, self.stall, self.linger, open);
+            connections.spawn(self.clone().serve_connection(stream, peer));
         }
         drop(listener);
         let ended = async { while connections.join_next().await.is_some() {} };
@@ -198,6 +215,15 @@ impl Acceptor {
     /// Returns how often this has happened if the log is to say it.
     fn repeats(&self, what: &str) -> Option<u64> {
         self.repeats.count(what.to_owned(), self.started.elapsed().as_millis().try_into().unwrap_or(i64::MAX))
+    }
+
+    /// Reads what the client of a refused connection still sends.
+    async fn linger(self, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+        let read = async { tokio::io::copy(&mut stream.take(LINGER_BYTES as u64), &mut tokio::io::sink()).await };
+        tokio::select! {
+            _ = tokio::time::timeout(self.linger, read) => {}
+            () = self.stopping.cancelled() => {}
+        }
     }
 
     async fn serve_connection(self, stream: Stream, peer: SocketAddr) {
@@ -271,11 +297,22 @@ fn busy() -> Response<Body> {
     response
 }
 
-/// Sends the response of [`busy`], unless that would block, and closes the connection.
-fn refuse(stream: TcpStream) {
+/// Sends the response of [`busy`], unless that would block, ends the connection in that direction, and reads what has
+/// arrived. Closing a connection with something unread would reset it, and the client might never read the response.
+fn refuse(stream: TcpStream) -> io::Result<TcpStream> {
     let response = format!(
         "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n{BUSY}: 1\r\n\
          content-length: 0\r\n\r\n"
     );
-    _ = stream.into_std().and_then(|mut stream| stream.write(response.as_bytes()));
+    let mut stream = stream.into_std()?;
+    stream.write_all(response.as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut buffer = [0; 4_096];
+    for _ in 0..LINGER_BYTES / buffer.len() {
+        match stream.read(&mut buffer) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => break,
+        }
+    }
+    TcpStream::from_std(stream)
 }

@@ -39,6 +39,8 @@ struct Inner {
 struct State {
     /// When the connection began to wait for its client, as a number of the order in which connections did.
     waiting_since: Option<u64>,
+    /// The same for a client that does not read its response, which may also be one that still sends its request.
+    stalled_since: Option<u64>,
     /// It is kept while it waits, until its response is sent.
     is_kept: bool,
     /// The response is complete, but not sent yet.
@@ -80,7 +82,7 @@ impl Slots {
 /// Evicts the connection that has waited longest. Returns `false` if none waits.
 fn evict(taken: &mut Vec<Slot>) -> bool {
     loop {
-        let waiting = taken.iter().enumerate().filter_map(|(index, slot)| Some((slot.state().waiting_since?, index)));
+        let waiting = taken.iter().enumerate().filter_map(|(index, slot)| Some((slot.state().since()?, index)));
         let Some((since, index)) = waiting.min() else { return false };
         // Its request may have become whole in the meantime.
         if taken[index].evict(since) {
@@ -98,6 +100,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn next() -> Option<u64> {
     static ORDER: AtomicU64 = AtomicU64::new(0);
     Some(ORDER.fetch_add(1, Ordering::Relaxed))
+}
+
+impl State {
+    /// When the connection began to wait for its client, or `None` if it does not.
+    fn since(&self) -> Option<u64> {
+        [self.waiting_since, self.stalled_since].into_iter().flatten().min()
+    }
 }
 
 impl Slot {
@@ -119,7 +128,7 @@ impl Slot {
     /// requests of the operator.
     pub fn keep(&self) {
         let mut state = self.state();
-        (state.is_kept, state.waiting_since) = (true, None);
+        (state.is_kept, state.waiting_since, state.stalled_since) = (true, None, None);
     }
 
     /// A request's head has arrived; `is_whole` if it has no body. Returns `false` if the connection is evicted: then the
@@ -164,20 +173,20 @@ impl Slot {
     /// The client does not read its response.
     pub(super) fn stalled(&self) {
         let mut state = self.state();
-        if !state.is_kept && state.waiting_since.is_none() {
-            state.waiting_since = next();
+        if !state.is_kept {
+            state.stalled_since = next();
         }
     }
 
     /// The client reads again.
     pub(super) fn resumed(&self) {
-        self.state().waiting_since = None;
+        self.state().stalled_since = None;
     }
 
     /// Evicts the connection if it still waits since then.
     fn evict(&self, since: u64) -> bool {
         let mut state = self.state();
-        let is_evicted = state.waiting_since == Some(since);
+        let is_evicted = state.since() == Some(since);
         if is_evicted {
             state.is_evicted = true;
             self.0.evicted.notify_one();
@@ -246,11 +255,14 @@ mod tests {
         let held = slots.take().expect("a free slot");
         let is_evictable = || {
             let state = held.slot.state();
-            state.waiting_since.is_some()
+            state.since().is_some()
         };
         assert!(is_evictable(), "no head");
         held.slot.head_arrived(false);
         assert!(is_evictable(), "no body");
+        held.slot.stalled();
+        held.slot.resumed();
+        assert!(is_evictable(), "still no body, although the client has read an early response");
         held.slot.body_arrived();
         assert!(!is_evictable() && slots.take().is_none(), "it runs");
         held.slot.sent();

@@ -13,10 +13,9 @@ use tokio::time::Sleep;
 
 use super::slots::{Held, Slot};
 
-/// How long and how much is read of the rest of a body after its response, before the connection is closed. Closing it at
-/// once would reset it while the client still writes, and the client might never read the response.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 64 << 10;
+/// How much is read of the rest of a body after its response, before the connection is closed. Closing it at once would
+/// reset it while the client still writes, and the client might never read the response.
+pub(super) const LINGER_BYTES: usize = 64 << 10;
 
 /// A connection's stream. It owns the slot, also after an upgrade from HTTP.
 pub(super) struct Stream {
@@ -24,6 +23,7 @@ pub(super) struct Stream {
     held: Held,
     tcp: TokioIo<TcpStream>,
     deadline: Duration,
+    linger: Duration,
     /// Runs while the client reads nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Runs after the last response, and the number of bytes read since.
@@ -33,10 +33,16 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(held: Held, tcp: TcpStream, deadline: Duration, open: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        held: Held,
+        tcp: TcpStream,
+        deadline: Duration,
+        linger: Duration,
+        open: OwnedSemaphorePermit,
+    ) -> Self {
         // Otherwise small chunks of a long response would wait for each other.
         _ = tcp.set_nodelay(true);
-        Self { held, tcp: TokioIo::new(tcp), deadline, stalled: None, lingering: None, _open: open }
+        Self { held, tcp: TokioIo::new(tcp), deadline, linger, stalled: None, lingering: None, _open: open }
     }
 
     pub(super) fn slot(&self) -> &Slot {
@@ -60,7 +66,8 @@ impl Stream {
 
     /// Reads what the client still sends, until it closes the connection.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (end, bytes) = self.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), 0));
+        let linger = self.linger;
+        let (end, bytes) = self.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(linger)), 0));
         let mut buffer = [0; 4_096];
         while *bytes < LINGER_BYTES && end.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut buffer);

@@ -1,6 +1,7 @@
 //! The listener: clients that are slow, silent, too many, or send odd HTTP.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const SOON: Duration = Duration::from_millis(50);
 /// For deadlines that must not pass during a test.
 const NEVER: Duration = Duration::from_secs(600);
 
-const GENEROUS: Limits = Limits { connections: 100, reserved: 0, head: NEVER, stall: NEVER };
+const GENEROUS: Limits = Limits { connections: 100, reserved: 0, head: NEVER, stall: NEVER, linger: NEVER };
 
 /// Serves these routes on a free port.
 fn serve(routes: Router, limits: &Limits) -> (Server, SocketAddr) {
@@ -127,7 +128,33 @@ async fn a_connection_above_the_limit_gets_503_if_all_others_run_requests() {
     let _held = hold(address, &mut held, 2).await;
     for _ in 0..50 {
         assert_busy(&exchange(connect(address).await, b"").await);
+        // The server cannot run before the request is there, since this blocks the only thread.
+        let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+        stream.write_all(REQUEST).expect("a write");
+        stream.set_nonblocking(true).expect("an option");
+        let mut answer = String::new();
+        let mut stream = TcpStream::from_std(stream).expect("a stream");
+        stream.read_to_string(&mut answer).await.expect("an end that is no reset");
+        assert_busy(&answer);
     }
+}
+
+#[tokio::test]
+async fn a_connection_above_the_limit_may_send_its_request_after_the_503() {
+    let (routes, mut held) = holding();
+    let (server, address) = serve(routes, &Limits { connections: 1, ..GENEROUS });
+    let held = hold(address, &mut held, 1).await;
+    let mut stream = connect(address).await;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("a response and its end");
+    assert_busy(&answer);
+    // After a reset, the second write would fail.
+    for _ in 0..2 {
+        stream.write_all(REQUEST).await.expect("a write");
+    }
+    // It does not delay the stop.
+    drop(held);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -198,7 +225,11 @@ async fn a_reserved_slot_serves_one_privileged_request() {
     let mut silent = Vec::new();
     for _ in 0..10 {
         silent.push(connect(address).await);
-        for (path, header) in [("/", ""), ("/", "x-twilio-signature: x\r\n"), ("/record/", "")] {
+        // Only the vendors' own routes: others wait until it is known whether a tunnel is safe.
+        let others =
+            ["/", "/recordings/x", "/recordfoo", "/record/x", "/record//", "/hooks/x", "/_probe/x/y", "/_probe//"];
+        let signed = others.map(|path| (path, "x-twilio-signature: x\r\n"));
+        for (path, header) in [("/", ""), ("/record/", "")].into_iter().chain(signed) {
             assert_busy(&exchange(connect(address).await, request(path, header).as_bytes()).await);
         }
         for (path, header, status) in [
@@ -414,7 +445,8 @@ async fn a_callback_whose_body_does_not_arrive_times_out() {
 #[tokio::test]
 async fn a_client_that_is_refused_may_send_the_rest_of_its_body() {
     let world = World::new().await;
-    let mut stream = connect(world.base.trim_start_matches("http://").parse().expect("an address")).await;
+    let (_server, address) = serve(world.app.router(), &GENEROUS);
+    let mut stream = connect(address).await;
     let head = b"POST /record/ HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\r\n";
     stream.write_all(head).await.expect("a write");
     let mut answer = String::new();
