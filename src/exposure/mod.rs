@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -36,6 +36,9 @@ const PROBE_SECONDS: u64 = 60;
 /// Maximum time that a request waits for a look.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How many requests may wait for a look at once: each keeps a connection that cannot be closed for another client.
+const WAITING: usize = 64;
+
 /// What the looks found.
 #[derive(Debug)]
 pub struct Exposure {
@@ -44,6 +47,8 @@ pub struct Exposure {
     /// Whether looks are taken automatically. Otherwise looking local is trusted until a probe arrives looking local.
     is_automatic: bool,
     looks: watch::Sender<Looks>,
+    /// One permit for each request that may wait for a look.
+    waiting: Semaphore,
     locked_out: Notify,
     /// Whether `locked_out` was notified since `BASE_URL` was last found straight.
     is_locked_out: AtomicBool,
@@ -51,8 +56,8 @@ pub struct Exposure {
 
 impl Exposure {
     pub fn new(key: SecretString, is_automatic: bool) -> Self {
-        let (looks, locked_out) = (watch::Sender::default(), Notify::new());
-        Self { key, is_automatic, looks, locked_out, is_locked_out: AtomicBool::new(false) }
+        let (looks, waiting, locked_out) = (watch::Sender::default(), Semaphore::new(WAITING), Notify::new());
+        Self { key, is_automatic, looks, waiting, locked_out, is_locked_out: AtomicBool::new(false) }
     }
 
     /// Whether a stranger's request can look local, so that looking local proves nothing.
@@ -76,8 +81,9 @@ impl Exposure {
     }
 
     /// Waits for a look, for a request that looks local. Returns whether it can be trusted; `false` if no look says so in
-    /// time.
+    /// time, or if too many others wait.
     pub async fn is_trusted(&self, now: Timestamp) -> bool {
+        let Ok(_waiting) = self.waiting.try_acquire() else { return false };
         let mut looks = self.looks.subscribe();
         let number = self.want();
         let settled = looks.wait_for(|looks| looks.is_exposed() || looks.settles(number, now));
@@ -187,6 +193,8 @@ impl Exposure {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::auth::Auth;
 
@@ -227,6 +235,23 @@ mod tests {
             assert!(!answers[..index].contains(answer) && !probe.contains(answer.as_str()));
         }
         assert_eq!(answers[0], exposure().answer(&probe, true));
+    }
+
+    #[tokio::test]
+    async fn no_more_requests_than_a_limit_wait_for_a_look() {
+        let exposure = exposure();
+        let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(exposure.is_trusted(at(1_000)))).collect();
+        for one in &mut waiting {
+            assert_eq!(one.as_mut().now_or_never(), None);
+        }
+        assert_eq!(exposure.is_trusted(at(1_000)).now_or_never(), Some(false));
+        drop(waiting.pop());
+        waiting.push(Box::pin(exposure.is_trusted(at(1_000))));
+        let look = exposure.begin();
+        exposure.end(look, at(1_000), Finding::Straight);
+        for one in waiting {
+            assert!(one.await);
+        }
     }
 
     #[tokio::test]
