@@ -99,6 +99,10 @@ fn own_text(path: &Path) -> Result<(String, bool), NotRead> {
     if about.mode() & 0o002 != 0 {
         return Err(NotRead::NotOurs("can be changed by every user, so it is not read; chmod 600 it"));
     }
+    // Where users have a group of their own, which has their number, new files can often be changed by it.
+    if about.mode() & 0o020 != 0 && about.gid() != about.uid() {
+        return Err(NotRead::NotOurs("can be changed by other users of its group, so it is not read; chmod 600 it"));
+    }
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(NotRead::Failed)?;
     Ok((text, about.uid() != user || about.mode() & 0o077 == 0))

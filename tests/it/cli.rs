@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -324,6 +324,10 @@ fn an_env_file_that_another_user_can_change_is_not_read() {
     };
     fs::set_permissions(&theirs, Permissions::from_mode(0o666)).expect("permissions");
     not_read(&theirs, "can be changed by every user, so it is not read; chmod 600 it");
+    fs::set_permissions(&theirs, Permissions::from_mode(0o664)).expect("permissions");
+    if std::os::unix::fs::chown(&theirs, None, Some(65_534)).is_ok() {
+        not_read(&theirs, "can be changed by other users of its group, so it is not read; chmod 600 it");
+    }
     fs::set_permissions(&theirs, Permissions::from_mode(0o644)).expect("permissions");
     if give_away(&theirs) {
         const OTHERS: &str = "belongs to another user, so it is not read";
@@ -339,9 +343,13 @@ fn an_env_file_that_another_user_can_change_is_not_read() {
         assert!(give_away(&above.path().join("other.env")));
         not_read(&theirs, OTHERS);
     }
-    // One's own file further up is read.
+    // One's own file further up is read, also if a group of one's own can change it.
     fs::remove_file(&theirs).expect("it is gone");
     above.write(".env", &mine);
+    let user = fs::metadata(&theirs).expect("a file").uid();
+    if std::os::unix::fs::chown(&theirs, None, Some(user)).is_ok() {
+        fs::set_permissions(&theirs, Permissions::from_mode(0o664)).expect("permissions");
+    }
     Program::start(&folder, &[], &[ENOUGH[5]]).address();
 }
 
