@@ -29,9 +29,12 @@ impl Scratch {
         loop {
             let folder = parent.join(format!("{PREFIX}{}", Uuid::new_v4().simple()));
             DirBuilder::new().mode(0o700).create(&folder)?;
-            let lock = File::open(&folder)?;
+            // Before the lock is taken, another sandbox may sweep the folder away.
+            let lock = match File::open(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
             lock.lock()?;
-            // Before the lock was taken, another sandbox may have swept the folder away.
             if folder.exists() {
                 return Ok(Self { folder, _lock: lock });
             }
