@@ -23,8 +23,11 @@ const GUESS_EVERY: i64 = 1_000;
 const GUESSES_OF_ALL: i64 = 300;
 const GUESS_OF_ALL_EVERY: i64 = 250;
 
-/// How many addresses have a bucket of their own, and how many wrong tokens are remembered.
+/// How many addresses have a bucket of their own, and how many wrong tokens and networks of the operator are remembered.
 const REMEMBERED: usize = 1_024;
+
+/// Milliseconds for which it is remembered that the right token came from a network.
+const KNOWN_FOR: i64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// Wrong tokens come too fast: none is compared for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub struct Token {
 struct Guesses {
     of_all: TokenBucket,
     by_address: HashMap<IpAddr, TokenBucket>,
+    /// The networks that the right token came from, and when it last did. Guesses from elsewhere do not delay it there.
+    known: HashMap<IpAddr, i64>,
     /// Hashes of wrong tokens. A program that sends an outdated token again and again guesses once.
     wrong: HashSet<[u8; 32]>,
 }
@@ -48,7 +53,7 @@ struct Guesses {
 impl Token {
     pub fn new(secret: Option<SecretString>) -> Self {
         let of_all = TokenBucket::new(GUESSES_OF_ALL, GUESS_OF_ALL_EVERY);
-        let guesses = Guesses { of_all, by_address: HashMap::new(), wrong: HashSet::new() };
+        let guesses = Guesses { of_all, by_address: HashMap::new(), known: HashMap::new(), wrong: HashSet::new() };
         Self { secret, guesses: Mutex::new(guesses) }
     }
 
@@ -60,7 +65,8 @@ impl Token {
     ///
     /// Wrong guesses are limited for each address that they come from, so that a stranger who guesses does not delay an
     /// operator elsewhere, and for all addresses together, because behind some tunnels a stranger can invent addresses.
-    /// Neither sessions nor requests from this computer are delayed.
+    /// The second limit does not hold where the right token came from within the last days: a stranger who invents that
+    /// very address is under the first one. Neither sessions nor requests from this computer are delayed.
     ///
     /// # Errors
     /// If there were too many wrong guesses. The token given is not compared then, or guessing could go on.
@@ -75,7 +81,9 @@ impl Token {
             return Err(TooManyGuesses);
         }
         let is_right = are_same(given, secret.expose_secret().as_bytes());
-        if !is_right {
+        if is_right {
+            guesses.know(network(from), now_ms);
+        } else {
             guesses.count(network(from), hash, now_ms);
         }
         Ok(is_right)
@@ -84,7 +92,17 @@ impl Token {
 
 impl Guesses {
     fn may_guess(&mut self, from: IpAddr, now_ms: i64) -> bool {
-        !self.of_all.is_empty(now_ms) && !self.by_address.get_mut(&from).is_some_and(|bucket| bucket.is_empty(now_ms))
+        let is_known = self.known.get(&from).is_some_and(|at| now_ms.saturating_sub(*at) <= KNOWN_FOR);
+        let too_many_of_all = !is_known && self.of_all.is_empty(now_ms);
+        !too_many_of_all && !self.by_address.get_mut(&from).is_some_and(|bucket| bucket.is_empty(now_ms))
+    }
+
+    /// The right token came from there. Too many networks are forgotten.
+    fn know(&mut self, from: IpAddr, now_ms: i64) {
+        if self.known.len() >= REMEMBERED && !self.known.contains_key(&from) {
+            self.known.clear();
+        }
+        self.known.insert(from, now_ms);
     }
 
     /// Counts a wrong guess. Too many addresses or wrong tokens are forgotten; the limit for all addresses together remains.
@@ -162,6 +180,35 @@ mod tests {
         assert_eq!(guesses.count(), usize::try_from(GUESSES_OF_ALL).expect("a number"));
         assert_eq!(right(&token, "192.0.2.1", 0), Err(TooManyGuesses));
         assert_eq!(right(&token, "192.0.2.1", GUESS_OF_ALL_EVERY), Ok(true));
+    }
+
+    #[test]
+    fn guesses_from_many_addresses_do_not_delay_the_token_where_it_came_from_within_days() {
+        let token = token("right");
+        assert_eq!(right(&token, "192.0.2.1", 0), Ok(true));
+        for n in 0..GUESSES_OF_ALL {
+            assert_eq!(guess(&token, &format!("10.0.{}.{}", n / 250, n % 250), 0), Ok(false));
+        }
+        assert_eq!(right(&token, "192.0.2.2", 0), Err(TooManyGuesses));
+        assert_eq!(right(&token, "192.0.2.1", 0), Ok(true));
+        // There, too, guesses are limited.
+        for _ in 0..GUESSES {
+            assert_eq!(guess(&token, "192.0.2.1", 0), Ok(false));
+        }
+        assert_eq!(guess(&token, "192.0.2.1", 0), Err(TooManyGuesses));
+        assert_eq!(right(&token, "192.0.2.1", 0), Err(TooManyGuesses));
+    }
+
+    #[test]
+    fn it_is_forgotten_after_days_where_the_token_came_from() {
+        for (at, expected) in [(KNOWN_FOR, Ok(true)), (KNOWN_FOR + 1, Err(TooManyGuesses))] {
+            let token = token("right");
+            assert_eq!(right(&token, "192.0.2.1", 0), Ok(true));
+            for n in 0..GUESSES_OF_ALL {
+                assert_eq!(guess(&token, &format!("10.0.{}.{}", n / 250, n % 250), at), Ok(false));
+            }
+            assert_eq!(right(&token, "192.0.2.1", at), expected);
+        }
     }
 
     #[test]
