@@ -142,16 +142,24 @@ fn admit<'a>(
         if is_here {
             return Ok(Who::Here);
         }
-        if session::is_any_open(context, &sessions).await? {
+        let is_token = given.map(|given| context.auth.token.matches(&given, from, context.clock.now_ms()));
+        let is_token = is_token.unwrap_or(Ok(false));
+        if is_token == Ok(true) {
+            return Ok(Who::Token);
+        }
+        // Without the store, a token or being here is still enough.
+        let is_session = session::is_any_open(context, &sessions).await;
+        if let Ok(true) = is_session {
             return Ok(Who::Session);
         }
-        let is_token = given.map(|given| context.auth.token.matches(&given, from, context.clock.now_ms()));
-        match is_token.unwrap_or(Ok(false)) {
-            Ok(true) => Ok(Who::Token),
-            _ if looks_local && is_trusted(context).await => Ok(Who::Here),
+        if looks_local && is_trusted(context).await {
+            return Ok(Who::Here);
+        }
+        is_session?;
+        match is_token {
             Err(error) => Err(error.into()),
-            Ok(false) if looks_local && !context.exposure.is_exposed() => Err(ApiError::Unchecked),
-            Ok(false) => Err(refusal(context)),
+            Ok(_) if looks_local && !context.exposure.is_exposed() => Err(ApiError::Unchecked),
+            Ok(_) => Err(refusal(context)),
         }
     }
 }

@@ -140,6 +140,22 @@ async fn a_forged_or_ended_session_opens_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_is_enough_while_it_is_not_known_which_sessions_have_ended() {
+    let world = world().await;
+    let session = cookie(&log_in(&world, TOKEN, &SUBMITTED).await).0;
+    world.store.execute("ALTER TABLE ended_sessions RENAME TO lost_sessions").await.expect("SQL");
+    let ask = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [HOST, FAR, ("cookie", session.as_str()), ("authorization", bearer.as_str())];
+        world.get_with("/calls", &headers).await.status.as_u16()
+    };
+    assert_eq!(ask(TOKEN).await, 200);
+    assert_eq!(ask("wrong").await, 503, "a session that may be open is not refused as if there were none");
+    world.store.execute("ALTER TABLE lost_sessions RENAME TO ended_sessions").await.expect("SQL");
+    assert_eq!(ask("wrong").await, 200);
+}
+
+#[tokio::test]
 async fn logging_out_ends_the_session_on_every_instance_and_across_restarts() {
     let world = world().await;
     let (app, other) = world.another_app_with_url(&[("OPERATOR_TOKEN", TOKEN)]).await;
