@@ -102,21 +102,28 @@ pub fn router(context: Shared) -> Router {
         .with_state(context)
 }
 
+/// The routes of the vendors' callbacks.
+const CALLBACKS: [&str; 5] =
+    ["/record", "/record/done", "/hooks/twilio/call", "/hooks/twilio/recording", "/hooks/assemblyai"];
+
 /// Whether a request may use a slot of the [listener](crate::server) that is reserved for what must always get through:
-/// what looks like a callback of a vendor, and probes.
+/// what looks like a callback of a vendor, and probes. Every other path may keep its slot while it waits for a look.
 pub fn is_privileged(uri: &Uri, headers: &HeaderMap) -> bool {
-    let path = uri.path();
+    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
+    let is_probe = path.strip_prefix("/_probe/").is_some_and(|nonce| !nonce.is_empty() && !nonce.contains('/'));
     let looks_signed = headers.contains_key(signature::HEADER) || headers.contains_key(SECRET_HEADER);
-    path.starts_with("/_probe/") || looks_signed && (path.starts_with("/record") || path.starts_with("/hooks/"))
+    is_probe || looks_signed && CALLBACKS.contains(&path)
 }
 
-/// Whether the program can do its work: the database can be written. A stranger learns what the last check found.
+/// Whether the program can do its work: the database can be written. A stranger learns what the last check found, and so
+/// does everybody while a stranger may look local.
 async fn ready(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<&'static str, ApiError> {
-    let is_ready = if access::looks_local(peer, &request) && !context.exposure.is_exposed() {
+    let is_trusted = context.exposure.trust(context.clock.now()) == Some(true);
+    let is_ready = if is_trusted && access::looks_local(peer, &request) {
         context.store.check(context.clock.now_ms()).await
     } else {
         context.store.is_ready()

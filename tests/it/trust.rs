@@ -185,6 +185,22 @@ async fn a_token_and_the_health_checks_work_while_probes_get_no_answer() {
 }
 
 #[tokio::test]
+async fn no_request_checks_the_database_while_probes_get_no_answer() {
+    let world = World::new().await;
+    let behind = Behind::start(&world, Entrance::WithoutProbes(Fate::Forgotten), &[]).await;
+    let mut unchecked = 0;
+    for _ in 0..100 {
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(ask(&world, &behind.outside, "/readyz", &[]).await.text(), "ok\n");
+        let checked_at = world.store.number("SELECT coalesce(max(checked_at), 0) FROM readiness").await;
+        unchecked += usize::from(checked_at != world.clock.now_ms());
+    }
+    // The program checks every ten seconds of its own accord, perhaps during a few of them.
+    assert!(unchecked > 0);
+    behind.app.stop().await;
+}
+
+#[tokio::test]
 async fn a_probe_whose_connection_is_closed_is_sent_again() {
     let world = World::new().await;
     let behind = Behind::start(&world, Entrance::ClosesLies, &[]).await;
