@@ -1,5 +1,5 @@
 //! Counts what happens again and again, so that the log says it once, and from then on at most once a minute with a count:
-//! strangers can cause it at any rate.
+//! strangers can cause it at any rate. What was counted since the last line is said only when it happens again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
