@@ -108,7 +108,7 @@ impl App {
             transcript: config.transcript,
             urls,
             auth: Auth::new(config.server.operator_token),
-            exposure: Exposure::new(shared_secret, config.work.automatic),
+            exposure: Exposure::new(shared_secret, config.work.automatic, config.work.patience),
             dial_timeout: config.work.dial_timeout,
             instance: Uuid::new_v4().simple().to_string(),
             leased: Default::default(),
@@ -148,15 +148,19 @@ impl App {
 
     /// Waits until an operator at this computer must log in, or the last log-in link was used. Returns a text with a new link.
     pub async fn log_in_link(&self) -> String {
-        tokio::select! {
-            () = self.context.exposure.locked_out() => {}
-            () = self.context.auth.link.used() => {}
-        }
+        let exposure = &self.context.exposure;
+        let reason = tokio::select! {
+            () = exposure.locked_out() => if exposure.is_exposed() {
+                "requests through BASE_URL look as if they came from this computer, so everyone must log in."
+            } else {
+                "callscribe could not find out whether strangers can come in through BASE_URL, so everyone must log in."
+            },
+            () = self.context.auth.link.used() => "somebody used the log-in link; here is the next one.",
+        };
         let port = self.bound.first().map_or(0, SocketAddr::port);
         let link = self.context.auth.link.renew();
         format!(
-            "requests through BASE_URL look as if they came from this computer, or callscribe could not find out whether \
-             they do, so everyone must log in. This link works once; after that, callscribe prints another:\nhttp://localhost:{port}/login?token={link}\n"
+            "{reason} This link works once; after that, callscribe prints another:\nhttp://localhost:{port}/login?token={link}\n"
         )
     }
 

@@ -59,11 +59,14 @@ pub struct WorkConfig {
     pub clock: Clock,
     /// Maximum time that a dial request waits for the call SID.
     pub dial_timeout: Duration,
+    /// Maximum time that a request from this computer waits for a look at `BASE_URL`.
+    pub patience: Duration,
 }
 
 impl Default for WorkConfig {
     fn default() -> Self {
-        Self { automatic: true, clock: Clock::system(), dial_timeout: Duration::from_secs(10) }
+        let (dial_timeout, patience) = (Duration::from_secs(10), Duration::from_secs(4));
+        Self { automatic: true, clock: Clock::system(), dial_timeout, patience }
     }
 }
 

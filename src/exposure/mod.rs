@@ -33,9 +33,6 @@ pub const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Seconds for which a probe is valid. Clocks of other instances may differ a little.
 const PROBE_SECONDS: u64 = 60;
 
-/// Maximum time that a request waits for a look.
-const PATIENCE: Duration = Duration::from_secs(4);
-
 /// How many requests may wait for a look at once: each keeps a connection that cannot be closed for another client.
 const WAITING: usize = 64;
 
@@ -46,6 +43,8 @@ pub struct Exposure {
     key: SecretString,
     /// Whether looks are taken automatically. Otherwise looking local is trusted until a probe arrives looking local.
     is_automatic: bool,
+    /// Maximum time that a request waits for a look.
+    patience: Duration,
     looks: watch::Sender<Looks>,
     /// One permit for each request that may wait for a look.
     waiting: Semaphore,
@@ -55,20 +54,14 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    pub fn new(key: SecretString, is_automatic: bool) -> Self {
+    pub fn new(key: SecretString, is_automatic: bool, patience: Duration) -> Self {
         let (looks, waiting, locked_out) = (watch::Sender::default(), Semaphore::new(WAITING), Notify::new());
-        Self { key, is_automatic, looks, waiting, locked_out, is_locked_out: AtomicBool::new(false) }
+        Self { key, is_automatic, patience, looks, waiting, locked_out, is_locked_out: AtomicBool::new(false) }
     }
 
     /// Whether a stranger's request can look local, so that looking local proves nothing.
     pub fn is_exposed(&self) -> bool {
         self.looks.borrow().is_exposed()
-    }
-
-    /// Waits until [`is_exposed`](Self::is_exposed).
-    pub async fn exposed(&self) {
-        let mut looks = self.looks.subscribe();
-        _ = looks.wait_for(Looks::is_exposed).await;
     }
 
     /// Returns whether a request that looks local can be trusted, or `None` if that takes a look.
@@ -80,6 +73,12 @@ impl Exposure {
         (!self.is_automatic || looks.is_straight(now)).then_some(true)
     }
 
+    /// Whether a client that was let in because it looked local may stay, as far as the last look says.
+    pub fn may_stay(&self, now: Timestamp) -> bool {
+        let is_nobody_there = self.looks.borrow().finding == Some(Finding::Nobody);
+        self.trust(now).unwrap_or(is_nobody_there)
+    }
+
     /// Waits for a look, for a request that looks local. Returns whether it can be trusted; `false` if no look says so in
     /// time, or if too many others wait.
     pub async fn is_trusted(&self, now: Timestamp) -> bool {
@@ -88,11 +87,11 @@ impl Exposure {
         let number = self.want();
         let settled = looks.wait_for(|looks| looks.is_exposed() || looks.settles(number, now));
         let is_trusted =
-            timeout(PATIENCE, settled).await.is_ok_and(|looks| looks.is_ok_and(|looks| !looks.is_exposed()));
+            timeout(self.patience, settled).await.is_ok_and(|looks| looks.is_ok_and(|looks| !looks.is_exposed()));
         if !is_trusted && !self.is_exposed() && self.lock_out() {
             tracing::warn!(
-                "could not find out whether strangers can come in through BASE_URL, because something there does not answer; \
-                 until it does, being on this computer is not enough"
+                "could not find out whether strangers can come in through BASE_URL, because something there did not answer \
+                 this program's requests, or refused them; until that changes, being on this computer is not enough"
             );
         }
         is_trusted
@@ -165,9 +164,9 @@ impl Exposure {
         }
     }
 
-    /// Whether `BASE_URL` did not lead to this program when last looked at.
+    /// Whether `BASE_URL` did not lead to this program when last looked at. Unknown counts as reachable.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self.looks.borrow().finding, Some(Finding::Nobody | Finding::Unclear { leads_here: false }))
+        self.looks.borrow().finding == Some(Finding::Nobody)
     }
 
     /// Returns a new probe, which every instance accepts for a minute: when it was made, a nonce, and a signature of both.
@@ -199,7 +198,7 @@ mod tests {
     use crate::auth::Auth;
 
     fn exposure() -> Exposure {
-        Exposure::new("common".into(), true)
+        Exposure::new("common".into(), true, Duration::from_secs(60))
     }
 
     fn at(second: i64) -> Timestamp {
@@ -212,7 +211,7 @@ mod tests {
         for (second, is_valid) in [(939, false), (940, true), (1_000, true), (1_060, true), (1_061, false)] {
             assert_eq!(exposure().is_probe(&probe, at(second)), is_valid, "{second}");
         }
-        assert!(!Exposure::new("other".into(), true).is_probe(&probe, at(1_000)));
+        assert!(!Exposure::new("other".into(), true, Duration::ZERO).is_probe(&probe, at(1_000)));
         assert_ne!(probe, exposure().new_probe(at(1_000)));
         let (text, signature) = probe.rsplit_once('.').expect("a signature");
         let session = Auth::new(Some("common".into())).sessions.open(at(1_000));
@@ -229,12 +228,29 @@ mod tests {
             here.answer(&probe, true),
             here.answer(&probe, false),
             here.answer(&here.new_probe(at(1_000)), true),
-            Exposure::new("other".into(), true).answer(&probe, true),
+            Exposure::new("other".into(), true, Duration::ZERO).answer(&probe, true),
         ];
         for (index, answer) in answers.iter().enumerate() {
             assert!(!answers[..index].contains(answer) && !probe.contains(answer.as_str()));
         }
         assert_eq!(answers[0], exposure().answer(&probe, true));
+    }
+
+    #[test]
+    fn a_client_stays_only_while_the_last_look_lets_it() {
+        let exposure = exposure();
+        let unclear = [false, true].map(|leads_here| (Finding::Unclear { leads_here }, false));
+        let findings = [(Finding::Nobody, true), (Finding::Direct, true), (Finding::Straight, true)];
+        for (finding, expected) in findings.into_iter().chain(unclear) {
+            let look = exposure.begin();
+            exposure.end(look, at(1_000), finding);
+            assert_eq!(exposure.may_stay(at(1_000)), expected, "{finding:?}");
+        }
+        let look = exposure.begin();
+        exposure.end(look, at(1_000), Finding::Straight);
+        assert!(!exposure.may_stay(at(2_000)));
+        exposure.expose();
+        assert!(!exposure.may_stay(at(1_000)));
     }
 
     #[tokio::test]

@@ -1,17 +1,20 @@
 //! Looks at `BASE_URL` from outside: sends the probes, and says what their answers show.
 
 use std::io::Result;
+use std::iter::repeat_n;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::finding::Finding;
 use super::public_address::{Connection, PublicAddress, Unconnected, first_connectable};
 use super::{Exposure, OWN_NAMES};
 use crate::clock::Clock;
+use crate::repeats::Repeats;
 use crate::server::BUSY;
 use crate::urls::Urls;
 
@@ -31,8 +34,11 @@ const REST: Duration = Duration::from_millis(250);
 /// to. While no request waits, a look goes on, and so also finds what is slower.
 const SILENCE: Duration = Duration::from_millis(700);
 
-/// How often a probe is sent again whose connection was closed.
-const AGAIN: usize = 2;
+/// Number of lies that are sent again after some were refused, and of plain probes among them.
+const AGAIN: usize = 10;
+
+/// Pause before each of these, so that a usual limit of ten requests per second lets all of them through.
+const PACE: Duration = Duration::from_millis(120);
 
 /// Looks at `BASE_URL`.
 #[derive(Debug)]
@@ -53,24 +59,27 @@ enum Reply {
     Foreign,
     /// Something else answered, so that such a request does not reach this program.
     Elsewhere,
-    /// The connection was closed without an answer.
-    Closed,
+    /// The connection was closed without an answer, or the answer is one that a proxy gives under load, too.
+    Refused,
     /// Anything that leaves open whether such a request reaches this program.
     Unknown,
 }
+
+/// A `Host` that names this computer, and whether the probe's target is an absolute URL.
+type Lie = (String, bool);
 
 impl Prober<'_> {
     /// Looks again and again until `stopping`: when requests wait for it, and otherwise from time to time. Logs when the
     /// program becomes reachable, and when it no longer is.
     pub async fn watch(&self, stopping: &CancellationToken) {
         let mut looks = self.exposure.looks.subscribe();
-        let mut course = Course { is_reachable: None, pause: FIRST_PAUSE };
+        let mut course = Course::default();
         loop {
             let finding = tokio::select! {
                 finding = self.look() => finding,
                 () = stopping.cancelled() => return,
             };
-            let (change, pause) = course.after(finding);
+            let (change, pause) = course.after(finding, self.clock.now_ms());
             match change {
                 Some(true) => tracing::info!("reachable at BASE_URL"),
                 Some(false) => tracing::warn!(
@@ -161,18 +170,22 @@ impl Prober<'_> {
         // A proxy that routes by the request's target may pass on any `Host`.
         let lies =
             OWN_NAMES.iter().flat_map(|name| [false, true].map(|is_absolute| (format!("{name}:{port}"), is_absolute)));
-        let lies =
-            lies.map(async |(host, is_absolute)| match self.send(address.open(peer), &host, is_absolute).await {
-                Reply::Closed => self.send_again(address, peer, &host, is_absolute).await,
-                reply => reply,
-            });
+        let lies = lies.map(async |lie: Lie| (self.send_lie(address, peer, &lie).await, lie));
         let plain = self.send(address.over(stream), self.urls.authority(), false);
-        let (plain, mut replies) = tokio::join!(plain, join_all(lies));
-        replies.push(plain);
+        let (plain, lies) = tokio::join!(plain, join_all(lies));
+        let (refused, answered): (Vec<_>, Vec<_>) = lies.into_iter().partition(|(reply, _)| *reply == Reply::Refused);
+        let mut replies: Vec<Reply> = answered.into_iter().map(|(reply, _)| reply).chain([plain]).collect();
+        if !refused.is_empty() {
+            let refused = refused.into_iter().map(|(_, lie)| lie).collect();
+            replies.push(match plain {
+                Reply::Foreign => self.send_again(address, peer, refused).await,
+                _ => Reply::Unknown,
+            });
+        }
         let leads_here = replies.contains(&Reply::Foreign);
         if replies.contains(&Reply::Local) {
             Finding::Exposed
-        } else if replies.iter().any(|reply| matches!(reply, Reply::Closed | Reply::Unknown)) {
+        } else if replies.iter().any(|reply| matches!(reply, Reply::Refused | Reply::Unknown)) {
             Finding::Unclear { leads_here }
         } else if leads_here {
             Finding::Straight
@@ -181,20 +194,42 @@ impl Prober<'_> {
         }
     }
 
-    /// Sends a lie again whose connection was closed. Returns [`Reply::Elsewhere`] if it is closed each time, while plain
-    /// probes are answered: then that is because of the `Host`, and not because connections are closed for want of
-    /// something.
-    async fn send_again(&self, address: &PublicAddress, peer: SocketAddr, host: &str, is_absolute: bool) -> Reply {
-        for _ in 0..AGAIN {
-            if self.send(address.open(peer), self.urls.authority(), false).await != Reply::Foreign {
-                return Reply::Unknown;
+    /// Sends refused lies again, one after another. Returns [`Reply::Elsewhere`] if each is answered, or refused although
+    /// all plain probes among them are answered: then that is because of the `Host`, and not for want of something. The
+    /// order is random, so that what refuses without regard to the `Host`, such as every second request, refuses exactly the
+    /// lies less than once in 180,000 times.
+    async fn send_again(&self, address: &PublicAddress, peer: SocketAddr, mut refused: Vec<Lie>) -> Reply {
+        while !refused.is_empty() {
+            let before = refused.len();
+            let lies = refused.iter().cycle().take(AGAIN).cloned().map(Some);
+            let mut probes: Vec<Option<Lie>> = lies.chain(repeat_n(None, AGAIN)).collect();
+            probes.sort_by_cached_key(|_| Uuid::new_v4());
+            for probe in probes {
+                let is_answered = probe.as_ref().is_some_and(|lie| !refused.contains(lie));
+                if is_answered || refused.is_empty() {
+                    continue;
+                }
+                tokio::time::sleep(PACE).await;
+                let reply = match &probe {
+                    Some(lie) => self.send_lie(address, peer, lie).await,
+                    None => self.send(address.open(peer), self.urls.authority(), false).await,
+                };
+                match (probe, reply) {
+                    (_, Reply::Local) => return Reply::Local,
+                    (Some(_), Reply::Refused) | (None, Reply::Foreign) => {}
+                    (Some(lie), Reply::Foreign | Reply::Elsewhere) => refused.retain(|other| *other != lie),
+                    _ => return Reply::Unknown,
+                }
             }
-            match self.send(address.open(peer), host, is_absolute).await {
-                Reply::Closed => {}
-                reply => return reply,
+            if refused.len() == before {
+                break;
             }
         }
         Reply::Elsewhere
+    }
+
+    async fn send_lie(&self, address: &PublicAddress, peer: SocketAddr, (host, is_absolute): &Lie) -> Reply {
+        self.send(address.open(peer), host, *is_absolute).await
     }
 
     /// Sends one probe under this `Host`, over a connection of its own.
@@ -215,9 +250,10 @@ impl Prober<'_> {
         }
         let is_busy = |head: &[u8]| has(head, format!("\r\n{BUSY}:").as_bytes());
         match head(&answer) {
-            _ if answer.is_empty() => Reply::Closed,
+            _ if answer.is_empty() => Reply::Refused,
             _ if says(&answer, &foreign) => Reply::Foreign,
-            Some((status, head)) if tells_to_wait(status) || is_busy(head) => Reply::Unknown,
+            Some((_, head)) if is_busy(head) => Reply::Unknown,
+            Some((status, _)) if may_be_for_load(status) => Reply::Refused,
             Some(_) => Reply::Elsewhere,
             // A part of an answer, unless something else than HTTP is spoken there.
             None if answer.starts_with(b"HTTP/1.") => Reply::Unknown,
@@ -226,11 +262,17 @@ impl Prober<'_> {
     }
 }
 
-/// Returns the status of an HTTP response, and its whole head.
-fn head(answer: &[u8]) -> Option<(u16, &[u8])> {
-    let end = answer.windows(4).position(|part| part == b"\r\n\r\n")?;
-    let status = answer.strip_prefix(b"HTTP/1.")?.get(2..5)?;
-    Some((std::str::from_utf8(status).ok()?.parse().ok()?, &answer[..end]))
+/// Returns the status of an HTTP response, and its whole head. Those of interim responses are skipped.
+fn head(mut answer: &[u8]) -> Option<(u16, &[u8])> {
+    loop {
+        let end = answer.windows(4).position(|part| part == b"\r\n\r\n")?;
+        let status = answer.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+        let status = std::str::from_utf8(status).ok()?.parse().ok()?;
+        if !(100..200).contains(&status) {
+            return Some((status, &answer[..end]));
+        }
+        answer = &answer[end + 4..];
+    }
 }
 
 /// Whether a head contains this, whatever its case.
@@ -238,29 +280,38 @@ fn has(head: &[u8], text: &[u8]) -> bool {
     head.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
 }
 
-/// Whether another request may be answered otherwise: 408, 429 and 504 are what a proxy answers under load.
-fn tells_to_wait(status: u16) -> bool {
-    matches!(status, 408 | 429 | 504)
+/// Whether proxies answer this under load or to too many requests, so that the next request may be answered otherwise.
+fn may_be_for_load(status: u16) -> bool {
+    matches!(status, 403 | 408 | 429 | 500..)
 }
 
 /// What the looks so far say about the next pause and the next line in the log.
 struct Course {
-    is_reachable: Option<bool>,
+    /// Whether the program is reachable, as the log said last.
+    said: Option<bool>,
+    repeats: Repeats,
     /// The pause after the next look that does not see everything.
     pause: Duration,
 }
 
+impl Default for Course {
+    fn default() -> Self {
+        Self { said: None, repeats: Repeats::default(), pause: FIRST_PAUSE }
+    }
+}
+
 impl Course {
-    /// Returns whether the program is reachable, if that has changed, and the pause before the next look.
-    fn after(&mut self, finding: Finding) -> (Option<bool>, Duration) {
+    /// Returns whether the program is reachable, if the log is to say it, and the pause before the next look. The log says
+    /// each at most once a minute, because a stranger can cause looks and what they find.
+    fn after(&mut self, finding: Finding, now_ms: i64) -> (Option<bool>, Duration) {
         let is_reachable = match finding {
-            Finding::Direct => self.is_reachable,
+            Finding::Direct | Finding::Unclear { leads_here: false } => None,
             Finding::Nobody => Some(false),
-            Finding::Unclear { leads_here } => Some(leads_here),
-            Finding::Straight | Finding::Exposed => Some(true),
+            Finding::Straight | Finding::Exposed | Finding::Unclear { leads_here: true } => Some(true),
         };
-        let change = is_reachable.filter(|_| is_reachable != self.is_reachable);
-        self.is_reachable = is_reachable;
+        let is_due = |is_reachable: &bool| self.repeats.count(is_reachable.to_string(), now_ms).is_some();
+        let change = is_reachable.filter(|_| is_reachable != self.said).filter(is_due);
+        self.said = change.or(self.said);
         let pause = match finding {
             Finding::Nobody | Finding::Unclear { leads_here: false } => self.pause.min(LONGEST_PAUSE),
             Finding::Unclear { leads_here: true } => self.pause.min(NEXT_LOOK),
@@ -287,9 +338,9 @@ mod tests {
 
     #[test]
     fn a_look_is_repeated_soon_until_it_saw_everything_and_then_for_ever() {
-        let mut course = Course { is_reachable: None, pause: FIRST_PAUSE };
+        let mut course = Course::default();
         let mut pauses = |finding: Finding, times: usize| -> Vec<u64> {
-            (0..times).map(|_| course.after(finding).1.as_secs()).collect()
+            (0..times).map(|_| course.after(finding, 0).1.as_secs()).collect()
         };
         assert_eq!(pauses(Finding::Nobody, 6), [2, 4, 8, 10, 10, 10]);
         assert_eq!(pauses(Finding::Straight, 3), [300, 300, 300]);
@@ -301,20 +352,32 @@ mod tests {
 
     #[test]
     fn it_is_said_once_for_each_change_whether_the_program_is_reachable() {
-        let mut course = Course { is_reachable: None, pause: FIRST_PAUSE };
+        let mut course = Course::default();
         let said = [
-            Finding::Direct,
-            Finding::Nobody,
-            NOWHERE,
-            Finding::Direct,
-            Finding::Nobody,
-            PARTIAL,
-            Finding::Straight,
-            Finding::Exposed,
-            Finding::Nobody,
-        ]
-        .map(|finding| course.after(finding).0);
-        assert_eq!(said, [None, Some(false), None, None, None, Some(true), None, None, Some(false)]);
+            (NOWHERE, None),
+            (Finding::Direct, None),
+            (Finding::Nobody, Some(false)),
+            (NOWHERE, None),
+            (Finding::Direct, None),
+            (Finding::Nobody, None),
+            (PARTIAL, Some(true)),
+            (NOWHERE, None),
+            (Finding::Straight, None),
+            (Finding::Exposed, None),
+            (Finding::Nobody, Some(false)),
+        ];
+        for (minute, (finding, expected)) in (0..).zip(said) {
+            assert_eq!(course.after(finding, minute * 60_000).0, expected, "{finding:?} at minute {minute}");
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_makes_looks_find_is_said_at_most_once_a_minute() {
+        let mut course = Course::default();
+        let alternating = (0..1_000).map(|look| if look % 2 == 0 { Finding::Nobody } else { Finding::Straight });
+        let lines = alternating.filter(|finding| course.after(*finding, 1).0.is_some()).count();
+        assert_eq!(lines, 2);
+        assert_eq!(course.after(Finding::Nobody, 60_001).0, Some(false), "what holds in the end is said");
     }
 
     #[test]
@@ -323,6 +386,8 @@ mod tests {
             ("HTTP/1.1 404 Not Found\r\nA: b\r\n\r\nbody", Some(404)),
             ("HTTP/1.0 200 OK\r\n\r\n", Some(200)),
             ("HTTP/1.1 404 Not Found\r\nA: b\r\n", None),
+            ("HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n", None),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", Some(200)),
             ("HTTP/1.1 4\r\n\r\n", None),
             ("SSH-2.0-OpenSSH_9.9\r\n\r\n", None),
             ("", None),

@@ -158,7 +158,9 @@ fn admit<'a>(
         is_session?;
         match is_token {
             Err(error) => Err(error.into()),
-            Ok(_) if looks_local && !context.exposure.is_exposed() => Err(ApiError::Unchecked),
+            Ok(_) if looks_local && !context.exposure.is_exposed() => {
+                Err(ApiError::Unchecked { has_token: context.auth.token.is_set() })
+            }
             Ok(_) => Err(refusal(context)),
         }
     }

@@ -65,9 +65,10 @@ pub(super) enum ApiError {
     Speculative,
     /// It looks local, but strangers may look local, too. 503.
     #[error(
-        "callscribe could not find out whether strangers can come in through BASE_URL, so for now being on this computer is not enough: try again, log in with OPERATOR_TOKEN, or open the log-in link in callscribe's output"
+        "callscribe could not find out whether strangers can come in through BASE_URL, so for now being on this computer is not enough: try again, {}open the log-in link in callscribe's output",
+        if *.has_token { "log in with OPERATOR_TOKEN, or " } else { "or " }
     )]
-    Unchecked,
+    Unchecked { has_token: bool },
     /// 503.
     #[error("too many live pages are open")]
     TooManyPages,
@@ -215,7 +216,7 @@ impl ApiError {
             Self::TooManyGuesses => (StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many failed attempts"),
             Self::BadWebhookSecret => (StatusCode::UNAUTHORIZED, "bad-webhook-secret", "Webhook not authenticated"),
             Self::Speculative => (StatusCode::SERVICE_UNAVAILABLE, "speculative", "Prefetching is not allowed"),
-            Self::Unchecked => (StatusCode::SERVICE_UNAVAILABLE, "unchecked", "The tunnel could not be checked"),
+            Self::Unchecked { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unchecked", "The tunnel could not be checked"),
             Self::TooManyPages => (StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "database", "The database cannot be written"),
             Self::TranscriptFailed(_) => TRANSCRIPT_FAILED,

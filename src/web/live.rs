@@ -122,21 +122,18 @@ impl PageStream {
     /// Waits for the next event. Returns `None` when the stream ends.
     async fn next(&mut self) -> Option<Event> {
         let (context, ends) = (Arc::clone(&self.context), self.ends);
-        let is_here = self.who == Who::Here;
         tokio::select! {
             biased;
             () = context.stopping.cancelled() => None,
-            // Local requests are no longer trusted.
-            () = context.exposure.exposed(), if is_here => None,
             () = tokio::time::sleep_until(ends) => None,
             event = self.change() => event,
         }
     }
 
-    /// Waits until something changed. Returns `None` if the operator has logged out.
+    /// Waits until something changed. Returns `None` if the client may no longer know.
     async fn change(&mut self) -> Option<Event> {
+        let mut changes = Changes::default();
         loop {
-            let mut changes = Changes::default();
             if self.is_new {
                 self.is_new = false;
             } else {
@@ -151,16 +148,25 @@ impl PageStream {
                     }
                 }
             }
-            let is_session = self.who == Who::Session;
-            // If the store cannot be read, nothing is sent.
-            if is_session && session::is_any_open(&self.context, &self.sessions).await.is_ok_and(|is_open| !is_open) {
-                return None;
-            }
             changes.all |= std::mem::take(&mut self.is_lost);
             match self.read(&mut changes).await {
                 Ok(()) => {}
                 // The next poll finds what was missed.
                 Err(error) => tracing::debug!("reading changes for an open page: {error}"),
+            }
+            let is_allowed = match self.who {
+                Who::Here => Ok(self.context.exposure.may_stay(self.context.clock.now())),
+                Who::Session => session::is_any_open(&self.context, &self.sessions).await,
+                Who::Token => Ok(true),
+            };
+            match is_allowed {
+                Ok(true) => {}
+                Ok(false) => return None,
+                // Nothing is sent until it is known.
+                Err(error) => {
+                    tracing::debug!("reading the sessions of an open page: {error}");
+                    continue;
+                }
             }
             if changes != Changes::default() {
                 let json = serde_json::to_string(&changes).unwrap_or_default();

@@ -44,6 +44,28 @@ fn cookie(answer: &Answer) -> (String, Vec<String>) {
 }
 
 #[tokio::test]
+async fn a_stream_reports_nothing_while_it_cannot_be_known_whether_its_session_was_logged_out() {
+    let world = world().await;
+    let (session, _) = cookie(&log_in(&world, TOKEN, &SUBMITTED).await);
+    let stream_of = async |headers: &[(&str, &str)]| match Stream::open(&world.http, &world.base, "", headers).await {
+        Ok(stream) => stream,
+        Err(answer) => panic!("no stream: {}", answer.text()),
+    };
+    let mut stream = stream_of(&[HOST, ("cookie", &session)]).await;
+    let mut other = stream_of(&[]).await;
+    world.store.execute("ALTER TABLE ended_sessions RENAME TO hidden").await.expect("another name");
+    world.dial("14155551234").await;
+    // Both streams learn of the call at the same time.
+    other.next().await.expect("an event");
+    let id = session.split('.').nth(1).expect("an id");
+    let log_out = format!(
+        "BEGIN; INSERT INTO hidden (id, ended_at) VALUES ('{id}', 0); ALTER TABLE hidden RENAME TO ended_sessions; COMMIT"
+    );
+    world.store.execute(&log_out).await.expect("the first name");
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
 async fn a_browser_from_elsewhere_logs_in_looks_around_and_logs_out() {
     let world = world().await;
     let page = world.get_with("/login", &TYPED).await;

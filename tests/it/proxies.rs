@@ -248,6 +248,24 @@ async fn nginx_with_http_1_1_hides_itself_and_is_detected() {
 }
 
 #[tokio::test]
+async fn nginx_that_limits_requests_and_hides_itself_is_detected() {
+    // Also a loopback address, but not one of the names that the program trusts.
+    const NAME: &str = "127.0.0.2";
+    let port = free_port();
+    let Some((world, program)) = program(&[("BASE_URL", &format!("http://{NAME}:{port}"))]).await else { return };
+    let directives = "limit_req zone=all; proxy_http_version 1.1; proxy_set_header Host $http_host;";
+    let _nginx = Proxy::nginx_of(
+        port,
+        &format!(
+            "limit_req_zone $binary_remote_addr zone=all:1m rate=10r/s;\n\
+             server {{ listen {NAME}:{port}; location / {{ proxy_pass http://{program}; {directives} }} }}"
+        ),
+    );
+    assert!(world.app.probe().await, "BASE_URL leads to the program");
+    world.get("/calls").await.problem(403, "forbidden");
+}
+
+#[tokio::test]
 async fn nginx_that_accepts_only_its_own_name_trusts_an_absolute_target_and_is_detected() {
     // Also a loopback address, but not one of the names that the program trusts.
     const NAME: &str = "127.0.0.2";

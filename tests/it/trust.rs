@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use crate::support::command::{ENOUGH, Folder, Program, request, with};
+use crate::support::stream::Stream;
 use crate::support::{Answer, World, listen};
 
 /// What is at `BASE_URL`.
@@ -25,8 +26,10 @@ enum Entrance {
     Reveals,
     /// A raw tunnel that does not pass on probes.
     WithoutProbes(Fate),
-    /// A raw tunnel under load: it closes the first connections with probes under a name of this computer.
-    ClosesLies,
+    /// A raw tunnel under load: it refuses the first probes under a name of this computer.
+    RefusesFirstLies(Fate),
+    /// A proxy that refuses every request under a name that is not its own.
+    OwnNameOnly(Fate),
     /// No tunnel, but something that treats every request like this.
     NoTunnel(Fate),
 }
@@ -46,6 +49,15 @@ const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nret
 
 /// Number of probes of a look that are sent under a name of this computer.
 const LIES: usize = 6;
+
+/// What proxies answer when they can or may not pass on more.
+const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n";
+
+/// So long that no request gives up on a look that a slow machine takes.
+const PATIENT: Duration = Duration::from_secs(60);
+
+/// So short that a request soon gives up on looks that never settle anything.
+const IMPATIENT: Duration = Duration::from_secs(1);
 
 /// Connections to an address of which the first request was read.
 type Passed = watch::Sender<usize>;
@@ -68,7 +80,8 @@ async fn open(entrance: watch::Receiver<Entrance>, listener: TcpListener, progra
             let fate = match entrance {
                 Entrance::NoTunnel(fate) => Some(fate),
                 Entrance::WithoutProbes(fate) if is_probe => Some(fate),
-                Entrance::ClosesLies if is_lie && lies.fetch_add(1, Ordering::Relaxed) < LIES => Some(Fate::Closed),
+                Entrance::RefusesFirstLies(fate) if is_lie && lies.fetch_add(1, Ordering::Relaxed) < LIES => Some(fate),
+                Entrance::OwnNameOnly(fate) if is_lie => Some(fate),
                 _ => None,
             };
             match fate {
@@ -79,11 +92,14 @@ async fn open(entrance: watch::Receiver<Entrance>, listener: TcpListener, progra
                     match entrance {
                         Entrance::Reveals => head = head.replacen("\r\n", "\r\nX-Forwarded-For: 203.0.113.7\r\n", 1),
                         // Under its own name a tunnel is not on this computer.
-                        Entrance::ClosesLies if !is_lie => head = head.replacen("Host: 127.0.0.1", "Host: public", 1),
+                        Entrance::RefusesFirstLies(_) | Entrance::OwnNameOnly(_) if !is_lie => {
+                            head = head.replacen("Host: 127.0.0.1", "Host: public", 1);
+                        }
                         _ => {}
                     }
-                    let mut far = TcpStream::connect(program).await.expect("the program listens");
-                    far.write_all(head.as_bytes()).await.expect("bytes are taken");
+                    // A program that stops no longer listens.
+                    let Ok(mut far) = TcpStream::connect(program).await else { return };
+                    _ = far.write_all(head.as_bytes()).await;
                     passed.send_modify(|passed| *passed += 1);
                     _ = copy_bidirectional(&mut near, &mut far).await;
                 }
@@ -103,12 +119,23 @@ struct Behind {
 
 impl Behind {
     async fn start(world: &World, entrance: Entrance, settings: &[(&str, &str)]) -> Self {
+        Self::start_with_patience(world, entrance, settings, PATIENT).await
+    }
+
+    async fn start_with_patience(
+        world: &World,
+        entrance: Entrance,
+        settings: &[(&str, &str)],
+        patience: Duration,
+    ) -> Self {
         let (listener, own) = (listen().await, own_listener());
         let outside = listener.local_addr().expect("a bound listener").to_string();
         let inside = own.local_addr().expect("a bound listener").to_string();
         let (entrance, changes) = watch::channel(entrance);
         tokio::spawn(open(changes, listener, inside.clone(), Passed::default()));
-        let app = start(world, own, &format!("http://{outside}"), settings).await;
+        let base = format!("http://{outside}");
+        let settings = [&[("BASE_URL", base.as_str())], settings].concat();
+        let app = world.another_app_with_patience(own, &settings, true, patience).await;
         Self { app, inside, outside, entrance }
     }
 }
@@ -118,8 +145,8 @@ fn own_listener() -> std::net::TcpListener {
 }
 
 /// Starts a program with this `BASE_URL`, which it looks at automatically.
-async fn start(world: &World, own: std::net::TcpListener, base: &str, settings: &[(&str, &str)]) -> App {
-    world.another_app_at(own, &[&[("BASE_URL", base)], settings].concat(), true).await
+async fn start(world: &World, own: std::net::TcpListener, base: &str) -> App {
+    world.another_app_with_patience(own, &[("BASE_URL", base)], true, PATIENT).await
 }
 
 /// An address that nothing accepts connections at until the socket listens.
@@ -155,18 +182,29 @@ async fn assert_dials(world: &World, address: &str) {
 #[tokio::test]
 async fn while_probes_get_no_answer_nobody_is_let_in() {
     let world = World::new().await;
-    let fates =
-        [Fate::Answered(BUSY), Fate::Answered("HTTP/1.1 504 Gateway Timeout\r\n\r\n"), Fate::Closed, Fate::Forgotten];
+    let answers = [
+        BUSY,
+        UNAVAILABLE,
+        "HTTP/1.1 403 Forbidden\r\n\r\n",
+        "HTTP/1.1 429 Too Many Requests\r\n\r\n",
+        "HTTP/1.1 500 Internal Server Error\r\n\r\n",
+        "HTTP/1.1 502 Bad Gateway\r\n\r\n",
+        "HTTP/1.1 504 Gateway Timeout\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\n\r\n",
+    ];
+    let fates = answers.map(Fate::Answered).into_iter().chain([Fate::Closed, Fate::Forgotten]);
     let kept_out = fates.map(async |fate| {
-        let behind = Behind::start(&world, Entrance::WithoutProbes(fate), &[]).await;
+        let behind = Behind::start_with_patience(&world, Entrance::WithoutProbes(fate), &[], IMPATIENT).await;
         let requests = [&behind.outside, &behind.inside]
             .into_iter()
             .flat_map(|address| ["/calls", "/dial/14155551234"].map(|path| ask(&world, address, path, &[])));
         for answer in join_all(requests).await {
             let words = answer.problem(503, "unchecked");
-            assert!(words.contains("log in with OPERATOR_TOKEN"), "{words}");
+            assert!(words.contains("open the log-in link") && !words.contains("OPERATOR_TOKEN"), "{words}");
             assert_eq!(answer.header("retry-after"), "3");
         }
+        let text = behind.app.log_in_link().await;
+        assert!(text.starts_with("callscribe could not find out whether strangers can come in"), "{text}");
         behind.app.stop().await;
     });
     join_all(kept_out).await;
@@ -177,7 +215,8 @@ async fn while_probes_get_no_answer_nobody_is_let_in() {
 async fn a_token_and_the_health_checks_work_while_probes_get_no_answer() {
     let world = World::new().await;
     let settings = [("OPERATOR_TOKEN", "open-sesame-open")];
-    let behind = Behind::start(&world, Entrance::WithoutProbes(Fate::Forgotten), &settings).await;
+    let entrance = Entrance::WithoutProbes(Fate::Forgotten);
+    let behind = Behind::start_with_patience(&world, entrance, &settings, IMPATIENT).await;
     let token = [("authorization", "Bearer open-sesame-open")];
     assert_eq!(ask(&world, &behind.inside, "/calls", &token).await.status, 200);
     assert_eq!(ask(&world, &behind.inside, "/healthz", &[]).await.status, 200);
@@ -201,11 +240,48 @@ async fn no_request_checks_the_database_while_probes_get_no_answer() {
 }
 
 #[tokio::test]
-async fn a_probe_whose_connection_is_closed_is_sent_again() {
+async fn what_only_refuses_requests_for_now_is_not_said_to_lead_elsewhere() {
     let world = World::new().await;
-    let behind = Behind::start(&world, Entrance::ClosesLies, &[]).await;
-    assert_kept_out(&ask(&world, &behind.outside, "/dial/14155551234", &[]).await);
+    let settings = [("OPERATOR_TOKEN", "open-sesame-open")];
+    let entrance = Entrance::NoTunnel(Fate::Answered(UNAVAILABLE));
+    let behind = Behind::start_with_patience(&world, entrance, &settings, IMPATIENT).await;
+    let words = ask(&world, &behind.inside, "/calls", &[]).await.problem(503, "unchecked");
+    assert!(words.contains("log in with OPERATOR_TOKEN, or open the log-in link"), "{words}");
+    let reader = [("authorization", "Bearer open-sesame-open"), ("accept", "text/html")];
+    let page = ask(&world, &behind.inside, "/", &reader).await;
+    assert!(page.status == 200 && !page.text().contains("does not lead"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn a_probe_that_is_refused_is_sent_again() {
+    let world = World::new().await;
+    for fate in [Fate::Closed, Fate::Answered(UNAVAILABLE), Fate::Answered("HTTP/1.1 403 Forbidden\r\n\r\n")] {
+        let behind = Behind::start(&world, Entrance::RefusesFirstLies(fate), &[]).await;
+        ask(&world, &behind.outside, "/dial/14155551234", &[]).await.problem(403, "forbidden");
+        behind.app.stop().await;
+    }
     assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_every_name_but_its_own_lets_the_operator_dial() {
+    let world = World::new().await;
+    for fate in [Fate::Closed, Fate::Answered(UNAVAILABLE)] {
+        let behind = Behind::start(&world, Entrance::OwnNameOnly(fate), &[]).await;
+        assert_dials(&world, &behind.inside).await;
+        behind.app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_stream_of_an_open_page_ends_once_its_tunnel_cannot_be_checked() {
+    let world = World::new().await;
+    let behind = Behind::start(&world, Entrance::Reveals, &[]).await;
+    let base = format!("http://{}", behind.inside);
+    let Ok(mut stream) = Stream::open(&world.http, &base, "", &[]).await else { panic!("no stream") };
+    behind.entrance.send_replace(Entrance::WithoutProbes(Fate::Closed));
+    world.clock.advance(Duration::from_secs(7 * 60));
+    assert!(stream.next().await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +301,7 @@ async fn nobody_gets_in_through_a_tunnel_while_the_program_starts() {
     let (_, _app) = tokio::join!(join_all(strangers), async {
         // Their requests are read the moment the program serves.
         waiting.wait_for(|waiting| *waiting == STRANGERS).await.expect("a tunnel");
-        start(&world, own, &format!("http://{outside}"), &[]).await
+        start(&world, own, &format!("http://{outside}")).await
     });
     assert_eq!(world.vendor_requests(), 0);
 }
@@ -235,7 +311,7 @@ async fn nobody_gets_in_through_a_tunnel_that_is_opened_after_the_start() {
     let world = World::new().await;
     let ((entrance, outside), own) = (closed_entrance(), own_listener());
     let inside = own.local_addr().expect("a bound listener").to_string();
-    let app = start(&world, own, &format!("http://{outside}"), &[]).await;
+    let app = start(&world, own, &format!("http://{outside}")).await;
     assert_dials(&world, &inside).await;
 
     let listener = entrance.listen(1_024).expect("a bound socket");
@@ -291,7 +367,7 @@ async fn where_nobody_can_come_in_the_first_request_dials() {
     let world = World::new().await;
     let own = own_listener();
     let inside = own.local_addr().expect("a bound listener").to_string();
-    let _app = start(&world, own, &format!("http://{inside}"), &[]).await;
+    let _app = start(&world, own, &format!("http://{inside}")).await;
     assert_dials(&world, &inside).await;
 
     // Without a tunnel, and without a network.
@@ -299,15 +375,14 @@ async fn where_nobody_can_come_in_the_first_request_dials() {
     for base in [format!("http://{refusing}"), "https://callscribe.invalid".to_owned()] {
         let own = own_listener();
         let inside = own.local_addr().expect("a bound listener").to_string();
-        let _app = start(&world, own, &base, &[]).await;
+        let _app = start(&world, own, &base).await;
         assert_dials(&world, &inside).await;
         assert_dials(&world, &inside).await;
     }
 
     // A tunnel's server without the tunnel, and a tunnel that reveals itself.
-    let nobody = ["HTTP/1.1 404 Not Found\r\n\r\nno tunnel", "HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\n"];
-    let nobody = nobody.map(|answer| Entrance::NoTunnel(Fate::Answered(answer)));
-    for entrance in nobody.into_iter().chain([Entrance::Reveals]) {
+    let no_tunnel = Entrance::NoTunnel(Fate::Answered("HTTP/1.1 404 Not Found\r\n\r\nno tunnel"));
+    for entrance in [no_tunnel, Entrance::Reveals] {
         let behind = Behind::start(&world, entrance, &[]).await;
         assert_dials(&world, &behind.inside).await;
         assert_dials(&world, &behind.inside).await;
@@ -329,7 +404,7 @@ async fn an_address_that_nothing_can_be_connected_to_lets_the_operator_dial() {
     let _waiting = [TcpStream::connect(address).await, TcpStream::connect(address).await];
     let own = own_listener();
     let inside = own.local_addr().expect("a bound listener").to_string();
-    let app = start(&world, own, &format!("http://{address}"), &[]).await;
+    let app = start(&world, own, &format!("http://{address}")).await;
     assert_dials(&world, &inside).await;
     assert_dials(&world, &inside).await;
     app.stop().await;

@@ -112,6 +112,7 @@ async fn behind_a_tunnel_that_hides_itself_no_request_counts_as_local() {
         assert!(world.app.probe().await);
         assert_eq!(get_as_stranger(&world, &address, "/dial/14155551234").await, 403);
         let text = world.app.log_in_link().await;
+        assert!(text.starts_with("requests through BASE_URL look as if they came from this computer"), "{text}");
         for path in ["/", "/calls", "/dial/14155551234", &format!("/calls/{CALL}"), "/no/such/path"] {
             let words = world.get(path).await.problem(403, "forbidden");
             assert!(words.contains("open the log-in link"), "{words}");

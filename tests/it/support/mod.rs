@@ -95,7 +95,7 @@ impl World {
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
         config.deadlines = deadlines;
-        config.work = WorkConfig { automatic: false, clock: clock.clone(), dial_timeout };
+        config.work = WorkConfig { automatic: false, clock: clock.clone(), dial_timeout, ..WorkConfig::default() };
         let app = App::start(config, vec![listener]).await.expect("a program that starts");
         Self { base, http: client(), twilio, assemblyai, app, clock, store, _panics: panics::Watch::start() }
     }
@@ -118,11 +118,23 @@ impl World {
         settings: &[(&str, &str)],
         automatic: bool,
     ) -> App {
+        let WorkConfig { patience, .. } = WorkConfig::default();
+        self.another_app_with_patience(listener, settings, automatic, patience).await
+    }
+
+    /// The same. Requests from this computer wait this long for a look at `BASE_URL`.
+    pub(crate) async fn another_app_with_patience(
+        &self,
+        listener: TcpListener,
+        settings: &[(&str, &str)],
+        automatic: bool,
+        patience: Duration,
+    ) -> App {
         let mut variables = variables(&self.base, self.twilio.url(), self.assemblyai.url());
         variables.push(("DATABASE_URL".to_owned(), self.store.url.clone()));
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
-        config.work = WorkConfig { automatic, clock: self.clock.clone(), dial_timeout: DIAL_TIMEOUT };
+        config.work = WorkConfig { automatic, clock: self.clock.clone(), dial_timeout: DIAL_TIMEOUT, patience };
         App::start(config, vec![listener]).await.expect("a program that starts")
     }
 
