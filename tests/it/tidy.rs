@@ -30,7 +30,7 @@ const ROOMS: [(&str, &str); 24] = [
     ("telemetry", "config"),
     ("config", "auth clients clock model store urls"),
     ("sandbox", "clients clock"),
-    ("exposure", "auth clients clock server urls"),
+    ("exposure", "auth clients clock repeats server urls"),
     ("auth", "token_bucket"),
     ("store", "clock failpoint model"),
     ("urls", "clients model"),
