@@ -167,7 +167,8 @@ async fn search(
 ) -> Result<(), JobError> {
     let mut found = None;
     for id in listing::with_audio(context, audio_url, asked_at).await? {
-        let Ok(id) = id.parse::<TranscriptId>() else { continue };
+        // AssemblyAI has accepted the order, but it cannot be asked for, and must not be sent again.
+        let id = id.parse::<TranscriptId>().map_err(|_| JobError::fail(unreadable()))?;
         match context.store.read().await?.transcript_by_transcript_id(&id).await? {
             None => found = Some(id),
             // Its webhook came first.

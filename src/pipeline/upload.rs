@@ -11,7 +11,7 @@ use super::job::{JobError, Next, jittered, ms};
 use super::request::AudioForm;
 use super::{Error, ingest, lookup};
 use crate::clients::twilio::{self, Media, MediaFormat, MediaRequest};
-use crate::clients::{self, Kind};
+use crate::clients::{self, Kind, Service};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Aborted, Commit, Moment};
 use crate::model::call::CallSid;
@@ -133,7 +133,9 @@ async fn open(
 /// Whether a vendor or a connection failed in passing, while audio was transferred. A vendor that asks for a pause gets it.
 fn is_passing(error: &clients::Error) -> bool {
     match &error.kind {
-        Kind::Broken(_) | Kind::BadBody { .. } => true,
+        Kind::Broken(_) => true,
+        // Damaged audio stays damaged.
+        Kind::BadBody { .. } => error.service == Service::AssemblyAi,
         Kind::Unavailable { retry_after, .. } => retry_after.is_none_or(|pause| pause.is_zero()),
         Kind::RateLimited { retry_after, .. } => retry_after.is_some_and(|pause| pause.is_zero()),
         _ => false,

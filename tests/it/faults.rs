@@ -222,6 +222,20 @@ async fn a_status_that_may_not_be_assemblyais_is_no_proof_that_nothing_is_paid_f
 }
 
 #[tokio::test]
+async fn an_accepted_order_whose_id_cannot_be_read_is_not_sent_again() {
+    let world = World::with(&[("BASE_URL", &nowhere().await)]).await;
+    let accepted = json!({"id": "tr/0", "status": "queued", "audio_url": "https://example.com/a.wav"});
+    let listed = json!({"page_details": {"prev_url": null}, "transcripts": [accepted]}).to_string();
+    world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::wrong_body(accepted.to_string()));
+    world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", Fault::wrong_body(listed));
+    let request = json!({ "audio_url": "https://example.com/a.wav" });
+    world.post_json("/transcribe", &request).await.problem(502, "vendor-ambiguous");
+    world.after(Duration::from_secs(24 * 60 * 60)).await;
+    assert_eq!(world.transcript_requests().len(), 1);
+    assert_eq!(world.store.number("SELECT count(*) FROM transcripts WHERE state = 'failed'").await, 1);
+}
+
+#[tokio::test]
 async fn an_order_that_assemblyai_never_clearly_answers_fails_after_an_hour_and_can_be_requested_again() {
     let world = days_behind().await;
     world.assemblyai.hold();

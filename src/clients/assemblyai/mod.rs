@@ -15,7 +15,6 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -82,8 +81,8 @@ fn refusal(status: StatusCode, _: &HeaderMap, body: &[u8]) -> Refusal {
     Refusal {
         status: status.as_u16(),
         code: None,
-        // Its errors come in more than one shape, but in JSON.
-        is_vendors: serde_json::from_slice::<IgnoredAny>(body).is_ok(),
+        // A gateway on the way speaks JSON, too, but of another shape.
+        is_vendors: message.is_some(),
         message: message.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned()),
         more_info: None,
     }

@@ -87,13 +87,13 @@ struct ErrorBody {
     code: Option<i64>,
     message: Option<String>,
     more_info: Option<String>,
-    /// It has Twilio's names, whatever their values.
+    /// It has Twilio's shape.
     is_twilios: bool,
 }
 
 fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     let xml = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("xml")));
-    let read = if xml { error_from_xml(body) } else { error_from_json(body) };
+    let read = if xml { error_from_xml(body) } else { error_from_json(status, body) };
     let reason = || status.canonical_reason().unwrap_or("no reason given").to_owned();
     Refusal {
         status: status.as_u16(),
@@ -105,16 +105,18 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
 }
 
 /// Reads `{"code": 20404, "message": "…", "more_info": "https://…", "status": 404}`, as much of it as can be read. The
-/// code may be missing.
-fn error_from_json(body: &[u8]) -> ErrorBody {
+/// code may be missing. Without a message and one of the two, it is no error of Twilio: a gateway on the way speaks JSON, too.
+fn error_from_json(status: StatusCode, body: &[u8]) -> ErrorBody {
     let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else { return ErrorBody::default() };
     let text = |name| fields.get(name).and_then(Value::as_str).map(str::to_owned);
-    let has = |name| fields.contains_key(name);
+    // A smaller number is a status, which a gateway may call so.
+    let has_code = fields.get("code").is_some_and(|code| code.as_i64().is_none_or(|code| code >= 10_000));
+    let has_message = fields.contains_key("message");
     ErrorBody {
         code: fields.get("code").and_then(Value::as_i64),
         message: text("message"),
         more_info: text("more_info"),
-        is_twilios: has("code") || (has("message") && has("status")),
+        is_twilios: has_message && (has_code || fields.get("status") == Some(&status.as_u16().into())),
     }
 }
 

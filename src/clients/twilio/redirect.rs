@@ -12,11 +12,15 @@ pub(super) fn may_redirect(base: &Url, next: &Url) -> bool {
     is_as_safe && literal(next).is_none_or(|ip| may_connect(base, ip)) && (!is_local_name(next) || is_inside_url(base))
 }
 
-/// Returns the addresses of `next` if it has a name that resolves here. Returns `Err` if one of them must not be connected
-/// to. A name that does not resolve here is one for a proxy to resolve, or fails later.
+/// What a name resolves to that does not resolve here. It cannot be connected to, so nothing resolves the name a second
+/// time, except a proxy that the request goes through.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// Returns the addresses of `next`, or `None` if it names none but is one. Returns `Err` if one of them must not be connected
+/// to.
 pub(super) async fn addresses(base: &Url, next: &Url) -> Result<Option<Vec<SocketAddr>>, ()> {
     let (Some(Host::Domain(name)), Some(port)) = (next.host(), next.port_or_known_default()) else { return Ok(None) };
-    let Ok(found) = lookup_host((name, port)).await else { return Ok(None) };
+    let Ok(found) = lookup_host((name, port)).await else { return Ok(Some(vec![NOWHERE])) };
     let found: Vec<SocketAddr> = found.collect();
     if found.iter().all(|address| may_connect(base, address.ip())) { Ok(Some(found)) } else { Err(()) }
 }
