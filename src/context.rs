@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Auth;
 use crate::clients::Service;
 use crate::clients::assemblyai::AssemblyAi;
-use crate::clients::json::Json;
+use crate::clients::json::{self, Json};
 use crate::clients::twilio::Twilio;
 use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
@@ -27,9 +27,6 @@ use crate::webhook_secret::WebhookSecrets;
 
 /// Calls that may be stored as answered at the same time, so that a flood of requests cannot pile up at the database.
 pub const ANSWERED_SLOTS: u32 = 64;
-
-/// A transcript whose text is no longer, in bytes, is shown without waiting for others: an hour of speech.
-const SMALL_TEXT: usize = 64 << 10;
 
 pub type Shared = Arc<Context>;
 
@@ -83,9 +80,9 @@ impl Context {
         self.turn_if(json.is_large()).await
     }
 
-    /// Waits for the turn to show the words of transcripts with this many bytes of text. Few words need none.
-    pub async fn turn_to_show(&self, text: usize) -> Option<SemaphorePermit<'_>> {
-        self.turn_if(text > SMALL_TEXT).await
+    /// Waits for the turn to show the words of transcripts with this many bytes of JSON in all. Few words need none.
+    pub async fn turn_to_show(&self, json: usize) -> Option<SemaphorePermit<'_>> {
+        self.turn_if(json > json::SMALL).await
     }
 
     async fn turn_if(&self, is_large: bool) -> Option<SemaphorePermit<'_>> {

@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Kind;
 
 /// The largest text that is held as it is.
-pub(super) const SMALL: usize = 256 << 10;
+pub const SMALL: usize = 256 << 10;
 
 /// The largest text that is read at all. The longest audio that AssemblyAI accepts makes some 30 MB.
 const LARGEST: usize = 64 << 20;
@@ -43,6 +43,11 @@ const DEFLATED: u8 = 0x78;
 
 /// The path of a mismatch that is in no field.
 const TOP: &str = "the top level";
+
+/// Returns the size of a text, from what [`Json::stored`] returned: how many bytes it has at most.
+pub fn most_bytes(stored: &[u8]) -> usize {
+    if stored.first() == Some(&DEFLATED) { LARGEST } else { stored.len() }
+}
 
 /// A whole JSON text. Clones share it.
 #[derive(Debug, Clone)]

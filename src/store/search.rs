@@ -14,6 +14,9 @@ use crate::model::transcript::{OrderId, TranscriptId};
 /// Transcripts that one transaction indexes while the index is built.
 const BATCH: i64 = 200;
 
+/// Bytes of words among which the moment of a hit is looked for: twice what is indexed, to have room for punctuation.
+const MOST_TEXT: usize = 2 << 20;
+
 /// Ranks that are tried for a transcript. Few calls are of the same millisecond.
 const RANKS_TRIED: i64 = 64;
 
@@ -194,12 +197,20 @@ impl Conn {
     }
 
     async fn moment_among_words(&mut self, query: &Query, transcript: &str) -> Result<Option<i64>, Error> {
-        let (mut text, mut starts) = (String::new(), Vec::new());
-        for spoken in self.words_of(&OrderId::from(transcript.to_owned())).await? {
-            for word in spoken.text.split_whitespace() {
-                text.push_str(word);
-                text.push(' ');
-                starts.push(spoken.start);
+        let order = OrderId::from(transcript.to_owned());
+        let (mut text, mut starts, mut position) = (String::new(), Vec::new(), 0);
+        while text.len() < MOST_TEXT {
+            let some = self.some_words_of(&order, position).await?;
+            if some.is_empty() {
+                break;
+            }
+            position += some.len();
+            for spoken in some {
+                for word in spoken.text.split_whitespace() {
+                    text.push_str(word);
+                    text.push(' ');
+                    starts.push(spoken.start);
+                }
             }
         }
         Ok(query.passage(&text).and_then(|passage| starts.get(passage.word).copied()))

@@ -138,7 +138,20 @@ impl Conn {
 
     /// The words of a transcript, in order.
     pub async fn words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
-        let sql = "SELECT position, word, start_ms, end_ms, confidence, speaker, channel FROM words
+        let mut words = Vec::new();
+        loop {
+            let mut some = self.some_words_of(order, words.len()).await?;
+            if some.is_empty() {
+                return Ok(words);
+            }
+            words.append(&mut some);
+        }
+    }
+
+    /// Some of the words of a transcript, from this position: all at once would take several times the memory. None if
+    /// there are no more.
+    pub(super) async fn some_words_of(&mut self, order: &OrderId, from: usize) -> Result<Vec<SpokenWord>, Error> {
+        let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words
                    WHERE transcript = $1 AND position >= $2 ORDER BY position LIMIT $3";
         let word = |row: &Row| {
             Ok(SpokenWord {
@@ -150,16 +163,7 @@ impl Conn {
                 channel: row.text_if_set("channel")?,
             })
         };
-        let (mut words, mut next) = (Vec::new(), 0);
-        loop {
-            // A row takes several times the memory of its word.
-            let rows = self.fetch(sql, args![order.as_str(), next, WORDS_AT_ONCE]).await?;
-            words.extend(rows.iter().map(word).collect::<Result<Vec<_>, Error>>()?);
-            match rows.last() {
-                Some(last) if rows.len() == WORDS_AT_ONCE as usize => next = last.int("position")? + 1,
-                _ => return Ok(words),
-            }
-        }
+        self.fetch(sql, args![order.as_str(), from as i64, WORDS_AT_ONCE]).await?.iter().map(word).collect()
     }
 
     /// Whether a transcript of this recording was requested.
@@ -189,7 +193,7 @@ impl Conn {
         self.execute(sql, args![of.id.as_str(), of.attempt, asked_at]).await.map(drop)
     }
 
-    /// Stores the transcript id, and AssemblyAI's response verbatim if there was one.
+    /// Stores the transcript id, and AssemblyAI's response if there was one.
     pub(crate) async fn mark_submitted(
         &mut self,
         of: &Transcript,
@@ -207,7 +211,7 @@ impl Conn {
         self.advance_transcript(of, TranscriptState::Queued, None, now).await.map(drop)
     }
 
-    /// Stores AssemblyAI's response about an unfinished transcript verbatim.
+    /// Stores AssemblyAI's response about an unfinished transcript.
     pub(crate) async fn store_json(&mut self, of: &Transcript, json: &Bytes) -> Result<(), Error> {
         let sql = "UPDATE transcripts SET json = $4 WHERE id = $1 AND round = $2 AND rank < $3";
         self.execute(sql, args![of.id.as_str(), of.attempt, TranscriptState::Completed.rank(), json]).await.map(drop)
@@ -243,7 +247,7 @@ impl Conn {
         Ok(moved)
     }
 
-    /// Marks a transcript as failed, and stores AssemblyAI's JSON verbatim. Returns `false` if it was final already.
+    /// Marks a transcript as failed, and stores AssemblyAI's JSON. Returns `false` if it was final already.
     pub(crate) async fn mark_failed(
         &mut self,
         of: &Transcript,

@@ -86,8 +86,7 @@ pub(super) async fn show(
     if !wants_page(&headers) {
         return Ok(Json(shown).into_response());
     }
-    let _turn =
-        context.turn_to_show(shown.transcripts.iter().filter_map(|one| Some(one.text.as_ref()?.len())).sum()).await;
+    let _turn = context.turn_to_show(shown.transcripts.iter().map(|transcript| transcript.json_bytes).sum()).await;
     for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
         let words = context.store.read().await?.words_of(&transcript.order).await?;
         transcript.paragraphs = reading::paragraphs(words);

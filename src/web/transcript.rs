@@ -18,6 +18,7 @@ use super::reading::paragraphs;
 use super::response::{json, page, text};
 use super::view::{CallView, TranscriptView, ordered_keyterms};
 use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
+use crate::clients::json::most_bytes;
 use crate::context::Shared;
 use crate::export;
 use crate::model::call::{CallName, CallState};
@@ -129,9 +130,8 @@ async fn captions(context: &Shared, reply: Reply, write: fn(&[export::Word]) -> 
 async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Response, ApiError> {
     let since = context.store.read().await?.newest_change().await?;
     let transcript = transcription::transcript(context, id, wait).await?.transcript;
-    let _turn = context.turn_to_show(transcript.text.as_ref().map_or(0, String::len)).await;
     let mut conn = context.store.read().await?;
-    let stored = conn.transcript_by_transcript_id(id).await?;
+    let mut stored = conn.transcript_by_transcript_id(id).await?;
     if let Some(call) = stored.as_ref().and_then(|stored| stored.call.clone())
         && let Some(call) = conn.call(&CallName::Id(call)).await?
     {
@@ -144,8 +144,12 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
         TranscriptStatus::Completed => (Progress::Done, TranscriptState::Completed),
         TranscriptStatus::Error => (Progress::Failed, TranscriptState::Failed),
     };
+    let json_bytes = stored.as_mut().and_then(|stored| stored.json.take()).map_or(0, |json| most_bytes(&json));
+    // Others may need the connection while this waits.
+    drop(conn);
+    let _turn = context.turn_to_show(json_bytes).await;
     let paragraphs = match &stored {
-        Some(stored) => paragraphs(conn.words_of(&stored.id).await?),
+        Some(stored) => paragraphs(context.store.read().await?.words_of(&stored.id).await?),
         None => Vec::new(),
     };
     let shown = TranscriptView {
@@ -158,6 +162,7 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
         created_at: stored.as_ref().and_then(|stored| Timestamp::from_millisecond(stored.created_at).ok()),
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),
         paragraphs,
+        json_bytes,
         order: stored.map_or_else(|| OrderId::from(id.to_string()), |stored| stored.id),
     };
     let (notices, refresh) = (Notices::of(context), LOOK_AGAIN.as_secs());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reading::{Paragraph, doubt};
 use super::recordings;
+use crate::clients::json::most_bytes;
 use crate::clients::twilio;
 use crate::context::Shared;
 use crate::model::call::{Call, CallSid, CallState, Direction};
@@ -121,6 +122,9 @@ pub(super) struct TranscriptView {
     /// Its words, for pages.
     #[serde(skip)]
     pub(super) paragraphs: Vec<Paragraph>,
+    /// How many bytes of JSON its words are in, at most.
+    #[serde(skip)]
+    pub(super) json_bytes: usize,
 }
 
 /// A page of `/calls`.
@@ -275,6 +279,7 @@ impl TranscriptView {
             order: transcript.id.clone(),
             keyterms: ordered_keyterms(transcript),
             paragraphs: Vec::new(),
+            json_bytes: transcript.json.as_deref().map_or(0, most_bytes),
             created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
         }
     }

@@ -100,6 +100,27 @@ async fn of_large_transcripts_that_come_or_are_read_at_once_one_is_in_memory() {
     assert!(growth < 40 * words.len() as u64, "reading {AT_ONCE} at once needed {growth} more than reading one");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn of_pages_with_many_words_and_little_text_one_is_built_at_a_time() {
+    const AT_ONCE: usize = 6;
+
+    let measured = Measured::start().await;
+    measured.assemblyai.hold();
+    let id = ordered(&measured, 0).await;
+    let words = format!("[{}{{}}]", r#"{"text":"a"},"#.repeat(60_000));
+    fetch(&measured, &id, &words, "text").await;
+    let (before, (status, page)) = (measured.usage().0, read(&measured, &id, "html").await);
+    assert_eq!(status, 200);
+    let one = measured.usage().0;
+    let read = join_all((0..AT_ONCE).map(|_| read(&measured, &id, "html"))).await;
+    assert!(read.iter().all(|(status, _)| *status == 200));
+    let (growth, of_one) = (measured.usage().0.saturating_sub(one), one.saturating_sub(before));
+    println!("a page of {} bytes needs {of_one}, {AT_ONCE} at once need {growth} more", page.len());
+    // The pages themselves are in memory until they are sent.
+    assert!(growth < 2 * of_one + (AT_ONCE * page.len()) as u64, "{AT_ONCE} pages at once needed {growth} more");
+}
+
 /// Lets AssemblyAI answer with these words, and reads the transcript for the first time.
 #[cfg(target_os = "linux")]
 async fn fetch(measured: &Measured, id: &str, words: &str, format: &str) -> (u16, String) {

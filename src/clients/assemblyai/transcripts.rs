@@ -16,7 +16,7 @@ const DELETED: &str = "http://deleted_by_user";
 
 /// A transcript with more words is not read. Ten hours of fast speech, the longest audio that AssemblyAI accepts, have
 /// 120,000.
-const MOST_WORDS: usize = 1_000_000;
+const MOST_WORDS: usize = 250_000;
 
 /// The longest error that is kept, in bytes.
 const LONGEST_ERROR: usize = 4 << 10;
@@ -160,7 +160,7 @@ impl Reply {
         let mut words = 0;
         let transcript = json.read(Fields(&mut |_| words += 1))?;
         if words > MOST_WORDS {
-            return Err(Kind::TooLarge("more than a million words"));
+            return Err(Kind::TooLarge("more than 250,000 words"));
         }
         Ok(Self { json, transcript })
     }
