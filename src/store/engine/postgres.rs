@@ -1,9 +1,10 @@
 //! Opening a PostgreSQL database, bringing its tables up to date, and its connections.
 //!
 //! A connection may fall silent: after a fail-over, or when a firewall has forgotten it, nothing answers and nothing is
-//! refused. So every wait for the server ends: for an answer to a statement, for the test of an idle connection, and for
-//! the return to the pool. A connection that was waited for in vain is dropped, and no idle one from before that is used
-//! any more.
+//! refused. So every wait for the server ends once the tables are up to date: for an answer to a statement, for the test of
+//! an idle connection, and for the return to the pool. A connection that was waited for in vain is dropped, and no idle one
+//! from before that is used any more. Only a migration is waited for without limit: with much data it takes minutes, and
+//! nothing is served before it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -59,6 +60,8 @@ pub(in crate::store) struct Link {
     is_in_transaction: bool,
     /// Whether it was waited for in vain.
     is_silent: bool,
+    /// Whether a statement was sent whose answer has not come.
+    is_asked: bool,
     silence: Silence,
 }
 
@@ -86,7 +89,7 @@ pub(super) async fn open(
                 }
                 let tested = timeout(TEST_TIMEOUT, connection.ping()).await;
                 if tested.is_err() {
-                    silence.note("an idle connection");
+                    silence.note("the test of an idle connection");
                 }
                 Ok(matches!(tested, Ok(Ok(()))))
             })
@@ -103,7 +106,7 @@ impl Server {
     pub(super) async fn read(&self) -> Result<Link, sqlx::Error> {
         let connection = Some(self.pool.acquire().await?);
         let (patience, silence) = (self.answer_timeout, self.silence.clone());
-        Ok(Link { connection, patience, is_in_transaction: false, is_silent: false, silence })
+        Ok(Link { connection, patience, is_in_transaction: false, is_silent: false, is_asked: false, silence })
     }
 
     /// Begins a transaction. A statement in it may take this much longer than usual.
@@ -124,12 +127,14 @@ impl Server {
 impl Link {
     /// The connection, to send a statement with this many bytes of arguments, and how long it may take.
     pub(super) fn ask(&mut self, bytes: usize) -> (&mut PgConnection, Duration) {
+        self.is_asked = true;
         self.patience += Duration::from_secs((bytes / BYTES_PER_SECOND) as u64);
         (self.connection.as_mut().expect("a link that is not being dropped"), self.patience)
     }
 
     /// The answer to what was asked. If it did not come, this is the error of a broken connection.
     pub(super) fn answer<T>(&mut self, answer: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, sqlx::Error> {
+        self.is_asked = false;
         answer.unwrap_or_else(|late| {
             self.is_silent = true;
             self.silence.note("a statement");
@@ -163,13 +168,19 @@ impl Drop for Link {
             // Closes it.
             drop(connection.detach());
         } else {
-            tokio::spawn(give_back(connection, self.is_in_transaction, self.silence.clone()));
+            tokio::spawn(give_back(connection, self.is_in_transaction, self.is_asked, self.silence.clone()));
         }
     }
 }
 
-/// Gives a connection back to the pool, in the time that a test may take; closes it otherwise.
-async fn give_back(mut connection: PoolConnection<Postgres>, is_in_transaction: bool, silence: Silence) {
+/// Gives a connection back to the pool, in the time that a test may take; closes it otherwise. If
+/// `is_asked`, it may be busy with the statement of a client that has gone, which says nothing about other connections.
+async fn give_back(
+    mut connection: PoolConnection<Postgres>,
+    is_in_transaction: bool,
+    is_asked: bool,
+    silence: Silence,
+) {
     let back = async {
         if is_in_transaction && connection.execute(sqlx::raw_sql("ROLLBACK")).await.is_err() {
             return None;
@@ -180,8 +191,8 @@ async fn give_back(mut connection: PoolConnection<Postgres>, is_in_transaction: 
         Ok(Some(())) => {
             // The same as its drop, which waits for the connection without limit.
             let returned = connection.return_to_pool();
-            if timeout(TEST_TIMEOUT, returned).await.is_err() {
-                silence.note("a connection that was given back");
+            if timeout(TEST_TIMEOUT, returned).await.is_err() && !is_asked {
+                silence.note("the test of a connection after its use");
             }
         }
         _ => drop(connection.detach()),
