@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::conn::{Conn, args};
 use super::engine::{Engine, Location};
 use super::error::{BadDatabase, Error};
-use super::readiness::{Readiness, has_room};
+use super::readiness::{Readiness, has_room, remove_left};
 use crate::failpoint::Commit;
 
 /// How many times a transaction runs at most if it fails for a passing reason.
@@ -42,6 +42,10 @@ impl Store {
     pub async fn open(location: &Location) -> Result<Self, BadDatabase> {
         let (engine, migrating) = Engine::open(location).await?;
         let file = location.path().map(|path| File { identity: identity(&path), path });
+        if let Some(file) = &file {
+            // They only take space.
+            _ = remove_left(&file.path);
+        }
         let location = location.clone();
         let store = Self {
             inner: Arc::new(Inner {
@@ -198,8 +202,8 @@ impl Store {
             checked.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(Error::NoRoom)?;
         }
         self.write(Commit::CheckReadiness, "", |mut tx| async move {
-            let sql = tx.dialect().empty_readiness();
-            tx.execute(sql, args![]).await?;
+            // A backup that reads the table must not keep this waiting, as it would a TRUNCATE on PostgreSQL.
+            tx.execute("DELETE FROM readiness", args![]).await?;
             tx.execute("INSERT INTO readiness (checked_at) VALUES ($1)", args![now_ms]).await?;
             Ok((tx, ()))
         })

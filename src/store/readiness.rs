@@ -83,12 +83,33 @@ impl Readiness {
 
 /// Writes a file beside this one and removes it. It is not synced, so usually nothing of it reaches the disk.
 pub(super) fn has_room(path: &Path) -> io::Result<()> {
-    let mut beside = path.to_owned().into_os_string();
-    beside.push("-room");
-    // What an earlier program left when it was killed.
+    let beside = path.with_file_name(format!("{}{}", room_of(path), std::process::id()));
+    // What an earlier program with the same id left when it was killed.
     _ = std::fs::remove_file(&beside);
     // Never follows a symbolic link to another file.
     let written = File::create_new(&beside).and_then(|mut file| file.write_all(&vec![1; ROOM]));
     let removed = std::fs::remove_file(&beside);
-    written.and(removed)
+    // Another program that starts now has removed it.
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    written.and(if removed.as_ref().is_err_and(is_gone) { Ok(()) } else { removed })
+}
+
+/// Removes the files that programs left when they were killed during [`has_room`].
+pub(super) fn remove_left(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let room = room_of(path);
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(&room));
+        if id.is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The beginning of the names of those files. The id of the process follows: several may use the same database.
+fn room_of(path: &Path) -> String {
+    format!("{}-room-", path.file_name().unwrap_or_default().display())
 }

@@ -35,7 +35,7 @@ const MINIMUMS: [(&str, [u64; 3]); 11] = [
 ];
 
 /// sqlx keeps SQLite older than the fix of two known vulnerabilities: the newest sqlx accepts no newer `libsqlite3-sys`, and
-/// two cannot be linked. Both are in FTS5 and need a crafted database file. So callscribe opens no file of another user,
+/// two cannot be linked. Both are in FTS5 and need a crafted database file. So callscribe refuses a file that a stranger could have put there,
 /// and turns on what SQLite recommends for files that are not trusted: `src/store/engine/sqlite_file.rs`. When a test of
 /// this pin fails, take the newest `libsqlite3-sys` that sqlx accepts, and keep here what is still true.
 mod sqlite_pin {

@@ -12,13 +12,14 @@ use callscribe::failpoint::Commit;
 use callscribe::sandbox::control::Fault;
 use futures_util::future::{join, join_all};
 use reqwest::Method;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
 use crate::support::callbacks::CALL_PARAMS;
 use crate::support::command::{ENOUGH, Folder, Program, with};
-use crate::support::store::Database;
-use crate::support::{Answer, World};
+use crate::support::store::{Database, server};
+use crate::support::{Answer, World, client};
 
 /// The pause between two checks of the database.
 const SECOND: Duration = Duration::from_secs(1);
@@ -131,14 +132,20 @@ fn a_damaged_file_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_file_of_another_user_is_refused_and_left_alone() {
+fn a_file_of_another_user_is_used_with_a_warning_if_root_names_it() {
     let store = Database::sqlite();
     create_tables(&store);
     if std::os::unix::fs::chown(file(&store), Some(65_534), Some(65_534)).is_err() {
         println!("skipped: only root can give files to another user");
         return;
     }
-    assert_left_alone(&store, &store.url, "belongs to another user");
+    let folder = Folder::new();
+    let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &store.url)]));
+    program.address();
+    program.signal("TERM");
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.iter().any(|line| line.contains("the database file belongs to another user")), "{ended:?}");
 }
 
 #[tokio::test]
@@ -340,10 +347,32 @@ async fn a_database_that_another_program_locks_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_database_is_ready_while_a_backup_reads_it_and_another_instance_checks_it_too() {
+    let Some(server) = server() else { return };
+    let store = Database::postgres(&server);
+    let world = World::with(&[("DATABASE_URL", &store.url)]).await;
+    let (other, url) = world.another_app_with_url(&[("DATABASE_URL", &store.url)]).await;
+    let mut backup = PgConnection::connect(&store.url).await.expect("a connection");
+    // As pg_dump does with each table.
+    backup.execute("BEGIN; LOCK TABLE readiness IN ACCESS SHARE MODE").await.expect("the lock");
+    let other_is_ready = async || {
+        let answer = client().get(format!("{url}/readyz")).send().await.expect("an answer");
+        answer.status().as_u16()
+    };
+    for _ in 0..20 {
+        let (answer, status) = join(world.get("/readyz"), other_is_ready()).await;
+        assert!(answer.status == 200 && status == 200, "{} and {status}", answer.text());
+        world.clock.advance(SECOND);
+    }
+    drop(backup);
+    other.stop().await;
+}
+
+#[tokio::test]
 async fn a_database_without_room_for_a_file_beside_it_is_not_ready() {
     let store = Database::sqlite();
     let world = World::with(&[("DATABASE_URL", &store.url)]).await;
-    let beside = PathBuf::from(format!("{}-room", file(&store).display()));
+    let beside = PathBuf::from(format!("{}-room-{}", file(&store).display(), std::process::id()));
     // A file that an earlier program left, and a link to a file of somebody else.
     let another = beside.with_extension("another");
     for is_link in [false, true] {
@@ -359,6 +388,23 @@ async fn a_database_without_room_for_a_file_beside_it_is_not_ready() {
     fs::remove_dir(&beside).expect("a folder");
     world.clock.advance(SECOND);
     assert_eq!(world.get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn two_processes_check_one_file_and_what_a_killed_one_left_is_removed() {
+    let store = Database::sqlite();
+    create_tables(&store);
+    let beside = |name: &str| PathBuf::from(format!("{}-room{name}", file(&store).display()));
+    for name in ["-1", "-4194304", "", "-", "-1x", "-mates"] {
+        fs::write(beside(name), "left").expect("a file");
+    }
+    let world = World::with(&[("DATABASE_URL", &store.url)]).await;
+    let left = ["-1", "-4194304", "", "-", "-1x", "-mates"].map(|name| beside(name).exists());
+    assert_eq!(left, [false, false, true, true, true, true]);
+    // In the middle of another process's check.
+    fs::write(beside("-1"), "room").expect("a file");
+    assert_eq!(world.get("/readyz").await.status, 200);
+    assert!(beside("-1").exists(), "the file of another process stays");
 }
 
 /// A disk of 64 MB, as only root can have it.

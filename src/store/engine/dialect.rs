@@ -296,12 +296,6 @@ impl Dialect {
         if self.is_postgres() { "ANALYZE spoken_text" } else { "SELECT 1" }
     }
 
-    /// Removes the row that a check has written. After this, the next row needs a new page on PostgreSQL, for which a full
-    /// disk has no room.
-    pub(in crate::store) fn empty_readiness(self) -> &'static str {
-        if self.is_postgres() { "TRUNCATE readiness" } else { "DELETE FROM readiness" }
-    }
-
     /// Words, by a JSON array of pairs of transcript and position.
     pub(in crate::store) fn words_at(self) -> &'static str {
         macro_rules! words {

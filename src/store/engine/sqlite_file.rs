@@ -75,13 +75,42 @@ fn wary(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options.pragma("trusted_schema", "off").pragma("cell_size_check", "on")
 }
 
-/// Refuses a file of another user, who could have crafted it.
+/// Refuses a file that another user has put into a folder, because it could be crafted. One of the folder's own user, or
+/// any file if root runs the program, as in a container that has a folder of the host, only causes a warning.
 #[cfg(unix)]
 fn check_owner(path: &Path) -> Result<(), BadDatabase> {
-    let about = std::fs::metadata(path).map_err(BadDatabase::Inaccessible)?;
-    let owner = std::os::unix::fs::MetadataExt::uid(&about);
-    let is_trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
-    if is_trusted { Ok(()) } else { Err(BadDatabase::OfAnotherUser) }
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = |of: &Path| std::fs::metadata(of).map(|about| about.uid()).map_err(BadDatabase::Inaccessible);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match judge_owner(owner(path)?, owner(folder)?, rustix::process::geteuid().as_raw()) {
+        Owner::Trusted => Ok(()),
+        Owner::Likely => {
+            tracing::warn!("the database file belongs to another user; make sure that this user can be trusted");
+            Ok(())
+        }
+        Owner::Stranger => Err(BadDatabase::OfAnotherUser),
+    }
+}
+
+#[cfg(unix)]
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    Trusted,
+    Likely,
+    Stranger,
+}
+
+/// Judges the user who owns a file, by the user who owns its folder and the one who runs this program.
+#[cfg(unix)]
+fn judge_owner(of_file: u32, of_folder: u32, runs: u32) -> Owner {
+    const ROOT: u32 = 0;
+    if of_file == ROOT || of_file == runs {
+        Owner::Trusted
+    } else if runs == ROOT || of_file == of_folder {
+        Owner::Likely
+    } else {
+        Owner::Stranger
+    }
 }
 
 #[cfg(not(unix))]
@@ -163,4 +192,27 @@ async fn inspect(options: &SqliteConnectOptions) -> Result<(), BadDatabase> {
     let closed = connection.close().await;
     inspected.map_err(BadDatabase::of_file)??;
     closed.map_err(BadDatabase::of_file)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_a_stranger_is_refused_unless_root_names_it_or_the_folder_is_the_strangers() {
+        let (me, other, third) = (1_000, 1_001, 1_002);
+        for (of_file, of_folder, runs, expected) in [
+            (me, other, me, Owner::Trusted),
+            (0, other, me, Owner::Trusted),
+            (0, other, 0, Owner::Trusted),
+            (other, 0, 0, Owner::Likely),
+            (other, third, 0, Owner::Likely),
+            (other, other, me, Owner::Likely),
+            (other, me, me, Owner::Stranger),
+            (other, 0, me, Owner::Stranger),
+            (other, third, me, Owner::Stranger),
+        ] {
+            assert_eq!(judge_owner(of_file, of_folder, runs), expected, "{of_file} {of_folder} {runs}");
+        }
+    }
 }
