@@ -1,7 +1,7 @@
 //! The only place that reads the time of day.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -23,14 +23,14 @@ pub struct Clock {
 
 #[derive(Debug)]
 enum Inner {
-    System(Mutex<(Timestamp, Instant)>),
+    System(Mutex<(Timestamp, SignedDuration)>),
     Manual(watch::Sender<Timestamp>),
 }
 
 impl Clock {
     /// Returns a clock that follows the computer's own.
     pub fn system() -> Self {
-        Self { inner: Arc::new(Inner::System(Mutex::new((Timestamp::now(), Instant::now())))) }
+        Self { inner: Arc::new(Inner::System(Mutex::new((Timestamp::now(), monotonic())))) }
     }
 
     /// Returns a clock that only [`Clock::advance`] moves, for tests.
@@ -44,11 +44,11 @@ impl Clock {
             Inner::Manual(now) => *now.borrow(),
             Inner::System(anchor) => {
                 let mut anchor = anchor.lock().unwrap_or_else(PoisonError::into_inner);
-                let elapsed = SignedDuration::try_from(anchor.1.elapsed()).unwrap_or(SignedDuration::MAX);
-                let time = anchor.0.checked_add(elapsed).unwrap_or(anchor.0);
+                let passed = monotonic();
+                let time = anchor.0.checked_add(passed - anchor.1).unwrap_or(anchor.0);
                 let system = Timestamp::now();
                 if system.duration_since(time) > MAX_LAG {
-                    *anchor = (system, Instant::now());
+                    *anchor = (system, passed);
                     return system;
                 }
                 time
@@ -69,6 +69,20 @@ impl Clock {
         let Inner::Manual(now) = &*self.inner else { panic!("the system's clock cannot be advanced") };
         now.send_modify(|now| *now = now.checked_add(by).expect("a time within the calendar"));
     }
+}
+
+/// Returns the time since a fixed moment, with the time that the computer has slept.
+#[cfg(target_os = "linux")]
+fn monotonic() -> SignedDuration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    SignedDuration::new(time.tv_sec, i32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// Returns the time since a fixed moment. It may stand still while the computer sleeps.
+#[cfg(not(target_os = "linux"))]
+fn monotonic() -> SignedDuration {
+    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    SignedDuration::try_from(START.elapsed()).unwrap_or(SignedDuration::MAX)
 }
 
 #[cfg(test)]

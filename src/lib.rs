@@ -157,7 +157,10 @@
 //!   400 to 499 with an error in the vendor's form. A proxy in between may answer with any status after it has passed the
 //!   request on. 408, 409, 425 and 499 prove nothing in any form; 429 always means that nothing was done.
 //! - The right to a request that costs money ends, by a clock that runs while the process is stopped, before a search may
-//!   conclude that the request was not carried out. It is checked when the request is about to be written.
+//!   conclude that the request was not carried out. It is checked when the request is about to be written;
+//!   a deletion, which may be repeated, checks the lease before it begins each request.
+//! - No clock of ours decides what a vendor's list may leave out: it is searched by the vendor's own time, which is the
+//!   `Date` of its answer.
 //! - A callback is acknowledged once what it reports is committed. States move forward only, by rank; a state and the job
 //!   that follows from it commit together; no transaction is open during a request to a vendor.
 //! - Premium-rate numbers, numbers of no country, and numbers of a country that the settings do not allow are refused

@@ -14,7 +14,8 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use futures_util::stream;
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_LENGTH, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Body, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -46,6 +47,8 @@ const STOPPED_WAITING: [u16; 3] = [408, 425, 499];
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub(super) body: Vec<u8>,
+    /// The vendor's time.
+    pub(super) date: Option<Timestamp>,
 }
 
 impl Answer {
@@ -210,12 +213,13 @@ impl Sender {
 
     /// Reads the body. Each chunk must arrive within `answer`, all within `body`.
     pub(super) async fn read(&self, mut response: Response) -> Result<Answer, Kind> {
+        let date = date(response.headers());
         let whole = async {
             let mut body = Vec::new();
             loop {
                 let chunk = tokio::time::timeout(self.deadlines.answer, response.chunk()).await;
                 let Some(chunk) = chunk.map_err(|_| Kind::Timeout)?.map_err(transport)? else {
-                    return Ok(Answer { body });
+                    return Ok(Answer { body, date });
                 };
                 if body.len() + chunk.len() > LARGEST_BODY {
                     return Err(Kind::TooLarge("more than 4 MiB"));
@@ -317,9 +321,28 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(24 * 60 * 60)))
 }
 
+/// Parses `Date`.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_date_of_an_answer_is_read_to_the_second() {
+        for (value, expected) in [
+            ("Mon, 23 Nov 2026 01:50:56 GMT", Some("2026-11-23T01:50:56Z")),
+            ("Mon, 23 Nov 2026 01:50:56 +0000", Some("2026-11-23T01:50:56Z")),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            let headers = HeaderMap::from_iter([(DATE, value.parse().unwrap())]);
+            assert_eq!(date(&headers).map(|date| date.to_string()).as_deref(), expected, "{value}");
+        }
+    }
 
     #[test]
     fn retry_after_is_seconds_and_a_day_at_most() {

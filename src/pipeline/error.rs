@@ -55,9 +55,9 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Vendor(#[from] clients::Error),
-    /// The program ended each time it ran this job.
-    #[error("callscribe ended unexpectedly each of the {0} times that it worked on this")]
-    EndedEachTime(i64),
+    /// Each time, the program ended or was stopped while it ran this job, and another one found the lease expired.
+    #[error("callscribe did not give the job back any of the {0} times that it worked on this")]
+    LostEachTime(i64),
     /// A bug. The panic message is in the log.
     #[error("internal error")]
     Panicked,

@@ -19,7 +19,7 @@ const SEARCHES: [Duration; 4] =
 /// How far back a call is searched for that a clock which was ahead has dated in the future.
 const UNDATED: Duration = Duration::from_hours(24);
 
-/// How far Twilio's clock may be behind ours.
+/// How far Twilio's dates may be behind ours, beyond what the `Date` of its answer shows.
 const SKEW: Duration = Duration::from_secs(5);
 
 /// The job gives up this long after the first report of a call. The longest calls take four hours.
@@ -49,9 +49,9 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     let now = context.clock.now_ms();
     let is_undated = call.created_at > now + ms(SKEW);
     let since = if is_undated { now - ms(UNDATED) } else { call.created_at - ms(SKEW) };
-    let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
     let (to, from) = (call.to.as_deref().unwrap_or_default(), call.from.as_deref().unwrap_or_default());
-    let placed = context.twilio.calls_between(to, from, since).await.map_err(retried)?;
+    let placed =
+        context.twilio.calls_between(to, from, |date| job::at_vendor(context, since, date)).await.map_err(retried)?;
     let mut candidates = Vec::new();
     for found in placed {
         if let Ok(sid) = found.sid.parse::<CallSid>()
@@ -75,8 +75,9 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     } else {
         SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age).map(|search| now + search - age)
     };
-    // After the computer has slept, the request may still be on its way, so one search is not enough.
-    let next = next.or((job.polls == 0).then_some(now + ms(SEARCHES[0])));
+    // After the computer has slept, the request may still be on its way, and by the clock of another instance it may be
+    // younger than it seems, so one search is not enough.
+    let next = next.or((job.polls == 0).then_some(now + ms(SEARCHES[3])));
     let again = &Job { polls: job.polls + 1, ..job.clone() };
     context
         .store

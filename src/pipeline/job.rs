@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Error;
@@ -130,6 +131,13 @@ pub(super) async fn claim_again(context: &Shared, kind: JobKind, subject: &str) 
             Ok((tx, job))
         })
         .await
+}
+
+/// Returns a time of our clock by the clock of a vendor whose answer has this `Date`: an earlier time if ours is ahead. A
+/// vendor's list that was cut off by a clock that is ahead would lack what the vendor has just accepted.
+pub(super) fn at_vendor(context: &Context, time: i64, date: Option<Timestamp>) -> Timestamp {
+    let ahead = date.map_or(0, |date| context.clock.now_ms() - date.as_millisecond()).max(0);
+    Timestamp::from_millisecond(time - ahead).unwrap_or(Timestamp::MIN)
 }
 
 /// Ends a job whose work is done.

@@ -5,13 +5,10 @@ use std::time::Duration;
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 
-use super::job::ms;
+use super::job::{at_vendor, ms};
 use crate::clients;
 use crate::clients::assemblyai::Listed;
 use crate::context::Context;
-
-/// How far AssemblyAI's clock may be behind ours. Generous, because the audio URL identifies the order anyway.
-const SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// How long before its last intent an order may have been submitted first: its job gives up after six hours.
 const BEFORE: Duration = Duration::from_secs(6 * 60 * 60);
@@ -19,8 +16,9 @@ const BEFORE: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long after its last intent an order may have been submitted, at most, by an instance that was stopped in between.
 const AFTER: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How far back an order is searched for that a clock which was ahead has dated in the future.
-const UNDATED: Duration = Duration::from_hours(24);
+/// How long before its date an order is searched for: the clock that has dated it may have been ahead, and set since.
+/// Generous, because the audio URL identifies the order anyway.
+const SKEW: Duration = Duration::from_hours(24);
 
 /// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted at `asked_at` or later.
 pub(super) async fn with_audio(
@@ -29,9 +27,9 @@ pub(super) async fn with_audio(
     asked_at: i64,
 ) -> Result<Vec<String>, clients::Error> {
     let now = context.clock.now_ms();
-    let since = if asked_at > now { now - ms(UNDATED) } else { asked_at - ms(SKEW) };
-    let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
-    Ok(of_audio(context.assemblyai.transcripts_since(since).await?, audio_url).collect())
+    let since = asked_at.min(now) - ms(SKEW);
+    let listed = context.assemblyai.transcripts_since(|date| at_vendor(context, since, date)).await?;
+    Ok(of_audio(listed, audio_url).collect())
 }
 
 /// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted within hours of `asked_at`, however

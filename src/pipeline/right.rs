@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::store::Job;
 
-/// The clock goes on while the process is stopped and while the computer sleeps, and never goes back.
+/// The clock goes on while the process is stopped and, on Linux, while the computer sleeps, and never goes back.
 #[derive(Debug, Clone)]
 pub(super) struct Right {
     clock: Clock,

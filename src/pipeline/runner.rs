@@ -55,12 +55,12 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
         JobKind::Transcript => span.record("transcript", &job.subject),
     };
     if job.losses >= MOST_LOSSES {
-        let failure = JobError::fail(Error::EndedEachTime(job.losses));
+        let failure = JobError::fail(Error::LostEachTime(job.losses));
         schedule(context, job, &failure).instrument(span).await;
         return Err(failure.error);
     }
     if job.losses > 0 {
-        span.in_scope(|| tracing::warn!(times = job.losses, "resuming a job during which callscribe ended"));
+        span.in_scope(|| tracing::warn!(times = job.losses, "resuming a job that was not given back"));
     }
     let task = {
         let (context, job) = (Arc::clone(context), job.clone());

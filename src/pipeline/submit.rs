@@ -184,8 +184,10 @@ async fn search(
         _ => ms(SEARCHES[1]),
     };
     let next = SEARCHES.iter().map(|search| ms(*search)).find(|search| *search > age);
-    // After the computer has slept, the request may still be on its way, so one search is not enough.
-    let next = next.or((job.polls < MISSES).then_some(age + ms(SEARCHES[0])));
+    // After the computer has slept, the request may still be on its way, and by the clock of another instance it may be
+    // younger than it seems. So the last of these searches comes a minute after the first, whatever the age.
+    let more = usize::try_from(job.polls).ok().and_then(|polls| SEARCHES.get(polls));
+    let next = next.or(more.map(|pause| age + ms(*pause)));
     tracing::info!(found = found.is_some(), age_ms = age, "searched AssemblyAI for a transcript");
     let found = found.as_ref();
     match (found, next) {

@@ -29,7 +29,7 @@ pub struct Job {
     pub failures: i64,
     /// Checks in a row that found something pending.
     pub polls: i64,
-    /// How many claims before this one were lost in a row: their programs ended without giving the job back.
+    /// How many claims before this one were lost in a row: another instance did not give the job back.
     pub losses: i64,
     /// When it was opened, in milliseconds since 1970. If a clock that was ahead has opened it, when it was first claimed
     /// after that.
@@ -111,7 +111,8 @@ impl Conn {
         self.execute("UPDATE jobs SET due_at = $1 WHERE state = 'open' AND due_at > $1", args![now]).await
     }
 
-    /// Claims due jobs, those due longest first. A claim after one that was lost counts the loss. Of those that were lost more
+    /// Claims due jobs, those due longest first. A claim after one that another
+    /// instance lost counts the loss; an instance that finds its own expired claim was held up, and has not ended. Of those that were lost more
     /// than once, claims one at most.
     pub(crate) async fn claim_jobs(&mut self, lease: Lease<'_>, now: i64, limit: i64) -> Result<Vec<Job>, Error> {
         let args = args![lease.owner, lease.until, now, now + FURTHEST_DUE, limit, lease.until + LEASE_SKEW];
@@ -129,7 +130,7 @@ impl Conn {
         now: i64,
     ) -> Result<Option<Job>, Error> {
         let sql = "UPDATE jobs SET owner = $3, lease_until = $4, attempt = attempt + 1, nudged = 0,
-                   losses = CASE WHEN owner IS NULL THEN losses ELSE losses + 1 END,
+                   losses = CASE WHEN owner IS NULL OR owner = $3 THEN losses ELSE losses + 1 END,
                    created_at = CASE WHEN created_at > $5 THEN $5 ELSE created_at END
                    WHERE kind = $1 AND subject = $2 AND state = 'open'
                    AND (lease_until IS NULL OR (lease_until <= $5 AND losses = 0) OR lease_until > $6)
@@ -277,6 +278,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_instance_that_finds_its_own_claim_expired_has_not_ended() {
+        let path = std::env::temp_dir().join(format!("callscribe-own-jobs-{}.db", std::process::id()));
+        let store = Store::open(&Location::file(&path)).await.unwrap();
+        let open = |mut tx: Conn| async move {
+            Ok((tx.open_job(JobKind::Call, "id", 0, 0).await?, tx)).map(|((), tx)| (tx, ()))
+        };
+        store.write(Commit::BuildIndex, "", open).await.unwrap();
+        for (owner, now, losses) in [("one", 1_000, 0), ("one", 2_000, 0), ("one", 3_000, 0), ("two", 4_000, 1)] {
+            let claim = |mut tx: Conn| async move {
+                let lease = Lease { owner, until: now + 500 };
+                let all = tx.claim_jobs(lease, now, 10).await?;
+                let again = tx.claim_job(JobKind::Call, "id", Lease { until: now + 900, ..lease }, now + 600).await?;
+                Ok((tx, (all, again)))
+            };
+            let (all, again) = store.write(Commit::BuildIndex, "", claim).await.unwrap();
+            assert_eq!(all.iter().map(|job| job.losses).collect::<Vec<_>>(), [losses], "{owner} at {now}");
+            // A job that was lost is not claimed by name.
+            assert_eq!(again.map(|job| job.losses), (losses == 0).then_some(0), "{owner} at {now}");
+        }
+        store.close().await;
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
     async fn jobs_that_are_lost_together_run_one_at_a_time_after_their_second_loss() {
         let path = std::env::temp_dir().join(format!("callscribe-lost-jobs-{}.db", std::process::id()));
         let store = Store::open(&Location::file(&path)).await.unwrap();
@@ -287,9 +312,11 @@ mod tests {
             Ok((tx, ()))
         };
         store.write(Commit::BuildIndex, "", open).await.unwrap();
+        // Each claim is another instance's.
         let claim = async |now: i64| {
+            let owner = &now.to_string();
             let claim = |mut tx: Conn| async move {
-                let jobs = tx.claim_jobs(Lease { owner: "one", until: now + 4_000 }, now, 10).await?;
+                let jobs = tx.claim_jobs(Lease { owner, until: now + 4_000 }, now, 10).await?;
                 Ok((tx, jobs))
             };
             let jobs = store.write(Commit::BuildIndex, "", claim).await.unwrap();
@@ -299,7 +326,7 @@ mod tests {
             (found.join(", "), is_due, jobs)
         };
         let release =
-            |mut tx: Conn| async move { Ok((tx.release_jobs("one").await?, tx)).map(|(count, tx)| (tx, count)) };
+            |mut tx: Conn| async move { Ok((tx.release_jobs("1000").await?, tx)).map(|(count, tx)| (tx, count)) };
 
         assert_eq!(claim(1_000).await.0, "a 0, b 0, c 0");
         assert_eq!(claim(4_999).await.0, "", "they are leased");

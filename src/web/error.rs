@@ -274,7 +274,7 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
             )
             .later(soon);
         }
-        E::EndedEachTime(_) | E::Panicked => return ApiError::Internal.parts(),
+        E::LostEachTime(_) | E::Panicked => return ApiError::Internal.parts(),
         E::Vendor(error) => return vendor_parts(error),
     };
     ProblemParts::new(status, slug, title, detail).later(retry_after)

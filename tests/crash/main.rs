@@ -319,7 +319,7 @@ async fn ending_each_time(mut world: World, busy: &Semaphore) -> Outcome {
         break;
     }
     let reason = ended.values().next().map(|call| call["transcripts"][0]["reason"].to_string()).unwrap_or_default();
-    if kills != ENDS || !reason.contains("ended unexpectedly") {
+    if kills != ENDS || !reason.contains("did not give the job back") {
         world.violations.push(format!("after {kills} ends of the program the transcript has the reason {reason:?}"));
     }
     world.kill();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::{Json, Router};
-use callscribe::internals::{Clock, Deadlines, now};
+use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::{Callbacks, Fault};
 use callscribe::sandbox::twilio::{SeededCall, SeededRecording};
 use futures_util::future::join_all;
@@ -53,12 +53,6 @@ async fn nowhere() -> String {
 /// A program that no callback reaches, so it knows only what it polls.
 async fn without_callbacks() -> World {
     World::with_deadlines(&[("BASE_URL", &nowhere().await)], short_deadlines()).await
-}
-
-/// The same, days behind the vendors' clocks, so that their lists have everything since, however far the test moves on.
-async fn days_behind() -> World {
-    let behind = Clock::manual(now() - Duration::from_secs(3 * 24 * 60 * 60));
-    World::with_clock(&[("BASE_URL", &nowhere().await)], Deadlines::default(), behind, Duration::from_secs(60)).await
 }
 
 #[tokio::test]
@@ -205,7 +199,7 @@ async fn an_order_that_a_proxy_answers_for_is_found_in_assemblyais_list_whatever
 
 #[tokio::test]
 async fn a_status_that_may_not_be_assemblyais_is_no_proof_that_nothing_is_paid_for() {
-    let world = days_behind().await;
+    let world = World::with(&[("BASE_URL", &nowhere().await)]).await;
     world.assemblyai.hold();
     let by_a_proxy = OF_PROXIES.map(|status| Fault::Proxy { status, is_carried_out: false });
     for (before, fault) in by_a_proxy.into_iter().chain(PROVING_NOTHING.map(refuse)).enumerate() {
@@ -237,7 +231,7 @@ async fn an_accepted_order_whose_id_cannot_be_read_is_not_sent_again() {
 
 #[tokio::test]
 async fn an_order_that_assemblyai_never_clearly_answers_fails_after_an_hour_and_can_be_requested_again() {
-    let world = days_behind().await;
+    let world = World::with(&[("BASE_URL", &nowhere().await)]).await;
     world.assemblyai.hold();
     for _ in 0..100 {
         world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", refuse(503));

@@ -71,11 +71,11 @@ async fn calls_between_two_numbers_are_listed_newest_first_over_all_pages() {
     }
     calls.reverse();
     let since = Timestamp::UNIX_EPOCH;
-    let found = twilio_at(sandbox.url()).calls_between(TO, PHONE_NUMBER, since).await.expect("calls");
+    let found = twilio_at(sandbox.url()).calls_between(TO, PHONE_NUMBER, |_| since).await.expect("calls");
     assert_eq!(found.iter().map(|call| &call.sid).collect::<Vec<_>>(), calls.iter().collect::<Vec<_>>());
     assert!(found.iter().all(|call| call.to.as_deref() == Some(TO) && call.created().is_some()));
     assert_eq!(sandbox.control.requests().len(), 2);
-    let of_another = twilio_at(sandbox.url()).calls_between(TO, "+14155559999", since).await.expect("calls");
+    let of_another = twilio_at(sandbox.url()).calls_between(TO, "+14155559999", |_| since).await.expect("calls");
     assert_eq!(of_another.len(), 0);
 }
 
@@ -104,7 +104,7 @@ async fn older_calls_are_left_out_and_no_page_after_them_is_read() {
     .await;
     // Twilio's dates have no fraction, so CA4 may have been created after `since`.
     let since = at("2026-11-23T01:50:05.9Z");
-    let found = twilio_at(&vendor.url).calls_between("+14155551234", "+15005550006", since).await.expect("calls");
+    let found = twilio_at(&vendor.url).calls_between("+14155551234", "+15005550006", |_| since).await.expect("calls");
     assert_eq!(found.iter().map(|call| &*call.sid).collect::<Vec<_>>(), ["CA1", "CA3", "CA4"]);
     assert_eq!(found[0].created(), Some(at("2026-11-23T01:50:20Z")));
     let first =
@@ -120,7 +120,7 @@ async fn a_page_that_ends_without_a_date_is_the_last() {
             json!({ "calls": [call], "next_page_uri": "/2010-04-01/Calls.json?Page=1" })
         });
         let vendor = vendor.await;
-        let found = twilio_at(&vendor.url).calls_between(TO, PHONE_NUMBER, Timestamp::UNIX_EPOCH).await;
+        let found = twilio_at(&vendor.url).calls_between(TO, PHONE_NUMBER, |_| Timestamp::UNIX_EPOCH).await;
         assert_eq!(found.expect("calls").len(), 0);
         assert_eq!(vendor.requests().len(), 1);
     }
@@ -147,13 +147,13 @@ async fn transcripts_are_listed_newest_first_over_all_pages_and_a_failed_page_is
     let before = sandbox.control.requests().len();
     sandbox.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
     let client = assemblyai_at(sandbox.url());
-    let found = client.transcripts_since(Timestamp::UNIX_EPOCH).await.expect("transcripts");
+    let found = client.transcripts_since(|_| Timestamp::UNIX_EPOCH).await.expect("transcripts");
     assert_eq!(found.iter().map(|listed| &listed.id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
     assert_eq!(found[200].audio_url.as_deref(), Some("https://example.com/0"));
     assert!(found[200].created_at().is_some_and(|created| created > at("2026-01-01T00:00:00Z")));
     assert_eq!(sandbox.control.requests().len() - before, 3);
     let tomorrow = found[0].created_at().expect("a date") + jiff::SignedDuration::from_hours(24);
-    assert_eq!(client.transcripts_since(tomorrow).await.expect("transcripts").len(), 0);
+    assert_eq!(client.transcripts_since(|_| tomorrow).await.expect("transcripts").len(), 0);
 }
 
 #[tokio::test]
@@ -174,7 +174,8 @@ async fn older_transcripts_are_requested_by_id_whatever_address_assemblyai_names
         json!({ "page_details": { "prev_url": prev_url, "new": 1 }, "transcripts": transcripts })
     })
     .await;
-    let found = assemblyai_at(&vendor.url).transcripts_since(at("2026-11-23T01:50:05Z")).await.expect("transcripts");
+    let found =
+        assemblyai_at(&vendor.url).transcripts_since(|_| at("2026-11-23T01:50:05Z")).await.expect("transcripts");
     // A transcript with an unreadable or missing date is listed.
     assert_eq!(found.iter().map(|listed| &*listed.id).collect::<Vec<_>>(), ["e", "d&", "c", "a"]);
     assert_eq!((found[0].status, &found[3].audio_url), (TranscriptStatus::Processing, &None));
@@ -190,8 +191,10 @@ async fn an_endless_list_of_transcripts_is_given_up_after_25_pages() {
         json!({ "page_details": { "prev_url": "/older" }, "transcripts": [listed] })
     })
     .await;
-    let error =
-        assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("a list that is given up");
+    let error = assemblyai_at(&vendor.url)
+        .transcripts_since(|_| Timestamp::UNIX_EPOCH)
+        .await
+        .expect_err("a list that is given up");
     assert!(matches!(error.kind, Kind::BadBody { .. }), "{error}");
     assert_eq!(vendor.requests().len(), 25);
 }
@@ -209,7 +212,7 @@ async fn a_broken_list_of_transcripts_is_an_error() {
     ] {
         let vendor = Vendor::start(move |_| answer.clone()).await;
         let error =
-            assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("a broken list");
+            assemblyai_at(&vendor.url).transcripts_since(|_| Timestamp::UNIX_EPOCH).await.expect_err("a broken list");
         assert_eq!(error.kind, Kind::BadBody { path: place.to_owned() });
         assert_eq!(vendor.requests().len(), requests);
     }
@@ -225,7 +228,7 @@ async fn an_endless_list_of_twilio_is_given_up_after_20_pages() {
     })
     .await;
     let twilio = twilio_at(&vendor.url);
-    let calls = twilio.calls_between(TO, PHONE_NUMBER, Timestamp::UNIX_EPOCH).await.expect_err("a list given up");
+    let calls = twilio.calls_between(TO, PHONE_NUMBER, |_| Timestamp::UNIX_EPOCH).await.expect_err("a list given up");
     assert_eq!((calls.kind, vendor.requests().len()), (Kind::BadBody { path: "next_page_uri".to_owned() }, 20));
     let recordings = twilio.recordings_of_call("CA1").await.expect_err("a list given up");
     assert_eq!((recordings.kind, vendor.requests().len()), (Kind::BadBody { path: "next_page_uri".to_owned() }, 40));
@@ -251,7 +254,8 @@ async fn a_list_that_leads_back_to_a_page_before_is_given_up_there() {
     .await;
     let error = twilio_at(&vendor.url).recordings_of_call("CA1").await.expect_err("a list given up");
     assert_eq!((error.kind, vendor.requests().len()), (Kind::BadBody { path: "next_page_uri".to_owned() }, 3));
-    let error = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await.expect_err("a list given up");
+    let error =
+        assemblyai_at(&vendor.url).transcripts_since(|_| Timestamp::UNIX_EPOCH).await.expect_err("a list given up");
     let place = "page_details.prev_url".to_owned();
     assert_eq!((error.kind, vendor.requests().len()), (Kind::BadBody { path: place }, 3 + 3));
 }
@@ -265,7 +269,7 @@ async fn a_page_has_no_more_entries_than_the_vendor_documents() {
         })
         .await;
         let recordings = twilio_at(&vendor.url).recordings_of_call("CA1").await;
-        let transcripts = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await;
+        let transcripts = assemblyai_at(&vendor.url).transcripts_since(|_| Timestamp::UNIX_EPOCH).await;
         if is_fine {
             assert_eq!((recordings.expect("a list").len(), transcripts.expect("a list").len()), (1_000, 200));
         } else {
@@ -296,7 +300,7 @@ async fn a_list_of_long_pages_is_given_up_after_16_mib() {
     let recordings = twilio_at(&vendor.url).recordings_of_call("CA1").await.expect_err("a list given up");
     assert!(matches!(recordings.kind, Kind::BadBody { .. }), "{recordings}");
     assert_eq!(vendor.requests().len(), 8, "each page has both lists");
-    let transcripts = assemblyai_at(&vendor.url).transcripts_since(Timestamp::UNIX_EPOCH).await;
+    let transcripts = assemblyai_at(&vendor.url).transcripts_since(|_| Timestamp::UNIX_EPOCH).await;
     let error = transcripts.expect_err("a list given up");
     assert!(matches!(error.kind, Kind::BadBody { .. }), "{error}");
     assert_eq!(vendor.requests().len(), 8 + 8);

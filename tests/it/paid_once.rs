@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use callscribe::internals::{AssemblyAi, Deadlines};
+use callscribe::internals::{AssemblyAi, Clock, Deadlines, now};
 use callscribe::sandbox::control::{Callbacks, Fault, RandomFaults};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Stage};
 use futures_util::future::join;
@@ -419,5 +419,44 @@ async fn an_order_in_doubt_that_a_clock_which_was_ahead_has_dated_is_adopted_or_
         assert_transcribed(&world, &sid).await;
         let accepted: Vec<u64> = world.assemblyai.accepted_per_recording().into_values().collect();
         assert_eq!(accepted, [1], "accepted before: {is_accepted}");
+    }
+}
+
+/// How far our clock may be ahead of the vendors'.
+const AHEAD: [Duration; 3] =
+    [Duration::from_secs(60), Duration::from_secs(60 * 60), Duration::from_secs(400 * 24 * 60 * 60)];
+
+#[tokio::test]
+async fn an_order_whose_answer_is_lost_is_paid_once_however_far_our_clock_is_ahead() {
+    for ahead in AHEAD {
+        let clock = Clock::manual(now() + ahead);
+        let world = World::with_clock(&[], once(), clock, Duration::from_secs(20)).await;
+        world.assemblyai.hold();
+        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
+        let request = json!({ "audio_url": "https://example.com/a.wav" });
+        _ = world.post_json("/transcribe", &request).await;
+        for pause in [6, 61, 61, 61] {
+            work_after(&world, Duration::from_secs(pause)).await;
+        }
+        assert_eq!(world.transcript_requests().len(), 1, "{ahead:?}");
+        let answer = world.post_json("/transcribe", &request).await;
+        assert_eq!(answer.status, 200, "{ahead:?}: {}", answer.text());
+        assert_eq!(world.assemblyai.transcripts().len(), 1, "{ahead:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_answer_is_lost_is_found_however_far_our_clock_is_ahead() {
+    for ahead in AHEAD {
+        let clock = Clock::manual(now() + ahead);
+        let world = World::with_clock(&[], impatient(), clock, Duration::from_secs(20)).await;
+        world.twilio.control.set_callbacks(Callbacks::Drop);
+        world.twilio.control.fail_next(Method::POST, "/Calls.json", Fault::DropAfter);
+        _ = world.get("/dial/14155551234").await;
+        for pause in [6, 16, 46, 121, 121] {
+            work_after(&world, Duration::from_secs(pause)).await;
+        }
+        assert_eq!(only_call(&world).await["state"], "completed", "{ahead:?}");
+        assert_eq!(world.twilio.placed_per_token().values().sum::<u64>(), 1, "{ahead:?}");
     }
 }

@@ -524,7 +524,7 @@ async fn a_job_during_which_the_program_ends_each_time_fails_after_eight_times_a
         assert_eq!(polls() - first, start.min(8), "start {start}");
     }
     let call = world.call(&sid).await;
-    let reason = "callscribe ended unexpectedly each of the 8 times that it worked on this";
+    let reason = "callscribe did not give the job back any of the 8 times that it worked on this";
     let transcript = &call["transcripts"][0];
     assert_eq!((&call["progress"], &transcript["reason"]), (&json!("failed"), &json!(reason)), "{call:#}");
     let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await.text();

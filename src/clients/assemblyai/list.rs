@@ -59,18 +59,25 @@ impl Listed {
 }
 
 impl AssemblyAi {
-    /// Returns the transcripts ordered at or after `since`, newest first, and those without a readable date. Fails if they
-    /// are not within the newest 5,000.
-    pub async fn transcripts_since(&self, since: Timestamp) -> Result<Vec<Listed>, Error> {
+    /// Returns the transcripts ordered at or after `since`, newest first, and those without a readable date. `since` is by
+    /// AssemblyAI's clock; it is given the `Date` of AssemblyAI's answer. Fails if they are not within the newest 5,000.
+    pub async fn transcripts_since(
+        &self,
+        since: impl Fn(Option<Timestamp>) -> Timestamp,
+    ) -> Result<Vec<Listed>, Error> {
         self.transcripts(since, None).await
     }
 
     /// Returns the transcripts ordered on this day (in UTC), newest first. Fails if they are more than 5,000.
     pub async fn transcripts_of_day(&self, day: Date) -> Result<Vec<Listed>, Error> {
-        self.transcripts(Timestamp::MIN, Some(day)).await
+        self.transcripts(|_| Timestamp::MIN, Some(day)).await
     }
 
-    async fn transcripts(&self, since: Timestamp, day: Option<Date>) -> Result<Vec<Listed>, Error> {
+    async fn transcripts(
+        &self,
+        since: impl Fn(Option<Timestamp>) -> Timestamp,
+        day: Option<Date>,
+    ) -> Result<Vec<Listed>, Error> {
         let begun = Instant::now();
         let mut found: Vec<Listed> = Vec::new();
         let mut before: Vec<String> = Vec::new();
@@ -85,6 +92,7 @@ impl AssemblyAi {
                 url.query_pairs_mut().append_pair("before_id", id);
             }
             let (answer, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
+            let since = since(answer.date);
             let is_last = page.page_details.prev_url.is_none()
                 || page.transcripts.iter().any(|transcript| !transcript.may_be_since(since));
             // Page by the last id, not by `prev_url`: a URL from outside could receive our key.

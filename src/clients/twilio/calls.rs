@@ -120,14 +120,22 @@ impl Twilio {
         self.sender.delete(|| self.request(Method::DELETE, url.clone())).await
     }
 
-    /// Returns the calls between two numbers that were created at or after `since`, newest first. Twilio's dates are whole
-    /// seconds, so all of the second of `since` counts. A call without a readable date counts as too old.
-    pub async fn calls_between(&self, to: &str, from: &str, since: Timestamp) -> Result<Vec<Call>, Error> {
+    /// Returns the calls between two numbers that were created at or after `since`, newest first. `since` is by Twilio's
+    /// clock; it is given the `Date` of Twilio's answer. Twilio's dates are whole seconds, so all of the second of `since`
+    /// counts. A call without a readable date counts as too old.
+    pub async fn calls_between(
+        &self,
+        to: &str,
+        from: &str,
+        since: impl Fn(Option<Timestamp>) -> Timestamp,
+    ) -> Result<Vec<Call>, Error> {
         let mut url = self.url(&["Calls.json"]);
         url.query_pairs_mut().append_pair("To", to).append_pair("From", from).append_pair("PageSize", PAGE_SIZE);
-        let is_recent = |call: &Call| call.created().is_some_and(|created| created.as_second() >= since.as_second());
-        let mut calls = self.list::<Calls>(url, |page| page.last().is_some_and(|oldest| !is_recent(oldest))).await?;
-        calls.retain(is_recent);
+        let is_recent =
+            |call: &Call, date| call.created().is_some_and(|created| created.as_second() >= since(date).as_second());
+        let (mut calls, date) =
+            self.list::<Calls>(url, |page, date| page.last().is_some_and(|oldest| !is_recent(oldest, date))).await?;
+        calls.retain(|call| is_recent(call, date));
         Ok(calls)
     }
 }

@@ -1,5 +1,6 @@
 //! Twilio's lists, which come in pages. Source: <https://www.twilio.com/docs/usage/twilios-response#pagination>.
 
+use jiff::Timestamp;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -25,21 +26,23 @@ pub(super) trait Page: DeserializeOwned {
 }
 
 impl Twilio {
-    /// Reads a list, newest first, up to the first page that `is_enough` or to its end. A list that leads back to one of
-    /// its pages, or that is longer than any list here can be, is an error: a part of it must not pass for the whole.
+    /// Reads a list, newest first, up to the first page that `is_enough`, at Twilio's time, or to its end. Returns it with
+    /// Twilio's time. A list that leads back to one of its pages, or that is longer than any list here can be, is an error:
+    /// a part of it must not pass for the whole.
     pub(super) async fn list<P: Page>(
         &self,
         url: Url,
-        is_enough: impl Fn(&[P::Entry]) -> bool,
-    ) -> Result<Vec<P::Entry>, Error> {
+        is_enough: impl Fn(&[P::Entry], Option<Timestamp>) -> bool,
+    ) -> Result<(Vec<P::Entry>, Option<Timestamp>), Error> {
         let begun = Instant::now();
-        let (mut entries, mut size) = (Vec::new(), 0);
+        let (mut entries, mut size, mut date) = (Vec::new(), 0, None);
         let mut pages = vec![url];
         while let Some(url) = pages.last() {
             let (answer, page) = self.sender.get_json::<P>(|| self.request(Method::GET, url.clone())).await?;
             size += answer.body.len();
+            date = answer.date;
             let (more, next) = page.open();
-            let next = next.filter(|_| !is_enough(&more));
+            let next = next.filter(|_| !is_enough(&more, date));
             entries.extend(more);
             let Some(next) = next else { break };
             if begun.elapsed() > self.sender.deadlines.repeated {
@@ -51,7 +54,7 @@ impl Twilio {
             }
             pages.push(next);
         }
-        Ok(entries)
+        Ok((entries, date))
     }
 
     /// Resolves a `next_page_uri`, which is relative to the API's host or to its base path. A URL on another host is an

@@ -85,7 +85,7 @@ impl Twilio {
     /// Returns all recordings of a call, oldest first.
     pub async fn recordings_of_call(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
         let url = self.url(&["Calls", call_sid, "Recordings.json"]);
-        let mut recordings = self.list::<Recordings>(url, |_| false).await?;
+        let (mut recordings, _) = self.list::<Recordings>(url, |_, _| false).await?;
         // Twilio lists the newest first. The stable sort keeps the reversed order within a second; undated ones come first.
         recordings.reverse();
         recordings.sort_by_key(|recording| date(recording.date_created.as_deref()));

@@ -43,8 +43,9 @@ impl Dialect {
                 )
             };
         }
-        // One that is lost again and again may be what kills the program. It runs while no other of its kind does, so that
-        // those that only ran beside it come to their end.
+        // One that is lost again and again may be what kills the program. In one instance it runs while no other of its kind
+        // does, so that those that only ran beside it come to their end. Instances that claim in the same moment may run one
+        // each.
         macro_rules! lost {
             ($lock:literal) => {
                 concat!(
@@ -72,7 +73,7 @@ impl Dialect {
                     claimable!("due_at > $4", $lock),
                     " LIMIT $5)
                     UPDATE jobs SET owner = $1, lease_until = $2, attempt = attempt + 1, nudged = 0,
-                    losses = CASE WHEN owner IS NULL THEN losses ELSE losses + 1 END,
+                    losses = CASE WHEN owner IS NULL OR owner = $1 THEN losses ELSE losses + 1 END,
                     created_at = CASE WHEN created_at > $3 THEN $3 ELSE created_at END
                     WHERE (kind, subject) IN (SELECT kind, subject FROM due)
                     RETURNING kind, subject, attempt, failures, looks, losses, created_at, lease_until"

@@ -70,8 +70,7 @@ impl World {
         Self::with_clock(settings, deadlines, Clock::manual(now()), dial_timeout).await
     }
 
-    /// With a clock. If it is behind the vendors' clocks, moving it forward does not overtake them, which matters when the
-    /// program searches their lists by creation time. Dial requests wait for the call SID for `dial_timeout`, which must be
+    /// With a clock, which may differ from the vendors'. Dial requests wait for the call SID for `dial_timeout`, which must be
     /// longer than placing the calls takes.
     pub(crate) async fn with_clock(
         settings: &[(&str, &str)],
