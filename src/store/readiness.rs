@@ -2,7 +2,7 @@
 //! server that allows only reads, and a full disk. What it found is kept, so that a stranger's request costs no access to
 //! the database.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -86,8 +86,12 @@ pub(super) fn has_room(path: &Path) -> io::Result<()> {
     let beside = path.with_file_name(format!("{}{}", room_of(path), std::process::id()));
     // What an earlier program with the same id left when it was killed.
     _ = std::fs::remove_file(&beside);
+    let mut options = OpenOptions::new();
     // Never follows a symbolic link to another file.
-    let written = File::create_new(&beside).and_then(|mut file| file.write_all(&vec![1; ROOM]));
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&beside).and_then(|mut file| file.write_all(&vec![1; ROOM]));
     let removed = std::fs::remove_file(&beside);
     // Another program that starts now has removed it.
     let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;

@@ -444,7 +444,7 @@ async fn a_page_is_small_however_much_was_said() {
             at += 120 + chance.below(360);
             let end = ["", "", "", "", "", "", "", "", "", "", ".", ","][chance.below(12) as usize];
             let (word, confidence) = (chance.word(), if chance.below(20) == 0 { "0.6" } else { "0.9" });
-            format!("((SELECT id FROM transcripts), {}, '{word}{end}', {at}, {at}, {confidence})", position + 100)
+            format!("((SELECT id FROM transcripts), {}, '{word}{end}', {at}, {at}, {confidence})", position + 16)
         };
         let words: Vec<String> = (from..from + 1_000).map(word).collect();
         let insert = "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence) VALUES";
