@@ -449,14 +449,16 @@ async fn an_order_whose_answer_is_lost_is_paid_once_however_far_our_clock_is_ahe
 async fn a_call_whose_answer_is_lost_is_found_however_far_our_clock_is_ahead() {
     for ahead in AHEAD {
         let clock = Clock::manual(now() + ahead);
-        let world = World::with_clock(&[], impatient(), clock, Duration::from_secs(20)).await;
+        let world =
+            World::with_clock(&[("BASE_URL", "http://127.0.0.1:1")], impatient(), clock, Duration::from_secs(20)).await;
         world.twilio.control.set_callbacks(Callbacks::Drop);
         world.twilio.control.fail_next(Method::POST, "/Calls.json", Fault::DropAfter);
         _ = world.get("/dial/14155551234").await;
         for pause in [6, 16, 46, 121, 121] {
             work_after(&world, Duration::from_secs(pause)).await;
         }
-        assert_eq!(only_call(&world).await["state"], "completed", "{ahead:?}");
+        let call = only_call(&world).await;
+        assert!(call["sid"].is_string(), "{ahead:?}: {call:#}");
         assert_eq!(world.twilio.placed_per_token().values().sum::<u64>(), 1, "{ahead:?}");
     }
 }
