@@ -48,7 +48,7 @@ async fn a_transcript_takes_a_few_times_the_memory_of_its_text_whatever_is_in_it
     measured.assemblyai.hold();
     fetch(&measured, &ordered(&measured, 0).await, &real_words(4_000), "json").await;
     for (number, words) in [
-        format!("[{}{{}}]", "{},".repeat(700_000)),
+        format!("[{}{{}}]", r#"{"new": [{}, {}, {}]},"#.repeat(200_000)),
         format!(r#"[{{"text": [{}[]]}}]"#, "[],".repeat(700_000)),
         format!(r#"[{{"speaker": {{"a": [{}{{}}]}}}}]"#, "{},".repeat(700_000)),
         format!(r#"[], "utterances": [{}null]"#, r#"[null, {"a": 1}],"#.repeat(120_000)),
