@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::client::Times;
 use crate::command::{ENOUGH, Folder, Program, with};
 use crate::http;
+use crate::process::free_address;
 use crate::store::Database;
 
 /// Number of concurrent clients.
@@ -84,7 +85,10 @@ impl History {
 
     /// Starts the program on this store.
     pub(crate) fn start(&self) -> Running {
-        let settings = with(&ENOUGH, &[("DATABASE_URL", &self.database.url)]);
+        let address = free_address();
+        let url = format!("http://{address}");
+        let own = [("DATABASE_URL", self.database.url.as_str()), ("BIND_ADDR", &address), ("BASE_URL", &url)];
+        let settings = with(&ENOUGH, &own);
         let mut program = Program::start(self.folder.path(), &[], &settings);
         let address = program.address();
         Running { program, address }

@@ -402,7 +402,8 @@ async fn is_healthy(address: SocketAddr) -> bool {
 
 /// Starts the program with these vendors.
 async fn between(twilio: &twilio::Twilio, assemblyai: &assemblyai::AssemblyAi) -> Process {
-    Process::program(None, &[("TWILIO_API_URL", twilio.url()), ("ASSEMBLYAI_API_URL", assemblyai.url())])
+    let vendors = [("TWILIO_API_URL", twilio.url()), ("ASSEMBLYAI_API_URL", assemblyai.url())];
+    Process::program(None, &[&vendors[..], &[("TRANSCRIBE_PER_DAY", "*")]].concat())
 }
 
 /// L6: the same callback on many connections at once.

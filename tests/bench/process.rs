@@ -21,6 +21,12 @@ pub(crate) struct Process {
     pub(crate) address: SocketAddr,
 }
 
+/// A free port of this computer.
+pub(crate) fn free_address() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    free.expect("a free port").to_string()
+}
+
 impl Process {
     /// Starts the program with this limit of open files, and these settings on top of the required ones.
     pub(crate) fn program(files: Option<u32>, settings: &[(&str, &str)]) -> Self {
@@ -32,6 +38,14 @@ impl Process {
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
         let address = lines.filter_map(|line| line.strip_prefix("listening at http://")?.parse().ok()).next();
         Self { child, folder, address: address.expect("the program listens") }
+    }
+
+    /// Starts the program with its own address as `BASE_URL`: then no request from this computer waits until it is known
+    /// whether strangers can come in.
+    pub(crate) fn local(settings: &[(&str, &str)]) -> Self {
+        let address = free_address();
+        let url = format!("http://{address}");
+        Self::program(None, &[settings, &[("BIND_ADDR", &address), ("BASE_URL", &url)]].concat())
     }
 
     /// Starts the bare server.

@@ -357,7 +357,7 @@ async fn dials(table: &mut Table, size: Size) {
     let many = "1000000";
     let own = [("DIAL_PER_MINUTE", many), ("DIAL_PER_HOUR", many), ("DIAL_PER_DAY", many), ("TRANSCRIBE_PER_DAY", "*")];
     let own = [&own[..], &[("TWILIO_API_URL", sandbox.url())]].concat();
-    let program = Process::program(None, &own);
+    let program = Process::local(&own);
     let file = yardstick_file(program.folder.path());
     let http = http::client();
     let calls = format!("{}/2010-04-01/Accounts/{}/Calls.json", sandbox.url(), twilio::ACCOUNT_SID);
@@ -398,7 +398,7 @@ async fn audio(table: &mut Table, size: Size) {
         "a recording of {mb:.0} MB from Twilio to AssemblyAI; curl | curl between the same two servers"
     ));
     let servers = Servers::start(size.audio).await;
-    let program = Process::program(None, &[("TWILIO_API_URL", &servers.url), ("ASSEMBLYAI_API_URL", &servers.url)]);
+    let program = Process::local(&[("TWILIO_API_URL", &servers.url), ("ASSEMBLYAI_API_URL", &servers.url)]);
     let (http, address) = (http::client(), program.address.to_string());
     let before = program.peak_memory();
     let (mut rates, mut yardsticks) = (vec![], vec![]);

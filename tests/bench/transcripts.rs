@@ -77,6 +77,7 @@ pub(crate) async fn program(recordings: usize, latency: Duration, database: &Dat
         ("BASE_URL", base.as_str()),
         ("BIND_ADDR", &address),
         ("DATABASE_URL", &database.url),
+        ("TRANSCRIBE_PER_DAY", "*"),
         ("TWILIO_API_URL", vendors.twilio.url()),
         ("ASSEMBLYAI_API_URL", vendors.assemblyai.url()),
     ];
