@@ -133,7 +133,7 @@ where
     Ok(value)
 }
 
-/// A text of which more is coming.
+/// A text that is still being received.
 #[derive(Debug, Default)]
 pub(super) struct Growing {
     /// All of it, as long as it is small.

@@ -90,7 +90,7 @@ mod tests {
         Timestamp::from_second(second).expect("a time within the calendar")
     }
 
-    /// Looks of which the first one found this.
+    /// Returns the looks after the first one ended with this finding.
     fn after(finding: Finding) -> Looks {
         let mut looks = Looks { begun: 1, ..Looks::default() };
         looks.end(1, at(1_000), finding);

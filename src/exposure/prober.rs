@@ -50,7 +50,7 @@ pub struct Prober<'p> {
     pub ports: Vec<u16>,
 }
 
-/// What came back for a probe.
+/// The reply to a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reply {
     /// An instance answered that the probe looked local.

@@ -177,11 +177,11 @@ impl Unconnected {
 }
 
 impl Connection {
-    /// Sends a request. Returns head and body of what comes back until it `is_enough`, the connection is closed, or the
-    /// deadline has passed. The result is empty if the connection was closed without a byte.
+    /// Sends a request and reads the response until `is_enough` returns `true`, the connection is closed, or the deadline has
+    /// passed. Returns the head and body read so far, or nothing if the connection was closed without a byte.
     ///
     /// # Errors
-    /// If nothing comes back in time.
+    /// If no byte of a response arrives in time.
     pub async fn ask(&mut self, target: &str, host: &str, is_enough: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
         let agent = concat!("callscribe/", env!("CARGO_PKG_VERSION"));
         let request =
@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes back if the server sends this and closes the connection.
+    /// Returns what is read if the server sends this answer and closes the connection.
     async fn answered_with(answer: &str) -> Result<Vec<u8>> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");

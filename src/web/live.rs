@@ -70,7 +70,7 @@ struct Changes {
 struct PageStream {
     context: Shared,
     who: Who,
-    /// Those in the request, of which one was open.
+    /// The sessions in the request. At least one of them was open.
     sessions: Vec<Session>,
     listener: Listener,
     /// The newest row that the page was notified of.
