@@ -40,6 +40,9 @@ pub enum Error {
     NotPlaced(String),
     #[error("the transcript failed: {0}")]
     TranscriptFailed(String),
+    /// Not by callscribe, which deletes a transcript with its call.
+    #[error("the transcript was deleted at AssemblyAI")]
+    TranscriptDeleted,
     /// The work goes on; the client can ask again.
     #[error("{0}")]
     Pending(&'static str),

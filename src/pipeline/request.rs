@@ -158,10 +158,12 @@ pub(super) async fn adopt_order(
     tx.open_job(JobKind::Transcript, order.as_str(), now, now).await
 }
 
-/// Whether AssemblyAI will never have a result for this attempt: it reported an error, or nothing was submitted.
+/// Whether AssemblyAI will never have a result for this attempt: it reported an error, the result was deleted there, or
+/// nothing was submitted.
 pub(super) fn is_void(transcript: &Transcript) -> bool {
-    let status = transcript.json.clone().and_then(Reply::read).map(|reply| reply.transcript.status);
-    transcript.asked_at.is_none() || status == Some(TranscriptStatus::Error)
+    let reply = transcript.json.clone().and_then(Reply::read).map(|reply| reply.transcript);
+    let is_lost = reply.is_some_and(|reply| reply.status == TranscriptStatus::Error || reply.is_deleted());
+    transcript.asked_at.is_none() || is_lost
 }
 
 /// The value with the keys of its objects sorted.

@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 
+use super::Error;
 use super::job::{CREDENTIALS_PAUSE, JobError, Next};
 use crate::clients::Kind;
 use crate::clients::assemblyai::{self, Reply, TranscriptStatus};
@@ -43,6 +44,12 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
             match seen.status {
+                _ if seen.is_deleted() => {
+                    let reason = Error::TranscriptDeleted.to_string();
+                    if tx.mark_failed(transcript, Some(json), &reason, now).await? {
+                        tx.close_job(kind, subject, now).await?;
+                    }
+                }
                 TranscriptStatus::Queued => tx.store_json(transcript, json).await?,
                 TranscriptStatus::Processing => {
                     tx.advance_transcript(transcript, TranscriptState::Processing, None, now).await?;

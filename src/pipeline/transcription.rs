@@ -207,7 +207,7 @@ async fn submitted(context: &Shared, request: &TranscriptRequest, again: bool) -
         if let Some(json) = transcript.json
             && let Some(reply) = stored(context, json).await
         {
-            return Ok(reply);
+            return there(reply);
         }
         if let Some(error) = failed.take() {
             return Err(error);
@@ -324,17 +324,23 @@ async fn current(context: &Shared, id: &TranscriptId) -> Result<Reply, Error> {
     drop(conn);
     let Some(mut known) = known else {
         let reply = context.assemblyai.transcript(id.as_str()).await?;
-        return Ok(Reply { json: reply.json.without_turn(), ..reply });
+        return there(Reply { json: reply.json.without_turn(), ..reply });
     };
     if known.state.is_final()
         && let Some(json) = known.json.take()
         && let Some(reply) = stored(context, json).await
         && reply.transcript.is_final()
     {
-        return Ok(reply);
+        return there(reply);
     }
     let (shared, id) = (Arc::clone(context), id.clone());
-    run_to_end(context, async move { settle::poll(&shared, &known, &id).await.map_err(|failed| failed.error) }).await
+    let polled = async move { settle::poll(&shared, &known, &id).await.map_err(|failed| failed.error) };
+    run_to_end(context, polled).await.and_then(there)
+}
+
+/// Returns the reply, unless the transcript was deleted at AssemblyAI.
+fn there(reply: Reply) -> Result<Reply, Error> {
+    if reply.transcript.is_deleted() { Err(Error::TranscriptDeleted) } else { Ok(reply) }
 }
 
 /// Reads AssemblyAI's JSON as it was stored. Returns `None` if it is not a transcript.

@@ -261,6 +261,7 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         E::Pending(_) => ((StatusCode::SERVICE_UNAVAILABLE, "under-way", "Not finished yet"), soon),
         E::NotDeletable(_) => ((StatusCode::CONFLICT, "not-deletable", "The call cannot be deleted now"), None),
         E::Deleted => ((StatusCode::GONE, "deleted", "The call was deleted"), None),
+        E::TranscriptDeleted => ((StatusCode::GONE, "deleted", "The transcript was deleted"), None),
         E::NothingToRetry(_) => ((StatusCode::CONFLICT, "nothing-to-retry", "Nothing to retry"), None),
         E::Stopping => ((StatusCode::SERVICE_UNAVAILABLE, "stopping", "callscribe is stopping"), None),
         E::Store(error) => {

@@ -159,6 +159,45 @@ async fn a_transcript_replaced_by_a_newer_one_is_not_retried() {
 }
 
 #[tokio::test]
+async fn a_transcript_deleted_at_assemblyai_has_failed_and_takes_no_other_ones_place() {
+    let world = World::new().await;
+    let (sid, recording) = world.recorded_call().await;
+    world.settle().await;
+    let good = world.call(&sid).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+    let rows = world.get("/calls").await.json();
+
+    world.assemblyai.hold();
+    world.clock.advance(Duration::from_secs(1));
+    let deleted = requested(&world, &json!({"recording_sid": recording, "again": true})).await;
+    let stub = world.http.delete(format!("{}/v2/transcript/{deleted}", world.assemblyai.url()));
+    let stub = stub.header("authorization", "sandbox-assemblyai-key").send().await.expect("an answer");
+    assert_eq!(stub.status(), 200);
+    let answer = world.get(&format!("/transcript/{deleted}?wait=1")).await;
+    assert_eq!(answer.problem(410, "deleted"), "the transcript was deleted at AssemblyAI");
+    world.assemblyai.release();
+    world.settle().await;
+
+    let of_call = world.call(&sid).await;
+    assert_eq!(
+        (&of_call["transcripts"][0]["state"], &of_call["transcripts"][0]["id"]),
+        (&json!("completed"), &json!(good))
+    );
+    let second = &of_call["transcripts"][1];
+    assert_eq!((&second["state"], &second["text"]), (&json!("failed"), &Value::Null));
+    assert_eq!(second["reason"], "the transcript was deleted at AssemblyAI");
+    assert_eq!(world.get("/calls").await.json()["calls"][0]["words"], rows["calls"][0]["words"]);
+    assert_eq!(world.get("/calls?q=deleted").await.json()["hits"], json!([]));
+    let hits = world.get("/calls?q=ahoy").await.json();
+    assert_eq!(hits["hits"][0]["transcript_id"], *good);
+    let before = world.vendor_requests();
+    for format in ["json", "text", "srt", "vtt", "html"] {
+        world.get(&format!("/transcript/{deleted}?format={format}")).await.problem(410, "deleted");
+    }
+    assert_eq!(world.vendor_requests(), before, "what was deleted is not asked for again");
+    assert_eq!(world.get(&format!("/transcript/{good}")).await.status, 200);
+}
+
+#[tokio::test]
 async fn words_are_stored_without_nul_characters() {
     let world = World::new().await;
     world.assemblyai.hold();

@@ -58,7 +58,12 @@ pub struct Transcript {
 
 impl Transcript {
     pub fn is_final(&self) -> bool {
-        matches!(self.status, TranscriptStatus::Completed | TranscriptStatus::Error)
+        matches!(self.status, TranscriptStatus::Completed | TranscriptStatus::Error) || self.is_deleted()
+    }
+
+    /// Whether this is what AssemblyAI keeps of a deleted transcript: it is completed, and its text says that it was deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.audio_url.as_deref() == Some(DELETED)
     }
 }
 
@@ -199,7 +204,7 @@ impl AssemblyAi {
         match deleted.map_err(unknown_id) {
             // AssemblyAI does not document that a stub can be deleted again.
             Err(error) if matches!(error.kind, Kind::Rejected(_)) => match self.transcript(id).await {
-                Ok(Reply { transcript, .. }) if transcript.audio_url.as_deref() == Some(DELETED) => Ok(()),
+                Ok(Reply { transcript, .. }) if transcript.is_deleted() => Ok(()),
                 _ => Err(error),
             },
             deleted => deleted,
