@@ -102,6 +102,8 @@ impl App {
             assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
             account_sid: twilio.account_sid,
             auth_tokens: twilio.auth_tokens,
+            shared_keys: twilio.shared_keys,
+            shared_key_refused_at: Default::default(),
             phone_number: twilio.phone_number,
             call: config.call,
             dial: config.dial,

@@ -1,6 +1,7 @@
 //! The long-lived values that handlers and workers share. `app` builds them once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ use crate::webhook_secret::WebhookSecrets;
 /// Calls that may be stored as answered at the same time, so that a flood of requests cannot pile up at the database.
 pub const ANSWERED_SLOTS: u32 = 64;
 
+/// How long the pages say that a callback was refused because of its shared key, in milliseconds: a day, within which
+/// somebody looks. A stranger can cause it, too, so it does not stay forever.
+const SHARED_KEY_NOTICE: i64 = 24 * 60 * 60 * 1_000;
+
 pub type Shared = Arc<Context>;
 
 #[derive(Debug)]
@@ -41,6 +46,10 @@ pub struct Context {
     pub account_sid: String,
     /// The keys that Twilio may have signed a callback with.
     pub auth_tokens: Vec<SecretString>,
+    /// Webhook shared keys by their ids: what Twilio signs with instead if its configuration of webhooks says so.
+    pub shared_keys: HashMap<String, SecretString>,
+    /// When a callback was last refused because of its shared key, in milliseconds since 1970; 0 for never.
+    pub shared_key_refused_at: AtomicI64,
     /// The caller id.
     pub phone_number: PhoneNumber,
     pub call: CallConfig,
@@ -88,6 +97,12 @@ impl Context {
     async fn turn_if(&self, is_large: bool) -> Option<SemaphorePermit<'_>> {
         // Nobody closes the semaphore.
         if is_large { self.reading.acquire().await.ok() } else { None }
+    }
+
+    /// Returns `true` if a callback was refused within a day because of its shared key.
+    pub fn refused_shared_key(&self) -> bool {
+        let refused_at = self.shared_key_refused_at.load(Ordering::Relaxed);
+        refused_at != 0 && self.clock.now_ms() - refused_at < SHARED_KEY_NOTICE
     }
 
     /// The vendors that refused our credentials in answer to the last request.

@@ -9,6 +9,7 @@ mod env;
 mod read;
 pub mod settings;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -97,6 +98,8 @@ pub struct TwilioConfig {
     pub account_sid: String,
     /// `TWILIO_AUTH_TOKEN`, required, and `TWILIO_SECONDARY_AUTH_TOKEN`: keys of callback signatures.
     pub auth_tokens: Vec<SecretString>,
+    /// `TWILIO_SHARED_KEYS`, by default none: webhook shared keys by their ids.
+    pub shared_keys: HashMap<String, SecretString>,
     /// `TWILIO_API_KEY` and `TWILIO_API_SECRET`, or else the account's SID and token.
     pub credentials: twilio::Credentials,
     /// `TWILIO_PHONE_NUMBER`, required.

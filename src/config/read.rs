@@ -1,5 +1,6 @@
 //! Parses variables into settings and collects all problems.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -104,6 +105,7 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
     let account_sid = env.read("TWILIO_ACCOUNT_SID", |text| sid("AC", text));
     let auth_token = env.read("TWILIO_AUTH_TOKEN", secret);
     let secondary = env.read_if_set("TWILIO_SECONDARY_AUTH_TOKEN", secret);
+    let shared_keys = env.read_if_set("TWILIO_SHARED_KEYS", shared_keys);
     let phone_number = env.read("TWILIO_PHONE_NUMBER", |text| match text.parse() {
         Ok(number) if text.starts_with('+') => Ok(number),
         _ => Err("expected + and 8 to 15 digits with the country code, such as +14155551234".to_owned()),
@@ -136,6 +138,7 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
         credentials,
         account_sid,
         auth_tokens: [Some(auth_token), secondary?].into_iter().flatten().collect(),
+        shared_keys: shared_keys?.unwrap_or_default(),
         phone_number: phone_number?,
         api_url: other_url?.unwrap_or(twilio_url(region?.as_deref(), edge?.as_deref())?),
     })
@@ -284,6 +287,21 @@ fn sid(prefix: &str, text: &str) -> Result<String, String> {
 fn secret(text: &str) -> Result<SecretString, String> {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
     if printable { Ok(text.into()) } else { Err("expected printable ASCII characters without spaces".to_owned()) }
+}
+
+/// Parses shared keys. A secret may contain `=`.
+fn shared_keys(text: &str) -> Result<HashMap<String, SecretString>, String> {
+    let mut keys = HashMap::new();
+    for part in text.split(',') {
+        let (id, key) = part.split_once('=').map(|(id, key)| (id.trim(), key.trim())).unwrap_or_default();
+        if id.is_empty() || key.is_empty() {
+            return Err("expected keys as id=secret, separated by commas".to_owned());
+        }
+        if keys.insert(id.to_owned(), secret(key)?).is_some() {
+            return Err("expected each id once".to_owned());
+        }
+    }
+    Ok(keys)
 }
 
 /// Parses a label of a host name.

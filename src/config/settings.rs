@@ -60,6 +60,11 @@ pub const SETTINGS: &[Setting] = &[
         default: Nothing,
         meaning: "a second auth token accepted in callback signatures while you rotate the first",
     },
+    Setting {
+        name: "TWILIO_SHARED_KEYS",
+        default: Nothing,
+        meaning: "webhook shared keys that Twilio signs callbacks with, as id=secret, separated by commas; other callbacks are signed with the auth token",
+    },
     Setting { name: "TWILIO_REGION", default: Nothing, meaning: "Twilio region, such as ie1 for api.ie1.twilio.com" },
     Setting {
         name: "TWILIO_EDGE",

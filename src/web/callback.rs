@@ -1,16 +1,18 @@
 //! Callbacks of Twilio: authenticated by their signature, and parsed only then.
 
+use std::sync::atomic::Ordering;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::extract::{is_form, only_header, read_body};
 use crate::clients::twilio::callbacks::{self, CallProgress, Pair, RecordingProgress, VoiceRequest, pairs};
-use crate::clients::twilio::signature::{self, Algorithm};
+use crate::clients::twilio::signature::{self, Algorithm, SignatureSettings};
 use crate::context::{Context, Shared};
 use crate::model::BadId;
 use crate::model::call::{CallId, CallSid, CallState, Direction};
@@ -54,23 +56,57 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Callback<T> {
         let signature = signature_of(&parts.headers, context)?;
         let body = read_body(body, LARGEST_CALLBACK).await?;
         let received = Received::new(&parts, &body);
-        received.authenticate(context, signature)?;
+        received.authenticate(context, &signature)?;
         received.parse(&context.account_sid)
     }
 }
 
-fn signature_of<'h>(headers: &'h HeaderMap, context: &Context) -> Result<&'h str, ApiError> {
-    let signature = only_header(headers, signature::HEADER).ok_or(NOT_SIGNED)?;
-    if headers.contains_key(signature::SETTINGS_HEADER) {
-        if let Some(times) = context.repeats.count("shared key".to_owned(), context.clock.now_ms()) {
-            tracing::warn!(
-                times,
-                "a callback is signed with a webhook shared key; callscribe knows only the auth token"
-            );
-        }
-        return Err(NOT_SIGNED);
+/// A signature that is not verified yet.
+struct Signature<'r> {
+    text: &'r str,
+    algorithm: Algorithm,
+    /// It may be by any of these.
+    keys: &'r [SecretString],
+    is_by_shared_key: bool,
+}
+
+/// Returns the signature with the keys that it may be by: the shared key that the request names, or else our auth tokens.
+fn signature_of<'r>(headers: &'r HeaderMap, context: &'r Context) -> Result<Signature<'r>, ApiError> {
+    let text = only_header(headers, signature::HEADER).ok_or(NOT_SIGNED)?;
+    if !headers.contains_key(signature::SETTINGS_HEADER) {
+        let keys = &context.auth_tokens;
+        return Ok(Signature { text, algorithm: Algorithm::HmacSha1, keys, is_by_shared_key: false });
     }
-    Ok(signature)
+    let settings = only_header(headers, signature::SETTINGS_HEADER).and_then(SignatureSettings::parse);
+    let known = settings.and_then(|settings| Some((context.shared_keys.get(settings.key_id)?, settings.algorithm)));
+    match known {
+        Some((key, algorithm)) => {
+            Ok(Signature { text, algorithm, keys: std::slice::from_ref(key), is_by_shared_key: true })
+        }
+        None => {
+            let id = settings.map(|settings| settings.key_id).filter(|id| is_plausible_id(id));
+            refuse_shared_key(
+                context,
+                id,
+                "a callback is signed with a webhook shared key that TWILIO_SHARED_KEYS lacks",
+            );
+            Err(NOT_SIGNED)
+        }
+    }
+}
+
+/// Whether this may be the id of a shared key, so that the log may have it. Strangers can send any.
+fn is_plausible_id(id: &str) -> bool {
+    id.len() <= 100 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Notes for the log and for the pages that a callback was refused because of its shared key.
+fn refuse_shared_key(context: &Context, id: Option<&str>, why: &'static str) {
+    let now = context.clock.now_ms();
+    context.shared_key_refused_at.store(now, Ordering::Relaxed);
+    if let Some(times) = context.repeats.count(why.to_owned(), now) {
+        tracing::warn!(times, id, "{why}");
+    }
 }
 
 /// A request as it was received, not authenticated yet.
@@ -88,8 +124,8 @@ impl<'r> Received<'r> {
         Self { parts, body, query, form }
     }
 
-    /// Verifies the signature over URL and body. It may be by any of our auth tokens.
-    fn authenticate(&self, context: &Context, signature: &str) -> Result<(), ApiError> {
+    /// Verifies the signature over URL and body.
+    fn authenticate(&self, context: &Context, signature: &Signature<'_>) -> Result<(), ApiError> {
         let target = self.parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let url = context.urls.requested(target);
         let promised = signature::promised_body_hash(&url);
@@ -100,12 +136,15 @@ impl<'r> Received<'r> {
         // The parameters of a body that is signed by its hash are not signed one by one as well.
         let params = if is_post && is_form && promised.is_none() { &self.form[..] } else { &[] };
         let is_body = promised.is_none_or(|promised| signature::body_matches(&promised, self.body));
-        let is_signed = is_body
-            && context
-                .auth_tokens
-                .iter()
-                .any(|token| signature::verify(Algorithm::HmacSha1, token.expose_secret(), &url, params, signature));
-        if is_signed { Ok(()) } else { Err(NOT_SIGNED) }
+        let Signature { text, algorithm, keys, is_by_shared_key } = *signature;
+        let is_by = |key: &SecretString| signature::verify(algorithm, key.expose_secret(), &url, params, text);
+        if is_body && keys.iter().any(is_by) {
+            return Ok(());
+        }
+        if is_by_shared_key {
+            refuse_shared_key(context, None, "a callback's signature does not fit its key in TWILIO_SHARED_KEYS");
+        }
+        Err(NOT_SIGNED)
     }
 
     fn parse<T: DeserializeOwned>(&self, account_sid: &str) -> Result<Callback<T>, ApiError> {

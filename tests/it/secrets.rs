@@ -21,6 +21,7 @@ use crate::support::{Answer, client, listen, variables};
 
 const OPERATOR_TOKEN: &str = "canary-operator-token-0123456789";
 const NEXT_AUTH_TOKEN: &str = "canary-secondary-auth-token";
+const SHARED_KEY: &str = "canary-shared-key";
 const KEYTERM: &str = "Canaryvale";
 const CALLER: &str = "Carlotta Canary";
 /// Audio on another host.
@@ -80,6 +81,7 @@ impl Running {
             ("TWILIO_API_KEY", twilio::API_KEY_SID),
             ("TWILIO_API_SECRET", twilio::API_KEY_SECRET),
             ("TWILIO_SECONDARY_AUTH_TOKEN", NEXT_AUTH_TOKEN),
+            ("TWILIO_SHARED_KEYS", "webhooks_sharedkey_1=canary-shared-key"),
             ("OPERATOR_TOKEN", OPERATOR_TOKEN),
             ("KEYTERMS", KEYTERM),
             ("RUST_LOG", "trace"),
@@ -136,6 +138,7 @@ impl Running {
         for (what, secret) in [
             ("the auth token", twilio::AUTH_TOKEN),
             ("the secondary auth token", NEXT_AUTH_TOKEN),
+            ("the shared key", SHARED_KEY),
             ("the API key's secret", twilio::API_KEY_SECRET),
             ("AssemblyAI's key", assemblyai::API_KEY),
             ("the operator's token", OPERATOR_TOKEN),
@@ -296,6 +299,9 @@ async fn run_strangers(running: &Running) -> Vec<Answer> {
         for signature in [&right[..], &next, &right[1..], ""] {
             answers.push(running.stranger(Method::POST, path, &[FORM, (signature::HEADER, signature)], &form).await);
         }
+        let by_shared_key = (signature::SETTINGS_HEADER, "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256");
+        let headers = [FORM, (signature::HEADER, &*right), by_shared_key];
+        answers.push(running.stranger(Method::POST, path, &headers, &form).await);
         answers.push(running.stranger(Method::POST, path, &[FORM], &form).await);
         let in_query = format!("{path}?{form}");
         answers.push(running.stranger(Method::GET, &in_query, &[(signature::HEADER, &right)], "").await);

@@ -1,12 +1,14 @@
 //! `X-Twilio-Signature`: Twilio's published test vectors, mutations of them that must fail, and the same over HTTP.
 
-use callscribe::internals::signature::{self, Algorithm, Param, SETTINGS_HEADER, body_matches};
-use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN};
+use std::time::Duration;
+
+use callscribe::internals::signature::{self, Algorithm, Param, SETTINGS_HEADER, SignatureSettings, body_matches};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN, SharedKey};
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::support::callbacks::{CALL, CALL_PARAMS, FORM, encode, owned, sign};
-use crate::support::{Answer, World};
+use crate::support::{Answer, World, log};
 
 /// The key of all published vectors.
 const KEY: &str = "12345";
@@ -550,14 +552,134 @@ async fn two_signature_headers_are_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_signature_with_a_settings_header_is_refused() {
-    let world = World::new().await;
-    let good = sign(&format!("{}/record/", world.base), &CALL_PARAMS);
-    for settings in ["key=1,algorithm=HMAC_SHA1", "algorithm=HMAC_SHA1", "algorithm=none", ""] {
-        let headers = [FORM, (signature::HEADER, &good), (SETTINGS_HEADER, settings)];
-        assert_refused(&world.send(Method::POST, "/record/", &headers, &encode(&CALL_PARAMS)).await);
+#[test]
+fn the_settings_header_names_one_key_and_an_algorithm() {
+    for (header, expected) in [
+        ("key=webhooks_sharedkey_1,algorithm=HMAC_SHA1", Some(("webhooks_sharedkey_1", HmacSha1))),
+        ("key=webhooks_sharedkey_1,algorithm=HMAC_SHA256", Some(("webhooks_sharedkey_1", HmacSha256))),
+        (" algorithm = hmac_sha256 , key = k , later=1", Some(("k", HmacSha256))),
+        ("key=k", Some(("k", HmacSha1))),
+        ("key=k,algorithm=", None),
+        ("key=k,algorithm=none", None),
+        ("key=k,algorithm=HMAC_SHA512", None),
+        ("key=k,key=k", None),
+        ("key=k,algorithm=HMAC_SHA1,algorithm=HMAC_SHA256", None),
+        ("key=,algorithm=HMAC_SHA1", None),
+        ("KEY=k,algorithm=HMAC_SHA1", None),
+        ("algorithm=HMAC_SHA1", None),
+        ("k", None),
+        ("", None),
+    ] {
+        let read = SignatureSettings::parse(header).map(|settings| (settings.key_id, settings.algorithm));
+        assert_eq!(read, expected, "{header}");
     }
+}
+
+/// Two shared keys, as while one replaces the other. A secret may contain `=`.
+const SHARED_KEYS: [(&str, &str); 2] =
+    [("webhooks_sharedkey_old", "old-shared-secret"), ("webhooks_sharedkey_new", "new=shared=secret==")];
+
+async fn world_with_shared_keys() -> World {
+    let [old, new] = SHARED_KEYS.map(|(id, secret)| format!("{id}={secret}"));
+    World::with(&[("TWILIO_SHARED_KEYS", &format!("{old}, {new}"))]).await
+}
+
+fn shared_key((id, secret): (&str, &str), algorithm: Algorithm) -> SharedKey {
+    SharedKey { id: id.to_owned(), secret: secret.to_owned(), algorithm }
+}
+
+#[tokio::test]
+async fn calls_are_recorded_whichever_of_its_keys_twilio_signs_with() {
+    let world = world_with_shared_keys().await;
+    let [old, new] = SHARED_KEYS;
+    let keys = [old, new].map(|key| [HmacSha1, HmacSha256].map(|algorithm| shared_key(key, algorithm)));
+    // While rules send a part of the callbacks, the others are signed with the auth token.
+    for key in keys.into_iter().flatten().map(Some).chain([None]) {
+        world.twilio.sign_with(key.clone());
+        let (call, recording) = world.recorded_call().await;
+        let sent = world.twilio.deliveries();
+        assert!(sent.iter().all(|sent| sent.status.is_some_and(|status| status < 300)), "{key:?}: {sent:?}");
+        world.settle().await;
+        let call = world.call(&call).await;
+        assert_eq!((&call["progress"], &call["recordings"][0]["sid"]), (&"done".into(), &recording.into()), "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_callback_is_checked_with_the_key_and_the_algorithm_that_it_names_and_no_other() {
+    let world = world_with_shared_keys().await;
+    let url = format!("{}/record/", world.base);
+    let [(old, old_secret), (new, new_secret)] = SHARED_KEYS;
+    let send = async |settings: &str, secret: &str, algorithm| {
+        let signature = signature::sign(algorithm, secret, &url, &owned(&CALL_PARAMS));
+        let headers = [FORM, (signature::HEADER, &signature), (SETTINGS_HEADER, settings)];
+        world.send(Method::POST, "/record/", &headers, &encode(&CALL_PARAMS)).await
+    };
+    let (sha1, sha256) = (format!("key={old},algorithm=HMAC_SHA1"), format!("key={old},algorithm=HMAC_SHA256"));
+    assert_eq!(send(&sha1, old_secret, HmacSha1).await.status, 200);
+    assert_eq!(send(&sha256, old_secret, HmacSha256).await.status, 200);
+    for (settings, secret, algorithm) in [
+        (&*sha1, old_secret, HmacSha256),
+        (&sha256, old_secret, HmacSha1),
+        (&sha1, new_secret, HmacSha1),
+        (&sha1, AUTH_TOKEN, HmacSha1),
+        (&sha1, "", HmacSha1),
+        (&format!("key={old}2,algorithm=HMAC_SHA1"), old_secret, HmacSha1),
+        (&format!("key={},algorithm=HMAC_SHA1", old.to_uppercase()), old_secret, HmacSha1),
+        (&format!("key={old},key={new},algorithm=HMAC_SHA1"), old_secret, HmacSha1),
+        (&format!("key={old},algorithm=none"), old_secret, HmacSha1),
+        ("key=1,algorithm=HMAC_SHA1", AUTH_TOKEN, HmacSha1),
+        ("algorithm=HMAC_SHA1", AUTH_TOKEN, HmacSha1),
+        ("algorithm=none", AUTH_TOKEN, HmacSha1),
+        ("", AUTH_TOKEN, HmacSha1),
+    ] {
+        assert_refused(&send(settings, secret, algorithm).await);
+    }
+    // Without the header, a signature is by an auth token.
+    let by_shared_key = signature::sign(HmacSha1, old_secret, &url, &owned(&CALL_PARAMS));
+    assert_refused(&world.signed(Method::POST, "/record/", &by_shared_key, &encode(&CALL_PARAMS)).await);
+}
+
+#[tokio::test]
+async fn a_callback_with_an_unknown_shared_key_is_told_in_the_log_and_for_a_day_on_the_pages() {
+    let is_told = async |world: &World| {
+        let page = world.get_with("/", &[("accept", "text/html")]).await.text();
+        page.contains("TWILIO_SHARED_KEYS")
+    };
+    let id = "webhooks_sharedkey_that_nobody_has_set";
+    for (key, line) in
+        [((id, "any"), id), ((SHARED_KEYS[0].0, "another secret"), "does not fit its key in TWILIO_SHARED_KEYS")]
+    {
+        let world = world_with_shared_keys().await;
+        assert!(!is_told(&world).await);
+        world.twilio.sign_with(Some(shared_key(key, HmacSha256)));
+        let sid = world.dial("14155551234").await;
+        world.twilio.settled().await;
+        let sent = world.twilio.deliveries();
+        assert!(sent.iter().all(|sent| sent.status == Some(403)), "{sent:?}");
+        assert_eq!(world.twilio.recordings_of(&sid), [""; 0]);
+        assert!(log::lines_with(line).iter().any(|line| line.contains("TWILIO_SHARED_KEYS")));
+        assert!(is_told(&world).await, "{line}");
+        world.clock.advance(Duration::from_hours(23));
+        assert!(is_told(&world).await, "{line}");
+        world.clock.advance(Duration::from_hours(2));
+        assert!(!is_told(&world).await, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_no_shared_key_that_is_none() {
+    let world = world_with_shared_keys().await;
+    for id in ["forged-key \u{1b}[31m", &"k".repeat(1_000)] {
+        let settings = format!("key={id},algorithm=HMAC_SHA1");
+        let settings =
+            HeaderValue::from_bytes(settings.as_bytes()).unwrap_or(HeaderValue::from_static("key=forged-key!"));
+        let request = world.http.post(format!("{}/record/", world.base)).header(SETTINGS_HEADER, settings);
+        let answer = request.header(signature::HEADER, "x").send().await.expect("an answer");
+        assert_eq!(answer.status(), 403);
+    }
+    assert_eq!(log::lines_with("forged-key"), [""; 0]);
+    assert_eq!(log::lines_with(&"k".repeat(101)), [""; 0]);
 }
 
 #[tokio::test]

@@ -29,6 +29,38 @@ pub enum Algorithm {
     HmacSha256,
 }
 
+/// What [`SETTINGS_HEADER`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignatureSettings<'h> {
+    /// `webhooks_sharedkey_…`.
+    pub key_id: &'h str,
+    pub algorithm: Algorithm,
+}
+
+impl<'h> SignatureSettings<'h> {
+    /// Parses `key=<id>,algorithm=HMAC_SHA256`. Without an algorithm it is SHA-1, as in Twilio's libraries. Returns `None`
+    /// for an unknown algorithm, and unless there is exactly one key.
+    pub fn parse(header: &'h str) -> Option<Self> {
+        let (mut key_id, mut algorithm) = (None, None);
+        for (name, value) in header.split(',').filter_map(|part| part.split_once('=')) {
+            let slot = match name.trim() {
+                "key" => &mut key_id,
+                "algorithm" => &mut algorithm,
+                _ => continue,
+            };
+            if slot.replace(value.trim()).is_some() {
+                return None;
+            }
+        }
+        let algorithm = match algorithm.unwrap_or("HMAC_SHA1").to_ascii_uppercase().as_str() {
+            "HMAC_SHA1" => Algorithm::HmacSha1,
+            "HMAC_SHA256" => Algorithm::HmacSha256,
+            _ => return None,
+        };
+        Some(Self { key_id: key_id.filter(|id| !id.is_empty())?, algorithm })
+    }
+}
+
 /// A decoded name and value of a form.
 pub type Param = (String, String);
 

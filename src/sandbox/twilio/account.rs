@@ -10,6 +10,7 @@ use url::Url;
 
 use super::audio::Audio;
 use super::form::Param;
+use crate::clients::twilio::signature::Algorithm;
 use crate::clock;
 use crate::sandbox::ordered_map::OrderedMap;
 
@@ -26,10 +27,20 @@ pub(super) struct Account {
     /// See [`Twilio::placed_per_token`](super::Twilio::placed_per_token).
     pub(super) placed: HashMap<String, u64>,
     pub(super) next_outcome: Outcome,
+    /// What callbacks are signed with instead of the auth token.
+    pub(super) shared_key: Option<SharedKey>,
     /// Whether new recordings of the speech are marked with their SID.
     pub(super) marks_recordings: bool,
     /// Background tasks: running calls, recordings being processed and callbacks being sent.
     pub(super) busy: usize,
+}
+
+/// A key of the webhook configuration, with the algorithm it is used with.
+#[derive(Debug, Clone)]
+pub struct SharedKey {
+    pub id: String,
+    pub secret: String,
+    pub algorithm: Algorithm,
 }
 
 /// What happens when a call rings.

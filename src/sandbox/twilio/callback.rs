@@ -10,7 +10,7 @@ use tracing::debug;
 use url::Url;
 use uuid::Uuid;
 
-use super::account::Delivery;
+use super::account::{Delivery, SharedKey};
 use super::credentials::AUTH_TOKEN;
 use super::emulator::Twilio;
 use super::form::Param;
@@ -78,7 +78,17 @@ impl Twilio {
         let mut signed = url.clone();
         // Both fail only for a URL without a host, which has no user either.
         let _ = (signed.set_username(""), signed.set_password(None));
-        let signature = signature::sign(Algorithm::HmacSha1, AUTH_TOKEN, signed.as_str(), form);
+        let (signature, settings) = match &self.account().shared_key {
+            None => (signature::sign(Algorithm::HmacSha1, AUTH_TOKEN, signed.as_str(), form), None),
+            Some(SharedKey { id, secret, algorithm }) => {
+                let name = match algorithm {
+                    Algorithm::HmacSha1 => "HMAC_SHA1",
+                    Algorithm::HmacSha256 => "HMAC_SHA256",
+                };
+                let signature = signature::sign(*algorithm, secret, signed.as_str(), form);
+                (signature, Some(format!("key={id},algorithm={name}")))
+            }
+        };
         let token = Uuid::new_v4().to_string();
         let send = || {
             let mut request = self.inner.http.request(method.clone(), url.clone()).timeout(TIMEOUT);
@@ -86,7 +96,12 @@ impl Twilio {
                 request = request.form(form);
             }
             let request = request.header("user-agent", "TwilioProxy/1.1").header("accept", "*/*");
-            request.header(signature::HEADER, &signature).header("i-twilio-idempotency-token", &token).send()
+            let request = request.header(signature::HEADER, &signature).header("i-twilio-idempotency-token", &token);
+            match &settings {
+                Some(settings) => request.header(signature::SETTINGS_HEADER, settings),
+                None => request,
+            }
+            .send()
         };
 
         let mut sent = send().await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
-use super::account::{Account, Delivery, Outcome};
+use super::account::{Account, Delivery, Outcome, SharedKey};
 use super::rest_exception::RestException;
 use crate::sandbox::control::Control;
 use crate::sandbox::lock::lock;
@@ -58,6 +58,11 @@ impl Twilio {
     /// Sets what happens to the next call. Calls after it are answered again.
     pub fn set_next_outcome(&self, outcome: Outcome) {
         self.change(|account| account.next_outcome = outcome);
+    }
+
+    /// Signs requests from now on with this key, or with the auth token if there is none.
+    pub fn sign_with(&self, key: Option<SharedKey>) {
+        self.change(|account| account.shared_key = key);
     }
 
     /// Holds every call and recording that arrives at this stage.

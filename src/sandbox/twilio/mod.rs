@@ -29,7 +29,7 @@ mod seed;
 mod twiml;
 mod wire;
 
-pub use account::{Delivery, Outcome};
+pub use account::{Delivery, Outcome, SharedKey};
 pub use audio::Audio;
 pub use credentials::{ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, PHONE_NUMBER};
 pub use emulator::{Stage, Twilio};

@@ -34,6 +34,13 @@ impl Notices {
                 context.urls.base()
             ));
         }
+        if context.refused_shared_key() {
+            alerts.push(
+                "A callback was refused because of its webhook shared key: TWILIO_SHARED_KEYS does not have that key, or \
+                 has another secret for it. If Twilio sent it, calls are not recorded until you set the key."
+                    .to_owned(),
+            );
+        }
         Self { standing: context.notice, alerts, has_help: true }
     }
 
