@@ -73,6 +73,8 @@ async fn a_transcript_takes_a_few_times_the_memory_of_its_text_whatever_is_in_it
 #[tokio::test]
 async fn of_large_transcripts_that_come_or_are_read_at_once_one_is_in_memory() {
     const AT_ONCE: usize = 8;
+    /// Bytes of memory for one of text: reading one at a time took 21 to 35, all at once 74 to 97.
+    const MOST: u64 = 55;
 
     let measured = Measured::start().await;
     measured.assemblyai.hold();
@@ -85,7 +87,7 @@ async fn of_large_transcripts_that_come_or_are_read_at_once_one_is_in_memory() {
     assert!(fetched.iter().all(|(status, text)| *status == 200 && text == "Ahoy!\n"));
     let growth = measured.usage().0.saturating_sub(before);
     println!("{AT_ONCE} transcripts of {} bytes need {growth}", words.len());
-    assert!(growth < 40 * words.len() as u64, "{AT_ONCE} transcripts of {} bytes needed {growth}", words.len());
+    assert!(growth < MOST * words.len() as u64, "{AT_ONCE} transcripts of {} bytes needed {growth}", words.len());
 
     for format in ["srt", "vtt", "html"] {
         read(&measured, &first, format).await;
@@ -97,7 +99,7 @@ async fn of_large_transcripts_that_come_or_are_read_at_once_one_is_in_memory() {
     }
     let growth = measured.usage().0.saturating_sub(before);
     println!("reading them at once needs {growth} more than reading one");
-    assert!(growth < 40 * words.len() as u64, "reading {AT_ONCE} at once needed {growth} more than reading one");
+    assert!(growth < MOST * words.len() as u64, "reading {AT_ONCE} at once needed {growth} more than reading one");
 }
 
 #[cfg(target_os = "linux")]
@@ -118,7 +120,7 @@ async fn of_pages_with_many_words_and_little_text_one_is_built_at_a_time() {
     let (growth, of_one) = (measured.usage().0.saturating_sub(one), one.saturating_sub(before));
     println!("a page of {} bytes needs {of_one}, {AT_ONCE} at once need {growth} more", page.len());
     // The pages themselves are in memory until they are sent.
-    assert!(growth < 2 * of_one + (AT_ONCE * page.len()) as u64, "{AT_ONCE} pages at once needed {growth} more");
+    assert!(growth < of_one + (AT_ONCE * page.len()) as u64, "{AT_ONCE} pages at once needed {growth} more");
 }
 
 /// Lets AssemblyAI answer with these words, and reads the transcript for the first time.

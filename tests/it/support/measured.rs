@@ -34,6 +34,8 @@ impl Measured {
             // Nothing listens there. AssemblyAI's webhook gets lost, which does not matter here.
             ("BASE_URL", "http://127.0.0.1:1"),
             ("TMPDIR", temporary),
+            // What glibc keeps for each thread depends on which threads happened to run.
+            ("MALLOC_ARENA_MAX", "1"),
         ];
         let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &settings));
         let url = format!("http://{}/transcribe", program.address());
