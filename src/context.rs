@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Auth;
-use crate::clients::Service;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::json::{self, Json};
 use crate::clients::twilio::Twilio;
+use crate::clients::{Refusal, Service};
 use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
 use crate::events::Events;
@@ -105,10 +105,9 @@ impl Context {
         refused_at != 0 && self.clock.now_ms() - refused_at < SHARED_KEY_NOTICE
     }
 
-    /// The vendors that refused our credentials in answer to the last request.
-    pub fn refusing(&self) -> impl Iterator<Item = Service> {
-        let vendors =
-            [(Service::Twilio, self.twilio.is_refused()), (Service::AssemblyAi, self.assemblyai.is_refused())];
-        vendors.into_iter().filter(|(_, is_refused)| *is_refused).map(|(service, _)| service)
+    /// The vendors that refused our credentials in answer to the last request, with what they said.
+    pub fn refusing(&self) -> impl Iterator<Item = (Service, Refusal)> {
+        let vendors = [(Service::Twilio, self.twilio.refused()), (Service::AssemblyAi, self.assemblyai.refused())];
+        vendors.into_iter().filter_map(|(service, refusal)| Some((service, refusal?)))
     }
 }

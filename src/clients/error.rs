@@ -29,7 +29,7 @@ pub struct Error {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// The vendor refused the credentials. Do not retry before a person has corrected the settings.
+    /// The vendor refused the credentials or their account. Do not retry before a person has corrected that.
     Unauthorized(Refusal),
     /// The object does not exist. Create it, or stop asking for it.
     NotFound(Refusal),
@@ -152,6 +152,20 @@ impl Refusal {
         }
         self.more_info = self.more_info.filter(|page| page.len() <= LONGEST_PAGE);
         self
+    }
+
+    /// Returns `true` for the codes with which Twilio refuses whatever these credentials ask for: they may not (20003), the
+    /// account is suspended or closed (20005), or they are test credentials, which may only pretend to place calls (20008).
+    pub(super) fn is_of_credentials(&self) -> bool {
+        matches!(self.code, Some(20003 | 20005 | 20008))
+    }
+
+    /// Returns the vendor's sentence and its code, unless it only says that the credentials are wrong.
+    pub fn sentence(&self) -> Option<String> {
+        const UNAUTHORIZED: u16 = 401;
+        const WRONG: i64 = 20003;
+        let code = self.code.filter(|code| (self.status, *code) != (UNAUTHORIZED, WRONG))?;
+        Some(format!("{} (code {code})", self.message.trim_end_matches('.')))
     }
 
     /// Returns `true` if the vendor itself has refused the request. A conflict may be one with the same request, which a

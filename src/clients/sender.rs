@@ -7,8 +7,8 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -69,7 +69,8 @@ pub(super) struct Sender {
     pub(super) deadlines: Deadlines,
     /// Parses the vendor's error body.
     refusal: fn(StatusCode, &HeaderMap, &[u8]) -> Refusal,
-    is_refused: Arc<AtomicBool>,
+    /// The refusal of the credentials in answer to the last request.
+    refused: Arc<Mutex<Option<Refusal>>>,
 }
 
 impl Sender {
@@ -83,7 +84,7 @@ impl Sender {
         let tls = tls::config();
         let is_local = is_local(base);
         let http = client(&tls, &deadlines, is_local).build().expect("a client with TLS set up builds");
-        Self { http, tls, is_local, service, deadlines, refusal, is_refused: Arc::default() }
+        Self { http, tls, is_local, service, deadlines, refusal, refused: Arc::default() }
     }
 
     /// Returns a client that connects to these addresses for this host.
@@ -121,7 +122,7 @@ impl Sender {
     ) -> Result<Json, Error> {
         let attempt = || async {
             let accepted = self.accept(self.start(request()).await?).await?;
-            self.is_refused.store(false, Ordering::Relaxed);
+            self.set_refused(None);
             self.read_large(accepted, turns).await
         };
         self.repeat(attempt).await
@@ -173,13 +174,18 @@ impl Sender {
     /// Sends once and reads the whole response.
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Kind> {
         let accepted = self.accept(self.start(request).await?).await?;
-        self.is_refused.store(false, Ordering::Relaxed);
+        self.set_refused(None);
         self.read(accepted).await
     }
 
-    /// Returns `true` if the vendor refused the credentials at the last request. Audio does not count: it may need none.
-    pub(super) fn is_refused(&self) -> bool {
-        self.is_refused.load(Ordering::Relaxed)
+    /// Returns the vendor's refusal of the credentials at the last request. Audio that is sent does not count: it may need
+    /// none.
+    pub(super) fn refused(&self) -> Option<Refusal> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_refused(&self, refusal: Option<Refusal>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
 
     /// Sends once and returns the response without its body.
@@ -202,6 +208,7 @@ impl Sender {
         let refusal = (self.refusal)(status, &headers, body).shortened();
         Err(match status {
             StatusCode::UNAUTHORIZED => Kind::Unauthorized(refusal),
+            StatusCode::FORBIDDEN if refusal.is_of_credentials() => Kind::Unauthorized(refusal),
             StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound(refusal),
             StatusCode::TOO_MANY_REQUESTS => Kind::RateLimited { retry_after: retry_after(&headers), refusal },
             status if status.is_server_error() || STOPPED_WAITING.contains(&status.as_u16()) => {
@@ -252,8 +259,8 @@ impl Sender {
 
     /// Logs a failed request and returns its error.
     pub(super) fn error(&self, kind: Kind) -> Error {
-        if matches!(kind, Kind::Unauthorized(_)) {
-            self.is_refused.store(true, Ordering::Relaxed);
+        if let Kind::Unauthorized(refusal) = &kind {
+            self.set_refused(Some(refusal.clone()));
         }
         let error = Error { service: self.service, kind };
         tracing::warn!("{error}");

@@ -344,7 +344,9 @@ fn rejected(service: Service, refusal: &Refusal) -> (StatusCode, &'static str) {
         (Service::Twilio, Some(21215 | 32205 | 13227)) => {
             (StatusCode::FORBIDDEN, "; check the account's geographic permissions in Twilio's console")
         }
-        (Service::Twilio, Some(21210 | 21212 | 21213)) => (StatusCode::BAD_GATEWAY, "; check TWILIO_PHONE_NUMBER"),
+        (Service::Twilio, Some(21210 | 21212 | 21213 | 573002)) => {
+            (StatusCode::BAD_GATEWAY, "; check TWILIO_PHONE_NUMBER")
+        }
         (Service::Twilio, Some(21205)) => (StatusCode::BAD_GATEWAY, "; check BASE_URL"),
         (Service::Twilio, _) if own == StatusCode::NOT_FOUND => {
             (StatusCode::BAD_GATEWAY, "; check TWILIO_ACCOUNT_SID, TWILIO_REGION and TWILIO_API_URL")

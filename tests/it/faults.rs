@@ -559,6 +559,32 @@ async fn while_a_vendor_refuses_the_credentials_every_page_names_the_settings_to
 }
 
 #[tokio::test]
+async fn an_account_that_may_place_calls_and_read_nothing_is_named_with_twilios_sentence() {
+    for (code, sentence) in [
+        (20008, "Resource not accessible with Test Account Credentials"),
+        (20005, "Account not active"),
+        (20003, "Permission Denied"),
+    ] {
+        let world = World::new().await;
+        world.twilio.control.set_callbacks(Callbacks::Drop);
+        world.twilio.refuse_all_but_calls(Some((code, sentence)));
+        let sid = world.dial("14155551234").await;
+        for refused in 0..12 {
+            world.after(Duration::from_secs(61)).await;
+            let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await.text();
+            assert!(page.contains("Twilio refuses the credentials: check TWILIO_ACCOUNT_SID"), "{refused}: {page}");
+            assert!(page.contains(&format!("Twilio says: {sentence} (code {code}).")), "{refused}: {page}");
+        }
+        // Nothing is lost: the call is followed as soon as Twilio allows it.
+        assert_eq!(world.store.number("SELECT failures FROM jobs WHERE kind = 'call'").await, 0);
+        world.twilio.refuse_all_but_calls(None);
+        world.after(Duration::from_secs(61)).await;
+        assert_eq!(world.call(&sid).await["progress"], "done");
+        assert!(!world.get_with("/", &[("accept", "text/html")]).await.text().contains("refuses"));
+    }
+}
+
+#[tokio::test]
 async fn refused_credentials_at_twilio_count_as_no_failure_of_a_job() {
     if steps_repeat() {
         // Each aborted poll is repeated, and the repetition is not refused.

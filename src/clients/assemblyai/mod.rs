@@ -50,9 +50,9 @@ impl AssemblyAi {
         Self { sender, base, key, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
     }
 
-    /// Returns `true` if AssemblyAI refused the key at the last request.
-    pub fn is_refused(&self) -> bool {
-        self.sender.is_refused()
+    /// Returns AssemblyAI's refusal of the credentials at the last request.
+    pub fn refused(&self) -> Option<Refusal> {
+        self.sender.refused()
     }
 
     /// Escapes each segment.

@@ -56,9 +56,9 @@ impl Twilio {
         Self { sender, base, account_sid, credentials }
     }
 
-    /// Returns `true` if Twilio refused the credentials at the last request.
-    pub fn is_refused(&self) -> bool {
-        self.sender.is_refused()
+    /// Returns Twilio's refusal of the credentials at the last request.
+    pub fn refused(&self) -> Option<Refusal> {
+        self.sender.refused()
     }
 
     /// Returns a URL below this account's. Escapes each segment.

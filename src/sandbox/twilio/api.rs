@@ -91,6 +91,10 @@ impl Twilio {
         body: &Bytes,
     ) -> Result<Response, RestException> {
         let not_found = || RestException::not_found(path);
+        let is_call = *method == Method::POST && *resource == Resource::Calls;
+        if let Some((code, message)) = self.account().refusal.filter(|_| !is_call) {
+            return Err(RestException { status: StatusCode::FORBIDDEN, code, message: message.to_owned() });
+        }
         match (method.as_str(), resource) {
             ("POST", Resource::Calls) => {
                 let call = self.create_call(create::parse(&form::parse(body))?);

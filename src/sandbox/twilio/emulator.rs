@@ -60,6 +60,11 @@ impl Twilio {
         self.change(|account| account.next_outcome = outcome);
     }
 
+    /// Answers every request but `POST Calls` with 403 from now on, as for test credentials, with this code and sentence.
+    pub fn refuse_all_but_calls(&self, refusal: Option<(u32, &'static str)>) {
+        self.change(|account| account.refusal = refusal);
+    }
+
     /// Signs requests from now on with this key, or with the auth token if there is none.
     pub fn sign_with(&self, key: Option<SharedKey>) {
         self.change(|account| account.shared_key = key);

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::error::{ApiError, Problem, credentials_of};
 use super::extract::Id;
 use super::response::page;
+use crate::clients::{Refusal, Service};
 use crate::context::{Context, Shared};
 use crate::model::call::CallName;
 
@@ -25,7 +26,13 @@ pub(super) struct Notices {
 
 impl Notices {
     pub(super) fn of(context: &Context) -> Self {
-        let alert = |service| format!("{service} refuses the credentials: check {}.", credentials_of(service));
+        let alert = |(service, refusal): (Service, Refusal)| {
+            let alert = format!("{service} refuses the credentials: check {}.", credentials_of(service));
+            match refusal.sentence() {
+                Some(sentence) => format!("{alert} {service} says: {sentence}."),
+                None => alert,
+            }
+        };
         let mut alerts: Vec<String> = context.refusing().map(alert).collect();
         if context.exposure.is_unreachable() {
             alerts.push(format!(
