@@ -81,8 +81,9 @@ async fn run(config: Config) -> Result<(), Problem> {
     let listeners = App::bind(&config.server)?;
     let app = tokio::select! {
         app = App::start(config, listeners) => app?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        // Exits here, because dropping the runtime would wait for a running migration of SQLite.
+        _ = terminate.recv() => exit(0),
+        _ = interrupt.recv() => exit(0),
     };
     print(app.welcome());
     let print_links = async {

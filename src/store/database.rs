@@ -57,8 +57,9 @@ impl Store {
             }),
         };
         store.build_index().await.map_err(|error| match error {
-            Error::Database(error) => BadDatabase::Unusable(error),
-            other => BadDatabase::Unusable(sqlx::Error::Protocol(other.to_string())),
+            Error::Database(error) => BadDatabase::Unusable(Box::new(error)),
+            Error::Sqlite(error) => BadDatabase::of_file(error),
+            other => BadDatabase::Unusable(Box::new(other)),
         })?;
         drop(migrating);
         Ok(store)

@@ -1,5 +1,7 @@
 //! Why a statement failed, and why a database cannot be opened.
 
+use sqlx_core::migrate::MigrateError;
+
 use crate::failpoint::Aborted;
 
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,8 @@ pub enum Error {
     NoRoom(std::io::Error),
     #[error("the database failed: {0}")]
     Database(sqlx::Error),
+    #[error("the database failed: {0}")]
+    Sqlite(rusqlite::Error),
 }
 
 impl From<sqlx::Error> for Error {
@@ -75,27 +79,25 @@ pub enum BadDatabase {
     #[error("was written by a newer version of callscribe; run that version, or name another database")]
     Newer,
     #[error("has tables that differ from those that callscribe created: {0}")]
-    Differs(sqlx::migrate::MigrateError),
+    Differs(MigrateError),
     #[error("cannot be used: {0}")]
-    Unusable(sqlx::Error),
+    Unusable(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl BadDatabase {
-    pub(super) fn of_file(error: sqlx::Error) -> Self {
+    pub(super) fn of_file(error: rusqlite::Error) -> Self {
         // Primary codes of https://sqlite.org/rescode.html.
-        let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok());
-        match code.map(|code| code & 0xff) {
+        match error.sqlite_error().map(|error| error.extended_code & 0xff) {
             Some(11 | 26) => Self::Corrupt,
             Some(8) => Self::ReadOnly,
-            _ => Self::Unusable(error),
+            _ => Self::Unusable(Box::new(error)),
         }
     }
 
-    pub(super) fn of_migration(error: sqlx::migrate::MigrateError) -> Self {
-        use sqlx::migrate::MigrateError;
+    pub(super) fn of_migration(error: MigrateError) -> Self {
         match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => Self::Newer,
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::of_file(error),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::Unusable(Box::new(error)),
             error => Self::Differs(error),
         }
     }

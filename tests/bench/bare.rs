@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,8 +12,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::routing::{get, post};
 use callscribe::internals::signature::{self, Algorithm, Param};
 use callscribe::sandbox::twilio;
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use url::form_urlencoded;
 
 use crate::client::PUBLIC;
@@ -24,20 +22,17 @@ const TWIML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Say>Ah
 
 /// Serves at this address, with its SQLite file in this folder, until the process is killed.
 pub(crate) async fn serve(address: SocketAddr, folder: &Path) {
-    let options = SqliteConnectOptions::new()
-        .filename(folder.join("bare.db"))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
-    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("a database");
-    sqlx::raw_sql("CREATE TABLE callbacks (sid TEXT PRIMARY KEY, form TEXT)").execute(&pool).await.expect("a table");
+    let database = rusqlite::Connection::open(folder.join("bare.db")).expect("a database");
+    let tables = "PRAGMA journal_mode = wal; PRAGMA synchronous = full;
+                  CREATE TABLE callbacks (sid TEXT PRIMARY KEY, form TEXT)";
+    database.execute_batch(tables).expect("a table");
     let answer = read_answer(&std::fs::read_to_string(folder.join(ANSWER)).expect("a file"));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/record/", post(greet))
         .route("/answer", post(move || async move { answer }))
         .route("/hooks/twilio/recording", post(store))
-        .with_state(Arc::new(pool));
+        .with_state(Arc::new(Mutex::new(database)));
     let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
     axum::serve(listener, router).await.expect("a server");
 }
@@ -69,7 +64,7 @@ async fn greet(uri: Uri, headers: HeaderMap, body: Bytes) -> Result<&'static str
 }
 
 async fn store(
-    State(pool): State<Arc<SqlitePool>>,
+    State(database): State<Arc<Mutex<rusqlite::Connection>>>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -77,7 +72,12 @@ async fn store(
     let params = signed(&uri, &headers, &body)?;
     let sid = params.iter().find(|(name, _)| name == "RecordingSid").ok_or(StatusCode::BAD_REQUEST)?;
     let form = String::from_utf8_lossy(&body).into_owned();
-    let insert = sqlx::query("INSERT INTO callbacks (sid, form) VALUES ($1, $2)").bind(sid.1.clone()).bind(form);
-    insert.execute(&*pool).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let row = (sid.1.clone(), form);
+    let insert = move || {
+        let database = database.lock().unwrap_or_else(PoisonError::into_inner);
+        database.prepare_cached("INSERT INTO callbacks (sid, form) VALUES ($1, $2)")?.execute(row)
+    };
+    let inserted = tokio::task::spawn_blocking(insert).await;
+    inserted.ok().and_then(Result::ok).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use sqlx::{Connection as _, SqliteConnection};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -82,12 +81,17 @@ pub(crate) async fn send_callbacks(
     load
 }
 
+/// Opens the program's store at this URL.
+pub(crate) fn open(database: &str) -> rusqlite::Connection {
+    rusqlite::Connection::open(database.trim_start_matches("sqlite://")).expect("the program's store")
+}
+
 /// Returns how many of these recordings are missing from the store at this URL.
-pub(crate) async fn lost(database: &str, acknowledged: &[String]) -> usize {
-    let mut store = SqliteConnection::connect(database).await.expect("the program's store");
-    let stored: Vec<String> =
-        sqlx::query_scalar("SELECT sid FROM recordings").fetch_all(&mut store).await.expect("recordings");
-    let stored: HashSet<String> = stored.into_iter().collect();
+pub(crate) fn lost(database: &str, acknowledged: &[String]) -> usize {
+    let store = open(database);
+    let mut sids = store.prepare("SELECT sid FROM recordings").expect("a table");
+    let stored = sids.query_map([], |row| row.get(0)).and_then(Iterator::collect);
+    let stored: HashSet<String> = stored.expect("recordings");
     acknowledged.iter().filter(|sid| !stored.contains(*sid)).count()
 }
 

@@ -30,12 +30,11 @@ use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::twilio::{Audio, SeededCall, SeededRecording};
 use callscribe::sandbox::{assemblyai, twilio};
 use reqwest::Method;
-use sqlx::{Connection as _, Executor, SqliteConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use callbacks::{CONNECTIONS, isolated, listen, lost, send_callbacks};
+use callbacks::{CONNECTIONS, isolated, listen, lost, open, send_callbacks};
 use client::{Connection, Times, VOICE, form, get, numbered_recording_callback, post, recording_callback, sign};
 use process::Process;
 
@@ -144,7 +143,7 @@ async fn callbacks(options: &Options) {
         line(name, load.times.percentile(share), goal, Some(bare_load.times.percentile(share)));
     }
     line("L1  not answered with 204", load.others as f64, "0", Some(bare_load.others as f64));
-    line("L1  acknowledged and not stored", lost(&program.database(), &load.acknowledged).await as f64, "0", None);
+    line("L1  acknowledged and not stored", lost(&program.database(), &load.acknowledged) as f64, "0", None);
     line("L1  memory MB", program.memory(), "", Some(bare.memory()));
 }
 
@@ -199,8 +198,8 @@ async fn greetings(options: &Options) {
     line("L2  not answered with 200", result.failed as f64, "0", Some(bare_result.failed as f64));
 
     line("L2  memory MB", program.memory(), "", Some(bare.memory()));
-    let mut holder = SqliteConnection::connect(&program.database()).await.expect("the program's store");
-    holder.execute("BEGIN EXCLUSIVE").await.expect("the lock");
+    let holder = open(&program.database());
+    holder.execute_batch("BEGIN EXCLUSIVE").expect("the lock");
     let (mut times, mut others) = (Times::default(), 0);
     let mut connection = Connection::open(program.address).await.expect("a connection");
     for _ in 0..options.many(1_000) {
@@ -432,8 +431,8 @@ async fn one_callback_many_times(options: &Options) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let mut store = SqliteConnection::connect(&program.database()).await.expect("the program's store");
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM recordings").fetch_one(&mut store).await.expect("a count");
+    let store = open(&program.database());
+    let rows = store.query_row("SELECT count(*) FROM recordings", [], |row| row.get::<_, i64>(0)).expect("a count");
     let requests = |at: &callscribe::sandbox::control::Control, method, route| at.request_count(method, route) as f64;
     line("L6  not answered with 204", others as f64, "0", None);
     line("L6  recordings stored", rows as f64, "1", None);
@@ -540,5 +539,5 @@ async fn stop_under_load(options: &Options) {
     line("L13 ended after s", took.as_secs_f64(), "<= 10", None);
     line("L13 exit code", status.code().map_or(f64::NAN, f64::from), "0", None);
     line("L13 callbacks acknowledged before", load.acknowledged.len() as f64, "", None);
-    line("L13 acknowledged and not stored", lost(&program.database(), &load.acknowledged).await as f64, "0", None);
+    line("L13 acknowledged and not stored", lost(&program.database(), &load.acknowledged) as f64, "0", None);
 }

@@ -343,7 +343,7 @@ async fn callbacks(table: &mut Table, size: Size) {
     let folder = program.kill();
     all.acknowledged.extend(last.await.expect("clients").acknowledged);
     let database = format!("sqlite://{}", folder.path().join("callscribe.db").display());
-    let lost = lost(&database, &all.acknowledged).await;
+    let lost = lost(&database, &all.acknowledged);
     table.row("callback   acknowledged, but lost by a kill", lost as f64, None, Goal::Never);
 }
 

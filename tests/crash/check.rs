@@ -191,7 +191,7 @@ impl World {
 
     /// I6: the database is intact.
     pub(crate) async fn check_file(&mut self) {
-        match self.database.faults().await {
+        match self.database.faults() {
             Ok(faults) => self.violations.extend(faults.into_iter().map(|fault| format!("I6: {fault}"))),
             Err(error) => self.violations.push(format!("I6: the database cannot be read: {error}")),
         }

@@ -1,10 +1,11 @@
 //! Direct access to the store while the program is down: checks it, and ages it as if the outage had lasted longer.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use rusqlite::{Connection as Sqlite, OpenFlags};
+use sqlx::Connection;
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
 
 use crate::support::command::Folder;
 use crate::support::store::Database as Schema;
@@ -46,59 +47,65 @@ impl Database {
     }
 
     /// Makes all rows older than every polling deadline.
-    pub(crate) async fn age(&self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn age(&self) -> Result<(), Box<dyn Error>> {
         match self {
             Self::Sqlite(file) => {
-                let mut connection = open(file).await?;
+                let connection = open(file)?;
                 for sql in AGE {
-                    sqlx::raw_sql(sql).execute(&mut connection).await?;
+                    connection.execute_batch(sql)?;
                 }
-                connection.close().await
+                Ok(())
             }
             Self::Postgres(schema) => {
                 let mut connection = PgConnection::connect(&schema.url).await?;
                 for sql in AGE {
                     sqlx::raw_sql(sql).execute(&mut connection).await?;
                 }
-                connection.close().await
+                Ok(connection.close().await?)
             }
         }
     }
 
     /// The whole history, in order.
-    pub(crate) async fn history(&self) -> Result<Vec<Step>, sqlx::Error> {
+    pub(crate) async fn history(&self) -> Result<Vec<Step>, Box<dyn Error>> {
         match self {
-            Self::Sqlite(file) => sqlx::query_as(HISTORY).fetch_all(&mut open(file).await?).await,
+            Self::Sqlite(file) => {
+                let connection = open(file)?;
+                let mut steps = connection.prepare(HISTORY)?;
+                let steps = steps.query_map([], |row| Step::try_from(row))?;
+                Ok(steps.collect::<Result<_, _>>()?)
+            }
             Self::Postgres(schema) => {
-                sqlx::query_as(HISTORY).fetch_all(&mut PgConnection::connect(&schema.url).await?).await
+                let mut connection = PgConnection::connect(&schema.url).await?;
+                Ok(sqlx::query_as(HISTORY).fetch_all(&mut connection).await?)
             }
         }
     }
 
     /// Returns faults of the SQLite file. Checks a copy, so that the program itself has to recover the original.
-    pub(crate) async fn faults(&self) -> Result<Vec<String>, sqlx::Error> {
+    pub(crate) fn faults(&self) -> Result<Vec<String>, Box<dyn Error>> {
         let Self::Sqlite(file) = self else { return Ok(Vec::new()) };
         let folder = Folder::new();
         for suffix in ["", "-wal"] {
             let name = format!("{NAME}{suffix}");
             if let Some(parent) = file.parent().filter(|parent| parent.join(&name).exists()) {
-                std::fs::copy(parent.join(&name), folder.path().join(&name)).map_err(sqlx::Error::Io)?;
+                std::fs::copy(parent.join(&name), folder.path().join(&name))?;
             }
         }
-        let mut copy = open(&folder.path().join(NAME)).await?;
-        let found: Vec<(String,)> = sqlx::query_as("PRAGMA integrity_check").fetch_all(&mut copy).await?;
-        let mut faults: Vec<String> = found.into_iter().map(|(fault,)| fault).filter(|fault| fault != "ok").collect();
-        let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut copy).await?;
-        if !orphans.is_empty() {
-            faults.push(format!("{} rows have dangling foreign keys", orphans.len()));
+        let copy = open(&folder.path().join(NAME))?;
+        let mut check = copy.prepare("PRAGMA integrity_check")?;
+        let found = check.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        let mut faults: Vec<String> = found.into_iter().filter(|fault| fault != "ok").collect();
+        let orphans = copy.prepare("PRAGMA foreign_key_check")?.query_map([], |_| Ok(()))?.count();
+        if orphans > 0 {
+            faults.push(format!("{orphans} rows have dangling foreign keys"));
         }
-        copy.close().await?;
         Ok(faults)
     }
 }
 
-async fn open(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    SqliteConnectOptions::new().filename(file).connect().await
+fn open(file: &Path) -> rusqlite::Result<Sqlite> {
+    Sqlite::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
 /// Whether a file in the folder belongs to the database.

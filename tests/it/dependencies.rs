@@ -24,7 +24,7 @@ const MINIMUMS: [(&str, [u64; 3]); 11] = [
     ("aws-lc-sys", [0, 39, 0]),
     ("bytes", [1, 11, 1]),
     ("h2", [0, 4, 16]),
-    ("libsqlite3-sys", [0, 37, 0]),
+    ("libsqlite3-sys", [0, 40, 0]),
     ("quick-xml", [0, 41, 0]),
     ("ring", [0, 17, 12]),
     ("rustls-webpki", [0, 103, 13]),
@@ -34,21 +34,8 @@ const MINIMUMS: [(&str, [u64; 3]); 11] = [
     ("tracing-subscriber", [0, 3, 20]),
 ];
 
-/// sqlx keeps SQLite older than the fix of two known vulnerabilities: the newest sqlx accepts no newer `libsqlite3-sys`, and
-/// two cannot be linked. Both are in FTS5 and need a crafted database file. So callscribe refuses a file that a stranger could have put there,
-/// and turns on what SQLite recommends for files that are not trusted: `src/store/engine/sqlite_file.rs`. When a test of
-/// this pin fails, take the newest `libsqlite3-sys` that sqlx accepts, and keep here what is still true.
-mod sqlite_pin {
-    /// What sqlx-sqlite requires of libsqlite3-sys.
-    pub(super) const REQUIREMENT: &str = ">=0.30.1, <0.38.0";
-    /// The newest version within that.
-    pub(super) const PACKAGE: &str = "0.37.0";
-    /// The SQLite that it contains.
-    pub(super) const SQLITE: [u64; 3] = [3, 51, 3];
-    /// The open advisories of that SQLite, and the SQLite that has their fix.
-    pub(super) const ADVISORIES: [(&str, [u64; 3]); 2] =
-        [("CVE-2026-11822", [3, 53, 2]), ("CVE-2026-11824", [3, 53, 2])];
-}
+/// The SQLite that has the fixes of CVE-2026-11822 and CVE-2026-11824.
+const SQLITE: [u64; 3] = [3, 53, 2];
 
 /// TLS libraries of the system. callscribe uses rustls alone.
 const BANNED: [&str; 3] = ["native-tls", "openssl", "openssl-sys"];
@@ -153,7 +140,17 @@ fn cargo_deny_has_the_same_lists() {
 
 #[test]
 fn every_package_has_a_license_that_requires_a_notice_at_most() {
-    let metadata = metadata();
+    let rustc = Command::new("rustc").arg("-vV").output().expect("rustc").stdout;
+    let rustc = String::from_utf8(rustc).expect("UTF-8");
+    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
+    // Packages for other platforms are not downloaded, so their licenses cannot be read.
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", host])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("a list");
     assert!(packages.len() > 100, "{} packages", packages.len());
     for package in packages {
@@ -162,37 +159,11 @@ fn every_package_has_a_license_that_requires_a_notice_at_most() {
     }
 }
 
-/// What cargo knows of the packages for this platform. Those for others are not downloaded, so their licenses cannot be
-/// read.
-fn metadata() -> Value {
-    let rustc = Command::new("rustc").arg("-vV").output().expect("rustc").stdout;
-    let rustc = String::from_utf8(rustc).expect("UTF-8");
-    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", host])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo");
-    assert!(metadata.status.success(), "{}", String::from_utf8_lossy(&metadata.stderr));
-    serde_json::from_slice(&metadata.stdout).expect("JSON")
-}
-
 #[test]
-fn the_pin_that_keeps_sqlite_old_is_known_with_its_advisories() {
-    let metadata = metadata();
-    let packages = metadata["packages"].as_array().expect("a list");
-    let driver = packages.iter().find(|package| package["name"] == "sqlx-sqlite").expect("SQLite's driver");
-    let dependencies = driver["dependencies"].as_array().expect("a list");
-    let bindings = dependencies.iter().find(|package| package["name"] == "libsqlite3-sys").expect("its bindings");
-    assert_eq!(bindings["req"], sqlite_pin::REQUIREMENT, "the pin has moved");
-    let locked: Vec<HashMap<String, String>> =
-        locked().into_iter().filter(|package| package["name"] == "libsqlite3-sys").collect();
-    assert_eq!(locked.len(), 1);
-    assert_eq!(locked[0]["version"], sqlite_pin::PACKAGE);
-    assert_eq!(version(rusqlite::version()), sqlite_pin::SQLITE, "the SQLite that runs");
-    for (advisory, fix) in sqlite_pin::ADVISORIES {
-        assert!(sqlite_pin::SQLITE < fix, "{advisory} is fixed: it is no longer open");
-    }
+fn the_sqlite_that_runs_has_the_fixes_of_its_known_vulnerabilities() {
+    assert!(version(rusqlite::version()) >= SQLITE, "SQLite {} is older than {SQLITE:?}", rusqlite::version());
+    // sqlx's driver would bring one that is older.
+    assert!(locked().iter().all(|package| package["name"] != "sqlx-sqlite"));
 }
 
 /// Returns `true` if the SPDX expression permits use of the package under [`LICENSES`] alone.

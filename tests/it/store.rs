@@ -13,7 +13,6 @@ use callscribe::sandbox::control::Fault;
 use futures_util::future::{join, join_all};
 use reqwest::Method;
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 
 use crate::support::callbacks::CALL_PARAMS;
@@ -27,6 +26,16 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The path of a SQLite store.
 fn file(store: &Database) -> PathBuf {
     PathBuf::from(store.url.trim_start_matches("sqlite://"))
+}
+
+/// A connection with this transaction, so that nothing else can write to the store.
+async fn held(store: &Database, begin: &'static str) -> rusqlite::Connection {
+    let file = file(store);
+    let hold = move || {
+        let other = rusqlite::Connection::open(file)?;
+        other.execute_batch(begin).map(|()| other)
+    };
+    tokio::task::spawn_blocking(hold).await.expect("no panic").expect("the lock")
 }
 
 /// Starts the program on this store and stops it, so that its tables exist.
@@ -284,8 +293,7 @@ async fn nothing_is_dialed_or_ingested_while_the_file_is_gone() {
 async fn a_caller_is_greeted_while_another_program_holds_the_file() {
     let store = Database::sqlite();
     let world = World::with(&[("DATABASE_URL", &store.url)]).await;
-    let mut other = SqliteConnection::connect(&store.url).await.expect("a connection");
-    other.execute("BEGIN EXCLUSIVE").await.expect("the lock");
+    let other = held(&store, "BEGIN EXCLUSIVE").await;
     let params = progress("ringing");
     // The callback waits for the lock, and is not acknowledged without it.
     let greeted = async {
@@ -296,7 +304,7 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
     };
     let (refused, ()) = join(world.callback("/hooks/twilio/call", &params), greeted).await;
     assert_eq!(refused.status, 503, "{}", refused.text());
-    other.execute("ROLLBACK").await.expect("no lock");
+    other.execute_batch("ROLLBACK").expect("no lock");
     assert_eq!(world.callback("/hooks/twilio/call", &params).await.status, 204);
     assert_eq!(store.number("SELECT count(*) FROM calls").await, 1);
 }
@@ -337,13 +345,12 @@ async fn the_database_is_checked_at_most_once_a_second_and_never_for_strangers()
 async fn a_database_that_another_program_locks_is_not_ready() {
     let store = Database::sqlite();
     let world = World::with(&[("DATABASE_URL", &store.url)]).await;
-    let mut other = SqliteConnection::connect(&store.url).await.expect("a connection");
-    other.execute("BEGIN IMMEDIATE").await.expect("the lock");
+    let other = held(&store, "BEGIN IMMEDIATE").await;
     for _ in 0..3 {
         world.get("/readyz").await.problem(503, "database");
         readiness_for_stranger(&world).await.problem(503, "database");
     }
-    other.execute("ROLLBACK").await.expect("no lock");
+    other.execute_batch("ROLLBACK").expect("no lock");
     // A check still runs, or the last one failed.
     while world.get("/readyz").await.status != 200 {
         world.clock.advance(SECOND);
@@ -460,8 +467,7 @@ async fn a_database_on_a_full_disk_is_not_ready() {
 async fn many_callers_are_greeted_and_do_not_queue_up_at_the_database() {
     let store = Database::sqlite();
     let world = World::with(&[("DATABASE_URL", &store.url)]).await;
-    let mut other = SqliteConnection::connect(&store.url).await.expect("a connection");
-    other.execute("BEGIN EXCLUSIVE").await.expect("the lock");
+    let other = held(&store, "BEGIN EXCLUSIVE").await;
     for number in 0..200 {
         let sid = format!("CA{number:032x}");
         let mut voice = CALL_PARAMS.to_vec();
@@ -470,7 +476,7 @@ async fn many_callers_are_greeted_and_do_not_queue_up_at_the_database() {
         let voice = world.callback("/record/", &voice).await;
         assert!(voice.status == 200 && voice.text().contains("<Record"), "{}", voice.text());
     }
-    other.execute("ROLLBACK").await.expect("no lock");
+    other.execute_batch("ROLLBACK").expect("no lock");
     world.app.stop().await;
     let stored = store.number("SELECT count(*) FROM calls").await;
     assert!(stored <= 64, "{stored}");

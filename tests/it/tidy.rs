@@ -51,8 +51,9 @@ const ROOMS: [(&str, &str); 24] = [
 const SIGNER: &str = "clients/twilio/signature.rs";
 
 /// Names of packages and of the standard library, and the only places that may use them.
-const CONFINED: [(&str, &[&str]); 9] = [
+const CONFINED: [(&str, &[&str]); 10] = [
     ("sqlx", &["store/"]),
+    ("sqlx_core", &["store/"]),
     ("rusqlite", &["store/"]),
     ("reqwest", &["clients/", "sandbox/"]),
     ("axum", &["web/", "sandbox/", "app", "server/"]),

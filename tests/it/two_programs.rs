@@ -9,8 +9,8 @@ use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::twilio::{Audio, SeededCall, SeededRecording, Twilio};
 use futures_util::{StreamExt, stream};
 use sqlx::Connection;
-use sqlx::migrate::Migrate;
 use sqlx::postgres::{PgConnection, PgListener};
+use sqlx_core::migrate::Migrate;
 
 use crate::support::command::{ENOUGH, Folder, Program, tunnel, with};
 use crate::support::store::{Database, server};

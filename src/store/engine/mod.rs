@@ -2,8 +2,8 @@
 //!
 //! [`sqlite_file`] and [`postgres`] open, [`migrations`] lists the migrations, [`session`] runs one statement on either
 //! database, [`dialect`] has every statement that differs between them. [`sqlite_writer`] and [`wal`] are SQLite's write
-//! path: the doc of [`sqlite_writer`] tells who holds the write lock when, and when a commit is on the disk. Reads from
-//! SQLite, and everything on PostgreSQL, go through sqlx.
+//! path: the doc of [`sqlite_writer`] tells who holds the write lock when, and when a commit is on the disk.
+//! [`sqlite_readers`] reads. SQLite is called through rusqlite, PostgreSQL through sqlx.
 
 mod dialect;
 mod location;
@@ -12,13 +12,14 @@ mod postgres;
 mod session;
 mod sqlite_error;
 mod sqlite_file;
+mod sqlite_readers;
+mod sqlite_statement;
 mod sqlite_writer;
 mod wal;
 
 use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::SqlitePool;
 
 pub(super) use dialect::{Dialect, pause_after_losses};
 pub use location::Location;
@@ -26,6 +27,7 @@ pub(super) use session::{Arg, Row, Session};
 
 use super::error::{BadDatabase, Error};
 use postgres::Server;
+use sqlite_readers::SqliteReaders;
 use sqlite_writer::SqliteWriter;
 
 /// How long a statement waits for a lock that another process holds.
@@ -44,7 +46,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An open database.
 #[derive(Debug, Clone)]
 pub(super) enum Engine {
-    Sqlite { writer: SqliteWriter, readers: SqlitePool },
+    Sqlite { writer: SqliteWriter, readers: SqliteReaders },
     Postgres(Server),
 }
 
@@ -53,9 +55,9 @@ impl Engine {
     /// it is dropped.
     pub(super) async fn open(location: &Location) -> Result<(Self, Option<PgConnection>), BadDatabase> {
         match location {
-            Location::Sqlite(options) => {
-                let (writer, readers) =
-                    sqlite_file::open(options.as_ref().clone(), ACQUIRE_TIMEOUT, BUSY_TIMEOUT).await?;
+            Location::Sqlite(file) => {
+                let writer = sqlite_file::open(file.clone(), BUSY_TIMEOUT).await?;
+                let readers = SqliteReaders::new(file.clone(), ACQUIRE_TIMEOUT, BUSY_TIMEOUT);
                 Ok((Self::Sqlite { writer, readers }, None))
             }
             Location::Postgres(options) => {
@@ -69,17 +71,17 @@ impl Engine {
     /// Checks a file for corruption that was too large for that when it was opened. A server checks its own files.
     pub(super) async fn check_for_corruption(location: &Location) -> Result<(), BadDatabase> {
         match location {
-            Location::Sqlite(options) => sqlite_file::check_for_corruption(options, BUSY_TIMEOUT).await,
+            Location::Sqlite(file) => sqlite_file::check_for_corruption(file.clone(), BUSY_TIMEOUT).await,
             Location::Postgres(_) => Ok(()),
         }
     }
 
-    /// A connection that only reads. Boxed, because sqlx's future takes 15 kB, which every future around this one would
-    /// contain and copy when it is moved.
-    pub(super) async fn read(&self) -> Result<Session, sqlx::Error> {
+    /// A connection that only reads. On PostgreSQL the future is boxed, because sqlx's takes 15 kB, which every future
+    /// around this one would contain and copy when it is moved.
+    pub(super) async fn read(&self) -> Result<Session, Error> {
         match self {
-            Self::Sqlite { readers, .. } => Box::pin(readers.acquire()).await.map(Session::SqliteRead),
-            Self::Postgres(server) => Box::pin(server.read()).await.map(Session::Postgres),
+            Self::Sqlite { readers, .. } => Ok(Session::SqliteRead(readers.acquire().await?)),
+            Self::Postgres(server) => Ok(Session::Postgres(Box::pin(server.read()).await?)),
         }
     }
 

@@ -9,10 +9,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{Migrate as _, MigrateError};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Postgres};
+use sqlx_core::migrate::{Migrate as _, MigrateError};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 

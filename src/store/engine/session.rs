@@ -5,22 +5,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use rusqlite::types::{FromSql, Value, ValueRef};
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
+use sqlx::{Decode, Postgres, Row as _, Type};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::dialect::Dialect;
 use super::postgres::Link;
-use super::sqlite_writer::{WriteTx, WrittenRow};
+use super::sqlite_readers::ReadSession;
+use super::sqlite_statement::SqliteRow;
+use super::sqlite_writer::WriteTx;
 use crate::store::error::Error;
 
 /// A connection to read from, or a transaction to write in.
 #[derive(Debug)]
 pub(in crate::store) enum Session {
-    SqliteRead(PoolConnection<Sqlite>),
+    SqliteRead(ReadSession),
     SqliteWrite(WriteTx),
     Postgres(Link),
 }
@@ -37,11 +37,10 @@ pub(in crate::store) enum Arg {
 #[derive(Debug)]
 pub(in crate::store) enum Row {
     Sqlite(SqliteRow),
-    Written(WrittenRow),
     Postgres(PgRow),
 }
 
-/// A query of either database, with its arguments bound.
+/// A query of PostgreSQL, with its arguments bound.
 macro_rules! bound {
     ($sql:expr, $args:expr) => {
         $args.into_iter().fold(sqlx::query($sql), |query, arg| match arg {
@@ -57,7 +56,8 @@ impl Session {
     pub(in crate::store) async fn execute(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
         debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
         match self {
-            Self::SqliteRead(connection) => Ok(bound!(sql, args).execute(&mut **connection).await?.rows_affected()),
+            // `query_only` keeps it from changing any.
+            Self::SqliteRead(session) => Ok(session.fetch(sql, owned(args)).await.map(|_| 0)?),
             Self::SqliteWrite(tx) => Ok(tx.run(sql, args.iter().map(Arg::value))?.1),
             Self::Postgres(link) => {
                 let (connection, patience) = link.ask(args.iter().map(Arg::len).sum());
@@ -86,13 +86,13 @@ impl Session {
     async fn fetch_planned(&mut self, sql: &'static str, args: Vec<Arg>, keeps_plan: bool) -> Result<Vec<Row>, Error> {
         debug_assert!(binds_all(sql, args.len()), "SQLite takes an unbound parameter for NULL: {sql}");
         match self {
-            Self::SqliteRead(connection) => {
-                let rows = bound!(sql, args).fetch_all(&mut **connection).await?;
+            Self::SqliteRead(session) => {
+                let rows = session.fetch(sql, owned(args)).await?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Self::SqliteWrite(tx) => {
                 let (rows, _) = tx.run(sql, args.iter().map(Arg::value))?;
-                Ok(rows.into_iter().map(Row::Written).collect())
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Self::Postgres(link) => {
                 let (connection, patience) = link.ask(args.iter().map(Arg::len).sum());
@@ -146,11 +146,10 @@ async fn all_rows(
 impl Row {
     fn get<T>(&self, column: &str) -> Result<T, Error>
     where
-        T: FromSql + Type<Sqlite> + Type<Postgres> + for<'r> Decode<'r, Sqlite> + for<'r> Decode<'r, Postgres>,
+        T: FromSql + Type<Postgres> + for<'r> Decode<'r, Postgres>,
     {
         match self {
-            Self::Sqlite(row) => Ok(row.try_get(column)?),
-            Self::Written(row) => {
+            Self::Sqlite(row) => {
                 let value = row.value(column);
                 let read = value.and_then(|value| T::column_result(value.into()).ok());
                 read.ok_or_else(|| unreadable(column, value))
@@ -213,6 +212,16 @@ impl Arg {
             Self::Text(None) | Self::Int(None) | Self::Bytes(None) => ValueRef::Null,
         }
     }
+}
+
+/// In rusqlite's form, for another thread.
+fn owned(args: Vec<Arg>) -> Vec<Value> {
+    let owned = args.into_iter().map(|arg| match arg {
+        Arg::Text(text) => text.into(),
+        Arg::Int(number) => number.into(),
+        Arg::Bytes(bytes) => bytes.map(Vec::from).into(),
+    });
+    owned.collect()
 }
 
 impl From<&str> for Arg {

@@ -1,4 +1,4 @@
-//! Why a write to SQLite failed.
+//! Why SQLite failed.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl From<SqliteError> for Error {
             SqliteError::Again => Self::Again,
             SqliteError::WalFile(error) => Self::Database(sqlx::Error::Io(error)),
             SqliteError::Closed => Self::Database(sqlx::Error::PoolClosed),
-            SqliteError::Sqlite(_) => Self::Database(sqlx::Error::AnyDriverError(Box::new(error))),
+            SqliteError::Sqlite(error) => Self::Sqlite(error),
         }
     }
 }

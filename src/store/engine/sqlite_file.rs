@@ -3,76 +3,87 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
+use rusqlite::{Connection, OpenFlags};
+use tokio::task::spawn_blocking;
 
-use super::migrations::{SQLITE_MIGRATIONS, migrator};
+use super::location::SqliteFile;
+use super::migrations::{SQLITE_MIGRATIONS, migrate_sqlite};
 use super::sqlite_writer::SqliteWriter;
 use crate::store::error::BadDatabase;
-
-/// Connections that read. One more writes.
-const READERS: u32 = 4;
 
 /// Bytes up to which a file is checked for corruption before it is opened: that takes a few hundredths of a second. A
 /// larger file is checked while the program runs.
 const SMALL: u64 = 8 << 20;
 
-/// Opens the file and migrates it. A missing file is created, readable by its owner alone.
-pub(super) async fn open(
-    options: SqliteConnectOptions,
-    acquire_timeout: Duration,
-    busy_timeout: Duration,
-) -> Result<(SqliteWriter, SqlitePool), BadDatabase> {
-    let path = options.get_filename().to_owned();
-    let options = options.busy_timeout(busy_timeout).foreign_keys(true).disable_statement_logging();
-    let options = wary(options);
+/// Opens the file to write, and migrates it. A missing file is created, readable by its owner alone.
+pub(super) async fn open(file: SqliteFile, busy_timeout: Duration) -> Result<SqliteWriter, BadDatabase> {
+    blocking(move || open_blocking(&file, busy_timeout)).await
+}
+
+fn open_blocking(file: &SqliteFile, busy_timeout: Duration) -> Result<SqliteWriter, BadDatabase> {
+    let path = &file.path;
     if path.try_exists().map_err(BadDatabase::Inaccessible)? {
-        check_owner(&path)?;
-        inspect(&options).await?;
-        make_private(&path);
+        check_owner(path)?;
+        inspect(file, busy_timeout)?;
+        make_private(path);
     } else {
-        create(&path).map_err(BadDatabase::Inaccessible)?;
+        create(path).map_err(BadDatabase::Inaccessible)?;
     }
-    let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-    // A table that a migration copies leaves no readable bytes of the old one, which no deletion would find later.
-    let migrating = options.clone().pragma("secure_delete", "on");
-    let mut connection = migrating.connect().await.map_err(BadDatabase::of_file)?;
-    let migrated = migrator(SQLITE_MIGRATIONS).run(&mut connection).await;
+    let mut connection = connect(file, busy_timeout).map_err(BadDatabase::of_file)?;
+    prepare_to_migrate(&connection).map_err(BadDatabase::of_file)?;
+    migrate_sqlite(&mut connection)?;
     // Before the last connection closes, which would delete the WAL.
-    let writer = SqliteWriter::open(&path, busy_timeout)
-        .map_err(|error| BadDatabase::Unusable(sqlx::Error::AnyDriverError(Box::new(error))));
-    connection.close().await.map_err(BadDatabase::of_file)?;
-    migrated.map_err(BadDatabase::of_migration)?;
-    let writer = writer?;
-    // Connections to a file do not break while idle, and testing one would cost as much as a statement.
-    let readers = SqlitePoolOptions::new().acquire_timeout(acquire_timeout).test_before_acquire(false);
-    let readers = readers.max_connections(READERS).connect_lazy_with(options.pragma("query_only", "on"));
-    Ok((writer, readers))
+    let writer = SqliteWriter::open(path, busy_timeout).map_err(BadDatabase::of_file)?;
+    close(connection)?;
+    Ok(writer)
+}
+
+fn prepare_to_migrate(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    // A table that a migration copies leaves no readable bytes of the old one, which no deletion would find later.
+    connection.pragma_update(None, "secure_delete", true)
 }
 
 /// Checks a file for corruption that was too large for that when it was opened.
-pub(super) async fn check_for_corruption(
-    options: &SqliteConnectOptions,
-    busy_timeout: Duration,
-) -> Result<(), BadDatabase> {
-    if is_small(options.get_filename()) {
+pub(super) async fn check_for_corruption(mut file: SqliteFile, busy_timeout: Duration) -> Result<(), BadDatabase> {
+    if is_small(&file.path) {
         return Ok(());
     }
-    let options = options.clone().busy_timeout(busy_timeout).read_only(true).disable_statement_logging();
-    let options = wary(options);
-    let mut connection = options.connect().await.map_err(BadDatabase::of_file)?;
-    if is_sound(&mut connection).await.map_err(BadDatabase::of_file)? {
-        connection.close().await.map_err(BadDatabase::of_file)
-    } else {
-        Err(BadDatabase::Corrupt)
-    }
+    file.is_read_only = true;
+    let check = move || {
+        let connection = connect(&file, busy_timeout).map_err(BadDatabase::of_file)?;
+        check_pages(&connection)?;
+        close(connection)
+    };
+    blocking(check).await
 }
 
-/// What SQLite recommends for files that may be crafted: <https://sqlite.org/security.html>.
-fn wary(options: SqliteConnectOptions) -> SqliteConnectOptions {
-    options.pragma("trusted_schema", "off").pragma("cell_size_check", "on")
+/// Runs this on a thread where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BadDatabase> + Send + 'static,
+) -> Result<T, BadDatabase> {
+    spawn_blocking(work).await.unwrap_or_else(|panic| Err(BadDatabase::Unusable(Box::new(panic))))
+}
+
+/// Opens the file. Nothing in it changes before the caller changes it.
+pub(super) fn connect(file: &SqliteFile, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let access = if file.is_read_only { OpenFlags::SQLITE_OPEN_READ_ONLY } else { OpenFlags::SQLITE_OPEN_READ_WRITE };
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
+    let connection = match &file.vfs {
+        None => Connection::open_with_flags(&file.path, flags)?,
+        Some(vfs) => Connection::open_with_flags_and_vfs(&file.path, flags, vfs.as_str())?,
+    };
+    connection.busy_timeout(busy_timeout)?;
+    // What SQLite recommends for files that may be crafted: <https://sqlite.org/security.html>.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+fn close(connection: Connection) -> Result<(), BadDatabase> {
+    connection.close().map_err(|(_, error)| BadDatabase::of_file(error))
 }
 
 /// Refuses a file that another user has put into a folder, because it could be crafted. One of the folder's own user, or
@@ -155,43 +166,41 @@ fn is_small(file: &Path) -> bool {
 }
 
 /// Reads every page of a file.
-async fn is_sound(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
-    // If memory or the disk fails during the check, that proves nothing about the file.
-    if found.starts_with("unable to validate") { Err(sqlx::Error::Protocol(found)) } else { Ok(found == "ok") }
+fn check_pages(connection: &Connection) -> Result<(), BadDatabase> {
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    let found = found.map_err(BadDatabase::of_file)?;
+    match found.as_str() {
+        "ok" => Ok(()),
+        // If memory or the disk fails during the check, that proves nothing about the file.
+        unproven if unproven.starts_with("unable to validate") => Err(BadDatabase::Unusable(found.into())),
+        _ => Err(BadDatabase::Corrupt),
+    }
 }
 
 /// Checks that an existing file can be used, before anything in it changes.
-async fn inspect(options: &SqliteConnectOptions) -> Result<(), BadDatabase> {
-    let mut connection = options.connect().await.map_err(BadDatabase::of_file)?;
-    let inspected = async {
-        if is_small(options.get_filename()) && !is_sound(&mut connection).await? {
-            return Ok(Err(BadDatabase::Corrupt));
+fn inspect(file: &SqliteFile, busy_timeout: Duration) -> Result<(), BadDatabase> {
+    let connection = connect(file, busy_timeout).map_err(BadDatabase::of_file)?;
+    if is_small(&file.path) {
+        check_pages(&connection)?;
+    }
+    let tables = "SELECT count(*) AS tables, coalesce(sum(name = '_sqlx_migrations'), 0) AS ours
+                  FROM sqlite_schema WHERE type = 'table'";
+    let counts = connection.query_row(tables, [], |row| Ok((row.get("tables")?, row.get("ours")?)));
+    let (tables, ours): (i64, i64) = counts.map_err(BadDatabase::of_file)?;
+    if tables > 0 && ours == 0 {
+        return Err(BadDatabase::Foreign);
+    }
+    if ours > 0 {
+        let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
+        let newest: i64 = connection.query_row(newest, [], |row| row.get(0)).map_err(BadDatabase::of_file)?;
+        if usize::try_from(newest).is_ok_and(|newest| newest > SQLITE_MIGRATIONS.len()) {
+            return Err(BadDatabase::Newer);
         }
-        let tables = "SELECT count(*) AS tables, coalesce(sum(name = '_sqlx_migrations'), 0) AS ours
-                      FROM sqlite_schema WHERE type = 'table'";
-        let row = sqlx::query(tables).fetch_one(&mut connection).await?;
-        let (tables, ours): (i64, i64) = (row.try_get("tables")?, row.try_get("ours")?);
-        if tables > 0 && ours == 0 {
-            return Ok(Err(BadDatabase::Foreign));
-        }
-        if ours > 0 {
-            let newest: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
-                .fetch_one(&mut connection)
-                .await?;
-            if usize::try_from(newest).is_ok_and(|newest| newest > SQLITE_MIGRATIONS.len()) {
-                return Ok(Err(BadDatabase::Newer));
-            }
-        }
-        // Leaves nothing behind, and fails on a read-only file, where BEGIN IMMEDIATE alone would succeed.
-        let attempt = "BEGIN IMMEDIATE; CREATE TABLE may_write (something INTEGER); ROLLBACK";
-        connection.execute(sqlx::raw_sql(attempt)).await?;
-        Ok(Ok(()))
-    };
-    let inspected: Result<Result<(), BadDatabase>, sqlx::Error> = inspected.await;
-    let closed = connection.close().await;
-    inspected.map_err(BadDatabase::of_file)??;
-    closed.map_err(BadDatabase::of_file)
+    }
+    // Leaves nothing behind, and fails on a read-only file, where BEGIN IMMEDIATE alone would succeed.
+    let attempt = "BEGIN IMMEDIATE; CREATE TABLE may_write (something INTEGER); ROLLBACK";
+    connection.execute_batch(attempt).map_err(BadDatabase::of_file)?;
+    close(connection)
 }
 
 #[cfg(all(test, unix))]

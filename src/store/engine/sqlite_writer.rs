@@ -27,22 +27,19 @@
 //!    on, writers wait until it ends. After a failed `COMMIT` the WAL is truncated at once. [`super::wal`] has the rest.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Statement};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, hooks};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::sqlite_error::SqliteError;
+use super::sqlite_statement::{CACHED, SqliteRow, Statements};
 use super::wal::{self, READ_WRITE, Wal};
-
-/// How many prepared statements the connection caches: more than the program has.
-const STATEMENTS: usize = 256;
 
 /// Values of `PRAGMA synchronous`: <https://sqlite.org/pragma.html#pragma_synchronous>.
 const FULL: &str = "full";
@@ -72,17 +69,7 @@ struct State {
     group: Option<CommitGroup>,
     /// Whether a commit waits for the disk.
     is_synced: bool,
-    /// By address and length of the statement's text, which is `'static`: cheaper than hashing the text.
-    statements: HashMap<(usize, usize), StatementInfo>,
-}
-
-/// What stays the same each time a statement runs.
-#[derive(Debug)]
-struct StatementInfo {
-    /// For each of SQLite's parameters, the number in its name: `$2` is a name to SQLite, which counts parameters in the
-    /// order of their first use.
-    parameters: Arc<[usize]>,
-    columns: Arc<[String]>,
+    statements: Statements,
 }
 
 /// The transactions that wait for one commit.
@@ -118,18 +105,11 @@ struct GroupCommit {
     is_done: bool,
 }
 
-/// A row that a statement of a [`WriteTx`] returned.
-#[derive(Debug)]
-pub(in crate::store) struct WrittenRow {
-    columns: Arc<[String]>,
-    values: Vec<Value>,
-}
-
 impl SqliteWriter {
     /// Opens a file that exists and has its tables.
     pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Self, rusqlite::Error> {
-        let connection = Connection::open_with_flags(path, READ_WRITE)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let mut connection = Connection::open_with_flags(path, READ_WRITE)?;
+        connection.set_prepared_statement_cache_capacity(CACHED);
         // `begin` waits for another process; SQLite would block the thread.
         connection.busy_timeout(Duration::ZERO)?;
         connection.pragma_update(None, "synchronous", FULL)?;
@@ -143,11 +123,12 @@ impl SqliteWriter {
         // The statement journal is a few pages; in memory it costs no file.
         connection.pragma_update(None, "temp_store", "memory")?;
         // Replaces SQLite's own hook, which would checkpoint before a commit returns.
-        connection.wal_hook(Some(|_, pages| {
+        connection.wal_hook(Some(|_: &mut hooks::Wal, pages: i32| {
             PAGES.set(pages.try_into().unwrap_or_default());
             Ok(())
-        }));
-        let state = State { connection: Some(connection), group: None, is_synced: true, statements: HashMap::new() };
+        }))?;
+        let state =
+            State { connection: Some(connection), group: None, is_synced: true, statements: Statements::default() };
         Ok(Self { state: Arc::new(Mutex::new(state)), wal: Wal::of(path)?, busy_timeout })
     }
 
@@ -277,17 +258,6 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-impl StatementInfo {
-    fn of(statement: &Statement<'_>) -> Self {
-        let number = |index| statement.parameter_name(index).and_then(|name| name.get(1..)?.parse().ok());
-        Self {
-            // No value has number 0, so a parameter of another form fails when it is bound.
-            parameters: (1..=statement.parameter_count()).map(|index| number(index).unwrap_or_default()).collect(),
-            columns: statement.column_names().into_iter().map(str::to_owned).collect(),
-        }
-    }
-}
-
 impl WriteTx {
     fn connection(&self) -> Result<&Connection, SqliteError> {
         self.state.connection()
@@ -302,27 +272,11 @@ impl WriteTx {
         &mut self,
         sql: &'static str,
         values: impl IntoIterator<Item = ValueRef<'v>>,
-    ) -> Result<(Vec<WrittenRow>, u64), SqliteError> {
+    ) -> Result<(Vec<SqliteRow>, u64), SqliteError> {
         let State { connection, statements, .. } = &mut *self.state;
         let connection = connection.as_ref().ok_or(SqliteError::Closed)?;
-        let mut statement = connection.prepare_cached(sql)?;
-        let address = (sql.as_ptr() as usize, sql.len());
-        let StatementInfo { parameters, columns } =
-            statements.entry(address).or_insert_with(|| StatementInfo::of(&statement));
-        let values: Vec<ValueRef<'v>> = values.into_iter().collect();
-        for (index, number) in (1..).zip(parameters.iter()) {
-            let value = number.checked_sub(1).and_then(|number| values.get(number));
-            let value = value.ok_or(rusqlite::Error::InvalidParameterCount(index, values.len()))?;
-            statement.raw_bind_parameter(index, rusqlite::types::ToSqlOutput::Borrowed(*value))?;
-        }
-        let mut rows: Vec<WrittenRow> = Vec::new();
         let changes_before = connection.total_changes();
-        let mut found = statement.raw_query();
-        while let Some(row) = found.next()? {
-            let values = (0..columns.len()).map(|column| row.get::<_, Value>(column)).collect::<Result<_, _>>()?;
-            rows.push(WrittenRow { columns: Arc::clone(columns), values });
-        }
-        drop(found);
+        let rows = statements.run(connection, sql, values)?;
         Ok((rows, connection.total_changes() - changes_before))
     }
 
@@ -409,12 +363,6 @@ impl Drop for WriteTx {
         {
             tracing::error!("cannot roll back a transaction: {error}");
         }
-    }
-}
-
-impl WrittenRow {
-    pub(super) fn value(&self, column: &str) -> Option<&Value> {
-        self.columns.iter().position(|name| name == column).and_then(|index| self.values.get(index))
     }
 }
 

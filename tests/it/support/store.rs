@@ -1,11 +1,11 @@
 //! A new store for each program under test: a SQLite file, or a schema in PostgreSQL if `TEST_STORE=postgres`. It knows
 //! none of its tables.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use sqlx::postgres::PgConnection;
-use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::command::Folder;
@@ -71,15 +71,31 @@ impl Database {
 /// The first column of a query, over a new connection.
 macro_rules! answers {
     ($store:expr, $query:expr) => {{
-        let query = AssertSqlSafe($query.to_owned());
+        let query = $query.to_owned();
         if $store.is_postgres() {
             let mut connection = PgConnection::connect(&$store.url).await.expect("a connection");
-            sqlx::query_scalar(query).fetch_all(&mut connection).await.expect("an answer")
+            sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut connection).await.expect("an answer")
         } else {
-            let mut connection = SqliteConnection::connect(&$store.url).await.expect("a connection");
-            sqlx::query_scalar(query).fetch_all(&mut connection).await.expect("an answer")
+            let answers = move |sqlite: &rusqlite::Connection| {
+                sqlite.prepare(&query)?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()
+            };
+            in_sqlite(&$store.url, answers).await.expect("an answer")
         }
     }};
+}
+
+/// Opens the SQLite file at this URL and returns what `work` does with it, on a thread where that may wait for a lock: the
+/// program that holds it may run on this one.
+pub(crate) async fn in_sqlite<T: Send + 'static>(
+    url: &str,
+    work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> rusqlite::Result<T> {
+    let file = url.trim_start_matches("sqlite://").to_owned();
+    let run = move || {
+        let sqlite = rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        work(&sqlite)
+    };
+    tokio::task::spawn_blocking(run).await.expect("work that does not panic")
 }
 
 impl Database {
@@ -99,18 +115,17 @@ impl Database {
     }
 
     /// Runs statements over a new connection.
-    pub(crate) async fn execute(&self, statements: &str) -> Result<(), sqlx::Error> {
-        let statements = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+    pub(crate) async fn execute(&self, statements: &str) -> Result<(), Box<dyn Error>> {
+        let statements = statements.to_owned();
         if self.is_postgres() {
             let mut connection = PgConnection::connect(&self.url).await?;
-            statements.execute(&mut connection).await?;
-            connection.close().await
+            sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await?;
+            connection.close().await?;
         } else {
-            let mut connection = SqliteConnection::connect(&self.url).await?;
-            statements.execute(&mut connection).await?;
             // The last connection to close checkpoints the WAL.
-            connection.close().await
+            in_sqlite(&self.url, move |sqlite| sqlite.execute_batch(&statements)).await?;
         }
+        Ok(())
     }
 }
 
