@@ -35,8 +35,8 @@
 //! A job is leased for seconds; its lease is renewed while it runs. If the program is killed, the lease runs out, and any
 //! instance that shares the database resumes the job from its row. Two requests cost money, and each commits an intent
 //! first. If the answer to one is lost, the pipeline searches: for the call by its id in callbacks and in Twilio's list,
-//! for the order by its audio URL in AssemblyAI's list. What it finds, it adopts. A call that is not found within two
-//! minutes is lost and never dialed again automatically. An order that AssemblyAI does not list after a minute was not
+//! for the order by its audio URL in AssemblyAI's list. What it finds, it adopts. A call that is not found within two and a
+//! half minutes is lost and never dialed again automatically. An order that AssemblyAI does not list after a minute was not
 //! accepted, and is submitted again. An instance that was held up or stopped after its intent finds its right to the
 //! request over (`pipeline::right`), and sends nothing: another one may be searching by then. [`failpoint`] lists the
 //! points where the crash test kills the program.

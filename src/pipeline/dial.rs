@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::job::{self, Claimed, ms, poll_pause};
-use super::right::Right;
+use super::right::{RIGHT_TO_CALL, Right};
 use super::task::run_to_end;
 use super::{Error, allowed, runner};
 use crate::clients::twilio::CreateCall;
@@ -27,9 +27,6 @@ const REPEATS: u32 = 5;
 
 /// The pause before the first repetition of a rate-limited `POST Calls`; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
-/// How long an intent gives the right to place its call. A call that is not found is lost later than that.
-const RIGHT: Duration = Duration::from_secs(100);
 
 /// The longest pause before a rate-limited `POST Calls` is repeated.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -239,7 +236,7 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
         status_callback: &context.urls.call_progress(Some(id)),
         time_limit: context.call.max_seconds,
     };
-    let right = Right::of_intent(context, call.created_at, RIGHT);
+    let right = Right::of_intent(context, call.created_at, RIGHT_TO_CALL);
     let masked = to.parse::<PhoneNumber>().map(|to| to.masked()).unwrap_or_default();
     let mut repeats = 0;
     let error = loop {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::job::{self, FIRST_POLL, JobError, LONGEST_POLL_PAUSE, Next, ms, poll_pause};
+use super::right::RIGHT_TO_CALL;
 use super::{Error, ingest, lookup};
 use crate::clients::twilio::Recording;
 use crate::clients::{self, Kind};
@@ -12,9 +13,12 @@ use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
 use crate::store::{self, Conn, Job, Transition};
 
-/// When a call that may have been placed is searched for, counted from its intent. After the last search it is lost.
-const SEARCHES: [Duration; 4] =
-    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45), Duration::from_secs(120)];
+/// When a call that may have been placed is searched for, counted from its intent.
+const SEARCHES: [Duration; 4] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45), LAST_SEARCH];
+
+/// After the last search, a call that was not found is lost. A request that was sent at the end of its right is on its way
+/// for some seconds, and Twilio lists its call within seconds more; the rest is for clocks of other instances that differ.
+const LAST_SEARCH: Duration = RIGHT_TO_CALL.saturating_add(Duration::from_secs(50));
 
 /// How far back a call is searched for that a clock which was ahead has dated in the future.
 const UNDATED: Duration = Duration::from_hours(24);
@@ -77,7 +81,7 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     };
     // After the computer has slept, the request may still be on its way, and by the clock of another instance it may be
     // younger than it seems, so one search is not enough.
-    let next = next.or((job.polls == 0).then_some(now + ms(SEARCHES[3])));
+    let next = next.or((job.polls == 0).then_some(now + ms(LAST_SEARCH)));
     let again = &Job { polls: job.polls + 1, ..job.clone() };
     context
         .store

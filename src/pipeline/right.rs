@@ -10,6 +10,9 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::store::Job;
 
+/// How long an intent gives the right to place its call: long enough to repeat a rate-limited request.
+pub(super) const RIGHT_TO_CALL: Duration = Duration::from_secs(100);
+
 /// The clock goes on while the process is stopped and, on Linux, while the computer sleeps, and never goes back.
 #[derive(Debug, Clone)]
 pub(super) struct Right {

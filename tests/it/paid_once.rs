@@ -75,13 +75,19 @@ async fn report_ringing(world: &World, call_id: &str, sid: &str) {
     assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
-/// The SID of the only call at Twilio, even if callscribe has not received it.
-async fn sid_at_twilio(world: &World) -> String {
+/// The calls that Twilio lists.
+async fn calls_at_twilio(world: &World) -> Vec<Value> {
     let url = format!("{}/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json", world.twilio.url());
     let request = world.http.get(url).basic_auth(ACCOUNT_SID, Some(callscribe::sandbox::twilio::AUTH_TOKEN));
-    let calls: Value = request.send().await.expect("an answer").json().await.expect("JSON");
-    assert_eq!(calls["calls"].as_array().map(Vec::len), Some(1), "{calls:#}");
-    calls["calls"][0]["sid"].as_str().expect("a SID").to_owned()
+    let listed: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    listed["calls"].as_array().expect("a list").clone()
+}
+
+/// The SID of the only call at Twilio, even if callscribe has not received it.
+async fn sid_at_twilio(world: &World) -> String {
+    let calls = calls_at_twilio(world).await;
+    assert_eq!(calls.len(), 1, "{calls:#?}");
+    calls[0]["sid"].as_str().expect("a SID").to_owned()
 }
 
 #[tokio::test]
@@ -237,6 +243,27 @@ async fn a_lost_call_is_followed_again_after_a_callback() {
     until_done(&world, std::slice::from_ref(&sid), FIRST_POLL, 10).await;
     assert_transcribed(&world, &sid).await;
     assert_eq!((world.calls_placed(), only_call(&world).await["id"] == lost["id"]), (1, true));
+}
+
+#[tokio::test]
+async fn a_call_that_twilio_lists_half_a_minute_after_the_right_to_place_it_has_ended_is_found() {
+    let world = World::with_deadlines(&[], impatient()).await;
+    world.twilio.control.set_callbacks(Callbacks::Drop);
+    world.twilio.hold(Stage::Ringing);
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", Fault::DropAfter);
+    // More than it searches.
+    for _ in 0..20 {
+        world.twilio.control.fail_next(Method::GET, "/Calls.json", NO_CALLS);
+    }
+    _ = world.get("/dial/14155551234").await;
+    // The right lasts for 100 seconds.
+    for pause in [5, 10, 30, 85] {
+        work_after(&world, Duration::from_secs(pause)).await;
+    }
+    assert_eq!(only_call(&world).await["state"], "unknown");
+    while calls_at_twilio(&world).await.is_empty() {}
+    work_after(&world, Duration::from_secs(60)).await;
+    assert_eq!(only_call(&world).await["sid"], sid_at_twilio(&world).await);
 }
 
 #[tokio::test]

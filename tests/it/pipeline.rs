@@ -552,7 +552,7 @@ async fn two_hundred_calls_get_one_transcript_each_while_both_vendors_fail_at_ra
     world.twilio.control.fail_at_random(faults(1));
     world.assemblyai.control.fail_at_random(faults(2));
 
-    // A call that was not placed counts as lost after two minutes; then its number is dialed again.
+    // A call that was not placed counts as lost after two and a half minutes; then its number is dialed again.
     for _ in 0..10 {
         let placed = world.store.texts("SELECT to_number FROM calls WHERE sid IS NOT NULL").await;
         let open = (0..CALLS).map(number).filter(|number| !placed.contains(&format!("+{number}")));
