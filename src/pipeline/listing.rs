@@ -1,9 +1,10 @@
 //! Finding orders in AssemblyAI's list of transcripts by the URL of their audio, which no other order has.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::ToSpan;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 
 use super::job::{at_vendor, ms};
 use crate::clients;
@@ -16,7 +17,7 @@ const BEFORE: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long after its last intent an order may have been submitted, at most, by an instance that was stopped in between.
 const AFTER: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How long before its date an order is searched for: the clock that has dated it may have been ahead, and set since.
+/// How far from its date an order is searched for: the clock that has dated it may have been wrong, and set since.
 /// Generous, because the audio URL identifies the order anyway.
 const SKEW: Duration = Duration::from_hours(24);
 
@@ -32,16 +33,24 @@ pub(super) async fn with_audio(
     Ok(of_audio(listed, audio_url).collect())
 }
 
-/// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted within hours of `asked_at`, however
-/// long ago that is.
+/// Returns the transcript ids that AssemblyAI lists with this audio URL, submitted about `asked_at`, however long ago that
+/// is. If our clock is wrong by AssemblyAI's, it may have been as wrong when it dated the order, so both days are searched.
+/// If it was far ahead and has been set back since, no day is known, and the whole list is searched.
 pub(super) async fn around(context: &Context, audio_url: &str, asked_at: i64) -> Result<Vec<String>, clients::Error> {
-    if asked_at > context.clock.now_ms() {
-        return with_audio(context, audio_url, asked_at).await;
+    let now = context.clock.now_ms();
+    let theirs = context.assemblyai.date().await?.map_or(now, |date| date.as_millisecond());
+    let day = |time| Timestamp::from_millisecond(time).unwrap_or_default().to_zoned(TimeZone::UTC).date();
+    let mut days = BTreeSet::new();
+    for time in [asked_at, asked_at - (now - theirs)] {
+        let (first, last) = (time - ms(BEFORE + SKEW), (time + ms(AFTER + SKEW)).min(theirs));
+        days.extend(day(first).series(1.day()).take_while(|one| *one <= day(last)));
     }
-    let date = |time| jiff::Timestamp::from_millisecond(time).unwrap_or_default().to_zoned(TimeZone::UTC).date();
-    let (first, last) = (date(asked_at - ms(BEFORE)), date(asked_at + ms(AFTER)));
+    if days.is_empty() {
+        let whole = context.assemblyai.transcripts_since(|_| Timestamp::MIN).await?;
+        return Ok(of_audio(whole, audio_url).collect());
+    }
     let mut found = Vec::new();
-    for day in first.series(1.day()).take_while(|day| *day <= last) {
+    for day in days {
         found.extend(of_audio(context.assemblyai.transcripts_of_day(day).await?, audio_url));
     }
     Ok(found)

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use callscribe::internals::{Deadlines, SECRET_HEADER};
+use callscribe::internals::{Clock, Deadlines, SECRET_HEADER, now};
 use callscribe::sandbox::control::{Callbacks, Fault, RandomFaults};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
 use reqwest::Method;
@@ -512,6 +512,29 @@ async fn a_transcript_whose_submission_got_no_answer_is_found_at_assemblyai_and_
     assert_ne!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.");
     delete_completely(&world, &sid).await;
     assert_eq!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.");
+}
+
+#[tokio::test]
+async fn a_transcript_whose_submission_got_no_answer_is_deleted_however_wrong_our_clock_is_or_was() {
+    const DAYS_400: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+    for (ahead, was_ahead) in [(DAYS_400, Duration::ZERO), (Duration::ZERO, DAYS_400)] {
+        let clock = Clock::manual(now() + ahead);
+        let world = World::with_clock(&[], no_retries(), clock, Duration::from_secs(20)).await;
+        world.assemblyai.control.set_callbacks(Callbacks::Drop);
+        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
+        world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
+        let sid = world.dial(NUMBER).await;
+        world.settle().await;
+        world.assemblyai.control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
+        for _ in 0..9 {
+            world.after(HOUR).await;
+        }
+        world.assemblyai.control.stop_random_faults();
+        let dated = format!("UPDATE transcripts SET asked_at = asked_at + {}", was_ahead.as_millis());
+        world.store.execute(&dated).await.expect("an order with that date");
+        delete_completely(&world, &sid).await;
+        assert_eq!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.", "{ahead:?} {was_ahead:?}");
+    }
 }
 
 #[tokio::test]

@@ -68,6 +68,14 @@ impl AssemblyAi {
         self.transcripts(since, None).await
     }
 
+    /// Returns the time by AssemblyAI's clock, which is the `Date` of its answer.
+    pub async fn date(&self) -> Result<Option<Timestamp>, Error> {
+        let mut url = self.url(&["transcript"]);
+        url.query_pairs_mut().append_pair("limit", "1");
+        let (answer, _) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
+        Ok(answer.date)
+    }
+
     /// Returns the transcripts ordered on this day (in UTC), newest first. Fails if they are more than 5,000.
     pub async fn transcripts_of_day(&self, day: Date) -> Result<Vec<Listed>, Error> {
         self.transcripts(|_| Timestamp::MIN, Some(day)).await
