@@ -102,7 +102,10 @@ fn read_accounts(env: &mut Env) -> Option<Vendors> {
 }
 
 fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
-    let account_sid = env.read("TWILIO_ACCOUNT_SID", |text| sid("AC", text));
+    let is_other_api = env.is_set("TWILIO_API_URL");
+    let account_sid = env.read("TWILIO_ACCOUNT_SID", |text| {
+        if is_other_api && crate::model::is_vendors_id("AC", text) { Ok(text.to_owned()) } else { sid("AC", text) }
+    });
     let auth_token = env.read("TWILIO_AUTH_TOKEN", secret);
     let secondary = env.read_if_set("TWILIO_SECONDARY_AUTH_TOKEN", secret);
     let shared_keys = env.read_if_set("TWILIO_SHARED_KEYS", shared_keys);

@@ -6,20 +6,21 @@ use uuid::Uuid;
 
 use super::keyterms::Keyterms;
 use super::phone::PhoneNumber;
-use super::{BadId, is_sid, new_id};
+use super::{BadId, is_vendors_id, new_id};
 
-/// `CA` and 32 hex digits. Source: <https://www.twilio.com/docs/voice/api/call-resource>.
+/// `CA` and 32 hex digits, or another API's UUID. Source: <https://www.twilio.com/docs/voice/api/call-resource>.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallSid(String);
 
 impl CallSid {
     /// The 32 hex digits as a number.
     pub(crate) fn number(&self) -> u128 {
-        self.0.bytes().skip(2).filter_map(|digit| char::from(digit).to_digit(16)).fold(0, |n, d| n << 4 | u128::from(d))
+        let digits = self.0.strip_prefix("CA").filter(|digits| digits.len() == 32).unwrap_or(&self.0);
+        digits.bytes().filter_map(|digit| char::from(digit).to_digit(16)).fold(0, |n, d| n << 4 | u128::from(d))
     }
 }
 
-text_of!(CallSid, |text| is_sid("CA", text), "a call SID", "CA and 32 hex digits");
+text_of!(CallSid, |text| is_vendors_id("CA", text), "a call SID", "CA and 32 hex digits");
 
 /// Our id of a call: 32 hex digits that nobody can guess. It exists before Twilio assigns a SID, is the token in the
 /// callback URLs, and marks every log line about the call.

@@ -89,6 +89,13 @@ impl BadId {
     }
 }
 
+/// Whether `text` is an id of Twilio or of another Twilio-compatible API, which has UUIDs in their place. It is kept as it
+/// comes.
+pub(crate) fn is_vendors_id(prefix: &str, text: &str) -> bool {
+    const HYPHENATED: usize = 36;
+    is_sid(prefix, text) || (text.len() == HYPHENATED && Uuid::try_parse(text).is_ok())
+}
+
 /// Whether `text` is a Twilio SID: this prefix and 32 hex digits.
 pub(crate) fn is_sid(prefix: &str, text: &str) -> bool {
     text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))

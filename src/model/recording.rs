@@ -1,13 +1,13 @@
 //! A recording: its id and the states it moves through.
 
 use super::call::CallId;
-use super::{BadId, is_sid};
+use super::{BadId, is_vendors_id};
 
-/// `RE` and 32 hex digits. Source: <https://www.twilio.com/docs/voice/api/recording>.
+/// `RE` and 32 hex digits, or another API's UUID. Source: <https://www.twilio.com/docs/voice/api/recording>.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecordingSid(String);
 
-text_of!(RecordingSid, |text| is_sid("RE", text), "a recording SID", "RE and 32 hex digits");
+text_of!(RecordingSid, |text| is_vendors_id("RE", text), "a recording SID", "RE and 32 hex digits");
 
 /// The state of a recording, in Twilio's words. It moves forward only, by [`rank`](Self::rank).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -70,7 +70,18 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                     }
                 }
                 TranscriptStatus::Error => {
-                    let reason = format!("AssemblyAI: {}", seen.error.as_deref().unwrap_or("no reason given"));
+                    let error = seen.error.as_deref().unwrap_or("no reason given");
+                    let is_external = transcript.recording.is_some()
+                        && transcript.audio_url.as_deref().is_some_and(|url| !context.assemblyai.is_upload(url));
+                    let reason = if is_external && is_lost_audio(error) {
+                        format!(
+                            "AssemblyAI: {}; the recording is in the Twilio account's own storage, whose files AssemblyAI must \
+                             be able to read without credentials",
+                            error.trim_end_matches('.')
+                        )
+                    } else {
+                        format!("AssemblyAI: {error}")
+                    };
                     if tx.mark_failed(transcript, Some(json), &reason, now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }

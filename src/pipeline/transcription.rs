@@ -15,7 +15,7 @@ use super::task::run_to_end;
 use super::{Error, job, lookup, runner, settle};
 use crate::clients::assemblyai::Reply;
 use crate::clients::json::Json;
-use crate::clients::twilio::{MediaFormat, MediaRequest, Playable};
+use crate::clients::twilio::{Location, MediaFormat, MediaRequest, Playable};
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
 use crate::failpoint::Commit;
@@ -90,6 +90,14 @@ impl Source {
         let (account, file) = match segments[..] {
             ["2010-04-01", "Accounts", account, "Recordings", file] => (account, file),
             ["2010-04-01", "Accounts", account, "Calls", _, "Recordings", file] => (account, file),
+            // Another API than Twilio's may have the audio at another path.
+            [version, .., folder, file]
+                if version != "2010-04-01"
+                    && folder.eq_ignore_ascii_case("recordings")
+                    && context.twilio.is_own_host(&url) =>
+            {
+                (&*context.account_sid, file)
+            }
             _ => return not_ours("this Twilio URL does not belong to a recording"),
         };
         if account != context.account_sid {
@@ -354,7 +362,17 @@ async fn stored(context: &Shared, json: Vec<u8>) -> Option<Reply> {
 pub async fn listen(context: &Shared, sid: &RecordingSid, wanted: &MediaRequest) -> Result<Playable, Error> {
     let known = context.store.read().await?.recording(sid).await?;
     let seconds = known.and_then(|recording| u64::try_from(recording.duration_seconds?).ok());
-    Ok(context.twilio.play(sid.as_str(), &MediaRequest { seconds, ..wanted.clone() }).await?)
+    let mut wanted = MediaRequest { seconds, ..wanted.clone() };
+    let not_found = match context.twilio.play(sid.as_str(), &wanted).await {
+        Err(error) if matches!(error.kind, Kind::NotFound(_)) => error,
+        played => return Ok(played?),
+    };
+    // Another API than Twilio's may have the audio at another path.
+    match context.twilio.recording(sid.as_str()).await.map(|recording| context.twilio.location(&recording)) {
+        Ok(Location::OwnUrl(url)) => wanted.own_url = Some(url),
+        _ => return Err(not_found.into()),
+    }
+    Ok(context.twilio.play(sid.as_str(), &wanted).await?)
 }
 
 fn unreadable(path: &str) -> Error {

@@ -10,7 +10,7 @@ use futures_util::{Stream, TryStreamExt};
 use super::job::{JobError, Next, jittered, ms};
 use super::request::AudioForm;
 use super::{Error, ingest, lookup};
-use crate::clients::twilio::{self, Media, MediaFormat, MediaRequest};
+use crate::clients::twilio::{self, Location, Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Aborted, Commit, Moment};
@@ -73,8 +73,13 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
                 let error = Error::NotRecorded { recording, later };
                 return Err(if later { not_ready(context, job, error) } else { JobError::fail(error) });
             }
-            if let Some(url) = details.external_url() {
-                return Ok(url.to_owned());
+            match context.twilio.location(&details) {
+                Location::Usual => {}
+                Location::OwnUrl(url) => wanted.own_url = Some(url),
+                Location::External(url) => {
+                    tracing::info!(recording = %sid, "the audio is in storage of the account; AssemblyAI fetches it there");
+                    return Ok(url);
+                }
             }
         }
         // The request for the audio itself decides.

@@ -47,6 +47,7 @@ mod faults;
 mod lists;
 mod media;
 mod openapi;
+mod other_apis;
 mod problems;
 mod relay;
 mod sandbox;

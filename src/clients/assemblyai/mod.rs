@@ -55,6 +55,13 @@ impl AssemblyAi {
         self.sender.refused()
     }
 
+    /// Returns `true` for the URL of an upload, which AssemblyAI itself has.
+    pub fn is_upload(&self, url: &str) -> bool {
+        let Ok(url) = Url::parse(url) else { return false };
+        let is_assemblyais = |host: &str| host == "assemblyai.com" || host.ends_with(".assemblyai.com");
+        url.origin() == self.base.origin() || url.host_str().is_some_and(is_assemblyais)
+    }
+
     /// Escapes each segment.
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();

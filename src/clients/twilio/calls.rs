@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::pages::{LARGEST_PAGE, Page};
-use super::{Twilio, date};
+use super::{Twilio, date, lenient};
 use crate::clients::Error;
 use crate::clients::bounded::at_most;
 
@@ -32,18 +32,18 @@ pub struct Call {
     pub sid: String,
     /// `queued`, `ringing`, `in-progress`, `completed`, `busy`, `failed`, `no-answer` or `canceled`.
     pub status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub to: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub from: Option<String>,
     /// `inbound`, or `outbound-…`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub direction: Option<String>,
     /// RFC 2822.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub date_created: Option<String>,
     /// RFC 2822; set once the call has ended.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub end_time: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl Call {
 struct Calls {
     #[serde(deserialize_with = "at_most::<LARGEST_PAGE, _, _>")]
     calls: Vec<Call>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     next_page_uri: Option<String>,
 }
 

@@ -35,6 +35,8 @@ pub struct MediaRequest {
     pub channels: Option<u32>,
     /// `Range` header to pass on. Partial audio is for players, is never transcribed, and is not checked.
     pub range: Option<String>,
+    /// The URL of the audio if it is not at its usual path: [`Location::OwnUrl`](super::Location::OwnUrl).
+    pub own_url: Option<Url>,
     /// The recording's duration by Twilio's API, which bounds the size of its audio. A WAV file must be as long.
     pub seconds: Option<u64>,
 }
@@ -58,10 +60,13 @@ impl Twilio {
             MediaFormat::Wav => format!("{sid}.wav"),
             MediaFormat::Mp3 => format!("{sid}.mp3"),
         };
-        let mut url = self.url(&["Recordings", &file]);
-        if let Some(channels) = request.channels {
-            url.query_pairs_mut().append_pair("RequestedChannels", &channels.to_string());
-        }
+        let url = request.own_url.clone().unwrap_or_else(|| {
+            let mut url = self.url(&["Recordings", &file]);
+            if let Some(channels) = request.channels {
+                url.query_pairs_mut().append_pair("RequestedChannels", &channels.to_string());
+            }
+            url
+        });
         let response = self.sender.repeat(|| self.follow(url.clone(), request.range.as_deref())).await?;
         let length = response.content_length();
         if length.is_some_and(|length| length > LARGEST_UPLOAD) {

@@ -4,6 +4,7 @@
 
 pub mod callbacks;
 mod calls;
+mod lenient;
 mod media;
 mod pages;
 mod player;
@@ -25,7 +26,7 @@ use url::Url;
 pub use calls::{Call, CreateCall};
 pub use media::{Media, MediaFormat, MediaRequest};
 pub use player::Playable;
-pub use recordings::Recording;
+pub use recordings::{Location, Recording};
 
 use super::{Deadlines, Refusal, Sender, Service};
 
@@ -76,9 +77,10 @@ impl Twilio {
     }
 }
 
-/// Parses a date in RFC 2822, as Twilio writes it in JSON.
+/// Parses a date in RFC 2822, as Twilio writes it in JSON, or in RFC 3339, as another API may.
 fn date(text: Option<&str>) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::parse(text?).ok().map(|date| date.timestamp())
+    let text = text?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp()).or_else(|| text.parse().ok())
 }
 
 /// Twilio's error body: JSON, or XML if the path does not end in `.json`.
@@ -110,10 +112,11 @@ fn error_from_json(status: StatusCode, body: &[u8]) -> ErrorBody {
     let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else { return ErrorBody::default() };
     let text = |name| fields.get(name).and_then(Value::as_str).map(str::to_owned);
     // A smaller number is a status, which a gateway may call so.
-    let has_code = fields.get("code").is_some_and(|code| code.as_i64().is_none_or(|code| code >= 10_000));
+    let code = fields.get("code").and_then(lenient::integer);
+    let has_code = fields.get("code").is_some_and(|_| code.is_none_or(|code| code >= 10_000));
     let has_message = fields.contains_key("message");
     ErrorBody {
-        code: fields.get("code").and_then(Value::as_i64),
+        code,
         message: text("message"),
         more_info: text("more_info"),
         is_twilios: has_message && (has_code || fields.get("status") == Some(&status.as_u16().into())),

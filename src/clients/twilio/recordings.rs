@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::pages::{LARGEST_PAGE, Page};
-use super::{Twilio, date};
+use super::{Twilio, date, lenient};
 use crate::clients::Error;
 use crate::clients::bounded::at_most;
 
@@ -21,29 +21,29 @@ pub struct Recording {
     /// `in-progress`, `paused`, `stopped`, `processing`, `completed`, `absent` or `deleted`.
     pub status: String,
     /// Seconds; `-1` while unknown.
-    #[serde(default)]
-    pub duration: Option<String>,
+    #[serde(default, deserialize_with = "lenient::number")]
+    pub duration: Option<i64>,
     /// 1 or 2.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::number")]
     pub channels: Option<u32>,
     /// Such as `RecordVerb`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub source: Option<String>,
     /// Why the recording is absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::number")]
     pub error_code: Option<i64>,
     /// RFC 2822.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub date_created: Option<String>,
     /// Full URL of the audio. Not at Twilio if the account uses external storage.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub media_url: Option<String>,
 }
 
 impl Recording {
     /// Returns the duration in seconds once it is known.
     pub fn seconds(&self) -> Option<u64> {
-        self.duration.as_deref()?.parse().ok()
+        self.duration?.try_into().ok()
     }
 
     pub fn is_complete(&self) -> bool {
@@ -54,22 +54,24 @@ impl Recording {
     pub fn is_coming(&self) -> bool {
         matches!(self.status.as_str(), "in-progress" | "paused" | "stopped" | "processing")
     }
+}
 
-    /// Returns the URL of the audio if it is in external storage of the account.
-    pub fn external_url(&self) -> Option<&str> {
-        let is_url = |url: &str| {
-            let is_web = url.starts_with("https://") || url.starts_with("http://");
-            is_web && url.len() <= LONGEST_URL && url.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        self.media_url.as_deref().filter(|url| !url.contains("/2010-04-01/Accounts/") && is_url(url))
-    }
+/// Where the audio of a recording is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// At its usual path at the API.
+    Usual,
+    /// At another path or version of the API's own host, which needs the credentials, too.
+    OwnUrl(Url),
+    /// In external storage of the account, which gets no credentials.
+    External(String),
 }
 
 #[derive(Debug, Deserialize)]
 struct Recordings {
     #[serde(deserialize_with = "at_most::<LARGEST_PAGE, _, _>")]
     recordings: Vec<Recording>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     next_page_uri: Option<String>,
 }
 
@@ -111,15 +113,98 @@ impl Twilio {
 
     /// Returns the URL of a recording's audio: in external storage of the account, or at the configured API.
     pub fn audio_url(&self, recording: &Recording) -> String {
-        recording.external_url().map_or_else(|| self.media_url(&recording.sid), str::to_owned)
+        match self.location(recording) {
+            Location::Usual => self.media_url(&recording.sid),
+            Location::OwnUrl(url) => url.into(),
+            Location::External(url) => url,
+        }
+    }
+
+    /// Returns where the audio of a recording is.
+    pub fn location(&self, recording: &Recording) -> Location {
+        const TWILIOS_PATH: &str = "/2010-04-01/Accounts/";
+        let is_url = |url: &&str| {
+            let is_absolute = url.starts_with("https://") || url.starts_with("http://");
+            let is_url = is_absolute || (url.starts_with('/') && !url.starts_with("//"));
+            is_url && url.len() <= LONGEST_URL && url.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let Some(text) = recording.media_url.as_deref().filter(is_url) else { return Location::Usual };
+        let Ok(mut url) = self.base.join(text) else { return Location::Usual };
+        let is_own_host = url.host() == self.base.host() && url.port() == self.base.port();
+        if is_own_host && url.scheme() == "http" && self.base.scheme() == "https" {
+            // Twilio's documents name it without TLS.
+            _ = url.set_scheme("https");
+        }
+        let usual = self.base.path().trim_end_matches('/').to_owned() + TWILIOS_PATH;
+        if url.origin() == self.base.origin() {
+            if url.path().starts_with(&usual) { Location::Usual } else { Location::OwnUrl(url) }
+        } else if url.path().contains(TWILIOS_PATH) {
+            // Another region's.
+            Location::Usual
+        } else {
+            Location::External(text.to_owned())
+        }
+    }
+
+    /// Returns `true` for a URL at the host of this client's API.
+    pub fn is_own_host(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
     }
 
     /// Returns the path of a URL at this client's API or at Twilio's in any region, and `None` for every other URL.
     pub fn path_at_api<'u>(&self, url: &'u Url) -> Option<&'u str> {
-        if url.origin() == self.base.origin() {
-            return url.path().strip_prefix(self.base.path().trim_end_matches('/'));
+        if self.is_own_host(url) {
+            let path = url.path();
+            return Some(path.strip_prefix(self.base.path().trim_end_matches('/')).unwrap_or(path));
         }
         let host = url.host_str()?;
         (host == "twilio.com" || host.ends_with(".twilio.com")).then(|| url.path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::Deadlines;
+    use crate::clients::twilio::Credentials;
+
+    #[test]
+    fn audio_is_fetched_with_credentials_at_the_apis_own_host_and_nowhere_else() {
+        let location = |base: &str, media_url: &str| {
+            let credentials = Credentials { user: "user".to_owned(), password: "password".into() };
+            let twilio = Twilio::new(base.parse().unwrap(), "AC1".to_owned(), credentials, Deadlines::default());
+            let json = serde_json::json!({"sid": "RE1", "status": "completed", "media_url": media_url});
+            twilio.location(&serde_json::from_value(json).unwrap())
+        };
+        let own = |url: &str| Location::OwnUrl(url.parse().unwrap());
+        let external = |url: &str| Location::External(url.to_owned());
+        let (twilio, other) = ("https://api.twilio.com", "https://space.example.com/api/laml");
+        for (base, media_url, expected) in [
+            (twilio, "", Location::Usual),
+            (twilio, "https://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1", Location::Usual),
+            (twilio, "http://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1", Location::Usual),
+            (twilio, "https://api.ie1.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1", Location::Usual),
+            (twilio, "https://api.twilio.com/2008-08-01/RE1.wav", own("https://api.twilio.com/2008-08-01/RE1.wav")),
+            (twilio, "http://api.twilio.com/v1/RE1", own("https://api.twilio.com/v1/RE1")),
+            (twilio, "/v1/RE1.wav?a=b", own("https://api.twilio.com/v1/RE1.wav?a=b")),
+            (twilio, "//bucket.example.com/RE1", Location::Usual),
+            (twilio, "ftp://api.twilio.com/RE1", Location::Usual),
+            (twilio, "javascript:alert(1)", Location::Usual),
+            (twilio, "RE1.wav", Location::Usual),
+            (twilio, "https://bucket.s3.amazonaws.com/RE1?a=b", external("https://bucket.s3.amazonaws.com/RE1?a=b")),
+            (twilio, "https://api.twilio.com:8443/v1/RE1", external("https://api.twilio.com:8443/v1/RE1")),
+            (twilio, "https://api.twilio.com.example.com/RE1", external("https://api.twilio.com.example.com/RE1")),
+            (twilio, "https://api.twilio.com@example.com/RE1", external("https://api.twilio.com@example.com/RE1")),
+            (other, "https://space.example.com/api/laml/2010-04-01/Accounts/AC1/Recordings/RE1", Location::Usual),
+            (
+                other,
+                "https://space.example.com/2010-04-01/Accounts/AC1/Recordings/RE1",
+                own("https://space.example.com/2010-04-01/Accounts/AC1/Recordings/RE1"),
+            ),
+            (other, "https://space.example.com/api/v1/RE1", own("https://space.example.com/api/v1/RE1")),
+            ("http://127.0.0.1:8001", "http://127.0.0.1:8002/RE1", external("http://127.0.0.1:8002/RE1")),
+        ] {
+            assert_eq!(location(base, media_url), expected, "{media_url} at {base}");
+        }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Account {
     /// See [`Twilio::placed_per_token`](super::Twilio::placed_per_token).
     pub(super) placed: HashMap<String, u64>,
     pub(super) next_outcome: Outcome,
+    /// See [`Twilio::speak_as_another_api`](super::Twilio::speak_as_another_api).
+    pub(super) is_another_api: bool,
     /// Refuses every request but `POST Calls`, with this code and sentence.
     pub(super) refusal: Option<(u32, &'static str)>,
     /// What callbacks are signed with instead of the auth token.

@@ -13,9 +13,10 @@ use tokio::net::TcpListener;
 
 use super::account::{Call, Recording, sid};
 use super::audio::Format;
-use super::credentials::{ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, account_path};
+use super::credentials::{ACCOUNT_SID, ACCOUNT_UUID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, account_path};
 use super::emulator::Twilio;
 use super::form::{self, Param};
+use super::other_api::{heard_path, spoken_response};
 use super::page::page;
 use super::rest_exception::{RestException, bad_request};
 use super::{create, media};
@@ -65,7 +66,9 @@ async fn add_headers(mut response: Response) -> Response {
 
 async fn respond(State(twilio): State<Twilio>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path();
+    let is_another_api = twilio.account().is_another_api;
+    let heard = is_another_api.then(|| heard_path(parts.uri.path()).unwrap_or_default());
+    let path = heard.as_deref().unwrap_or(parts.uri.path());
     let query = form::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let body = to_bytes(body, MAX_FORM).await.unwrap_or_default();
     // hyper omits the body of a response to HEAD.
@@ -77,7 +80,8 @@ async fn respond(State(twilio): State<Twilio>, request: Request) -> Response {
     } else {
         Err(RestException::not_found(path))
     };
-    result.unwrap_or_else(|error| error.response(path))
+    let response = result.unwrap_or_else(|error| error.response(path));
+    if is_another_api { spoken_response(response, twilio.url()).await } else { response }
 }
 
 impl Twilio {
@@ -176,7 +180,7 @@ fn is_authorized(headers: &HeaderMap) -> bool {
         scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(credentials.trim()).ok())?
     });
     let Some(given) = given else { return false };
-    [(ACCOUNT_SID, AUTH_TOKEN), (API_KEY_SID, API_KEY_SECRET)]
+    [(ACCOUNT_SID, AUTH_TOKEN), (ACCOUNT_UUID, AUTH_TOKEN), (API_KEY_SID, API_KEY_SECRET)]
         .iter()
         .any(|(user, password)| given == format!("{user}:{password}").into_bytes())
 }

@@ -66,6 +66,7 @@ impl Twilio {
         url: &Url,
         params: &[Param],
     ) -> Result<ProgramResponse, ApplicationError> {
+        let params = &self.spoken(params)[..];
         let mut url = url.clone();
         // Twilio reads the fragment itself; as it is not sent, it is not signed.
         url.set_fragment(None);

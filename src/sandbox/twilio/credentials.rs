@@ -1,6 +1,8 @@
 //! The account's ids and credentials. They are fixed and public, and only the sandbox accepts them.
 
 pub const ACCOUNT_SID: &str = "AC5a9db0c05a9db0c05a9db0c05a9db0c0";
+/// The same account at another API, see [`Twilio::speak_as_another_api`](super::Twilio::speak_as_another_api).
+pub const ACCOUNT_UUID: &str = "5a9db0c0-5a9d-b0c0-5a9d-b0c05a9db0c0";
 /// The password of the account, and the key that signs callbacks.
 pub const AUTH_TOKEN: &str = "sandbox-twilio-auth-token";
 /// Accepted as the user name of Basic authentication, like the account's SID.

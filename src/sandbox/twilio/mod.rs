@@ -4,7 +4,7 @@
 //! Reading order: `credentials` and `account` are what the account is and holds, `emulator` is the handle that shares
 //! it. `api` responds to requests; `create` parses the one that places a call, `page`, `media`, `wire` and
 //! `rest_exception` write responses. `life` runs a call, `conversation` performs its TwiML (parsed by `twiml`),
-//! `recording` records, `callback` sends signed requests. `seed` adds calls and recordings for tests.
+//! `recording` records, `callback` sends signed requests. `other_api` makes it speak as another compatible API. `seed` adds calls and recordings for tests.
 //!
 //! Emulated is what a program needs that places calls, has them recorded and fetches the recordings. Missing are, among
 //! others: `Twiml`, `ApplicationSid` and `FallbackUrl` of a call, redirecting a live call, answering machine detection,
@@ -22,6 +22,7 @@ mod emulator;
 mod form;
 mod life;
 mod media;
+mod other_api;
 mod page;
 mod recording;
 mod rest_exception;
@@ -31,6 +32,6 @@ mod wire;
 
 pub use account::{Delivery, Outcome, SharedKey};
 pub use audio::Audio;
-pub use credentials::{ACCOUNT_SID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, PHONE_NUMBER};
+pub use credentials::{ACCOUNT_SID, ACCOUNT_UUID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, PHONE_NUMBER};
 pub use emulator::{Stage, Twilio};
 pub use seed::{SeededCall, SeededRecording};
