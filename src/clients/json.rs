@@ -1,17 +1,21 @@
 //! A JSON text as a vendor sent it. A small one is held as it is, a large one deflated: the words of a long transcript are
-//! mostly the same few names and digits. What is in it is read as a stream.
+//! mostly the same few names and digits. What is in it is read as a stream, as browsers and Python read it.
 
+use std::borrow::Cow;
 use std::io::{self, BufReader, Read, Write as _};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::bufread::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use serde::de::DeserializeSeed;
+use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Kind;
+use super::lenient::{Mender, mended};
 
 /// The largest text that is held as it is.
 pub const SMALL: usize = 256 << 10;
@@ -105,11 +109,12 @@ impl Json {
     /// Reads the text. The error has the path of the first mismatch, never a value.
     pub(super) fn read<'de, S: DeserializeSeed<'de>>(&'de self, seed: S) -> Result<S::Value, Kind> {
         if self.is_large() {
-            let reader =
-                BufReader::with_capacity(PIECE, Shortened { text: self.inflated(), strings: Strings::default() });
-            parse(serde_json::Deserializer::from_reader(reader), seed)
-        } else {
-            parse(serde_json::Deserializer::from_slice(&self.bytes), seed)
+            let reader = BufReader::with_capacity(PIECE, Shortened::of(self.inflated()));
+            return parse(serde_json::Deserializer::from_reader(reader), seed);
+        }
+        match mended(&self.bytes) {
+            Cow::Borrowed(text) => parse(serde_json::Deserializer::from_slice(text), seed),
+            Cow::Owned(text) => parse(serde_json::Deserializer::from_reader(&text[..]), seed),
         }
     }
 
@@ -118,8 +123,20 @@ impl Json {
     }
 }
 
+/// Parses a whole text that is not held. Of a field that is there twice, the last one counts.
+pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Kind> {
+    let text = mended(text);
+    let read = parse(serde_json::Deserializer::from_slice(&text), PhantomData);
+    // serde refuses such a field in most types, but not in a `Value`, which takes several times the memory.
+    if read.is_err() && text.len() <= SMALL {
+        let last = serde_json::from_slice::<Value>(&text).ok().and_then(|value| T::deserialize(value).ok());
+        return last.map_or(read, Ok);
+    }
+    read
+}
+
 /// Parses a whole text.
-pub(super) fn parse<'de, R, S>(mut reader: serde_json::Deserializer<R>, seed: S) -> Result<S::Value, Kind>
+fn parse<'de, R, S>(mut reader: serde_json::Deserializer<R>, seed: S) -> Result<S::Value, Kind>
 where
     R: serde_json::de::Read<'de>,
     S: DeserializeSeed<'de>,
@@ -237,28 +254,46 @@ impl Strings {
     }
 }
 
-/// A JSON text without the rest of strings that are too long.
+/// A text as strict JSON, without the rest of strings that are too long.
 struct Shortened<R> {
     text: R,
+    mender: Mender,
     strings: Strings,
+    /// A piece of the text as it came.
+    piece: Vec<u8>,
+    /// What became of it, and how much of that was read.
+    kept: Vec<u8>,
+    read: usize,
+}
+
+impl<R: Read> Shortened<R> {
+    fn of(text: R) -> Self {
+        let piece = vec![0; PIECE];
+        Self { text, mender: Mender::default(), strings: Strings::default(), piece, kept: Vec::new(), read: 0 }
+    }
 }
 
 impl<R: Read> Read for Shortened<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let length = self.text.read(buffer)?;
-            let mut kept = 0;
-            for at in 0..length {
-                if self.strings.keeps(buffer[at]) {
-                    buffer[kept] = buffer[at];
-                    kept += 1;
-                }
+        // A piece may leave nothing, which would mean the end of the text.
+        while self.read == self.kept.len() {
+            self.kept.clear();
+            self.read = 0;
+            let length = self.text.read(&mut self.piece)?;
+            self.mender.mend(&self.piece[..length], &mut self.kept);
+            if length == 0 {
+                self.mender.end(&mut self.kept);
             }
-            // Nothing would mean the end of the text.
-            if kept > 0 || length == 0 {
-                return Ok(kept);
+            self.kept.retain(|byte| self.strings.keeps(*byte));
+            if length == 0 {
+                break;
             }
         }
+        let rest = &self.kept[self.read..];
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.read += length;
+        Ok(length)
     }
 }
 
@@ -290,6 +325,30 @@ mod tests {
             assert!(whole(&json) == text && whole(&Json::from(json.stored().to_vec())) == text);
             assert!(json.read(std::marker::PhantomData::<serde::de::IgnoredAny>).is_ok());
         }
+    }
+
+    #[test]
+    fn a_text_that_is_no_strict_json_is_kept_as_it_came_and_read_all_the_same() {
+        let odd = |words: &str| format!("\u{feff}[{words}\"hi \\ud83d\", NaN]").into_bytes();
+        let mut small = odd("");
+        small[8] = 0xff;
+        for (text, first) in [(small, "h\u{fffd} \u{fffd}"), (odd(&r#""Ahoy!", "#.repeat(40_000)), "Ahoy!")] {
+            let json = grown(&[&text]).unwrap();
+            let read: Vec<Value> = json.read(PhantomData).unwrap();
+            assert_eq!((&read[0], read.last()), (&Value::from(first), Some(&Value::Null)));
+            assert!(whole(&json) == text);
+        }
+    }
+
+    #[test]
+    fn of_a_field_that_is_there_twice_the_last_counts() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Fields {
+            id: u8,
+        }
+        assert_eq!(super::read(br#"[{"id": 1, "id": 2}, {"id": 3}]"#), Ok(vec![Fields { id: 2 }, Fields { id: 3 }]));
+        let path = Kind::BadBody { path: "[0].id".to_owned() };
+        assert_eq!(super::read::<Vec<Fields>>(br#"[{"id": 1, "id": "x"}]"#), Err(path));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod assemblyai;
 mod bounded;
 mod error;
 pub mod json;
+mod lenient;
 mod sender;
 pub mod tls;
 pub mod twilio;

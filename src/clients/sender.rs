@@ -5,7 +5,6 @@
 
 use std::future::Future;
 use std::io;
-use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,7 +53,7 @@ pub(super) struct Answer {
 impl Answer {
     /// Parses the body as JSON. The error has the path of the first mismatch, never a value.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Kind> {
-        json::parse(serde_json::Deserializer::from_slice(&self.body), PhantomData)
+        json::read(&self.body)
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::{World, steps_repeat};
 
 /// Requests a transcript. Returns its id.
 async fn requested(world: &World, request: &Value) -> String {
@@ -195,6 +195,46 @@ async fn a_transcript_deleted_at_assemblyai_has_failed_and_takes_no_other_ones_p
     }
     assert_eq!(world.vendor_requests(), before, "what was deleted is not asked for again");
     assert_eq!(world.get(&format!("/transcript/{good}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_transcript_that_is_no_strict_json_is_stored_and_passed_on_as_it_came() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let with = |id: &str, rest: &str| format!(r#"{{"id": "{id}", "status": "completed", {rest}}}"#);
+    for (number, (rest, text, words)) in [
+        (r#""text": "hi \ud83d", "words": [{"text": "hi"}, {"text": "\ude00"}]"#, "hi \u{fffd}", "hi \u{fffd}"),
+        (r#""text": "hi", "confidence": NaN, "words": [{"text": "hi", "confidence": NaN, "end": 1e999}]"#, "hi", "hi"),
+        (
+            r#""text": "no", "words": [{"text": "no"}], "text": "hi", "words": [{"text": "no", "text": "hi"}]"#,
+            "hi",
+            "hi",
+        ),
+        ("\"text\": \"a\tb\", \"words\": [{\"text\": \"a\"}, 7, {\"text\": \"\\x\"}]", "a b", "a \u{fffd}x"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for mark in ["", "\u{feff}"] {
+            let audio = format!("https://example.com/{number}{}.wav", mark.len());
+            let id = requested(&world, &json!({"audio_url": audio})).await;
+            let body = mark.to_owned() + &with(&id, rest);
+            for _ in 0..if steps_repeat() { 20 } else { 1 } {
+                world.assemblyai.control.fail_next(Method::GET, &id, Fault::wrong_body(body.clone()));
+            }
+            assert_eq!(world.get(&format!("/transcript/{id}?format=text")).await.text(), format!("{text}\n"), "{body}");
+            let kept = world.get(&format!("/transcript/{id}")).await;
+            assert_eq!((kept.status.as_u16(), kept.text()), (200, body), "the JSON is passed on as it came");
+            assert_eq!(world.get(&format!("/transcript/{id}?format=srt")).await.status, 200);
+            let of_this = format!("FROM transcripts WHERE transcript_id = '{id}'");
+            assert_eq!(
+                world.store.texts(&format!("SELECT state || ' ' || text {of_this}")).await,
+                [format!("completed {text}")]
+            );
+            let stored = format!("SELECT word FROM words WHERE transcript = (SELECT id {of_this}) ORDER BY position");
+            assert_eq!(world.store.texts(&stored).await.join(" "), words);
+        }
+    }
 }
 
 #[tokio::test]

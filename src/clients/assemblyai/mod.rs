@@ -22,7 +22,7 @@ pub use list::Listed;
 pub use transcripts::{Reply, Transcript, TranscriptStatus};
 pub use words::Word;
 
-use super::{Deadlines, Refusal, Sender, Service};
+use super::{Deadlines, Refusal, Sender, Service, json};
 
 /// Default of `ASSEMBLYAI_API_URL`. The EU has another.
 pub const API_URL: &str = "https://api.assemblyai.com";
@@ -84,7 +84,7 @@ fn refusal(status: StatusCode, _: &HeaderMap, body: &[u8]) -> Refusal {
     struct ErrorBody {
         error: String,
     }
-    let message = serde_json::from_slice::<ErrorBody>(body).ok().map(|body| body.error);
+    let message = json::read::<ErrorBody>(body).ok().map(|body| body.error);
     Refusal {
         status: status.as_u16(),
         code: None,

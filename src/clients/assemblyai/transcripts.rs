@@ -54,6 +54,8 @@ pub struct Transcript {
     /// Set once the transcript is completed.
     pub text: Option<String>,
     pub error: Option<String>,
+    /// How many lists of words there are: of fields of the same name the last one counts.
+    word_lists: usize,
 }
 
 impl Transcript {
@@ -69,12 +71,17 @@ impl Transcript {
 
 impl<'de> Deserialize<'de> for Transcript {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        Fields(&mut drop).deserialize(source)
+        Fields { superseded: 0, heard: &mut drop }.deserialize(source)
     }
 }
 
-/// Reads a transcript, and hands over each of its words as it comes, so that they are nowhere in memory as a whole.
-struct Fields<'w>(&'w mut dyn FnMut(Word));
+/// Reads a transcript, and hands over each of its words as it comes, so that they are nowhere in memory as a whole. Of fields
+/// of the same name the last one counts.
+struct Fields<'w> {
+    /// How many lists of words come before the one that counts.
+    superseded: usize,
+    heard: &'w mut dyn FnMut(Word),
+}
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
@@ -105,18 +112,22 @@ impl<'de> Visitor<'de> for Fields<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Transcript, A::Error> {
-        let (mut id, mut status, mut has_words) = (None, None, None);
-        let (mut audio_url, mut text, mut error) = (None, None, None);
+        let (mut id, mut status, mut word_lists) = (None, None, 0);
+        let (mut audio_url, mut text, mut error) = (None, None, None::<String>);
         while let Some(field) = fields.next_key()? {
             match field {
-                Field::Id => set(&mut id, "id", fields.next_value()?)?,
-                Field::Status => set(&mut status, "status", fields.next_value()?)?,
-                Field::AudioUrl => set(&mut audio_url, "audio_url", fields.next_value()?)?,
-                Field::Text => set(&mut text, "text", fields.next_value()?)?,
-                Field::Error => set(&mut error, "error", fields.next_value::<Option<String>>()?)?,
+                Field::Id => id = Some(fields.next_value()?),
+                Field::Status => status = Some(fields.next_value()?),
+                Field::AudioUrl => audio_url = fields.next_value()?,
+                Field::Text => text = fields.next_value()?,
+                Field::Error => error = fields.next_value()?,
+                Field::Words if word_lists >= self.superseded => {
+                    word_lists += 1;
+                    fields.next_value_seed(Words(&mut *self.heard))?;
+                }
                 Field::Words => {
-                    set(&mut has_words, "words", ())?;
-                    fields.next_value_seed(Words(&mut *self.0))?;
+                    word_lists += 1;
+                    fields.next_value::<IgnoredAny>()?;
                 }
                 Field::Other => _ = fields.next_value::<IgnoredAny>()?,
             }
@@ -124,18 +135,11 @@ impl<'de> Visitor<'de> for Fields<'_> {
         Ok(Transcript {
             id: id.ok_or_else(|| A::Error::missing_field("id"))?,
             status: status.ok_or_else(|| A::Error::missing_field("status"))?,
-            audio_url: audio_url.flatten(),
-            text: text.flatten(),
-            error: error.flatten().map(|error| cut(error, LONGEST_ERROR)),
+            audio_url,
+            text,
+            error: error.map(|error| cut(error, LONGEST_ERROR)),
+            word_lists,
         })
-    }
-}
-
-/// Sets a field. It is an error if the object had it before.
-fn set<T, E: serde::de::Error>(field: &mut Option<T>, name: &'static str, value: T) -> Result<(), E> {
-    match field.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(E::duplicate_field(name)),
     }
 }
 
@@ -163,7 +167,7 @@ impl Reply {
 
     fn parse(json: Json) -> Result<Self, Kind> {
         let mut words = 0;
-        let transcript = json.read(Fields(&mut |_| words += 1))?;
+        let transcript = json.read(Fields { superseded: 0, heard: &mut |_| words += 1 })?;
         if words > MOST_WORDS {
             return Err(Kind::TooLarge("more than 250,000 words"));
         }
@@ -172,8 +176,9 @@ impl Reply {
 
     /// Hands over each word.
     pub fn each_word(&self, mut heard: impl FnMut(Word)) {
+        let superseded = self.transcript.word_lists.saturating_sub(1);
         // It was read before.
-        _ = self.json.read(Fields(&mut heard));
+        _ = self.json.read(Fields { superseded, heard: &mut heard });
     }
 }
 

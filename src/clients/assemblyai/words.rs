@@ -12,30 +12,52 @@ const LONGEST_WORD: usize = 4 << 10;
 /// The longest name of a speaker or channel that is kept, in bytes.
 const LONGEST_NAME: usize = 256;
 
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Word {
     /// With its punctuation.
-    #[serde(deserialize_with = "text")]
     pub text: String,
     /// Milliseconds.
-    #[serde(deserialize_with = "milliseconds")]
     pub start: u64,
     /// Milliseconds.
-    #[serde(deserialize_with = "milliseconds")]
     pub end: u64,
     /// From 0 to 1.
-    #[serde(deserialize_with = "number")]
     pub confidence: f64,
     /// `A`, `B` and so on, or with the channel before it, such as `1A`.
-    #[serde(deserialize_with = "name")]
     pub speaker: Option<String>,
     /// `1`, `2` and so on, if channels were transcribed separately.
-    #[serde(deserialize_with = "name")]
     pub channel: Option<String>,
 }
 
-/// Reads a list of words and hands over each. `null` for the list or for a word counts as none.
+/// What a visitor of a list or of an object makes of anything that is neither.
+macro_rules! scalars_are {
+    ($nothing:expr) => {
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+    };
+}
+
+/// Reads a list of words and hands over each. Whatever else is in place of the list or of a word counts as none.
 pub(super) struct Words<'w>(pub(super) &'w mut dyn FnMut(Word));
 
 impl<'de> DeserializeSeed<'de> for Words<'_> {
@@ -50,18 +72,75 @@ impl<'de> Visitor<'de> for Words<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("words or null")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
+        f.write_str("words")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(word) = list.next_element::<Option<Word>>()? {
-            word.into_iter().for_each(&mut *self.0);
+        while let Some(word) = list.next_element::<MaybeWord>()? {
+            word.0.into_iter().for_each(&mut *self.0);
         }
         Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<(), A::Error> {
+        IgnoredAny.visit_map(fields).map(drop)
+    }
+
+    scalars_are!(());
+}
+
+struct MaybeWord(Option<Word>);
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Field {
+    Text,
+    Start,
+    End,
+    Confidence,
+    Speaker,
+    Channel,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for MaybeWord {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = MaybeWord;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<MaybeWord, A::Error> {
+                let mut word = Word::default();
+                while let Some(field) = fields.next_key()? {
+                    match field {
+                        Field::Text => {
+                            word.text = fields.next_value::<Scalar>()?.text(LONGEST_WORD).unwrap_or_default()
+                        }
+                        Field::Start => word.start = fields.next_value::<Scalar>()?.milliseconds(),
+                        Field::End => word.end = fields.next_value::<Scalar>()?.milliseconds(),
+                        Field::Confidence => word.confidence = fields.next_value::<Scalar>()?.number(),
+                        Field::Speaker => word.speaker = fields.next_value::<Scalar>()?.text(LONGEST_NAME),
+                        Field::Channel => word.channel = fields.next_value::<Scalar>()?.text(LONGEST_NAME),
+                        Field::Other => _ = fields.next_value::<IgnoredAny>()?,
+                    }
+                }
+                Ok(MaybeWord(Some(word)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<MaybeWord, A::Error> {
+                IgnoredAny.visit_seq(list).map(|_| MaybeWord(None))
+            }
+
+            scalars_are!(MaybeWord(None));
+        }
+
+        source.deserialize_any(Fields)
     }
 }
 
@@ -87,6 +166,10 @@ impl<'de> Deserialize<'de> for Scalar {
                 Ok(Scalar::Text(text.to_owned()))
             }
 
+            fn visit_string<E>(self, text: String) -> Result<Scalar, E> {
+                Ok(Scalar::Text(text))
+            }
+
             fn visit_u64<E>(self, number: u64) -> Result<Scalar, E> {
                 Ok(Scalar::Number(number.into()))
             }
@@ -107,14 +190,12 @@ impl<'de> Deserialize<'de> for Scalar {
                 Ok(Scalar::Nothing)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Scalar::Nothing)
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Scalar, A::Error> {
+                IgnoredAny.visit_seq(list).map(|_| Scalar::Nothing)
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Scalar, A::Error> {
-                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Scalar::Nothing)
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Scalar, A::Error> {
+                IgnoredAny.visit_map(fields).map(|_| Scalar::Nothing)
             }
         }
 
@@ -128,33 +209,27 @@ pub(super) fn cut(mut text: String, longest: usize) -> String {
     text
 }
 
-fn text<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
-    Ok(match Scalar::deserialize(source)? {
-        Scalar::Text(text) => cut(text, LONGEST_WORD),
-        Scalar::Number(number) => number.to_string(),
-        Scalar::Nothing => String::new(),
-    })
-}
+impl Scalar {
+    /// The beginning of the text, of at most this many bytes.
+    fn text(self, longest: usize) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(cut(text, longest)),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Nothing => None,
+        }
+    }
 
-/// Reads a speaker or channel, which is a string or a number.
-fn name<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
-    Ok(match Scalar::deserialize(source)? {
-        Scalar::Text(text) => Some(cut(text, LONGEST_NAME)),
-        Scalar::Number(number) => Some(number.to_string()),
-        Scalar::Nothing => None,
-    })
-}
+    fn number(self) -> f64 {
+        match self {
+            Self::Number(number) => number.as_f64().unwrap_or_default(),
+            Self::Text(_) | Self::Nothing => 0.0,
+        }
+    }
 
-fn number<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
-    Ok(match Scalar::deserialize(source)? {
-        Scalar::Number(number) => number.as_f64().unwrap_or_default(),
-        Scalar::Text(_) | Scalar::Nothing => 0.0,
-    })
-}
-
-fn milliseconds<'de, D: Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
-    // The cast saturates, so a negative number becomes 0.
-    number(source).map(|number| number as u64)
+    fn milliseconds(self) -> u64 {
+        // The cast saturates, so a negative number becomes 0.
+        self.number() as u64
+    }
 }
 
 #[cfg(test)]
@@ -201,8 +276,10 @@ mod tests {
         let nameless = |text: &str, start| Word { text: text.to_owned(), start, ..Word::default() };
         for (words, expected) in [
             ("null", vec![]),
+            ("{\"text\": [1]}", vec![]),
+            ("\"none\"", vec![]),
             ("[]", vec![]),
-            ("[null]", vec![]),
+            ("[null, 7, \"none\", [{}], true]", vec![]),
             ("[{}]", vec![empty.clone()]),
             (
                 r#"[{"text": null, "start": null, "end": null, "confidence": null, "speaker": null, "channel": null}]"#,
@@ -226,7 +303,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_and_what_is_too_much_or_there_twice_is_refused() {
+    fn of_what_is_there_twice_the_last_counts() {
+        let (transcript, words) = read(
+            r#"{"id": "0", "status": "queued", "text": "no", "error": "no", "audio_url": "no", "words": [{"text": "no"}],
+            "id": "1", "status": "completed", "text": "yes", "error": null, "audio_url": "yes", "words": null,
+            "words": [{"text": "no", "start": 1, "text": "yes", "start": 2}, {"text": "too"}]}"#,
+        );
+        assert_eq!((transcript.id.as_str(), transcript.status), ("1", TranscriptStatus::Completed));
+        assert_eq!((transcript.text.as_deref(), transcript.audio_url.as_deref()), (Some("yes"), Some("yes")));
+        assert_eq!(transcript.error, None);
+        assert_eq!(
+            words.iter().map(|word| (word.text.as_str(), word.start)).collect::<Vec<_>>(),
+            [("yes", 2), ("too", 0)]
+        );
+        let none = r#"{"id": "1", "status": "completed", "words": [{"text": "no"}], "words": null}"#;
+        assert_eq!(read(none).1, []);
+    }
+
+    #[test]
+    fn what_is_no_strict_json_is_read_as_browsers_and_python_read_it() {
+        let (transcript, words) = read(concat!(
+            "\u{feff}",
+            r#"{"id": "1", "status": "completed", "text": "hi \ud83d", "language_confidence": NaN, "words": [
+            {"text": "\ude00hi", "start": 1e999, "end": -Infinity, "confidence": NaN}]}"#
+        ));
+        assert_eq!(transcript.text.as_deref(), Some("hi \u{fffd}"));
+        assert_eq!((words[0].text.as_str(), words[0].confidence), ("\u{fffd}hi", 0.0));
+        assert_eq!((words[0].start, words[0].end), (u64::MAX, 0));
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_what_is_too_much_is_refused() {
         let long = "ä".repeat(5_000);
         let word = format!(r#"{{"text": "{long}", "speaker": "{long}", "start": {{"{long}": [1, {{}}]}}}}"#);
         let (transcript, words) =
@@ -234,8 +341,6 @@ mod tests {
         let word = &words[0];
         assert_eq!((word.text.len(), word.speaker.as_ref().unwrap().len(), word.start), (4_096, 256, 0));
         assert_eq!(transcript.error.map(|error| error.len()), Some(4_096));
-        let twice = r#"{"id": "1", "status": "completed", "words": [], "words": []}"#;
-        assert!(Reply::read(twice.as_bytes().to_vec()).is_none());
         let many = format!(r#"{{"id": "1", "status": "completed", "words": [{}{{}}]}}"#, "{},".repeat(1_000_000));
         assert!(Reply::read(many.into_bytes()).is_none());
     }

@@ -28,7 +28,7 @@ pub use media::{Media, MediaFormat, MediaRequest};
 pub use player::Playable;
 pub use recordings::{Location, Recording};
 
-use super::{Deadlines, Refusal, Sender, Service};
+use super::{Deadlines, Refusal, Sender, Service, json};
 
 /// Base URL unless `TWILIO_REGION`, `TWILIO_EDGE` or `TWILIO_API_URL` is set.
 pub const API_URL: &str = "https://api.twilio.com";
@@ -109,7 +109,7 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
 /// Reads `{"code": 20404, "message": "…", "more_info": "https://…", "status": 404}`, as much of it as can be read. The
 /// code may be missing. Without a message and one of the two, it is no error of Twilio: a gateway on the way speaks JSON, too.
 fn error_from_json(status: StatusCode, body: &[u8]) -> ErrorBody {
-    let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else { return ErrorBody::default() };
+    let Ok(fields) = json::read::<Map<String, Value>>(body) else { return ErrorBody::default() };
     let text = |name| fields.get(name).and_then(Value::as_str).map(str::to_owned);
     // A smaller number is a status, which a gateway may call so.
     let code = fields.get("code").and_then(lenient::integer);
