@@ -173,8 +173,8 @@
 //!   never interrupted for that, nor one of the operator. A response that ends its connection says so.
 //! - A callback without proof of its origin is refused. Even with proof it only moves a state forward and makes a job due;
 //!   what the vendor's API answers to that job decides.
-//! - Whatever a vendor sends is bounded: a response in its bytes, a list in its pages and entries, audio by the duration of
-//!   its recording and the size of an upload, a redirect in its hops. No header of a vendor's reaches a browser: the type
+//! - Whatever a vendor sends is bounded: a response in its bytes, a list in its pages and entries, audio by its length, or
+//!   without one by the duration of its recording, and by the size of an upload, a redirect in its hops. No header of a vendor's reaches a browser: the type
 //!   of played audio comes from its first bytes.
 //! - Settings come from the environment and from a `.env` file that no other user can change. Credentials go only to the
 //!   vendor's own host, by https unless a setting names the host: no redirect is followed with them. callscribe fetches no URL that a

@@ -290,7 +290,7 @@ async fn a_file_longer_than_it_says_is_not_read_to_its_end_even_without_a_conten
 }
 
 #[tokio::test]
-async fn a_wav_file_must_be_as_long_as_twilio_says_within_two_seconds() {
+async fn a_wav_file_must_be_as_long_as_twilio_says_within_two_seconds_or_longer() {
     let extensible = [format(0xFFFE, 2, 16), vec![22, 0, 16, 0, 3, 0, 0, 0, 1, 0], vec![0; 14]].concat();
     let mu_law = riff(&[(b"fmt ", &format(MU_LAW, 1, 8)), (b"data", &sound(24_000)), (b"LIST", &sound(90_000))]);
     for file in [
@@ -299,7 +299,7 @@ async fn a_wav_file_must_be_as_long_as_twilio_says_within_two_seconds() {
         riff(&[(b"fmt ", &extensible), (b"data", &sound(96_000))]),
         mu_law,
     ] {
-        for (seconds, fits) in [(0, false), (1, true), (3, true), (5, true), (6, false), (u64::MAX, false)] {
+        for (seconds, fits) in [(0, true), (1, true), (3, true), (5, true), (6, false), (u64::MAX, false)] {
             let request = MediaRequest { seconds: Some(seconds), ..Default::default() };
             for framing in [Framing::Length, Framing::Chunked] {
                 let read = read(Sent::whole(framing, &file), &request).await;
@@ -308,6 +308,40 @@ async fn a_wav_file_must_be_as_long_as_twilio_says_within_two_seconds() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn sizes_in_the_header_of_a_file_may_be_wrong_if_it_has_the_duration_of_its_recording() {
+    const SHORTER: Option<&str> = Some("is shorter than its header says");
+    let (file, sound) = (golden, 96_000);
+    let both = |riff, data| with(with(golden(), 4, riff), 40, data);
+    for (name, file, wrong) in [
+        ("the length of the file, not of what follows", with(file(), 4, sound + 44), None),
+        ("the length of the file as that of the sound", both(sound + 36, sound + 44), None),
+        ("a placeholder", both(0x7fff_ffff, 0x7fff_ffdb), None),
+        ("a sound of length 0", with(file(), 40, 0), None),
+        ("less than there is", both(1_036, 1_000), None),
+        ("more sound than there is", with(file(), 40, 10 * sound), None),
+        ("nothing wrong, but cut", without(file(), 5_000), SHORTER),
+        ("nothing wrong, but cut to what could be all", without(file(), 40_000), SHORTER),
+        ("a placeholder, and cut", without(both(0x7fff_ffff, 0x7fff_ffdb), 90_000), SHORTER),
+        ("a file after the file", and(file(), &golden()), None),
+    ] {
+        for framing in [Framing::Length, Framing::Chunked] {
+            let request = MediaRequest { seconds: Some(3), ..Default::default() };
+            let read = read(Sent::whole(framing, &file), &request).await;
+            assert_eq!(read.objection(), wrong, "{name}, {framing:?}");
+            assert!(wrong.is_some() || read.bytes == file, "{name}, {framing:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_whole_file_may_be_far_longer_than_its_recording() {
+    let long = riff(&[(b"fmt ", &pcm()), (b"data", &sound(3 << 20))]);
+    let request = MediaRequest { seconds: Some(17), ..Default::default() };
+    let read = read(Sent::whole(Framing::Length, &long), &request).await;
+    assert!(read.objection().is_none() && read.bytes == long);
 }
 
 #[tokio::test]
@@ -379,15 +413,26 @@ async fn audio_that_is_not_there_yet_is_not_found() {
 }
 
 #[tokio::test]
+async fn a_recording_whose_audio_is_longer_than_its_duration_is_transcribed() {
+    let world = World::new().await;
+    for (audio, seconds) in [(speech::WAV.to_vec(), 2), (and(speech::WAV.to_vec(), b"more"), 5)] {
+        let (audio, duration) = (Audio::Bytes(audio.into()), Duration::from_secs(seconds));
+        let recording = world.twilio.add_recording(SeededRecording { audio, duration, ..Default::default() });
+        let answer = world.post_json("/transcribe", &json!({ "recording_sid": recording })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn bad_audio_is_neither_complete_at_assemblyai_nor_paid_for() {
     let speech = || Audio::Bytes(speech::WAV.into());
     for (audio, seconds, wrong) in [
         (Audio::Bytes(without(speech::WAV.to_vec(), 10_000).into()), 5, "shorter than its header says"),
-        (Audio::Bytes(and(speech::WAV.to_vec(), b"more").into()), 5, "longer than its header says"),
         // Its length is right, and AssemblyAI receives it in Content-Length.
         (Audio::Bytes(riff(&[(b"fmt ", &pcm()), (b"LIST", &sound(100_000))]).into()), 5, "contains no sound"),
         (Audio::Bytes("{\"code\": 20404}".into()), 5, "a document"),
         (speech(), 60, "not have the duration of its recording"),
+        (speech(), 8, "not have the duration of its recording"),
     ] {
         let world = World::new().await;
         let duration = Duration::from_secs(seconds);

@@ -37,7 +37,7 @@ pub struct MediaRequest {
     pub range: Option<String>,
     /// The URL of the audio if it is not at its usual path: [`Location::OwnUrl`](super::Location::OwnUrl).
     pub own_url: Option<Url>,
-    /// The recording's duration by Twilio's API, which bounds the size of its audio. A WAV file must be as long.
+    /// The recording's duration by Twilio's API, which bounds the size of its audio. A WAV file must not be shorter.
     pub seconds: Option<u64>,
 }
 
@@ -242,7 +242,11 @@ impl Inspector {
         self.wav.check(total, self.seconds)?;
         self.head.extend_from_slice(&piece[..piece.len().min(size::HEAD.saturating_sub(self.head.len()))]);
         let audio_type = AudioType::of(&self.head).filter(|_| self.head.len() == size::HEAD);
-        if total.unwrap_or(received) > size::largest(audio_type, self.wav.rate(), self.seconds) {
+        // HTTP and the header of a file that agree about its length bound it, too, and it may be longer than its recording.
+        let is_agreed = |total| self.wav.length().is_some_and(|length| (length..=length + 1).contains(&total));
+        if total.unwrap_or(received) > size::largest(audio_type, self.wav.rate(), self.seconds)
+            && !total.is_some_and(is_agreed)
+        {
             return Err(size::TOO_LONG);
         }
         Ok(())

@@ -20,6 +20,12 @@ const SHORT_FORMAT: usize = 16;
 /// Length left by writers that cannot go back to the header. Some leave 0.
 const UNKNOWN: u32 = u32::MAX;
 
+/// Continues a sentence that ends in "which".
+const SHORT: &str = "is shorter than its header says";
+
+/// How many moments a second has. Sizes in headers are often wrong by the length of a header.
+const MOMENTS: u64 = 100;
+
 #[derive(Debug, Default)]
 pub(super) struct Wav {
     received: u64,
@@ -125,7 +131,7 @@ impl Wav {
     }
 
     /// Returns the file's length by its header.
-    fn length(&self) -> Option<u64> {
+    pub(super) fn length(&self) -> Option<u64> {
         let length = self.length_field.filter(|length| ![0, UNKNOWN].contains(length))?;
         Some(u64::from(length) + 8)
     }
@@ -142,46 +148,71 @@ impl Wav {
 
     /// Checks what has been read so far. The error continues a sentence that ends in "which". `total` is the length of the
     /// file, if it is known by now; `seconds` is its duration by Twilio's API.
+    ///
+    /// Only what is shorter was cut. A file may be longer than its recording, and sizes in its header may be wrong.
     pub(super) fn check(&self, total: Option<u64>, seconds: Option<u64>) -> Result<(), &'static str> {
         if self.length_field.is_none() {
             let is_cut = total == Some(self.received) && self.received < HEAD as u64 && starts_like_riff(&self.header);
-            return if is_cut { Err("is shorter than its header says") } else { Ok(()) };
+            return if is_cut { Err(SHORT) } else { Ok(()) };
         }
-        if let Some(length) = self.length() {
-            if total.is_some_and(|total| total < length) {
-                return Err("is shorter than its header says");
-            }
-            // The length need not count the padding byte of the last chunk.
-            if total.unwrap_or(self.received) > length + length % 2 {
-                return Err("is longer than its header says");
-            }
+        let Some(data) = &self.data else {
+            return match total {
+                Some(total) if total <= self.received => self.check_length(Some(total)).and(Err("contains no sound")),
+                // Its duration shows whether its length is wrong, or its header.
+                _ if seconds.is_some() => Ok(()),
+                _ => self.check_length(total),
+            };
+        };
+        let rate = self.format.as_ref().and_then(Format::constant_rate);
+        let (Some(seconds), Some(rate)) = (seconds, rate) else {
+            return self.check_length(total).and_then(|()| total.map_or(Ok(()), |total| self.check_data(data, total)));
+        };
+        let Some(total) = total else { return Ok(()) };
+        let available = total.saturating_sub(data.begin);
+        let (expected, tolerance) = (seconds.saturating_mul(rate), TOLERANCE * rate);
+        let by_header = self.length_of(data, available);
+        let is_by_header = self.check_length(Some(total)).and_then(|()| self.check_data(data, total));
+        let is_long = |length: u64| length > 0 && length.saturating_add(tolerance) >= expected;
+        let fits = |length: u64| is_long(length) && length <= expected.saturating_add(tolerance);
+        match is_by_header {
+            Ok(()) if is_long(by_header) || fits(available) => Ok(()),
+            Ok(()) => Err("does not have the duration of its recording"),
+            // What the header promises would fit as well, so more than a moment of it is missing.
+            Err(SHORT) if fits(by_header) && by_header - available.min(by_header) > rate / MOMENTS => Err(SHORT),
+            Err(_) if is_long(available) => Ok(()),
+            Err(wrong) => Err(wrong),
         }
-        match (total, &self.data) {
-            (Some(total), Some(data)) => self.check_data(data, total, seconds),
-            (Some(total), None) if total <= self.received => Err("contains no sound"),
+    }
+
+    /// Compares the length of the file with that in its header.
+    fn check_length(&self, total: Option<u64>) -> Result<(), &'static str> {
+        let Some(length) = self.length() else { return Ok(()) };
+        if total.is_some_and(|total| total < length) {
+            return Err(SHORT);
+        }
+        // The length need not count the padding byte of the last chunk.
+        if total.unwrap_or(self.received) > length + length % 2 {
+            return Err("is longer than its header says");
+        }
+        Ok(())
+    }
+
+    fn check_data(&self, data: &Data, total: u64) -> Result<(), &'static str> {
+        let available = total.saturating_sub(data.begin);
+        match self.length_of(data, available) {
+            length if length > available => Err(SHORT),
+            0 => Err("contains no sound"),
+            _ if self.format.is_none() => Err("has no format in its header"),
             _ => Ok(()),
         }
     }
 
-    fn check_data(&self, data: &Data, total: u64, seconds: Option<u64>) -> Result<(), &'static str> {
-        let available = total.saturating_sub(data.begin);
-        let length = match data.length_field {
+    /// Returns the length of the sound by its header, or what is there if the header does not say.
+    fn length_of(&self, data: &Data, available: u64) -> u64 {
+        match data.length_field {
             UNKNOWN => available,
             0 if self.lacks_length() => available,
-            length => u64::from(length),
-        };
-        if length > available {
-            return Err("is shorter than its header says");
-        }
-        if length == 0 {
-            return Err("contains no sound");
-        }
-        let Some(format) = &self.format else { return Err("has no format in its header") };
-        let (Some(seconds), Some(rate)) = (seconds, format.constant_rate()) else { return Ok(()) };
-        if length.abs_diff(seconds.saturating_mul(rate)) > TOLERANCE * rate {
-            Err("does not have the duration of its recording")
-        } else {
-            Ok(())
+            length => length.into(),
         }
     }
 }

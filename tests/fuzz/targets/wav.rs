@@ -60,7 +60,8 @@ fuzz_target!(|input: Input| {
     };
     let length = u32::from_le_bytes([*a, *b, *c, *d]);
     assert_eq!(whole.lacks_length(), matches!(length, 0 | u32::MAX));
-    if verdict.is_ok() && !whole.lacks_length() {
+    // Where the duration shows that a file is whole, the sizes in its header may be wrong.
+    if verdict.is_ok() && seconds.is_none() && !whole.lacks_length() {
         let length = u64::from(length) + 8;
         assert!((length..=length + length % 2).contains(&(file.len() as u64)));
         let mut cut = Wav::default();
