@@ -18,6 +18,9 @@ const DELETED: &str = "http://deleted_by_user";
 /// 120,000.
 const MOST_WORDS: usize = 250_000;
 
+/// In the error of audio in which nothing is said, if AssemblyAI was to find out its language.
+const SILENT: &str = "no spoken audio";
+
 /// The longest error that is kept, in bytes.
 const LONGEST_ERROR: usize = 4 << 10;
 
@@ -51,8 +54,9 @@ pub struct Transcript {
     pub status: TranscriptStatus,
     /// For a recording of ours an upload that no other transcript has.
     pub audio_url: Option<String>,
-    /// Set once the transcript is completed.
+    /// Set once the transcript is completed, unless nothing was said.
     pub text: Option<String>,
+    /// Not empty.
     pub error: Option<String>,
     /// How many lists of words there are: of fields of the same name the last one counts.
     word_lists: usize,
@@ -132,12 +136,17 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 Field::Other => _ = fields.next_value::<IgnoredAny>()?,
             }
         }
+        let error = error.filter(|error| !error.trim().is_empty()).map(|error| cut(error, LONGEST_ERROR));
+        let status = status.ok_or_else(|| A::Error::missing_field("status"))?;
+        // Without the search for a language, the same audio has an empty transcript.
+        let is_silent = status == TranscriptStatus::Error
+            && error.as_ref().is_some_and(|error| error.to_ascii_lowercase().contains(SILENT));
         Ok(Transcript {
             id: id.ok_or_else(|| A::Error::missing_field("id"))?,
-            status: status.ok_or_else(|| A::Error::missing_field("status"))?,
+            status: if is_silent { TranscriptStatus::Completed } else { status },
             audio_url,
             text,
-            error: error.map(|error| cut(error, LONGEST_ERROR)),
+            error: error.filter(|_| !is_silent),
             word_lists,
         })
     }
