@@ -27,7 +27,7 @@ pub struct Summary {
     pub is_recording_coming: bool,
     pub has_transcripts: bool,
     pub has_unfinished: bool,
-    /// Whether a transcript failed that no later order has replaced.
+    /// Whether a transcript [failed](Facts::may_retry_transcript).
     pub has_failed: bool,
     /// Whether a finished recording has no transcript, because a limit was reached.
     pub has_untranscribed: bool,
@@ -114,7 +114,7 @@ impl Facts {
             is_recording_coming: self.recordings.iter().any(|recording| recording.state.is_coming()),
             has_transcripts: !self.transcripts.is_empty(),
             has_unfinished: states().any(|state| !state.is_final()),
-            has_failed: states().any(|state| state == TranscriptState::Failed),
+            has_failed: self.transcripts.iter().any(|one| self.may_retry_transcript(one)),
             has_untranscribed: self.recordings.iter().any(|recording| self.may_transcribe(recording)),
         }
     }
@@ -123,9 +123,12 @@ impl Facts {
         Progress::of(&self.call, &self.summary())
     }
 
-    /// Whether a retry starts a new attempt at this transcript.
-    pub fn may_retry_transcript(transcript: &Transcript) -> bool {
-        transcript.is_current && transcript.state == TranscriptState::Failed
+    /// Whether this transcript failed, so that a retry starts a new attempt at it. It is not missed if its recording has
+    /// another one, or if a later order of the same request has replaced it.
+    pub fn may_retry_transcript(&self, transcript: &Transcript) -> bool {
+        let is_made =
+            |one: &Transcript| one.state == TranscriptState::Completed && one.recording == transcript.recording;
+        transcript.is_current && transcript.state == TranscriptState::Failed && !self.transcripts.iter().any(is_made)
     }
 
     /// Whether a retry requests a transcript of this recording.
@@ -156,7 +159,7 @@ impl Facts {
             Some(Deletion::Wanted) => return Err(NothingToRetry::Deleting),
             None => {}
         }
-        if self.transcripts.iter().any(Self::may_retry_transcript)
+        if self.transcripts.iter().any(|one| self.may_retry_transcript(one))
             || self.recordings.iter().any(|recording| self.may_transcribe(recording))
             || self.may_follow_again()
         {
@@ -339,10 +342,21 @@ pub fn steps(state: CallState, progress: Progress, history: &[Event]) -> [Step; 
     })
 }
 
-/// When each stage began. A new attempt at a transcript begins its stages again.
+/// When each stage began. A new attempt at a transcript begins its stages again, unless the call is done without it.
 fn times(history: &[Event], progress: Progress) -> [Option<i64>; 7] {
+    let made: Vec<_> = history
+        .iter()
+        .filter_map(|event| match &event.what {
+            Happened::Transcript { order, state: TranscriptState::Completed, .. } => Some(order),
+            _ => None,
+        })
+        .collect();
+    let is_needless = |event: &&Event| match &event.what {
+        Happened::Transcript { order, .. } => progress == Progress::Done && !made.contains(&order),
+        _ => false,
+    };
     let mut times = [None; 7];
-    for event in history {
+    for event in history.iter().filter(|event| !is_needless(event)) {
         let Some(stage) = Stage::of(&event.what, progress) else { continue };
         if stage == Stage::Uploading {
             times[Stage::Transcribing as usize] = None;

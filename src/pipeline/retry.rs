@@ -10,7 +10,6 @@ use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::call::{CallId, CallName};
 use crate::model::job::JobKind;
-use crate::model::standing::Facts;
 
 /// Starts a new attempt at each failed transcript, requests the missing ones, follows a call again that was given up, or
 /// resumes a failed deletion. Rings no phone.
@@ -38,7 +37,7 @@ async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
                 has_started.store(true, Ordering::Relaxed);
                 return Ok((tx, None));
             }
-            for transcript in facts.transcripts.iter().filter(|one| Facts::may_retry_transcript(one)) {
+            for transcript in facts.transcripts.iter().filter(|one| facts.may_retry_transcript(one)) {
                 tx.begin_attempt(transcript, request::is_void(transcript), "retried by the operator", now).await?;
                 tx.open_job(JobKind::Transcript, transcript.id.as_str(), now, now).await?;
             }

@@ -56,7 +56,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                     tx.store_json(transcript, json).await?;
                 }
                 TranscriptStatus::Completed => {
-                    let text = seen.text.as_deref().unwrap_or_default();
+                    let text = seen.text.as_deref().filter(|text| !text.trim().is_empty()).unwrap_or_default();
                     // A later attempt keeps the job open.
                     if tx.mark_completed(transcript, json, text, words(), now).await? {
                         tx.close_job(kind, subject, now).await?;

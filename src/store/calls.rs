@@ -29,7 +29,7 @@ pub struct CallSummary {
     pub summary: Summary,
     /// The total length of its recordings in seconds.
     pub seconds: Option<i64>,
-    /// The beginning of its newest text.
+    /// The beginning of its newest text that is not empty.
     pub words: Option<String>,
 }
 

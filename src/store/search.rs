@@ -71,11 +71,12 @@ impl Conn {
         Ok(())
     }
 
-    /// Adds a finished transcript to the search index. It replaces an older one of the same recording.
+    /// Adds a finished transcript to the search index. It replaces an older one of the same recording, unless its text is
+    /// empty: then the older one still says what was said.
     pub(super) async fn index_transcript(&mut self, id: &str) -> Result<(), Error> {
         let sql = "SELECT text, coalesce(recording_sid, audio) AS source, created_at FROM transcripts WHERE id = $1";
         let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
-        let Some(text) = row.text_if_set("text")? else { return Ok(()) };
+        let Some(text) = row.text_if_set("text")?.filter(|text| !text.is_empty()) else { return Ok(()) };
         let (source, requested_at) = (row.text("source")?, row.int("created_at")?);
         let (at, facets) = match self.fetch_one(self.dialect().lock_call_of_recording(), args![source.as_str()]).await?
         {
@@ -86,12 +87,15 @@ impl Conn {
             }
             None => (requested_at, String::new()),
         };
-        let other = "SELECT transcript, created_at FROM spoken JOIN transcripts ON id = transcript WHERE source = $1";
+        // Older programs have indexed empty texts.
+        let other = "SELECT transcript, created_at, CAST(CASE WHEN text <> '' THEN 1 ELSE 0 END AS BIGINT) AS is_spoken
+                     FROM spoken JOIN transcripts ON id = transcript WHERE source = $1";
         if let Some(other) = self.fetch_one(other, args![source.as_str()]).await? {
-            if other.int("created_at")? > requested_at {
+            let other_id = other.text("transcript")?;
+            if other.int("is_spoken")? == 1 && (other.int("created_at")?, other_id.as_str()) > (requested_at, id) {
                 return Ok(());
             }
-            self.unindex_transcript(&other.text("transcript")?).await?;
+            self.unindex_transcript(&other_id).await?;
         }
         // The end of an id is random.
         let low =

@@ -29,6 +29,7 @@ impl CallRow {
     pub(super) fn gist(&self) -> &str {
         let why = match self.progress {
             Progress::Failed | Progress::NotTranscribed => labels::outcome(self.call.known_state, self.progress),
+            Progress::Done => "Nothing was said.",
             _ => "",
         };
         self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(why)

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{World, steps_repeat};
+use crate::support::{World, fail_step};
 
 /// Requests a transcript. Returns its id.
 async fn requested(world: &World, request: &Value) -> String {
@@ -219,9 +219,7 @@ async fn a_transcript_that_is_no_strict_json_is_stored_and_passed_on_as_it_came(
             let audio = format!("https://example.com/{number}{}.wav", mark.len());
             let id = requested(&world, &json!({"audio_url": audio})).await;
             let body = mark.to_owned() + &with(&id, rest);
-            for _ in 0..if steps_repeat() { 20 } else { 1 } {
-                world.assemblyai.control.fail_next(Method::GET, &id, Fault::wrong_body(body.clone()));
-            }
+            fail_step(&world.assemblyai.control, &Method::GET, &id, &Fault::wrong_body(body.clone()));
             assert_eq!(world.get(&format!("/transcript/{id}?format=text")).await.text(), format!("{text}\n"), "{body}");
             let kept = world.get(&format!("/transcript/{id}")).await;
             assert_eq!((kept.status.as_u16(), kept.text()), (200, body), "the JSON is passed on as it came");
@@ -235,6 +233,124 @@ async fn a_transcript_that_is_no_strict_json_is_stored_and_passed_on_as_it_came(
             assert_eq!(world.store.texts(&stored).await.join(" "), words);
         }
     }
+}
+
+/// Requests a transcript, and lets AssemblyAI answer with this text. Returns its id.
+async fn transcribed_as(world: &World, request: &Value, text: &str) -> String {
+    world.assemblyai.hold();
+    world.clock.advance(Duration::from_secs(1));
+    let id = requested(world, request).await;
+    let body = json!({"id": id, "status": "completed", "text": text, "words": []}).to_string();
+    fail_step(&world.assemblyai.control, &Method::GET, &id, &Fault::wrong_body(body));
+    assert_eq!(world.get(&format!("/transcript/{id}")).await.json()["text"], text);
+    world.assemblyai.release();
+    world.settle().await;
+    id
+}
+
+/// Asserts that the call of this transcript is finished, and that list and search show this transcript.
+async fn assert_counts(world: &World, call: &str, transcript: &str, after: &str) {
+    let shown = world.call(call).await;
+    assert_eq!((&shown["progress"], &shown["can_retry"]), (&json!("done"), &json!(false)), "{after}");
+    let row = &world.get("/calls").await.json()["calls"][0];
+    let words = row["words"].as_str().expect("words");
+    assert!(row["progress"] == "done" && words.contains("Ahoy Street"), "{after}: {row}");
+    let hits = world.get("/calls?q=ahoy").await.json();
+    assert_eq!(hits["hits"][0]["transcript_id"], *transcript, "{after}");
+    let page = world.get_with(&format!("/calls/{call}"), &[("accept", "text/html")]).await.text();
+    assert!(page.contains(r#"<strong class="state past">Done</strong>"#), "{after}: {page}");
+    assert!(!page.contains("Try again"), "{after}");
+}
+
+#[tokio::test]
+async fn another_transcript_that_is_empty_or_fails_takes_nothing_from_the_good_one() {
+    let world = World::new().await;
+    let (call, recording) = world.recorded_call().await;
+    world.settle().await;
+    let good = world.call(&call).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+    assert_counts(&world, &call, &good, "the first").await;
+
+    for (number, text) in ["", " \n"].iter().enumerate() {
+        let request = json!({"recording_sid": recording, "again": number == 0, "disfluencies": number == 1});
+        transcribed_as(&world, &request, text).await;
+        assert_counts(&world, &call, &good, "an empty one").await;
+    }
+    world.assemblyai.fail_next_transcript("Audio duration is too short.");
+    world.clock.advance(Duration::from_secs(1));
+    requested(&world, &json!({"recording_sid": recording, "punctuate": false})).await;
+    world.settle().await;
+    assert_counts(&world, &call, &good, "a failed one").await;
+
+    let refused = json!({"recording_sid": recording, "speech_models": "nope"});
+    assert_eq!(world.post_json("/transcribe", &refused).await.status, 400);
+    world.settle().await;
+    assert_counts(&world, &call, &good, "a refused one").await;
+    world.post_form(&format!("/calls/{call}/retry"), "").await.problem(409, "nothing-to-retry");
+    let states = world.call(&call).await["transcripts"]
+        .as_array()
+        .map(|all| all.iter().map(|one| one["state"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>());
+    assert_eq!(states.expect("a list"), ["completed", "completed", "completed", "failed", "failed"]);
+
+    let better = requested(&world, &json!({"recording_sid": recording, "again": true})).await;
+    world.settle().await;
+    assert_counts(&world, &call, &better, "a better one").await;
+}
+
+#[tokio::test]
+async fn an_older_programs_index_of_an_empty_transcript_gives_way_to_the_good_one() {
+    let world = World::new().await;
+    let (call, recording) = world.recorded_call().await;
+    world.settle().await;
+    let good = world.call(&call).await["transcripts"][0]["id"].clone();
+    // It has a text, but one without a word that could be indexed.
+    transcribed_as(&world, &json!({"recording_sid": recording, "again": true}), "…").await;
+    let found = async || world.get("/calls?q=ahoy").await.json()["hits"].clone();
+    assert_eq!(found().await, json!([]));
+    world.store.execute("UPDATE transcripts SET text = '' WHERE text = '…'").await.expect("an older program's text");
+    world.store.execute("DELETE FROM _sqlx_migrations WHERE version = 14").await.expect("an older program's store");
+    world.another_app().await.stop().await;
+    assert_eq!(found().await[0]["transcript_id"], good);
+}
+
+#[tokio::test]
+async fn a_silent_call_has_an_empty_transcript_even_if_its_language_was_to_be_found_out() {
+    let world = World::new().await;
+    world.assemblyai.fail_next_transcript("language_detection cannot be performed on files with no spoken audio.");
+    let (sid, _) = world.recorded_call().await;
+    world.settle().await;
+    let call = world.call(&sid).await;
+    assert_eq!((&call["progress"], &call["can_retry"]), (&json!("done"), &json!(false)));
+    let transcript = &call["transcripts"][0];
+    assert_eq!((&transcript["state"], &transcript["text"]), (&json!("completed"), &json!("")));
+    assert_eq!(transcript["reason"], Value::Null);
+    let id = transcript["id"].as_str().expect("an id");
+    let text = world.get(&format!("/transcript/{id}?format=text")).await;
+    assert_eq!((text.status.as_u16(), text.text().trim()), (200, ""));
+    assert_eq!(world.get(&format!("/transcript/{id}?format=srt")).await.status, 200);
+    let json = world.get(&format!("/transcript/{id}")).await.json();
+    assert_eq!(json["status"], "error", "the JSON is passed on as it came");
+    for page in ["/calls".to_owned(), format!("/calls/{sid}")] {
+        let page = world.get_with(&page, &[("accept", "text/html")]).await.text();
+        assert!(page.contains("Nothing was said."), "{page}");
+    }
+    world.post_form(&format!("/calls/{sid}/retry"), "").await.problem(409, "nothing-to-retry");
+    assert_eq!(world.transcript_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_error_without_words_is_said_in_ours() {
+    let world = World::new().await;
+    world.assemblyai.fail_next_transcript(" ");
+    let (sid, _) = world.recorded_call().await;
+    world.settle().await;
+    let transcript = &world.call(&sid).await["transcripts"][0];
+    assert_eq!(
+        (&transcript["state"], &transcript["reason"]),
+        (&json!("failed"), &json!("AssemblyAI: no reason given"))
+    );
+    let id = transcript["id"].as_str().expect("an id");
+    let detail = world.get(&format!("/transcript/{id}?format=text")).await.problem(422, "transcript-failed");
+    assert_eq!(detail, format!("transcript {id} failed: AssemblyAI does not say why"));
 }
 
 #[tokio::test]

@@ -133,13 +133,15 @@ impl Dialect {
                         (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
                             WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.rank < $3) AS unfinished,
                         (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
-                            WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.state = 'failed') AS failed,
+                            WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.state = 'failed'
+                            AND NOT EXISTS (SELECT 1 FROM transcripts AS made
+                                WHERE made.recording_sid = recordings.sid AND made.state = 'completed')) AS failed,
                         (SELECT count(*) FROM recordings WHERE call_id = calls.id AND state = 'completed'
                             AND NOT EXISTS (SELECT 1 FROM transcripts WHERE recording_sid = recordings.sid))
                             AS untranscribed,
                         (SELECT substr(text, 1, 200) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
                             WHERE call_id = calls.id AND text <> ''
-                            ORDER BY transcripts.created_at DESC, transcripts.id LIMIT 1) AS words
+                            ORDER BY transcripts.created_at DESC, transcripts.id DESC LIMIT 1) AS words
                     FROM calls LEFT JOIN jobs AS job ON job.kind = 'call' AND job.subject = calls.id
                     WHERE calls.id IN (SELECT ",
                     $ids,

@@ -28,6 +28,7 @@ macro_rules! migrations_of {
                 include_str!(concat!("../migrations/", $database, "/0012_unasked_transcripts.sql")),
             ),
             ("losses", include_str!(concat!("../migrations/", $database, "/0013_losses.sql"))),
+            ("empty transcripts", include_str!(concat!("../migrations/", $database, "/0014_empty_transcripts.sql"))),
         ]
     };
 }
