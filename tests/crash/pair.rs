@@ -17,7 +17,7 @@ use crate::{REACHED_WITHIN, keep_going};
 
 /// A stopped instance is continued at the latest after this time. The other one has given its call up by then, or
 /// submitted its order again.
-const FROZEN_FOR: Duration = Duration::from_secs(150);
+const FROZEN_FOR: Duration = Duration::from_secs(200);
 
 /// Maximum time from SIGTERM until the second instance ends.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
