@@ -21,7 +21,7 @@ use crate::auth::Auth;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
 use crate::config::{Accounts, Config, Problem, ServerConfig, Vendors};
-use crate::context::{ANSWERED_SLOTS, Context, Shared};
+use crate::context::{ANSWERED_SLOTS, Context, Models, Shared};
 use crate::events::Events;
 use crate::exposure::{Exposure, Prober};
 use crate::pipeline::worker;
@@ -87,6 +87,10 @@ impl App {
             }
         };
         let store = Store::open(&database).await.map_err(|bad| Problem::new("DATABASE_URL", bad.to_string()))?;
+        let models = Models::new(config.transcript.speech_models.clone(), refused_models(&store).await);
+        for warning in models.warnings() {
+            tracing::warn!("{warning}");
+        }
         for address in &bound {
             _ = writeln!(welcome, "listening at http://{address}");
         }
@@ -108,6 +112,7 @@ impl App {
             call: config.call,
             dial: config.dial,
             transcript: config.transcript,
+            models,
             urls,
             auth: Auth::new(config.server.operator_token),
             exposure: Exposure::new(shared_secret, config.work.automatic, config.work.patience),
@@ -239,6 +244,15 @@ async fn check_database(context: Shared) {
             () = tokio::time::sleep(CHECK_PAUSE) => {}
         }
     }
+}
+
+/// The speech models that AssemblyAI refused when they were last ordered. Not to know them keeps nothing from working.
+async fn refused_models(store: &Store) -> Vec<String> {
+    let read = async { store.read().await?.refused_models().await };
+    read.await.unwrap_or_else(|error| {
+        tracing::warn!("could not read which speech models were refused: {error}");
+        Vec::new()
+    })
 }
 
 /// Warns of open calls dialed with another `BASE_URL`, such as an earlier tunnel name. They are followed by polling Twilio.

@@ -1,8 +1,8 @@
 //! The long-lived values that handlers and workers share. `app` builds them once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Auth;
-use crate::clients::assemblyai::AssemblyAi;
+use crate::clients::assemblyai::{AssemblyAi, models};
 use crate::clients::json::{self, Json};
 use crate::clients::twilio::Twilio;
 use crate::clients::{Refusal, Service};
@@ -55,6 +55,7 @@ pub struct Context {
     pub call: CallConfig,
     pub dial: DialConfig,
     pub transcript: TranscriptConfig,
+    pub models: Models,
     pub urls: Urls,
     pub auth: Auth,
     pub exposure: Exposure,
@@ -81,6 +82,62 @@ pub struct Context {
     pub repeats: Repeats,
     /// A sentence that every page shows, such as that no phone rings in the sandbox.
     pub notice: Option<&'static str>,
+}
+
+/// The speech models of the settings, and which of them AssemblyAI refused when they were last ordered.
+#[derive(Debug)]
+pub struct Models {
+    listed: Vec<String>,
+    refused: Mutex<BTreeSet<String>>,
+}
+
+impl Models {
+    /// `refused` are those that an earlier run of the program has noted.
+    pub fn new(listed: Vec<String>, refused: Vec<String>) -> Self {
+        let refused = refused.into_iter().filter(|model| listed.contains(model)).collect();
+        Self { refused: Mutex::new(refused), listed }
+    }
+
+    /// Those of these models that the settings list.
+    pub fn listed_of(&self, models: &[String]) -> Vec<String> {
+        models.iter().filter(|model| self.listed.contains(model)).cloned().collect()
+    }
+
+    /// Those of these models that were refused.
+    pub fn refused_of(&self, models: &[String]) -> Vec<String> {
+        let refused = self.refused();
+        models.iter().filter(|model| refused.contains(*model)).cloned().collect()
+    }
+
+    /// Notes that AssemblyAI refused these models of the settings.
+    pub fn note(&self, models: &[String]) {
+        self.refused().extend(models.iter().cloned());
+    }
+
+    /// Notes that AssemblyAI accepted these models.
+    pub fn forget(&self, models: &[String]) {
+        self.refused().retain(|model| !models.contains(model));
+    }
+
+    /// A sentence about each model of the settings that AssemblyAI refuses or is about to.
+    pub fn warnings(&self) -> Vec<String> {
+        const CHANGE: &str = "change ASSEMBLYAI_SPEECH_MODELS, or the speech_models of TRANSCRIPT_OPTIONS.";
+        let refused = self.refused();
+        let warning = |model: &String| {
+            if refused.contains(model) {
+                Some(format!("AssemblyAI refuses the speech model {model}, and orders continue with others: {CHANGE}"))
+            } else if models::is_outdated(model) {
+                Some(format!("AssemblyAI has deprecated the speech model {model}: {CHANGE}"))
+            } else {
+                None
+            }
+        };
+        self.listed.iter().filter_map(warning).collect()
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Context {

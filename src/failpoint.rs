@@ -39,7 +39,7 @@ pub enum Commit {
     IntendToSubmit,
     /// The transcript id from the answer to `POST transcript`.
     StoreTranscriptId,
-    /// AssemblyAI refused the order.
+    /// AssemblyAI refused the order, which continues with other speech models if it refused one of those.
     WithdrawIntent,
     /// The result of a search for an order whose transcript id is unknown.
     SearchForOrder,
@@ -161,7 +161,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 19] = [
+    pub const CRASH_POINTS: [(&str, Point); 21] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -181,6 +181,8 @@ mod armed {
         ("C17", Before(Commit::IngestWebhook)),
         ("C18", Before(Commit::FinishTranscript)),
         ("C19", After(Commit::RequestDeletion)),
+        ("C20", Before(Commit::WithdrawIntent)),
+        ("C21", After(Commit::WithdrawIntent)),
     ];
 
     enum Plan {

@@ -17,7 +17,8 @@
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`). Then the order is submitted, once,
 //!    with the key terms of the settings, of the call and of the request, and with a webhook URL whose secret only
-//!    AssemblyAI knows. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
+//!    AssemblyAI knows. If AssemblyAI refuses it because of a speech model, the order is submitted with others, as a new
+//!    intent. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
 //!    has the whole file, its order is committed and then submitted as any other.
 //! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the transcript job due at once. The job fetches the transcript and
 //!    stores JSON, text and words (`pipeline::settle`). Its words stream from the JSON into rows. One large transcript at a
@@ -118,6 +119,7 @@
 //! | one upload and submission of an order; a retry makes another | attempt | `Transcript::attempt` |
 //! | sending audio to AssemblyAI, from Twilio or from a client's file | upload | `pipeline::upload`, `web::upload` |
 //! | sending `POST transcript` to AssemblyAI | submit | `pipeline::submit` |
+//! | the models and key terms that an order was last submitted with | submission | [`Submission`](model::transcript::Submission) |
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |
 //! | finding out at a vendor whether a request with a lost answer was carried out; storing what is found | search for; adopt | `pipeline::follow`, `pipeline::listing` |
 //! | storing what a vendor reports | ingest | [`pipeline::ingest`] |

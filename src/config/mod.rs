@@ -8,6 +8,7 @@
 mod env;
 mod read;
 pub mod settings;
+pub mod speech_models;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,9 +20,9 @@ use serde_json::{Map, Value};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
-use crate::clients::{Deadlines, assemblyai, twilio};
+use crate::clients::{Deadlines, twilio};
 use crate::clock::Clock;
-use crate::model::keyterms::{Keyterms, Limit};
+use crate::model::keyterms::Keyterms;
 use crate::model::numbering::Countries;
 use crate::model::phone::PhoneNumber;
 use crate::store::Location;
@@ -149,7 +150,7 @@ pub struct Cap {
 #[derive(Clone)]
 pub struct TranscriptConfig {
     /// The `speech_models` of `TRANSCRIPT_OPTIONS`, or `ASSEMBLYAI_SPEECH_MODELS`, by default
-    /// `universal-3-5-pro,universal-2`.
+    /// `assemblyai-stt-3-7,universal-2`.
     pub speech_models: Vec<String>,
     /// `KEYTERMS`, `KEYTERMS_FILE` and the `keyterms_prompt` of `TRANSCRIPT_OPTIONS`, by default none.
     pub keyterms: Keyterms,
@@ -157,18 +158,6 @@ pub struct TranscriptConfig {
     pub options: Map<String, Value>,
     /// `TRANSCRIBE_PER_DAY`, by default 100; `None` for no limit.
     pub per_day: Option<u32>,
-}
-
-impl TranscriptConfig {
-    /// Returns the limit of key terms for a request's models, or for those of the settings if it names none.
-    pub fn keyterm_limit(&self, speech_models: Option<&[String]>) -> Limit {
-        keyterm_limit(speech_models.unwrap_or(&self.speech_models))
-    }
-}
-
-fn keyterm_limit(speech_models: &[String]) -> Limit {
-    let (terms, model) = assemblyai::limits::keyterms(speech_models);
-    Limit { terms, words: assemblyai::limits::KEYTERM_WORDS, model: model.to_owned() }
 }
 
 /// Leaves out the values of the options, which may be secrets.

@@ -15,7 +15,7 @@ use url::Url;
 use super::env::{self, Env, Found};
 use super::{
     Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, LogConfig, LogFormat, Problem, ServerConfig,
-    TranscriptConfig, TwilioConfig, Vendors, WorkConfig, keyterm_limit,
+    TranscriptConfig, TwilioConfig, Vendors, WorkConfig, speech_models,
 };
 use crate::auth::SAFE_TOKEN;
 use crate::clients::{self, Deadlines, twilio};
@@ -216,14 +216,16 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
     if optional_models.is_some() && env.is_set("ASSEMBLYAI_SPEECH_MODELS") {
         env.warn("TRANSCRIPT_OPTIONS has speech_models, so ASSEMBLYAI_SPEECH_MODELS is ignored");
     }
-    let speech_models = optional_models.or(listed_models);
+    let models = optional_models.or(listed_models);
     let per_day = env.read("TRANSCRIBE_PER_DAY", |text| match text {
         "*" => Ok(None),
         _ => text.parse().map(Some).map_err(|_| "expected a whole number of transcripts, or * for no limit".to_owned()),
     });
 
-    let limit = keyterm_limit(speech_models.as_deref().unwrap_or_default());
-    let checked = |terms: Keyterms| terms.check(&limit).map(|()| terms).map_err(|error| error.to_string());
+    let check = |terms: &Keyterms| {
+        speech_models::check(models.as_deref().unwrap_or_default(), terms).map_err(|error| error.to_string())
+    };
+    let checked = |terms: Keyterms| check(&terms).map(|()| terms);
     let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text)));
     let filed = env.read_if_set("KEYTERMS_FILE", |path| {
         let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
@@ -233,17 +235,17 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         })?;
         checked(Keyterms::from_lines(&text))
     });
-    let keyterms = match optional.check(&limit) {
+    let keyterms = match check(&optional) {
         Ok(()) => listed?.unwrap_or_default().and(&filed?.unwrap_or_default()).and(&optional),
         Err(error) => {
-            env.refuse("TRANSCRIPT_OPTIONS", &error.to_string());
+            env.refuse("TRANSCRIPT_OPTIONS", &error);
             return None;
         }
     };
-    if let Err(error) = keyterms.check(&limit) {
+    if let Err(error) = check(&keyterms) {
         env.refuse("KEYTERMS", &format!("together with KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"));
     }
-    Some(TranscriptConfig { speech_models: speech_models?, keyterms, options: options?, per_day: per_day? })
+    Some(TranscriptConfig { speech_models: models?, keyterms, options: options?, per_day: per_day? })
 }
 
 /// Removes a list of strings from the options.

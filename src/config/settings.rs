@@ -88,7 +88,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "ASSEMBLYAI_SPEECH_MODELS",
-        default: Value(crate::clients::assemblyai::SPEECH_MODELS),
+        default: Value(crate::clients::assemblyai::models::DEFAULT),
         meaning: "speech models in order of preference, separated by commas",
     },
     Setting {

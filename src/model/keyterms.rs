@@ -1,6 +1,7 @@
 //! Key terms: words and phrases of a field that a transcript must get right.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 /// Key terms in their given order, without duplicates, with single spaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,8 +12,12 @@ pub struct Keyterms(Vec<String>);
 pub struct Limit {
     /// Maximum number of terms in a request.
     pub terms: usize,
-    /// Maximum number of words in a term.
+    /// Maximum number of words in all terms together.
     pub words: usize,
+    /// Maximum number of words in a term.
+    pub words_in_term: usize,
+    /// The lengths of a term in characters. The model ignores any other term.
+    pub characters: RangeInclusive<usize>,
     /// The model with this limit, for error messages.
     pub model: String,
 }
@@ -25,6 +30,16 @@ pub enum BadKeyterms {
         "there are {count} key terms, but {model} accepts at most {limit}; the first one over the limit is \"{term}\""
     )]
     TooMany {
+        count: usize,
+        limit: usize,
+        model: String,
+        /// The first term beyond the limit.
+        term: String,
+    },
+    #[error(
+        "the key terms have {count} words, but {model} accepts at most {limit}; the first one over the limit is \"{term}\""
+    )]
+    WordsBeyondLimit {
         count: usize,
         limit: usize,
         model: String,
@@ -59,21 +74,45 @@ impl Keyterms {
 
     /// Checks the terms against a model's limit. The error names the first term beyond it.
     pub fn check(&self, limit: &Limit) -> Result<(), BadKeyterms> {
-        for term in &self.0 {
-            let words = term.split(' ').count();
-            if words > limit.words {
-                return Err(BadKeyterms::TooManyWords { term: term.clone(), words, limit: limit.words });
+        let mut all_words = 0;
+        let mut over = None;
+        for (term, words) in self.0.iter().map(|term| (term, words_in(term))) {
+            if words > limit.words_in_term {
+                return Err(BadKeyterms::TooManyWords { term: term.clone(), words, limit: limit.words_in_term });
+            }
+            all_words += words;
+            if all_words > limit.words {
+                over = over.or(Some(term.clone()));
             }
         }
-        match self.0.get(limit.terms) {
-            None => Ok(()),
-            Some(term) => Err(BadKeyterms::TooMany {
-                count: self.0.len(),
-                limit: limit.terms,
-                model: limit.model.clone(),
-                term: term.clone(),
-            }),
+        let model = limit.model.clone();
+        match (self.0.get(limit.terms), over) {
+            (Some(term), _) => {
+                Err(BadKeyterms::TooMany { count: self.0.len(), limit: limit.terms, model, term: term.clone() })
+            }
+            (None, Some(term)) => {
+                Err(BadKeyterms::WordsBeyondLimit { count: all_words, limit: limit.words, model, term })
+            }
+            (None, None) => Ok(()),
         }
+    }
+
+    /// Parts the terms into those that a model takes and those that it refuses or ignores, each in their order.
+    pub fn fit(&self, limit: &Limit) -> (Self, Self) {
+        let (mut terms, mut all_words) = (0, 0);
+        let (fitting, others) = self.0.iter().cloned().partition(|term| {
+            let words = words_in(term);
+            let fits = words <= limit.words_in_term
+                && limit.characters.contains(&term.chars().count())
+                && terms < limit.terms
+                && all_words + words <= limit.words;
+            if fits {
+                terms += 1;
+                all_words += words;
+            }
+            fits
+        });
+        (Self(fitting), Self(others))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -83,4 +122,9 @@ impl Keyterms {
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
+}
+
+/// Counts words as AssemblyAI does: each one of a phrase.
+fn words_in(term: &str) -> usize {
+    term.split(' ').count()
 }

@@ -1,5 +1,7 @@
 //! A transcript: its ids and the states it moves through.
 
+use serde::{Deserialize, Serialize};
+
 use super::call::CallId;
 use super::recording::RecordingSid;
 use super::{BadId, new_id};
@@ -80,6 +82,38 @@ impl TranscriptState {
     }
 }
 
+/// What an order was last submitted with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Submission {
+    /// Empty if the parameters of the order have no list of models.
+    pub speech_models: Vec<String>,
+    /// The models that AssemblyAI refused for this order. If there are any, the others take the place of those asked for.
+    pub refused: Vec<String>,
+    pub keyterms: Vec<String>,
+    /// The key terms that the models would have refused or ignored.
+    pub keyterms_left_out: Vec<String>,
+}
+
+/// Says why the models of a transcript are not those that were asked for. Returns `None` if they are.
+pub fn other_models(asked: &[String], submission: Option<&Submission>, used: Option<&str>) -> Option<String> {
+    let mut reasons = Vec::new();
+    let sent = submission.map_or(asked, |submission| &submission.speech_models);
+    if let Some(Submission { refused, .. }) = submission.filter(|submission| !submission.refused.is_empty()) {
+        reasons.push(format!(
+            "AssemblyAI refused {}, so the order continued with {}",
+            refused.join(", "),
+            sent.join(", ")
+        ));
+    } else if let Some(out) = asked.iter().find(|model| !sent.contains(model)) {
+        reasons.push(format!("{out} was left out, because it would not take these key terms"));
+    }
+    if let Some(used) = used.filter(|used| !asked.is_empty() && !sent.iter().any(|model| model == used)) {
+        reasons.push(format!("AssemblyAI used {used} instead of {}", sent.join(", ")));
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
 /// A transcript, which begins as an order.
 #[derive(Debug, Clone)]
 pub struct Transcript {
@@ -108,6 +142,10 @@ pub struct Transcript {
     /// AssemblyAI's latest JSON, unchanged.
     pub json: Option<Vec<u8>>,
     pub text: Option<String>,
+    /// `None` until the order is submitted, and for orders of early versions.
+    pub submission: Option<Submission>,
+    /// The speech model that AssemblyAI says it used. `None` until the transcript is completed, and in early versions.
+    pub speech_model_used: Option<String>,
     /// When the transcript was requested, in milliseconds since 1970.
     pub created_at: i64,
 }

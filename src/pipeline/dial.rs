@@ -14,6 +14,7 @@ use super::{Error, allowed, runner};
 use crate::clients::twilio::CreateCall;
 use crate::clients::{self, Kind, Service};
 use crate::config::Cap;
+use crate::config::speech_models;
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, FormNonce};
@@ -79,7 +80,7 @@ enum Intent {
 pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
     let Request { number, keyterms, .. } = &request;
     allowed::check(context, number)?;
-    context.transcript.keyterms.and(keyterms).check(&context.transcript.keyterm_limit(None))?;
+    speech_models::check(&context.transcript.speech_models, &context.transcript.keyterms.and(keyterms))?;
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);
     }

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 use super::Error;
 use super::job::ms;
 use crate::clients;
-use crate::clients::assemblyai::{Reply, TranscriptStatus};
+use crate::clients::assemblyai::{Reply, TranscriptStatus, models};
 use crate::clients::twilio::MediaFormat;
+use crate::config::speech_models;
 use crate::context::Context;
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
@@ -31,6 +32,8 @@ pub(super) struct TranscriptRequest {
     pub(super) checksum: Option<String>,
     /// AssemblyAI's parameters, without audio and webhook.
     pub(super) parameters: Map<String, Value>,
+    /// Whether nobody has chosen the speech models: they are the default.
+    pub(super) has_default_models: bool,
 }
 
 /// The form in which a recording's audio is requested from Twilio.
@@ -45,18 +48,35 @@ impl TranscriptRequest {
     /// Requests a finished recording with the parameters of the settings.
     pub(super) fn of_recording(context: &Context, recording: &RecordingSid) -> Self {
         let form = AudioForm { format: MediaFormat::Wav, channels: None };
+        let has_default_models = has_default_models(context, &Map::new());
         let parameters = parameters(context, Map::new(), &Keyterms::default());
-        Self { recording: Some(recording.clone()), audio: form.to_string(), checksum: None, parameters }
+        let (recording, audio) = (Some(recording.clone()), form.to_string());
+        Self { recording, audio, checksum: None, parameters, has_default_models }
     }
 
-    /// Identifies requests with the same audio and the same parameters, in any order.
-    pub(super) fn key(&self) -> String {
-        let audio = match &self.checksum {
-            Some(checksum) => ["sha256", checksum],
-            None => [self.recording.as_ref().map_or("", RecordingSid::as_str), &self.audio],
+    /// Identifies requests with the same audio and the same parameters, in any order. The first key is that of a new order.
+    /// Earlier versions have stored the same request under the others: with their own default models, and under another key
+    /// for a recording's mp3 file, which has the same sound.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let sids_and_forms = match (&self.checksum, &self.recording, self.audio.parse::<AudioForm>()) {
+            (Some(checksum), ..) => vec![["sha256".to_owned(), checksum.clone()]],
+            (None, Some(sid), Ok(form)) => [MediaFormat::Wav, MediaFormat::Mp3]
+                .map(|format| [sid.to_string(), AudioForm { format, ..form }.to_string()])
+                .to_vec(),
+            (None, ..) => vec![["".to_owned(), self.audio.clone()]],
         };
-        let request = json!([audio, sorted(&Value::Object(self.parameters.clone()))]);
-        clients::hex(&Sha256::digest(request.to_string()))
+        let mut parameters = vec![self.parameters.clone()];
+        if self.has_default_models {
+            let earlier = json!(models::listed(models::EARLIER_DEFAULT));
+            parameters.push(parameters[0].clone());
+            parameters[1].insert("speech_models".to_owned(), earlier);
+        }
+        let key = |audio: &[String; 2], parameters: &Map<String, Value>| {
+            let request = json!([audio, sorted(&Value::Object(parameters.clone()))]);
+            clients::hex(&Sha256::digest(request.to_string()))
+        };
+        let of = |parameters| sids_and_forms.iter().map(move |audio| key(audio, parameters));
+        parameters.iter().flat_map(of).collect()
     }
 
     pub(super) fn new_transcript(&self, now: i64) -> NewTranscript {
@@ -65,11 +85,17 @@ impl TranscriptRequest {
             recording: self.recording.clone(),
             audio: self.audio.clone(),
             parameters: Value::Object(self.parameters.clone()).to_string(),
-            request_key: self.key(),
+            request_key: self.keys().swap_remove(0),
             is_unasked: false,
             created_at: now,
         }
     }
+}
+
+/// Whether neither this request nor the settings choose the speech models.
+pub(super) fn has_default_models(context: &Context, of_request: &Map<String, Value>) -> bool {
+    let is_default = context.transcript.speech_models == models::listed(models::DEFAULT);
+    is_default && !of_request.contains_key("speech_models")
 }
 
 /// Merges the parameters of a request over those of the settings, and the key terms of both.
@@ -91,8 +117,13 @@ pub(super) fn check_keyterms(
     parameters: &Map<String, Value>,
     keyterms: &Keyterms,
 ) -> Result<(), Error> {
-    let models = parameters.get("speech_models").and_then(|models| Vec::<String>::deserialize(models).ok());
-    Ok(keyterms.check(&context.transcript.keyterm_limit(models.as_deref()))?)
+    let models = models_of(parameters);
+    Ok(speech_models::check(models.as_ref().unwrap_or(&context.transcript.speech_models), keyterms)?)
+}
+
+/// The speech models that a request asks for, if they are a list of names.
+pub(super) fn models_of(parameters: &Map<String, Value>) -> Option<Vec<String>> {
+    Vec::deserialize(parameters.get("speech_models")?).ok()
 }
 
 pub(super) fn keyterms_of(parameters: &Map<String, Value>) -> Keyterms {
@@ -215,7 +246,7 @@ mod tests {
         let key = |parameters: &str| {
             let parameters = serde_json::from_str(parameters).unwrap();
             let audio = "https://example.com/a.mp3".to_owned();
-            TranscriptRequest { recording: None, audio, checksum: None, parameters }.key()
+            TranscriptRequest { recording: None, audio, checksum: None, parameters, has_default_models: false }.keys()
         };
         assert_eq!(key(r#"{"a": 1, "b": {"c": 2, "d": 3}}"#), key(r#"{"b": {"d": 3, "c": 2}, "a": 1}"#));
         assert_ne!(key(r#"{"a": [1, 2]}"#), key(r#"{"a": [2, 1]}"#));

@@ -57,8 +57,9 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                 }
                 TranscriptStatus::Completed => {
                     let text = seen.text.as_deref().filter(|text| !text.trim().is_empty()).unwrap_or_default();
+                    let model = seen.speech_model_used.clone().map(printable);
                     // A later attempt keeps the job open.
-                    if tx.mark_completed(transcript, json, text, words(), now).await? {
+                    if tx.mark_completed(transcript, json, text, model.as_deref(), words(), now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }
                 }
@@ -92,6 +93,14 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
         .await?;
     let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
     tracing::info!(recording, %id, status = ?seen.status, "polled a transcript");
+    let sent = transcript.submission.as_ref().map(|submission| &submission.speech_models);
+    if let (Some(used), Some(sent)) = (&seen.speech_model_used, sent)
+        && !sent.is_empty()
+        && !sent.contains(used)
+        && let Some(times) = context.repeats.count(format!("used {used}"), context.clock.now_ms())
+    {
+        tracing::warn!(times, used, "AssemblyAI used a speech model that was not asked for");
+    }
     if seen.is_final() {
         context.events.changed(subject);
         context.job_ready.notify_one();
@@ -131,9 +140,12 @@ fn spoken(reply: &Reply) -> mpsc::Receiver<Vec<SpokenWord>> {
     receiver
 }
 
+/// Removes NUL, which PostgreSQL stores in no text.
+fn printable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "") } else { text }
+}
+
 fn spoken_word(word: assemblyai::Word) -> Option<SpokenWord> {
-    // PostgreSQL stores no NUL in a text.
-    let printable = |text: String| if text.contains('\0') { text.replace('\0', "") } else { text };
     let text = printable(word.text);
     (!text.is_empty()).then(|| SpokenWord {
         text,

@@ -6,16 +6,18 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::job::{self, JobError, Next, ms, poll_pause};
-use super::request::{check_keyterms, keyterms_of};
+use super::request::{keyterms_of, models_of};
 use super::right::Right;
 use super::{Error, listing, settle, upload};
 use crate::clients::assemblyai::Reply;
+use crate::clients::assemblyai::models::{self, ModelRefusal};
 use crate::clients::{self, Kind, Service};
-use crate::context::Shared;
+use crate::config::speech_models;
+use crate::context::{Context, Shared};
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::CallName;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{OrderId, Transcript, TranscriptId};
+use crate::model::transcript::{OrderId, Submission, Transcript, TranscriptId};
 use crate::store::{self, Conn, Job};
 use crate::webhook_secret::SECRET_HEADER;
 
@@ -34,6 +36,9 @@ const MISSES: i64 = 2;
 /// The number of polls after which an order that AssemblyAI has not accepted is not submitted again: about an hour of
 /// answers that prove nothing.
 const MOST_POLLS: i64 = 100;
+
+/// The number of speech models that AssemblyAI may refuse for one order.
+const MOST_REFUSED: usize = 10;
 
 /// The job gives up this long after the transcript was requested.
 const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
@@ -68,13 +73,14 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
     if context.stopping.is_cancelled() {
         return Err(JobError { error: Error::Stopping, next: Next::Release });
     }
-    let body = body(context, transcript).await?;
+    let (body, submission) = order(context, transcript).await?;
+    let submission = &submission;
     let intended = context
         .store
         .write(Commit::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
             let asked_at = context.clock.now_ms();
             keep_lease(&mut tx, context, job).await?;
-            let is_open = tx.intend_to_submit(transcript, asked_at).await?;
+            let is_open = tx.intend_to_submit(transcript, submission, asked_at).await?;
             Ok((tx, is_open.then_some(asked_at)))
         })
         .await?;
@@ -88,17 +94,22 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         Ok(Reply { json, transcript: accepted }) => {
             failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
             let (json, id) = (json.stored(), accepted.id.as_str());
+            let accepted = &context.models.refused_of(&submission.speech_models);
             context
                 .store
                 .write(Commit::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
                     let now = context.clock.now_ms();
                     tx.mark_submitted(transcript, id, Some(json), now).await?;
+                    for model in accepted {
+                        tx.forget_refused_model(model).await?;
+                    }
                     match tx.reschedule_job(job, now + ms(poll_pause(0)), now, None).await {
                         Ok(()) | Err(store::Error::LeaseLost) => Ok((tx, ())),
                         Err(error) => Err(error),
                     }
                 })
                 .await?;
+            context.models.forget(accepted);
             let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
             tracing::info!(id, recording, "submitted to AssemblyAI");
             context.events.changed(transcript.id.as_str());
@@ -110,16 +121,66 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
             searched.map(|()| false).map_err(|pending| JobError { error: error.into(), ..pending })
         }
         Err(error) => {
+            let next = &without_refused(context, &error, submission, &body);
+            let refused = &context.models.listed_of(next.as_ref().map_or(&[], |next| &next.refused));
+            context.models.note(refused);
+            if let Some(next) = next {
+                warn_of_refusal(context, next);
+            }
+            let subject = format!("{} {}", job.subject, submission.refused.len());
             context
                 .store
-                .write(Commit::WithdrawIntent, &job.subject, |mut tx| async move {
+                .write(Commit::WithdrawIntent, &subject, |mut tx| async move {
+                    let now = context.clock.now_ms();
                     keep_lease(&mut tx, context, job).await?;
                     tx.withdraw_intent(transcript, asked_at).await?;
+                    if let Some(next) = next {
+                        tx.replace_submission(transcript, next).await?;
+                    }
+                    for model in refused {
+                        tx.note_refused_model(model, now).await?;
+                    }
                     Ok((tx, ()))
                 })
                 .await?;
-            Err(error.into())
+            if next.is_none() {
+                return Err(error.into());
+            }
+            context.events.changed(transcript.id.as_str());
+            Ok(false)
         }
+    }
+}
+
+/// What to submit after AssemblyAI has refused a speech model of the order: the order without it. Returns `None` if the
+/// refusal is about something else, or if no model is left.
+fn without_refused(
+    context: &Shared,
+    error: &clients::Error,
+    submission: &Submission,
+    body: &Map<String, Value>,
+) -> Option<Submission> {
+    let Kind::Rejected(refusal) = &error.kind else { return None };
+    let parameters = body.keys().map(String::as_str);
+    let ModelRefusal { refused, instead } =
+        ModelRefusal::read(&refusal.message, &submission.speech_models, parameters)?;
+    let refused = [submission.refused.as_slice(), &refused].concat();
+    let lists = [instead, context.transcript.speech_models.clone(), models::listed(models::DEFAULT)];
+    let left = |list: Vec<String>| list.into_iter().filter(|model| !refused.contains(model)).collect::<Vec<_>>();
+    let speech_models = lists.into_iter().map(left).find(|list| !list.is_empty())?;
+    (refused.len() <= MOST_REFUSED).then(|| Submission { speech_models, refused, ..submission.clone() })
+}
+
+/// Says it once, and then once a minute with a count: every order may be refused.
+fn warn_of_refusal(context: &Context, next: &Submission) {
+    // Nothing of a client's but names of models.
+    let names = |models: &[String]| {
+        let names: Vec<&str> = models.iter().map(|model| if models::is_name(model) { model } else { "…" }).collect();
+        names.join(", ")
+    };
+    let (refused, instead) = (names(&next.refused), names(&next.speech_models));
+    if let Some(times) = context.repeats.count(format!("refused {refused}"), context.clock.now_ms()) {
+        tracing::warn!(times, "AssemblyAI refused the speech model {refused}; the order continues with {instead}");
     }
 }
 
@@ -128,8 +189,8 @@ async fn keep_lease(tx: &mut Conn, context: &Shared, job: &Job) -> Result<(), st
     if tx.renew_job(job, job::lease(context)).await? { Ok(()) } else { Err(store::Error::LeaseLost) }
 }
 
-/// The body of `POST transcript`.
-async fn body(context: &Shared, transcript: &Transcript) -> Result<Map<String, Value>, JobError> {
+/// The body of `POST transcript`, and what of it the parameters of the order do not say.
+async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String, Value>, Submission), JobError> {
     let parameters = serde_json::from_str::<Map<String, Value>>(&transcript.parameters);
     let mut body = parameters.map_err(|_| store::Error::Unreadable("transcripts.parameters"))?;
     let mut conn = context.store.read().await?;
@@ -143,10 +204,27 @@ async fn body(context: &Shared, transcript: &Transcript) -> Result<Map<String, V
     };
     drop(conn);
     let keyterms = keyterms_of(&body).and(&of_call.unwrap_or_default());
-    check_keyterms(context, &body, &keyterms).map_err(JobError::fail)?;
-    if !keyterms.is_empty() {
-        body.insert("keyterms_prompt".to_owned(), json!(keyterms.as_slice()));
+    let asked = models_of(&body);
+    let refused = transcript.submission.as_ref().map_or(&[][..], |submission| &submission.refused);
+    let wanted = match &transcript.submission {
+        Some(submission) if !refused.is_empty() => Some(&submission.speech_models),
+        _ => asked.as_ref(),
+    };
+    let able = speech_models::able(wanted.unwrap_or(&context.transcript.speech_models), &keyterms);
+    let (sent, left_out) = keyterms.fit(&speech_models::limit(&able));
+    if wanted.is_some() {
+        body.insert("speech_models".to_owned(), json!(able));
     }
+    body.shift_remove("keyterms_prompt");
+    if !sent.is_empty() {
+        body.insert("keyterms_prompt".to_owned(), json!(sent.as_slice()));
+    }
+    let submission = Submission {
+        speech_models: if wanted.is_some() { able } else { Vec::new() },
+        refused: refused.to_vec(),
+        keyterms: sent.as_slice().to_vec(),
+        keyterms_left_out: left_out.as_slice().to_vec(),
+    };
     body.insert("audio_url".to_owned(), json!(transcript.audio_url));
     // A webhook URL in the request belongs to another program, which has a secret of its own.
     if !body.contains_key("webhook_url") {
@@ -154,7 +232,7 @@ async fn body(context: &Shared, transcript: &Transcript) -> Result<Map<String, V
         body.insert("webhook_auth_header_name".to_owned(), json!(SECRET_HEADER));
         body.insert("webhook_auth_header_value".to_owned(), json!(context.webhook_secrets.secret(&transcript.id)));
     }
-    Ok(body)
+    Ok((body, submission))
 }
 
 /// Searches for an order whose answer was lost, and adopts it. After the last search without a result, withdraws the intent.

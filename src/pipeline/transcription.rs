@@ -167,6 +167,7 @@ where
 /// errors are retried automatically.
 pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Error> {
     let Request { source, keyterms, parameters, again } = request;
+    let has_default_models = request::has_default_models(context, &parameters);
     let parameters = request::parameters(context, parameters, &keyterms);
     request::check_keyterms(context, &parameters, &request::keyterms_of(&parameters))?;
     if context.stopping.is_cancelled() {
@@ -190,18 +191,18 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
             return Err(Error::Deleted);
         }
     }
-    let request = TranscriptRequest { recording, audio, checksum, parameters };
+    let request = TranscriptRequest { recording, audio, checksum, parameters, has_default_models };
     let shared = Arc::clone(context);
     run_to_end(context, async move { submitted(&shared, &request, again).await }).await
 }
 
 /// Runs the job of this request, or waits for the instance that runs it.
 async fn submitted(context: &Shared, request: &TranscriptRequest, again: bool) -> Result<Reply, Error> {
-    let new = &request.new_transcript(context.clock.now_ms());
+    let (new, keys) = (&request.new_transcript(context.clock.now_ms()), &request.keys());
     let mut listener = context.events.listen();
-    let (id, job) = match begin(context, new, again).await {
+    let (id, job) = match begin(context, new, keys, again).await {
         // Another request for the same was faster.
-        Err(store::Error::Taken) => begin(context, new, false).await?,
+        Err(store::Error::Taken) => begin(context, new, keys, false).await?,
         begun => begun?,
     };
     let until = Instant::now() + context.dial_timeout;
@@ -232,16 +233,26 @@ async fn submitted(context: &Shared, request: &TranscriptRequest, again: bool) -
     }
 }
 
-/// Finds the transcript of the same request, or inserts this one. Claims its job if no instance has it, so that the client
+/// Finds the transcript of the same request, which has one of these keys, or inserts this one. Claims its job if no instance has it, so that the client
 /// does not wait for a worker and receives any error.
-async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(OrderId, Option<Job>), store::Error> {
+async fn begin(
+    context: &Shared,
+    new: &NewTranscript,
+    keys: &[String],
+    again: bool,
+) -> Result<(OrderId, Option<Job>), store::Error> {
     context
         .store
         .write(Commit::RequestTranscript, new.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
-            let known = tx.transcript_by_request(&new.request_key).await?;
-            let known = match known {
+            let mut all = Vec::new();
+            for key in keys {
+                all.extend(tx.transcript_by_request(key).await?);
+            }
+            // A good one rather than a failed one.
+            all.sort_by_key(|known| known.state == TranscriptState::Failed);
+            let known = match all.first().cloned() {
                 // Inserted by this request, in a commit whose outcome was unknown.
                 Some(known) if known.id == new.id => None,
                 Some(known) if !again && known.state != TranscriptState::Failed => Some(known),
@@ -252,9 +263,9 @@ async fn begin(context: &Shared, new: &NewTranscript, again: bool) -> Result<(Or
                     // begin_attempt has cleared it.
                     Some(Transcript { json: None, ..known })
                 }
-                other => {
-                    // Only that one: another request may have inserted a newer one since.
-                    if let Some(other) = other {
+                _ => {
+                    // Only these: another request may have inserted a newer one since.
+                    for other in all {
                         tx.supersede_transcript(&other.id).await?;
                     }
                     if !tx.add_transcript(new).await? {

@@ -18,6 +18,7 @@ mod history;
 mod jobs;
 mod readiness;
 mod recordings;
+mod refused_models;
 mod rows;
 mod search;
 mod sessions;

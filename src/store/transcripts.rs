@@ -8,7 +8,7 @@ use super::engine::Row;
 use super::error::Error;
 use crate::model::call::CallId;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{OrderId, Transcript, TranscriptId, TranscriptState};
+use crate::model::transcript::{OrderId, Submission, Transcript, TranscriptId, TranscriptState};
 
 /// A transcript order to insert.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason, json,
-             text, created_at, (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
+             text, created_at, submission, speech_model_used, (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
              CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current
              FROM transcripts ",
             $rest
@@ -181,9 +181,21 @@ impl Conn {
 
     /// Stores the intent to submit the order: when it is submitted, before that happens. Returns `false` if there is
     /// nothing to submit any more.
-    pub(crate) async fn intend_to_submit(&mut self, of: &Transcript, asked_at: i64) -> Result<bool, Error> {
-        let sql = "UPDATE transcripts SET asked_at = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
-        Ok(self.execute(sql, args![of.id.as_str(), of.attempt, asked_at]).await? > 0)
+    pub(crate) async fn intend_to_submit(
+        &mut self,
+        of: &Transcript,
+        submission: &Submission,
+        asked_at: i64,
+    ) -> Result<bool, Error> {
+        let sql = "UPDATE transcripts SET asked_at = $3, submission = $4
+                   WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
+        Ok(self.execute(sql, args![of.id.as_str(), of.attempt, asked_at, json(submission).as_str()]).await? > 0)
+    }
+
+    /// Stores what the order is submitted with next, after AssemblyAI has refused it.
+    pub(crate) async fn replace_submission(&mut self, of: &Transcript, next: &Submission) -> Result<(), Error> {
+        let sql = "UPDATE transcripts SET submission = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
+        self.execute(sql, args![of.id.as_str(), of.attempt, json(next).as_str()]).await.map(drop)
     }
 
     /// Withdraws the intent of this time, once it is known not to have arrived. A later intent stays.
@@ -224,13 +236,14 @@ impl Conn {
         of: &Transcript,
         json: &Bytes,
         text: &str,
+        speech_model: Option<&str>,
         mut words: mpsc::Receiver<Vec<SpokenWord>>,
         now: i64,
     ) -> Result<bool, Error> {
         let moved = self.advance_transcript(of, TranscriptState::Completed, None, now).await?;
         if moved {
-            let sql = "UPDATE transcripts SET json = $2, text = $3 WHERE id = $1";
-            self.execute(sql, args![of.id.as_str(), json, text]).await?;
+            let sql = "UPDATE transcripts SET json = $2, text = $3, speech_model_used = $4 WHERE id = $1";
+            self.execute(sql, args![of.id.as_str(), json, text, speech_model]).await?;
             self.execute("DELETE FROM words WHERE transcript = $1", args![of.id.as_str()]).await?;
             let (insert, mut position) = (self.dialect().insert_words(), 0);
             loop {
@@ -267,7 +280,8 @@ impl Conn {
     pub(super) async fn wipe_transcript(&mut self, id: &OrderId, now: i64) -> Result<(), Error> {
         self.unindex_transcript(id.as_str()).await?;
         let sql = "UPDATE transcripts SET audio = '', parameters = '{}', request_key = NULL, audio_url = NULL,
-                   reason = NULL, json = NULL, text = NULL, updated_at = $2 WHERE id = $1";
+                   reason = NULL, json = NULL, text = NULL, submission = NULL, speech_model_used = NULL,
+                   updated_at = $2 WHERE id = $1";
         self.execute(sql, args![id.as_str(), now]).await?;
         self.execute("DELETE FROM words WHERE transcript = $1", args![id.as_str()]).await.map(drop)
     }
@@ -306,8 +320,9 @@ impl Conn {
         let sql = "UPDATE transcripts SET round = round + 1, state = $3, rank = $4, reason = $5,
                    audio_url = CASE WHEN $7 = 0 AND asked_at IS NOT NULL THEN audio_url END,
                    asked_at = CASE WHEN $7 = 0 THEN asked_at END,
-                   transcript_id = CASE WHEN $7 = 0 THEN transcript_id END, json = NULL, updated_at = $6 WHERE id = $1 AND round = $2
-                   AND state <> 'completed'";
+                   transcript_id = CASE WHEN $7 = 0 THEN transcript_id END,
+                   submission = CASE WHEN $7 = 0 THEN submission END, json = NULL, updated_at = $6
+                   WHERE id = $1 AND round = $2 AND state <> 'completed'";
         let void = i64::from(is_void);
         let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now, void];
         let begun = self.execute(sql, args).await? > 0;
@@ -332,10 +347,15 @@ impl Conn {
     }
 }
 
+fn json(submission: &Submission) -> String {
+    serde_json::to_string(submission).unwrap_or_default()
+}
+
 fn transcript(row: &Row) -> Result<Transcript, Error> {
     let transcript_id = row.text_if_set("transcript_id")?.map(|id| id.parse()).transpose();
     let recording = row.text_if_set("recording_sid")?.map(|sid| sid.parse()).transpose();
     let call = row.text_if_set("call_id")?.map(|id| id.parse()).transpose();
+    let submission = row.text_if_set("submission")?.map(|json| serde_json::from_str(&json)).transpose();
     Ok(Transcript {
         id: row.text("id")?.into(),
         transcript_id: transcript_id.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?,
@@ -351,6 +371,8 @@ fn transcript(row: &Row) -> Result<Transcript, Error> {
         reason: row.text_if_set("reason")?,
         json: row.bytes_if_set("json")?,
         text: row.text_if_set("text")?,
+        submission: submission.map_err(|_| Error::Unreadable("transcripts.submission"))?,
+        speech_model_used: row.text_if_set("speech_model_used")?,
         created_at: row.int("created_at")?,
     })
 }

@@ -150,9 +150,11 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
     for transcript in &facts.transcripts {
         let job = conn.job_state(JobKind::Transcript, transcript.id.as_str()).await?;
         let mut view = TranscriptView::of(transcript, job);
-        // The key terms of the call are sent with every order.
-        let of_call = call.keyterms.as_slice().iter().filter(|term| !view.keyterms.contains(term));
-        view.keyterms.extend(of_call.cloned().collect::<Vec<_>>());
+        if transcript.submission.is_none() {
+            // The key terms of the call are sent with every order.
+            let of_call = call.keyterms.as_slice().iter().filter(|term| !view.keyterms.contains(term));
+            view.keyterms.extend(of_call.cloned().collect::<Vec<_>>());
+        }
         shown.transcripts.push(view);
     }
     drop(conn);

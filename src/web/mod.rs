@@ -44,12 +44,14 @@ use axum::http::{HeaderMap, Uri};
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
+use serde::Deserialize;
 
 use crate::clients::twilio::signature;
 use crate::context::Shared;
 use crate::webhook_secret::SECRET_HEADER;
 use callback::Callback;
 use error::ApiError;
+use extract::Query;
 use greeter::Greeter;
 
 /// Every route, with and without its trailing slash.
@@ -117,18 +119,36 @@ pub fn is_privileged(uri: &Uri, headers: &HeaderMap) -> bool {
 
 /// Whether the program can do its work: the database can be written. A stranger learns what the last check found, and so
 /// does everybody while a stranger may look local.
+///
+/// With `verbose=1`, also what an operator should know although the program can do its work.
 async fn ready(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Query(Detail { verbose }): Query<Detail>,
     request: Request,
-) -> Result<&'static str, ApiError> {
+) -> Result<String, ApiError> {
     let is_trusted = context.exposure.trust(context.clock.now()) == Some(true);
     let is_ready = if is_trusted && access::looks_local(peer, &request) {
         context.store.check(context.clock.now_ms()).await
     } else {
         context.store.is_ready()
     };
-    if is_ready { Ok("ok\n") } else { Err(ApiError::NotReady) }
+    if !is_ready {
+        return Err(ApiError::NotReady);
+    }
+    let mut text = "ok\n".to_owned();
+    if verbose.as_deref().is_some_and(|verbose| !matches!(verbose, "0" | "false")) {
+        for warning in context.models.warnings() {
+            text += &format!("warning: {warning}\n");
+        }
+    }
+    Ok(text)
+}
+
+/// The query of `/readyz`.
+#[derive(Deserialize)]
+struct Detail {
+    verbose: Option<String>,
 }
 
 async fn method_not_allowed() -> ApiError {

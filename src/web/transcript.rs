@@ -16,7 +16,7 @@ use super::labels;
 use super::pages::Notices;
 use super::reading::paragraphs;
 use super::response::{json, page, text};
-use super::view::{CallView, TranscriptView, ordered_keyterms};
+use super::view::{CallView, SubmissionView, TranscriptView, ordered_keyterms};
 use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
 use crate::clients::json::most_bytes;
 use crate::context::Shared;
@@ -144,6 +144,10 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
         TranscriptStatus::Completed => (Progress::Done, TranscriptState::Completed),
         TranscriptStatus::Error => (Progress::Failed, TranscriptState::Failed),
     };
+    let submitted = match &stored {
+        Some(stored) => SubmissionView::of(stored),
+        None => SubmissionView { speech_model_used: transcript.speech_model_used, ..SubmissionView::default() },
+    };
     let json_bytes = stored.as_mut().and_then(|stored| stored.json.take()).map_or(0, |json| most_bytes(&json));
     // Others may need the connection while this waits.
     drop(conn);
@@ -160,6 +164,7 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
         reason: transcript.error,
         text: transcript.text,
         created_at: stored.as_ref().and_then(|stored| Timestamp::from_millisecond(stored.created_at).ok()),
+        submitted,
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),
         paragraphs,
         json_bytes,

@@ -2,11 +2,12 @@
 
 use axum::http::HeaderMap;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::reading::{Paragraph, doubt};
 use super::recordings;
-use crate::clients::json::most_bytes;
+use crate::clients::assemblyai::Reply;
+use crate::clients::json::{Json, most_bytes};
 use crate::clients::twilio;
 use crate::context::Shared;
 use crate::model::call::{Call, CallSid, CallState, Direction};
@@ -15,7 +16,7 @@ use crate::model::job::JobState;
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
 use crate::model::standing::{Progress, Step, WaitsFor};
-use crate::model::transcript::{OrderId, Transcript, TranscriptState};
+use crate::model::transcript::{OrderId, Transcript, TranscriptState, other_models};
 use crate::pipeline::lookup;
 use crate::store::{CallSummary, Hit};
 
@@ -114,6 +115,8 @@ pub(super) struct TranscriptView {
     pub(super) reason: Option<String>,
     pub(super) text: Option<String>,
     pub(super) created_at: Option<Timestamp>,
+    #[serde(flatten)]
+    pub(super) submitted: SubmissionView,
     #[serde(skip)]
     pub(super) order: OrderId,
     /// The key terms it was ordered with, for pages.
@@ -125,6 +128,19 @@ pub(super) struct TranscriptView {
     /// How many bytes of JSON its words are in, at most.
     #[serde(skip)]
     pub(super) json_bytes: usize,
+}
+
+/// What an order was submitted with, and which model made the transcript.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct SubmissionView {
+    /// `None` until the order is submitted.
+    pub(super) speech_models_sent: Option<Vec<String>>,
+    pub(super) speech_model_used: Option<String>,
+    /// Why the models are not those that were asked for.
+    pub(super) speech_models_reason: Option<String>,
+    /// `None` until the order is submitted.
+    pub(super) keyterms_sent: Option<Vec<String>>,
+    pub(super) keyterms_left_out: Option<Vec<String>>,
 }
 
 /// A page of `/calls`.
@@ -277,6 +293,7 @@ impl TranscriptView {
             reason: transcript.reason.clone().or(waits_for),
             text: transcript.text.clone(),
             order: transcript.id.clone(),
+            submitted: SubmissionView::of(transcript),
             keyterms: ordered_keyterms(transcript),
             paragraphs: Vec::new(),
             json_bytes: transcript.json.as_deref().map_or(0, most_bytes),
@@ -290,14 +307,52 @@ impl TranscriptView {
     }
 }
 
+impl SubmissionView {
+    pub(super) fn of(transcript: &Transcript) -> Self {
+        let submission = transcript.submission.as_ref();
+        // Early versions have not stored the model. A large JSON takes too long to be read for it.
+        let read = || Some(Json::from(transcript.json.clone()?)).filter(|json| !json.is_large()).and_then(Reply::read);
+        let used = transcript.speech_model_used.clone();
+        let used = used.or_else(|| submission.is_none().then(read).flatten()?.transcript.speech_model_used);
+        let asked = Parameters::of(transcript).speech_models;
+        Self {
+            speech_models_sent: submission.map(|submission| submission.speech_models.clone()),
+            speech_models_reason: other_models(&asked, submission, used.as_deref()),
+            speech_model_used: used,
+            keyterms_sent: submission.map(|submission| submission.keyterms.clone()),
+            keyterms_left_out: submission.map(|submission| submission.keyterms_left_out.clone()),
+        }
+    }
+}
+
+/// The parameters of an order that are shown.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parameters {
+    #[serde(deserialize_with = "texts")]
+    keyterms_prompt: Vec<String>,
+    #[serde(deserialize_with = "texts")]
+    speech_models: Vec<String>,
+}
+
+impl Parameters {
+    fn of(transcript: &Transcript) -> Self {
+        serde_json::from_str(&transcript.parameters).unwrap_or_default()
+    }
+}
+
+/// Reads a list of texts. Anything else, which a client may have sent, counts as none.
+fn texts<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
+    let list = serde_json::Value::deserialize(source)?;
+    Ok(Vec::deserialize(list).unwrap_or_default())
+}
+
 /// Returns the key terms that a transcript was ordered with.
 pub(super) fn ordered_keyterms(transcript: &Transcript) -> Vec<String> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Parameters {
-        keyterms_prompt: Vec<String>,
+    match &transcript.submission {
+        Some(submission) => submission.keyterms.clone(),
+        None => Parameters::of(transcript).keyterms_prompt,
     }
-    serde_json::from_str::<Parameters>(&transcript.parameters).unwrap_or_default().keyterms_prompt
 }
 
 impl HitView {

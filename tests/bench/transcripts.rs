@@ -142,7 +142,7 @@ async fn transcribe(http: &reqwest::Client, vendors: &Vendors, recording: String
     let with_key = |request: reqwest::RequestBuilder| request.header("authorization", assemblyai::API_KEY);
     let upload = with_key(http.post(format!("{assemblyai}/v2/upload"))).header("content-length", length).body(audio);
     let uploaded: Value = answer(upload).await.json().await.expect("JSON");
-    let body = json!({ "audio_url": uploaded["upload_url"], "speech_models": ["universal-3-5-pro"] });
+    let body = json!({ "audio_url": uploaded["upload_url"], "speech_models": ["assemblyai-stt-3-7"] });
     let submit = with_key(http.post(format!("{assemblyai}/v2/transcript"))).json(&body);
     let submitted: Value = answer(submit).await.json().await.expect("JSON");
     let id = submitted["id"].as_str().expect("an id");

@@ -232,8 +232,8 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     let waits = is_even && matches!(point, "C1" | "C2" | "C3" | "C4" | "C5");
     // The database is aged as if the program had been down for minutes, past every deadline.
     let is_late = is_even && matches!(point, "C2" | "C14");
-    // C8 is reached twice, by the call's job and by the transcript's.
-    let is_second = !is_even && point == "C8";
+    // C8 is reached twice, by the call's job and by the transcript's; C14, too, because the first order is refused.
+    let is_second = !is_even && matches!(point, "C8" | "C14");
     if waits {
         world.twilio.hold(Stage::Ringing);
     }

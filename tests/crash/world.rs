@@ -20,6 +20,9 @@ use crate::support::{client, listen, variables};
 /// The operator token. Behind a balancer, the program cannot tell local requests from others.
 pub(crate) const TOKEN: &str = "a-token-for-the-crash-test";
 
+/// The only speech model of the settings. AssemblyAI refuses it, so that each order is submitted twice.
+const RETIRED_MODEL: &str = "universal-3-5-pro";
+
 /// Maximum time from the start of the program until it listens.
 pub(crate) const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -62,6 +65,7 @@ impl World {
         let twilio = twilio::Twilio::start(listen().await, Pace::instant());
         twilio.mark_recordings();
         let assemblyai = assemblyai::AssemblyAi::start(listen().await, Pace::instant());
+        assemblyai.retire_model(RETIRED_MODEL);
         let folder = Folder::new();
         let database = Database::new(folder.path(), server);
         let port = port();
@@ -84,6 +88,7 @@ impl World {
         set("BIND_ADDR", format!("127.0.0.1:{port}"));
         set("DATABASE_URL", self.database.url());
         set("OPERATOR_TOKEN", TOKEN.to_owned());
+        set("ASSEMBLYAI_SPEECH_MODELS", RETIRED_MODEL.to_owned());
         set("RUST_LOG", "info,callscribe=trace".to_owned());
         if let Some(fail) = fail {
             set("FAIL", fail);

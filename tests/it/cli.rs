@@ -76,7 +76,7 @@ fn an_unknown_option_is_named() {
 #[test]
 fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected() {
     let folder = Folder::new();
-    let many_terms = (1..=201).map(|number| format!("term {number}")).collect::<Vec<_>>().join(",");
+    let many_terms = (1..=501).map(|number| format!("term {number}")).collect::<Vec<_>>().join(",");
     let long_file = folder.write("terms.txt", "short\none two three four five six seven\n");
     let no_file = folder.path().join("none.txt");
     let no_file = no_file.to_str().expect("a path in UTF-8");
@@ -155,7 +155,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         (
             "KEYTERMS",
             &many_terms,
-            "there are 201 key terms, but universal-2 accepts at most 200; the first one over the limit is \"term 201\"",
+            "the key terms have 1002 words, but assemblyai-stt-3-7 accepts at most 1000; the first one over the limit is \"term 501\"",
         ),
         ("KEYTERMS_FILE", no_file, "no such file"),
         (
@@ -205,7 +205,7 @@ fn odd_but_valid_settings_are_accepted() {
         &[("BASE_URL", "http://203.0.113.7:8080/phones")],
         &[("TWILIO_AUTH_TOKEN", " token-with-space-around-it ")],
         &[("TWILIO_REGION", ""), ("KEYTERMS_FILE", "  ")],
-        &[("KEYTERMS", &terms), ("ASSEMBLYAI_SPEECH_MODELS", "universal-3-5-pro")],
+        &[("KEYTERMS", &terms)],
         &[("KEYTERMS_FILE", &file)],
         &[("MAX_CALL_SECONDS", "14400")],
         &[("BIND_ADDR", "0.0.0.0:0"), ("OPERATOR_TOKEN", "open-sesame")],

@@ -46,6 +46,7 @@ mod transcripts_kept;
 mod faults;
 mod lists;
 mod media;
+mod models;
 mod openapi;
 mod other_apis;
 mod problems;

@@ -191,7 +191,7 @@ async fn default_settings_make_a_request_that_the_file_describes() {
     assert_eq!(world.post_json("/transcribe", &body).await.status, 200);
     assert_only(&request_faults(&world), &[]);
     // The file allows any string as a model, so the check above does not cover the names.
-    assert_eq!(world.transcript_requests()[0]["speech_models"], json!(["universal-3-5-pro", "universal-2"]));
+    assert_eq!(world.transcript_requests()[0]["speech_models"], json!(["assemblyai-stt-3-7", "universal-2"]));
 }
 
 #[tokio::test]

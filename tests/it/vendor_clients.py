@@ -118,14 +118,14 @@ def transcribes_a_file():
     aai.settings.api_key = os.environ["ASSEMBLYAI_KEY"]
     aai.settings.polling_interval = 0.001
     config = aai.TranscriptionConfig(
-        speech_models=["universal-3-5-pro", "universal-2"], keyterms_prompt=["ahoy", "Call Scribe"], speaker_labels=True
+        speech_models=["assemblyai-stt-3-7", "universal-2"], keyterms_prompt=["ahoy", "Call Scribe"], speaker_labels=True
     )
     done = aai.Transcriber().transcribe(os.environ["SPEECH"], config)
     assert done.status == aai.TranscriptStatus.completed, done.error
     assert " ".join(word.text for word in done.words) == done.text
     assert [utterance.speaker for utterance in done.utterances] == ["A"]
     assert done.json_response["keyterms_prompt"] == ["ahoy", "Call Scribe"]
-    assert done.json_response["speech_model_used"] == "universal-3-5-pro"
+    assert done.json_response["speech_model_used"] == "assemblyai-stt-3-7"
     srt, vtt = done.export_subtitles_srt(), done.export_subtitles_vtt(chars_per_caption=32)
     assert srt.startswith("1\n00:00:0") and vtt.startswith("WEBVTT\n"), (srt, vtt)
     assert len(done.get_sentences()) >= 1 and len(done.get_paragraphs()) == 1

@@ -6,14 +6,16 @@
 pub const LARGEST_UPLOAD: u64 = 2_200_000_000;
 
 /// Maximum number of words in a term of `keyterms_prompt`, for every model.
-pub const KEYTERM_WORDS: usize = 6;
+pub const WORDS_IN_KEYTERM: usize = 6;
 
-/// Returns the maximum number of terms in `keyterms_prompt` and the model that sets it. AssemblyAI may route audio to any
-/// listed model, so the strictest one counts.
-pub fn keyterms(speech_models: &[String]) -> (usize, &str) {
-    let limits = speech_models.iter().map(|model| match model.as_str() {
-        "universal-2" => (200, model.as_str()),
-        _ => (1_000, model.as_str()),
-    });
-    limits.min_by_key(|(terms, _)| *terms).unwrap_or((1_000, "AssemblyAI"))
-}
+/// Maximum number of words in all terms of `keyterms_prompt` together, for every model but [`UNIVERSAL_2`].
+pub const KEYTERM_WORDS: usize = 1_000;
+
+/// The one model with limits of its own.
+pub const UNIVERSAL_2: &str = "universal-2";
+
+/// Maximum number of terms that [`UNIVERSAL_2`] accepts.
+pub const UNIVERSAL_2_KEYTERMS: usize = 200;
+
+/// The lengths of terms, in characters, that [`UNIVERSAL_2`] does not ignore.
+pub const UNIVERSAL_2_CHARACTERS: std::ops::RangeInclusive<usize> = 5..=50;

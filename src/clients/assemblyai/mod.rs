@@ -5,6 +5,7 @@
 pub mod callbacks;
 pub mod limits;
 mod list;
+pub mod models;
 mod transcripts;
 mod upload;
 mod words;
@@ -26,9 +27,6 @@ use super::{Deadlines, Refusal, Sender, Service, json};
 
 /// Default of `ASSEMBLYAI_API_URL`. The EU has another.
 pub const API_URL: &str = "https://api.assemblyai.com";
-
-/// Default of `ASSEMBLYAI_SPEECH_MODELS`. Explicit, because AssemblyAI's own default changes.
-pub const SPEECH_MODELS: &str = "universal-3-5-pro,universal-2";
 
 /// How many large transcripts are fetched and stored at the same time. The others wait.
 const LARGE_AT_ONCE: usize = 1;

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::AssemblyAi;
-use super::words::{Word, Words, cut};
+use super::words::{Name, Word, Words, cut};
 use crate::clients::json::Json;
 use crate::clients::{Error, Kind};
 
@@ -60,6 +60,8 @@ pub struct Transcript {
     pub error: Option<String>,
     /// How many lists of words there are: of fields of the same name the last one counts.
     word_lists: usize,
+    /// Set once the transcript is completed.
+    pub speech_model_used: Option<String>,
 }
 
 impl Transcript {
@@ -96,6 +98,7 @@ enum Field {
     Text,
     Words,
     Error,
+    SpeechModelUsed,
     #[serde(other)]
     Other,
 }
@@ -118,6 +121,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Transcript, A::Error> {
         let (mut id, mut status, mut word_lists) = (None, None, 0);
         let (mut audio_url, mut text, mut error) = (None, None, None::<String>);
+        let mut speech_model_used = None;
         while let Some(field) = fields.next_key()? {
             match field {
                 Field::Id => id = Some(fields.next_value()?),
@@ -125,6 +129,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
                 Field::AudioUrl => audio_url = fields.next_value()?,
                 Field::Text => text = fields.next_value()?,
                 Field::Error => error = fields.next_value()?,
+                Field::SpeechModelUsed => speech_model_used = fields.next_value::<Name>()?.0,
                 Field::Words if word_lists >= self.superseded => {
                     word_lists += 1;
                     fields.next_value_seed(Words(&mut *self.heard))?;
@@ -148,6 +153,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
             text,
             error: error.filter(|_| !is_silent),
             word_lists,
+            speech_model_used,
         })
     }
 }

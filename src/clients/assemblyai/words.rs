@@ -9,7 +9,7 @@ use serde_json::Number;
 /// The longest text of a word that is kept, in bytes. Where words are not told apart, one may be a sentence.
 const LONGEST_WORD: usize = 4 << 10;
 
-/// The longest name of a speaker or channel that is kept, in bytes.
+/// The longest name of a speaker, a channel or a model that is kept, in bytes.
 const LONGEST_NAME: usize = 256;
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -55,6 +55,15 @@ macro_rules! scalars_are {
             Ok($nothing)
         }
     };
+}
+
+/// A name, such as that of a model. Anything else counts as none.
+pub(super) struct Name(pub(super) Option<String>);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        Ok(Self(Scalar::deserialize(source)?.text(LONGEST_NAME)))
+    }
 }
 
 /// Reads a list of words and hands over each. Whatever else is in place of the list or of a word counts as none.

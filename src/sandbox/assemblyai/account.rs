@@ -11,6 +11,7 @@ pub(super) struct Account {
     /// By upload URL.
     pub(super) uploads: OrderedMap<Upload>,
     pub(super) transcripts: OrderedMap<Transcript>,
+    pub(super) retired_models: Vec<String>,
     /// Errors of the next transcripts.
     pub(super) planned_errors: VecDeque<String>,
     /// Transcripts that are not finished; the last step is the webhook.

@@ -91,6 +91,11 @@ impl AssemblyAi {
         self.account().planned_errors.push_back(error.to_owned());
     }
 
+    /// Refuses every later transcript that asks for this speech model.
+    pub fn retire_model(&self, model: &str) {
+        self.account().retired_models.push(model.to_owned());
+    }
+
     pub(super) async fn wait_while_held(&self) {
         // This cannot fail: `self` keeps the sender.
         let _ = self.inner.held.subscribe().wait_for(|held| !held).await;

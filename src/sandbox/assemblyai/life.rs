@@ -22,7 +22,7 @@ const WEBHOOK_PAUSE: Duration = Duration::from_secs(10);
 
 /// Responds to `POST /v2/transcript`.
 pub(super) async fn create(State(assemblyai): State<AssemblyAi>, body: Bytes) -> JsonResponse {
-    let params = params::parse(&body)?;
+    let params = params::parse(&body, &assemblyai.account().retired_models)?;
     let transcript = Transcript::new(&params);
     let (id, response) = (transcript.id.clone(), transcript.json());
     let planned_error = assemblyai.change(|account| {

@@ -21,14 +21,16 @@ pub(super) struct Webhook {
 }
 
 /// The model for a request that names none.
-const DEFAULT_MODEL: &str = "universal-3-5-pro";
-const MODELS: [&str; 5] = [DEFAULT_MODEL, "universal-2", "assemblyai-stt-3-7", "universal-3-pro", "universal"];
+const DEFAULT_MODEL: &str = "assemblyai-stt-3-7";
+const MODELS: [&str; 5] = [DEFAULT_MODEL, "universal-2", "universal-3-5-pro", "universal-3-pro", "universal"];
 
-const MAX_KEYTERMS: usize = 1_000;
+/// In all terms together, for every model but universal-2.
+const MAX_WORDS_IN_KEYTERMS: usize = 1_000;
 const MAX_KEYTERMS_UNIVERSAL_2: usize = 200;
 const MAX_WORDS_IN_KEYTERM: usize = 6;
 
-pub(super) fn parse(body: &[u8]) -> Result<TranscriptParams, ErrorResponse> {
+/// `retired` are models that are refused, and no longer named.
+pub(super) fn parse(body: &[u8], retired: &[String]) -> Result<TranscriptParams, ErrorResponse> {
     let Ok(Value::Object(mut params)) = serde_json::from_slice(body) else {
         return Err(bad_request("Invalid endpoint schema, please refer to documentation for examples."));
     };
@@ -42,7 +44,7 @@ pub(super) fn parse(body: &[u8]) -> Result<TranscriptParams, ErrorResponse> {
         return Err(bad_request(format!("\"{old}\" is no longer supported. Use \"keyterms_prompt\" instead.")));
     }
     check_types(&params)?;
-    let models = check_models(&params)?;
+    let models = check_models(&params, retired)?;
     check_keyterms(&params, &models)?;
     let webhook = check_webhook(&mut params)?;
     let model = match models.first().map_or(DEFAULT_MODEL, String::as_str) {
@@ -52,16 +54,21 @@ pub(super) fn parse(body: &[u8]) -> Result<TranscriptParams, ErrorResponse> {
     Ok(TranscriptParams { audio_url, webhook, model, echoed: params })
 }
 
-fn check_models(params: &Map<String, Value>) -> Result<Vec<String>, ErrorResponse> {
+fn check_models(params: &Map<String, Value>, retired: &[String]) -> Result<Vec<String>, ErrorResponse> {
     let Some(models) = params.get("speech_models") else { return Ok(Vec::new()) };
     let models: Vec<String> = serde_json::from_value(models.clone()).unwrap_or_default();
+    if let Some(old) = models.iter().find(|model| retired.contains(model)) {
+        let left = MODELS.into_iter().find(|model| !retired.iter().any(|old| old == model)).unwrap_or_default();
+        return Err(bad_request(format!("\"{old}\" is deprecated. Use \"{left}\" instead.")));
+    }
     if models.is_empty() || models.iter().any(|model| !MODELS.contains(&model.as_str())) {
-        let known = MODELS.map(|model| format!("\"{model}\"")).join(", ");
+        let known = MODELS.iter().filter(|model| !retired.iter().any(|old| old == *model));
+        let known = known.map(|model| format!("\"{model}\"")).collect::<Vec<_>>().join(", ");
         let words = format!("\"speech_models\" must be a non-empty list containing one or more of: {known}");
         return Err(bad_request(words));
     }
     if models == ["universal-3-pro"] {
-        let words = "\"universal-3-pro\" is no longer available on its own. Use \"universal-3-5-pro\" instead.";
+        let words = "\"universal-3-pro\" is no longer available on its own. Use \"assemblyai-stt-3-7\" instead.";
         return Err(bad_request(words));
     }
     Ok(models)
@@ -69,11 +76,16 @@ fn check_models(params: &Map<String, Value>) -> Result<Vec<String>, ErrorRespons
 
 fn check_keyterms(params: &Map<String, Value>, models: &[String]) -> Result<(), ErrorResponse> {
     let Some(Value::Array(terms)) = params.get("keyterms_prompt") else { return Ok(()) };
-    let max = if models == ["universal-2"] { MAX_KEYTERMS_UNIVERSAL_2 } else { MAX_KEYTERMS };
-    if terms.len() > max {
-        return Err(bad_request(format!("\"keyterms_prompt\" must have at most {max} terms")));
-    }
     let words = |term: &Value| term.as_str().unwrap_or_default().split_whitespace().count();
+    let is_universal_2 = models == ["universal-2"];
+    if is_universal_2 && terms.len() > MAX_KEYTERMS_UNIVERSAL_2 {
+        let words = format!("\"keyterms_prompt\" must have at most {MAX_KEYTERMS_UNIVERSAL_2} terms");
+        return Err(bad_request(words));
+    }
+    if !is_universal_2 && terms.iter().map(words).sum::<usize>() > MAX_WORDS_IN_KEYTERMS {
+        let words = format!("\"keyterms_prompt\" must have at most {MAX_WORDS_IN_KEYTERMS} words");
+        return Err(bad_request(words));
+    }
     if terms.iter().any(|term| words(term) > MAX_WORDS_IN_KEYTERM) {
         let words = format!("each term of \"keyterms_prompt\" must have at most {MAX_WORDS_IN_KEYTERM} words");
         return Err(bad_request(words));

@@ -153,7 +153,7 @@ async fn wrong_parameters_are_refused_with_a_reason() {
         (json!({ "audio_url": audio, "speech_models": [] }), "must be a non-empty list"),
         (json!({ "audio_url": audio, "speech_models": ["universal-9"] }), "must be a non-empty list"),
         (json!({ "audio_url": audio, "speech_models": ["universal-3-pro"] }), "no longer available"),
-        (json!({ "audio_url": audio, "keyterms_prompt": terms(1_001) }), "at most 1000 terms"),
+        (json!({ "audio_url": audio, "keyterms_prompt": terms(1_001) }), "at most 1000 words"),
         (
             json!({ "audio_url": audio, "keyterms_prompt": terms(201), "speech_models": ["universal-2"] }),
             "at most 200 terms",
@@ -176,7 +176,7 @@ async fn a_response_repeats_the_parameters_but_not_the_secret_or_made_up_results
     sandbox.assemblyai.hold();
     let params = json!({
         "audio_url": "https://example.com/a.wav",
-        "speech_models": ["universal-3-5-pro", "universal-2"],
+        "speech_models": ["assemblyai-stt-3-7", "universal-2"],
         "keyterms_prompt": ["Ahoy Street"],
         "newer_than_this_program": { "yes": true },
         "speakers_expected": null,
