@@ -15,8 +15,7 @@ pub struct CallSid(String);
 impl CallSid {
     /// The 32 hex digits as a number.
     pub(crate) fn number(&self) -> u128 {
-        let digits = self.0.strip_prefix("CA").filter(|digits| digits.len() == 32).unwrap_or(&self.0);
-        digits.bytes().filter_map(|digit| char::from(digit).to_digit(16)).fold(0, |n, d| n << 4 | u128::from(d))
+        number("CA", &self.0)
     }
 }
 
@@ -35,6 +34,25 @@ impl CallId {
 }
 
 text_of!(CallId, is_hex, "a call id", "32 hex digits");
+
+/// `CF` and 32 hex digits, or another API's UUID. Source: <https://www.twilio.com/docs/voice/api/conference-resource>.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConferenceSid(String);
+
+text_of!(ConferenceSid, |text| is_vendors_id("CF", text), "a conference SID", "CF and 32 hex digits");
+
+/// The id of the call that has the recordings of a conference in which no single call was recorded.
+impl From<&ConferenceSid> for CallId {
+    fn from(sid: &ConferenceSid) -> Self {
+        Self(format!("{:032x}", number("CF", &sid.0)))
+    }
+}
+
+/// The 32 hex digits of a vendor's id as a number.
+fn number(prefix: &str, id: &str) -> u128 {
+    let digits = id.strip_prefix(prefix).filter(|digits| digits.len() == 32).unwrap_or(id);
+    digits.bytes().filter_map(|digit| char::from(digit).to_digit(16)).fold(0, |n, d| n << 4 | u128::from(d))
+}
 
 /// The nonce of a form that dials, which makes two clicks one call: 32 random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,6 +248,24 @@ words! {
 }
 
 impl Call {
+    /// A call that others placed, of which nothing more is known.
+    pub fn unknown(id: CallId, sid: Option<CallSid>, now: i64) -> Self {
+        Self {
+            id,
+            sid,
+            direction: Direction::Unknown,
+            to: None,
+            from: None,
+            keyterms: Keyterms::default(),
+            state: CallState::Queued,
+            reason: None,
+            code: None,
+            deletion: None,
+            created_at: now,
+            ended_at: None,
+        }
+    }
+
     /// The intent to place a call.
     pub fn to_be_placed(to: &PhoneNumber, from: &PhoneNumber, keyterms: Keyterms, now: i64) -> Self {
         Self {

@@ -450,6 +450,22 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_is_done_has_the_times_of_the_transcript_it_has() {
+        let (made, failed) = (OrderId::new(0), OrderId::new(1));
+        let transcript = |order: &OrderId, state| Happened::Transcript { order: order.clone(), attempt: 1, state };
+        let history = [
+            transcript(&made, TranscriptState::Waiting),
+            transcript(&made, TranscriptState::Queued),
+            transcript(&made, TranscriptState::Completed),
+            transcript(&failed, TranscriptState::Waiting),
+            transcript(&failed, TranscriptState::Failed),
+        ];
+        let history = (1..).zip(history).map(|(at, what)| Event { at, what, reason: None }).collect::<Vec<_>>();
+        let times = steps(CallState::Completed, Progress::Done, &history).map(|step| step.at);
+        assert_eq!(times[4..], [Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
     fn a_retry_follows_a_call_again_that_was_given_up_or_answered_and_not_recorded() {
         use CallState::{Busy, Completed, Failed, InProgress, NoAnswer};
         for (state, following, may_retry) in [

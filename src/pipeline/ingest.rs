@@ -11,7 +11,7 @@ use super::task::run_to_end;
 use crate::clients::twilio;
 use crate::context::{Context, Shared};
 use crate::failpoint::Commit;
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction};
 use crate::model::job::JobKind;
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
 use crate::model::transcript::{OrderId, TranscriptId};
@@ -31,6 +31,15 @@ pub struct CallUpdate {
     pub direction: Direction,
     pub to: Option<String>,
     pub from: Option<String>,
+    /// Whether it is a leg that another call has dialed, and no call of its own.
+    pub is_child: bool,
+}
+
+/// In what a recording was made.
+#[derive(Debug, Clone)]
+pub enum Recorded {
+    Call(CallSid),
+    Conference(ConferenceSid),
 }
 
 /// What Twilio reports about a recording.
@@ -38,7 +47,7 @@ pub struct CallUpdate {
 pub struct RecordingUpdate {
     /// The call id in the URL of the callback.
     pub token: Option<CallId>,
-    pub call: CallSid,
+    pub of: Recorded,
     pub sid: RecordingSid,
     /// Twilio's word for the state.
     pub status: String,
@@ -106,6 +115,10 @@ pub async fn transcript_ready(context: &Shared, order: OrderId, id: Option<Trans
 }
 
 async fn ingest_call(context: &Shared, update: &CallUpdate) -> Result<(), Error> {
+    if update.is_child {
+        tracing::info!(sid = %update.sid, status = update.status, "received the status of a leg that another call dialed");
+        return Ok(());
+    }
     let state = CallState::of_twilio(&update.status);
     let subject = format!("{} {}", update.sid, update.status);
     let call = context
@@ -137,14 +150,6 @@ async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<
         tracing::info!(recording = %sid, status, "Twilio reported an unknown recording status");
         return Ok(());
     };
-    let about = &CallUpdate {
-        token: update.token.clone(),
-        sid: update.call.clone(),
-        status: CallState::InProgress.as_str().to_owned(),
-        direction: Direction::Unknown,
-        to: None,
-        from: None,
-    };
     let subject = format!("{sid} {status}");
     let step = if state.is_coming() { Commit::IngestRecordingStart } else { Commit::IngestRecording };
     let (call, moved) = context
@@ -152,7 +157,10 @@ async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<
         .write(step, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let poll_at = if state.is_coming() { now + ms(poll_pause(0)) } else { now };
-            let (call, is_new) = find_call(&mut tx, about, poll_at, now).await?;
+            let (call, is_new) = match &update.of {
+                Recorded::Call(sid) => find_call(&mut tx, &only(update.token.clone(), sid), poll_at, now).await?,
+                Recorded::Conference(conference) => find_conference(&mut tx, update, conference, now).await?,
+            };
             let recording = Recording {
                 sid: sid.clone(),
                 call: call.id.clone(),
@@ -173,6 +181,31 @@ async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<
     context.job_ready.notify_one();
     context.events.changed(call.id.as_str());
     Ok(())
+}
+
+/// What is known of the call of a recording.
+fn only(token: Option<CallId>, sid: &CallSid) -> CallUpdate {
+    let (status, direction) = (String::new(), Direction::Unknown);
+    CallUpdate { token, sid: sid.clone(), status, direction, to: None, from: None, is_child: false }
+}
+
+/// Finds the call of a recording of a conference: that of the recording, that in the URL, or one of the conference's own.
+/// Inserts that one, which nothing follows: Twilio has no call that could be polled. Returns whether it is new as well.
+async fn find_conference(
+    tx: &mut Conn,
+    update: &RecordingUpdate,
+    conference: &ConferenceSid,
+    now: i64,
+) -> Result<(Call, bool), store::Error> {
+    let known = tx.recording(&update.sid).await?.map(|recording| recording.call);
+    let own = CallId::from(conference);
+    for id in [known.as_ref(), update.token.as_ref(), Some(&own)].into_iter().flatten() {
+        if let Some(call) = tx.call(&CallName::Id(id.clone())).await? {
+            return Ok((call, false));
+        }
+    }
+    let state = CallState::Completed;
+    Ok((tx.find_or_insert_call(&Call { state, ..Call::unknown(own, None, now) }).await?, true))
 }
 
 /// Finds the call of a report by the call id in the URL, which also gives it its SID, or by its SID. Inserts an unknown
@@ -200,18 +233,10 @@ async fn find_call(tx: &mut Conn, update: &CallUpdate, poll_at: i64, now: i64) -
         return Ok((call, false));
     }
     let new = Call {
-        id: CallId::new(now),
-        sid: Some(update.sid.clone()),
         direction: update.direction,
         to: update.to.clone(),
         from: update.from.clone(),
-        keyterms: Default::default(),
-        state: CallState::Queued,
-        reason: None,
-        code: None,
-        deletion: None,
-        created_at: now,
-        ended_at: None,
+        ..Call::unknown(CallId::new(now), Some(update.sid.clone()), now)
     };
     let call = tx.find_or_insert_call(&new).await?;
     tx.open_job(JobKind::Call, call.id.as_str(), poll_at, now).await?;
@@ -249,14 +274,7 @@ pub(super) async fn unknown_recording(
     call: &CallSid,
     recording: &twilio::Recording,
 ) -> Result<(), store::Error> {
-    let about = &CallUpdate {
-        token: None,
-        sid: call.clone(),
-        status: String::new(),
-        direction: Direction::Unknown,
-        to: None,
-        from: None,
-    };
+    let about = &only(None, call);
     context
         .store
         .write(Commit::IngestUnknownRecording, &recording.sid, |mut tx| async move {

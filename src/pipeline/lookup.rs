@@ -91,6 +91,7 @@ mod tests {
             direction: None,
             date_created: None,
             end_time: Some("Mon, 23 Nov 2026 01:50:00 +0000".to_owned()),
+            parent_call_sid: None,
         };
         let at = |time: &str| time.parse::<Timestamp>().unwrap();
         assert!(is_recording_awaited(&call("completed"), &[], at("2026-11-23T01:50:59Z")));

@@ -61,6 +61,7 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
     let AudioForm { format, channels } =
         audio.parse().unwrap_or(AudioForm { format: MediaFormat::Wav, channels: None });
     let mut wanted = MediaRequest { format, channels, ..MediaRequest::default() };
+    let mut is_listed = false;
     match context.twilio.recording(sid.as_str()).await {
         Ok(details) => {
             // A recording with two channels has one side of the call on each; by default Twilio mixes them.
@@ -81,6 +82,7 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
                     return Ok(url);
                 }
             }
+            is_listed = true;
         }
         // The request for the audio itself decides.
         Err(clients::Error { kind: Kind::NotFound(_) | Kind::Rejected(_), .. }) => {}
@@ -94,7 +96,14 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
         };
         let mut tries = 1;
         loop {
-            let media = open(context, job, sid, &wanted, channels.is_none()).await?;
+            let media = open(context, sid, &wanted, channels.is_none()).await.map_err(|error| match error.kind {
+                Kind::NotFound(_) if is_listed => {
+                    let recording = format!("recording {sid} is completed, but Twilio does not have its audio ready");
+                    not_ready(context, job, Error::NotRecorded { recording, later: true })
+                }
+                Kind::NotFound(_) => not_ready(context, job, error.into()),
+                _ => error.into(),
+            })?;
             failpoint::reach(Moment::DownloadStarts, &job.subject)?;
             let chunks = with_failpoints(media.bytes, media.length, job.subject.clone());
             match context.assemblyai.upload::<_, JobError>(chunks, media.length).await {
@@ -116,23 +125,18 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
 /// Opens a recording's audio at Twilio.
 async fn open(
     context: &Shared,
-    job: &Job,
     sid: &RecordingSid,
     wanted: &MediaRequest,
     may_mix: bool,
-) -> Result<Media, JobError> {
-    let media = match context.twilio.media(sid.as_str(), wanted).await {
+) -> Result<Media, clients::Error> {
+    match context.twilio.media(sid.as_str(), wanted).await {
         // The recording has only one channel.
         Err(clients::Error { kind: Kind::Rejected(_), .. }) if may_mix && wanted.channels.is_some() => {
             let wanted = MediaRequest { channels: None, ..wanted.clone() };
             context.twilio.media(sid.as_str(), &wanted).await
         }
         media => media,
-    };
-    media.map_err(|error| match error.kind {
-        Kind::NotFound(_) => not_ready(context, job, error.into()),
-        _ => error.into(),
-    })
+    }
 }
 
 /// Whether a vendor or a connection failed in passing, while audio was transferred. A vendor that asks for a pause gets it.

@@ -102,14 +102,14 @@ impl Conn {
         Ok(added > 0)
     }
 
-    /// Inserts a call that this program did not place, or returns the one with its SID.
+    /// Inserts a call that this program did not place, or returns the one with its SID or id.
     pub(crate) async fn find_or_insert_call(&mut self, call: &Call) -> Result<Call, Error> {
         let sid = call.sid.as_ref().map(CallSid::as_str);
         let added = self
             .execute(
                 "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number,
                  created_at, updated_at) VALUES ($1, $2, $3, $4, $5, '[]', $6, $7, 0, $8, $8)
-                 ON CONFLICT (sid) DO NOTHING",
+                 ON CONFLICT DO NOTHING",
                 args![
                     call.id.as_str(),
                     sid,
@@ -126,7 +126,7 @@ impl Conn {
             self.note(&call.id, Happened::Call(call.state), None, call.created_at).await?;
             return Ok(call.clone());
         }
-        let row = self.fetch_one(select!("WHERE sid = $1"), args![sid]).await?;
+        let row = self.fetch_one(select!("WHERE sid = $1 OR id = $2"), args![sid, call.id.as_str()]).await?;
         row.as_ref().map(rows::call).transpose()?.ok_or(Error::Unreadable("calls.sid"))
     }
 

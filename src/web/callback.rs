@@ -16,15 +16,17 @@ use crate::clients::twilio::signature::{self, Algorithm, SignatureSettings};
 use crate::context::{Context, Shared};
 use crate::model::BadId;
 use crate::model::call::{CallId, CallSid, CallState, Direction};
-use crate::pipeline::ingest::{CallUpdate, RecordingUpdate};
+use crate::pipeline::ingest::{CallUpdate, Recorded, RecordingUpdate};
 
 /// Largest body of a callback, in bytes.
 pub(super) const LARGEST_CALLBACK: usize = 64 << 10;
 
 /// Parameters that must not be repeated, and that a form must not have in the query: the query is ours.
-const UNIQUE: [&str; 12] = [
+const UNIQUE: [&str; 14] = [
     "AccountSid",
     "CallSid",
+    "ParentCallSid",
+    "ConferenceSid",
     "CallStatus",
     "Direction",
     "From",
@@ -185,6 +187,11 @@ fn misplaced<'p>(params: &'p [Pair<'_>], beside: &'p [Pair<'_>]) -> Option<&'p s
     repeated.next().map(|(_, pair)| pair).or_else(|| in_query.next()).map(|(name, _)| &**name)
 }
 
+/// Whether Twilio names the call that has dialed this leg.
+fn is_child(parent: Option<&str>) -> bool {
+    parent.is_some_and(|sid| !sid.is_empty())
+}
+
 impl TryFrom<Callback<CallProgress>> for CallUpdate {
     type Error = BadId;
 
@@ -196,6 +203,7 @@ impl TryFrom<Callback<CallProgress>> for CallUpdate {
             direction: Direction::of_twilio(&body.direction),
             to: body.to,
             from: body.from,
+            is_child: is_child(body.parent_call_sid.as_deref()),
         })
     }
 }
@@ -212,19 +220,26 @@ impl TryFrom<Callback<VoiceRequest>> for CallUpdate {
             direction: Direction::of_twilio(&body.direction),
             to: body.to,
             from: body.from,
+            is_child: is_child(body.parent_call_sid.as_deref()),
         })
     }
 }
 
 impl TryFrom<Callback<RecordingProgress>> for RecordingUpdate {
-    type Error = BadId;
+    type Error = ApiError;
 
-    fn try_from(Callback { token, body }: Callback<RecordingProgress>) -> Result<Self, BadId> {
+    fn try_from(Callback { token, body }: Callback<RecordingProgress>) -> Result<Self, ApiError> {
         let number =
             |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok()).filter(|number| *number >= 0);
+        let conference = body.conference_sid.filter(|sid| !sid.is_empty());
+        let of = match (body.call_sid, conference) {
+            (Some(call), conference) if conference.is_none() || !call.is_empty() => Recorded::Call(call.parse()?),
+            (_, Some(conference)) => Recorded::Conference(conference.parse()?),
+            _ => return Err(ApiError::BadRequest("missing field `CallSid`".to_owned())),
+        };
         Ok(Self {
             token,
-            call: body.call_sid.parse()?,
+            of,
             sid: body.recording_sid.parse()?,
             status: body.recording_status,
             duration_seconds: number(body.recording_duration),

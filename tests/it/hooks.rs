@@ -53,6 +53,93 @@ fn assert_acknowledged(answer: &Answer) {
 }
 
 #[tokio::test]
+async fn the_status_of_a_leg_that_another_call_dialed_makes_no_call_and_gives_none_a_sid() {
+    let world = World::new().await;
+    let parent = world.dial("14155551234").await;
+    world.settle().await;
+    let before = world.call(&parent).await;
+    let id = before["id"].as_str().expect("an id").to_owned();
+    for path in ["/hooks/twilio/call".to_owned(), format!("/hooks/twilio/call?t={id}")] {
+        for status in ["initiated", "completed"] {
+            let mut params = call_progress("CA00000000000000000000000000000002", status);
+            params.push(("ParentCallSid", &parent));
+            assert_acknowledged(&world.callback(&path, &params).await);
+            params.push(("ParentCallSid", &parent));
+            world.callback(&path, &params).await.problem(400, "bad-request");
+        }
+    }
+    world.settle().await;
+    assert_eq!(world.call(&parent).await, before);
+    assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 1);
+
+    world.store.execute("UPDATE calls SET sid = NULL").await.expect("a call whose SID has not arrived");
+    let mut params = call_progress("CA00000000000000000000000000000002", "ringing");
+    params.push(("ParentCallSid", &parent));
+    assert_acknowledged(&world.callback(&format!("/hooks/twilio/call?t={id}"), &params).await);
+    assert_eq!(world.store.number("SELECT count(*) FROM calls WHERE sid IS NOT NULL").await, 0);
+
+    let mut params = call_progress("CA00000000000000000000000000000003", "ringing");
+    params.push(("ParentCallSid", ""));
+    assert_acknowledged(&world.callback("/hooks/twilio/call", &params).await);
+    assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 2, "an empty name is none");
+}
+
+#[tokio::test]
+async fn recordings_of_a_conference_are_taken_in_without_a_call_sid() {
+    const CONFERENCE: &str = "CF0123456789ABCDEF0123456789abcdef";
+    let world = World::new().await;
+    let (dialed, _) = world.recorded_call().await;
+    world.settle().await;
+    let token = world.call(&dialed).await["id"].as_str().expect("an id").to_owned();
+    let of = |recording, status| {
+        let mut params = recording_progress(CONFERENCE, status);
+        params.iter_mut().for_each(|param| match param.0 {
+            "CallSid" => param.0 = "ConferenceSid",
+            "RecordingSid" => param.1 = recording,
+            "RecordingSource" => param.1 = "Conference",
+            _ => {}
+        });
+        params
+    };
+    let recordings = [(); 3].map(|()| world.twilio.add_recording(Default::default()));
+    for status in ["in-progress", "completed", "completed"] {
+        assert_acknowledged(&world.callback("/hooks/twilio/recording", &of(&recordings[0], status)).await);
+    }
+    assert_acknowledged(&world.callback("/hooks/twilio/recording", &of(&recordings[1], "completed")).await);
+    let with_token = format!("/hooks/twilio/recording?t={token}");
+    assert_acknowledged(&world.callback(&with_token, &of(&recordings[2], "completed")).await);
+    world.settle().await;
+
+    let of_call = |call: &Value| -> Vec<String> {
+        let all = call["recordings"].as_array().expect("a list").iter();
+        all.map(|one| one["sid"].as_str().expect("a SID").to_owned()).collect()
+    };
+    let conference = world.call("0123456789abcdef0123456789abcdef").await;
+    assert_eq!((&conference["progress"], &conference["sid"]), (&json!("done"), &Value::Null));
+    let mut found = of_call(&conference);
+    found.sort();
+    let mut expected = recordings[..2].to_vec();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(conference["transcripts"].as_array().map(Vec::len), Some(2));
+    assert!(of_call(&world.call(&dialed).await).contains(&recordings[2]));
+    assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 2);
+
+    let mut params = of(&recordings[0], "completed");
+    params.retain(|(name, _)| *name != "ConferenceSid");
+    world.callback("/hooks/twilio/recording", &params).await.problem(400, "bad-request");
+    params.push(("ConferenceSid", "CF1"));
+    world.callback("/hooks/twilio/recording", &params).await.problem(400, "bad-request");
+
+    assert_eq!(world.post_form("/calls/0123456789abcdef0123456789abcdef/delete", "").await.status, 202);
+    world.settle().await;
+    world.get("/calls/0123456789abcdef0123456789abcdef").await.problem(410, "deleted");
+    assert_acknowledged(&world.callback("/hooks/twilio/recording", &of(&recordings[0], "completed")).await);
+    world.settle().await;
+    world.get("/calls/0123456789abcdef0123456789abcdef").await.problem(410, "deleted");
+}
+
+#[tokio::test]
 async fn every_state_of_a_call_is_acknowledged() {
     let world = World::new().await;
     let call = "CA00000000000000000000000000000001";

@@ -80,14 +80,17 @@ async fn calls_between_two_numbers_are_listed_newest_first_over_all_pages() {
 }
 
 #[tokio::test]
-async fn older_calls_are_left_out_and_no_page_after_them_is_read() {
+async fn older_calls_and_legs_of_other_calls_are_left_out_and_no_page_after_them_is_read() {
     let call = |sid, date| json!({ "sid": sid, "status": "queued", "date_created": date });
+    let mut leg = call("CA6", json!("Mon, 23 Nov 2026 01:50:10 +0000"));
+    leg["parent_call_sid"] = json!("CA3");
     let vendor = Vendor::start(move |target| match target.rsplit_once("Page=").map(|(_, page)| page) {
         None => json!({
             "calls": [
                 call("CA1", json!("Mon, 23 Nov 2026 01:50:20 +0000")),
                 call("CA2", json!(null)),
                 call("CA3", json!("Mon, 23 Nov 2026 01:50:10 +0000")),
+                leg,
             ],
             "next_page_uri": "/2010-04-01/Calls.json?Page=1",
         }),

@@ -1,6 +1,7 @@
 //! `POST /transcribe` of a recording: its audio streams from Twilio through the program into AssemblyAI's upload, and
 //! incomplete audio is not transcribed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -422,6 +423,26 @@ async fn a_redirect_within_twilio_is_followed_with_credentials() {
     let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
     assert_eq!(transcribe(&world, RECORDING).await.status, 200);
     assert!(world.assemblyai.uploads()[0].is_speech);
+}
+
+#[tokio::test]
+async fn a_completed_recording_whose_audio_is_not_there_yet_is_waited_for() {
+    let is_ready = Arc::new(AtomicBool::new(false));
+    let ready = Arc::clone(&is_ready);
+    let twilio = twilio_with(move |_, _| match ready.load(Ordering::Relaxed) {
+        true => whole_speech(),
+        false => StatusCode::NOT_FOUND.into_response(),
+    });
+    let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+    let answer = transcribe(&world, RECORDING).await;
+    let expected = format!("recording {RECORDING} is completed, but Twilio does not have its audio ready");
+    assert_eq!((answer.problem(409, "not-recorded"), answer.header("retry-after")), (expected, "3"));
+    world.after(Duration::from_secs(60)).await;
+    assert_nothing_submitted(&world);
+    is_ready.store(true, Ordering::Relaxed);
+    assert_eq!(transcribe(&world, RECORDING).await.status, 200);
+    assert_eq!(world.transcript_requests().len(), 1);
+    assert_eq!(world.store.number("SELECT count(*) FROM transcripts").await, 1);
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ pub struct VoiceRequest {
     pub to: Option<String>,
     #[serde(default)]
     pub from: Option<String>,
+    /// Set for the leg that the call with this SID has dialed.
+    #[serde(default)]
+    pub parent_call_sid: Option<String>,
 }
 
 /// A status callback of a call.
@@ -41,6 +44,9 @@ pub struct CallProgress {
     pub to: Option<String>,
     #[serde(default)]
     pub from: Option<String>,
+    /// Set for the leg that the call with this SID has dialed.
+    #[serde(default)]
+    pub parent_call_sid: Option<String>,
 }
 
 /// A status callback of a recording.
@@ -48,7 +54,11 @@ pub struct CallProgress {
 #[serde(rename_all = "PascalCase")]
 pub struct RecordingProgress {
     pub account_sid: String,
-    pub call_sid: String,
+    /// Missing if a conference was recorded.
+    #[serde(default)]
+    pub call_sid: Option<String>,
+    #[serde(default)]
+    pub conference_sid: Option<String>,
     pub recording_sid: String,
     /// `in-progress`, `completed`, `absent` or `failed`.
     pub recording_status: String,

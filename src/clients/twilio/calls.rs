@@ -45,6 +45,9 @@ pub struct Call {
     /// RFC 2822; set once the call has ended.
     #[serde(default, deserialize_with = "lenient::text")]
     pub end_time: Option<String>,
+    /// Set for the leg that the call with this SID has dialed.
+    #[serde(default)]
+    pub parent_call_sid: Option<String>,
 }
 
 impl Call {
@@ -120,7 +123,8 @@ impl Twilio {
         self.sender.delete(|| self.request(Method::DELETE, url.clone())).await
     }
 
-    /// Returns the calls between two numbers that were created at or after `since`, newest first. `since` is by Twilio's
+    /// Returns the calls between two numbers that were created at or after `since`, newest first, without legs that other
+    /// calls have dialed. `since` is by Twilio's
     /// clock; it is given the `Date` of Twilio's answer. Twilio's dates are whole seconds, so all of the second of `since`
     /// counts. A call without a readable date counts as too old.
     pub async fn calls_between(
@@ -135,7 +139,7 @@ impl Twilio {
             |call: &Call, date| call.created().is_some_and(|created| created.as_second() >= since(date).as_second());
         let (mut calls, date) =
             self.list::<Calls>(url, |page, date| page.last().is_some_and(|oldest| !is_recent(oldest, date))).await?;
-        calls.retain(|call| is_recent(call, date));
+        calls.retain(|call| is_recent(call, date) && call.parent_call_sid.as_deref().is_none_or(str::is_empty));
         Ok(calls)
     }
 }
