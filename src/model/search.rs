@@ -129,6 +129,17 @@ pub struct Piece {
     pub hit: bool,
 }
 
+/// Whether a word is part of a hit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Found {
+    #[default]
+    No,
+    /// It is, and not the first one.
+    Further,
+    /// A hit begins with it.
+    First,
+}
+
 /// Hits in a text with their context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passage {
@@ -223,6 +234,28 @@ impl Query {
             word: text[..terms.spans[first.at].1.end].split_whitespace().count().saturating_sub(1),
             term: terms.term(first.at).unwrap_or_default().to_owned(),
         })
+    }
+
+    /// Returns which of these words are part of a hit, in a text that they make up in this order.
+    pub fn found<'w>(&self, words: impl Iterator<Item = &'w str>) -> Vec<Found> {
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for word in words {
+            text += word;
+            ends.push(text.len());
+            text.push(' ');
+        }
+        let mut found = vec![Found::No; ends.len()];
+        let terms = Terms::of(&text);
+        let word_at = |byte: usize| ends.partition_point(|end| *end <= byte);
+        for hit in self.hits(&terms) {
+            let first = word_at(terms.spans[hit.at].1.start);
+            let last = word_at(terms.spans[hit.at + hit.terms - 1].1.start);
+            found[first] = Found::First;
+            for word in &mut found[first + 1..last.max(first) + 1] {
+                *word = (*word).max(Found::Further);
+            }
+        }
+        found
     }
 
     /// Returns all hits of all phrases, in the order of the text.

@@ -15,8 +15,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::ApiError;
-use super::extract::only_header;
-use super::session;
+use super::extract::{only_header, wants_page};
+use super::{login_page, session};
 use crate::auth::TooManyGuesses;
 use crate::context::{Context, Shared};
 use crate::exposure::OWN_NAMES;
@@ -58,7 +58,7 @@ const PROXY_PREFIXES: &[&str] = &[
 
 /// The headers that responses depend on, for caches that ignore `no-store`.
 const VARY: HeaderValue = HeaderValue::from_static(
-    "accept, accept-encoding, authorization, cookie, origin, purpose, sec-fetch-dest, sec-fetch-mode, sec-fetch-site, \
+    "accept, accept-encoding, authorization, cookie, origin, purpose, referer, sec-fetch-dest, sec-fetch-mode, sec-fetch-site, \
      sec-fetch-user, sec-purpose, user-agent, x-moz, x-purpose",
 );
 
@@ -90,9 +90,24 @@ pub(super) async fn operator_only(
             response.extensions_mut().insert(who);
             response
         }
-        Err(error) => error.into_response(),
+        Err(error) => turn_away(&context, request, error).await,
     };
     varying(response)
+}
+
+/// Leads a browser to the log-in page. Anyone else is asked for a token, which would make a browser ask for a user name.
+async fn turn_away(context: &Shared, request: Request, error: ApiError) -> Response {
+    let headers = request.headers();
+    let is_page = wants_page(headers);
+    let is_browser = is_page || has_fetch_metadata(headers) || is_named_like_a_browser(headers);
+    let mut response = match error {
+        ApiError::TokenNeeded if is_page => login_page::lead(context, request).await,
+        error => error.into_response(),
+    };
+    if is_browser {
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    }
+    response
 }
 
 /// Lets everyone through to the log-in page if there is a way to log in. If not, it is refused like any other address, but
@@ -248,7 +263,7 @@ pub(super) enum DialIntent {
 }
 
 pub(super) fn dial_intent(headers: &HeaderMap, who: Who) -> DialIntent {
-    let has_metadata = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
+    let has_metadata = has_fetch_metadata(headers);
     let intent = if has_metadata {
         navigation(headers)
     } else if headers.contains_key(header::ORIGIN) || is_named_like_a_browser(headers) {
@@ -265,6 +280,10 @@ pub(super) fn dial_intent(headers: &HeaderMap, who: Who) -> DialIntent {
         Who::Token if intent == DialIntent::Meant && has_metadata => DialIntent::Unsaid,
         _ => intent,
     }
+}
+
+fn has_fetch_metadata(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
 }
 
 /// Reads the fetch metadata. Safari leaves out `Sec-Fetch-User`.

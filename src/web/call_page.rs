@@ -7,12 +7,15 @@ use super::pages::Notices;
 use super::view::{CallDetails, RecordingView, TranscriptView, number, sentence};
 use crate::model::call::{Direction, FormNonce};
 use crate::model::standing::{Progress, Step};
+use crate::model::transcript::TranscriptState;
 
 #[derive(Template)]
 #[template(path = "call.html", config = "src/web/pages/askama.toml")]
 pub(super) struct CallPage {
     pub(super) notices: Notices,
     pub(super) sentence: String,
+    /// The address of the list that it was opened from.
+    pub(super) back: String,
     /// Whether a dialed address led to this existing call instead of a new one.
     pub(super) was_there: bool,
     pub(super) call: CallDetails,
@@ -57,6 +60,19 @@ impl CallDetails {
 
     fn step_name(&self, step: &Step) -> &'static str {
         labels::step(step, self.call.direction == Direction::Outbound.as_str(), self.call.known_state)
+    }
+
+    /// Returns what *Retry* would begin.
+    fn retry(&self) -> &'static str {
+        if self.progress == Progress::Deleting {
+            "Retry deletion"
+        } else if self.is_untranscribed() {
+            "Transcribe"
+        } else if self.transcripts.iter().any(|transcript| transcript.known_state == TranscriptState::Failed) {
+            "Retry transcript"
+        } else {
+            "Ask Twilio again"
+        }
     }
 
     fn headline(&self) -> &'static str {

@@ -3,21 +3,22 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::call_page::CallPage;
 use super::error::{ApiError, LOOK_AGAIN};
-use super::extract::{Id, Query, wants_page};
+use super::extract::{Id, Named, NoParameters, Query, only_header, wants_page};
 use super::filter::{Search, cursor};
+use super::forms::Refused;
 use super::list_page::CallsPage;
 use super::pages::Notices;
-use super::response::page;
 use super::view::{CallDetails, CallList, CallRow, CallView, EventView, RecordingView, TranscriptView};
-use super::{reading, search};
+use super::{forms, reading, response, search};
 use crate::clients::twilio::Recording;
 use crate::context::Shared;
+use crate::model;
 use crate::model::call::{CallName, CallSid, CallState, Deletion, FormNonce};
 use crate::model::job::JobKind;
 use crate::model::standing::{self, Progress, WaitsFor};
@@ -34,15 +35,26 @@ pub(super) async fn list(
     Query(search): Query<Search>,
 ) -> Result<Response, ApiError> {
     let list = if search.q.trim().is_empty() {
-        calls(&context, &search).await?
+        calls(&context, &search).await
     } else {
-        search::hits(&context, &headers, &search).await?
+        search::hits(&context, &headers, &search).await
     };
-    if !wants_page(&headers) {
-        return Ok(Json(list).into_response());
+    let is_older = !search.after.is_empty();
+    match list {
+        Ok(list) if !wants_page(&headers) => Ok(Json(list).into_response()),
+        Ok(page) => Ok(response::page(
+            CallsPage { notices: Notices::of(&context), search, page, refused: None, is_older }.render(),
+        )),
+        Err(error @ ApiError::BadRequest(_)) if wants_page(&headers) => {
+            let field = search.wrong_field();
+            Ok(forms::again(error, move |problem| {
+                let (notices, search, page) = (Notices::of(&context), search.clone(), CallList::default());
+                let refused = Some(Refused { field, problem });
+                response::page(CallsPage { notices, search, page, refused, is_older }.render())
+            }))
+        }
+        Err(error) => Err(error),
     }
-    let (notices, is_older) = (Notices::of(&context), !search.after.is_empty());
-    Ok(page(CallsPage { notices, search, page: list, is_older }.render()))
 }
 
 /// Returns the newest calls that match.
@@ -67,12 +79,15 @@ pub(super) async fn calls(context: &Shared, search: &Search) -> Result<CallList,
     Ok(CallList { calls: Some(rows), hits: None, next, since })
 }
 
-/// The query of a call.
-#[derive(Deserialize)]
-pub(super) struct Arrival {
+/// The query of a call's page.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Arrival {
     /// `before` if no new call was placed.
     #[serde(rename = "dialled")]
-    dialed: Option<String>,
+    dialed: String,
+    /// The search that found the call.
+    q: String,
 }
 
 /// A call's page begins with the tutorial's sentence, and follows the call to its end. A reload dials nothing.
@@ -80,21 +95,36 @@ pub(super) async fn show(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(name): Id<CallName>,
-    Query(Arrival { dialed }): Query<Arrival>,
+    uri: Uri,
 ) -> Result<Response, ApiError> {
-    let mut shown = shown(&context, &headers, &name).await?;
     if !wants_page(&headers) {
-        return Ok(Json(shown).into_response());
+        Named::<NoParameters>::of_query(&uri)?.alone()?;
+        return Ok(Json(shown(&context, &headers, &name).await?).into_response());
     }
+    let Arrival { dialed, q } = Named::of_query(&uri)?.named;
+    let mut shown = shown(&context, &headers, &name).await?;
+    let query = model::search::Query::parse(&q);
     let _turn = context.turn_to_show(shown.transcripts.iter().map(|transcript| transcript.json_bytes).sum()).await;
     for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
         let words = context.store.read().await?.words_of(&transcript.order).await?;
-        transcript.paragraphs = reading::paragraphs(words);
+        transcript.paragraphs = reading::paragraphs(words, &query);
     }
     let sentence = shown.sentence();
-    let was_there = dialed.as_deref() == Some("before");
+    let (was_there, back) = (dialed == "before", back(&headers));
     let (notices, nonce, refresh) = (Notices::of(&context), FormNonce::random(), LOOK_AGAIN.as_secs());
-    Ok(page(CallPage { notices, sentence, was_there, call: shown, nonce, refresh }.render()))
+    Ok(response::page(CallPage { notices, sentence, back, was_there, call: shown, nonce, refresh }.render()))
+}
+
+/// Returns the address of the list that the page was opened from, or of the newest calls.
+fn back(headers: &HeaderMap) -> String {
+    let from = only_header(headers, header::REFERER.as_str()).and_then(|from| from.parse::<Uri>().ok());
+    let host = only_header(headers, header::HOST.as_str());
+    let is_list = |from: &Uri| {
+        from.authority().map(|authority| authority.as_str()) == host
+            && ["/", "/calls", "/calls/"].contains(&from.path())
+    };
+    let list = from.filter(is_list).and_then(|from| Some(from.path_and_query()?.as_str().to_owned()));
+    list.unwrap_or_else(|| "/calls".to_owned())
 }
 
 /// Retries what failed. Rings no phone.
@@ -102,6 +132,7 @@ pub(super) async fn retry(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(name): Id<CallName>,
+    _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
     let call = context.store.read().await?.call(&name).await?.ok_or_else(|| unknown(&name))?;
     again::retry(&context, call.id.clone()).await?;

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::access::{self, DialIntent, Who};
 use super::error::ApiError;
-use super::extract::{Id, Query, read_body, read_form, wants_page};
+use super::extract::{Id, Named, NoParameters, Query, read_body, read_form, wants_page};
+use super::forms::{self, DialForm, Refused};
 use super::pages::Notices;
 use super::response::{page, text};
 use super::view::sentence;
@@ -52,29 +53,54 @@ struct ConfirmPage {
     nonce: FormNonce,
 }
 
+/// The form of the home page alone, when it comes back.
+#[derive(Template)]
+#[template(path = "dial.html", config = "src/web/pages/askama.toml")]
+struct DialPage {
+    notices: Notices,
+    form: DialForm,
+    refused: Option<Refused>,
+    /// Whether the form was sent before its browser was logged in.
+    is_kept: bool,
+}
+
 /// Dials if the request shows that its user means to, and the digits leave no doubt. Otherwise a browser gets a page with a
 /// button for each number that its user may mean.
 pub(super) async fn dial(
     State(context): State<Shared>,
     Extension(who): Extension<Who>,
     headers: HeaderMap,
-    Id(typed): Id<TypedNumber>,
+    Id(typed): Id<String>,
     Query(Options { keyterms }): Query<Options>,
 ) -> Result<Response, ApiError> {
-    let read = typed.with_country_code(&context.phone_number);
-    match (access::dial_intent(&headers, who), read) {
-        (DialIntent::NotMeant, _) => {
-            Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"))
-        }
-        (_, Err(BadTypedNumber::Unclear(numbers))) if wants_page(&headers) => Ok(confirm(&context, numbers, keyterms)),
-        (_, Err(bad)) => Err(bad.into()),
-        (DialIntent::Meant, Ok(number)) => {
-            let keyterms = Keyterms::from_list(&keyterms);
-            let again = !is_browser(&headers);
-            ring(&context, &headers, Request { number, keyterms, again, nonce: None }).await
-        }
-        (DialIntent::Unsaid, Ok(number)) => Ok(confirm(&context, vec![number], keyterms)),
+    let intent = access::dial_intent(&headers, who);
+    if intent == DialIntent::NotMeant {
+        return Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"));
     }
+    let form = DialForm { number: typed, keyterms, ..DialForm::default() };
+    match dial_typed(&context, &headers, intent, &form).await {
+        Err(error) if wants_page(&headers) => Ok(refused(&context, form, error)),
+        answer => answer,
+    }
+}
+
+async fn dial_typed(
+    context: &Shared,
+    headers: &HeaderMap,
+    intent: DialIntent,
+    DialForm { number, keyterms, .. }: &DialForm,
+) -> Result<Response, ApiError> {
+    let number = match number.parse::<TypedNumber>()?.with_country_code(&context.phone_number) {
+        Err(BadTypedNumber::Unclear(numbers)) if wants_page(headers) => {
+            return Ok(confirm(context, numbers, keyterms.clone()));
+        }
+        number => number?,
+    };
+    if intent == DialIntent::Unsaid {
+        return Ok(confirm(context, vec![number], keyterms.clone()));
+    }
+    let (keyterms, again) = (Keyterms::from_list(keyterms), !is_browser(headers));
+    ring(context, headers, Request { number, keyterms, again, nonce: None }).await
 }
 
 fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, keyterms: String) -> Response {
@@ -82,20 +108,60 @@ fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, keyterms: String) -> Res
 }
 
 /// Dials the number of a form. A number without `+` is shown with its country code before it rings.
-pub(super) async fn confirmed(State(context): State<Shared>, request: extract::Request) -> Result<Response, ApiError> {
+pub(super) async fn confirmed(
+    State(context): State<Shared>,
+    _: Query<NoParameters>,
+    request: extract::Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let Confirmed { number, keyterms, nonce } = read_form(&read_body(body, LARGEST_FORM).await?)?;
-    let (typed, own) = (TypedNumber::pasted(&number)?, &context.phone_number);
-    let nonce = nonce.as_deref().map(str::parse).transpose()?;
-    let number = if !wants_page(&parts.headers) {
-        typed.with_country_code(own)?
-    } else if typed.is_international() {
-        typed.in_country_of(own)?
-    } else {
-        return Ok(confirm(&context, vec![typed.in_country_of(own)?], keyterms));
+    let form: Named<Confirmed> = read_form(&read_body(body, LARGEST_FORM).await?)?;
+    if !wants_page(&parts.headers) {
+        let Confirmed { number, keyterms, nonce } = form.alone()?;
+        let number = TypedNumber::pasted(&number)?.with_country_code(&context.phone_number)?;
+        let (keyterms, nonce) = (Keyterms::from_list(&keyterms), nonce.as_deref().map(str::parse).transpose()?);
+        return ring(&context, &parts.headers, Request { number, keyterms, again: true, nonce }).await;
+    }
+    let form = typed(form.named)?;
+    match submit(&context, &parts.headers, &form).await {
+        Err(error) => Ok(refused(&context, form, error)),
+        answer => answer,
+    }
+}
+
+async fn submit(context: &Shared, headers: &HeaderMap, form: &DialForm) -> Result<Response, ApiError> {
+    let (typed, own) = (TypedNumber::pasted(&form.number)?, &context.phone_number);
+    let number = typed.in_country_of(own)?;
+    if !typed.is_international() {
+        return Ok(confirm(context, vec![number], form.keyterms.clone()));
+    }
+    let (keyterms, nonce) = (Keyterms::from_list(&form.keyterms), Some(form.nonce.clone()));
+    ring(context, headers, Request { number, keyterms, again: true, nonce }).await
+}
+
+fn typed(Confirmed { number, keyterms, nonce }: Confirmed) -> Result<DialForm, ApiError> {
+    let nonce = nonce.map_or_else(|| Ok(FormNonce::random()), |nonce| nonce.parse())?;
+    Ok(DialForm { number, keyterms, nonce })
+}
+
+/// Shows a form that was sent before its browser was logged in.
+pub(super) fn show_again(context: &Shared, form: &[u8]) -> Result<Response, ApiError> {
+    let (notices, form) = (Notices::of(context), typed(read_form(form)?)?);
+    Ok(page(DialPage { notices, form, refused: None, is_kept: true }.render()))
+}
+
+/// Shows the form again with what was typed, and why it was refused.
+fn refused(context: &Shared, form: DialForm, error: ApiError) -> Response {
+    use pipeline::Error::{Keyterms, NotAllowed};
+    let field = match &error {
+        ApiError::BadRequest(_) | ApiError::Pipeline(NotAllowed(_)) => "number",
+        ApiError::Pipeline(Keyterms(_)) => "keyterms",
+        _ => "",
     };
-    let keyterms = Keyterms::from_list(&keyterms);
-    ring(&context, &parts.headers, Request { number, keyterms, again: true, nonce }).await
+    let context = Shared::clone(context);
+    forms::again(error, move |problem| {
+        let (form, refused) = (form.clone(), Some(Refused { field, problem }));
+        page(DialPage { notices: Notices::of(&context), form, refused, is_kept: false }.render())
+    })
 }
 
 /// Whether the client is a browser. A browser may repeat a request on its own: it restores and duplicates tabs.

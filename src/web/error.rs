@@ -131,7 +131,12 @@ pub(super) struct Problem {
 impl Problem {
     /// Whether logging in would help.
     pub(super) fn wants_log_in(&self) -> bool {
-        ["token-needed", "wrong-token", "too-many-guesses", "unchecked"].iter().any(|slug| self.kind.ends_with(slug))
+        ["too-many-guesses", "unchecked"].iter().any(|slug| self.kind.ends_with(slug))
+    }
+
+    /// Whether what was asked for is deleted, so that the page is no failure to the operator who deleted it.
+    pub(super) fn is_deletion(&self) -> bool {
+        self.kind.ends_with(":deleted")
     }
 
     /// Returns the vendor's page on the error, if its address is safe in a link.

@@ -1,5 +1,6 @@
 //! What handlers read from requests: ids in the path, queries, headers, and bodies up to a limit.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use axum::http::{HeaderMap, Uri, header};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::error::ApiError;
 use super::qvalue::weighted;
@@ -33,14 +35,46 @@ where
     }
 }
 
-/// The query, read as the struct that names its parameters.
+/// The query, read as the struct that names its parameters. A page ignores other parameters. JSON and text refuse them, so
+/// that a misspelled filter does not find everything.
 pub(super) struct Query<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        read_form(parts.uri.query().unwrap_or_default().as_bytes()).map(Self)
+        let named = Named::of_query(&parts.uri)?;
+        if wants_page(&parts.headers) { Ok(Self(named.named)) } else { named.alone().map(Self) }
+    }
+}
+
+/// The query of a URL that has no parameters.
+#[derive(Deserialize)]
+pub(super) struct NoParameters {}
+
+/// The fields of a struct, and the names of all others in the same form or query.
+#[derive(Deserialize)]
+pub(super) struct Named<T> {
+    #[serde(flatten)]
+    pub(super) named: T,
+    #[serde(flatten)]
+    others: BTreeMap<String, IgnoredAny>,
+}
+
+impl<T: DeserializeOwned> Named<T> {
+    pub(super) fn of_query(uri: &Uri) -> Result<Self, ApiError> {
+        read_form(uri.query().unwrap_or_default().as_bytes())
+    }
+}
+
+impl<T> Named<T> {
+    /// Returns the fields of the struct. Fails if there are others.
+    pub(super) fn alone(self) -> Result<T, ApiError> {
+        if self.others.is_empty() {
+            return Ok(self.named);
+        }
+        let names: Vec<String> = self.others.keys().map(|name| format!("{name:?}")).collect();
+        Err(ApiError::BadRequest(format!("there is no parameter {} here", names.join(" or "))))
     }
 }
 

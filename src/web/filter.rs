@@ -10,8 +10,11 @@ use super::labels;
 use crate::model::call::CallState;
 use crate::store::{Cursor, Filter, Number};
 
+/// Characters of a date.
+const DATE: usize = "2026-11-23".len();
+
 /// The query of the list. Empty parameters are ignored, because a form sends all its fields.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Search {
     /// Words, "phrases" and begi* that were said.
@@ -19,9 +22,9 @@ pub(super) struct Search {
     pub(super) state: String,
     /// A number that the call is to or from, or its last digits.
     pub(super) number: String,
-    /// The earliest date or time.
+    /// The earliest date or time. A page's form sends the first moment of a day of its reader.
     pub(super) since: String,
-    /// The latest date or time.
+    /// The latest date or time. A page's form sends the last moment of a day of its reader.
     pub(super) until: String,
     /// The cursor at which the previous page ended.
     pub(super) after: String,
@@ -36,16 +39,30 @@ impl Search {
 
     pub(super) fn filter(&self) -> Result<Filter, ApiError> {
         let any = Filter::default();
-        let state = match self.state.trim() {
-            "" => None,
-            name => Some(CallState::named(name).ok_or_else(|| {
-                let names = CallState::ALL.map(CallState::as_str).join(", ");
-                ApiError::BadRequest(format!("state: expected one of {names}"))
-            })?),
-        };
+        let state = state_named(&self.state)?;
         let since = time("since", &self.since)?.map_or(any.since, |(first, _)| first);
         let before = time("until", &self.until)?.map_or(any.before, |(_, last)| last.saturating_add(1));
         Ok(Filter { state, number: Number::parse(&self.number), since, before })
+    }
+
+    /// Returns the first moment of the calls that match, if there is one.
+    pub(super) fn first(&self) -> Option<Timestamp> {
+        time("since", &self.since).ok().flatten().and_then(|(first, _)| Timestamp::from_millisecond(first).ok())
+    }
+
+    /// Returns the last moment of the calls that match, if there is one.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        time("until", &self.until).ok().flatten().and_then(|(_, last)| Timestamp::from_millisecond(last).ok())
+    }
+
+    /// Returns the name of the first field that cannot be read, or an empty name if it is none of the form's.
+    pub(super) fn wrong_field(&self) -> &'static str {
+        match self {
+            Self { state, .. } if state_named(state).is_err() => "state",
+            Self { since, .. } if time("since", since).is_err() => "since",
+            Self { until, .. } if time("until", until).is_err() => "until",
+            _ => "",
+        }
     }
 
     /// Returns all states of a call, each with its label.
@@ -66,6 +83,16 @@ impl Search {
     }
 }
 
+fn state_named(name: &str) -> Result<Option<CallState>, ApiError> {
+    match name.trim() {
+        "" => Ok(None),
+        name => CallState::named(name).map(Some).ok_or_else(|| {
+            let names = CallState::ALL.map(CallState::as_str).join(", ");
+            ApiError::BadRequest(format!("state: expected one of {names}"))
+        }),
+    }
+}
+
 /// Returns the first and the last millisecond of a date in UTC, or twice that of a time.
 fn time(name: &str, text: &str) -> Result<Option<(i64, i64)>, ApiError> {
     let text = text.trim();
@@ -74,12 +101,23 @@ fn time(name: &str, text: &str) -> Result<Option<(i64, i64)>, ApiError> {
     }
     let midnight = |date: Date| date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp().as_millisecond());
     let of_date = || {
-        let date: Date = text.parse().ok().filter(|_| text.len() == "2026-11-23".len())?;
+        let date: Date = text.parse().ok().filter(|_| text.len() == DATE)?;
         Some((midnight(date)?, midnight(date.checked_add(1.day()).ok()?)? - 1))
     };
-    let of_time = || text.parse::<Timestamp>().ok().map(|at| (at.as_millisecond(), at.as_millisecond()));
-    let expected = "expected a date such as 2026-11-23, or a time such as 2026-11-23T14:30:00Z (write + as %2B)";
+    // A query turns the `+` of an offset into a space unless it is written as %2B.
+    let of_time = || {
+        let with_plus = || text.rsplit_once(' ').and_then(|(time, offset)| format!("{time}+{offset}").parse().ok());
+        let at: Timestamp = text.parse().ok().or_else(with_plus)?;
+        Some((at.as_millisecond(), at.as_millisecond()))
+    };
+    let expected = "expected a date such as 2026-11-23, or a time with an offset such as 2026-11-23T00:00:00-08:00";
     of_date().or_else(of_time).map(Some).ok_or_else(|| ApiError::BadRequest(format!("{name}: {expected}")))
+}
+
+/// Returns the day in a date or time as it was written, for a date field.
+pub(super) fn day(text: &str) -> &str {
+    let day = text.trim().get(..DATE).unwrap_or_default();
+    if day.parse::<Date>().is_ok() { day } else { "" }
 }
 
 /// Parses `<milliseconds>.<id>`.

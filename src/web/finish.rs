@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use super::access::Who;
 use super::error::{ApiError, Problem};
+use super::forms::FormAgain;
 use super::{extract, gzip, pages};
 use crate::context::Shared;
 
@@ -50,12 +51,16 @@ pub(super) async fn finish(State(context): State<Shared>, request: Request, next
 
     let mut response = next.run(request).instrument(span.clone()).await;
     let problem = response.extensions_mut().remove::<Problem>();
+    let form = response.extensions_mut().remove::<FormAgain>();
     let problem = problem.map(|problem| Problem { request_id: id.clone(), ..problem });
     // Only the operator's routes leave this behind: the manual is the operator's alone.
     let is_operator = response.extensions_mut().remove::<Who>().is_some();
     if let Some(problem) = &problem {
-        let written =
-            if wants_page { pages::problem(&context, problem, &path, is_operator) } else { problem_json(problem) };
+        let written = match form {
+            Some(form) => form.write(problem.clone()),
+            None if wants_page => pages::problem(&context, problem, &path, is_operator),
+            None => problem_json(problem),
+        };
         let (parts, body) = written.into_parts();
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use super::error::ApiError;
-use super::extract::{Id, wants_page};
+use super::extract::{Id, NoParameters, Query, wants_page};
 use super::pages::Notices;
 use super::response::page;
 use crate::context::{Context, Shared};
@@ -51,7 +51,11 @@ struct HelpPage<'p> {
 }
 
 /// `/help`.
-pub(super) async fn index(State(context): State<Shared>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn index(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    _: Query<NoParameters>,
+) -> Result<Response, ApiError> {
     show(&context, INDEX, wants_page(&headers))
 }
 
@@ -60,6 +64,7 @@ pub(super) async fn file(
     State(context): State<Shared>,
     Id(file): Id<String>,
     headers: HeaderMap,
+    _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
     if let Some((_, picture)) = PICTURES.iter().find(|(name, _)| *name == file) {
         return Ok(([(header::CONTENT_TYPE, "image/png")], *picture).into_response());

@@ -7,22 +7,23 @@ use axum::response::Response;
 use super::calls;
 use super::error::ApiError;
 use super::filter::Search;
+use super::forms::{DialForm, Refused};
 use super::pages::Notices;
 use super::response;
 use super::view::CallList;
 use crate::context::Shared;
-use crate::model::call::FormNonce;
 
 #[derive(Template)]
 #[template(path = "home.html", config = "src/web/pages/askama.toml")]
 struct HomePage {
     notices: Notices,
-    /// That of the form.
-    nonce: FormNonce,
+    form: DialForm,
+    refused: Option<Refused>,
     page: CallList,
 }
 
 pub(super) async fn show(State(context): State<Shared>) -> Result<Response, ApiError> {
     let page = calls::calls(&context, &Search::default()).await?;
-    Ok(response::page(HomePage { notices: Notices::of(&context), nonce: FormNonce::random(), page }.render()))
+    let (notices, form) = (Notices::of(&context), DialForm::default());
+    Ok(response::page(HomePage { notices, form, refused: None, page }.render()))
 }

@@ -1,8 +1,10 @@
 //! The page of `/calls`: rows of calls, or search hits.
 
 use askama::Template;
+use url::form_urlencoded;
 
 use super::filter::Search;
+use super::forms::Refused;
 use super::labels;
 use super::pages::Notices;
 use super::view::{CallList, CallRow, HitView};
@@ -14,6 +16,8 @@ pub(super) struct CallsPage {
     pub(super) notices: Notices,
     pub(super) search: Search,
     pub(super) page: CallList,
+    /// Why the search was refused.
+    pub(super) refused: Option<Refused>,
     /// Whether newer calls are on another page.
     pub(super) is_older: bool,
 }
@@ -42,17 +46,19 @@ impl CallRow {
 }
 
 impl HitView {
-    /// Returns the address of the call's page, with recording and moment as its fragment, or of the transcript's own page
-    /// if it belongs to no call.
-    pub(super) fn page(&self) -> String {
-        let call = self.call.as_ref().map(|call| format!("/calls/{}", call.name()));
-        let transcript = self.transcript_id.as_deref().unwrap_or_default();
-        match (call, &self.recording_sid, self.at_ms) {
-            (Some(call), Some(sid), Some(ms)) => format!("{call}#{sid}@{ms}"),
-            (Some(call), ..) => call,
-            (None, Some(sid), Some(ms)) => format!("/transcript/{transcript}?format=html#{sid}@{ms}"),
-            (None, ..) => format!("/transcript/{transcript}?format=html"),
+    /// Returns the address of the call's page, or of the transcript's own page if it belongs to no call. It names what was
+    /// searched for, and recording and moment as its fragment.
+    pub(super) fn page(&self, query: &str) -> String {
+        let mut page = match &self.call {
+            Some(call) => format!("/calls/{}?", call.name()),
+            None => format!("/transcript/{}?format=html&", self.transcript_id.as_deref().unwrap_or_default()),
+        };
+        let start = page.len();
+        page = form_urlencoded::Serializer::for_suffix(page, start).append_pair("q", query).finish();
+        if let (Some(sid), Some(ms)) = (&self.recording_sid, self.at_ms) {
+            page += &format!("#{sid}@{ms}");
         }
+        page
     }
 
     /// Returns the moment of the first match as minutes and seconds.

@@ -35,11 +35,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Pause before each event, so that a burst of changes becomes one event.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Pause after which browsers reconnect: soon enough that a page does not miss two signs of life meanwhile.
+const RECONNECT: Duration = Duration::from_secs(1);
+
 /// Maximum life of a stream. Browsers reconnect at once, and are authorized again.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// Interval of comments that keep the stream alive: they reveal clients that are gone, and keep proxies from closing it.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// Interval of events that show that the stream is alive. An open page says that there is no connection if two are missing,
+/// and clients that are gone are noticed.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Permits for further streams.
 #[derive(Debug, Clone)]
@@ -110,7 +114,9 @@ pub(super) async fn events(
         let event = page.next().await?;
         Some((Ok::<_, Infallible>(event), page))
     });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)).into_response();
+    let alive = Event::default().event("alive").data("{}").retry(RECONNECT);
+    let alive = KeepAlive::new().interval(SIGN_OF_LIFE).event(alive);
+    let mut response = Sse::new(events).keep_alive(alive).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Or nginx would buffer the events until it has a page of them.

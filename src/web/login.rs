@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use askama::Template;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
@@ -10,34 +9,30 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::extract::{Query, read_body, read_form};
-use super::pages::Notices;
-use super::response::page;
-use super::{access, session};
-use crate::context::{Context, Shared};
+use super::extract::{Query, read_body, read_form, wants_page};
+use super::login_page::{self, Way};
+use super::{access, dial, session, transcribe};
+use crate::context::Shared;
 use crate::pipeline;
 
-/// Room for a long token.
-const LARGEST_FORM: usize = 8 << 10;
+/// Room for a long token, and for a form that is kept meanwhile: encoding it again makes it up to three times as long.
+const LARGEST_FORM: usize = 256 << 10;
 
 /// The query.
 #[derive(Deserialize)]
 pub(super) struct Link {
     /// The nonce of the printed link, which is not the operator token.
     token: Option<String>,
+    /// Where to go on to.
+    #[serde(default)]
+    next: String,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Form {
     token: String,
-}
-
-#[derive(Template)]
-#[template(path = "login.html", config = "src/web/pages/askama.toml")]
-struct LoginPage {
-    notices: Notices,
-    has_token: bool,
-    is_logged_in: bool,
+    #[serde(flatten)]
+    way: Way,
 }
 
 /// Shows the form, or opens a session for the link's nonce.
@@ -47,31 +42,35 @@ pub(super) async fn show(
     Query(link): Query<Link>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let way = Way::to(link.next);
     if let Some(token) = link.token {
         let is_link = context.auth.link.redeem(&token);
-        return if is_link { Ok(logged_in(&context, request.headers())) } else { Err(ApiError::UsedLink) };
+        return if is_link { logged_in(&context, request.headers(), &way) } else { Err(ApiError::UsedLink) };
     }
     let looks_local = access::looks_local(peer, &request);
     let sessions = session::signed(&context, request.headers());
     drop(request);
     let is_logged_in = session::is_any_open(&context, &sessions).await?;
     if !is_logged_in && looks_local && access::is_trusted(&context).await {
-        return Ok((StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response());
+        return Ok((StatusCode::SEE_OTHER, [(LOCATION, way.next().to_owned())]).into_response());
     }
-    let (notices, has_token) = (Notices::for_strangers(&context), context.auth.token.is_set());
-    Ok(page(LoginPage { notices, has_token, is_logged_in }.render()))
+    Ok(login_page::show(&context, way, is_logged_in, None))
 }
 
-/// Opens a session for the token.
+/// Opens a session for the token, and goes on to where the browser wanted to go.
 pub(super) async fn log_in(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let Form { token } = read_form(&read_body(body, LARGEST_FORM).await?)?;
-    let is_token = access::is_token(&context, peer, &parts.headers, token.trim().as_bytes())?;
-    if is_token { Ok(logged_in(&context, &parts.headers)) } else { Err(ApiError::WrongToken) }
+    let Form { token, way } = read_form(&read_body(body, LARGEST_FORM).await?)?;
+    let refusal = match access::is_token(&context, peer, &parts.headers, token.trim().as_bytes()) {
+        Ok(true) => return logged_in(&context, &parts.headers, &way),
+        Ok(false) => ApiError::WrongToken,
+        Err(too_many) => too_many.into(),
+    };
+    if wants_page(&parts.headers) { Ok(login_page::ask(&context, way, "token", refusal)) } else { Err(refusal) }
 }
 
 /// axum would answer HEAD with the handler of GET, which uses up the link.
@@ -90,8 +89,15 @@ pub(super) async fn log_out(State(context): State<Shared>, headers: HeaderMap) -
     Ok((StatusCode::SEE_OTHER, [(LOCATION, "/login".to_owned()), (SET_COOKIE, cookie)]).into_response())
 }
 
-fn logged_in(context: &Context, headers: &HeaderMap) -> Response {
+fn logged_in(context: &Shared, headers: &HeaderMap, way: &Way) -> Result<Response, ApiError> {
     tracing::info!("an operator logged in");
-    let cookie = session::opened(context, headers);
-    (StatusCode::SEE_OTHER, [(LOCATION, "/".to_owned()), (SET_COOKIE, cookie)]).into_response()
+    let form = way.form.as_bytes();
+    let mut response = match way.next() {
+        "/calls" | "/calls/" if !form.is_empty() => dial::show_again(context, form)?,
+        "/transcribe" | "/transcribe/" if !form.is_empty() => transcribe::show_again(context, form),
+        next => (StatusCode::SEE_OTHER, [(LOCATION, next)]).into_response(),
+    };
+    let cookie = session::opened(context, headers).parse().map_err(|_| ApiError::Internal)?;
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    Ok(response)
 }

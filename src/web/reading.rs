@@ -1,6 +1,7 @@
 //! A transcript for reading: paragraphs of one speaker each, with unsure words marked. Knows nothing of HTTP.
 
 use crate::export;
+use crate::model::search::{Found, Query};
 use crate::store::SpokenWord;
 
 /// Words with a lower confidence are marked.
@@ -17,19 +18,25 @@ pub(super) struct Paragraph {
     /// The name of speaker or channel, if AssemblyAI identified it.
     pub(super) speaker: Option<String>,
     pub(super) words: Vec<SpokenWord>,
+    /// Which of the words a search has found.
+    found: Vec<Found>,
 }
 
 /// Returns the words in paragraphs, with the same speakers and names as in captions. A speaker who is interrupted continues
 /// in the same paragraph, so the next paragraph may begin earlier than this one ends.
-pub(super) fn paragraphs(words: Vec<SpokenWord>) -> Vec<Paragraph> {
+pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query) -> Vec<Paragraph> {
+    let found = query.found(words.iter().map(|word| &*word.text));
     let turns = export::turns(&words.iter().map(heard).collect::<Vec<_>>());
     let mut words: Vec<Option<SpokenWord>> = words.into_iter().map(Some).collect();
     let mut paragraphs: Vec<Paragraph> = Vec::new();
     for turn in turns {
-        for word in turn.words.into_iter().filter_map(|index| words[index].take()) {
-            match paragraphs.last_mut() {
-                Some(last) if last.speaker == turn.voice && last.goes_on(&word) => last.words.push(word),
-                _ => paragraphs.push(Paragraph { speaker: turn.voice.clone(), words: vec![word] }),
+        for (index, word) in turn.words.into_iter().filter_map(|index| Some((index, words[index].take()?))) {
+            if !paragraphs.last().is_some_and(|last| last.speaker == turn.voice && last.goes_on(&word)) {
+                paragraphs.push(Paragraph { speaker: turn.voice.clone(), words: Vec::new(), found: Vec::new() });
+            }
+            if let Some(last) = paragraphs.last_mut() {
+                last.words.push(word);
+                last.found.push(found[index]);
             }
         }
     }
@@ -52,6 +59,20 @@ impl Paragraph {
         let Some(last) = self.words.last() else { return true };
         let is_sentence_over = last.text.ends_with(['.', '?', '!', '…', '。', '？', '！']);
         !is_sentence_over || (next.start - last.end < PAUSE && self.words.len() < LONG)
+    }
+
+    /// Returns the class of the word at this index, as an attribute, if a search has found it.
+    pub(super) fn class(&self, index: usize) -> &'static str {
+        match self.found[index] {
+            Found::No => "",
+            Found::Further => " class=\"found\"",
+            Found::First => " class=\"found first\"",
+        }
+    }
+
+    /// Returns the number of hits that begin here.
+    pub(super) fn hits(&self) -> usize {
+        self.found.iter().filter(|found| **found == Found::First).count()
     }
 
     /// Returns the milliseconds from the start of the previous word to the start of this one. A long page is mostly times, and
@@ -108,7 +129,10 @@ mod tests {
 
     fn read(words: Vec<SpokenWord>) -> Vec<(Option<String>, String)> {
         let text = |words: &[SpokenWord]| words.iter().map(|word| &*word.text).collect::<Vec<_>>().join(" ");
-        paragraphs(words).into_iter().map(|paragraph| (paragraph.speaker, text(&paragraph.words))).collect()
+        paragraphs(words, &Query::default())
+            .into_iter()
+            .map(|paragraph| (paragraph.speaker, text(&paragraph.words)))
+            .collect()
     }
 
     #[test]
@@ -154,7 +178,8 @@ mod tests {
     #[test]
     fn a_long_speech_is_broken_at_a_sentence() {
         let words = (0..200).map(|n| word(if n % 10 == 9 { "end." } else { "word" }, n * 100, None, None)).collect();
-        let lengths: Vec<usize> = paragraphs(words).iter().map(|paragraph| paragraph.words.len()).collect();
+        let lengths: Vec<usize> =
+            paragraphs(words, &Query::default()).iter().map(|paragraph| paragraph.words.len()).collect();
         assert_eq!(lengths, [80, 80, 40]);
     }
 

@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::error::ApiError;
-use super::extract::{Id, preferred};
+use super::extract::{Id, Named, NoParameters, preferred};
 use super::recordings;
 use super::response::text;
 use crate::clients::twilio::Recording;
@@ -32,7 +32,9 @@ pub(super) async fn list(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(call): Id<CallSid>,
+    uri: Uri,
 ) -> Result<Response, ApiError> {
+    Named::<NoParameters>::of_query(&uri)?.alone()?;
     if preferred(&headers, &["application/json", "text/plain"]) != Some("application/json") {
         let complete = lookup::complete_recordings(&context, &call).await?;
         let urls: Vec<String> = complete.iter().map(|recording| context.twilio.audio_url(recording)).collect();

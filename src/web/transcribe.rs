@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
+use askama::Template;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::LOCATION;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
@@ -11,12 +14,15 @@ use url::form_urlencoded;
 
 use super::error::ApiError;
 use super::extract::{is_form, media_type, read_body, wants_page};
-use super::response::json;
-use super::{pages, upload};
+use super::forms::{self, Refused};
+use super::pages::Notices;
+use super::response::{json, page};
+use super::upload;
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::TranscriptId;
+use crate::pipeline;
 use crate::pipeline::transcription::{self, Audio, Source};
 
 /// Room for several times a thousand key terms, which is the maximum.
@@ -29,26 +35,42 @@ const SOURCES: [&str; 4] = ["recording_url", "audio_url", "recording_sid", "call
 const TEXTS: [&str; 2] = ["keyterms", "prompt"];
 
 pub(super) async fn form(State(context): State<Shared>) -> Response {
-    pages::transcribe(&context)
+    let notices = Notices::of(&context);
+    page(TranscribePage { notices, typed: Typed::default(), refused: None, is_kept: false }.render())
 }
 
 /// Answers with AssemblyAI's JSON unchanged. A browser is redirected to the transcript's page, so that a reload does not
-/// order another transcript.
+/// order another transcript, or gets its form back with the reason.
 pub(super) async fn transcribe(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
+    let mut typed = Typed::default();
+    match order(&context, &parts, body, &mut typed).await {
+        Err(error) if wants_page(&parts.headers) => Ok(refused(&context, typed, error)),
+        answer => answer,
+    }
+}
+
+async fn order(context: &Shared, parts: &Parts, body: Body, typed: &mut Typed) -> Result<Response, ApiError> {
+    let query = || form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned();
     let request = match media_type(&parts.headers).as_deref() {
         Some("multipart/form-data") => {
-            let check =
-                |fields: &[(String, String)]| read_form(&context, from_form(fields.to_vec()))?.check_for_file(&context);
-            let form = upload::read(&context, &parts.headers, body, check).await?;
-            read_form(&context, from_form(form.fields))?.into_request(form.file.map(Source::File))?
+            let read = |fields: &[(String, String)]| {
+                read_form(context, from_form(query().chain(fields.iter().cloned()).collect()))
+            };
+            let check = |fields: &[(String, String)]| read(fields)?.check_for_file(context);
+            let mut fields = Vec::new();
+            let file = upload::read(context, &parts.headers, body, &mut fields, check).await;
+            *typed = Typed::of(&from_form(fields.clone()), true);
+            let file = file?.map(Source::File);
+            read(&fields)?.into_request(file)?
         }
         _ => {
-            let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?)?;
-            read_form(&context, fields)?.into_request(None)?
+            let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?, query().collect())?;
+            *typed = Typed::of(&fields, false);
+            read_form(context, fields)?.into_request(None)?
         }
     };
-    let reply = transcription::transcribe(&context, request).await?;
+    let reply = transcription::transcribe(context, request).await?;
     let id = reply.transcript.id.parse::<TranscriptId>();
     if let (true, Ok(id)) = (wants_page(&parts.headers), id) {
         let location = format!("/transcript/{id}?format=html");
@@ -57,17 +79,99 @@ pub(super) async fn transcribe(State(context): State<Shared>, request: Request) 
     Ok(json(&reply.json))
 }
 
-/// Reads a JSON object, or a form as the JSON object that it stands for.
-fn read_fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+/// What was typed in one of the page's forms, or in that of a recording on its call's page.
+#[derive(Debug, Clone, Default)]
+struct Typed {
+    url: String,
+    sid: String,
+    keyterms: String,
+    is_for_file: bool,
+}
+
+impl Typed {
+    fn of(fields: &Map<String, Value>, is_for_file: bool) -> Self {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { url: text("recording_url"), sid: text("recording_sid"), keyterms: text("keyterms"), is_for_file }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "transcribe.html", config = "src/web/pages/askama.toml")]
+struct TranscribePage {
+    notices: Notices,
+    typed: Typed,
+    refused: Option<Refused>,
+    /// Whether a form was sent before its browser was logged in.
+    is_kept: bool,
+}
+
+impl TranscribePage {
+    /// Why the form for a URL came back, if it did.
+    fn of_url(&self) -> Option<&Refused> {
+        self.refused.as_ref().filter(|_| !self.typed.is_for_file)
+    }
+
+    /// Why the form for a file came back, if it did.
+    fn of_file(&self) -> Option<&Refused> {
+        self.refused.as_ref().filter(|_| self.typed.is_for_file)
+    }
+
+    /// What was typed as key terms in the form for a file, or in the other one.
+    fn keyterms(&self, is_for_file: bool) -> &str {
+        if self.typed.is_for_file == is_for_file { &self.typed.keyterms } else { "" }
+    }
+}
+
+/// Shows a form that was sent before its browser was logged in.
+pub(super) fn show_again(context: &Shared, form: &[u8]) -> Response {
+    let typed = Typed::of(&from_form(form_urlencoded::parse(form).into_owned().collect()), false);
+    page(TranscribePage { notices: Notices::of(context), typed, refused: None, is_kept: true }.render())
+}
+
+/// Shows the form again with what was typed, and why it was refused.
+fn refused(context: &Shared, typed: Typed, error: ApiError) -> Response {
+    use pipeline::Error::{Keyterms, NotOurRecording};
+    let field = match &error {
+        ApiError::Pipeline(Keyterms(_)) => "keyterms",
+        ApiError::Pipeline(NotOurRecording(_)) | ApiError::BadRequest(_) if !typed.url.is_empty() => "recording_url",
+        _ => "",
+    };
+    let context = Shared::clone(context);
+    forms::again(error, move |problem| {
+        let (typed, refused) = (typed.clone(), Some(Refused { field, problem }));
+        page(TranscribePage { notices: Notices::of(&context), typed, refused, is_kept: false }.render())
+    })
+}
+
+/// Reads a JSON object, or a form as the JSON object that it stands for. The parameters of the query are fields, too.
+fn read_fields(
+    headers: &HeaderMap,
+    body: &[u8],
+    mut query: Vec<(String, String)>,
+) -> Result<Map<String, Value>, ApiError> {
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
     match media_type(headers).as_deref() {
         // `curl -d '{…}'` says that it is a form, which cannot begin so.
-        Some("application/json") => read_json(body),
-        Some(_) if is_form(headers) && looks_like_json => read_json(body),
-        Some(_) if is_form(headers) => Ok(from_form(form_urlencoded::parse(body).into_owned().collect())),
+        Some("application/json") => with_query(read_json(body)?, query),
+        Some(_) if is_form(headers) && looks_like_json => with_query(read_json(body)?, query),
+        Some(_) if is_form(headers) => {
+            query.extend(form_urlencoded::parse(body).into_owned());
+            Ok(from_form(query))
+        }
         Some(_) => Err(ApiError::UnsupportedMediaType("the body is neither JSON nor a form")),
         None => Err(ApiError::UnsupportedMediaType("the body has no Content-Type")),
     }
+}
+
+/// Adds the parameters of a query to the fields of a JSON object.
+fn with_query(mut fields: Map<String, Value>, query: Vec<(String, String)>) -> Result<Map<String, Value>, ApiError> {
+    for (name, value) in from_form(query) {
+        if fields.contains_key(&name) {
+            return Err(ApiError::BadRequest(format!("{name}: expected in the body or in the query, not in both")));
+        }
+        fields.insert(name, value);
+    }
+    Ok(fields)
 }
 
 fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::{ApiError, LOOK_AGAIN};
-use super::extract::{Id, Query, preferred, wants_page};
+use super::extract::{Id, Named, preferred, wants_page};
 use super::labels;
 use super::pages::Notices;
 use super::reading::paragraphs;
@@ -22,6 +22,7 @@ use crate::clients::json::most_bytes;
 use crate::context::Shared;
 use crate::export;
 use crate::model::call::{CallName, CallState};
+use crate::model::search;
 use crate::model::standing::Progress;
 use crate::model::transcript::{OrderId, TranscriptId, TranscriptState};
 use crate::pipeline::transcription;
@@ -34,6 +35,8 @@ const LONGEST_WAIT: u64 = 120;
 pub(super) struct Options {
     format: Option<Format>,
     wait: Option<String>,
+    /// The search that found the transcript, for its page.
+    q: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -66,15 +69,20 @@ pub(super) async fn transcript(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(id): Id<TranscriptId>,
-    Query(options): Query<Options>,
+    uri: Uri,
 ) -> Result<Response, ApiError> {
+    let query = Named::<Options>::of_query(&uri)?;
+    let options = if query.named.format == Some(Format::Html) { query.named } else { query.alone()? };
     let wait = match options.wait.as_deref().map(str::parse::<u64>) {
         None => 0,
         Some(Ok(seconds)) => seconds.min(LONGEST_WAIT),
         Some(Err(_)) => return Err(ApiError::BadRequest("wait: expected whole seconds, 120 at most".to_owned())),
     };
     if options.format == Some(Format::Html) {
-        return shown(&context, &id, Duration::from_secs(wait)).await;
+        return shown(&context, &id, Duration::from_secs(wait), options.q.as_deref().unwrap_or_default()).await;
+    }
+    if options.q.is_some() {
+        return Err(ApiError::BadRequest("q: expected with format=html only".to_owned()));
     }
     let format = options.format.unwrap_or(match preferred(&headers, &["application/json", "text/plain"]) {
         Some("text/plain") => Format::Text,
@@ -127,7 +135,7 @@ async fn captions(context: &Shared, reply: Reply, write: fn(&[export::Word]) -> 
 }
 
 /// Answers with the transcript's page, or redirects to the page of its call.
-async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Response, ApiError> {
+async fn shown(context: &Shared, id: &TranscriptId, wait: Duration, q: &str) -> Result<Response, ApiError> {
     let since = context.store.read().await?.newest_change().await?;
     let transcript = transcription::transcript(context, id, wait).await?.transcript;
     let mut conn = context.store.read().await?;
@@ -153,7 +161,7 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration) -> Result<Re
     drop(conn);
     let _turn = context.turn_to_show(json_bytes).await;
     let paragraphs = match &stored {
-        Some(stored) => paragraphs(context.store.read().await?.words_of(&stored.id).await?),
+        Some(stored) => paragraphs(context.store.read().await?.words_of(&stored.id).await?, &search::Query::parse(q)),
         None => Vec::new(),
     };
     let shown = TranscriptView {

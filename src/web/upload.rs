@@ -26,24 +26,19 @@ const LARGEST_REST: u64 = 1 << 20;
 /// Time for which the rest of a refused body is read. Browsers show a response only once they have sent the whole body.
 const LISTEN_OUT: Duration = Duration::from_secs(5);
 
-pub(super) struct Form {
-    /// In the order of the form.
-    pub(super) fields: Vec<(String, String)>,
-    /// The file, if there was one. AssemblyAI has received it.
-    pub(super) file: Option<Uploaded>,
-}
-
 /// The body, shared by the parser and by the code that reads the rest of a refused one.
 type SharedBody = Arc<Mutex<BodyDataStream>>;
 
-/// Reads a form to its end, and uploads its file to AssemblyAI. `check` gets the fields before the file, so that no file is
-/// uploaded in vain.
+/// Reads a form to its end, or as far as it can be read, and adds its fields to `fields` in their order. Uploads its file to
+/// AssemblyAI, and returns it if there was one. `check` gets the fields before the file, so that no file is uploaded in
+/// vain.
 pub(super) async fn read(
     context: &Shared,
     headers: &HeaderMap,
     body: Body,
+    fields: &mut Vec<(String, String)>,
     check: impl Fn(&[(String, String)]) -> Result<(), ApiError>,
-) -> Result<Form, ApiError> {
+) -> Result<Option<Uploaded>, ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type)
         .map_err(|_| ApiError::BadRequest("multipart/form-data: expected a boundary in Content-Type".to_owned()))?;
@@ -51,26 +46,27 @@ pub(super) async fn read(
         return Err(too_large(LARGEST_UPLOAD));
     }
     let body: SharedBody = Arc::new(Mutex::new(body.into_data_stream()));
-    let form = read_fields(context, Arc::clone(&body), boundary, check).await;
-    if matches!(&form, Err(error) if !matches!(error, ApiError::TooSlow)) {
+    let file = read_fields(context, Arc::clone(&body), boundary, fields, check).await;
+    if matches!(&file, Err(error) if !matches!(error, ApiError::TooSlow)) {
         let rest = async { while let Some(Ok(_)) = body.lock().await.next().await {} };
         tokio::select! {
             _ = timeout(LISTEN_OUT, rest) => {}
             () = context.stopping.cancelled() => {}
         }
     }
-    form
+    file
 }
 
 async fn read_fields(
     context: &Shared,
     body: SharedBody,
     boundary: String,
+    fields: &mut Vec<(String, String)>,
     check: impl Fn(&[(String, String)]) -> Result<(), ApiError>,
-) -> Result<Form, ApiError> {
+) -> Result<Option<Uploaded>, ApiError> {
     let rest = Arc::new(AtomicU64::new(0));
     let mut parts = Multipart::new(pieces(body, context.assemblyai.stall(), Arc::clone(&rest)), boundary);
-    let mut form = Form { fields: Vec::new(), file: None };
+    let mut uploaded = None;
     while let Some(part) = parts.next_field().await.map_err(unreadable)? {
         let Some(name) = part.name().map(str::to_owned) else {
             return Err(ApiError::BadRequest("multipart/form-data: expected a name for every field".to_owned()));
@@ -83,7 +79,7 @@ async fn read_fields(
             None => {
                 let text = part.bytes().await.map_err(unreadable)?;
                 let text = String::from_utf8(text.into());
-                form.fields.push((name, text.map_err(|_| ApiError::BadRequest("a field is not UTF-8".to_owned()))?));
+                fields.push((name, text.map_err(|_| ApiError::BadRequest("a field is not UTF-8".to_owned()))?));
             }
             Some(file_name) => {
                 let mut file = Box::pin(audio(part, LARGEST_UPLOAD, Arc::clone(&rest)));
@@ -96,16 +92,16 @@ async fn read_fields(
                 if name != FILE {
                     return Err(ApiError::BadRequest("expected the file in a field named file".to_owned()));
                 }
-                if form.file.is_some() {
+                if uploaded.is_some() {
                     return Err(ApiError::BadRequest("file: expected one file".to_owned()));
                 }
-                check(&form.fields)?;
+                check(fields)?;
                 let file = stream::iter([Ok(first)]).chain(file);
-                form.file = Some(transcription::upload::<_, ApiError>(context, file).await?);
+                uploaded = Some(transcription::upload::<_, ApiError>(context, file).await?);
             }
         }
     }
-    Ok(form)
+    Ok(uploaded)
 }
 
 /// Returns the body in pieces, each of which must arrive in time. It yields after each, because the parser reads on as long as

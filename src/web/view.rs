@@ -144,7 +144,7 @@ pub(super) struct SubmissionView {
 }
 
 /// A page of `/calls`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct CallList {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) calls: Option<Vec<CallRow>>,
@@ -299,6 +299,11 @@ impl TranscriptView {
             json_bytes: transcript.json.as_deref().map_or(0, most_bytes),
             created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
         }
+    }
+
+    /// Returns how often it contains what a search looked for.
+    pub(super) fn hits(&self) -> usize {
+        self.paragraphs.iter().map(Paragraph::hits).sum()
     }
 
     /// Whether a word of it is marked as unsure.

@@ -72,6 +72,47 @@ fn every_operator_route_is_tried_here() {
     assert!(routes >= 12, "{routes}");
 }
 
+#[tokio::test]
+async fn an_unknown_parameter_is_refused_by_name_where_json_or_text_is_answered() {
+    let world = World::new().await;
+    // Pages and audio, what goes to AssemblyAI, and what is refused anyway.
+    let ignoring = ["/", "/transcribe", "/recordings", "/logout", "/no/such/path"];
+    let mut refused = 0;
+    for (method, path) in operator_routes() {
+        let is_page = method == Method::GET && path.ends_with("/delete");
+        if is_page || path == "/" || ignoring[1..].iter().any(|ignoring| path.starts_with(ignoring)) {
+            continue;
+        }
+        let path = format!("{path}{}progres=failed&limit=5", if path.contains('?') { '&' } else { '?' });
+        let (headers, body) = if method == Method::POST { (&[FORM][..], "number=14155551234") } else { (&[][..], "") };
+        let detail = world.send(method, &path, headers, body).await.problem(400, "bad-request");
+        assert_eq!(detail, "there is no parameter \"limit\" or \"progres\" here", "{path}");
+        refused += 1;
+    }
+    assert!(refused >= 12, "{refused}");
+    let detail = world.post_form("/calls", "number=14155551234&keyterm=Ahoy").await.problem(400, "bad-request");
+    assert_eq!(detail, "there is no parameter \"keyterm\" here");
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn pages_ignore_parameters_that_they_do_not_know() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let id = world.call(&call).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+    let page = [("accept", "text/html")];
+    for path in ["/", "/calls", "/transcribe", "/help", &format!("/calls/{call}"), &format!("/calls/{call}/delete")] {
+        assert_eq!(world.get_with(&format!("{path}?utm_source=mail"), &page).await.status, 200, "{path}");
+    }
+    let answer = world.get(&format!("/transcript/{id}?format=html&utm_source=mail")).await;
+    assert_eq!(answer.status, 303);
+    // Here a browser gets text, too.
+    for path in [format!("/transcript/{id}?fromat=text"), format!("/get-recording-url/{call}?format=json")] {
+        assert_eq!(world.get_with(&path, &page).await.status, 400, "{path}");
+    }
+}
+
 /// Every route for the vendors and for monitoring.
 const PUBLIC_ROUTES: [&str; 6] =
     ["/record/", "/record/done/", "/hooks/twilio/call", "/hooks/twilio/recording", "/hooks/assemblyai", "/healthz"];

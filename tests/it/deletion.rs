@@ -317,7 +317,7 @@ async fn a_lasting_refusal_by_a_vendor_is_shown_and_retried_on_request() {
     let reason = call["reason"].as_str().expect("a reason");
     assert!(reason.starts_with("Twilio refused callscribe's credentials"), "{reason}");
     let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
-    assert!(page.text().contains("Try again") && !page.text().contains(REFRESH), "{}", page.text());
+    assert!(page.text().contains("Retry deletion") && !page.text().contains(REFRESH), "{}", page.text());
     assert_eq!(world.get("/calls").await.json()["calls"][0]["is_deleting"], true);
 
     assert_eq!(twilio_deletions(&world).len(), 8, "retries must end after eight requests");
@@ -391,7 +391,7 @@ async fn the_confirmation_page_lists_what_is_deleted_where_and_deletes_nothing()
     world.settle().await;
     assert_deleted(&world, &sid).await;
     let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
-    assert!(page.status == 410 && page.text().contains("the call was deleted"), "{}", page.text());
+    assert!(page.status == 410 && page.text().contains("The call was deleted"), "{}", page.text());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use url::form_urlencoded;
 
 use crate::support::callbacks::FORM;
 use crate::support::stream::Stream;
@@ -33,7 +34,7 @@ async fn world() -> World {
 }
 
 async fn log_in(world: &World, token: &str, headers: &[(&str, &str)]) -> Answer {
-    let form: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
+    let form: String = form_urlencoded::Serializer::new(String::new()).append_pair("token", token).finish();
     world.send(Method::POST, "/login", &[headers, &[FORM]].concat(), &form).await
 }
 
@@ -93,7 +94,8 @@ async fn a_browser_from_elsewhere_logs_in_looks_around_and_logs_out() {
     let (emptied, attributes) = cookie(&answer);
     assert_eq!(emptied, "callscribe=");
     assert!(attributes.contains(&"Max-Age=0".to_owned()), "{attributes:?}");
-    assert_eq!(world.get_with("/", &TYPED).await.status, 401);
+    let home = world.get_with("/", &TYPED).await;
+    assert_eq!((home.status.as_u16(), home.header("location")), (303, "/login"));
     assert_eq!(world.vendor_requests(), 0);
 }
 
@@ -361,13 +363,105 @@ async fn without_an_operator_token_the_log_in_page_is_refused_like_any_other_pat
 }
 
 #[tokio::test]
-async fn a_browser_that_is_not_logged_in_gets_a_link_to_the_log_in_page() {
+async fn a_browser_that_is_not_logged_in_is_led_to_the_log_in_page_and_back() {
     let world = world().await;
-    let page = world.get_with("/calls", &TYPED).await;
-    assert_eq!(page.status, 401);
-    assert!(page.text().contains("<a href=\"/login\">Log in</a>"), "{}", page.text());
-    let page = log_in(&world, "wrong", &SUBMITTED).await;
+    let wanted = "/calls?q=%22ship%20order%22&since=2026-11-28";
+    let led = world.get_with(wanted, &TYPED).await;
+    assert_eq!(led.status, 303);
+    let login = led.header("location").to_owned();
+    assert_eq!(login, "/login?next=%2Fcalls%3Fq%3D%2522ship%2520order%2522%26since%3D2026-11-28");
+    let page = world.get_with(&login, &TYPED).await;
+    let next = wanted.replace('&', "&#38;");
+    assert!(page.text().contains(&format!("name=\"next\" value=\"{next}\"")), "{}", page.text());
+
+    let form = |token: &str, next: &str| {
+        form_urlencoded::Serializer::new(String::new()).append_pair("token", token).append_pair("next", next).finish()
+    };
+    let page = world.send(Method::POST, "/login", &[&SUBMITTED[..], &[FORM]].concat(), &form("wrong", wanted)).await;
     assert_eq!(page.status, 403);
-    assert!(page.text().contains("<a href=\"/login\">Log in</a>"), "{}", page.text());
-    assert!(!page.text().contains("value="), "the page repeats the typed token");
+    assert!(page.text().contains("that is not the operator token") && page.text().contains(&next), "{}", page.text());
+    assert!(!page.text().contains("wrong\""), "the page repeats the typed token");
+    let back = world.send(Method::POST, "/login", &[&SUBMITTED[..], &[FORM]].concat(), &form(TOKEN, wanted)).await;
+    assert_eq!((back.status.as_u16(), back.header("location")), (303, wanted));
+    let session = cookie(&back).0;
+    assert_eq!(world.get_with(wanted, &[&TYPED[..], &[("cookie", &session)]].concat()).await.status, 200);
+
+    for elsewhere in [
+        "//evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "\\/evil.example",
+        "evil",
+        "",
+        "/ü",
+    ] {
+        let answer =
+            world.send(Method::POST, "/login", &[&SUBMITTED[..], &[FORM]].concat(), &form(TOKEN, elsewhere)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/"), "{elsewhere}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_never_asks_for_a_user_name_and_a_program_is_asked_for_the_token() {
+    let world = world().await;
+    let fetched = [HOST, FAR, ("sec-fetch-mode", "cors"), ("accept", "text/event-stream")];
+    let over_http = [HOST, FAR, ("user-agent", "Mozilla/5.0"), ("accept", "*/*")];
+    for headers in [&TYPED[..], &fetched, &over_http] {
+        for path in ["/", "/calls", "/events", "/recordings/RE00000000000000000000000000000000.wav", "/no/such/path"] {
+            let answer = world.get_with(path, headers).await;
+            assert_eq!(answer.header("www-authenticate"), "", "{path} {headers:?}");
+            assert_eq!(answer.status.as_u16(), if headers.len() == TYPED.len() { 303 } else { 401 }, "{path}");
+        }
+    }
+    let answer = world.get_with("/calls", &[HOST, FAR, ("user-agent", "curl/8.14.1"), ("accept", "*/*")]).await;
+    answer.problem(401, "token-needed");
+    assert!(answer.header("www-authenticate").starts_with("Basic "));
+}
+
+#[tokio::test]
+async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
+    let world = world().await;
+    let session = cookie(&log_in(&world, TOKEN, &SUBMITTED).await).0;
+    world.clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
+    let pressed = [&SUBMITTED[..], &[FORM, ("cookie", &*session)]].concat();
+    for (path, form, shown) in [
+        (
+            "/calls",
+            "number=%2B1+%28415%29+555-1234&keyterms=Ahoy+%26+Sons&press=0123456789abcdef0123456789abcdef",
+            vec![
+                "value=\"+1 (415) 555-1234\"",
+                "value=\"Ahoy &#38; Sons\"",
+                "value=\"0123456789abcdef0123456789abcdef\"",
+            ],
+        ),
+        (
+            "/transcribe",
+            "recording_url=https%3A%2F%2Fexample.com%2Fa.wav&keyterms=Ahoy",
+            vec!["value=\"https://example.com/a.wav\"", "value=\"Ahoy\""],
+        ),
+    ] {
+        let page = world.send(Method::POST, path, &pressed, form).await;
+        assert_eq!((page.status.as_u16(), page.header("www-authenticate")), (401, ""), "{}", page.text());
+        let value = |name: &str| {
+            let text = page.text();
+            let (_, rest) = text.split_once(&format!("name=\"{name}\" value=\"")).expect("a field");
+            rest.split('"').next().expect("its end").replace("&#38;", "&")
+        };
+        let fields = [("token", TOKEN.to_owned()), ("next", value("next")), ("form", value("form"))];
+        let log_in = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let back = world.send(Method::POST, "/login", &[&SUBMITTED[..], &[FORM]].concat(), &log_in).await;
+        assert_eq!(back.status, 200, "{}", back.text());
+        assert!(!cookie(&back).0.is_empty());
+        let page = back.text();
+        assert!(page.contains(&format!("action=\"{path}\"")), "{page}");
+        for part in shown {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+    }
+    // A button leads back to the page that it was on.
+    let call = "/calls/CA00000000000000000000000000000001";
+    let page = world.send(Method::POST, &format!("{call}/retry"), &pressed, "").await;
+    assert!(page.text().contains(&format!("name=\"next\" value=\"{call}\"")), "{}", page.text());
+    assert_eq!(world.vendor_requests(), 0);
 }

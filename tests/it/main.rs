@@ -29,6 +29,7 @@ mod proxies;
 
 // The operator's pages.
 mod events;
+mod forms;
 mod pages;
 mod pages_in_browser;
 

@@ -41,7 +41,9 @@ fn stable(world: &World, page: &str) -> String {
         rest = &rest[start + run..];
     }
     stable += rest;
-    for (begin, end) in [("<time ", "</time>"), ("id=\"history\"", "</ol>"), ("data-since=\"", "\"")] {
+    for (begin, end) in
+        [("<time ", "</time>"), ("id=\"history\"", "</ol>"), ("data-since=\"", "\""), ("data-at=\"", "</title>")]
+    {
         stable = without(&stable, begin, end);
     }
     // "ringing" may be reported too late to be stored, so its time may be missing.
@@ -124,12 +126,96 @@ async fn a_failed_transcript_says_why_and_can_be_tried_again() {
     let path = format!("/calls/{call}");
     let page = world.page(&path).await;
     assert!(page.contains("No transcript") && page.contains("the audio has no &#60;speech&#62; in it"), "{page}");
-    assert!(page.contains(&format!("action=\"{path}/retry\"")) && page.contains("Try again"), "{page}");
+    assert!(page.contains(&format!("action=\"{path}/retry\"")) && page.contains("Retry transcript"), "{page}");
     let again = world.send(Method::POST, &format!("{path}/retry"), &PAGE, "").await;
     assert_eq!((again.status.as_u16(), again.header("location")), (303, &*path));
     world.settle().await;
     let page = world.page(&path).await;
-    assert!(page.contains("Friday.") && !page.contains("Try again"), "{page}");
+    assert!(page.contains("Friday.") && !page.contains("Retry transcript"), "{page}");
+}
+
+#[tokio::test]
+async fn the_title_of_a_calls_page_is_its_number_its_state_and_its_date() {
+    let world = World::new().await;
+    world.assemblyai.hold();
+    let (call, _) = world.recorded_call().await;
+    world.app.run_due_jobs().await;
+    for state in ["Transcribing", "Done"] {
+        let page = world.page(&format!("/calls/{call}")).await;
+        let at = world.call(&call).await["created_at"].as_str().expect("a time").parse::<jiff::Timestamp>();
+        let at = at.expect("a time").strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+        assert!(page.contains(&format!(">+14155551234 · {state} · {at}</title>")), "{page}");
+        let heading = page.split_once("<h1>").and_then(|(_, rest)| rest.split_once("</h1>")).expect("a heading").0;
+        assert!(heading.starts_with("+14155551234 <time ") && heading.contains(&at), "{heading}");
+        assert!(
+            page.contains(&format!("<p class=\"sentence\">dialing +14155551234. call SID is: {call}</p>")),
+            "{page}"
+        );
+        world.assemblyai.release();
+        world.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_calls_page_leads_back_to_the_list_that_it_was_opened_from() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    let base = &world.base;
+    for (from, back) in [
+        (format!("{base}/calls?q=%22ship+order%22&state=completed"), "/calls?q=%22ship+order%22&#38;state=completed"),
+        (format!("{base}/calls?after=5.x"), "/calls?after=5.x"),
+        (format!("{base}/"), "/"),
+        (format!("{base}/calls/{call}"), "/calls"),
+        (format!("{base}/login?next=/calls"), "/calls"),
+        ("https://evil.example/calls?q=x".to_owned(), "/calls"),
+        (format!("{base}.evil.example/calls?q=x"), "/calls"),
+        ("nonsense".to_owned(), "/calls"),
+    ] {
+        let page = world.get_with(&format!("/calls/{call}"), &[PAGE[0], ("referer", &from)]).await;
+        assert!(page.text().contains(&format!("<a href=\"{back}\">Back to the")), "{from}: {}", page.text());
+        assert!(page.header("vary").contains("referer"));
+    }
+}
+
+#[tokio::test]
+async fn the_words_that_a_search_found_are_marked_on_the_page_that_it_leads_to() {
+    let world = World::new().await;
+    let (call, recording) = world.recorded_call().await;
+    world.settle().await;
+    let hits = world.page("/calls?q=%22ship+order%22+ah*").await;
+    let link = attributes(&hits, "href").into_iter().find(|link| link.contains(&call)).expect("a link").to_owned();
+    assert!(link.starts_with(&format!("/calls/{call}?q=%22ship+order%22+ah*#{recording}@")), "{link}");
+    let page = world.page(link.split('#').next().expect("an address")).await;
+    for word in [
+        "<span class=\"found first\" data-after=",
+        "<span class=\"found\" data-after=",
+        "<mark class=\"found first\" data-after=\"155\" title=\"62% sure\">Ahoy</mark>",
+        "2 found <output></output>",
+    ] {
+        assert!(page.contains(word), "{word} in {page}");
+    }
+    assert_eq!((page.matches("class=\"found").count(), page.matches("class=\"found first").count()), (3, 2), "{page}");
+    for path in [format!("/calls/{call}"), format!("/calls/{call}?q=nowhere"), format!("/calls/{call}?q=")] {
+        let page = world.page(&path).await;
+        assert!(!page.contains("class=\"found") && !page.contains("found <output>"), "{page}");
+    }
+    // Only the page knows what was searched for.
+    world.get(&format!("/calls/{call}?q=order")).await.problem(400, "bad-request");
+}
+
+#[tokio::test]
+async fn a_button_that_retries_says_what_and_only_one_that_calls_says_call() {
+    let world = World::new().await;
+    world.assemblyai.fail_next_transcript("nobody speaks in it");
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let buttons = async |call: &str| -> Vec<String> {
+        let page = world.page(&format!("/calls/{call}")).await;
+        let deeds = page.split_once("id=\"deeds\"").and_then(|(_, rest)| rest.split_once("</div>")).expect("deeds").0;
+        let button = |rest: &str| Some(rest.split_once('>')?.1.split_once("</button>")?.0.to_owned());
+        deeds.split("<button").skip(1).filter_map(button).collect()
+    };
+    assert_eq!(buttons(&call).await, ["Retry transcript", "Call again"]);
 }
 
 #[tokio::test]
@@ -240,7 +326,8 @@ async fn pages_say_in_words_what_went_wrong_and_what_to_do() {
     world.settle().await;
     let page = world.page(&format!("/calls/{busy}")).await;
     assert!(
-        page.contains("The line was busy. To try again, use Call again.") && page.contains("<button>Call again"),
+        page.contains("The line was busy. To ring the phone again, use Call again.")
+            && page.contains("<button>Call again"),
         "{page}"
     );
     assert!(page.contains("Call requested from Twilio"), "{page}");

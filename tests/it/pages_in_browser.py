@@ -9,9 +9,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
-from contextlib import contextmanager
-from urllib.parse import urlsplit
+import threading
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timedelta, timezone
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 from playwright.sync_api import Page, expect, sync_playwright
@@ -36,6 +39,8 @@ class Browser:
         self.context = chromium.new_context(base_url=base, **options)
         self.context.set_default_timeout(90_000)
         self.wrong: list[str] = []
+        # What the console may say besides.
+        self.expected = ""
         self.context.on("request", self.look_at)
         self.context.on("weberror", lambda error: self.wrong.append(f"an error on a page: {error.error}"))
         self.context.on("console", self.hear)
@@ -48,6 +53,7 @@ class Browser:
     def hear(self, message):
         # Chromium logs every page with an error status, and the scenarios visit such pages on purpose.
         is_expected = re.search(r"status of (410|404) ", message.text) and "/calls/CA" in message.location["url"]
+        is_expected = is_expected or (self.expected and re.search(self.expected, message.text))
         if message.type in ("error", "warning") and not is_expected:
             self.wrong.append(f"console: {message.text} {message.location['url']}")
 
@@ -282,10 +288,28 @@ def finds(base: str):
         expect(search.locator(".hits mark").first).to_have_text("ship order")
         moment = json.loads(get(base, "/calls?q=%22ship+order%22"))["hits"][0]["at_ms"]
         search.locator(".hits a.parties").click()
-        search.wait_for_url(f"**/calls/{call}#RE*@{moment}")
+        search.wait_for_url(f"**/calls/{call}?q=*#RE*@{moment}")
         stands_at(search, moment)
         search.wait_for_function("() => window.plays")
         expect(search.locator(".text .spoken")).to_have_text("ship")
+
+        # What was found is marked, and can be stepped through.
+        expect(search.locator(".text .found")).to_have_text(["ship", "order", "Ahoy"])
+        steps = [("Next", "Ahoy", "2 / 2"), ("Next", "ship", "1 / 2"), ("Previous", "Ahoy", "2 / 2")]
+        for button, word, place in steps:
+            search.get_by_role("button", name=button, exact=True).click()
+            expect(search.locator(".text .here")).to_have_text(word)
+            expect(search.locator(".finds output")).to_have_text(place)
+            stands_at(search, float(search.locator(".text .here").get_attribute("data-start")))
+
+        # The way back leads to the hits, where they play in place.
+        search.get_by_role("link", name="Back to the search").click()
+        search.wait_for_url("**/calls?q=*")
+        search.get_by_role("link", name="Play from").click()
+        expect(search.locator(".hits audio")).to_be_focused()
+        stands_at(search, moment)
+        search.get_by_role("link", name=re.compile("→")).click()
+        search.wait_for_url(f"**/calls/{call}?q=*")
 
         page.get_by_role("link", name="Delete…").click()
         expect(page.locator("main")).to_contain_text("At Twilio")
@@ -293,11 +317,185 @@ def finds(base: str):
         page.get_by_role("button", name="Delete permanently").click()
         # The page that shows the deletion and the page that was open before both end at "gone".
         for shown in [page, search]:
-            expect(shown.locator("main")).to_contain_text("410")
+            expect(shown.locator("h1")).to_have_text("Call deleted")
         page.goto("/calls")
         expect(page.locator("#none")).to_be_visible()
         page.goto("/calls?q=ship")
         expect(page.get_by_role("status")).to_have_text("Nothing found.")
+
+
+def finds_by_day(base: str):
+    """The days of the form are days of the reader, also where a day has 23 or 25 hours; a link keeps what it names."""
+    call = dial_by_url(base, NUMBER)
+    # Where it is yesterday or tomorrow now, seen from UTC.
+    zone = "Etc/GMT+12" if datetime.now(timezone.utc).hour < 11 else "Pacific/Kiritimati"
+    with browser(base, timezone_id=zone, locale="en-CA") as window:
+        page = window.page()
+        page.goto("/calls")
+        began = page.locator(f"#call-{call} time").get_attribute("datetime")
+        day = page.evaluate("at => { const on = new Date(at); return new Date(on - on.getTimezoneOffset() * 60000).toISOString().slice(0, 10); }", began)
+        search(page, day, day)
+        expect(page.locator(f"#call-{call}")).to_be_visible()
+        for label in ["From", "Until"]:
+            expect(page.get_by_label(label)).to_have_value(day)
+        link = page.url
+        for other in [(-1, -1), (1, 1)]:
+            search(page, *[shifted(day, days) for days in other])
+            expect(page.locator("#none")).to_be_visible()
+    # Opened elsewhere, the link finds the same, also after a further search.
+    with browser(base, timezone_id="America/Los_Angeles") as window:
+        page = window.page()
+        page.goto(link)
+        expect(page.locator(f"#call-{call}")).to_be_visible()
+        page.get_by_label("Number").fill(NUMBER[-4:])
+        page.get_by_role("button", name="Search").click()
+        page.wait_for_url("**number=*")
+        expect(page.locator(f"#call-{call}")).to_be_visible()
+        assert parse_qs(urlsplit(page.url).query)["since"] == parse_qs(urlsplit(link).query)["since"]
+
+    for zone, day, since, until in [
+        ("America/Los_Angeles", "2026-03-08", "2026-03-08T00:00:00.000-08:00", "2026-03-08T23:59:59.999-07:00"),
+        ("America/Los_Angeles", "2026-11-01", "2026-11-01T00:00:00.000-07:00", "2026-11-01T23:59:59.999-08:00"),
+        # This day begins at 1:00.
+        ("Africa/Cairo", "2026-04-24", "2026-04-24T01:00:00.000+03:00", "2026-04-24T23:59:59.999+03:00"),
+        ("Asia/Kathmandu", "2026-11-28", "2026-11-28T00:00:00.000+05:45", "2026-11-28T23:59:59.999+05:45"),
+        ("America/St_Johns", "2026-11-28", "2026-11-28T00:00:00.000-03:30", "2026-11-28T23:59:59.999-03:30"),
+    ]:
+        with browser(base, timezone_id=zone) as window:
+            page = window.page()
+            page.goto("/calls")
+            search(page, day, day)
+            expect(page.get_by_label("From")).to_have_value(day)
+            named = parse_qs(urlsplit(page.url).query)
+            assert (named["since"], named["until"]) == ([since], [until]), named
+
+
+def search(page: Page, since: str, until: str):
+    """Searches for calls from one day until another."""
+    page.get_by_label("From").fill(since)
+    page.get_by_label("Until").fill(until)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Search").click()
+
+
+def shifted(day: str, days: int) -> str:
+    return str(date.fromisoformat(day) + timedelta(days))
+
+
+class Wire:
+    """A port of this computer that leads to the program, as long as it is not cut or held."""
+
+    def __init__(self, base: str):
+        self.there = urlsplit(base).hostname, urlsplit(base).port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.ends: list[socket.socket] = []
+        self.flows = threading.Event()
+        self.flows.set()
+        threading.Thread(target=self.accept, args=[self.listener], daemon=True).start()
+
+    def accept(self, listener):
+        while True:
+            try:
+                near = listener.accept()[0]
+            except OSError:
+                return
+            far = socket.create_connection(self.there)
+            self.ends += [near, far]
+            for one, other in [(near, far), (far, near)]:
+                threading.Thread(target=self.carry, args=[one, other], daemon=True).start()
+
+    def carry(self, one, other):
+        try:
+            while piece := one.recv(65536):
+                self.flows.wait()
+                other.sendall(piece)
+        except OSError:
+            pass
+        for end in [one, other]:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        """Refuses connections, and closes those that are open."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in self.ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self.ends.clear()
+
+    def mend(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.accept, args=[self.listener], daemon=True).start()
+
+    def hold(self):
+        """Keeps connections open, and passes nothing on."""
+        self.flows.clear()
+
+    def release(self):
+        self.flows.set()
+
+
+def says_what_it_is_connected_to(base: str):
+    """A page says that its server is gone, or silent, and that it is back; then it is up to date."""
+    wire = Wire(base)
+    with browser(wire.base) as window:
+        window.expected = "ERR_"
+        pages = [window.page() for _ in range(2)]
+        for page, path in zip(pages, ["/", "/transcribe"]):
+            page.goto(path)
+            expect(page.locator("#connection")).to_be_hidden()
+        for lose, find in [(wire.cut, wire.mend), (wire.hold, wire.release)]:
+            # Only the page in front has a stream, where the browser tells.
+            pages[0].bring_to_front()
+            lose()
+            for page in pages:
+                page.bring_to_front()
+                expect(page.locator("#connection")).to_contain_text("No connection")
+            call = dial_by_url(base, NUMBER)
+            find()
+            for page in pages:
+                page.bring_to_front()
+                expect(page.locator("#connection")).to_contain_text("Connected again")
+            pages[0].bring_to_front()
+            expect(pages[0].locator(f"#call-{call}")).to_be_visible()
+            expect(pages[0].locator(f"#call-{call} .state")).to_have_text("Done")
+
+
+def logs_in(base: str):
+    """A browser from elsewhere is led to the log-in page and back. A session that ends loses nothing that was typed."""
+    with browser(base, extra_http_headers={"x-forwarded-for": "203.0.113.7"}) as window:
+        window.expected = "status of 401 "
+        page = window.page()
+
+        def log_in():
+            page.get_by_label("Operator token").fill(os.environ["TOKEN"])
+            page.get_by_role("button", name="Log in").click()
+
+        page.goto("/calls?number=1234")
+        assert urlsplit(page.url).path == "/login", page.url
+        log_in()
+        page.wait_for_url("**/calls?number=1234")
+        page.goto("/")
+        page.get_by_label("Number, with country code").fill(f"+{NUMBER}")
+        page.get_by_label("Key terms").fill("Ahoy, order")
+        window.context.request.post(f"{base}/logout")
+        expect(page.locator("#connection")).to_contain_text("You are logged out.")
+        expect(page.get_by_label("Key terms")).to_have_value("Ahoy, order")
+        page.get_by_role("button", name="Dial").click()
+        log_in()
+        expect(page.get_by_role("status").first).to_contain_text("Nothing was dialed")
+        expect(page.get_by_label("Number, with country code")).to_have_value(f"+{NUMBER}")
+        expect(page.get_by_label("Key terms")).to_have_value("Ahoy, order")
+        page.get_by_role("button", name="Dial").click()
+        page.wait_for_url("**/calls/CA*")
+        # Nothing is typed here: the page itself goes to log in, and comes back.
+        window.context.request.post(f"{base}/logout")
+        page.wait_for_url("**/login?next=*")
+        log_in()
+        page.wait_for_url("**/calls/CA*")
 
 
 def is_accessible(base: str):
@@ -358,6 +556,55 @@ def check_pages(window: Browser, axe: str, paths: dict[str, str]):
     page.close()
 
 
+# Whether the part that has the focus is under the player.
+COVERED = """() => {
+    const part = document.activeElement;
+    const player = document.querySelector('audio');
+    if (part === document.body || part === player) return false;
+    const [one, other] = [part, player].map((each) => each.getBoundingClientRect());
+    return one.top < other.bottom - 1 && one.bottom > other.top + 1 && one.left < other.right && one.right > other.left;
+}"""
+
+
+def reads_along(base: str):
+    """The text follows the playback until the reader scrolls elsewhere, and the focus is never under the player."""
+    with browser(base, bypass_csp=True) as window:
+        page = window.page()
+        call = dial(page)
+        is_done(page)
+        expect(page).to_have_title(re.compile(rf"^\+{NUMBER} · Done · .*\d"))
+        for size in [(800, 600), (390, 700), (1280, 800)]:
+            page.set_viewport_size(dict(zip(["width", "height"], size)))
+            page.goto(f"/calls/{call}?q=order")
+            page.get_by_text("Everything that happened").click()
+            for key in ["Tab", "Shift+Tab"]:
+                page.evaluate("scrollTo(0, 0)" if key == "Tab" else "scrollTo(0, document.body.scrollHeight)")
+                for _ in range(40):
+                    page.keyboard.press(key)
+                    assert not page.evaluate(COVERED), (size, key, page.evaluate("document.activeElement.outerHTML"))
+            if folder := os.environ.get("SCREENSHOTS"):
+                page.screenshot(path=f"{folder}/found-{size[0]}.png", full_page=True)
+
+        # Each word has a line of its own, far below the one before.
+        page.goto(f"/calls/{call}")
+        page.add_style_tag(content=".text [data-after] { display: block; margin-bottom: 300px; }")
+        page.eval_on_selector("audio", "audio => { audio.muted = audio.loop = true; return audio.play(); }")
+        in_sight = """after => {
+            const words = [...document.querySelectorAll('.text [data-after]')];
+            const word = document.querySelector('.text .spoken');
+            const { top, bottom } = word?.getBoundingClientRect() ?? {};
+            return words.indexOf(word) >= after && top >= 0 && bottom <= innerHeight;
+        }"""
+        for after in [2, 6, 10]:
+            page.wait_for_function(in_sight, arg=after)
+        # A reader who looks elsewhere is left there.
+        page.eval_on_selector("audio", "audio => { audio.loop = false; audio.currentTime = 0; }")
+        page.wait_for_function(in_sight, arg=6)
+        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_function("() => document.querySelector('audio').ended")
+        assert page.evaluate("scrollY") == 0
+
+
 def works_without_scripts(base: str):
     """Without scripts, everything works except live updates and words synchronized with the audio."""
     with browser(base, java_script_enabled=False) as window:
@@ -380,7 +627,7 @@ def works_without_scripts(base: str):
         page.goto(f"/calls/{call}")
         page.get_by_role("link", name="Delete…").click()
         page.get_by_role("button", name="Delete permanently").click()
-        expect(page.locator("main")).to_contain_text("410")
+        expect(page.locator("h1")).to_have_text("Call deleted")
 
 
 def pictures_a_call(base: str):
@@ -397,5 +644,5 @@ def pictures_a_call(base: str):
 
 
 if __name__ == "__main__":
-    scenarios = [follows, is_not_disturbed, loses_no_call, finds, is_accessible, works_without_scripts, pictures_a_call]
+    scenarios = [follows, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, is_accessible, works_without_scripts, pictures_a_call]
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

@@ -10,6 +10,9 @@ use crate::support::browser;
 use crate::support::command::{Folder, Program};
 use crate::vendor_clients::test_python;
 
+/// The operator token of the scenarios that log in.
+const TOKEN: &str = "open-sesame-open";
+
 /// Runs this scenario of `pages_in_browser.py` against a new program.
 fn operator(scenario: &str) {
     operator_with(scenario, &[]);
@@ -25,6 +28,7 @@ fn operator_with(scenario: &str, settings: &[(&str, &str)]) {
         .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/pages_in_browser.py"), scenario, &base])
         .env("NO_PROXY", "*")
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("TOKEN", TOKEN)
         .env("SPEECH", concat!(env!("CARGO_MANIFEST_DIR"), "/src/sandbox/speech/speech.wav"))
         .output()
         .expect("CALLSCRIBE_TEST_PYTHON starts");
@@ -40,6 +44,27 @@ fn an_open_page_follows_a_call_to_its_transcript_which_can_be_played_read_and_ex
 #[test]
 fn search_finds_and_plays_what_was_said_and_a_deleted_call_leaves_open_pages() {
     operator("finds");
+}
+
+#[test]
+fn the_days_of_a_search_are_those_of_its_reader_and_a_link_to_it_keeps_them() {
+    operator("finds_by_day");
+}
+
+#[test]
+fn a_page_says_when_its_server_is_gone_or_silent_and_when_it_is_back() {
+    let often = ["DIAL_PER_MINUTE", "DIAL_PER_HOUR", "DIAL_PER_DAY"].map(|name| (name, "100"));
+    operator_with("says_what_it_is_connected_to", &often);
+}
+
+#[test]
+fn a_browser_is_led_to_the_log_in_page_and_back_and_loses_nothing_that_was_typed() {
+    operator_with("logs_in", &[("OPERATOR_TOKEN", TOKEN)]);
+}
+
+#[test]
+fn the_text_follows_the_playback_and_the_focus_is_never_under_the_player() {
+    operator("reads_along");
 }
 
 #[test]

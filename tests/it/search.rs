@@ -314,6 +314,60 @@ async fn calls_are_found_by_state_number_and_time() {
     }
 }
 
+/// Inserts calls that began at these times, from numbers that are these times.
+async fn calls_at(world: &World, times: &[&str]) {
+    for (n, time) in times.iter().enumerate() {
+        let at = time.parse::<jiff::Timestamp>().expect("a time").as_millisecond();
+        let insert = format!(
+            "INSERT INTO calls (id, direction, from_number, keyterms, state, rank, holds_number, created_at, updated_at)
+             VALUES ('{n:032x}', 'inbound', '{time}', '[]', 'busy', 6, 0, {at}, {at})"
+        );
+        world.store.execute(&insert).await.expect("a row");
+    }
+}
+
+#[tokio::test]
+async fn a_day_is_in_utc_unless_its_moments_have_an_offset() {
+    let world = World::new().await;
+    // In Los Angeles, clocks are set back on November 1, 2026 at 9:00 UTC: that day begins at 7:00 UTC and has 25 hours.
+    let times =
+        ["2026-11-01T06:59:59.999Z", "2026-11-01T07:00:00Z", "2026-11-02T07:59:59.999Z", "2026-11-02T08:00:00Z"];
+    calls_at(&world, &times).await;
+    let [before, first, last, after] = times;
+    for (since, until, expected) in [
+        ("2026-11-01", "2026-11-01", vec![first, before]),
+        ("2026-11-01T00:00:00-07:00", "2026-11-01T23:59:59.999-08:00", vec![last, first]),
+        ("2026-11-01T00:00-07:00", "", vec![after, last, first]),
+        // The `+` of an offset that was not written as %2B.
+        ("2026-11-01T16:00:00 09:00", "2026-11-02T16:59:59.999 09:00", vec![last, first]),
+        ("2026-11-01 07:00:00Z", "2026-11-02 07:59:59.999Z", vec![last, first]),
+    ] {
+        let answer = ask(&world, &[("since", since), ("until", until)]).await.json();
+        let found: Vec<&str> =
+            answer["calls"].as_array().expect("calls").iter().filter_map(|call| call["from"].as_str()).collect();
+        assert_eq!(found, expected, "{since} {until}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_shows_the_moments_that_its_address_names_and_keeps_them_in_its_form() {
+    let world = World::new().await;
+    let page = async |query: &str| world.get_with(&format!("/calls?{query}"), &[("accept", "text/html")]).await.text();
+    let shown = page("since=2026-11-28T00:00:00.000-08:00&until=2026-11-28T23:59:59.999-08:00").await;
+    for part in [
+        "name=\"since\" type=\"date\" value=\"2026-11-28\" data-moment=\"2026-11-28T00:00:00.000-08:00\"",
+        "name=\"until\" type=\"date\" value=\"2026-11-28\" data-moment=\"2026-11-28T23:59:59.999-08:00\"",
+        "from <time datetime=\"2026-11-28T08:00:00Z\">2026-11-28 08:00:00 UTC</time>",
+        "until <time datetime=\"2026-11-29T07:59:59Z\">2026-11-29 07:59:59 UTC</time>",
+    ] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let shown = page("until=2026-11-28&q=order").await;
+    let until = "Calls until <time datetime=\"2026-11-28T23:59:59Z\">2026-11-28 23:59:59 UTC</time>.";
+    assert!(shown.contains(until), "{shown}");
+    assert!(!page("since=&until=").await.contains("class=\"hint\">Calls"));
+}
+
 /// Adds a recording with this transcript to a call that may still be up. Returns the recording SID.
 async fn add_transcribed_recording(world: &World, call: &str, text: &str) -> String {
     let recording = SeededRecording { call_sid: call.to_owned(), ..SeededRecording::default() };
@@ -555,7 +609,7 @@ async fn the_page_of_calls_keeps_the_search_in_its_form_and_its_hits_play() {
         "value=\"1234\"",
         "value=\"2020-01-01\"",
         "the price is <mark>twelve dollars</mark>",
-        &format!("/calls/{sid}#{recording}@{}", 3 * WORD_MS),
+        &format!("/calls/{sid}?q=%22twelve+dollars%22#{recording}@{}", 3 * WORD_MS),
         &format!("/recordings/{recording}.wav#t=1.200\">Play from 0:01</a>"),
     ] {
         assert!(page.contains(expected), "{expected} in {page}");

@@ -144,6 +144,22 @@ async fn every_other_field_reaches_assemblyai_and_wins_over_the_settings() {
 }
 
 #[tokio::test]
+async fn the_parameters_of_the_query_are_fields_like_those_of_the_body() {
+    let world = World::new().await;
+    let recording = world.twilio.add_recording(SeededRecording::default());
+    let by_form = "/transcribe?keyterms=Ahoy&speaker_labels=true";
+    let first = world.post_form(by_form, &format!("recording_sid={recording}&keyterms=Friday")).await;
+    assert_eq!(first.status, 200, "{}", first.text());
+    let json = json!({"recording_sid": recording, "again": true});
+    assert_eq!(world.post_json("/transcribe?keyterms=Ahoy&a_parameter_of_tomorrow=2", &json).await.status, 200);
+    let twice = world.post_json("/transcribe?again=false", &json).await.problem(400, "bad-request");
+    assert_eq!(twice, "again: expected in the body or in the query, not in both");
+    let sent = world.transcript_requests();
+    assert_eq!((&sent[0]["keyterms_prompt"], &sent[0]["speaker_labels"]), (&json!(["Ahoy", "Friday"]), &json!(true)));
+    assert_eq!((&sent[1]["keyterms_prompt"], &sent[1]["a_parameter_of_tomorrow"]), (&json!(["Ahoy"]), &json!(2)));
+}
+
+#[tokio::test]
 async fn a_foreign_webhook_is_requested_without_our_secret() {
     let world = World::new().await;
     let fields = json!({"audio_url": "https://example.com/a.wav", "webhook_url": "https://example.com/done"});

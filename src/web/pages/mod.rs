@@ -59,23 +59,12 @@ impl Notices {
 }
 
 #[derive(Template)]
-#[template(path = "transcribe.html", config = "src/web/pages/askama.toml")]
-struct TranscribePage {
-    notices: Notices,
-}
-
-#[derive(Template)]
 #[template(path = "problem.html", config = "src/web/pages/askama.toml")]
 struct ProblemPage<'p> {
     notices: Notices,
     problem: &'p Problem,
     /// The call on whose page the button was that led here.
     call: Option<CallName>,
-}
-
-/// The forms of `/transcribe`.
-pub(super) fn transcribe(context: &Shared) -> Response {
-    page(TranscribePage { notices: Notices::of(context) }.render())
 }
 
 /// Renders a problem for a browser that requested this path.

@@ -12,7 +12,34 @@ function localize(root) {
       ? at.toLocaleTimeString()
       : at.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
   }
+  const title = root.querySelector('title[data-at]');
+  if (title) {
+    const at = new Date(title.dataset.at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+    title.textContent = `${title.dataset.said} · ${at}`;
+  }
 }
+
+// A time as RFC 3339 writes it, with the offset of the reader's zone at that time.
+function withOffset(at) {
+  const minutes = -at.getTimezoneOffset();
+  const two = (number) => String(Math.trunc(Math.abs(number))).padStart(2, '0');
+  const offset = `${minutes < 0 ? '-' : '+'}${two(minutes / 60)}:${two(minutes % 60)}`;
+  return new Date(at.getTime() + minutes * 60000).toISOString().replace('Z', offset);
+}
+
+// A date field stands for a day of the reader, which the server does not know: it gets the day's first or last moment. A
+// field that was not changed stays at the moment that the address names.
+document.addEventListener('formdata', ({ target, formData }) => {
+  for (const field of target.querySelectorAll('input[type=date]')) {
+    const at = new Date(`${field.value}T00:00`);
+    if (field.dataset.moment && field.value === field.defaultValue) {
+      formData.set(field.name, field.dataset.moment);
+    } else if (!Number.isNaN(at.getTime())) {
+      if (field.name === 'until') at.setTime(at.setHours(24, 0, 0, 0) - 1);
+      formData.set(field.name, withOffset(at));
+    }
+  }
+});
 
 // Following changes.
 
@@ -68,6 +95,11 @@ let isAsking = false;
 let isStale = false;
 let isAllWanted = false;
 
+// A page that leads elsewhere leads to the log-in page.
+function askAgain() {
+  return fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
+}
+
 async function refresh() {
   isStale = true;
   if (isAsking) return;
@@ -75,8 +107,12 @@ async function refresh() {
   while (isStale) {
     isStale = false;
     try {
-      const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
-      // The reloaded page says that the call is gone, or that a log-in is needed.
+      const answer = await askAgain();
+      if (answer.type === 'opaqueredirect') {
+        logOut();
+        break;
+      }
+      // The reloaded page says that the call is gone.
       if ([401, 403, 404, 410].includes(answer.status)) return location.reload();
       if (!answer.ok) throw new Error(answer.statusText);
       merge(new DOMParser().parseFromString(await answer.text(), 'text/html'), isAllWanted);
@@ -89,24 +125,90 @@ async function refresh() {
   isAsking = false;
 }
 
+// The connection to the server. The server sends something at least every two seconds.
+
+const connection = document.getElementById('connection');
+const SILENCE = 4500;
 let stream = null;
 let { since } = body.dataset;
+let alarm;
+let isLost = false;
+let isBroken = false;
+
+function say(name) {
+  const message = document.getElementById('messages').content.querySelector(`.${name}`);
+  if (connection.querySelector(`.${name}`)) return;
+  connection.replaceChildren(document.importNode(message, true));
+  for (const link of connection.querySelectorAll('a')) link.href = '/login';
+}
+
+// The reader has seen that the connection is back.
+function acknowledge() {
+  if (connection.querySelector('.back')) connection.replaceChildren();
+}
+
+function hear() {
+  if (isLost) say('back');
+  else if (connection.querySelector('.out')) connection.replaceChildren();
+  isLost = isBroken = false;
+  expect(SILENCE);
+}
+
+// Waits for something to come within this time. If nothing does, a new stream may fare better than the old one.
+function expect(time) {
+  clearTimeout(alarm);
+  alarm = setTimeout(lose, time);
+}
+
+function lose() {
+  isLost = true;
+  say('lost');
+  stream = stream?.close();
+  listen();
+  expect(2 * SILENCE);
+}
+
+// Goes to the log-in page, unless something is typed here that would be lost.
+function logOut() {
+  clearTimeout(alarm);
+  isLost = false;
+  const fields = [...document.querySelectorAll('form[method=post] input:not([type=hidden])')];
+  if (fields.some((field) => field.value !== field.defaultValue)) return say('out');
+  location.replace(`/login?next=${encodeURIComponent(location.pathname + location.search + location.hash)}`);
+}
 
 // A browser opens only a few connections to one server, so hidden pages close theirs.
 function listen() {
   const isWanted = document.visibilityState === 'visible';
-  if (!isWanted && stream) stream = stream.close();
+  if (!isWanted && stream) {
+    clearTimeout(alarm);
+    stream = stream.close();
+  }
   if (!isWanted || stream) return;
-  stream = new EventSource(`/events?since=${encodeURIComponent(since)}`);
+  if (!isLost) expect(SILENCE);
+  stream = new EventSource(since === undefined ? '/events' : `/events?since=${encodeURIComponent(since)}`);
+  stream.onopen = hear;
+  stream.addEventListener('alive', hear);
   stream.onmessage = ({ data, lastEventId }) => {
+    hear();
+    if (since === undefined) return;
     since = lastEventId;
     const { changed, all } = JSON.parse(data);
     const about = body.dataset.about.split(' ');
     if (all || about.includes('*') || changed.some((id) => about.includes(id))) refresh();
   };
+  // The browser connects again after a second, unless the server refuses the stream.
   stream.onerror = () => {
+    if (!isLost && !isBroken) expect(SILENCE - 500);
+    isBroken = true;
     if (stream?.readyState !== EventSource.CLOSED) return;
     stream = null;
+    // An answer says that there is a connection, even if it is not to a stream.
+    askAgain().then(({ type }) => {
+      if (type === 'opaqueredirect') return logOut();
+      hear();
+      clearTimeout(alarm);
+    }, () => {});
     setTimeout(listen, 5000);
   };
 }
@@ -157,19 +259,41 @@ function tell(article, word) {
   if (figure) figure.textContent = word?.matches('mark') ? `“${word.textContent}”: ${word.title}.` : '';
 }
 
+// Whether the text follows the playback: not after the reader has scrolled elsewhere.
+let isFollowing = true;
+let scrolledTo = 0;
+
+// Whether a word is between the player and the lower end of the window.
+function isInSight(word) {
+  const player = word.closest('section').querySelector('audio').getBoundingClientRect();
+  const { top, bottom } = word.getBoundingClientRect();
+  return top >= Math.max(0, player.bottom) && bottom <= innerHeight - 80;
+}
+
+function scrollToWord(word) {
+  word.scrollIntoView({ block: 'center' });
+  scrolledTo = scrollY;
+}
+
+addEventListener('scroll', () => {
+  const word = document.querySelector('.spoken');
+  isFollowing = Math.abs(scrollY - scrolledTo) < 2 || (word !== null && isInSight(word));
+}, { passive: true });
+
 function mark(audio) {
   const section = audio.closest('section');
-  for (const article of section.querySelectorAll('.transcript')) {
+  for (const article of section?.querySelectorAll('.transcript') ?? []) {
     const word = spoken(words(article.querySelector('.text')), audio.currentTime + 0.01);
     const marked = article.querySelector('.spoken');
     if (word === marked) continue;
     marked?.classList.remove('spoken');
     word?.classList.add('spoken');
+    if (word && !audio.paused && isFollowing && !isInSight(word)) scrollToWord(word);
     tell(article, word);
   }
 }
 
-function hear(section, time) {
+function playAt(section, time) {
   const audio = section?.querySelector('audio');
   if (!audio) return;
   audio.currentTime = time;
@@ -183,6 +307,7 @@ function follow(audio) {
 }
 
 document.addEventListener('play', ({ target }) => {
+  isFollowing = true;
   for (const other of document.querySelectorAll('audio')) if (other !== target) other.pause();
   follow(target);
 }, true);
@@ -210,8 +335,43 @@ async function copy(button) {
   setTimeout(() => { button.textContent = 'Copy'; }, 2000);
 }
 
+// Steps through the words that the search has found. What plays goes on from there.
+function step(article, by) {
+  const found = [...article.querySelectorAll('.first')];
+  const before = found.findIndex((word) => word.classList.contains('here'));
+  goToFound(article, found.at(before < 0 && by < 0 ? -1 : (before + by) % found.length));
+}
+
+function goToFound(article, word) {
+  const found = [...article.querySelectorAll('.first')];
+  article.querySelector('.here')?.classList.remove('here');
+  word.classList.add('here');
+  article.querySelector('.finds output').textContent = `${found.indexOf(word) + 1} / ${found.length}`;
+  const audio = article.closest('section').querySelector('audio');
+  if (audio) audio.currentTime = start(word);
+  scrollToWord(word);
+}
+
+// Plays a hit in the list of hits.
+function playHere(link) {
+  const { pathname, hash } = new URL(link.href);
+  const audio = document.createElement('audio');
+  Object.assign(audio, { controls: true, src: pathname + hash });
+  audio.setAttribute('aria-label', link.textContent);
+  link.replaceWith(audio);
+  audio.focus();
+  audio.play().catch(() => {}); // a browser may want a click first
+}
+
 document.addEventListener('click', (event) => {
   const { target } = event;
+  const { step: by } = target.dataset;
+  if (by) step(target.closest('article'), Number(by));
+  const hit = target.closest('a.play');
+  if (hit && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    playHere(hit);
+  }
   const button = target.closest('.copy');
   if (button) copy(button);
   if (target.closest('#more')) {
@@ -221,7 +381,7 @@ document.addEventListener('click', (event) => {
   const word = target.closest('.text [data-start]');
   if (!word || event.ctrlKey || event.metaKey || event.shiftKey || String(getSelection())) return;
   event.preventDefault();
-  hear(word.closest('section'), start(word));
+  playAt(word.closest('section'), start(word));
   tell(word.closest('article'), word);
 });
 
@@ -240,7 +400,7 @@ document.addEventListener('keydown', (event) => {
   let at = marked ? list.indexOf(marked) + step : 0;
   while (marked && list[at] && start(list[at]) === start(marked)) at += step;
   const word = list[at];
-  if (word) hear(word.closest('section'), start(word));
+  if (word) playAt(word.closest('section'), start(word));
 });
 
 // `#<recording>@<milliseconds>` is the moment of a search hit.
@@ -248,17 +408,19 @@ function goToMoment() {
   const moment = /^#(RE[0-9a-f]{32})@(\d+)$/.exec(location.hash);
   const section = moment && document.getElementById(moment[1]);
   if (!section) return;
-  hear(section, Number(moment[2]) / 1000);
-  (section.querySelector('.spoken') || section).scrollIntoView({ block: 'center' });
+  playAt(section, Number(moment[2]) / 1000);
+  const found = [...section.querySelectorAll('.first')].find((word) => word.dataset.start === moment[2]);
+  if (found) goToFound(found.closest('article'), found);
+  else scrollToWord(section.querySelector('.spoken') || section);
 }
 
 localize(document);
 time(document);
 goToMoment();
 addEventListener('hashchange', goToMoment);
-if (since !== undefined) {
-  listen();
-  document.addEventListener('visibilitychange', listen);
-}
+listen();
+document.addEventListener('visibilitychange', listen);
+addEventListener('offline', lose);
+for (const act of ['pointerdown', 'keydown']) addEventListener(act, acknowledge);
 // A page from the back/forward cache has a form with a used nonce.
 addEventListener('pageshow', (event) => event.persisted && location.reload());

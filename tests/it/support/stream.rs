@@ -42,17 +42,18 @@ impl Stream {
         Ok(Self { response, unread: String::new() })
     }
 
-    /// The next event. `None` if the stream ended properly; fails if it was cut off.
+    /// The next event that is not a mere sign of life. `None` if the stream ended properly; fails if it was cut off.
     pub(crate) async fn next(&mut self) -> Option<Told> {
         loop {
             while let Some((block, rest)) = self.unread.split_once("\n\n") {
                 let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
                 let told = field("data:").map(|data| Told {
-                    id: field("id:").expect("an id").to_owned(),
+                    id: field("id:").unwrap_or_default().to_owned(),
                     data: serde_json::from_str(data).expect("JSON"),
                 });
+                let is_sign_of_life = field("event:") == Some("alive");
                 self.unread = rest.to_owned();
-                if told.is_some() {
+                if told.is_some() && !is_sign_of_life {
                     return told;
                 }
             }
