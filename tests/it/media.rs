@@ -315,6 +315,7 @@ async fn sizes_in_the_header_of_a_file_may_be_wrong_if_it_has_the_duration_of_it
     const SHORTER: Option<&str> = Some("is shorter than its header says");
     let (file, sound) = (golden, 96_000);
     let both = |riff, data| with(with(golden(), 4, riff), 40, data);
+    let long = || riff(&[(b"fmt ", &format(PCM, 2, 16)), (b"data", &self::sound(320_000))]);
     for (name, file, wrong) in [
         ("the length of the file, not of what follows", with(file(), 4, sound + 44), None),
         ("the length of the file as that of the sound", both(sound + 36, sound + 44), None),
@@ -326,6 +327,8 @@ async fn sizes_in_the_header_of_a_file_may_be_wrong_if_it_has_the_duration_of_it
         ("nothing wrong, but cut to what could be all", without(file(), 40_000), SHORTER),
         ("a placeholder, and cut", without(both(0x7fff_ffff, 0x7fff_ffdb), 90_000), SHORTER),
         ("a file after the file", and(file(), &golden()), None),
+        ("a placeholder, and longer", with(with(long(), 4, 0x7fff_ffff), 40, 0x7fff_ffdb), None),
+        ("longer, but cut", without(long(), 50_000), SHORTER),
     ] {
         for framing in [Framing::Length, Framing::Chunked] {
             let request = MediaRequest { seconds: Some(3), ..Default::default() };
