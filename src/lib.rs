@@ -106,7 +106,7 @@
 //! | our id of a call, also the token in callback URLs | call id | [`CallId`](model::call::CallId) |
 //! | Twilio's id of a call | call SID | [`CallSid`](model::call::CallSid) |
 //! | either of them, as a person types it | call name | [`CallName`](model::call::CallName) |
-//! | one of the two connections that make a conversation | leg | none yet: a call has one leg, whose SID is the call SID |
+//! | one of the two connections that make a conversation | leg | none yet: a call has one leg, whose SID is the call SID; callbacks of a leg that it dialed are ignored |
 //! | the person we call | callee | an [outbound](model::call::Direction) call |
 //! | the person who calls us | caller | an inbound call |
 //! | the person who uses callscribe | operator | [`auth`] |

@@ -170,7 +170,7 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration, q: &str) -> 
         state: state.as_str(),
         known_state: state,
         reason: transcript.error,
-        text: transcript.text,
+        text: transcript.text.or_else(|| (state == TranscriptState::Completed).then(String::new)),
         created_at: stored.as_ref().and_then(|stored| Timestamp::from_millisecond(stored.created_at).ok()),
         submitted,
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),

@@ -335,6 +335,12 @@ async fn a_silent_call_has_an_empty_transcript_even_if_its_language_was_to_be_fo
     }
     world.post_form(&format!("/calls/{sid}/retry"), "").await.problem(409, "nothing-to-retry");
     assert_eq!(world.transcript_requests().len(), 1);
+
+    world.assemblyai.fail_next_transcript("Language_detection cannot be performed on files with no spoken audio");
+    let id = requested(&world, &json!({"audio_url": "https://example.com/a.wav"})).await;
+    world.settle().await;
+    let page = world.get(&format!("/transcript/{id}?format=html")).await.text();
+    assert!(page.contains("Nothing was said.") && page.contains(">Done<"), "{page}");
 }
 
 #[tokio::test]
