@@ -207,6 +207,12 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         if options.contains_key("audio_url") {
             return Err("audio_url belongs in each request, not in a setting".to_owned());
         }
+        if let Some(Value::Array(terms)) = options.get_mut("keyterms_prompt") {
+            for term in terms.iter_mut().filter(|term| term.is_number()) {
+                // Such as 911.
+                *term = Value::String(term.to_string());
+            }
+        }
         let terms = take_texts(&mut options, "keyterms_prompt")?.map(Keyterms::from_terms);
         let models = take_texts(&mut options, "speech_models")?;
         Ok((options, terms.unwrap_or_default(), models))

@@ -18,6 +18,7 @@ use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::response::{json, page};
 use super::upload;
+use crate::clients::assemblyai::parameters;
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
@@ -31,8 +32,9 @@ const LARGEST_BODY: usize = 1 << 20;
 /// Fields that name the audio. A request has one of them, or a file.
 const SOURCES: [&str; 4] = ["recording_url", "audio_url", "recording_sid", "call_sid"];
 
-/// Fields that are text even if they look like a number or like JSON.
-const TEXTS: [&str; 2] = ["keyterms", "prompt"];
+/// Our own name for key terms, and AssemblyAI's.
+const KEYTERMS: &str = "keyterms";
+const KEYTERMS_PROMPT: &str = "keyterms_prompt";
 
 pub(super) async fn form(State(context): State<Shared>) -> Response {
     let notices = Notices::of(&context);
@@ -180,23 +182,34 @@ fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     })
 }
 
-/// A form has only text, so numbers, `true`, `false`, lists and objects are parsed (`speaker_labels=true`), a repeated field
-/// is a list, and a blank one is ignored.
+/// A form has only text, so it is read by the type that AssemblyAI gives to the field: one value of a list is a list of one.
+/// Of fields of other types, and of newer ones, numbers, `true`, `false`, lists and objects are parsed
+/// (`speaker_labels=true`), and a repeated one is a list. A blank field is ignored.
 fn from_form(pairs: Vec<(String, String)>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, text) in pairs.into_iter().filter(|(_, text)| !text.trim().is_empty()) {
-        let is_text = SOURCES.contains(&name.as_str()) || TEXTS.contains(&name.as_str());
+        let name_is_in = |names: &[&str]| names.contains(&name.as_str());
+        let is_text_list = name_is_in(&parameters::TEXT_LISTS);
+        let is_list = is_text_list || name_is_in(&parameters::OBJECT_LISTS);
+        let is_text = name_is_in(&parameters::TEXTS) || name_is_in(&SOURCES) || name == KEYTERMS;
         let value = match serde_json::from_str(&text) {
-            Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) if !is_text => value,
+            Ok(list @ Value::Array(_)) if !is_text => list,
+            Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Object(_))) if !is_text && !is_text_list => value,
             _ => Value::String(text),
         };
-        match fields.get_mut(&name) {
-            None => _ = fields.insert(name, value),
-            Some(Value::String(first)) if name == "keyterms" => {
-                _ = write!(first, ",{}", value.as_str().unwrap_or_default())
-            }
-            Some(Value::Array(list)) => list.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        let value = match value {
+            // As in `keyterms`, commas part the terms.
+            Value::String(text) if name == KEYTERMS_PROMPT => text.split(',').map(Value::from).collect(),
+            value @ Value::Array(_) => value,
+            value if is_list => Value::Array(vec![value]),
+            value => value,
+        };
+        match (fields.get_mut(&name), value) {
+            (None, value) => _ = fields.insert(name, value),
+            (Some(Value::String(first)), Value::String(more)) if name == KEYTERMS => _ = write!(first, ",{more}"),
+            (Some(Value::Array(list)), Value::Array(more)) if is_list => list.extend(more),
+            (Some(Value::Array(list)), value) => list.push(value),
+            (Some(first), value) => *first = Value::Array(vec![first.take(), value]),
         }
     }
     fields
@@ -250,7 +263,7 @@ fn read_form(context: &Shared, mut fields: Map<String, Value>) -> Result<Transcr
     };
 
     let mut keyterms = Keyterms::default();
-    for name in ["keyterms", "keyterms_prompt"] {
+    for name in [KEYTERMS, KEYTERMS_PROMPT] {
         keyterms = keyterms.and(&read_keyterms(name, fields.shift_remove(name))?);
     }
     let again = match fields.shift_remove("again") {
@@ -274,15 +287,21 @@ fn read_source(context: &Shared, name: &str, text: &str) -> Result<Source, ApiEr
     }
 }
 
-/// Reads a list, or text separated by commas.
+/// Reads a list, or text separated by commas. A number is a term, such as 911.
 fn read_keyterms(name: &str, value: Option<Value>) -> Result<Keyterms, ApiError> {
     let wrong =
         || ApiError::BadRequest(format!("{name}: expected a list of words and phrases, or text separated by commas"));
     match value {
         None | Some(Value::Null) => Ok(Keyterms::default()),
         Some(Value::String(text)) => Ok(Keyterms::from_list(&text)),
+        Some(number @ Value::Number(_)) => Ok(Keyterms::from_terms([number.to_string()])),
         Some(Value::Array(terms)) => {
-            let terms: Option<Vec<&str>> = terms.iter().map(Value::as_str).collect();
+            let term = |term: Value| match term {
+                Value::String(text) => Some(text),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            };
+            let terms: Option<Vec<String>> = terms.into_iter().map(term).collect();
             Ok(Keyterms::from_terms(terms.ok_or_else(wrong)?))
         }
         Some(_) => Err(wrong()),

@@ -166,7 +166,7 @@ fn each_wrong_setting_ends_in_one_line_that_names_it_and_says_what_is_expected()
         ("TRANSCRIPT_OPTIONS", "{speaker_labels: true}", OBJECT),
         ("TRANSCRIPT_OPTIONS", "[true]", OBJECT),
         ("TRANSCRIPT_OPTIONS", "{\"audio_url\": \"a\"}", "audio_url belongs in each request, not in a setting"),
-        ("TRANSCRIPT_OPTIONS", "{\"keyterms_prompt\": [1]}", "expected keyterms_prompt to be a list of strings"),
+        ("TRANSCRIPT_OPTIONS", "{\"keyterms_prompt\": [true]}", "expected keyterms_prompt to be a list of strings"),
         ("LOG_FORMAT", "xml", "expected text or json"),
         ("RUST_LOG", "callscribe=loud", LEVELS),
         ("RUST_LOG", "inof", LEVELS),

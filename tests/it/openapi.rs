@@ -194,6 +194,51 @@ async fn default_settings_make_a_request_that_the_file_describes() {
     assert_eq!(world.transcript_requests()[0]["speech_models"], json!(["assemblyai-stt-3-7", "universal-2"]));
 }
 
+/// The JSON types that a schema allows.
+fn types(file: &Value, schema: &Value) -> Vec<String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        return types(file, file.pointer(name.trim_start_matches('#')).expect("a schema"));
+    }
+    let one_of = ["oneOf", "anyOf", "allOf"].iter().filter_map(|name| schema[*name].as_array()).flatten();
+    let own = schema["type"]
+        .as_str()
+        .into_iter()
+        .chain(schema["type"].as_array().into_iter().flatten().filter_map(Value::as_str));
+    own.map(str::to_owned).chain(one_of.flat_map(|schema| types(file, schema))).filter(|name| name != "null").collect()
+}
+
+#[tokio::test]
+async fn a_form_field_is_sent_with_the_type_that_the_file_gives_to_it() {
+    let world = World::new().await;
+    let file: Value = serde_json::from_str(include_str!("fixtures/assemblyai/openapi.json")).expect("JSON");
+    let parameters =
+        file["components"]["schemas"]["TranscriptOptionalParams"]["properties"].as_object().expect("parameters");
+    let mut seen = Vec::new();
+    for (name, schema) in parameters {
+        let sent = match types(&file, schema).first().map(String::as_str) {
+            Some("array") if types(&file, &schema["items"]) == ["object"] => ("{}", json!([{}])),
+            Some("array") => ("123", json!(["123"])),
+            Some("string") => ("123", json!("123")),
+            Some("integer" | "number") => ("123", json!(123)),
+            Some("boolean") => ("true", json!(true)),
+            Some("object") => ("{}", json!({})),
+            other => panic!("{name}: {other:?}"),
+        };
+        let before = world.transcript_requests().len();
+        // Beside our own URL, the secret is ours.
+        let webhook = if name.starts_with("webhook_auth") { "&webhook_url=https://example.com/" } else { "" };
+        let form = format!("audio_url=https://example.com/a.wav&again=true{webhook}&{name}={}", sent.0);
+        // AssemblyAI may refuse the value.
+        world.post_form("/transcribe", &form).await;
+        assert_eq!(world.transcript_requests()[before][name], sent.1, "{name}");
+        seen.push(name.as_str());
+    }
+    assert!(
+        ["speech_models", "custom_spelling", "webhook_auth_header_value"].iter().all(|name| seen.contains(name)),
+        "{seen:?}"
+    );
+}
+
 #[tokio::test]
 async fn an_option_newer_than_the_file_is_passed_on_and_is_the_only_difference() {
     let world = World::new().await;

@@ -160,6 +160,52 @@ async fn the_parameters_of_the_query_are_fields_like_those_of_the_body() {
 }
 
 #[tokio::test]
+async fn a_form_is_read_by_the_types_of_assemblyais_parameters() {
+    let world = World::new().await;
+    for (form, name, expected) in [
+        ("speech_models=universal-2", "speech_models", json!(["universal-2"])),
+        (
+            "speech_models=assemblyai-stt-3-7&speech_models=universal-2",
+            "speech_models",
+            json!(["assemblyai-stt-3-7", "universal-2"]),
+        ),
+        ("speech_models=%5B%22universal-2%22%5D", "speech_models", json!(["universal-2"])),
+        ("redact_pii=true&redact_pii_policies=person_name", "redact_pii_policies", json!(["person_name"])),
+        ("language_codes=en", "language_codes", json!(["en"])),
+        ("topics=911", "topics", json!(["911"])),
+        ("topics=true&topics=12", "topics", json!(["true", "12"])),
+        (
+            "custom_spelling=%7B%22from%22:%5B%22ahoi%22%5D,%22to%22:%22Ahoy%22%7D",
+            "custom_spelling",
+            json!([{"from": ["ahoi"], "to": "Ahoy"}]),
+        ),
+        (
+            "webhook_url=https://example.com/&webhook_auth_header_name=X-A&webhook_auth_header_value=123456",
+            "webhook_auth_header_value",
+            json!("123456"),
+        ),
+        ("speakers_expected=2", "speakers_expected", json!(2)),
+        ("keyterms_prompt=911", "keyterms_prompt", json!(["911"])),
+        ("keyterms_prompt=911,ahoy&keyterms_prompt=true", "keyterms_prompt", json!(["911", "ahoy", "true"])),
+        ("keyterms_prompt=%5B%22a,b%22,911%5D", "keyterms_prompt", json!(["a,b", "911"])),
+        ("keyterms=911", "keyterms_prompt", json!(["911"])),
+    ] {
+        let body = format!("audio_url=https://example.com/a.wav&again=true&{form}");
+        let answer = world.post_form("/transcribe", &body).await;
+        assert_eq!(answer.status, 200, "{form}: {}", answer.text());
+        assert_eq!(world.transcript_requests().pop().expect("an order")[name], expected, "{form}");
+    }
+    for keyterms in [json!(911), json!([911]), json!("911")] {
+        let fields = json!({"audio_url": "https://example.com/a.wav", "again": true, "keyterms_prompt": keyterms});
+        assert_eq!(world.post_json("/transcribe", &fields).await.status, 200);
+        assert_eq!(world.transcript_requests().pop().expect("an order")["keyterms_prompt"], json!(["911"]));
+    }
+    let world = World::with(&[("TRANSCRIPT_OPTIONS", r#"{"keyterms_prompt": [911]}"#)]).await;
+    world.post_json("/transcribe", &json!({"audio_url": "https://example.com/a.wav"})).await;
+    assert_eq!(world.transcript_requests()[0]["keyterms_prompt"], json!(["911"]));
+}
+
+#[tokio::test]
 async fn a_foreign_webhook_is_requested_without_our_secret() {
     let world = World::new().await;
     let fields = json!({"audio_url": "https://example.com/a.wav", "webhook_url": "https://example.com/done"});
@@ -186,8 +232,8 @@ async fn bad_requests_are_400_without_a_vendor_request() {
         json!({"recording_sid": "RE1"}),
         json!({"recording_sid": format!("{sid}/../../Calls")}),
         json!({"call_sid": 1}),
-        json!({"audio_url": "https://example.com/a.wav", "keyterms": 7}),
-        json!({"audio_url": "https://example.com/a.wav", "keyterms": [7]}),
+        json!({"audio_url": "https://example.com/a.wav", "keyterms": true}),
+        json!({"audio_url": "https://example.com/a.wav", "keyterms": [null]}),
     ] {
         world.post_json("/transcribe", &fields).await.problem(400, "bad-request");
     }

@@ -6,6 +6,7 @@ pub mod callbacks;
 pub mod limits;
 mod list;
 pub mod models;
+pub mod parameters;
 mod transcripts;
 mod upload;
 mod words;
