@@ -7,13 +7,14 @@ use callscribe::sandbox::assemblyai::AssemblyAi;
 use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::twilio::{Audio, SeededCall, SeededRecording, Twilio};
 use futures_util::{StreamExt, stream};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use url::Url;
 
-use crate::support::command::Folder;
+use crate::support::command::{ENOUGH, Folder, Program, with};
 use crate::support::listen;
 use crate::support::store::{Database, server};
 use crate::two_programs::{listen_for_transcripts, start, until_stored};
@@ -124,4 +125,33 @@ async fn the_program_goes_on_when_all_connections_to_the_database_fall_silent() 
     assert_eq!(store.number(texts).await, all as i64, "each recording has its transcript");
     program.signal("TERM");
     assert_eq!(program.end().code, Some(0));
+}
+
+/// The table of migrations, in which a migration waits for the table `gate` before it is done.
+const GATE: &str = "
+    CREATE TABLE gate ();
+    CREATE TABLE _sqlx_migrations (
+        version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMPTZ NOT NULL DEFAULT now(),
+        success BOOLEAN NOT NULL, checksum BYTEA NOT NULL, execution_time BIGINT NOT NULL
+    );
+    CREATE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN SET LOCAL lock_timeout = 0; LOCK TABLE gate; RETURN NEW; END $$;
+    CREATE TRIGGER pass_gate BEFORE INSERT ON _sqlx_migrations FOR EACH ROW EXECUTE FUNCTION pass_gate()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_ends_if_the_connection_that_migrates_falls_silent() {
+    let Some(server) = server() else { return };
+    let (store, folder) = (Database::postgres(&server), Folder::new());
+    store.execute(GATE).await.expect("tables");
+    let mut other = PgConnection::connect(&store.url).await.expect("a connection");
+    sqlx::raw_sql("BEGIN; LOCK TABLE gate").execute(&mut other).await.expect("a lock");
+    let switch = Switch::to(&server).await;
+    let program = Program::start(folder.path(), &[], &with(&ENOUGH, &[("DATABASE_URL", &switch.url(&store))]));
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'gate'::regclass";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut other).await.expect("an answer") == 0 {}
+    switch.fall_silent();
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("no lock");
+    let refused = program.refused();
+    assert_eq!(refused.code, Some(2), "{}", refused.all());
+    assert!(refused.all().contains("DATABASE_URL: cannot be reached: "), "{}", refused.all());
 }

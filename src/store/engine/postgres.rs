@@ -1,10 +1,10 @@
 //! Opening a PostgreSQL database, bringing its tables up to date, and its connections.
 //!
 //! A connection may fall silent: after a fail-over, or when a firewall has forgotten it, nothing answers and nothing is
-//! refused. So every wait for the server ends once the tables are up to date: for an answer to a statement, for the test of
-//! an idle connection, and for the return to the pool. A connection that was waited for in vain is dropped, and no idle one
-//! from before that is used any more. Only a migration is waited for without limit: with much data it takes minutes, and
-//! nothing is served before it.
+//! refused. So every wait for the server ends: for an answer to a statement, for the test of an idle connection, and for
+//! the return to the pool. A connection that was waited for in vain is dropped, and no idle one from before that is used
+//! any more. A migration may take as long as the server works on it: with much data that is minutes, and other connections
+//! tell whether it does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,6 +33,12 @@ const BYTES_PER_SECOND: usize = 256 << 10;
 /// waited for, so that a transaction that is retried meets no lock of its own lost connection. Nor does one of another
 /// instance, if this one was stopped.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+
+/// Counts the connections with this number at the server, unless it has waited for this one's next statement for longer
+/// than this many seconds. The server may hide what a connection does.
+const IS_AT_WORK: &str = "
+    SELECT count(*) FROM pg_stat_activity
+    WHERE pid = $1 AND coalesce(state NOT LIKE 'idle%' OR state_change > now() - make_interval(secs => $2), true)";
 
 /// PostgreSQL's error code for a lock that was not free within `lock_timeout`.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
@@ -97,7 +103,7 @@ pub(super) async fn open(
         .connect_with(options.clone())
         .await
         .map_err(BadDatabase::Unreachable)?;
-    let migrating = migrate(&options, lock_timeout + answer_timeout).await?;
+    let migrating = migrate(&options, &pool, lock_timeout + answer_timeout).await?;
     Ok((Server { pool, answer_timeout, silence }, migrating))
 }
 
@@ -233,10 +239,15 @@ fn tuned(options: &PgConnectOptions, lock_timeout: Duration) -> PgConnectOptions
 /// Migrates the tables and returns the connection that holds the lock. A migration of another instance is waited for
 /// without limit: with much data it takes minutes. The wait for a table that other programs use ends at `lock_timeout`, as
 /// does each of the waits for another instance, so that their answers come within `patience`.
-async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<PgConnection, BadDatabase> {
+async fn migrate(options: &PgConnectOptions, pool: &PgPool, patience: Duration) -> Result<PgConnection, BadDatabase> {
     let late = |late: Elapsed| BadDatabase::Unreachable(sqlx::Error::Io(late.into()));
-    let connecting = timeout(patience, options.connect()).await.map_err(late)?;
-    let mut connection = connecting.map_err(BadDatabase::Unreachable)?;
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        let number: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;
+        Ok((connection, number))
+    };
+    let connected = timeout(patience, connecting).await.map_err(late)?;
+    let (mut connection, number) = connected.map_err(BadDatabase::Unreachable)?;
     let mut is_logged = false;
     while let Err(error) = timeout(patience, connection.lock()).await.map_err(late)? {
         match &error {
@@ -248,6 +259,24 @@ async fn migrate(options: &PgConnectOptions, patience: Duration) -> Result<PgCon
             _ => return Err(BadDatabase::of_migration(error)),
         }
     }
-    migrator(POSTGRES_MIGRATIONS).run(&mut connection).await.map_err(BadDatabase::of_migration)?;
+    let migrator = migrator(POSTGRES_MIGRATIONS);
+    tokio::select! {
+        migrated = migrator.run(&mut connection) => migrated.map_err(BadDatabase::of_migration)?,
+        lost = until_lost(pool, number, patience) => return Err(BadDatabase::Unreachable(lost)),
+    }
     Ok(connection)
+}
+
+/// Returns once the server does not work for the connection with this number, or cannot be asked whether it does.
+async fn until_lost(pool: &PgPool, number: i32, patience: Duration) -> sqlx::Error {
+    loop {
+        tokio::time::sleep(patience).await;
+        let at_work = sqlx::query_scalar::<_, i64>(IS_AT_WORK).bind(number).bind(IDLE_IN_TRANSACTION.as_secs_f64());
+        match timeout(patience, at_work.fetch_one(pool)).await {
+            Ok(Ok(1)) => {}
+            Ok(Ok(_)) => return sqlx::Error::Io(std::io::Error::other("the connection that migrates was lost")),
+            Ok(Err(error)) => return error,
+            Err(late) => return sqlx::Error::Io(late.into()),
+        }
+    }
 }
