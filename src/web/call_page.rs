@@ -7,7 +7,6 @@ use super::pages::Notices;
 use super::view::{CallDetails, RecordingView, TranscriptView, number, sentence};
 use crate::model::call::{Direction, FormNonce};
 use crate::model::standing::{Progress, Step};
-use crate::model::transcript::TranscriptState;
 
 #[derive(Template)]
 #[template(path = "call.html", config = "src/web/pages/askama.toml")]
@@ -68,7 +67,7 @@ impl CallDetails {
             "Retry deletion"
         } else if self.is_untranscribed() {
             "Transcribe"
-        } else if self.transcripts.iter().any(|transcript| transcript.known_state == TranscriptState::Failed) {
+        } else if self.transcripts.iter().any(|transcript| transcript.may_retry) {
             "Retry transcript"
         } else {
             "Ask Twilio again"

@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::call_page::CallPage;
 use super::error::{ApiError, LOOK_AGAIN};
-use super::extract::{Id, Named, NoParameters, Query, only_header, wants_page};
+use super::extract::{Id, Named, NoParameters, Query, wants_page};
 use super::filter::{Search, cursor};
 use super::forms::Refused;
-use super::list_page::CallsPage;
+use super::list_page::{CallsPage, back};
 use super::pages::Notices;
 use super::view::{CallDetails, CallList, CallRow, CallView, EventView, RecordingView, TranscriptView};
 use super::{forms, reading, response, search};
@@ -115,18 +115,6 @@ pub(super) async fn show(
     Ok(response::page(CallPage { notices, sentence, back, was_there, call: shown, nonce, refresh }.render()))
 }
 
-/// Returns the address of the list that the page was opened from, or of the newest calls.
-fn back(headers: &HeaderMap) -> String {
-    let from = only_header(headers, header::REFERER.as_str()).and_then(|from| from.parse::<Uri>().ok());
-    let host = only_header(headers, header::HOST.as_str());
-    let is_list = |from: &Uri| {
-        from.authority().map(|authority| authority.as_str()) == host
-            && ["/", "/calls", "/calls/"].contains(&from.path())
-    };
-    let list = from.filter(is_list).and_then(|from| Some(from.path_and_query()?.as_str().to_owned()));
-    list.unwrap_or_else(|| "/calls".to_owned())
-}
-
 /// Retries what failed. Rings no phone.
 pub(super) async fn retry(
     State(context): State<Shared>,
@@ -180,7 +168,7 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
     }
     for transcript in &facts.transcripts {
         let job = conn.job_state(JobKind::Transcript, transcript.id.as_str()).await?;
-        let mut view = TranscriptView::of(transcript, job);
+        let mut view = TranscriptView::of(&facts, transcript, job);
         if transcript.submission.is_none() {
             // The key terms of the call are sent with every order.
             let of_call = call.keyterms.as_slice().iter().filter(|term| !view.keyterms.contains(term));

@@ -1,8 +1,10 @@
 //! The page of `/calls`: rows of calls, or search hits.
 
 use askama::Template;
+use axum::http::{HeaderMap, Uri, header};
 use url::form_urlencoded;
 
+use super::extract::only_header;
 use super::filter::Search;
 use super::forms::Refused;
 use super::labels;
@@ -20,6 +22,18 @@ pub(super) struct CallsPage {
     pub(super) refused: Option<Refused>,
     /// Whether newer calls are on another page.
     pub(super) is_older: bool,
+}
+
+/// Returns the address of the list that the page was opened from, or of the newest calls.
+pub(super) fn back(headers: &HeaderMap) -> String {
+    let from = only_header(headers, header::REFERER.as_str()).and_then(|from| from.parse::<Uri>().ok());
+    let host = only_header(headers, header::HOST.as_str());
+    let is_list = |from: &Uri| {
+        from.authority().map(|authority| authority.as_str()) == host
+            && ["/", "/calls", "/calls/"].contains(&from.path())
+    };
+    let list = from.filter(is_list).and_then(|from| Some(from.path_and_query()?.as_str().to_owned()));
+    list.unwrap_or_else(|| "/calls".to_owned())
 }
 
 impl CallList {

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::extract::{Query, read_body, read_form, wants_page};
+use super::extract::{Named, read_body, read_form, wants_page};
 use super::login_page::{self, Way};
 use super::{access, dial, session, transcribe};
 use crate::context::Shared;
@@ -39,9 +39,9 @@ pub(super) struct Form {
 pub(super) async fn show(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Query(link): Query<Link>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let link = Named::<Link>::of_query(request.uri())?.named;
     let way = Way::to(link.next);
     if let Some(token) = link.token {
         let is_link = context.auth.link.redeem(&token);

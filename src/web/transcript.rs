@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Named, preferred, wants_page};
 use super::labels;
+use super::list_page::back;
 use super::pages::Notices;
 use super::reading::paragraphs;
 use super::response::{json, page, text};
@@ -54,6 +55,8 @@ enum Format {
 #[template(path = "transcript.html", config = "src/web/pages/askama.toml")]
 struct TranscriptPage {
     notices: Notices,
+    /// The address of the list that it was opened from.
+    back: String,
     transcript: TranscriptView,
     progress: Progress,
     /// The URL of the audio, if it is not Twilio's.
@@ -79,7 +82,8 @@ pub(super) async fn transcript(
         Some(Err(_)) => return Err(ApiError::BadRequest("wait: expected whole seconds, 120 at most".to_owned())),
     };
     if options.format == Some(Format::Html) {
-        return shown(&context, &id, Duration::from_secs(wait), options.q.as_deref().unwrap_or_default()).await;
+        let q = options.q.unwrap_or_default();
+        return shown(&context, &headers, &id, Duration::from_secs(wait), &q).await;
     }
     if options.q.is_some() {
         return Err(ApiError::BadRequest("q: expected with format=html only".to_owned()));
@@ -135,7 +139,13 @@ async fn captions(context: &Shared, reply: Reply, write: fn(&[export::Word]) -> 
 }
 
 /// Answers with the transcript's page, or redirects to the page of its call.
-async fn shown(context: &Shared, id: &TranscriptId, wait: Duration, q: &str) -> Result<Response, ApiError> {
+async fn shown(
+    context: &Shared,
+    headers: &HeaderMap,
+    id: &TranscriptId,
+    wait: Duration,
+    q: &str,
+) -> Result<Response, ApiError> {
     let since = context.store.read().await?.newest_change().await?;
     let transcript = transcription::transcript(context, id, wait).await?.transcript;
     let mut conn = context.store.read().await?;
@@ -173,14 +183,15 @@ async fn shown(context: &Shared, id: &TranscriptId, wait: Duration, q: &str) -> 
         text: transcript.text.or_else(|| (state == TranscriptState::Completed).then(String::new)),
         created_at: stored.as_ref().and_then(|stored| Timestamp::from_millisecond(stored.created_at).ok()),
         submitted,
+        may_retry: false,
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),
         paragraphs,
         json_bytes,
         order: stored.map_or_else(|| OrderId::from(id.to_string()), |stored| stored.id),
     };
-    let (notices, refresh) = (Notices::of(context), LOOK_AGAIN.as_secs());
+    let (notices, refresh, back) = (Notices::of(context), LOOK_AGAIN.as_secs(), back(headers));
     let audio = transcript.audio_url;
-    Ok(page(TranscriptPage { notices, transcript: shown, progress, audio, since, refresh }.render()))
+    Ok(page(TranscriptPage { notices, back, transcript: shown, progress, audio, since, refresh }.render()))
 }
 
 impl TranscriptPage {

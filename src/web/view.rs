@@ -15,7 +15,7 @@ use crate::model::history::{Event, Happened};
 use crate::model::job::JobState;
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
-use crate::model::standing::{Progress, Step, WaitsFor};
+use crate::model::standing::{Facts, Progress, Step, WaitsFor};
 use crate::model::transcript::{OrderId, Transcript, TranscriptState, other_models};
 use crate::pipeline::lookup;
 use crate::store::{CallSummary, Hit};
@@ -119,6 +119,9 @@ pub(super) struct TranscriptView {
     pub(super) submitted: SubmissionView,
     #[serde(skip)]
     pub(super) order: OrderId,
+    /// Whether a retry of its call starts a new attempt at it.
+    #[serde(skip)]
+    pub(super) may_retry: bool,
     /// The key terms it was ordered with, for pages.
     #[serde(skip)]
     pub(super) keyterms: Vec<String>,
@@ -283,7 +286,7 @@ impl RecordingView {
 }
 
 impl TranscriptView {
-    pub(super) fn of(transcript: &Transcript, job: Option<JobState>) -> Self {
+    pub(super) fn of(facts: &Facts, transcript: &Transcript, job: Option<JobState>) -> Self {
         let waits_for = job.filter(JobState::is_open).and_then(|job| job.reason);
         Self {
             id: transcript.transcript_id.as_ref().map(|id| id.to_string()),
@@ -294,6 +297,7 @@ impl TranscriptView {
             text: transcript.text.clone(),
             order: transcript.id.clone(),
             submitted: SubmissionView::of(transcript),
+            may_retry: facts.may_retry_transcript(transcript),
             keyterms: ordered_keyterms(transcript),
             paragraphs: Vec::new(),
             json_bytes: transcript.json.as_deref().map_or(0, most_bytes),

@@ -107,6 +107,7 @@ async fn pages_ignore_parameters_that_they_do_not_know() {
     }
     let answer = world.get(&format!("/transcript/{id}?format=html&utm_source=mail")).await;
     assert_eq!(answer.status, 303);
+    assert_eq!(world.get("/login?utm_source=mail").await.status, 303);
     // Here a browser gets text, too.
     for path in [format!("/transcript/{id}?fromat=text"), format!("/get-recording-url/{call}?format=json")] {
         assert_eq!(world.get_with(&path, &page).await.status, 400, "{path}");

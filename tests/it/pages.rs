@@ -608,4 +608,8 @@ async fn a_transcript_has_a_page_of_its_own_unless_it_belongs_to_a_call() {
     world.settle().await;
     let page = world.page(&format!("/transcript/{id}?format=html")).await;
     assert!(page.contains("Download error") && !page.contains("http-equiv=\"refresh\""), "{page}");
+    assert!(page.contains(">Recording without a call · No transcript · 20"), "{page}");
+    let from = format!("{}/calls?q=order", world.base);
+    let page = world.get_with(&format!("/transcript/{id}?format=html"), &[PAGE[0], ("referer", &from)]).await.text();
+    assert!(page.contains("<a href=\"/calls?q=order\">Back to the search</a>"), "{page}");
 }
