@@ -101,7 +101,8 @@ impl App {
         let context = Arc::new(Context {
             store,
             clock: config.work.clock,
-            twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone()),
+            twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone())
+                .with_recording_keys(twilio.recording_keys),
             webhook_secrets: WebhookSecrets::new(assemblyai.key.clone()),
             assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
             account_sid: twilio.account_sid,

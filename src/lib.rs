@@ -15,7 +15,8 @@
 //!    state before it acknowledges the callback. A finished recording commits together with the job that transcribes it.
 //!    The job that follows the call (`pipeline::follow`) polls Twilio, in case a callback is lost.
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
-//!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`). Then the order is submitted, once,
+//!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`), and is decrypted on the way if
+//!    Twilio encrypted it. Then the order is submitted, once,
 //!    with the key terms of the settings, of the call and of the request, and with a webhook URL whose secret only
 //!    AssemblyAI knows. If AssemblyAI refuses it because of a speech model, the order is submitted with others, as a new
 //!    intent. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
@@ -175,6 +176,7 @@
 //!   never interrupted for that, nor one of the operator. A response that ends its connection says so.
 //! - A callback without proof of its origin is refused. Even with proof it only moves a state forward and makes a job due;
 //!   what the vendor's API answers to that job decides.
+//! - Of a recording that Twilio encrypted, nothing is submitted or played before the tag at its end is verified.
 //! - Whatever a vendor sends is bounded: a response in its bytes, a list in its pages and entries, audio by its length, or
 //!   without one by the duration of its recording, and by the size of an upload, a redirect in its hops. No header of a vendor's reaches a browser: the type
 //!   of played audio comes from its first bytes.

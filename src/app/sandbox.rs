@@ -35,6 +35,7 @@ pub(super) async fn start(
             account_sid: twilio::ACCOUNT_SID.to_owned(),
             auth_tokens: vec![twilio::AUTH_TOKEN.into()],
             shared_keys: Default::default(),
+            recording_keys: Default::default(),
             credentials: Credentials { user: twilio::ACCOUNT_SID.to_owned(), password: twilio::AUTH_TOKEN.into() },
             phone_number: twilio::PHONE_NUMBER.parse().expect("the sandbox's number is a number"),
             api_url: twilio.url().parse().expect("the sandbox's address is a URL"),

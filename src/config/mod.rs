@@ -101,6 +101,8 @@ pub struct TwilioConfig {
     pub auth_tokens: Vec<SecretString>,
     /// `TWILIO_SHARED_KEYS`, by default none: webhook shared keys by their ids.
     pub shared_keys: HashMap<String, SecretString>,
+    /// `TWILIO_RECORDING_KEYS`, by default none.
+    pub recording_keys: twilio::RecordingKeys,
     /// `TWILIO_API_KEY` and `TWILIO_API_SECRET`, or else the account's SID and token.
     pub credentials: twilio::Credentials,
     /// `TWILIO_PHONE_NUMBER`, required.

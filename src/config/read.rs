@@ -109,6 +109,7 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
     let auth_token = env.read("TWILIO_AUTH_TOKEN", secret);
     let secondary = env.read_if_set("TWILIO_SECONDARY_AUTH_TOKEN", secret);
     let shared_keys = env.read_if_set("TWILIO_SHARED_KEYS", shared_keys);
+    let recording_keys = env.read_if_set("TWILIO_RECORDING_KEYS", recording_keys);
     let phone_number = env.read("TWILIO_PHONE_NUMBER", |text| match text.parse() {
         Ok(number) if text.starts_with('+') => Ok(number),
         _ => Err("expected + and 8 to 15 digits with the country code, such as +14155551234".to_owned()),
@@ -142,6 +143,7 @@ fn read_twilio(env: &mut Env) -> Option<TwilioConfig> {
         account_sid,
         auth_tokens: [Some(auth_token), secondary?].into_iter().flatten().collect(),
         shared_keys: shared_keys?.unwrap_or_default(),
+        recording_keys: recording_keys?.unwrap_or_default(),
         phone_number: phone_number?,
         api_url: other_url?.unwrap_or(twilio_url(region?.as_deref(), edge?.as_deref())?),
     })
@@ -233,14 +235,7 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
     };
     let checked = |terms: Keyterms| check(&terms).map(|()| terms);
     let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text)));
-    let filed = env.read_if_set("KEYTERMS_FILE", |path| {
-        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "no such file".to_owned(),
-            ErrorKind::InvalidData => "the file is not UTF-8".to_owned(),
-            kind => format!("the file cannot be read: {kind}"),
-        })?;
-        checked(Keyterms::from_lines(&text))
-    });
+    let filed = env.read_if_set("KEYTERMS_FILE", |path| checked(Keyterms::from_lines(&text_of_file(path)?)));
     let keyterms = match check(&optional) {
         Ok(()) => listed?.unwrap_or_default().and(&filed?.unwrap_or_default()).and(&optional),
         Err(error) => {
@@ -313,6 +308,36 @@ fn shared_keys(text: &str) -> Result<HashMap<String, SecretString>, String> {
         }
     }
     Ok(keys)
+}
+
+/// Reads the private keys of recordings from their files.
+fn recording_keys(text: &str) -> Result<twilio::RecordingKeys, String> {
+    let mut keys = twilio::RecordingKeys::default();
+    for part in text.split(',') {
+        let expected = || "expected keys as CR…=file.pem, separated by commas".to_owned();
+        let (sid, path) = part.split_once('=').ok_or_else(expected)?;
+        let (sid, path) = (sid.trim(), path.trim());
+        if !crate::model::is_sid("CR", sid) || path.is_empty() {
+            return Err(expected());
+        }
+        if keys.has(sid) {
+            return Err("expected each SID once".to_owned());
+        }
+        let pem = SecretString::from(text_of_file(path).map_err(|problem| format!("{sid}: {problem}"))?);
+        if !keys.add(sid, pem.expose_secret()) {
+            return Err(format!("{sid}: expected an RSA private key in PEM, without a password"));
+        }
+    }
+    Ok(keys)
+}
+
+/// Reads a file of text. The error does not name it.
+fn text_of_file(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => "no such file".to_owned(),
+        ErrorKind::InvalidData => "the file is not UTF-8".to_owned(),
+        kind => format!("the file cannot be read: {kind}"),
+    })
 }
 
 /// Parses a label of a host name.

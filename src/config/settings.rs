@@ -65,6 +65,11 @@ pub const SETTINGS: &[Setting] = &[
         default: Nothing,
         meaning: "webhook shared keys that Twilio signs callbacks with, as id=secret, separated by commas; other callbacks are signed with the auth token",
     },
+    Setting {
+        name: "TWILIO_RECORDING_KEYS",
+        default: Nothing,
+        meaning: "private keys for recordings that Twilio encrypts, as CR…=file.pem, separated by commas; CR… is the SID of the public key",
+    },
     Setting { name: "TWILIO_REGION", default: Nothing, meaning: "Twilio region, such as ie1 for api.ie1.twilio.com" },
     Setting {
         name: "TWILIO_EDGE",

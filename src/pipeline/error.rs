@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::allowed;
 use super::task::Panicked;
 use crate::clients;
+use crate::clients::twilio::NotDecryptable;
 use crate::model::call::{CallId, CallSid};
 use crate::model::keyterms::BadKeyterms;
 use crate::model::standing::{NotDeletable, NothingToRetry};
@@ -30,6 +31,8 @@ pub enum Error {
     /// The recording has no audio. `later` is whether it may still get some.
     #[error("{recording}")]
     NotRecorded { recording: String, later: bool },
+    #[error("recording {recording} is {why}")]
+    NotDecryptable { recording: String, why: NotDecryptable },
     /// The client waited long enough, and the call still has no SID.
     #[error("Twilio has not yet confirmed the call; callscribe keeps checking, and /calls/{call} shows the result")]
     Unsettled { call: CallId },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Error;
-use crate::clients::twilio::{Call, Recording};
+use crate::clients::twilio::{Call, Decryption, Recording};
 use crate::context::Shared;
 use crate::model::call::{CallSid, CallState};
 
@@ -27,6 +27,12 @@ pub async fn call(context: &Shared, call: &CallSid) -> Result<Call, Error> {
 /// All recordings of a call, oldest first.
 pub async fn recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recording>, Error> {
     Ok(context.twilio.recordings_of_call(call.as_str()).await?)
+}
+
+/// What decrypts a recording, or `None` if it is not encrypted.
+pub fn decryption(context: &Shared, recording: &Recording) -> Result<Option<Decryption>, Error> {
+    let why = |why| Error::NotDecryptable { recording: recording.sid.clone(), why };
+    context.twilio.decryption(recording).map_err(why)
 }
 
 /// The recordings of a call whose audio is available, oldest first. If there is none, [`Error::NoRecording`] says in what

@@ -374,16 +374,25 @@ pub async fn listen(context: &Shared, sid: &RecordingSid, wanted: &MediaRequest)
     let known = context.store.read().await?.recording(sid).await?;
     let seconds = known.and_then(|recording| u64::try_from(recording.duration_seconds?).ok());
     let mut wanted = MediaRequest { seconds, ..wanted.clone() };
-    let not_found = match context.twilio.play(sid.as_str(), &wanted).await {
-        Err(error) if matches!(error.kind, Kind::NotFound(_)) => error,
-        played => return Ok(played?),
-    };
-    // Another API than Twilio's may have the audio at another path.
-    match context.twilio.recording(sid.as_str()).await.map(|recording| context.twilio.location(&recording)) {
-        Ok(Location::OwnUrl(url)) => wanted.own_url = Some(url),
-        _ => return Err(not_found.into()),
+    let twilio = &context.twilio;
+    if !twilio.has_recording_keys() {
+        let error = match twilio.play(sid.as_str(), &wanted).await {
+            Err(error) if matches!(error.kind, Kind::NotFound(_) | Kind::BadBody { .. }) => error,
+            played => return Ok(played?),
+        };
+        // It may be encrypted, or another API than Twilio's has it at another path.
+        let Ok(recording) = twilio.recording(sid.as_str()).await else { return Err(error.into()) };
+        wanted.decryption = lookup::decryption(context, &recording)?;
+        let Location::OwnUrl(url) = twilio.location(&recording) else { return Err(error.into()) };
+        wanted.own_url = Some(url);
+    } else {
+        let recording = twilio.recording(sid.as_str()).await?;
+        wanted.decryption = lookup::decryption(context, &recording)?;
+        if let Location::OwnUrl(url) = twilio.location(&recording) {
+            wanted.own_url = Some(url);
+        }
     }
-    Ok(context.twilio.play(sid.as_str(), &wanted).await?)
+    Ok(twilio.play(sid.as_str(), &wanted).await?)
 }
 
 fn unreadable(path: &str) -> Error {

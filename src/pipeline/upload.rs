@@ -74,6 +74,7 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
                 let error = Error::NotRecorded { recording, later };
                 return Err(if later { not_ready(context, job, error) } else { JobError::fail(error) });
             }
+            wanted.decryption = lookup::decryption(context, &details).map_err(JobError::fail)?;
             match context.twilio.location(&details) {
                 Location::Usual => {}
                 Location::OwnUrl(url) => wanted.own_url = Some(url),

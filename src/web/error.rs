@@ -254,6 +254,9 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         E::NotRecorded { later, .. } => {
             ((StatusCode::CONFLICT, "not-recorded", "The recording has no audio"), soon.filter(|_| later))
         }
+        E::NotDecryptable { .. } => {
+            ((StatusCode::CONFLICT, "not-decryptable", "The recording cannot be decrypted"), None)
+        }
         E::NoSuchCall(_) => ((StatusCode::NOT_FOUND, "no-such-call", "No such call"), None),
         E::Unsettled { .. } => {
             ((StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not accepted the call yet"), soon)

@@ -10,6 +10,7 @@ use tracing::Span;
 use url::Url;
 
 use super::Twilio;
+use super::encryption::{self, Decryption, Decryptor};
 use super::redirect::{addresses, may_redirect};
 use super::size::{self, AudioType};
 use super::wav::Wav;
@@ -35,6 +36,8 @@ pub struct MediaRequest {
     pub channels: Option<u32>,
     /// `Range` header to pass on. Partial audio is for players, is never transcribed, and is not checked.
     pub range: Option<String>,
+    /// Decrypts the audio, which Twilio has only whole and as WAV then, as it was recorded.
+    pub decryption: Option<Decryption>,
     /// The URL of the audio if it is not at its usual path: [`Location::OwnUrl`](super::Location::OwnUrl).
     pub own_url: Option<Url>,
     /// The recording's duration by Twilio's API, which bounds the size of its audio. A WAV file must not be shorter.
@@ -56,24 +59,36 @@ impl Twilio {
     /// Opens a recording's audio, which is never whole in memory. [`Kind::NotFound`] until the recording is finished and
     /// after it is deleted.
     pub async fn media(&self, sid: &str, request: &MediaRequest) -> Result<Media, Error> {
+        let decryption = request.decryption.as_ref();
         let file = match request.format {
-            MediaFormat::Wav => format!("{sid}.wav"),
-            MediaFormat::Mp3 => format!("{sid}.mp3"),
+            MediaFormat::Mp3 if decryption.is_none() => format!("{sid}.mp3"),
+            MediaFormat::Wav | MediaFormat::Mp3 => format!("{sid}.wav"),
         };
         let url = request.own_url.clone().unwrap_or_else(|| {
             let mut url = self.url(&["Recordings", &file]);
-            if let Some(channels) = request.channels {
+            if let Some(channels) = request.channels.filter(|_| decryption.is_none()) {
                 url.query_pairs_mut().append_pair("RequestedChannels", &channels.to_string());
             }
             url
         });
-        let response = self.sender.repeat(|| self.follow(url.clone(), request.range.as_deref())).await?;
-        let length = response.content_length();
+        let range = request.range.as_deref().filter(|_| decryption.is_none());
+        let response = self.sender.repeat(|| self.follow(url.clone(), range)).await?;
+        let tag = if decryption.is_some() { encryption::TAG as u64 } else { 0 };
+        let length = response.content_length().map(|length| length.saturating_sub(tag));
+        if length == Some(0) {
+            return Err(self.sender.error(damaged("is encrypted and cut off")));
+        }
         if length.is_some_and(|length| length > LARGEST_UPLOAD) {
             return Err(self.sender.error(damaged(size::TOO_LONG)));
         }
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Media { status, headers, length, bytes: checked(response, self.sender.clone(), request.seconds) })
+        let decryptor = decryption.map(Decryptor::new);
+        Ok(Media {
+            status,
+            headers,
+            length,
+            bytes: checked(response, length, decryptor, self.sender.clone(), request.seconds),
+        })
     }
 
     /// Requests audio and follows redirects, which may lead to another company's storage: there without our credentials,
@@ -141,11 +156,17 @@ pub(super) fn damaged(why: &str) -> Kind {
 
 /// Streams the body: each chunk within the `stall` deadline, all within `audio`. Ends with an error if the connection breaks
 /// or the audio is damaged.
-fn checked(response: Response, sender: Sender, seconds: Option<u64>) -> BoxStream<'static, Result<Bytes, Error>> {
+fn checked(
+    response: Response,
+    length: Option<u64>,
+    decryptor: Option<Decryptor>,
+    sender: Sender,
+    seconds: Option<u64>,
+) -> BoxStream<'static, Result<Bytes, Error>> {
     let codings = response.headers().get_all(TRANSFER_ENCODING).iter().next_back();
     let is_chunked = codings.is_some_and(|codings| codings.as_bytes().to_ascii_lowercase().ends_with(b"chunked"));
-    let length = response.content_length();
-    let has_clear_end = length.is_some() || is_chunked;
+    // The tag of an encryption shows the end as well.
+    let has_clear_end = length.is_some() || is_chunked || decryptor.is_some();
     let inspector = match response.status() {
         StatusCode::PARTIAL_CONTENT => None,
         _ => Some(Inspector { seconds, has_clear_end, head: Vec::new(), is_blank: true, wav: Wav::default() }),
@@ -154,6 +175,8 @@ fn checked(response: Response, sender: Sender, seconds: Option<u64>) -> BoxStrea
         response,
         sender,
         length,
+        decryptor,
+        has_ended: false,
         received: 0,
         inspector,
         started: Instant::now(),
@@ -172,8 +195,11 @@ fn checked(response: Response, sender: Sender, seconds: Option<u64>) -> BoxStrea
 struct CheckedAudio {
     response: Response,
     sender: Sender,
-    /// `Content-Length`.
+    /// `Content-Length`, without the tag of an encryption.
     length: Option<u64>,
+    /// Until the tag is verified.
+    decryptor: Option<Decryptor>,
+    has_ended: bool,
     received: u64,
     /// `None` for partial audio.
     inspector: Option<Inspector>,
@@ -186,8 +212,26 @@ impl CheckedAudio {
     async fn next(&mut self) -> Result<Option<Bytes>, Kind> {
         let Deadlines { stall, audio, .. } = self.sender.deadlines;
         let left = audio.saturating_sub(self.started.elapsed());
-        let chunk = tokio::time::timeout(stall.min(left), self.response.chunk()).await;
-        let chunk = chunk.map_err(|_| Kind::Timeout)?.map_err(transport)?;
+        let chunk = loop {
+            let chunk = if self.has_ended {
+                None
+            } else {
+                let chunk = tokio::time::timeout(stall.min(left), self.response.chunk()).await;
+                chunk.map_err(|_| Kind::Timeout)?.map_err(transport)?
+            };
+            self.has_ended = chunk.is_none();
+            let Some(decryptor) = &mut self.decryptor else { break chunk };
+            let decrypted = match chunk {
+                Some(encrypted) => decryptor.take(&encrypted),
+                None => decryptor.end().map_err(damaged)?,
+            };
+            if self.has_ended {
+                self.decryptor = None;
+            }
+            if !decrypted.is_empty() {
+                break Some(Bytes::from(decrypted));
+            }
+        };
         let piece = chunk.as_deref().unwrap_or_default();
         self.received += piece.len() as u64;
         if chunk.is_none() && self.received == 0 {

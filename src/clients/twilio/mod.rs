@@ -4,6 +4,7 @@
 
 pub mod callbacks;
 mod calls;
+mod encryption;
 mod lenient;
 mod media;
 mod pages;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use calls::{Call, CreateCall};
+pub use encryption::{Decryption, NotDecryptable, RecordingKeys};
 pub use media::{Media, MediaFormat, MediaRequest};
 pub use player::Playable;
 pub use recordings::{Location, Recording};
@@ -48,13 +50,23 @@ pub struct Twilio {
     base: Url,
     account_sid: String,
     credentials: Credentials,
+    recording_keys: RecordingKeys,
 }
 
 impl Twilio {
     /// `base` is a URL such as [`API_URL`].
     pub fn new(base: Url, account_sid: String, credentials: Credentials, deadlines: Deadlines) -> Self {
         let sender = Sender::new(Service::Twilio, &base, deadlines, refusal);
-        Self { sender, base, account_sid, credentials }
+        Self { sender, base, account_sid, credentials, recording_keys: RecordingKeys::default() }
+    }
+
+    /// With private keys for encrypted recordings.
+    pub fn with_recording_keys(self, recording_keys: RecordingKeys) -> Self {
+        Self { recording_keys, ..self }
+    }
+
+    pub fn has_recording_keys(&self) -> bool {
+        !self.recording_keys.is_empty()
     }
 
     /// Returns Twilio's refusal of the credentials at the last request.

@@ -4,15 +4,20 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use reqwest::header::{ACCEPT_RANGES, CONTENT_RANGE, HeaderMap};
+use sha2::{Digest, Sha256};
 
 use super::Twilio;
 use super::media::{Media, MediaFormat, MediaRequest, damaged};
 use super::size::{self, AudioType};
 use crate::clients::{Error, Kind, Sender};
+
+/// Size of the blocks in which encrypted audio is verified.
+const BLOCK: usize = 64 << 10;
 
 /// Audio that is what it says.
 pub struct Playable {
@@ -101,6 +106,19 @@ impl Range {
     }
 }
 
+impl Range {
+    /// Returns the part of this many bytes. Returns `None` for one that they do not have.
+    fn of(self, total: u64) -> Option<Part> {
+        let (first, last) = match self {
+            Self::From(first) => (first, total),
+            Self::Between(first, last) => (first, last),
+            Self::Last(bytes) => (total.saturating_sub(bytes), total.min(bytes.saturating_mul(total))),
+        };
+        let last = last.min(total.checked_sub(1)?);
+        (first <= last).then_some(Part { first, last, total: Some(total) })
+    }
+}
+
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -116,6 +134,9 @@ impl Twilio {
     /// A part from the middle has no first bytes to tell: its type is that of the format asked for.
     pub async fn play(&self, sid: &str, request: &MediaRequest) -> Result<Playable, Error> {
         let range = request.range.as_deref().and_then(Range::parse);
+        if request.decryption.is_some() {
+            return self.play_decrypted(sid, range, request).await;
+        }
         let request = MediaRequest { range: range.as_ref().map(Range::to_string), ..request.clone() };
         let Media { status, headers, length, mut bytes } = self.media(sid, &request).await?;
         let part = match range.filter(|_| status == 206) {
@@ -144,6 +165,36 @@ impl Twilio {
         Ok(Playable { audio_type, part, length: part.map(Part::length).or(length), takes_ranges, bytes })
     }
 
+    /// Opens audio that is encrypted. Only its end proves that it is whole and unchanged, and a player would have played the
+    /// rest by then. So it is read twice: first to its end, for the digests of its blocks, and then for the player, who gets
+    /// only blocks with the same digests.
+    async fn play_decrypted(&self, sid: &str, range: Option<Range>, request: &MediaRequest) -> Result<Playable, Error> {
+        let mut blocks = Box::pin(in_blocks(self.media(sid, request).await?.bytes));
+        let (mut digests, mut total, mut audio_type) = (Vec::new(), 0, None);
+        while let Some(block) = blocks.try_next().await? {
+            audio_type = audio_type.or_else(|| AudioType::of(&block[..block.len().min(size::HEAD)]));
+            total += block.len() as u64;
+            digests.push(Sha256::digest(&block));
+        }
+        let audio_type = audio_type.ok_or_else(|| self.sender.error(damaged("is neither WAV nor MP3")))?;
+        let part = range.and_then(|range| range.of(total));
+        let (first, last) = part.map_or((0, total.saturating_sub(1)), |part| (part.first, part.last));
+        let sender = self.sender.clone();
+        let verified =
+            in_blocks(self.media(sid, request).await?.bytes).zip(stream::iter(digests.into_iter().enumerate()));
+        let bytes = verified.map(move |(block, (number, digest))| {
+            let block = block?;
+            if Sha256::digest(&block) != digest {
+                return Err(sender.error(damaged("was changed between two readings")));
+            }
+            let begin = (number * BLOCK) as u64;
+            let index = |at: u64| usize::try_from(at.saturating_sub(begin)).unwrap_or(BLOCK).min(block.len());
+            Ok(block.slice(index(first)..index(last + 1)))
+        });
+        let bytes = exactly(last + 1 - first, bytes.try_filter(|block| ready(!block.is_empty())), self.sender.clone());
+        Ok(Playable { audio_type, part, length: Some(last + 1 - first), takes_ranges: true, bytes: bytes.boxed() })
+    }
+
     /// Returns which part it is by `Content-Range`.
     fn part(
         &self,
@@ -170,6 +221,21 @@ impl From<MediaFormat> for AudioType {
             MediaFormat::Mp3 => Self::Mp3,
         }
     }
+}
+
+/// Cuts audio into blocks of [`BLOCK`] bytes; the last one may be shorter.
+fn in_blocks(
+    bytes: BoxStream<'static, Result<Bytes, Error>>,
+) -> impl futures_util::Stream<Item = Result<Bytes, Error>> + Send + 'static {
+    stream::try_unfold((bytes, BytesMut::new()), |(mut bytes, mut block)| async move {
+        while block.len() < BLOCK
+            && let Some(piece) = bytes.try_next().await?
+        {
+            block.extend_from_slice(&piece);
+        }
+        let whole = block.split_to(block.len().min(BLOCK)).freeze();
+        Ok((!whole.is_empty()).then_some((whole, (bytes, block))))
+    })
 }
 
 /// Ends with an error if there are more or fewer bytes.

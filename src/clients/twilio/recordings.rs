@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use url::Url;
 
+use super::encryption::{self, Decryption, Encryption, NotDecryptable};
 use super::pages::{LARGEST_PAGE, Page};
 use super::{Twilio, date, lenient};
 use crate::clients::Error;
@@ -35,6 +36,9 @@ pub struct Recording {
     /// RFC 2822.
     #[serde(default, deserialize_with = "lenient::text")]
     pub date_created: Option<String>,
+    /// How it is encrypted, if it is.
+    #[serde(default, deserialize_with = "encryption::details")]
+    pub encryption_details: Option<Result<Encryption, NotDecryptable>>,
     /// Full URL of the audio. Not at Twilio if the account uses external storage.
     #[serde(default, deserialize_with = "lenient::text")]
     pub media_url: Option<String>,
@@ -118,6 +122,15 @@ impl Twilio {
             Location::OwnUrl(url) => url.into(),
             Location::External(url) => url,
         }
+    }
+
+    /// Returns what decrypts the audio of a recording, or `None` if it is not encrypted.
+    pub fn decryption(&self, recording: &Recording) -> Result<Option<Decryption>, NotDecryptable> {
+        let Some(details) = &recording.encryption_details else { return Ok(None) };
+        if matches!(self.location(recording), Location::External(_)) {
+            return Err(NotDecryptable::External);
+        }
+        self.recording_keys.open(details.as_ref().map_err(Clone::clone)?).map(Some)
     }
 
     /// Returns where the audio of a recording is.

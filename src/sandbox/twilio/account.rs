@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::audio::Audio;
+use super::encryption::{Encryption, PublicKey};
 use super::form::Param;
 use crate::clients::twilio::signature::Algorithm;
 use crate::clock;
@@ -31,6 +32,8 @@ pub(super) struct Account {
     pub(super) is_another_api: bool,
     /// Refuses every request but `POST Calls`, with this code and sentence.
     pub(super) refusal: Option<(u32, &'static str)>,
+    /// What new recordings are encrypted with.
+    pub(super) public_key: Option<PublicKey>,
     /// What callbacks are signed with instead of the auth token.
     pub(super) shared_key: Option<SharedKey>,
     /// Whether new recordings of the speech are marked with their SID.
@@ -98,6 +101,7 @@ impl Account {
 
     /// Adds a recording and returns it, marked if new recordings are.
     pub(super) fn add_recording(&mut self, mut recording: Recording) -> Recording {
+        recording.encryption = self.public_key.as_ref().map(PublicKey::encrypt_new);
         if self.marks_recordings && recording.audio == Audio::Speech {
             recording.audio = Audio::Marked { bytes: 0 };
         }
@@ -253,6 +257,7 @@ pub(super) struct Recording {
     pub(super) duration: Duration,
     pub(super) error_code: Option<u32>,
     pub(super) audio: Audio,
+    pub(super) encryption: Option<Encryption>,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
     pub(super) status_callback: Option<StatusCallback>,
@@ -271,6 +276,7 @@ impl Recording {
             duration: Duration::ZERO,
             error_code: None,
             audio: Audio::Speech,
+            encryption: None,
             created: now,
             updated: now,
             status_callback: None,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::account::{Account, Delivery, Outcome, SharedKey};
+use super::encryption::PublicKey;
 use super::rest_exception::RestException;
 use crate::sandbox::control::Control;
 use crate::sandbox::lock::lock;
@@ -63,6 +64,15 @@ impl Twilio {
     /// Answers every request but `POST Calls` with 403 from now on, as for test credentials, with this code and sentence.
     pub fn refuse_all_but_calls(&self, refusal: Option<(u32, &'static str)>) {
         self.change(|account| account.refusal = refusal);
+    }
+
+    /// Encrypts new recordings from now on, with this public key in PEM.
+    ///
+    /// # Panics
+    /// If it is no RSA key.
+    pub fn encrypt_recordings(&self, public_key_sid: &str, pem: &str) {
+        let key = PublicKey::new(public_key_sid, pem);
+        self.change(|account| account.public_key = Some(key));
     }
 
     /// Signs requests from now on with this key, or with the auth token if there is none.

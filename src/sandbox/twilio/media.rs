@@ -32,7 +32,14 @@ pub(super) fn serve(
         Some("2") if recording.channels == 2 => 2,
         Some(_) => return Err(bad_request(20001, "The recording does not have the requested channels")),
     };
+    if recording.encryption.is_some() && format == Format::Mp3 {
+        return Err(bad_request(16109, "Encrypted recordings are not available as MP3"));
+    }
     let content = recording.audio.content(&recording.sid, format, channels);
+    let content = match &recording.encryption {
+        Some(encryption) => encryption.encrypted(content),
+        None => content,
+    };
     let length = match &content {
         Content::Whole(bytes) => bytes.len() as u64,
         Content::Generated(length) => *length,

@@ -4,7 +4,7 @@
 //! Reading order: `credentials` and `account` are what the account is and holds, `emulator` is the handle that shares
 //! it. `api` responds to requests; `create` parses the one that places a call, `page`, `media`, `wire` and
 //! `rest_exception` write responses. `life` runs a call, `conversation` performs its TwiML (parsed by `twiml`),
-//! `recording` records, `callback` sends signed requests. `other_api` makes it speak as another compatible API. `seed` adds calls and recordings for tests.
+//! `recording` records, `encryption` encrypts what was recorded, `callback` sends signed requests. `other_api` makes it speak as another compatible API. `seed` adds calls and recordings for tests.
 //!
 //! Emulated is what a program needs that places calls, has them recorded and fetches the recordings. Missing are, among
 //! others: `Twiml`, `ApplicationSid` and `FallbackUrl` of a call, redirecting a live call, answering machine detection,
@@ -19,6 +19,7 @@ mod conversation;
 mod create;
 mod credentials;
 mod emulator;
+mod encryption;
 mod form;
 mod life;
 mod media;

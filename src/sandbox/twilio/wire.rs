@@ -104,6 +104,14 @@ impl Recording {
         if self.status == "completed" {
             pairs.push(("RecordingDuration", self.seconds()));
         }
+        if let Some(encryption) = &self.encryption {
+            let details = json!({
+                "public_key_sid": encryption.public_key_sid,
+                "encrypted_cek": encryption.encrypted_cek,
+                "iv": encryption.iv,
+            });
+            pairs.push(("EncryptionDetails", details.to_string()));
+        }
         if let Some(code) = self.error_code {
             pairs.push(("ErrorCode", code.to_string()));
         }
@@ -129,7 +137,11 @@ impl Recording {
             "channels": self.channels,
             "source": self.source,
             "error_code": self.error_code,
-            "encryption_details": null,
+            "encryption_details": self.encryption.as_ref().map(|encryption| json!({
+                "encryption_public_key_sid": encryption.public_key_sid,
+                "encryption_cek": encryption.encrypted_cek,
+                "encryption_iv": encryption.iv,
+            })),
         });
         let path = account_path();
         if under_call {
