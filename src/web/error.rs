@@ -80,6 +80,11 @@ pub(super) enum ApiError {
     /// A failed transcript has neither text nor captions. 422.
     #[error("{0}")]
     TranscriptFailed(String),
+    /// The words of this transcript have no times, so it has no captions. 422.
+    #[error(
+        "AssemblyAI sent transcript {0} without the times of its words, so there are no captions; format=text has the text"
+    )]
+    NoTimes(String),
     /// A bug. 500.
     #[error("something went wrong; the log has the details under this request id")]
     Internal,
@@ -225,6 +230,7 @@ impl ApiError {
             Self::TooManyPages => (StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "database", "The database cannot be written"),
             Self::TranscriptFailed(_) => TRANSCRIPT_FAILED,
+            Self::NoTimes(_) => (StatusCode::UNPROCESSABLE_ENTITY, "no-times", "The transcript has no times"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong"),
             Self::Pipeline(error) => return pipeline_parts(error, detail),
         };

@@ -121,7 +121,11 @@ pub(super) async fn transcript(
 }
 
 /// Writes the captions of a transcript. Those of a large one take a second, during which other tasks have the thread.
+/// A text whose words AssemblyAI has not timed has none: a file without captions would hide what was said.
 async fn captions(context: &Shared, reply: Reply, write: fn(&[export::Word]) -> String) -> Result<String, ApiError> {
+    let is_said = reply.transcript.text.as_ref().is_some_and(|text| !text.trim().is_empty());
+    let id = reply.transcript.id.clone();
+    let empty = write(&[]);
     let is_large = reply.json.is_large();
     let _turn = context.turn_to_read(&reply.json).await;
     let write = move || {
@@ -129,13 +133,15 @@ async fn captions(context: &Shared, reply: Reply, write: fn(&[export::Word]) -> 
         reply.each_word(|word| words.push(word));
         write(&words.iter().map(heard).collect::<Vec<_>>())
     };
-    if !is_large {
-        return Ok(write());
-    }
-    tokio::task::spawn_blocking(write).await.map_err(|panic| {
-        tracing::error!("writing captions panicked: {panic}");
-        ApiError::Internal
-    })
+    let captions = if is_large {
+        tokio::task::spawn_blocking(write).await.map_err(|panic| {
+            tracing::error!("writing captions panicked: {panic}");
+            ApiError::Internal
+        })?
+    } else {
+        write()
+    };
+    if is_said && captions == empty { Err(ApiError::NoTimes(id)) } else { Ok(captions) }
 }
 
 /// Answers with the transcript's page, or redirects to the page of its call.

@@ -127,6 +127,32 @@ async fn exports_of_a_transcript_not_in_the_store_are_made_from_assemblyais_json
 }
 
 #[tokio::test]
+async fn a_text_without_words_has_no_captions_and_says_so_but_silence_has_empty_ones() {
+    let world = World::new().await;
+    let order = world.http.post(format!("{}/v2/transcript", world.assemblyai.url()));
+    let order = order.header("authorization", "sandbox-assemblyai-key");
+    let created = order.json(&json!({"audio_url": "https://example.com/a.wav"})).send().await.expect("an answer");
+    let created: Value = created.json().await.expect("JSON");
+    let id = created["id"].as_str().expect("an id");
+    for words in [json!(null), json!([]), json!([{"text": " ", "start": 0, "end": 1}])] {
+        for (format, empty) in [("srt", ""), ("vtt", "WEBVTT\n")] {
+            let path = format!("/transcript/{id}?format={format}");
+            for text in ["Something was said.", " "] {
+                let body = json!({"id": id, "status": "completed", "text": text, "words": words}).to_string();
+                world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body));
+                let answer = world.get(&path).await;
+                if text.trim().is_empty() {
+                    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, empty));
+                } else {
+                    let detail = answer.problem(422, "no-times");
+                    assert!(detail.contains("without the times of its words"), "{detail}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_unfinished_transcript_returns_its_json_or_202() {
     let world = World::new().await;
     world.assemblyai.hold();
