@@ -331,7 +331,7 @@ mod tests {
     fn a_text_that_is_no_strict_json_is_kept_as_it_came_and_read_all_the_same() {
         let odd = |words: &str| format!("\u{feff}[{words}\"hi \\ud83d\", NaN]").into_bytes();
         let mut small = odd("");
-        small[8] = 0xff;
+        small[6] = 0xff;
         for (text, first) in [(small, "h\u{fffd} \u{fffd}"), (odd(&r#""Ahoy!", "#.repeat(40_000)), "Ahoy!")] {
             let json = grown(&[&text]).unwrap();
             let read: Vec<Value> = json.read(PhantomData).unwrap();
@@ -347,7 +347,7 @@ mod tests {
             id: u8,
         }
         assert_eq!(super::read(br#"[{"id": 1, "id": 2}, {"id": 3}]"#), Ok(vec![Fields { id: 2 }, Fields { id: 3 }]));
-        let path = Kind::BadBody { path: "[0].id".to_owned() };
+        let path = Kind::BadBody { path: "[0]".to_owned() };
         assert_eq!(super::read::<Vec<Fields>>(br#"[{"id": 1, "id": "x"}]"#), Err(path));
     }
 
