@@ -68,13 +68,13 @@ async fn a_call_whose_answer_is_lost_is_found_in_twilios_list_and_requested_once
 }
 
 #[tokio::test]
-async fn a_call_that_was_not_placed_is_requested_once_and_lost_after_two_minutes() {
+async fn a_call_that_was_not_placed_is_requested_once_and_lost_after_two_and_a_half_minutes() {
     join_all(not_carried_out().map(async |(fault, status)| {
         let world = without_callbacks().await;
         world.twilio.control.fail_next(Method::POST, "/Calls.json", fault.clone());
         let detail = world.get("/dial/14155551234").await.problem(status, "vendor-ambiguous");
         assert!(detail.contains("Twilio may have placed the call"), "{fault:?}: {detail}");
-        for state in ["unknown", "unknown", "unknown", "lost"] {
+        for state in ["unknown", "unknown", "unknown", "unknown", "lost"] {
             let calls = world.get("/calls").await.json();
             assert_eq!(calls["calls"][0]["state"], state, "{fault:?}");
             world.after(Duration::from_secs(40)).await;

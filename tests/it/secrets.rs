@@ -274,7 +274,13 @@ async fn run_strangers(running: &Running) -> Vec<Answer> {
     ] {
         answers.push(running.stranger(Method::GET, path, &[], "").await);
         answers.push(running.stranger(Method::GET, path, &wrong, "").await);
-        answers.push(running.stranger(Method::GET, path, &[("accept", "text/html")], "").await);
+        let mut page = running.stranger(Method::GET, path, &[("accept", "text/html")], "").await;
+        // A browser is to come back to the address that it asked for.
+        let back = format!("/login?{}", encode(&[("next", path)]));
+        if page.headers.get("location").is_some_and(|location| location == &*back) {
+            page.headers.remove("location");
+        }
+        answers.push(page);
     }
     for sid in running.twilio.recordings_of(CALL).iter().map(String::as_str).chain([CALL]) {
         answers.push(running.stranger(Method::GET, &format!("/calls/{sid}"), &[], "").await);
