@@ -6,8 +6,9 @@ mod sandbox;
 mod scratch;
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -79,7 +80,10 @@ impl App {
                 let accounts = sandbox::start(twilio, assemblyai, &bound).await?;
                 welcome += &sandbox::describe(&accounts);
                 let failed = |error: std::io::Error| {
-                    let why = format!("cannot be made in the temporary folder: {}", error.kind());
+                    let why = match error.kind() {
+                        ErrorKind::NotFound => "the temporary folder, which TMPDIR names, does not exist".to_owned(),
+                        kind => format!("cannot be made in the temporary folder: {kind}"),
+                    };
                     Problem::new("the sandbox's database", why)
                 };
                 let scratch = Scratch::new().map_err(failed)?;
@@ -112,6 +116,7 @@ impl App {
             phone_number: twilio.phone_number,
             call: config.call,
             dial: config.dial,
+            keyterms: Mutex::new(config.transcript.keyterms.clone()),
             transcript: config.transcript,
             models,
             urls,
@@ -170,6 +175,11 @@ impl App {
         format!(
             "{reason} This link works once; after that, callscribe prints another:\nhttp://localhost:{port}/login?token={link}\n"
         )
+    }
+
+    /// Reads the file of key terms again, and logs what came of it.
+    pub async fn read_keyterms_again(&self) {
+        self.context.read_keyterms_again().await;
     }
 
     /// Preallocates the WAL and checks a database that is too large to be checked before the start. Completes only if the

@@ -20,6 +20,7 @@ use crate::config::{CallConfig, DialConfig, TranscriptConfig};
 use crate::events::Events;
 use crate::exposure::Exposure;
 use crate::model::job::JobKind;
+use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::repeats::Repeats;
 use crate::store::{Job, Store};
@@ -55,6 +56,8 @@ pub struct Context {
     pub call: CallConfig,
     pub dial: DialConfig,
     pub transcript: TranscriptConfig,
+    /// The key terms of all settings, as last read.
+    pub keyterms: Mutex<Keyterms>,
     pub models: Models,
     pub urls: Urls,
     pub auth: Auth,
@@ -154,6 +157,27 @@ impl Context {
     async fn turn_if(&self, is_large: bool) -> Option<SemaphorePermit<'_>> {
         // Nobody closes the semaphore.
         if is_large { self.reading.acquire().await.ok() } else { None }
+    }
+
+    /// Returns the key terms of the settings.
+    pub fn keyterms(&self) -> Keyterms {
+        self.keyterms.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the file of key terms again. If it cannot be read or has too many, the key terms stay as they were.
+    pub async fn read_keyterms_again(&self) {
+        let config = self.transcript.clone();
+        // Of a file that waits for a writer, such as a pipe, nothing else may wait.
+        let read = tokio::task::spawn_blocking(move || config.read_keyterms_again());
+        match read.await {
+            Ok(Some(Ok(keyterms))) => {
+                tracing::info!(keyterms = keyterms.as_slice().len(), "read KEYTERMS_FILE again");
+                *self.keyterms.lock().unwrap_or_else(PoisonError::into_inner) = keyterms;
+            }
+            Ok(Some(Err(problem))) => tracing::warn!("the key terms stay as they were: {problem}"),
+            Ok(None) => tracing::info!("received SIGHUP; KEYTERMS_FILE is not set, and no other setting is read again"),
+            Err(error) => tracing::error!("reading KEYTERMS_FILE again panicked: {error}"),
+        }
     }
 
     /// Returns `true` if a callback was refused within a day because of its shared key.

@@ -55,7 +55,7 @@
 //!
 //! | room | what it is for |
 //! |---|---|
-//! | [`config`] | every environment variable, read once; all problems reported at once |
+//! | [`config`] | every environment variable, read once, and the file of key terms, read again upon SIGHUP; all problems reported at once |
 //! | [`app`] | composition: builds clients, context and routes from the settings; with `--sandbox`, starts both emulators |
 //! | [`context`] | the long-lived values that handlers and workers share |
 //! | [`server`], [`telemetry`] | the listener with its slots, deadlines and graceful stop; the log |

@@ -1,6 +1,7 @@
-//! The command line: reads flags and settings, starts the program, and stops it on a signal.
+//! The command line: reads flags and settings, starts the program, and stops it on a signal. SIGHUP reads the key terms'
+//! file again.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
 
@@ -77,6 +78,8 @@ async fn run(config: Config) -> Result<(), Problem> {
     let failed = |_| Problem::new("signals", "cannot be handled");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let has_terminal = std::io::stdin().is_terminal();
 
     let listeners = App::bind(&config.server)?;
     let app = tokio::select! {
@@ -91,9 +94,20 @@ async fn run(config: Config) -> Result<(), Problem> {
             print(&app.log_in_link().await);
         }
     };
+    let terminal_closed = async {
+        loop {
+            hangup.recv().await;
+            // The system sends the same signal when the terminal closes, which ends the program.
+            if has_terminal && !std::io::stdin().is_terminal() {
+                return;
+            }
+            app.read_keyterms_again().await;
+        }
+    };
     let mut corruption = None;
     tokio::select! {
         () = print_links => {}
+        () = terminal_closed => {}
         problem = app.corruption() => corruption = Some(problem),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -17,7 +17,7 @@ pub(super) fn bind(config: &ServerConfig) -> Result<Vec<TcpListener>, Problem> {
             Ok(listener) => listeners.push(listener),
             // The default address includes IPv6. A computer without it has many errors for that.
             Err(error) if !config.bind_is_set && address.is_ipv6() && !is_denied(&error) => {
-                tracing::warn!("not listening at {address}: {}", error.kind());
+                tracing::warn!("not listening at {address}: {error}");
             }
             Err(error) => return Err(unavailable("BIND_ADDR", *address, &error)),
         }

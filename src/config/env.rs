@@ -1,7 +1,6 @@
 //! The environment and the `.env` file, and the problems found in them.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -63,9 +62,16 @@ pub(super) fn environment() -> Found {
             }
         }
     }
-    // No setting has a value that is not Unicode.
-    let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    found.variables.extend(std::env::vars_os().filter_map(unicode));
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => found.variables.push((name, value)),
+            Err(_) if settings::SETTINGS.iter().any(|setting| setting.name == name) => {
+                found.problems.push(Problem::new(name, "expected UTF-8"));
+            }
+            Err(_) => {}
+        }
+    }
     found
 }
 
@@ -152,6 +158,17 @@ impl Env {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables.into_iter().filter(|(_, value)| !value.trim().is_empty());
         Self { variables: variables.collect(), problems: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Returns a problem for each variable that is no setting but resembles one, by name.
+    pub(super) fn misspelled(&self) -> Vec<Problem> {
+        let resembling = |name: &String| {
+            let setting = settings::resembling(name)?;
+            Some(Problem::new(name, format!("not a setting, so it is ignored; did you mean {setting}?")))
+        };
+        let mut problems: Vec<Problem> = self.variables.keys().filter_map(resembling).collect();
+        problems.sort_by(|one, other| one.name.cmp(&other.name));
+        problems
     }
 
     /// Returns `true` if the variable itself is set, not only its default.

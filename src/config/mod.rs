@@ -1,4 +1,4 @@
-//! All settings, read once at start, one struct per area. All problems are reported at once, and none with a value, which
+//! All settings, read once at start (the key terms' file also later), one struct per area. All problems are reported at once, and none with a value, which
 //! may be a secret.
 //!
 //! `settings` lists the variables with their texts for `--help`, `env` finds their values, and `read` parses them.
@@ -154,18 +154,29 @@ pub struct TranscriptConfig {
     /// The `speech_models` of `TRANSCRIPT_OPTIONS`, or `ASSEMBLYAI_SPEECH_MODELS`, by default
     /// `assemblyai-stt-3-7,universal-2`.
     pub speech_models: Vec<String>,
-    /// `KEYTERMS`, `KEYTERMS_FILE` and the `keyterms_prompt` of `TRANSCRIPT_OPTIONS`, by default none.
+    /// `KEYTERMS`, `KEYTERMS_FILE` and the `keyterms_prompt` of `TRANSCRIPT_OPTIONS`, by default none. As read at the
+    /// start: the file may have been read again since.
     pub keyterms: Keyterms,
+    /// Where they come from.
+    pub sources: KeytermSources,
     /// The rest of `TRANSCRIPT_OPTIONS`, by default `{}`.
     pub options: Map<String, Value>,
     /// `TRANSCRIBE_PER_DAY`, by default 100; `None` for no limit.
     pub per_day: Option<u32>,
 }
 
+/// What the key terms are put together from when their file is read again.
+#[derive(Debug, Clone)]
+pub struct KeytermSources {
+    listed: Keyterms,
+    file: Option<String>,
+    optional: Keyterms,
+}
+
 /// Leaves out the values of the options, which may be secrets.
 impl fmt::Debug for TranscriptConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { speech_models, keyterms, options, per_day } = self;
+        let Self { speech_models, keyterms, sources: _, options, per_day } = self;
         let options: Vec<&String> = options.keys().collect();
         f.debug_struct("TranscriptConfig")
             .field("speech_models", speech_models)

@@ -14,8 +14,8 @@ use url::Url;
 
 use super::env::{self, Env, Found};
 use super::{
-    Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, LogConfig, LogFormat, Problem, ServerConfig,
-    TranscriptConfig, TwilioConfig, Vendors, WorkConfig, speech_models,
+    Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, KeytermSources, LogConfig, LogFormat, Problem,
+    ServerConfig, TranscriptConfig, TwilioConfig, Vendors, WorkConfig, speech_models,
 };
 use crate::auth::SAFE_TOKEN;
 use crate::clients::{self, Deadlines, twilio};
@@ -44,7 +44,8 @@ impl Config {
         }
     }
 
-    /// Reads the settings from `variables`. Returns all problems, in the order of `--help`.
+    /// Reads the settings from `variables`. Returns all problems, in the order of `--help`, after the variables that
+    /// resemble a setting, which are a problem only beside others.
     pub fn read(variables: impl IntoIterator<Item = (String, String)>, sandbox: bool) -> Result<Self, Vec<Problem>> {
         let mut env = Env::new(variables);
         let vendors = if sandbox { read_sandbox(&mut env) } else { read_accounts(&mut env) };
@@ -54,6 +55,7 @@ impl Config {
         let database = env.read("DATABASE_URL", Location::parse);
         let server = read_server(&mut env);
         let log = read_log(&mut env);
+        let misspelled = env.misspelled();
         match (vendors, call, dial, transcript, database, server, log) {
             (Some(vendors), Some(call), Some(dial), Some(transcript), Some(database), Some(server), Some(log))
                 if !env.has_problems() =>
@@ -68,10 +70,10 @@ impl Config {
                     log,
                     deadlines: Deadlines::default(),
                     work: WorkConfig::default(),
-                    warnings: env.into_warnings(),
+                    warnings: misspelled.iter().map(Problem::to_string).chain(env.into_warnings()).collect(),
                 })
             }
-            _ => Err(env.into_problems()),
+            _ => Err([misspelled, env.into_problems()].concat()),
         }
     }
 }
@@ -230,23 +232,51 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         _ => text.parse().map(Some).map_err(|_| "expected a whole number of transcripts, or * for no limit".to_owned()),
     });
 
-    let check = |terms: &Keyterms| {
-        speech_models::check(models.as_deref().unwrap_or_default(), terms).map_err(|error| error.to_string())
-    };
-    let checked = |terms: Keyterms| check(&terms).map(|()| terms);
-    let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text)));
-    let filed = env.read_if_set("KEYTERMS_FILE", |path| checked(Keyterms::from_lines(&text_of_file(path)?)));
-    let keyterms = match check(&optional) {
-        Ok(()) => listed?.unwrap_or_default().and(&filed?.unwrap_or_default()).and(&optional),
-        Err(error) => {
-            env.refuse("TRANSCRIPT_OPTIONS", &error);
-            return None;
-        }
-    };
-    if let Err(error) = check(&keyterms) {
-        env.refuse("KEYTERMS", &format!("together with KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"));
+    let has_models = models.is_some();
+    let speech_models = models.unwrap_or_default();
+    let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text), &speech_models));
+    let filed = env.read_if_set("KEYTERMS_FILE", |path| Ok((path.to_owned(), read_keyterms(path, &speech_models)?)));
+    if let Err(error) = checked(optional.clone(), &speech_models) {
+        env.refuse("TRANSCRIPT_OPTIONS", &error);
+        return None;
     }
-    Some(TranscriptConfig { speech_models: models?, keyterms, options: options?, per_day: per_day? })
+    let (file, filed) = filed?.unzip();
+    let sources = KeytermSources { listed: listed?.unwrap_or_default(), file, optional };
+    let keyterms = sources.together(&filed.unwrap_or_default(), &speech_models);
+    let keyterms = keyterms.unwrap_or_else(|error| {
+        env.refuse("KEYTERMS", &error);
+        Keyterms::default()
+    });
+    let (options, per_day) = (options?, per_day?);
+    has_models.then_some(TranscriptConfig { speech_models, keyterms, sources, options, per_day })
+}
+
+impl TranscriptConfig {
+    /// Reads the key terms again, with those of the file as it is now. Returns `None` if `KEYTERMS_FILE` is not set.
+    pub fn read_keyterms_again(&self) -> Option<Result<Keyterms, Problem>> {
+        let file = self.sources.file.as_ref()?;
+        let read = read_keyterms(file, &self.speech_models);
+        let keyterms = read.and_then(|filed| self.sources.together(&filed, &self.speech_models));
+        Some(keyterms.map_err(|error| Problem::new("KEYTERMS_FILE", error)))
+    }
+}
+
+impl KeytermSources {
+    /// Returns the key terms of all three settings, if the speech models accept that many.
+    fn together(&self, filed: &Keyterms, models: &[String]) -> Result<Keyterms, String> {
+        let keyterms = checked(self.listed.and(filed).and(&self.optional), models);
+        keyterms.map_err(|error| format!("together with KEYTERMS_FILE and TRANSCRIPT_OPTIONS, {error}"))
+    }
+}
+
+/// Reads the key terms of a file.
+fn read_keyterms(file: &str, models: &[String]) -> Result<Keyterms, String> {
+    checked(Keyterms::from_lines(&text_of_file(file)?), models)
+}
+
+/// Returns these key terms if the speech models accept them.
+fn checked(keyterms: Keyterms, models: &[String]) -> Result<Keyterms, String> {
+    speech_models::check(models, &keyterms).map(|()| keyterms).map_err(|error| error.to_string())
 }
 
 /// Removes a list of strings from the options.

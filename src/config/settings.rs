@@ -170,6 +170,35 @@ pub(super) fn named(name: &str) -> &'static Setting {
     SETTINGS.iter().find(|setting| setting.name == name).expect("every variable that is read is listed")
 }
 
+/// Letters that may be wrong, missing or too many in the name of a variable that is taken for a misspelled setting, as in
+/// `BIND_ADDRESS`. `TEST_DATABASE_URL` has more.
+const WRONG_LETTERS: usize = 3;
+
+/// Names with fewer letters than this resemble too many others: one letter may be wrong.
+const SHORT_NAME: usize = 8;
+
+/// Longer names are not compared with settings, which takes time.
+const LONGEST_NAME: usize = 64;
+
+/// Returns the setting that this name resembles most. Returns `None` for the name of a setting.
+pub(super) fn resembling(name: &str) -> Option<&'static str> {
+    if name.len() > LONGEST_NAME || SETTINGS.iter().any(|setting| setting.name == name) {
+        return None;
+    }
+    let letters = |name: &str| -> String {
+        name.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_uppercase()).collect()
+    };
+    let given = letters(name);
+    let given = given.strip_prefix("CALLSCRIBE").unwrap_or(&given);
+    let measured = SETTINGS.iter().filter_map(|setting| {
+        let letters = letters(setting.name);
+        let wrong = strsim::damerau_levenshtein(given, &letters);
+        let allowed = if given.len().min(letters.len()) < SHORT_NAME { 1 } else { WRONG_LETTERS };
+        (wrong <= allowed).then_some((wrong, setting.name))
+    });
+    measured.min_by_key(|(wrong, _)| *wrong).map(|(_, setting)| setting)
+}
+
 /// What `--help` prints.
 pub fn help() -> String {
     let mut text = String::from(concat!(

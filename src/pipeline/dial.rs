@@ -80,7 +80,7 @@ enum Intent {
 pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
     let Request { number, keyterms, .. } = &request;
     allowed::check(context, number)?;
-    speech_models::check(&context.transcript.speech_models, &context.transcript.keyterms.and(keyterms))?;
+    speech_models::check(&context.transcript.speech_models, &context.keyterms().and(keyterms))?;
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);
     }

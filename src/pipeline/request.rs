@@ -104,7 +104,7 @@ pub(super) fn parameters(context: &Context, of_request: Map<String, Value>, keyt
     parameters.insert("speech_models".to_owned(), json!(context.transcript.speech_models));
     parameters.extend(context.transcript.options.clone());
     parameters.extend(of_request);
-    let keyterms = context.transcript.keyterms.and(keyterms);
+    let keyterms = context.keyterms().and(keyterms);
     if !keyterms.is_empty() {
         parameters.insert("keyterms_prompt".to_owned(), json!(keyterms.as_slice()));
     }

@@ -1,5 +1,7 @@
 //! Why a statement failed, and why a database cannot be opened.
 
+use std::io::ErrorKind;
+
 use sqlx_core::migrate::MigrateError;
 
 use crate::failpoint::Aborted;
@@ -26,7 +28,7 @@ pub enum Error {
     /// The disk is full, or fails.
     #[error("no room beside the database file: {0}")]
     NoRoom(std::io::Error),
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {}", why(.0))]
     Database(sqlx::Error),
     #[error("the database failed: {0}")]
     Sqlite(rusqlite::Error),
@@ -66,8 +68,17 @@ impl Error {
 pub enum BadDatabase {
     #[error("cannot be opened: {}", .0.kind())]
     Inaccessible(std::io::Error),
-    #[error("cannot be reached: {0}")]
+    #[error("cannot be opened: its folder does not exist, or it is a link to a file that does not exist")]
+    Nowhere,
+    #[error("is a folder; name a file in it")]
+    Folder,
+    #[error("cannot be reached: {}", why(.0))]
     Unreachable(sqlx::Error),
+    #[error(
+        "has the encoding {0}, which lacks characters that numbers, names and transcripts may have; create a database with \
+         ENCODING 'UTF8' and TEMPLATE template0, and name that"
+    )]
+    Encoding(String),
     #[error("is not a SQLite database, or is damaged; restore it from a backup, or name another file")]
     Corrupt,
     #[error("cannot be written to")]
@@ -84,6 +95,21 @@ pub enum BadDatabase {
     Unusable(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Says in the operator's terms why sqlx failed.
+fn why(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Io(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => "connection refused: no server listens at this host and port".to_owned(),
+            ErrorKind::NotFound => "no such file or socket".to_owned(),
+            ErrorKind::TimedOut => "the server did not answer in time".to_owned(),
+            _ => error.to_string(),
+        },
+        sqlx::Error::PoolTimedOut => "no connection was free, and no other could be opened, in time".to_owned(),
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
+    }
+}
+
 impl BadDatabase {
     pub(super) fn of_file(error: rusqlite::Error) -> Self {
         // Primary codes of https://sqlite.org/rescode.html.
@@ -97,6 +123,10 @@ impl BadDatabase {
     pub(super) fn of_migration(error: MigrateError) -> Self {
         match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => Self::Newer,
+            // As a server does that follows another one.
+            MigrateError::Execute(sqlx::Error::Database(error)) if error.code().as_deref() == Some("25006") => {
+                Self::ReadOnly
+            }
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::Unusable(Box::new(error)),
             error => Self::Differs(error),
         }

@@ -194,6 +194,128 @@ fn key_terms_of_all_three_settings_are_merged_without_duplicates() {
 }
 
 #[test]
+fn a_variable_whose_name_resembles_a_settings_is_named_with_that_setting() {
+    let warnings = |name: &str| config(&[(name, "canary")]).warnings;
+    for (name, setting) in [
+        ("OPERATER_TOKEN", "OPERATOR_TOKEN"),
+        ("OPERATOR_TOKENS", "OPERATOR_TOKEN"),
+        ("operator_token", "OPERATOR_TOKEN"),
+        ("CALLSCRIBE_OPERATOR_TOKEN", "OPERATOR_TOKEN"),
+        ("DAIL_COUNTRIES", "DIAL_COUNTRIES"),
+        ("DIAL_COUNTRY", "DIAL_COUNTRIES"),
+        ("KEY_TERMS", "KEYTERMS"),
+        ("KEYTERM_FILE", "KEYTERMS_FILE"),
+        ("TRANSCRIPTION_OPTIONS", "TRANSCRIPT_OPTIONS"),
+        ("TRANSCRIBE_PER_DAYS", "TRANSCRIBE_PER_DAY"),
+        ("BIND_ADDRESS", "BIND_ADDR"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("BASE_URI", "BASE_URL"),
+        ("RUSTLOG", "RUST_LOG"),
+        ("MAX_CALL_SECS", "MAX_CALL_SECONDS"),
+        ("DIAL_PER_MIN", "DIAL_PER_MINUTE"),
+        ("TWILIO_SECONDARY_AUTHTOKEN", "TWILIO_SECONDARY_AUTH_TOKEN"),
+        ("ASSEMBLYAI_API_KEY", "ASSEMBLYAI_KEY"),
+        ("TWILIO_API_KEY_SID", "TWILIO_API_KEY"),
+    ] {
+        assert_eq!(warnings(name), [format!("{name}: not a setting, so it is ignored; did you mean {setting}?")]);
+    }
+    for name in [
+        "TEST_DATABASE_URL",
+        "HOME",
+        "PATH",
+        "LANG",
+        "RUST_BACKTRACE",
+        "RUSTFLAGS",
+        "RUST_LOG_STYLE",
+        "BASE_DIR",
+        "PGDATABASE",
+        "TERM",
+        "USER",
+        "TWILIO_PROFILE",
+        "TWILIO_LOG_LEVEL",
+        "POSTGRES_URL",
+        "GREP_OPTIONS",
+        "NO_COLOR",
+        "SSL_CERT_FILE",
+        &"OPERATER_TOKEN".repeat(10_000),
+    ] {
+        assert_eq!(warnings(name), [""; 0], "{name}");
+    }
+    assert_eq!(config(&[("OPERATER_TOKEN", " ")]).warnings, [""; 0], "a blank variable counts as not set");
+}
+
+#[test]
+fn a_misspelled_variable_is_named_in_the_log_and_beside_what_is_missing() {
+    let misspelled = "OPERATER_TOKEN: not a setting, so it is ignored; did you mean OPERATOR_TOKEN?";
+    let folder = Folder::new();
+    folder.write(".env", "OPERATER_TOKEN=canary\n");
+    let mut program = Program::start(folder.path(), &[], &ENOUGH);
+    program.wait_for_log(misspelled);
+    program.address();
+    program.signal("TERM");
+    assert!(!program.end().all().contains("canary"));
+
+    let without_key = [&ENOUGH[..4], &[("ASSEMBLYAI_API_KEY", "canary")]].concat();
+    let ended = Program::start(folder.path(), &[], &without_key).refused();
+    assert_eq!(
+        ended.stderr[..3],
+        [
+            "ASSEMBLYAI_API_KEY: not a setting, so it is ignored; did you mean ASSEMBLYAI_KEY?",
+            misspelled,
+            "ASSEMBLYAI_KEY: missing; expected your AssemblyAI API key",
+        ]
+    );
+}
+
+#[test]
+fn a_setting_that_is_not_utf_8_is_refused_and_not_replaced_by_its_default() {
+    let folder = Folder::new();
+    let ended = Program::start_with_bytes(folder.path(), &ENOUGH, "GREETING", b"caf\xe9").refused();
+    assert_eq!(ended.stderr[0], "GREETING: expected UTF-8");
+}
+
+#[test]
+fn a_hangup_signal_reads_the_key_terms_of_the_file_again_and_says_so() {
+    let folder = Folder::new();
+    let path = folder.write("terms.txt", "Ahoy Street\n");
+    let mut program = Program::sandbox(folder.path(), &[("KEYTERMS", "Friday"), ("KEYTERMS_FILE", &path)]);
+    let address = program.address();
+    let mut number = 0;
+    let mut terms = || {
+        number += 1;
+        let body = json!({ "audio_url": format!("https://example.com/{number}.wav") }).to_string();
+        let answer = request(&address, "POST", "/transcribe", &body);
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        serde_json::from_str::<Value>(body).expect("JSON")["keyterms_prompt"].clone()
+    };
+    assert_eq!(terms(), json!(["Friday", "Ahoy Street"]));
+
+    folder.write("terms.txt", "order forty-two\ntest call\n");
+    assert_eq!(terms(), json!(["Friday", "Ahoy Street"]), "the file is not read for each order");
+    program.signal("HUP");
+    program.wait_for_log("read KEYTERMS_FILE again");
+    assert_eq!(terms(), json!(["Friday", "order forty-two", "test call"]));
+
+    // What cannot be used changes nothing.
+    folder.write("terms.txt", "one two three four five six seven\n");
+    program.signal("HUP");
+    program.wait_for_log(
+        "the key terms stay as they were: KEYTERMS_FILE: the key term \"one two three four five six seven\" has 7 words",
+    );
+    fs::remove_file(&path).expect("it is gone");
+    program.signal("HUP");
+    program.wait_for_log("the key terms stay as they were: KEYTERMS_FILE: no such file");
+    assert_eq!(terms(), json!(["Friday", "order forty-two", "test call"]));
+
+    let mut without = Program::sandbox(folder.path(), &[]);
+    without.address();
+    without.signal("HUP");
+    without.wait_for_log("KEYTERMS_FILE is not set, and no other setting is read again");
+    without.signal("TERM");
+    assert_eq!(without.end().code, Some(0));
+}
+
+#[test]
 fn debug_shows_no_secret_and_no_whole_phone_number() {
     let config = config(&[
         ("TWILIO_AUTH_TOKEN", "canary-1"),

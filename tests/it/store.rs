@@ -13,7 +13,7 @@ use callscribe::sandbox::control::Fault;
 use futures_util::future::{join, join_all};
 use reqwest::Method;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::support::callbacks::CALL_PARAMS;
 use crate::support::command::{ENOUGH, Folder, Program, with};
@@ -207,8 +207,52 @@ fn a_read_only_file_is_refused_and_left_alone() {
 fn a_missing_folder_is_not_created() {
     let store = Database::sqlite();
     let folder = file(&store).with_file_name("none");
-    assert_refused(&format!("sqlite://{}/callscribe.db", folder.display()), "cannot be opened");
+    assert_refused(
+        &format!("sqlite://{}/callscribe.db", folder.display()),
+        "cannot be opened: its folder does not exist",
+    );
     assert!(!folder.exists());
+}
+
+#[test]
+fn a_folder_or_a_link_to_nothing_is_no_database() {
+    let folder = Folder::new();
+    let path = folder.path().display();
+    assert_refused(&format!("sqlite://{path}"), "is a folder; name a file in it");
+    std::os::unix::fs::symlink(folder.path().join("none"), folder.path().join("link.db")).expect("a link");
+    assert_refused(&format!("sqlite://{path}/link.db"), "it is a link to a file that does not exist");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_reported_with_the_reason() {
+    assert_refused("postgres://me@127.0.0.1:1/calls", "cannot be reached: connection refused");
+    assert_refused("postgres://me@localhost/calls?host=/nowhere", "cannot be reached: no such file or socket");
+    assert_refused("postgres://me@nowhere.invalid/calls", "cannot be reached: failed to lookup address");
+}
+
+#[tokio::test]
+async fn a_database_that_lacks_characters_is_refused_and_left_alone() {
+    let Some(server) = server() else { return };
+    let mut connection = PgConnection::connect(&server).await.expect("a connection");
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("callscribe_test_{}_{}", std::process::id(), encoding.to_lowercase());
+        let (drop, create) = (
+            format!("DROP DATABASE IF EXISTS {name}"),
+            format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"),
+        );
+        for statement in [&drop, &create] {
+            connection.execute(AssertSqlSafe(statement.as_str())).await.expect("a database");
+        }
+        let mut url = url::Url::parse(&server).expect("a URL");
+        url.set_path(&name);
+        assert_refused(url.as_str(), &format!("has the encoding {encoding}"));
+        let mut refused = PgConnection::connect(url.as_str()).await.expect("a connection");
+        let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+        let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut refused).await.expect("a number");
+        assert_eq!(tables, 0);
+        refused.close().await.expect("the connection ends");
+        connection.execute(AssertSqlSafe(drop.as_str())).await.expect("it is gone");
+    }
 }
 
 #[test]

@@ -101,8 +101,17 @@ pub(super) async fn open(
             })
         })
         .connect_with(options.clone())
-        .await
-        .map_err(BadDatabase::Unreachable)?;
+        .await;
+    let pool = match pool {
+        Ok(pool) => pool,
+        // The pool has tried again and again, and does not tell why in vain.
+        Err(sqlx::Error::PoolTimedOut) => {
+            let connected = timeout(TEST_TIMEOUT, options.connect()).await;
+            let error = connected.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into()))).err();
+            return Err(BadDatabase::Unreachable(error.unwrap_or(sqlx::Error::PoolTimedOut)));
+        }
+        Err(error) => return Err(BadDatabase::Unreachable(error)),
+    };
     let migrating = migrate(&options, &pool, lock_timeout + answer_timeout).await?;
     Ok((Server { pool, answer_timeout, silence }, migrating))
 }
@@ -243,11 +252,15 @@ async fn migrate(options: &PgConnectOptions, pool: &PgPool, patience: Duration) 
     let late = |late: Elapsed| BadDatabase::Unreachable(sqlx::Error::Io(late.into()));
     let connecting = async {
         let mut connection = options.connect().await?;
-        let number: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await?;
-        Ok((connection, number))
+        let sql = "SELECT pg_backend_pid(), current_setting('server_encoding')";
+        let (number, encoding): (i32, String) = sqlx::query_as(sql).fetch_one(&mut connection).await?;
+        Ok((connection, number, encoding))
     };
     let connected = timeout(patience, connecting).await.map_err(late)?;
-    let (mut connection, number) = connected.map_err(BadDatabase::Unreachable)?;
+    let (mut connection, number, encoding) = connected.map_err(BadDatabase::Unreachable)?;
+    if encoding != "UTF8" {
+        return Err(BadDatabase::Encoding(encoding));
+    }
     let mut is_logged = false;
     while let Err(error) = timeout(patience, connection.lock()).await.map_err(late)? {
         match &error {

@@ -1,5 +1,6 @@
 //! Opening a SQLite file. One that exists is inspected before anything in it changes.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,12 +23,18 @@ pub(super) async fn open(file: SqliteFile, busy_timeout: Duration) -> Result<Sql
 
 fn open_blocking(file: &SqliteFile, busy_timeout: Duration) -> Result<SqliteWriter, BadDatabase> {
     let path = &file.path;
+    if path.is_dir() {
+        return Err(BadDatabase::Folder);
+    }
     if path.try_exists().map_err(BadDatabase::Inaccessible)? {
         check_owner(path)?;
         inspect(file, busy_timeout)?;
         make_private(path);
     } else {
-        create(path).map_err(BadDatabase::Inaccessible)?;
+        create(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => BadDatabase::Nowhere,
+            _ => BadDatabase::Inaccessible(error),
+        })?;
     }
     let mut connection = connect(file, busy_timeout).map_err(BadDatabase::of_file)?;
     prepare_to_migrate(&connection).map_err(BadDatabase::of_file)?;
@@ -136,8 +143,8 @@ fn create(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        // Another instance has just created it.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        // Another instance has just created it; or it is a link to nothing.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => std::fs::metadata(path).map(drop),
         created => created.map(drop),
     }
 }

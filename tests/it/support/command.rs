@@ -112,6 +112,15 @@ impl Program {
         Self::run(command, folder, environment)
     }
 
+    /// Starts the program with a variable whose value may be any bytes.
+    pub(crate) fn start_with_bytes(folder: &Path, environment: &[(&str, &str)], name: &str, value: &[u8]) -> Self {
+        let mut command = Command::new("sh");
+        let escaped: String = value.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        let script = format!("{name}=$(printf '{escaped}') exec \"$0\"");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_callscribe")]);
+        Self::run(command, folder, environment)
+    }
+
     fn run(command: Command, folder: &Path, environment: &[(&str, &str)]) -> Self {
         let (mut program, sender) = Self::spawn(command, folder, environment);
         send_lines(program.child.stdout.take().expect("a pipe"), Stream::Out, sender);
