@@ -83,16 +83,19 @@ impl Source {
         let elsewhere = || Ok(Self::Url(text.to_owned()));
         let Ok(url) = Url::parse(text) else { return elsewhere() };
         let Some(path) = context.twilio.path_at_api(&url) else { return elsewhere() };
+        // Twilio's API serves the same recordings under both.
+        const VERSION: &str = "2010-04-01";
+        const OLD_VERSION: &str = "2008-08-01";
         let not_ours = |why| Err(Error::NotOurRecording(why));
 
         // …/Accounts/AC…/Recordings/RE… or …/Accounts/AC…/Calls/CA…/Recordings/RE…, with or without an extension.
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         let (account, file) = match segments[..] {
-            ["2010-04-01", "Accounts", account, "Recordings", file] => (account, file),
-            ["2010-04-01", "Accounts", account, "Calls", _, "Recordings", file] => (account, file),
+            [VERSION | OLD_VERSION, "Accounts", account, "Recordings", file] => (account, file),
+            [VERSION | OLD_VERSION, "Accounts", account, "Calls", _, "Recordings", file] => (account, file),
             // Another API than Twilio's may have the audio at another path.
             [version, .., folder, file]
-                if version != "2010-04-01"
+                if version != VERSION
                     && folder.eq_ignore_ascii_case("recordings")
                     && context.twilio.is_own_host(&url) =>
             {

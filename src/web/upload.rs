@@ -71,7 +71,7 @@ async fn read_fields(
         let Some(name) = part.name().map(str::to_owned) else {
             return Err(ApiError::BadRequest("multipart/form-data: expected a name for every field".to_owned()));
         };
-        match part.file_name().map(str::to_owned) {
+        match file_name(&part) {
             None if name == FILE => {
                 let hint = "file: expected a file, with a file name, such as curl -F file=@call.wav sends";
                 return Err(ApiError::BadRequest(hint.to_owned()));
@@ -102,6 +102,27 @@ async fn read_fields(
         }
     }
     Ok(uploaded)
+}
+
+/// Returns the name of the file that a part is. A client may send it as `filename*` alone, in the form of RFC 8187.
+fn file_name(part: &Field<'_>) -> Option<String> {
+    if let Some(name) = part.file_name() {
+        return Some(name.to_owned());
+    }
+    let disposition = String::from_utf8_lossy(part.headers().get(header::CONTENT_DISPOSITION)?.as_bytes()).into_owned();
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let parameters = disposition.split(|char| {
+        let is_end = char == ';' && !is_quoted;
+        if char == '"' && !is_escaped {
+            is_quoted = !is_quoted;
+        }
+        is_escaped = char == '\\' && is_quoted && !is_escaped;
+        is_end
+    });
+    let mut named = parameters.filter_map(|parameter| parameter.split_once('='));
+    let (_, value) = named.find(|(name, _)| name.trim().eq_ignore_ascii_case("filename*"))?;
+    // Such as UTF-8'en'call.wav.
+    value.rsplit('\'').next().map(|name| name.trim().to_owned())
 }
 
 /// Returns the body in pieces, each of which must arrive in time. It yields after each, because the parser reads on as long as

@@ -56,6 +56,8 @@ async fn the_same_recording_has_many_names() {
         json!({"recording_url": format!("{url}.mp3")}),
         json!({"recording_url": query_free}),
         json!({"recording_url": query_free.replace("api.", "api.dublin.ie1.")}),
+        json!({"recording_url": query_free.replace("2010-04-01", "2008-08-01")}),
+        json!({"recording_url": url.replace("2010-04-01", "2008-08-01")}),
         json!({"recording_sid": recording}),
         json!({"call_sid": call}),
     ] {
@@ -64,7 +66,7 @@ async fn the_same_recording_has_many_names() {
         assert_eq!(answer.status, 200, "{named}: {}", answer.text());
     }
     let uploads = world.assemblyai.uploads();
-    assert_happened(uploads.len(), 9);
+    assert_happened(uploads.len(), 11);
     assert!(uploads.iter().all(|upload| upload.is_speech));
     let as_mp3 = uploads.iter().filter(|upload| upload.bytes == speech::MP3.len() as u64);
     assert_happened(as_mp3.count(), 1);
@@ -239,6 +241,7 @@ async fn bad_requests_are_400_without_a_vendor_request() {
     }
     for url in [
         format!("{other_account}/{sid}"),
+        format!("{other_account}/{sid}").replace("2010-04-01", "2008-08-01"),
         format!("https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json"),
         format!("https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT_SID}/Recordings/{sid}.flac"),
         format!("{}/anything", world.twilio.url()),

@@ -382,6 +382,32 @@ async fn a_body_that_is_too_long_is_refused_and_not_transcribed() {
 }
 
 #[tokio::test]
+async fn a_file_may_have_its_name_in_the_extended_form_alone() {
+    let world = World::new().await;
+    for (nth, header) in [
+        "Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''caf%C3%A9.wav",
+        "Content-Disposition: form-data; FILENAME* = utf-8'en'call.wav; name=file",
+        "Content-Disposition: form-data; name=\"file\"; other=\"a;\\\"b\"; filename*=UTF-8''call.wav",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let bytes = format!("audio {nth}");
+        let answer = send(&world, form(&[part(header, bytes.as_bytes())])).await;
+        assert_eq!(answer.status, 200, "{header}: {}", answer.text());
+        assert_eq!(world.assemblyai.uploads()[nth].sha256, hex(&Sha256::digest(bytes)));
+    }
+    // A part without a name is no file, whatever its other parameters have in them; an empty one was not chosen.
+    for (header, body, words) in [
+        ("Content-Disposition: form-data; name=file; other=\"; filename*=UTF-8''a\"", "a", "with a file name"),
+        ("Content-Disposition: form-data; name=file; filename*=UTF-8''", "", "expected exactly one of"),
+    ] {
+        let detail = send(&world, form(&[part(header, body.as_bytes())])).await.problem(400, "bad-request");
+        assert!(detail.contains(words), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_files_name_has_no_effect_and_is_stored_nowhere() {
     let world = World::new().await;
     let names = [

@@ -87,6 +87,9 @@ impl Page for Recordings {
     }
 }
 
+/// How the paths of recordings begin, in the URLs of both versions of Twilio's API that have recordings.
+const TWILIOS_PATHS: [&str; 2] = ["/2010-04-01/Accounts/", "/2008-08-01/Accounts/"];
+
 impl Twilio {
     /// Returns all recordings of a call, oldest first.
     pub async fn recordings_of_call(&self, call_sid: &str) -> Result<Vec<Recording>, Error> {
@@ -135,7 +138,6 @@ impl Twilio {
 
     /// Returns where the audio of a recording is.
     pub fn location(&self, recording: &Recording) -> Location {
-        const TWILIOS_PATH: &str = "/2010-04-01/Accounts/";
         let is_url = |url: &&str| {
             let is_absolute = url.starts_with("https://") || url.starts_with("http://");
             let is_url = is_absolute || (url.starts_with('/') && !url.starts_with("//"));
@@ -148,10 +150,12 @@ impl Twilio {
             // Twilio's documents name it without TLS.
             _ = url.set_scheme("https");
         }
-        let usual = self.base.path().trim_end_matches('/').to_owned() + TWILIOS_PATH;
+        let path = url.path();
         if url.origin() == self.base.origin() {
-            if url.path().starts_with(&usual) { Location::Usual } else { Location::OwnUrl(url) }
-        } else if url.path().contains(TWILIOS_PATH) {
+            let path = path.strip_prefix(self.base.path().trim_end_matches('/')).unwrap_or_default();
+            let is_usual = TWILIOS_PATHS.iter().any(|usual| path.starts_with(usual));
+            if is_usual { Location::Usual } else { Location::OwnUrl(url) }
+        } else if TWILIOS_PATHS.iter().any(|usual| path.contains(usual)) {
             // Another region's.
             Location::Usual
         } else {
@@ -197,6 +201,8 @@ mod tests {
             (twilio, "https://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1", Location::Usual),
             (twilio, "http://api.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1", Location::Usual),
             (twilio, "https://api.ie1.twilio.com/2010-04-01/Accounts/AC1/Recordings/RE1", Location::Usual),
+            (twilio, "https://api.twilio.com/2008-08-01/Accounts/AC1/Recordings/RE1", Location::Usual),
+            (twilio, "https://api.ie1.twilio.com/2008-08-01/Accounts/AC1/Recordings/RE1", Location::Usual),
             (twilio, "https://api.twilio.com/2008-08-01/RE1.wav", own("https://api.twilio.com/2008-08-01/RE1.wav")),
             (twilio, "http://api.twilio.com/v1/RE1", own("https://api.twilio.com/v1/RE1")),
             (twilio, "/v1/RE1.wav?a=b", own("https://api.twilio.com/v1/RE1.wav?a=b")),
