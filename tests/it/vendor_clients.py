@@ -4,6 +4,7 @@ The first argument names a function below; the environment has the addresses and
 printed as JSON, for the Rust side to compare.
 """
 
+import datetime
 import hashlib
 import json
 import os
@@ -71,6 +72,33 @@ def hangs_up_a_live_call():
     assert client.calls(call.sid).fetch().status == "completed"
     assert refused(lambda: client.calls(call.sid).update(status="completed")) == [400, 21220]
     return call.sid
+
+
+def lists_only_what_is_asked_for():
+    client = twilio()
+    sid = os.environ["CALL"]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    old, soon = now - datetime.timedelta(days=30), now + datetime.timedelta(days=1)
+    assert client.calls.list(start_time_before=old) == [] and client.calls.list(end_time_after=soon) == []
+    assert client.recordings.list(date_created_before=old.date()) == [] == client.recordings.list(date_created_after=soon)
+    assert client.calls(sid).recordings.list(date_created_before=old) == []
+    assert client.calls.list(parent_call_sid=sid) == [] == client.recordings.list(conference_sid="CF" + 32 * "0")
+    assert [call.sid for call in client.calls.list(start_time_after=old, start_time_before=soon)] == [sid]
+    assert [recording.call_sid for recording in client.recordings.list(date_created_after=old)] == [sid]
+
+
+def redirects_a_live_call():
+    client = twilio()
+    number = os.environ["TWILIO_PHONE_NUMBER"]
+    call = client.calls.create(to="+14155551234", from_=number, twiml="<Response><Say>Ahoy!</Say></Response>")
+    until(client, call.sid, "in-progress")
+    assert client.calls(call.sid).update(twiml="<Response><Hangup/></Response>").status == "in-progress"
+    detected = dict(to="+14155551234", from_=number, url=PROGRAM, machine_detection="Enable")
+    try:
+        client.calls.create(**detected)
+    except TwilioRestException as error:
+        return [call.sid, error.msg]
+    raise AssertionError("the request was not refused")
 
 
 def lists_fetches_and_deletes_recordings():

@@ -83,6 +83,24 @@ async fn twilios_library_hangs_up_a_live_call() {
 }
 
 #[tokio::test]
+async fn twilios_library_lists_only_what_is_asked_for() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    python(&world, "lists_only_what_is_asked_for", &[("CALL", &call)], Value::Null).await;
+}
+
+#[tokio::test]
+async fn twilios_library_places_a_call_with_twiml_and_redirects_it() {
+    let world = World::new().await;
+    world.twilio.hold(Stage::Completed);
+    let Some(done) = python(&world, "redirects_a_live_call", &[], Value::Null).await else { return };
+    assert!(done[1].as_str().is_some_and(|words| words.contains("The sandbox does not support")), "{done}");
+    world.twilio.release(Stage::Completed);
+    world.twilio.settled().await;
+    assert_eq!(world.twilio.call_status(done[0].as_str().expect("a SID")).as_deref(), Some("completed"));
+}
+
+#[tokio::test]
 async fn twilios_library_lists_fetches_and_deletes_recordings() {
     let world = World::new().await;
     let (call, first) = world.recorded_call().await;

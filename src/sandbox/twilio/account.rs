@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -93,9 +94,13 @@ impl Account {
     }
 
     /// Counts a call created through the API, by the `t` in the query of its `Url`.
-    pub(super) fn count_placed(&mut self, url: &str) {
-        let url = Url::parse(url).ok();
-        let token = url.and_then(|url| Some(url.query_pairs().find(|(name, _)| name == "t")?.1.into_owned()));
+    pub(super) fn count_placed(&mut self, document: &Document) {
+        let token = match document {
+            Document::At(_, url) => {
+                url.query_pairs().find(|(name, _)| name == "t").map(|(_, token)| token.into_owned())
+            }
+            Document::Inline(_) => None,
+        };
         *self.placed.entry(token.unwrap_or_default()).or_default() += 1;
     }
 
@@ -152,6 +157,8 @@ pub(super) struct Call {
     pub(super) outcome: Outcome,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
+    /// When the call was dialed, or came in.
+    pub(super) started: Option<Timestamp>,
     pub(super) answered: Option<Timestamp>,
     pub(super) ended: Option<Timestamp>,
     /// How long the conversation takes at a live pace, also if no time passes here.
@@ -159,6 +166,8 @@ pub(super) struct Call {
     /// `SequenceNumber` of the next status callback.
     pub(super) sequence_number: u32,
     pub(super) options: CallOptions,
+    /// The document that a request has last redirected the call to.
+    pub(super) redirect: watch::Sender<Document>,
     /// Canceled when the call ends.
     pub(super) end: CancellationToken,
 }
@@ -166,13 +175,26 @@ pub(super) struct Call {
 /// The parameters of `POST Calls.json` beside the numbers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CallOptions {
-    /// Where Twilio fetches the first TwiML document.
-    pub(super) url: String,
-    pub(super) method: Method,
+    pub(super) document: Document,
     pub(super) status_callback: Option<StatusCallback>,
     pub(super) time_limit: Option<Duration>,
     /// `Record=true`: the number of channels, and the recording status callback.
     pub(super) record: Option<(u8, Option<StatusCallback>)>,
+}
+
+/// A TwiML document.
+#[derive(Debug, Clone)]
+pub(super) enum Document {
+    /// Fetched from the program.
+    At(Method, Url),
+    /// Given in the request.
+    Inline(String),
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self::Inline("<Response/>".to_owned())
+    }
 }
 
 /// Where to send status callbacks, and for which events.
@@ -211,11 +233,13 @@ impl Call {
             outcome: Outcome::default(),
             created: now,
             updated: now,
+            started: None,
             answered: None,
             ended: None,
             talk_time: Duration::ZERO,
             sequence_number: 0,
             options: CallOptions::default(),
+            redirect: watch::Sender::default(),
             end: CancellationToken::new(),
         }
     }
@@ -225,8 +249,11 @@ impl Call {
         if self.has_ended() {
             return;
         }
-        self.status = status;
+        let was_queued = std::mem::replace(&mut self.status, status) == "queued";
         self.updated = clock::now();
+        if was_queued && !matches!(status, "queued" | "canceled") {
+            self.started = Some(self.updated);
+        }
         if status == "in-progress" {
             self.answered = Some(self.updated);
         }

@@ -12,30 +12,22 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::account::{Call, Recording, sid};
-use super::audio::Format;
-use super::credentials::{ACCOUNT_SID, ACCOUNT_UUID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, account_path};
+use super::credentials::{ACCOUNT_SID, ACCOUNT_UUID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN};
 use super::emulator::Twilio;
 use super::form::{self, Param};
+use super::list::{Filters, check_soft_deleted};
 use super::other_api::{heard_path, spoken_response};
 use super::page::page;
+use super::parameters;
+use super::resource::{Resource, resource};
 use super::rest_exception::{RestException, bad_request};
+use super::update::{self, Change};
 use super::{create, media};
 use crate::sandbox::control::intercept;
 use crate::sandbox::pace::Pace;
 
 /// Maximum length of a form.
 const MAX_FORM: usize = 1 << 20;
-
-/// The resource that a path names. Recordings have a path under the account and one under their call; the `Option` is
-/// the call SID in the path.
-#[derive(Debug, PartialEq, Eq)]
-enum Resource<'a> {
-    Calls,
-    Call(&'a str),
-    Recordings(Option<&'a str>),
-    Recording(Option<&'a str>, &'a str),
-    Media(Option<&'a str>, &'a str, Format),
-}
 
 impl Twilio {
     /// Starts an emulated Twilio that serves on this listener until the runtime ends.
@@ -99,21 +91,21 @@ impl Twilio {
         if let Some((code, message)) = self.account().refusal.filter(|_| !is_call) {
             return Err(RestException { status: StatusCode::FORBIDDEN, code, message: message.to_owned() });
         }
+        let form = if *method == Method::POST { form::parse(body) } else { Vec::new() };
+        parameters::check(method, resource, query, &form)?;
         match (method.as_str(), resource) {
             ("POST", Resource::Calls) => {
-                let call = self.create_call(create::parse(&form::parse(body))?);
+                let call = self.create_call(create::parse(&form)?);
                 Ok((StatusCode::CREATED, json(&call)).into_response())
             }
             ("GET", Resource::Calls) => {
+                let filters = Filters::parse(query)?;
                 let account = self.account();
-                let matches = |name, actual: &str| form::value(query, name).is_none_or(|value| value == actual);
-                let calls = account.calls.iter().rev().filter(|(_, call)| {
-                    matches("To", &call.to) && matches("From", &call.from) && matches("Status", call.status)
-                });
+                let calls = account.calls.iter().rev().filter(|(_, call)| filters.let_call(call));
                 Ok(json(&page("calls", path, query, &calls.collect::<Vec<_>>(), Call::json)?))
             }
             ("GET", Resource::Call(sid)) => Ok(json(&self.account().call(sid).ok_or_else(not_found)?.json())),
-            ("POST", Resource::Call(sid)) => self.update_call(sid, path, &form::parse(body)),
+            ("POST", Resource::Call(sid)) => self.update_call(sid, path, &form),
             ("DELETE", Resource::Call(sid)) => self.change(|account| {
                 if !account.call(sid).ok_or_else(not_found)?.has_ended() {
                     return Err(bad_request(20009, "Cannot delete a call that is in progress"));
@@ -122,16 +114,20 @@ impl Twilio {
                 Ok(StatusCode::NO_CONTENT.into_response())
             }),
             ("GET", Resource::Recordings(call)) => {
+                let filters = Filters::parse(query)?;
                 let account = self.account();
                 if call.is_some_and(|sid| account.call(sid).is_none()) {
                     return Err(not_found());
                 }
-                let mut recordings = account.recordings(call.or(form::value(query, "CallSid")));
+                let mut recordings =
+                    account.recordings(call.or(form::value(query, "CallSid").filter(|sid| !sid.is_empty())));
+                recordings.retain(|(_, recording)| filters.let_recording(recording));
                 recordings.reverse();
                 let write = |recording: &Recording| recording.json(self.url(), call.is_some());
                 Ok(json(&page("recordings", path, query, &recordings, write)?))
             }
             ("GET", Resource::Recording(call, sid)) => {
+                check_soft_deleted(query)?;
                 let account = self.account();
                 Ok(json(&account.recording(*call, sid).ok_or_else(not_found)?.json(self.url(), call.is_some())))
             }
@@ -151,18 +147,23 @@ impl Twilio {
         }
     }
 
-    /// Hangs up a live call. A call that was not answered becomes `canceled` with either value of `Status`.
+    /// Hangs up a live call, or lets it go on with another document. A call that was not answered becomes `canceled` with
+    /// either value of `Status`.
     fn update_call(&self, sid: &str, path: &str, params: &[Param]) -> Result<Response, RestException> {
-        let status = form::value(params, "Status");
-        if !matches!(status, Some("completed" | "canceled")) {
-            return Err(bad_request(20001, "The sandbox only sets Status to completed or canceled"));
-        }
+        let update = update::parse(params)?;
         self.change(|account| {
             let call = account.call_mut(sid).ok_or_else(|| RestException::not_found(path))?;
-            match (call.status, status) {
-                ("queued" | "ringing", _) => call.set_status("canceled"),
-                ("in-progress", Some("completed")) => call.set_status("completed"),
+            match (call.status, &update.change) {
+                (_, None) => {}
+                ("queued" | "ringing", Some(Change::End(_))) => call.set_status("canceled"),
+                ("in-progress", Some(Change::End("completed"))) => call.set_status("completed"),
+                ("in-progress", Some(Change::Redirect(document))) => {
+                    call.redirect.send_replace(document.clone());
+                }
                 _ => return Err(bad_request(21220, "Call is not in-progress. Cannot redirect.")),
+            }
+            if let Some(status_callback) = &update.status_callback {
+                call.options.status_callback = Some(status_callback.clone());
             }
             Ok(json(&call.json()))
         })
@@ -183,26 +184,4 @@ fn is_authorized(headers: &HeaderMap) -> bool {
     [(ACCOUNT_SID, AUTH_TOKEN), (ACCOUNT_UUID, AUTH_TOKEN), (API_KEY_SID, API_KEY_SECRET)]
         .iter()
         .any(|(user, password)| given == format!("{user}:{password}").into_bytes())
-}
-
-fn resource(path: &str) -> Option<Resource<'_>> {
-    let rest = path.strip_prefix(&account_path())?.strip_prefix('/')?;
-    match rest.split('/').collect::<Vec<_>>().as_slice() {
-        ["Calls.json"] => Some(Resource::Calls),
-        ["Calls", file] => file.strip_suffix(".json").map(Resource::Call),
-        ["Recordings.json"] => Some(Resource::Recordings(None)),
-        ["Recordings", file] => Some(recording(None, file)),
-        ["Calls", call, "Recordings.json"] => Some(Resource::Recordings(Some(call))),
-        ["Calls", call, "Recordings", file] => Some(recording(Some(call), file)),
-        _ => None,
-    }
-}
-
-fn recording<'a>(call: Option<&'a str>, file: &'a str) -> Resource<'a> {
-    match file.rsplit_once('.') {
-        Some((sid, "json")) => Resource::Recording(call, sid),
-        Some((sid, "mp3")) => Resource::Media(call, sid, Format::Mp3),
-        Some((sid, "wav")) => Resource::Media(call, sid, Format::Wav),
-        _ => Resource::Media(call, file, Format::Wav),
-    }
 }

@@ -6,7 +6,7 @@ use axum::http::{Method, header};
 use tracing::warn;
 use url::Url;
 
-use super::account::{Call, Outcome, StatusCallback};
+use super::account::{Call, Document, Outcome, StatusCallback};
 use super::emulator::{Stage, Twilio};
 use super::form::Param;
 use super::twiml::{self, ApplicationError, Record, Verb};
@@ -16,11 +16,10 @@ use crate::sandbox::speech;
 /// Maximum number of documents in one call. A `<Record>` without an action would fetch its own document forever.
 const MAX_DOCUMENTS: usize = 10;
 
-/// A request for a TwiML document.
+/// The next TwiML document.
 struct Fetch {
-    method: Method,
-    url: Url,
-    /// Parameters beside those of the call, or that replace them.
+    document: Document,
+    /// Parameters of the request for it beside those of the call, or that replace them.
     extra: Vec<Param>,
 }
 
@@ -35,9 +34,9 @@ enum Next {
 }
 
 impl Twilio {
-    /// Runs the conversation; returns the final status of the call.
-    pub(super) async fn converse(&self, call: &Call) -> &'static str {
-        match self.talk(call).await {
+    /// Runs the conversation from this document on; returns the final status of the call.
+    pub(super) async fn converse(&self, call: &Call, document: Document) -> &'static str {
+        match self.talk(call, document).await {
             Ok(status) => status,
             Err(ApplicationError { code, message }) => {
                 warn!(call = call.sid, code, "application error, the call ends: {message}");
@@ -46,9 +45,8 @@ impl Twilio {
         }
     }
 
-    async fn talk(&self, call: &Call) -> Result<&'static str, ApplicationError> {
-        let url = Url::parse(&call.options.url).map_err(|error| ApplicationError::new(11100, error))?;
-        let mut fetch = Fetch { method: call.options.method.clone(), url, extra: Vec::new() };
+    async fn talk(&self, call: &Call, document: Document) -> Result<&'static str, ApplicationError> {
+        let mut fetch = Fetch { document, extra: Vec::new() };
         for _ in 0..MAX_DOCUMENTS {
             let verbs = self.document(&call.sid, &fetch).await?;
             if call.inbound && !matches!(verbs.first(), Some(Verb::Reject { .. })) {
@@ -73,6 +71,10 @@ impl Twilio {
 
     /// Fetches and parses a document.
     async fn document(&self, sid: &str, fetch: &Fetch) -> Result<Vec<Verb>, ApplicationError> {
+        let (method, url) = match &fetch.document {
+            Document::At(method, url) => (method, url),
+            Document::Inline(twiml) => return twiml::parse(twiml),
+        };
         let mut params = self.account().call(sid).map(Call::params).unwrap_or_default();
         // Twilio sends what it knows of the callee's place. Empty values are sent and signed too.
         for (name, value) in [("ToCountry", "US"), ("ToState", ""), ("ToCity", ""), ("ToZip", "")] {
@@ -80,8 +82,8 @@ impl Twilio {
         }
         params.retain(|(name, _)| fetch.extra.iter().all(|(other, _)| other != name));
         params.extend(fetch.extra.iter().cloned());
-        let response = self.request(&fetch.method, &fetch.url, &params).await?;
-        let path = fetch.url.path();
+        let response = self.request(method, url, &params).await?;
+        let path = url.path();
         if !response.status.is_success() {
             return Err(ApplicationError::new(11200, format!("{path} responded with {}", response.status)));
         }
@@ -122,9 +124,9 @@ impl Twilio {
             return Ok(Next::Verb);
         }
         let status_callback = if let Some(url) = &verb.status_callback {
-            let target = resolve(current, url, verb.status_callback_method.as_deref(), vec![])?;
+            let url = absolute(current, url)?;
             let events = verb.status_callback_event.as_deref();
-            Some(StatusCallback::new(target.url.as_str(), target.method, events.into_iter()))
+            Some(StatusCallback::new(url.as_str(), method(verb.status_callback_method.as_deref()), events.into_iter()))
         } else {
             None
         };
@@ -181,12 +183,28 @@ impl Twilio {
     }
 }
 
-/// Resolves a URL of a document against the document's own URL. The default method is POST.
-fn resolve(current: &Fetch, url: &str, method: Option<&str>, extra: Vec<Param>) -> Result<Fetch, ApplicationError> {
-    let url = current.url.join(url).map_err(|error| ApplicationError::new(11100, error))?;
-    let method = match method {
-        Some(method) if method.eq_ignore_ascii_case("GET") => Method::GET,
-        _ => Method::POST,
+/// Returns the document at a URL of a verb. Without one, it is the current document again.
+fn resolve(current: &Fetch, url: &str, name: Option<&str>, extra: Vec<Param>) -> Result<Fetch, ApplicationError> {
+    let document = match &current.document {
+        Document::Inline(_) if url.is_empty() => current.document.clone(),
+        _ => Document::At(method(name), absolute(current, url)?),
     };
-    Ok(Fetch { method, url, extra })
+    Ok(Fetch { document, extra })
+}
+
+/// Resolves a URL against that of the current document. TwiML that came in a request has none.
+fn absolute(current: &Fetch, url: &str) -> Result<Url, ApplicationError> {
+    let url = match &current.document {
+        Document::At(_, base) => base.join(url),
+        Document::Inline(_) => Url::parse(url),
+    };
+    url.map_err(|error| ApplicationError::new(11100, error))
+}
+
+/// The default method is POST.
+fn method(name: Option<&str>) -> Method {
+    match name {
+        Some(name) if name.eq_ignore_ascii_case("GET") => Method::GET,
+        _ => Method::POST,
+    }
 }

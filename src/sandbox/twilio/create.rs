@@ -5,10 +5,13 @@ use std::time::Duration;
 use axum::http::Method;
 use url::Url;
 
-use super::account::{CallOptions, StatusCallback};
+use super::account::{CallOptions, Document, StatusCallback};
 use super::credentials::PHONE_NUMBER;
 use super::form::Param;
 use super::rest_exception::{RestException, bad_request};
+
+/// Maximum number of characters in `Twiml`.
+const MAX_TWIML: usize = 4_000;
 
 pub(super) struct CallRequest {
     pub(super) to: String,
@@ -19,23 +22,33 @@ pub(super) struct CallRequest {
 pub(super) fn parse(params: &[Param]) -> Result<CallRequest, RestException> {
     let to = one(params, "To").ok_or_else(|| bad_request(21201, "No 'To' number is specified"))?;
     let from = one(params, "From").ok_or_else(|| bad_request(21213, "No 'From' number is specified"))?;
-    let url = one(params, "Url").ok_or_else(|| bad_request(21205, "Url parameter is required."))?;
+    // Twilio ignores `Twiml` beside `Url`.
+    let document = match (one(params, "Url"), one(params, "Twiml")) {
+        (Some(url), _) => Document::At(method(one(params, "Method"))?, parse_url(url)?),
+        (None, Some(twiml)) => inline(twiml)?,
+        (None, None) => return Err(bad_request(21205, "Url parameter is required.")),
+    };
     check_from(from)?;
     check_to(to)?;
-    if !is_url(url) {
-        return Err(bad_request(21205, format!("Url is not a valid URL: {url}")));
-    }
+    // Nobody rings here for as long as the seconds that Twilio adds to the shortest one.
     seconds(params, "Timeout", 600)?;
-    let record = match one(params, "Record") {
-        Some("true") => {
-            let channels = if one(params, "RecordingChannels") == Some("dual") { 2 } else { 1 };
-            Some((channels, status_callback(params, "RecordingStatusCallback")?))
-        }
-        _ => None,
+    let channels = match one(params, "RecordingChannels") {
+        None | Some("mono") => 1,
+        Some("dual") => 2,
+        Some(_) => return Err(bad_request(20001, "RecordingChannels must be mono or dual")),
     };
+    let record = match one(params, "Record") {
+        None | Some("false") => None,
+        Some("true") => Some((channels, status_callback(params, "RecordingStatusCallback")?)),
+        Some(_) => return Err(bad_request(20001, "Record must be true or false")),
+    };
+    for (name, only) in [("Trim", "do-not-trim"), ("RecordingTrack", "both")] {
+        if let Some(value) = one(params, name).filter(|value| *value != only) {
+            return Err(bad_request(20001, format!("The sandbox does not support {name}={value}")));
+        }
+    }
     let options = CallOptions {
-        url: url.to_owned(),
-        method: method(one(params, "Method"))?,
+        document,
         status_callback: status_callback(params, "StatusCallback")?,
         time_limit: seconds(params, "TimeLimit", 86_400)?,
         record,
@@ -44,7 +57,7 @@ pub(super) fn parse(params: &[Param]) -> Result<CallRequest, RestException> {
 }
 
 /// Parses a status callback: `name`, `{name}Method` and `{name}Event`, which may be repeated.
-fn status_callback(params: &[Param], name: &str) -> Result<Option<StatusCallback>, RestException> {
+pub(super) fn status_callback(params: &[Param], name: &str) -> Result<Option<StatusCallback>, RestException> {
     let Some(url) = one(params, name) else { return Ok(None) };
     if !is_url(url) {
         return Err(bad_request(21200, format!("{name} is not a valid URL: {url}")));
@@ -55,11 +68,11 @@ fn status_callback(params: &[Param], name: &str) -> Result<Option<StatusCallback
 }
 
 /// Returns the first value of this name that is not empty.
-fn one<'a>(params: &'a [Param], name: &str) -> Option<&'a str> {
+pub(super) fn one<'a>(params: &'a [Param], name: &str) -> Option<&'a str> {
     params.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
 }
 
-fn method(text: Option<&str>) -> Result<Method, RestException> {
+pub(super) fn method(text: Option<&str>) -> Result<Method, RestException> {
     match text.map(str::to_ascii_uppercase).as_deref() {
         None | Some("POST") => Ok(Method::POST),
         Some("GET") => Ok(Method::GET),
@@ -73,6 +86,21 @@ fn seconds(params: &[Param], name: &str, max: u64) -> Result<Option<Duration>, R
         Ok(seconds) if (1..=max).contains(&seconds) => Ok(Some(Duration::from_secs(seconds))),
         _ => Err(bad_request(21200, format!("{name} must be a number of seconds from 1 to {max}"))),
     }
+}
+
+pub(super) fn parse_url(url: &str) -> Result<Url, RestException> {
+    Url::parse(url)
+        .ok()
+        .filter(|_| is_url(url))
+        .ok_or_else(|| bad_request(21205, format!("Url is not a valid URL: {url}")))
+}
+
+/// Returns TwiML that came in a request. Whether it can be performed shows when it is.
+pub(super) fn inline(twiml: &str) -> Result<Document, RestException> {
+    if twiml.chars().count() > MAX_TWIML {
+        return Err(bad_request(20001, format!("Twiml must have at most {MAX_TWIML} characters")));
+    }
+    Ok(Document::Inline(twiml.to_owned()))
 }
 
 /// Returns whether this is an absolute URL whose host Twilio accepts: one without an underscore.

@@ -3,8 +3,9 @@
 use axum::http::Method;
 use serde_json::Value;
 use tokio::sync::mpsc;
+use url::Url;
 
-use super::account::{Call, CallOptions, Outcome};
+use super::account::{Call, CallOptions, Document, Outcome};
 use super::callback::Callback;
 use super::create::CallRequest;
 use super::credentials::PHONE_NUMBER;
@@ -18,10 +19,14 @@ use crate::sandbox::pace::wait;
 impl Twilio {
     /// Starts a call from this number to the account's. Twilio fetches its TwiML from `voice_url` by POST. Returns the
     /// call SID.
+    ///
+    /// # Panics
+    /// If `voice_url` is no URL.
     pub fn inbound_call(&self, voice_url: &str, from: &str) -> String {
         let mut call = Call::new(PHONE_NUMBER, from);
         call.inbound = true;
-        call.options = CallOptions { url: voice_url.to_owned(), method: Method::POST, ..CallOptions::default() };
+        let url = Url::parse(voice_url).expect("the address of a voice webhook");
+        call.options = CallOptions { document: Document::At(Method::POST, url), ..CallOptions::default() };
         call.set_status("ringing");
         self.start_call(call).sid
     }
@@ -38,7 +43,7 @@ impl Twilio {
             call.outcome = std::mem::take(&mut account.next_outcome);
             account.add_call(call.clone());
             if !call.inbound {
-                account.count_placed(&call.options.url);
+                account.count_placed(&call.options.document);
             }
             call
         });
@@ -67,7 +72,7 @@ async fn run(twilio: Twilio, sid: String) {
         () = time_limit => twilio.set_call_status(&sid, "completed"),
         () = call.end.cancelled() => {}
     }
-    twilio.end_recordings(&sid);
+    twilio.end_recordings(&sid, |_| true);
     reporter.report("completed");
 }
 
@@ -75,6 +80,7 @@ async fn run(twilio: Twilio, sid: String) {
 async fn run_undisturbed(reporter: &Reporter<'_>) -> &'static str {
     let Reporter { twilio, sid, .. } = reporter;
     let Some(call) = twilio.account().call(sid).cloned() else { return "failed" };
+    let mut redirects = call.redirect.subscribe();
     let pace = twilio.inner.pace;
     if !call.inbound {
         wait(pace.call_queued).await;
@@ -96,9 +102,23 @@ async fn run_undisturbed(reporter: &Reporter<'_>) -> &'static str {
             twilio.start_recording(sid, "OutboundAPI", channels, status_callback);
         }
     }
-    let status = twilio.converse(&call).await;
-    twilio.wait_while_held(Stage::Completed).await;
-    status
+    let mut document = call.options.document.clone();
+    loop {
+        let conversation = async {
+            let status = twilio.converse(&call, document).await;
+            twilio.wait_while_held(Stage::Completed).await;
+            status
+        };
+        tokio::select! {
+            biased;
+            // This cannot fail: `call` keeps the sender.
+            _ = redirects.changed() => {}
+            status = conversation => return status,
+        }
+        document = redirects.borrow_and_update().clone();
+        // The verb that was interrupted ends; a recording of the whole call goes on.
+        twilio.end_recordings(sid, |recording| recording.source == "RecordVerb");
+    }
 }
 
 /// Queues the status callbacks of one call.

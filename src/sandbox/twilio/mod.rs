@@ -2,14 +2,15 @@
 //! and recordings, and callbacks signed as Twilio signs them.
 //!
 //! Reading order: `credentials` and `account` are what the account is and holds, `emulator` is the handle that shares
-//! it. `api` responds to requests; `create` parses the one that places a call, `page`, `media`, `wire` and
-//! `rest_exception` write responses. `life` runs a call, `conversation` performs its TwiML (parsed by `twiml`),
-//! `recording` records, `encryption` encrypts what was recorded, `callback` sends signed requests. `other_api` makes it speak as another compatible API. `seed` adds calls and recordings for tests.
+//! it. `api` responds to requests: `resource` is what they are about, `parameters` what they may ask for; `create` parses
+//! the one that places a call, `update` the one that changes it; `list` filters; `page`, `media`, `wire` and
+//! `rest_exception` write responses. `life` runs a call, `conversation` performs its TwiML (parsed by `twiml`), `recording`
+//! records, `encryption` encrypts what was recorded, `callback` sends signed requests. `other_api` makes it speak as another
+//! compatible API. `seed` adds calls and recordings for tests.
 //!
-//! Emulated is what a program needs that places calls, has them recorded and fetches the recordings. Missing are, among
-//! others: `Twiml`, `ApplicationSid` and `FallbackUrl` of a call, redirecting a live call, answering machine detection,
-//! and the verbs that `twiml` does not know. Lists are filtered by `To`, `From` and `Status`, or by `CallSid`; any other
-//! filter, such as `StartTime>=` or `DateCreated`, is ignored.
+//! Emulated is what a program needs that places calls, has them recorded and fetches the recordings. What is missing, such as
+//! answering machine detection, is refused with the words "the sandbox does not", and a verb that `twiml` does not know ends
+//! the call.
 
 mod account;
 mod api;
@@ -22,13 +23,17 @@ mod emulator;
 mod encryption;
 mod form;
 mod life;
+mod list;
 mod media;
 mod other_api;
 mod page;
+mod parameters;
 mod recording;
+mod resource;
 mod rest_exception;
 mod seed;
 mod twiml;
+mod update;
 mod wire;
 
 pub use account::{Delivery, Outcome, SharedKey};

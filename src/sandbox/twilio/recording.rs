@@ -52,10 +52,11 @@ impl Twilio {
         });
     }
 
-    /// Ends the recordings still in progress when their call ends.
-    pub(super) fn end_recordings(&self, call_sid: &str) {
+    /// Ends the recordings of a call that are still in progress and that `matches` names.
+    pub(super) fn end_recordings(&self, call_sid: &str, matches: impl Fn(&Recording) -> bool) {
         let open = |(_, recording): (u64, &Recording)| {
-            (recording.status == "in-progress").then(|| (recording.sid.clone(), recording.created))
+            let is_open = recording.status == "in-progress" && matches(recording);
+            is_open.then(|| (recording.sid.clone(), recording.created))
         };
         let open: Vec<_> = self.account().recordings(Some(call_sid)).into_iter().filter_map(open).collect();
         for (sid, started) in open {

@@ -44,7 +44,7 @@ impl Call {
             "from_formatted": formatted(&self.from),
             "phone_number_sid": (self.inbound || self.from == PHONE_NUMBER).then_some(PHONE_NUMBER_SID),
             "status": self.status,
-            "start_time": self.answered.map(date),
+            "start_time": self.started.map(date),
             "end_time": self.ended.map(date),
             "duration": seconds.map(|seconds| seconds.to_string()),
             // 1.4 cents per minute, rounded up, in thousandths of a cent.

@@ -2,5 +2,7 @@
 
 mod assemblyai;
 mod assemblyai_control;
+mod parameters;
 mod twilio;
 mod twilio_control;
+mod twilio_requests;

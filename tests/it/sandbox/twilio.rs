@@ -97,6 +97,11 @@ pub(super) async fn fetch(twilio: &Twilio, path: &str) -> Value {
     request(twilio, Method::GET, path, &[]).await.json().await.unwrap()
 }
 
+/// Returns the path with this query.
+pub(super) fn with_query(path: &str, query: &[(&str, &str)]) -> String {
+    format!("{path}?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish())
+}
+
 /// Places a call; returns its SID.
 pub(super) async fn call(twilio: &Twilio, program: &Program, more: &[(&str, &str)]) -> String {
     let (url, hook) = (format!("{}/record/?a=1", program.url), format!("{}/hook#rc=2", program.url));
