@@ -169,6 +169,27 @@ def transcribes_a_file():
     return {"id": done.id, "text": done.text}
 
 
+def writes_what_is_asked_for():
+    aai.settings.base_url = os.environ["ASSEMBLYAI_API_URL"]
+    aai.settings.api_key = os.environ["ASSEMBLYAI_KEY"]
+    aai.settings.polling_interval = 0.001
+    config = aai.TranscriptionConfig(audio_start_from=2_000, audio_end_at=4_300, punctuate=False)
+    config.set_custom_spelling({"Shipp": ["ship"]})
+    config.set_redact_pii(policies=[aai.PIIRedactionPolicy.location], substitution=aai.PIISubstitutionPolicy.hash)
+    texts = [aai.Transcriber().transcribe(os.environ["SPEECH"], config).text]
+    for config in (
+        aai.TranscriptionConfig(sentiment_analysis=True),
+        aai.TranscriptionConfig(language_code="zz"),
+        aai.TranscriptionConfig().set_redact_pii(policies=[aai.PIIRedactionPolicy.location], redact_audio=True),
+    ):
+        try:
+            aai.Transcriber().transcribe(os.environ["SPEECH"], config)
+            texts.append("accepted")
+        except aai.types.TranscriptError as error:
+            texts.append(str(error))
+    return texts
+
+
 def is_refused_in_assemblyais_words():
     aai.settings.base_url = os.environ["ASSEMBLYAI_API_URL"]
     aai.settings.api_key = "wrong"

@@ -148,6 +148,17 @@ async fn assemblyais_library_transcribes_a_file() {
 }
 
 #[tokio::test]
+async fn assemblyais_library_gets_what_it_asks_for_or_a_refusal() {
+    let world = World::new().await;
+    let Some(texts) = python(&world, "writes_what_is_asked_for", &[], Value::Null).await else { return };
+    assert_eq!(texts[0], "Please Shipp order forty two to #### ######");
+    for (index, lacking) in [(1, "sentiment_analysis"), (2, "language"), (3, "redact_pii_audio")] {
+        let words = texts[index].as_str().expect("text");
+        assert!(words.contains("The sandbox does not support") && words.contains(lacking), "{words}");
+    }
+}
+
+#[tokio::test]
 async fn assemblyais_library_raises_its_own_exception_with_assemblyais_words() {
     let world = World::new().await;
     let Some(words) = python(&world, "is_refused_in_assemblyais_words", &[], Value::Null).await else { return };

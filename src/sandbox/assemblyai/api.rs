@@ -1,7 +1,7 @@
 //! The REST API: authentication and routes, and the responses that need no file of their own.
 
-use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::emulator::AssemblyAi;
-use super::error::{ErrorResponse, JsonResponse};
+use super::error::{ErrorResponse, JsonResponse, bad_request};
 use super::{export, life, list, upload};
 use crate::sandbox::control::intercept;
 use crate::sandbox::pace::Pace;
@@ -41,7 +41,9 @@ fn router(assemblyai: AssemblyAi) -> Router {
         .route("/v2/transcript/{id}/sentences", get(export::sentences))
         .route("/v2/transcript/{id}/paragraphs", get(export::paragraphs))
         .route("/v2/transcript/{id}/word-search", get(export::word_search))
+        .route("/v2/transcript/{id}/redacted-audio", get(redacted_audio))
         .method_not_allowed_fallback(method_not_allowed)
+        .route_layer(middleware::from_fn(check_query))
         .route_layer(middleware::from_fn(check_key))
         .fallback(|| async { ErrorResponse::new(StatusCode::NOT_FOUND, "Not found") })
         .layer(middleware::from_fn_with_state(assemblyai.control.clone(), intercept))
@@ -56,6 +58,29 @@ async fn check_key(request: Request, next: Next) -> Response {
     request.into_body().into_data_stream().for_each(|_| std::future::ready(())).await;
     let error = "Authentication error, API token missing/invalid";
     ErrorResponse::new(StatusCode::UNAUTHORIZED, error).into_response()
+}
+
+/// Refuses a parameter in a query that would be ignored.
+async fn check_query(Query(query): Query<Vec<(String, String)>>, request: Request, next: Next) -> Response {
+    let known: &[&str] = match request.uri().path().rsplit('/').next() {
+        Some("transcript") if request.method() == Method::GET => {
+            &["limit", "status", "created_on", "before_id", "after_id", "throttled_only"]
+        }
+        Some("srt" | "vtt") => &["chars_per_caption"],
+        Some("word-search") => &["words"],
+        _ => &[],
+    };
+    match query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        Some((name, _)) => {
+            bad_request(format!("The sandbox does not support the parameter \"{name}\" here")).into_response()
+        }
+        None => next.run(request).await,
+    }
+}
+
+async fn redacted_audio(State(assemblyai): State<AssemblyAi>, Path(id): Path<String>) -> JsonResponse {
+    assemblyai.with_transcript(&id, |_| ())?;
+    Err(bad_request("The sandbox does not redact audio"))
 }
 
 async fn receive_upload(State(assemblyai): State<AssemblyAi>, request: Request) -> JsonResponse {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::emulator::AssemblyAi;
 use super::error::{ErrorResponse, JsonResponse, bad_request};
 use super::transcript::{Spoken, Transcript, passage, spoken_passage};
+use super::wording::bare;
 
 /// Maximum length of a caption if the request does not set one.
 const CHARS_PER_CAPTION: usize = 70;
@@ -134,5 +135,5 @@ fn timestamp(ms: u64, always_hours: bool, point: char) -> String {
 
 /// Returns the word in lower case without the punctuation around it.
 fn normalize(word: &str) -> String {
-    word.trim_matches(|character: char| !character.is_alphanumeric()).to_lowercase()
+    bare(word).to_lowercase()
 }

@@ -51,7 +51,7 @@ async fn run(assemblyai: &AssemblyAi, id: &str, planned_error: Option<String>, p
     assemblyai.wait_while_held().await;
     let upload = planned_error.map_or_else(|| assemblyai.account().transcribable(&params.audio_url), Err);
     update(assemblyai, id, |transcript| match &upload {
-        Ok(upload) => transcript.complete(&params.model, upload),
+        Ok(upload) => transcript.complete(&params, upload),
         Err(error) => transcript.fail(error),
     });
     let Some(webhook) = params.webhook else { return };

@@ -25,6 +25,15 @@ pub(super) async fn page(
         return Err(bad_request("\"status\" should be one of: queued, processing, completed, error"));
     }
 
+    if query.get("created_on").is_some_and(|day| day.parse::<jiff::civil::Date>().is_err()) {
+        return Err(bad_request("\"created_on\" should be a date"));
+    }
+    let only_throttled = match query.get("throttled_only").map(String::as_str) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(bad_request("\"throttled_only\" should be a boolean")),
+    };
+
     let account = assemblyai.account();
     let serial = |cursor: &str| match query.get(cursor) {
         None => Ok(None),
@@ -38,6 +47,8 @@ pub(super) async fn page(
         .transcripts
         .iter()
         .filter(|(_, transcript)| status.is_none_or(|status| transcript.status() == status))
+        // No transcript here waits for others to end.
+        .filter(|_| !only_throttled)
         .filter(|(_, transcript)| query.get("created_on").is_none_or(|day| transcript.created.starts_with(day)))
         .collect();
     let oldest = after.map_or(0, |after| matching.partition_point(|(serial, _)| *serial <= after));
@@ -52,7 +63,7 @@ pub(super) async fn page(
     let url = |cursor: Option<(&str, &str)>| {
         let mut query_of_page = form_urlencoded::Serializer::new(String::new());
         query_of_page.append_pair("limit", &limit.to_string());
-        for name in ["status", "created_on"] {
+        for name in ["status", "created_on", "throttled_only"] {
             query.get(name).map(|value| query_of_page.append_pair(name, value));
         }
         cursor.map(|(name, id)| query_of_page.append_pair(name, id));

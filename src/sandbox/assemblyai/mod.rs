@@ -1,7 +1,10 @@
 //! AssemblyAI's API for recorded audio, emulated: uploads, transcripts, their exports and the webhook.
 //!
 //! Reading order: `account` is what the account holds, `emulator` the handle that shares it. `api` routes requests;
-//! `params` checks the request for a transcript, `life` runs the transcript, `list` and `export` respond about it.
+//! `params` checks the request for a transcript, `wording` does to the words what it asks for, `life` runs the transcript, `list` and `export` respond about it.
+//!
+//! A parameter that asks for what is missing, such as an analysis of the transcript, is refused with the words "the sandbox
+//! does not".
 //!
 //! It recognizes only the sandbox's own speech, by the checksum of its samples, and the recording SID that a file is marked
 //! with. It fetches no audio and keeps none.
@@ -16,6 +19,7 @@ mod list;
 mod params;
 mod transcript;
 mod upload;
+mod wording;
 
 pub use api::API_KEY;
 pub use emulator::AssemblyAi;

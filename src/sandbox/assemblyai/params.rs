@@ -5,13 +5,15 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::error::{ErrorResponse, bad_request};
+use super::wording::Wording;
 
 pub(super) struct TranscriptParams {
     pub(super) audio_url: String,
     pub(super) webhook: Option<Webhook>,
     /// The first model in the request, by its current name.
     pub(super) model: String,
-    /// Every parameter but the webhook's secret. Each response repeats them.
+    pub(super) wording: Wording,
+    /// The supported parameters but the webhook's secret. Each response repeats them.
     pub(super) echoed: Map<String, Value>,
 }
 
@@ -44,6 +46,9 @@ pub(super) fn parse(body: &[u8], retired: &[String]) -> Result<TranscriptParams,
         return Err(bad_request(format!("\"{old}\" is no longer supported. Use \"keyterms_prompt\" instead.")));
     }
     check_types(&params)?;
+    check_support(&params)?;
+    params.retain(|name, _| SUPPORTED.contains(&name.as_str()));
+    let wording = Wording::parse(&params)?;
     let models = check_models(&params, retired)?;
     check_keyterms(&params, &models)?;
     let webhook = check_webhook(&mut params)?;
@@ -51,12 +56,15 @@ pub(super) fn parse(body: &[u8], retired: &[String]) -> Result<TranscriptParams,
         "universal" => DEFAULT_MODEL.to_owned(),
         first => first.to_owned(),
     };
-    Ok(TranscriptParams { audio_url, webhook, model, echoed: params })
+    Ok(TranscriptParams { audio_url, webhook, model, wording, echoed: params })
 }
 
 fn check_models(params: &Map<String, Value>, retired: &[String]) -> Result<Vec<String>, ErrorResponse> {
-    let Some(models) = params.get("speech_models") else { return Ok(Vec::new()) };
-    let models: Vec<String> = serde_json::from_value(models.clone()).unwrap_or_default();
+    let models: Vec<String> = match (params.get("speech_models"), params.get("speech_model")) {
+        (None, None | Some(Value::Null)) => return Ok(Vec::new()),
+        (None, Some(model)) => model.as_str().map(str::to_owned).into_iter().collect(),
+        (Some(models), _) => serde_json::from_value(models.clone()).unwrap_or_default(),
+    };
     if let Some(old) = models.iter().find(|model| retired.contains(model)) {
         let left = MODELS.into_iter().find(|model| !retired.iter().any(|old| old == model)).unwrap_or_default();
         return Err(bad_request(format!("\"{old}\" is deprecated. Use \"{left}\" instead.")));
@@ -155,7 +163,7 @@ impl Kind {
     }
 }
 
-/// The parameters whose type AssemblyAI documents. Others are not checked, as they may be newer than this list.
+/// The parameters whose type AssemblyAI documents.
 #[rustfmt::skip]
 const TYPES: &[(Kind, &[&str])] = &[
     (Kind::Flag, &[
@@ -191,6 +199,37 @@ const NULLABLE: [&str; 9] = [
     "webhook_auth_header_name",
     "webhook_auth_header_value",
 ];
+
+/// The parameters that the sandbox does what is asked with.
+#[rustfmt::skip]
+const SUPPORTED: &[&str] = &[
+    "audio_url", "audio_start_from", "audio_end_at", "custom_spelling", "format_text", "language_code",
+    "language_detection", "multichannel", "punctuate", "redact_pii", "redact_pii_policies", "redact_pii_sub",
+    "speaker_labels", "speech_model", "speech_models", "webhook_auth_header_name", "webhook_auth_header_value",
+    "webhook_url",
+    // These help to recognize words and speakers. Here all words of the one speaker are known.
+    "keyterms_prompt", "keyterms_prompt_options", "prompt", "speaker_options", "speakers_expected", "temperature",
+    // The speech has none of what these keep or remove.
+    "disfluencies", "filter_profanity", "remove_audio_tags",
+];
+
+/// The language of the speech.
+const ENGLISH: [&str; 4] = ["en", "en_us", "en_uk", "en_au"];
+
+/// Refuses parameters that would be ignored, so that no client takes what was ignored for done.
+fn check_support(params: &Map<String, Value>) -> Result<(), ErrorResponse> {
+    let asks_for_nothing = |value: &Value| matches!(value, Value::Null | Value::Bool(false));
+    let is_unsupported = |name: &str, value| !SUPPORTED.contains(&name) && !asks_for_nothing(value);
+    if let Some((name, _)) = params.iter().find(|(name, value)| is_unsupported(name, value)) {
+        return Err(bad_request(format!("The sandbox does not support the parameter \"{name}\"")));
+    }
+    match params.get("language_code").and_then(Value::as_str) {
+        Some(code) if !ENGLISH.contains(&code) => {
+            Err(bad_request(format!("The sandbox does not support the language \"{code}\"")))
+        }
+        _ => Ok(()),
+    }
+}
 
 fn check_types(params: &Map<String, Value>) -> Result<(), ErrorResponse> {
     for (name, value) in params {

@@ -14,24 +14,6 @@ use crate::sandbox::speech::{self, Word};
 /// What AssemblyAI replaces the URLs of a deleted transcript with.
 const DELETED_URL: &str = "http://deleted_by_user";
 
-/// The fields that a request cannot set.
-const RESULTS: [&str; 14] = [
-    "id",
-    "status",
-    "error",
-    "text",
-    "words",
-    "utterances",
-    "confidence",
-    "audio_duration",
-    "audio_channels",
-    "speech_model_used",
-    "language_model",
-    "acoustic_model",
-    "webhook_auth",
-    "webhook_status_code",
-];
-
 pub(super) struct Transcript {
     pub(super) id: String,
     pub(super) created: String,
@@ -59,8 +41,7 @@ impl Transcript {
         let id = Uuid::new_v4().to_string();
         let mut fields: Map<String, Value> =
             serde_json::from_str(include_str!("transcript.json")).expect("transcript.json is a part of this program");
-        let echoed = params.echoed.iter().filter(|(name, _)| !RESULTS.contains(&name.as_str()));
-        fields.extend(echoed.map(|(name, value)| (name.clone(), value.clone())));
+        fields.extend(params.echoed.iter().map(|(name, value)| (name.clone(), value.clone())));
         fields.insert("id".to_owned(), json!(id));
         let webhook_auth = params.webhook.as_ref().is_some_and(|webhook| webhook.auth.is_some());
         fields.insert("webhook_auth".to_owned(), json!(webhook_auth));
@@ -99,7 +80,7 @@ impl Transcript {
     }
 
     /// Fills in the result for this upload.
-    pub(super) fn complete(&mut self, model: &str, upload: &Upload) {
+    pub(super) fn complete(&mut self, params: &TranscriptParams, upload: &Upload) {
         if self.deleted {
             return;
         }
@@ -114,13 +95,18 @@ impl Transcript {
             (false, false) => None,
         };
         let words = speech::words().iter().map(Cow::Borrowed).chain(upload.recording.as_deref().map(spoken_sid));
+        let words = params.wording.write(words).into_iter();
         let words: Vec<Spoken> = words.map(|word| Spoken { word, channel, speaker }).collect();
 
         let whole = passage(&words);
         self.set("confidence", whole["confidence"].clone());
         self.set("text", whole["text"].clone());
         self.set("audio_duration", speech::duration().as_secs_f64().round() as u64);
-        self.set("speech_model_used", model);
+        self.set("speech_model_used", params.model.as_str());
+        if self.field("language_detection") == &Value::Bool(true) {
+            self.set("language_code", "en");
+            self.set("language_confidence", 0.99);
+        }
         if multichannel {
             self.set("audio_channels", upload.channels);
         }

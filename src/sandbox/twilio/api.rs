@@ -147,7 +147,7 @@ impl Twilio {
         }
     }
 
-    /// Hangs up a live call, or lets it go on with another document. A call that was not answered becomes `canceled` with
+    /// Hangs up a live call, or redirects it to another document. A call that was not answered becomes `canceled` with
     /// either value of `Status`.
     fn update_call(&self, sid: &str, path: &str, params: &[Param]) -> Result<Response, RestException> {
         let update = update::parse(params)?;

@@ -159,6 +159,13 @@ async fn wrong_parameters_are_refused_with_a_reason() {
             "at most 200 terms",
         ),
         (json!({ "audio_url": audio, "keyterms_prompt": ["one two three four five six seven"] }), "at most 6 words"),
+        (json!({ "audio_url": audio, "speech_model": "universal-9" }), "must be a non-empty list"),
+        (json!({ "audio_url": audio, "audio_end_at": -1 }), "\"audio_end_at\" should be a number of milliseconds"),
+        (json!({ "audio_url": audio, "audio_start_from": 9, "audio_end_at": 9 }), "should be greater than"),
+        (json!({ "audio_url": audio, "custom_spelling": [{ "from": "a", "to": "b" }] }), "a list \"from\""),
+        (json!({ "audio_url": audio, "custom_spelling": [{ "from": ["a"] }] }), "a string \"to\""),
+        (json!({ "audio_url": audio, "redact_pii_policies": ["secrets"] }), "no policy \"secrets\""),
+        (json!({ "audio_url": audio, "redact_pii_sub": "stars" }), "one of: entity_name, hash"),
         (json!({ "audio_url": audio, "webhook_url": "/hook" }), "webhook_url should start with http"),
         (json!({ "audio_url": audio, "webhook_auth_header_name": "X-Secret" }), "must be given together"),
     ];
@@ -178,17 +185,16 @@ async fn a_response_repeats_the_parameters_but_not_the_secret_or_made_up_results
         "audio_url": "https://example.com/a.wav",
         "speech_models": ["assemblyai-stt-3-7", "universal-2"],
         "keyterms_prompt": ["Ahoy Street"],
-        "newer_than_this_program": { "yes": true },
         "speakers_expected": null,
-        "status": "completed",
-        "error": "none",
+        "status": null,
+        "error": false,
         "webhook_url": "http://127.0.0.1:9/hook?job=1",
         "webhook_auth_header_name": "X-Secret",
         "webhook_auth_header_value": "s3cret",
     });
     let (status, body) = sandbox.create(params.clone()).await;
     assert_eq!((status, &body["status"], &body["text"]), (200, &json!("queued"), &Value::Null));
-    for name in ["audio_url", "speech_models", "keyterms_prompt", "newer_than_this_program", "webhook_url"] {
+    for name in ["audio_url", "speech_models", "keyterms_prompt", "webhook_url"] {
         assert_eq!(body[name], params[name]);
     }
     assert_eq!((&body["webhook_auth"], body.get("error")), (&json!(true), None));

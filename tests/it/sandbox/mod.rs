@@ -2,6 +2,7 @@
 
 mod assemblyai;
 mod assemblyai_control;
+mod assemblyai_requests;
 mod parameters;
 mod twilio;
 mod twilio_control;

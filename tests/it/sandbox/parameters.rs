@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use callscribe::sandbox::twilio::{SeededCall, SeededRecording};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::assemblyai;
 use super::twilio::{api, start, with_query};
 
 /// An operation, what the sandbox does, and what it refuses.
@@ -101,4 +102,75 @@ async fn every_parameter_in_twilios_file_is_done_or_refused() {
     assert_eq!((twilio.call_status(&call).as_deref(), twilio.recording_status(&recording).as_deref()), {
         (Some("completed"), Some("completed"))
     });
+}
+
+#[rustfmt::skip]
+const ASSEMBLYAI: Row = ("post /v2/transcript", &[
+    "audio_url", "audio_start_from", "audio_end_at", "custom_spelling", "disfluencies", "filter_profanity", "format_text",
+    "keyterms_prompt", "language_code", "language_detection", "multichannel", "prompt", "punctuate", "redact_pii",
+    "redact_pii_policies", "redact_pii_sub", "remove_audio_tags", "speaker_labels", "speaker_options", "speakers_expected",
+    "speech_model", "speech_models", "temperature", "webhook_auth_header_name", "webhook_auth_header_value", "webhook_url",
+], &[
+    "auto_chapters", "auto_highlights", "content_safety", "content_safety_confidence", "custom_topics", "entity_detection",
+    "iab_categories", "language_codes", "language_confidence_threshold", "language_detection_options", "redact_pii_audio",
+    "redact_pii_audio_options", "redact_pii_audio_quality", "sentiment_analysis", "speech_threshold",
+    "speech_understanding", "summarization", "summary_model", "summary_type", "topics",
+]);
+
+/// The parameters in the queries of AssemblyAI's file, all of them done.
+const ASSEMBLYAI_QUERIES: &[(&str, &[&str])] = &[
+    ("/v2/transcript", &["limit", "status", "created_on", "before_id", "after_id", "throttled_only"]),
+    ("/v2/transcript/{transcript_id}/{subtitle_format}", &["chars_per_caption"]),
+    ("/v2/transcript/{transcript_id}/word-search", &["words"]),
+];
+
+#[tokio::test]
+async fn every_parameter_in_assemblyais_file_is_done_or_refused() {
+    let file: Value = serde_json::from_str(include_str!("../fixtures/assemblyai/openapi.json")).expect("JSON");
+    let schemas = &file["components"]["schemas"];
+    let optional = schemas["TranscriptOptionalParams"]["properties"].as_object().expect("parameters").keys();
+    let in_file: BTreeSet<&str> = optional.map(String::as_str).chain(["audio_url"]).collect();
+    let (_, done, refused) = ASSEMBLYAI;
+    assert_eq!(in_file, done.iter().chain(refused).copied().collect(), "left: the file, right: the table");
+
+    let sandbox = assemblyai::sandbox().await;
+    // AssemblyAI's newest parameters, which are not in its file, and one that it does not have.
+    let newer = ["domain", "redact_pii_return_unredacted", "redact_static_entities", "speaker_lables"];
+    for name in done.iter().chain(refused).copied().chain(newer) {
+        let words = format!("The sandbox does not support the parameter \"{name}\"");
+        let mut was_refused = false;
+        // One of them has the right type.
+        for value in [json!(true), json!(50), json!("text"), json!(["text"]), json!({}), json!([{}])] {
+            let mut params = json!({ "audio_url": "https://example.com/a.wav" });
+            params[name] = value;
+            let (status, body) = sandbox.create(params).await;
+            was_refused |= status == 400 && body["error"] == words;
+        }
+        assert_eq!(was_refused, !done.contains(&name), "{name}");
+        if was_refused {
+            // Unless it asks for nothing.
+            let mut params = json!({ "audio_url": "https://example.com/a.wav" });
+            params[name] = json!(false);
+            let (_, body) = sandbox.create(params).await;
+            assert_ne!(body["error"], words, "{name}");
+        }
+    }
+
+    let id = sandbox.completed().await;
+    for (path, methods) in file["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let in_file: BTreeSet<&str> =
+                parameters.filter(|one| one["in"] == "query").filter_map(|one| one["name"].as_str()).collect();
+            let done =
+                ASSEMBLYAI_QUERIES.iter().find(|(at, _)| at == path && method == "get").map_or(&[][..], |row| row.1);
+            assert_eq!(in_file, done.iter().copied().collect(), "{method} {path}");
+            let path = path.replace("{transcript_id}", &id).replace("{subtitle_format}", "srt");
+            if method == "get" {
+                let (status, body) = sandbox.get(&format!("{path}?unheard=1")).await;
+                let words = "The sandbox does not support the parameter \"unheard\" here";
+                assert_eq!((status, &body["error"]), (400, &json!(words)), "{path}");
+            }
+        }
+    }
 }

@@ -110,7 +110,7 @@ const REDIRECTED: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn a_live_call_goes_on_with_the_document_it_is_redirected_to() {
+async fn a_live_call_continues_with_the_document_it_is_redirected_to() {
     for elsewhere in ["Url", "Twiml"] {
         let (twilio, program) = (start().await, Program::start(REDIRECTED).await);
         twilio.hold(Stage::RecordingProcessing);
