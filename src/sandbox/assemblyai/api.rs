@@ -54,10 +54,14 @@ async fn check_key(request: Request, next: Next) -> Response {
     if request.headers().get(header::AUTHORIZATION).is_some_and(|key| key == API_KEY) {
         return next.run(request).await;
     }
-    // With audio left unread, the connection may be reset before the client has read the response.
-    request.into_body().into_data_stream().for_each(|_| std::future::ready(())).await;
     let error = "Authentication error, API token missing/invalid";
-    ErrorResponse::new(StatusCode::UNAUTHORIZED, error).into_response()
+    refuse(request, ErrorResponse::new(StatusCode::UNAUTHORIZED, error)).await
+}
+
+/// Reads the body first: with audio left unread, the connection may be reset before the client has read the response.
+async fn refuse(request: Request, error: ErrorResponse) -> Response {
+    request.into_body().into_data_stream().for_each(|_| std::future::ready(())).await;
+    error.into_response()
 }
 
 /// Refuses a parameter in a query that would be ignored.
@@ -72,7 +76,8 @@ async fn check_query(Query(query): Query<Vec<(String, String)>>, request: Reques
     };
     match query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         Some((name, _)) => {
-            bad_request(format!("The sandbox does not support the parameter \"{name}\" here")).into_response()
+            let error = format!("The sandbox does not support the parameter \"{name}\" here");
+            refuse(request, bad_request(error)).await
         }
         None => next.run(request).await,
     }

@@ -1,7 +1,8 @@
 //! AssemblyAI's API for recorded audio, emulated: uploads, transcripts, their exports and the webhook.
 //!
 //! Reading order: `account` is what the account holds, `emulator` the handle that shares it. `api` routes requests;
-//! `params` checks the request for a transcript, `wording` does to the words what it asks for, `life` runs the transcript, `list` and `export` respond about it.
+//! `params` checks the request for a transcript, `life` runs the transcript, `wording` changes its words as the request asks;
+//! `list` and `export` respond about it.
 //!
 //! A parameter that asks for what is missing, such as an analysis of the transcript, is refused with the words "the sandbox
 //! does not".

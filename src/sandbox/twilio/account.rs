@@ -175,6 +175,7 @@ pub(super) struct Call {
 /// The parameters of `POST Calls.json` beside the numbers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CallOptions {
+    /// The first document.
     pub(super) document: Document,
     pub(super) status_callback: Option<StatusCallback>,
     pub(super) time_limit: Option<Duration>,

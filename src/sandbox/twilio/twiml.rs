@@ -1,6 +1,6 @@
 //! Parses TwiML into verbs, or into the error that Twilio's debugger would show.
 //!
-//! Knows the verbs that the sandbox performs. Any other is an error, also if Twilio knows it.
+//! Knows the verbs that the sandbox performs, and the attributes that it heeds. Any other is an error, also if Twilio knows it.
 
 use std::time::Duration;
 
@@ -119,6 +119,18 @@ fn add(found: &mut [Element], depth: usize, text: &str) {
     }
 }
 
+const RECORD: [&str; 9] = [
+    "action",
+    "method",
+    "maxLength",
+    "timeout",
+    "finishOnKey",
+    "playBeep",
+    "recordingStatusCallback",
+    "recordingStatusCallbackMethod",
+    "recordingStatusCallbackEvent",
+];
+
 fn verb(element: Element) -> Result<Verb, ApplicationError> {
     let attribute = |name: &str| {
         element.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).filter(|v| !v.is_empty())
@@ -130,6 +142,23 @@ fn verb(element: Element) -> Result<Verb, ApplicationError> {
             Err(ApplicationError::new(12200, format!("{name} of <{}> is not a number of seconds", element.name)))
         }
     };
+    let known: &[&str] = match element.name.as_str() {
+        // How it sounds changes nothing here, and a beep is not recorded.
+        "Say" => &["voice", "language"],
+        "Record" => &RECORD,
+        "Pause" => &["length"],
+        "Redirect" => &["method"],
+        "Reject" => &["reason"],
+        _ => &[],
+    };
+    let is_heeded = |(name, value): &(String, String)| match (name.as_str(), value.as_str()) {
+        ("trim", value) => element.name == "Record" && value == "do-not-trim",
+        (name, _) => known.contains(&name),
+    };
+    if let Some((name, _)) = element.attributes.iter().find(|attribute| !is_heeded(attribute)) {
+        let message = format!("the sandbox does not support this {name} of <{}>", element.name);
+        return Err(ApplicationError::new(12200, message));
+    }
     Ok(match element.name.as_str() {
         "Say" => Verb::Say(element.text.trim().to_owned()),
         "Pause" => Verb::Pause(seconds("length", 1)?),
@@ -150,7 +179,7 @@ fn verb(element: Element) -> Result<Verb, ApplicationError> {
         "Redirect" => Verb::Redirect { url: element.text.trim().to_owned(), method: attribute("method") },
         "Reject" => Verb::Reject { busy: attribute("reason").as_deref() == Some("busy") },
         "Hangup" => Verb::Hangup,
-        other => return Err(ApplicationError::new(12200, format!("the sandbox knows no verb <{other}>"))),
+        other => return Err(ApplicationError::new(12200, format!("the sandbox does not support <{other}>"))),
     })
 }
 
@@ -197,10 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn unknown_verbs_and_wrong_numbers_are_validation_errors() {
+    fn unknown_verbs_and_attributes_and_wrong_numbers_are_validation_errors() {
         assert_eq!(code("<Response><Sing/></Response>"), 12200);
         assert_eq!(code("<Response><say>lower case</say></Response>"), 12200);
         assert_eq!(code("<Response><Pause length=\"soon\"/></Response>"), 12200);
+        for attribute in ["transcribe=\"true\"", "trim=\"trim-silence\"", "maxlength=\"5\""] {
+            assert_eq!(code(&format!("<Response><Record {attribute}/></Response>")), 12200, "{attribute}");
+        }
+        assert_eq!(code("<Response><Say loop=\"3\">Ahoy!</Say></Response>"), 12200);
+        assert!(parse("<Response><Record trim=\"do-not-trim\" playBeep=\"false\"/></Response>").is_ok());
     }
 
     #[test]
