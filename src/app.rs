@@ -125,6 +125,7 @@ impl App {
             dial_timeout: config.work.dial_timeout,
             instance: Uuid::new_v4().simple().to_string(),
             leased: Default::default(),
+            missed: Default::default(),
             job_ready: Notify::new(),
             transfers: Semaphore::new(TRANSFERS),
             reading: Semaphore::new(1),

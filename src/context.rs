@@ -1,6 +1,6 @@
 //! The long-lived values that handlers and workers share. `app` builds them once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
 use crate::events::Events;
 use crate::exposure::Exposure;
+use crate::model::call::CallSid;
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
@@ -68,6 +69,8 @@ pub struct Context {
     pub instance: String,
     /// The jobs that this process runs, whose leases it renews.
     pub leased: Mutex<HashMap<(JobKind, String), Job>>,
+    /// Calls of which a report could not be stored.
+    pub missed: Mutex<VecDeque<CallSid>>,
     /// Notified when a job may have become due.
     pub job_ready: Notify,
     /// Permits to stream a recording from Twilio to AssemblyAI.
@@ -157,6 +160,11 @@ impl Context {
     async fn turn_if(&self, is_large: bool) -> Option<SemaphorePermit<'_>> {
         // Nobody closes the semaphore.
         if is_large { self.reading.acquire().await.ok() } else { None }
+    }
+
+    /// The calls of which a report could not be stored.
+    pub fn missed(&self) -> MutexGuard<'_, VecDeque<CallSid>> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the key terms of the settings.

@@ -13,7 +13,8 @@
 //!    database is needed for that. Callers who ring our number get the same TwiML.
 //! 3. Twilio reports progress to `/hooks/twilio/call` and `/hooks/twilio/recording`. [`pipeline::ingest`] commits each new
 //!    state before it acknowledges the callback. A finished recording commits together with the job that transcribes it.
-//!    The job that follows the call (`pipeline::follow`) polls Twilio, in case a callback is lost.
+//!    The job that follows the call (`pipeline::follow`) polls Twilio, in case a callback is lost. An inbound call has no
+//!    such job before its first report is stored, so calls whose reports could not be stored are remembered until they can.
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`), and is decrypted on the way if
 //!    Twilio encrypted it. Then the order is submitted, once,

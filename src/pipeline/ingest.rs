@@ -59,16 +59,51 @@ pub struct RecordingUpdate {
     pub error_code: Option<i64>,
 }
 
+/// Calls of unstored callbacks that are remembered at most: what more come in is a flood.
+const MOST_MISSED: usize = 1_000;
+
 /// Stores a status callback of a call. After an error, the callback must not be acknowledged.
 pub async fn call_update(context: &Shared, update: CallUpdate) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    within_deadline(run_to_end(context, async move { ingest_call(&shared, &update).await })).await
+    let missed = (update.token.is_none() && !update.is_child).then(|| update.sid.clone());
+    let stored = within_deadline(run_to_end(context, async move { ingest_call(&shared, &update).await })).await;
+    stored.inspect_err(|_| remember(context, missed))
 }
 
 /// Stores a callback of a recording. A finished recording commits together with the job that transcribes it.
 pub async fn recording_update(context: &Shared, update: RecordingUpdate) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    within_deadline(run_to_end(context, async move { ingest_recording(&shared, &update).await })).await
+    let missed = match (&update.token, &update.of) {
+        (None, Recorded::Call(sid)) => Some(sid.clone()),
+        _ => None,
+    };
+    let stored = within_deadline(run_to_end(context, async move { ingest_recording(&shared, &update).await })).await;
+    stored.inspect_err(|_| remember(context, missed))
+}
+
+/// Remembers a call of which a report could not be stored. Twilio does not repeat all its callbacks, and nothing follows a
+/// call that is not stored, unless it was dialed here.
+fn remember(context: &Context, call: Option<CallSid>) {
+    let mut missed = context.missed();
+    if let Some(call) = call.filter(|call| missed.len() < MOST_MISSED && !missed.contains(call)) {
+        missed.push_back(call);
+    }
+}
+
+/// Stores the calls of which a report could not be stored, each with the job that asks Twilio how it stands. Stops at the
+/// first that still cannot be stored.
+pub(super) async fn take_in_missed(context: &Shared) {
+    loop {
+        let Some(sid) = context.missed().front().cloned() else { return };
+        match ingest_call(context, &only(None, &sid)).await {
+            Ok(()) => {
+                context.missed().pop_front();
+                tracing::info!(%sid, "asking Twilio about a call whose callback could not be stored");
+            }
+            Err(Error::Store(store::Error::Aborted(_))) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 /// Returns an error before the vendor gives up waiting. The task goes on and may still store the report.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::ingest;
 use super::job::{Claimed, lease};
 use super::runner::run;
 use crate::context::{ANSWERED_SLOTS, Shared};
@@ -70,6 +71,7 @@ pub(crate) async fn drain(context: &Shared) -> usize {
     drop(context.answered_slots.acquire_many(ANSWERED_SLOTS).await);
     let mut ran = 0;
     loop {
+        ingest::take_in_missed(context).await;
         let jobs = match claim(context, 1).await {
             Ok(jobs) if jobs.is_empty() => return ran,
             Ok(jobs) => jobs,
@@ -87,6 +89,7 @@ async fn claim_and_run(context: Shared) {
     let mut awake = context.clock.now();
     loop {
         while running.try_join_next().is_some() {}
+        ingest::take_in_missed(&context).await;
         let free = AT_ONCE.saturating_sub(running.len());
         let claimed = if free > 0 && is_due(&context).await { claim(&context, free).await } else { Ok(Vec::new()) };
         let claimed = claimed.unwrap_or_else(|error| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use callscribe::failpoint::Commit;
 use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::twilio::{self, SeededCall, SeededRecording};
 use futures_util::future::{join, join_all};
 use reqwest::Method;
 use sqlx::postgres::PgConnection;
@@ -18,7 +19,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use crate::support::callbacks::CALL_PARAMS;
 use crate::support::command::{ENOUGH, Folder, Program, with};
 use crate::support::store::{Database, server};
-use crate::support::{Answer, World, client};
+use crate::support::{Answer, World, assert_happened, client};
 
 /// The pause between two checks of the database.
 const SECOND: Duration = Duration::from_secs(1);
@@ -361,6 +362,49 @@ async fn a_caller_is_greeted_while_another_program_holds_the_file() {
     other.execute_batch("ROLLBACK").expect("no lock");
     assert_eq!(world.callback("/hooks/twilio/call", &params).await.status, 204);
     assert_eq!(store.number("SELECT count(*) FROM calls").await, 1);
+}
+
+#[tokio::test]
+async fn a_caller_whose_callbacks_could_not_be_stored_is_found_and_transcribed_once_the_lock_ends() {
+    let store = Database::sqlite();
+    let world = World::with(&[("DATABASE_URL", &store.url)]).await;
+    // Twilio has old calls, too.
+    world.twilio.add_call(SeededCall::default());
+    let (call, other) = (world.twilio.add_call(SeededCall::default()), world.twilio.add_call(SeededCall::default()));
+    let record =
+        |call: &String| world.twilio.add_recording(SeededRecording { call_sid: call.clone(), ..Default::default() });
+    let (recording, unreported) = (record(&call), record(&other));
+    let params = |call| {
+        let mut params = progress("completed");
+        params.retain(|(name, _)| !["CallSid", "Direction"].contains(name));
+        params.extend([("CallSid", call), ("Direction", "inbound")]);
+        params
+    };
+    let mut of_leg = params("CA00000000000000000000000000000077");
+    of_leg.push(("ParentCallSid", &call));
+    let finished = [
+        ("AccountSid", twilio::ACCOUNT_SID),
+        ("CallSid", &*other),
+        ("RecordingSid", &*unreported),
+        ("RecordingStatus", "completed"),
+    ];
+
+    let lock = held(&store, "BEGIN EXCLUSIVE").await;
+    // One after the other: two that wait together for the lock would outlast it.
+    assert_eq!(world.callback("/hooks/twilio/call", &params(&call)).await.status, 503);
+    assert_eq!(world.callback("/hooks/twilio/recording", &finished).await.status, 503);
+    assert_eq!(world.callback("/hooks/twilio/call", &of_leg).await.status, 204);
+    lock.execute_batch("ROLLBACK").expect("no lock");
+
+    world.settle().await;
+    world.after(Duration::from_secs(61)).await;
+    assert_eq!(store.number("SELECT count(*) FROM calls").await, 2, "neither the old call nor the leg");
+    for (call, recording) in [(&call, &recording), (&other, &unreported)] {
+        let found = world.call(call).await;
+        assert_eq!(found["transcripts"][0]["recording_sid"], **recording, "{found}");
+        assert_eq!(found["transcripts"][0]["state"], "completed", "{found}");
+    }
+    assert_happened(world.transcript_requests().len(), 2);
 }
 
 /// The answer to a stranger.
