@@ -179,8 +179,9 @@ impl Context {
         let read = tokio::task::spawn_blocking(move || config.read_keyterms_again());
         match read.await {
             Ok(Some(Ok(keyterms))) => {
-                tracing::info!(keyterms = keyterms.as_slice().len(), "read KEYTERMS_FILE again");
+                let count = keyterms.as_slice().len();
                 *self.keyterms.lock().unwrap_or_else(PoisonError::into_inner) = keyterms;
+                tracing::info!(keyterms = count, "read KEYTERMS_FILE again");
             }
             Ok(Some(Err(problem))) => tracing::warn!("the key terms stay as they were: {problem}"),
             Ok(None) => tracing::info!("received SIGHUP; KEYTERMS_FILE is not set, and no other setting is read again"),
