@@ -1,6 +1,7 @@
 //! Composes the program from its settings: clients, context, routes and workers, with the sandbox in the vendors' place for
 //! `--sandbox`.
 
+mod check;
 mod listen;
 mod sandbox;
 mod scratch;
@@ -8,7 +9,7 @@ mod scratch;
 use std::fmt::Write;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use crate::auth::Auth;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
+use crate::clients::{Kind, Service};
 use crate::config::{Accounts, Config, Problem, ServerConfig, Vendors};
 use crate::context::{ANSWERED_SLOTS, Context, Models, Shared};
 use crate::events::Events;
@@ -31,6 +33,7 @@ use crate::server::{Limits, Server};
 use crate::store::{BadDatabase, Location, Store};
 use crate::web;
 use crate::webhook_secret::WebhookSecrets;
+use check::Verdict;
 use scratch::Scratch;
 
 /// The notice on every page in the sandbox.
@@ -134,6 +137,7 @@ impl App {
             stopping: CancellationToken::new(),
             events: Events::new(),
             repeats: Repeats::default(),
+            wrong_settings: Mutex::default(),
             notice,
         });
         warn_of_calls_dialed_elsewhere(&context).await;
@@ -147,6 +151,16 @@ impl App {
             tokio::spawn(async move { prober(&context, ports).watch(&context.stopping).await });
             tokio::spawn(check_database(Arc::clone(&app.context)));
         }
+        // The sandbox has no settings to check.
+        if config.work.checks_settings && app.scratch.is_none() {
+            let context = Arc::clone(&app.context);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = check_settings(&context) => {}
+                    () = context.stopping.cancelled() => {}
+                }
+            });
+        }
         Ok(app)
     }
 
@@ -158,6 +172,17 @@ impl App {
     /// `BASE_URL` leads to this program.
     pub async fn probe(&self) -> bool {
         prober(&self.context, self.ports()).probe().await
+    }
+
+    /// Checks settings without starting the program: returns a line for each thing checked, and whether nothing is wrong.
+    /// `None` for the sandbox, which has no settings to check.
+    pub async fn check(config: Config) -> Option<(String, bool)> {
+        check::check(config).await
+    }
+
+    /// Asks both vendors whether the settings are right, for tests that run nothing automatically.
+    pub async fn check_settings(&self) {
+        check_settings(&self.context).await;
     }
 
     /// Waits until an operator at this computer must log in, or the last log-in link was used. Returns a text with a new link.
@@ -244,6 +269,27 @@ impl App {
             tracing::warn!("the database did not close in time");
         }
         drop(scratch);
+    }
+}
+
+/// Asks both vendors whether the settings are right. What is wrong goes to the log and to the pages, which already tell of
+/// refused credentials.
+async fn check_settings(context: &Context) {
+    for finding in check::ask_vendors(&context.twilio, &context.assemblyai, &context.phone_number).await {
+        let check::Finding { subject, verdict, text, error } = finding;
+        let cause = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        match verdict {
+            Verdict::Good => tracing::debug!("{subject}: {text}"),
+            Verdict::Unknown => tracing::info!("{subject}: {text}{cause}"),
+            Verdict::Wrong => {
+                tracing::warn!("{subject}: {text}{cause}");
+                let service = error.as_ref().map_or(Service::Twilio, |error| error.service);
+                if !error.is_some_and(|error| matches!(error.kind, Kind::Unauthorized(_))) {
+                    let sentence = format!("When callscribe started: {subject}: {text}{cause}.");
+                    context.wrong_settings.lock().unwrap_or_else(PoisonError::into_inner).push((service, sentence));
+                }
+            }
+        }
     }
 }
 

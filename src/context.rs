@@ -86,6 +86,8 @@ pub struct Context {
     pub events: Events,
     /// What strangers cause, for the log.
     pub repeats: Repeats,
+    /// What was wrong with the settings when both vendors were asked at the start, for the pages.
+    pub wrong_settings: Mutex<Vec<(Service, String)>>,
     /// A sentence that every page shows, such as that no phone rings in the sandbox.
     pub notice: Option<&'static str>,
 }
@@ -193,6 +195,18 @@ impl Context {
     pub fn refused_shared_key(&self) -> bool {
         let refused_at = self.shared_key_refused_at.load(Ordering::Relaxed);
         refused_at != 0 && self.clock.now_ms() - refused_at < SHARED_KEY_NOTICE
+    }
+
+    /// Sentences about what was wrong with the settings at the start, except credentials.
+    pub fn wrong_settings(&self) -> Vec<String> {
+        let wrong = self.wrong_settings.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.iter().map(|(_, sentence)| sentence.clone()).collect()
+    }
+
+    /// Notes that Twilio has accepted a call, so that nothing is wrong with its settings any more.
+    pub fn accept_twilio_settings(&self) {
+        let mut wrong = self.wrong_settings.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.retain(|(service, _)| *service != Service::Twilio);
     }
 
     /// The vendors that refused our credentials in answer to the last request, with what they said.

@@ -57,7 +57,7 @@
 //! | room | what it is for |
 //! |---|---|
 //! | [`config`] | every environment variable, read once, and the file of key terms, read again upon SIGHUP; all problems reported at once |
-//! | [`app`] | composition: builds clients, context and routes from the settings; with `--sandbox`, starts both emulators |
+//! | [`app`] | composition: builds clients, context and routes from the settings; with `--sandbox`, starts both emulators; `app/check.rs` asks both vendors whether the settings are right, for `callscribe check` and at the start |
 //! | [`context`] | the long-lived values that handlers and workers share |
 //! | [`server`], [`telemetry`] | the listener with its slots, deadlines and graceful stop; the log |
 //! | [`web`] | incoming HTTP: the list of routes in `web/mod.rs`, access, errors, a file for each group of handlers; JSON shapes in `web/view.rs`, templates in `web/pages/` |

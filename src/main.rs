@@ -18,10 +18,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let mut sandbox = false;
+    let (mut sandbox, mut check) = (false, false);
     for argument in std::env::args_os().skip(1) {
         match argument.to_str() {
             Some("--sandbox") => sandbox = true,
+            Some("check") => check = true,
             Some("-h" | "--help") => {
                 print(&settings::help());
                 return ExitCode::SUCCESS;
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
             }
         }
     }
+    if check {
+        return check_settings(sandbox);
+    }
     let started = Config::from_environment(sandbox).and_then(|config| {
         let runtime =
             runtime().map_err(|error| vec![Problem::new("threads", format!("cannot be started: {error}"))])?;
@@ -51,14 +55,44 @@ fn main() -> ExitCode {
         }
         Err(problems) => {
             telemetry::finish();
-            for problem in problems {
-                eprintln!("{problem}");
-            }
-            if !sandbox {
-                eprintln!("try it without accounts: cargo run -- --sandbox");
-            }
+            report(problems, sandbox)
+        }
+    }
+}
+
+fn report(problems: Vec<Problem>, sandbox: bool) -> ExitCode {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    if !sandbox {
+        eprintln!("try it without accounts: cargo run -- --sandbox");
+    }
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// Prints whether the settings are right, without starting the program.
+fn check_settings(sandbox: bool) -> ExitCode {
+    let checked = Config::from_environment(sandbox).and_then(|config| {
+        let runtime =
+            runtime().map_err(|error| vec![Problem::new("threads", format!("cannot be started: {error}"))])?;
+        for warning in &config.warnings {
+            eprintln!("{warning}");
+        }
+        let checked = runtime.block_on(App::check(config));
+        // A DNS lookup that takes long would otherwise keep the program from ending.
+        runtime.shutdown_background();
+        Ok(checked)
+    });
+    match checked {
+        Ok(Some((text, is_good))) => {
+            print(&text);
+            if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Ok(None) => {
+            eprintln!("check: the sandbox has no settings to check; leave out --sandbox");
             ExitCode::from(EXIT_USAGE)
         }
+        Err(problems) => report(problems, sandbox),
     }
 }
 

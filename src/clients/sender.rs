@@ -112,6 +112,12 @@ impl Sender {
         Ok((answer, value))
     }
 
+    /// Sends a GET once and parses the response as JSON. Logs nothing, and notes no refusal of the credentials.
+    pub(super) async fn get_json_once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+        let read = async { self.send(request).await?.json() };
+        read.await.map_err(|kind| Error { service: self.service, kind })
+    }
+
     /// Sends a GET, with retries, and reads a response that may be large. One that is waits for its turn, and has it as long
     /// as its text is in use.
     pub(super) async fn get_large(
@@ -256,11 +262,16 @@ impl Sender {
         }
     }
 
-    /// Logs a failed request and returns its error.
-    pub(super) fn error(&self, kind: Kind) -> Error {
-        if let Kind::Unauthorized(refusal) = &kind {
+    /// Notes that the vendor refused the credentials, if this failure says so.
+    pub(super) fn note(&self, kind: &Kind) {
+        if let Kind::Unauthorized(refusal) = kind {
             self.set_refused(Some(refusal.clone()));
         }
+    }
+
+    /// Logs a failed request and returns its error.
+    pub(super) fn error(&self, kind: Kind) -> Error {
+        self.note(&kind);
         let error = Error { service: self.service, kind };
         tracing::warn!("{error}");
         error

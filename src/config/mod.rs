@@ -58,6 +58,9 @@ pub struct WorkConfig {
     /// Jobs run when they are due, and looks at `BASE_URL` are taken. Otherwise only
     /// [`App::run_due_jobs`](crate::app::App::run_due_jobs) and [`App::probe`](crate::app::App::probe) do so.
     pub automatic: bool,
+    /// Both vendors are asked at the start whether the settings are right. Otherwise only
+    /// [`App::check_settings`](crate::app::App::check_settings) does so.
+    pub checks_settings: bool,
     pub clock: Clock,
     /// Maximum time that a dial request waits for the call SID.
     pub dial_timeout: Duration,
@@ -68,7 +71,7 @@ pub struct WorkConfig {
 impl Default for WorkConfig {
     fn default() -> Self {
         let (dial_timeout, patience) = (Duration::from_secs(10), Duration::from_secs(4));
-        Self { automatic: true, clock: Clock::system(), dial_timeout, patience }
+        Self { automatic: true, checks_settings: true, clock: Clock::system(), dial_timeout, patience }
     }
 }
 

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use crate::auth::signature::{are_same, sign};
 use finding::{Finding, Looks};
 pub use prober::Prober;
+pub use public_address::{Answer, ask};
 
 /// Names of this computer in `Host`, where a port may follow.
 pub const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::clients::tls;
+use crate::urls::Urls;
 
 /// The answer of an instance fits into this many bytes; the rest of a longer one is not read.
 const LARGEST_ANSWER: usize = 16 << 10;
@@ -55,6 +56,42 @@ pub enum Unconnected {
     TooSlow,
     /// It failed here, which shows nothing about what is there.
     Failed,
+}
+
+/// What a plain request to the public address is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The host's name has no address.
+    Unresolved,
+    /// Nothing accepts connections or speaks HTTP there, as far as can be seen from here.
+    Nobody,
+    /// An answer with this status, not one of this program.
+    Other(u16),
+    /// The answer of this program to a health check.
+    Healthy,
+}
+
+/// Requests the health check at the public address, once. Unlike a look, that changes nothing for a program that runs.
+pub async fn ask(urls: &Urls) -> Answer {
+    let Some(address) = PublicAddress::new(urls.base()) else { return Answer::Unresolved };
+    let addresses = match address.resolve().await {
+        Ok(addresses) => addresses,
+        Err(Unconnected::Nobody) => return Answer::Unresolved,
+        Err(Unconnected::TooSlow | Unconnected::Failed) => return Answer::Nobody,
+    };
+    let Ok((_, stream)) = first_connectable(&addresses).await else { return Answer::Nobody };
+    let Ok(mut connection) = address.over(stream).await else { return Answer::Nobody };
+    let url = format!("{}/healthz", urls.base());
+    let answer = connection.ask(urls.path_of(&url), urls.authority(), |_| false).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&answer);
+    let status = text.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+    // A proxy may send it in chunks.
+    let is_ok = || text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.lines().any(|line| line == "ok"));
+    match status {
+        Some(200) if is_ok() => Answer::Healthy,
+        Some(status) => Answer::Other(status),
+        None => Answer::Nobody,
+    }
 }
 
 /// Accepts every certificate, as a stranger may. Probes hold nothing secret, and their answers are signed.

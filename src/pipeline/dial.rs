@@ -248,6 +248,7 @@ async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Inst
             }
             Ok(created) => match created.sid.parse::<CallSid>() {
                 Ok(sid) => {
+                    context.accept_twilio_settings();
                     let state = CallState::of_twilio(&created.status).unwrap_or(CallState::Queued);
                     tracing::info!(call = %id, %sid, to = masked, "dialed");
                     if let Err(error) = store_sid(context, call, &sid, state, claimed).await {

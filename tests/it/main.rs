@@ -57,6 +57,7 @@ mod sandbox;
 mod vendor_clients;
 
 // The program as it is started, described and made.
+mod check;
 mod cli;
 mod dependencies;
 mod manual;

@@ -76,6 +76,14 @@ impl AssemblyAi {
         Ok(answer.date)
     }
 
+    /// Asks once whether AssemblyAI accepts the key. Logs nothing.
+    pub async fn check(&self) -> Result<(), Error> {
+        let mut url = self.url(&["transcript"]);
+        url.query_pairs_mut().append_pair("limit", "1");
+        let page = self.sender.get_json_once::<Page>(self.request(Method::GET, url)).await;
+        page.map(drop).inspect_err(|error| self.sender.note(&error.kind))
+    }
+
     /// Returns the transcripts ordered on this day (in UTC), newest first. Fails if they are more than 5,000.
     pub async fn transcripts_of_day(&self, day: Date) -> Result<Vec<Listed>, Error> {
         self.transcripts(|_| Timestamp::MIN, Some(day)).await

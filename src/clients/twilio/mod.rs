@@ -7,6 +7,7 @@ mod calls;
 mod encryption;
 mod lenient;
 mod media;
+mod numbers;
 mod pages;
 mod player;
 mod recordings;
@@ -27,6 +28,7 @@ use url::Url;
 pub use calls::{Call, CreateCall};
 pub use encryption::{Decryption, NotDecryptable, RecordingKeys};
 pub use media::{Media, MediaFormat, MediaRequest};
+pub use numbers::CallerId;
 pub use player::Playable;
 pub use recordings::{Location, Recording};
 

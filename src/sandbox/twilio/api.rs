@@ -22,7 +22,7 @@ use super::parameters;
 use super::resource::{Resource, resource};
 use super::rest_exception::{RestException, bad_request};
 use super::update::{self, Change};
-use super::{create, media};
+use super::{create, media, numbers};
 use crate::sandbox::control::intercept;
 use crate::sandbox::pace::Pace;
 
@@ -67,6 +67,8 @@ async fn respond(State(twilio): State<Twilio>, request: Request) -> Response {
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
     let result = if !is_authorized(&parts.headers) {
         Err(RestException::of(StatusCode::UNAUTHORIZED))
+    } else if let Some(numbers) = numbers::respond(&twilio, &method, path, &query) {
+        numbers
     } else if let Some(resource) = resource(path) {
         twilio.respond(&method, path, &resource, &query, &parts.headers, &body)
     } else {

@@ -3,8 +3,8 @@
 //!
 //! Reading order: `credentials` and `account` are what the account is and holds, `emulator` is the handle that shares
 //! it. `api` responds to requests: `resource` is what they are about, `parameters` what they may ask for; `create` parses
-//! the one that places a call, `update` the one that changes it; `list` filters; `page`, `media`, `wire` and
-//! `rest_exception` write responses. `life` runs a call, `conversation` performs its TwiML (parsed by `twiml`), `recording`
+//! the one that places a call, `update` the one that changes it; `list` filters; `page`, `media`, `numbers`,
+//! `wire` and `rest_exception` write responses. `life` runs a call, `conversation` performs its TwiML (parsed by `twiml`), `recording`
 //! records, `encryption` encrypts what was recorded, `callback` sends signed requests. `other_api` makes it speak as another
 //! compatible API. `seed` adds calls and recordings for tests.
 //!
@@ -25,6 +25,7 @@ mod form;
 mod life;
 mod list;
 mod media;
+mod numbers;
 mod other_api;
 mod page;
 mod parameters;

@@ -48,6 +48,7 @@ impl Notices {
                     .to_owned(),
             );
         }
+        alerts.extend(context.wrong_settings());
         alerts.extend(context.models.warnings());
         Self { standing: context.notice, alerts, has_help: true }
     }

@@ -42,7 +42,7 @@ impl Program {
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut config = Config::read(variables, false).expect("valid settings");
-        config.work = WorkConfig { automatic: false, dial_timeout: Duration::ZERO, ..WorkConfig::default() };
+        config.work = WorkConfig { automatic: false, checks_settings: false, dial_timeout: Duration::ZERO, ..WorkConfig::default() };
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let app = runtime.block_on(App::start(config, Vec::new())).expect("the program starts");
         Self { runtime, router: app.router(), _app: app }

@@ -12,7 +12,8 @@ use std::thread;
 
 use callscribe::sandbox::{assemblyai, twilio};
 
-/// Settings that suffice to start, on a free port. The program sends no vendor a request until somebody dials.
+/// Settings that suffice to start, on a free port. Until somebody dials, the program only asks
+/// both vendors whether these are right, and goes on without an answer.
 pub(crate) const ENOUGH: [(&str, &str); 6] = [
     ("TWILIO_ACCOUNT_SID", twilio::ACCOUNT_SID),
     ("TWILIO_AUTH_TOKEN", twilio::AUTH_TOKEN),

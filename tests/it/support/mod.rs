@@ -94,7 +94,13 @@ impl World {
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
         config.deadlines = deadlines;
-        config.work = WorkConfig { automatic: false, clock: clock.clone(), dial_timeout, ..WorkConfig::default() };
+        config.work = WorkConfig {
+            automatic: false,
+            checks_settings: false,
+            clock: clock.clone(),
+            dial_timeout,
+            ..WorkConfig::default()
+        };
         let app = App::start(config, vec![listener]).await.expect("a program that starts");
         Self { base, http: client(), twilio, assemblyai, app, clock, store, _panics: panics::Watch::start() }
     }
@@ -133,7 +139,13 @@ impl World {
         variables.push(("DATABASE_URL".to_owned(), self.store.url.clone()));
         variables.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let mut config = Config::read(variables, false).expect("settings that fit");
-        config.work = WorkConfig { automatic, clock: self.clock.clone(), dial_timeout: DIAL_TIMEOUT, patience };
+        config.work = WorkConfig {
+            automatic,
+            checks_settings: false,
+            clock: self.clock.clone(),
+            dial_timeout: DIAL_TIMEOUT,
+            patience,
+        };
         App::start(config, vec![listener]).await.expect("a program that starts")
     }
 
