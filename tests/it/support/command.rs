@@ -12,15 +12,16 @@ use std::thread;
 
 use callscribe::sandbox::{assemblyai, twilio};
 
-/// Settings that suffice to start, on a free port. Until somebody dials, the program only asks
-/// both vendors whether these are right, and goes on without an answer.
-pub(crate) const ENOUGH: [(&str, &str); 6] = [
+/// Settings that suffice to start, on a free port, with vendors that nobody reaches.
+pub(crate) const ENOUGH: [(&str, &str); 8] = [
     ("TWILIO_ACCOUNT_SID", twilio::ACCOUNT_SID),
     ("TWILIO_AUTH_TOKEN", twilio::AUTH_TOKEN),
     ("TWILIO_PHONE_NUMBER", twilio::PHONE_NUMBER),
     ("BASE_URL", "https://callscribe.invalid"),
     ("ASSEMBLYAI_KEY", assemblyai::API_KEY),
     ("BIND_ADDR", "127.0.0.1:0"),
+    ("TWILIO_API_URL", "http://127.0.0.1:1"),
+    ("ASSEMBLYAI_API_URL", "http://127.0.0.1:1"),
 ];
 
 /// Settings of a sandbox on free ports.
