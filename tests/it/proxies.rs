@@ -309,6 +309,9 @@ async fn a_certificate_that_nobody_trusts_does_not_hide_a_program() {
     assert!(!world.app.probe().await, "no proxy yet");
     let site = format!("{base} {{\n  bind 127.0.0.1\n  tls internal\n  reverse_proxy {program}\n}}\n");
     let _caddy = Proxy::caddy_of(port, &site);
+    // Caddy listens before it has made its certificate.
+    let refused = async || format!("{:?}", client().get(&base).send().await.expect_err("no trust"));
+    while !refused().await.contains("UnknownIssuer") {}
     assert!(world.app.probe().await, "BASE_URL leads to the program");
     assert_eq!(world.get("/calls").await.status, 200, "Caddy reveals itself");
 }
