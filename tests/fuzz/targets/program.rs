@@ -9,7 +9,6 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use callscribe::app::App;
 use callscribe::config::{Config, WorkConfig};
-use callscribe::internals::Clock;
 use callscribe::sandbox::{assemblyai, twilio};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
