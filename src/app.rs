@@ -203,7 +203,7 @@ impl App {
         )
     }
 
-    /// Reads the file of key terms again, and logs what came of it.
+    /// Reads the file of key terms again, and logs how many there are, or why they stay as they were.
     pub async fn read_keyterms_again(&self) {
         self.context.read_keyterms_again().await;
     }

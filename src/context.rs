@@ -69,7 +69,7 @@ pub struct Context {
     pub instance: String,
     /// The jobs that this process runs, whose leases it renews.
     pub leased: Mutex<HashMap<(JobKind, String), Job>>,
-    /// Calls of which a report could not be stored.
+    /// Calls whose callbacks could not be stored.
     pub missed: Mutex<VecDeque<CallSid>>,
     /// Notified when a job may have become due.
     pub job_ready: Notify,
@@ -164,7 +164,7 @@ impl Context {
         if is_large { self.reading.acquire().await.ok() } else { None }
     }
 
-    /// The calls of which a report could not be stored.
+    /// Locks the calls whose callbacks could not be stored.
     pub fn missed(&self) -> MutexGuard<'_, VecDeque<CallSid>> {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -76,7 +76,7 @@ impl Mender {
         }
     }
 
-    /// Takes a byte. Returns `false` if it only ended what came before it.
+    /// Takes a byte. Returns `false` if the byte only ends what it follows; it is then taken again.
     fn takes(&mut self, byte: u8, mended: &mut Vec<u8>) -> bool {
         match self.place {
             Place::Start if BYTE_ORDER_MARK.get(self.held.len()) == Some(&byte) => self.held.push(byte),
@@ -145,8 +145,8 @@ impl Mender {
             _ => byte.is_ascii_hexdigit(),
         };
         if !fits {
-            // What came before the latest backslash is half a character. After it comes no escape sequence either, unless
-            // the byte begins another one.
+            // The byte does not continue what is held: a broken escape sequence, or half a surrogate pair. If a backslash
+            // follows that half, it begins another escape sequence, such as `\n`, which the byte may end.
             let (halves, is_begun) = (self.held.len().div_ceil(ESCAPE), self.held.len() == ESCAPE + 1);
             let replaced = if is_begun { 1 } else { halves };
             mended.extend(REPLACEMENT.repeat(replaced));

@@ -248,7 +248,7 @@ words! {
 }
 
 impl Call {
-    /// A call that others placed, of which nothing more is known.
+    /// A call that another program placed. Only its id and SID are known.
     pub fn unknown(id: CallId, sid: Option<CallSid>, now: i64) -> Self {
         Self {
             id,

@@ -81,7 +81,7 @@ pub async fn recording_update(context: &Shared, update: RecordingUpdate) -> Resu
     stored.inspect_err(|_| remember(context, missed))
 }
 
-/// Remembers a call of which a report could not be stored. Twilio does not repeat all its callbacks, and nothing follows a
+/// Remembers a call whose callback could not be stored. Twilio does not repeat all its callbacks, and nothing follows a
 /// call that is not stored, unless it was dialed here.
 fn remember(context: &Context, call: Option<CallSid>) {
     let mut missed = context.missed();
@@ -90,8 +90,8 @@ fn remember(context: &Context, call: Option<CallSid>) {
     }
 }
 
-/// Stores the calls of which a report could not be stored, each with the job that asks Twilio how it stands. Stops at the
-/// first that still cannot be stored.
+/// Stores the calls whose callbacks could not be stored, each with the job that polls Twilio. Stops at the first that still
+/// cannot be stored.
 pub(super) async fn take_in_missed(context: &Shared) {
     loop {
         let Some(sid) = context.missed().front().cloned() else { return };
