@@ -495,9 +495,9 @@ async fn a_deleted_lost_call_that_turns_up_at_twilio_is_deleted_there() {
     assert_deleted(&world, &sid).await;
 }
 
-#[tokio::test]
-async fn a_transcript_whose_submission_got_no_answer_is_found_at_assemblyai_and_deleted() {
-    let world = World::with_deadlines(&[], no_retries()).await;
+/// Dials a call whose transcript AssemblyAI makes without answering, and whose search for it has failed for hours. Returns
+/// its SID.
+async fn call_with_an_unanswered_order(world: &World) -> String {
     world.assemblyai.control.set_callbacks(Callbacks::Drop);
     world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
     world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
@@ -508,6 +508,13 @@ async fn a_transcript_whose_submission_got_no_answer_is_found_at_assemblyai_and_
         world.after(HOUR).await;
     }
     world.assemblyai.control.stop_random_faults();
+    sid
+}
+
+#[tokio::test]
+async fn a_transcript_whose_submission_got_no_answer_is_found_at_assemblyai_and_deleted() {
+    let world = World::with_deadlines(&[], no_retries()).await;
+    let sid = call_with_an_unanswered_order(&world).await;
     assert_eq!(world.call(&sid).await["progress"], "failed");
     assert_ne!(world.assemblyai.transcripts()[0]["text"], "Deleted by user.");
     delete_completely(&world, &sid).await;
@@ -520,16 +527,7 @@ async fn a_transcript_whose_submission_got_no_answer_is_deleted_however_wrong_ou
     for (ahead, was_ahead) in [(DAYS_400, Duration::ZERO), (Duration::ZERO, DAYS_400)] {
         let clock = Clock::manual(now() + ahead);
         let world = World::with_clock(&[], no_retries(), clock, Duration::from_secs(20)).await;
-        world.assemblyai.control.set_callbacks(Callbacks::Drop);
-        world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
-        world.assemblyai.control.fail_next(Method::GET, "/v2/transcript", refuse(503));
-        let sid = world.dial(NUMBER).await;
-        world.settle().await;
-        world.assemblyai.control.fail_at_random(RandomFaults { seed: 1, per_mille: 1_000, hangs: false });
-        for _ in 0..9 {
-            world.after(HOUR).await;
-        }
-        world.assemblyai.control.stop_random_faults();
+        let sid = call_with_an_unanswered_order(&world).await;
         let dated = format!("UPDATE transcripts SET asked_at = asked_at + {}", was_ahead.as_millis());
         world.store.execute(&dated).await.expect("an order with that date");
         delete_completely(&world, &sid).await;
