@@ -10,12 +10,24 @@ const LONGEST_SAY: usize = 4_000;
 /// A TwiML verb: <https://www.twilio.com/docs/voice/twiml>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verb {
-    /// Speaks the first 4,000 characters of a text, without those that XML does not allow.
-    Say(String),
-    /// Records until silence, a key press, the end of the call or `max_length`.
+    /// Speaks.
+    Say(Say),
+    /// Records until silence, a key press, the end of the call or `max_length`. Silence is not cut off, so that times in the
+    /// recording are those of the call.
     Record(Record),
     /// Ends the call.
     Hangup,
+}
+
+/// Source: <https://www.twilio.com/docs/voice/twiml/say>.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Say {
+    /// Its first 4,000 characters are spoken, without those that XML does not allow.
+    pub text: String,
+    /// Such as `de-DE`. Twilio's default is that of the voice.
+    pub language: Option<String>,
+    /// Such as `Polly.Vicki-Neural`.
+    pub voice: Option<String>,
 }
 
 /// Source: <https://www.twilio.com/docs/voice/twiml/record>.
@@ -27,8 +39,10 @@ pub struct Record {
     pub recording_status_callback: String,
     /// Seconds.
     pub max_length: u32,
-    /// Seconds of silence that end the recording.
+    /// Seconds of silence that end the recording; 0 if silence never does.
     pub timeout: u32,
+    /// The key that ends the recording.
+    pub finish_on_key: Option<char>,
 }
 
 /// Returns the TwiML document with these verbs.
@@ -39,18 +53,23 @@ pub fn response(verbs: &[Verb]) -> String {
     write(Event::Start(BytesStart::new("Response")));
     for verb in verbs {
         match verb {
-            Verb::Say(text) => {
-                write(Event::Start(BytesStart::new("Say")));
+            Verb::Say(Say { text, language, voice }) => {
+                let attributes = [("language", language.as_deref()), ("voice", voice.as_deref())];
+                let set = attributes.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                write(Event::Start(BytesStart::new("Say").with_attributes(set)));
                 write(Event::Text(BytesText::from_escaped(escape(speakable(text)))));
                 write(Event::End(BytesEnd::new("Say")));
             }
             Verb::Record(record) => {
                 let (max_length, timeout) = (record.max_length.to_string(), record.timeout.to_string());
+                let finish_on_key = record.finish_on_key.map(String::from).unwrap_or_default();
                 write(Event::Empty(BytesStart::new("Record").with_attributes([
                     ("action", record.action.as_str()),
                     ("method", "POST"),
                     ("timeout", &timeout),
+                    ("finishOnKey", &finish_on_key),
                     ("maxLength", &max_length),
+                    ("trim", "do-not-trim"),
                     ("recordingStatusCallback", &record.recording_status_callback),
                     ("recordingStatusCallbackMethod", "POST"),
                     ("recordingStatusCallbackEvent", "in-progress completed absent"),

@@ -126,6 +126,14 @@ pub struct AssemblyAiConfig {
 pub struct CallConfig {
     /// `GREETING`, by default `Ahoy! Call recording starts now.`
     pub greeting: String,
+    /// `GREETING_LANGUAGE`, by default none: Twilio decides.
+    pub language: Option<String>,
+    /// `GREETING_VOICE`, by default none: Twilio decides.
+    pub voice: Option<String>,
+    /// `SILENCE_SECONDS`, by default 5; 0 if silence never ends a recording.
+    pub silence_seconds: u32,
+    /// `FINISH_ON_KEY`, by default `#`; `None` if no key ends a recording.
+    pub finish_on_key: Option<char>,
     /// `DIAL_COUNTRIES`, by default the country of `TWILIO_PHONE_NUMBER`.
     pub countries: Countries,
     /// `MAX_CALL_SECONDS`, by default 3600.

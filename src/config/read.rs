@@ -175,8 +175,46 @@ fn read_call(env: &mut Env) -> Option<CallConfig> {
         let seconds = text.parse().ok().filter(|seconds| (1..=14_400).contains(seconds));
         seconds.ok_or("expected a whole number of seconds from 1 to 14400".to_owned())
     });
-    let countries = countries?.unwrap_or(Countries::Own);
-    Some(CallConfig { greeting: greeting?, countries, max_seconds: max_seconds? })
+    let language = env.read_if_set("GREETING_LANGUAGE", language);
+    let voice = env.read_if_set("GREETING_VOICE", voice);
+    let silence_seconds = env.read("SILENCE_SECONDS", |text| {
+        let seconds = text.parse().ok().filter(|seconds| (0..=600).contains(seconds));
+        seconds.ok_or("expected a whole number of seconds from 0 to 600".to_owned())
+    });
+    let finish_on_key = env.read("FINISH_ON_KEY", |text| match text.as_bytes() {
+        b"none" => Ok(None),
+        [key @ (b'0'..=b'9' | b'#' | b'*')] => Ok(Some(char::from(*key))),
+        _ => Err("expected one key, that is a digit, # or *, or none".to_owned()),
+    });
+    Some(CallConfig {
+        greeting: greeting?,
+        language: language?,
+        voice: voice?,
+        silence_seconds: silence_seconds?,
+        finish_on_key: finish_on_key?,
+        countries: countries?.unwrap_or(Countries::Own),
+        max_seconds: max_seconds?,
+    })
+}
+
+/// Parses a tag such as `de-DE`, `cmn-Hans-CN` or `es-419`. Which of them Twilio speaks only Twilio knows.
+fn language(text: &str) -> Result<String, String> {
+    let mut parts = text.split('-');
+    let is_letters = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_language = parts.next().is_some_and(|part| (2..=3).contains(&part.len()) && is_letters(part));
+    let is_tag =
+        parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    if is_language && is_tag { Ok(text.to_owned()) } else { Err("expected a language tag, such as de-DE".to_owned()) }
+}
+
+/// Longest name of a voice. Twilio's have some 30 characters.
+const LONGEST_VOICE: usize = 100;
+
+/// Parses a name such as `alice` or `Polly.Vicki-Neural`. Which of them there are only Twilio knows.
+fn voice(text: &str) -> Result<String, String> {
+    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let expected = "expected the name of one of Twilio's voices, such as Polly.Vicki-Neural";
+    if is_name && text.len() <= LONGEST_VOICE { Ok(text.to_owned()) } else { Err(expected.to_owned()) }
 }
 
 fn read_dial(env: &mut Env) -> Option<DialConfig> {

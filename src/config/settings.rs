@@ -118,6 +118,26 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "what the person on the phone hears before the recording starts",
     },
     Setting {
+        name: "GREETING_LANGUAGE",
+        default: Nothing,
+        meaning: "language in which Twilio speaks, such as de-DE; not set: that of the voice",
+    },
+    Setting {
+        name: "GREETING_VOICE",
+        default: Nothing,
+        meaning: "one of Twilio's voices, such as Polly.Vicki-Neural; not set: Twilio's default",
+    },
+    Setting {
+        name: "SILENCE_SECONDS",
+        default: Value("5"),
+        meaning: "seconds of silence that end the recording of a message: 1 to 600; 0 if silence never ends it",
+    },
+    Setting {
+        name: "FINISH_ON_KEY",
+        default: Value("#"),
+        meaning: "the key that ends the recording of a message: a digit, # or *; none if no key ends it",
+    },
+    Setting {
         name: "DIAL_COUNTRIES",
         default: Derived("the country of TWILIO_PHONE_NUMBER"),
         meaning: "countries that may be called, as ISO codes separated by commas, such as US,CA; * for all",

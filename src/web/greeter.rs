@@ -7,10 +7,7 @@ use super::greeted::Greeted;
 use crate::context::Context;
 use crate::model::call::{CallId, CallSid};
 use crate::token_bucket::TokenBucket;
-use crate::twiml::{self, Record, Verb};
-
-/// Seconds of silence after which a recording ends.
-const SILENCE: u32 = 5;
+use crate::twiml::{self, Record, Say, Verb};
 
 /// Burst size of the token bucket that limits storing "answered" for outbound calls. Their status callback reports it too,
 /// so a flood of requests must not cost a transaction each. Twilio begins one call a second, unless more is agreed upon.
@@ -66,12 +63,17 @@ impl Greeter {
 /// Says the greeting, records, and continues at `/record/done/`.
 fn greeting(context: &Context, token: Option<&CallId>) -> String {
     twiml::response(&[
-        Verb::Say(context.call.greeting.clone()),
+        Verb::Say(Say {
+            text: context.call.greeting.clone(),
+            language: context.call.language.clone(),
+            voice: context.call.voice.clone(),
+        }),
         Verb::Record(Record {
             action: context.urls.record_done(token),
             recording_status_callback: context.urls.recording_progress(token),
             max_length: context.call.max_seconds,
-            timeout: SILENCE,
+            timeout: context.call.silence_seconds,
+            finish_on_key: context.call.finish_on_key,
         }),
         Verb::Hangup,
     ])

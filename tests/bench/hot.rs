@@ -10,7 +10,7 @@ use callscribe::export;
 use callscribe::internals::signature::{self, Algorithm};
 use callscribe::internals::{RecordingProgress, Reply, callbacks};
 use callscribe::sandbox::twilio;
-use callscribe::twiml::{self, Record, Verb};
+use callscribe::twiml::{self, Record, Say, Verb};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 
@@ -46,12 +46,17 @@ fn callbacks(criterion: &mut Criterion) {
 fn instructions(criterion: &mut Criterion) {
     let answer = || {
         twiml::response(&[
-            Verb::Say(black_box("Ahoy! Call recording starts now.").to_owned()),
+            Verb::Say(Say {
+                text: black_box("Ahoy! Call recording starts now.").to_owned(),
+                language: None,
+                voice: None,
+            }),
             Verb::Record(Record {
                 action: URL.to_owned(),
                 recording_status_callback: URL.to_owned(),
                 max_length: 3_600,
                 timeout: 5,
+                finish_on_key: Some('#'),
             }),
             Verb::Hangup,
         ])

@@ -53,6 +53,10 @@ async fn the_document_follows_the_settings() {
         ("BASE_URL", "https://example.com:8443/in/here/"),
         ("GREETING", "This call is recorded & transcribed."),
         ("MAX_CALL_SECONDS", "90"),
+        ("GREETING_LANGUAGE", "en-GB"),
+        ("GREETING_VOICE", "Polly.Amy-Neural"),
+        ("SILENCE_SECONDS", "0"),
+        ("FINISH_ON_KEY", "none"),
     ];
     let world = World::with(&settings).await;
     insta::assert_snapshot!("settings", ask(&world, "/record/", "https://example.com:8443/in/here").await.text());

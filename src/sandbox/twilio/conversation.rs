@@ -120,7 +120,8 @@ impl Twilio {
     /// Records the callee, then fetches the action or, without one, the current document again.
     async fn record(&self, call: &Call, current: &Fetch, verb: &Record) -> Result<Next, ApplicationError> {
         if call.outcome == Outcome::Silent {
-            self.listen(call, verb.timeout.min(verb.max_length)).await;
+            let silence = if verb.timeout.is_zero() { verb.max_length } else { verb.timeout };
+            self.listen(call, silence.min(verb.max_length)).await;
             return Ok(Next::Verb);
         }
         let status_callback = if let Some(url) = &verb.status_callback {
