@@ -63,10 +63,19 @@ pub enum Outcome {
     Silent,
     /// The callee answers and presses `#` at once; the recording becomes `absent` with error 16101.
     TooShort,
+    /// A voicemail box answers. It speaks, and presses no key.
+    Voicemail,
     Busy,
     NoAnswer,
     /// The number cannot be reached.
     Failed,
+}
+
+impl Outcome {
+    /// Whether somebody is there who presses a key where a verb asks for one.
+    pub(super) fn presses_keys(self) -> bool {
+        matches!(self, Self::Answered | Self::HangsUp | Self::TooShort)
+    }
 }
 
 /// A callback that was sent.

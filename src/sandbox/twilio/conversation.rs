@@ -17,14 +17,14 @@ use crate::sandbox::speech;
 const MAX_DOCUMENTS: usize = 10;
 
 /// The next TwiML document.
-struct Fetch {
+pub(super) struct Fetch {
     document: Document,
     /// Parameters of the request for it beside those of the call, or that replace them.
     extra: Vec<Param>,
 }
 
 /// What follows a verb.
-enum Next {
+pub(super) enum Next {
     /// The next verb of the document.
     Verb,
     /// Another document; the rest of this one is skipped.
@@ -65,7 +65,7 @@ impl Twilio {
                 Next::Verb => return Ok("completed"),
             }
         }
-        warn!(call = call.sid, "fetched {MAX_DOCUMENTS} documents, hanging up; is there a <Record> without an action?");
+        warn!(call = call.sid, "fetched {MAX_DOCUMENTS} documents, hanging up; is there a verb without an action?");
         Ok("completed")
     }
 
@@ -99,12 +99,9 @@ impl Twilio {
 
     async fn perform(&self, call: &Call, current: &Fetch, verb: &Verb) -> Result<Next, ApplicationError> {
         match verb {
-            Verb::Say(text) => {
-                let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-                wait(self.inner.pace.say_per_character.saturating_mul(length)).await;
-                self.add_talk_time(call, Pace::live().say_per_character.saturating_mul(length));
-            }
+            Verb::Say(text) => self.say(call, text).await,
             Verb::Pause(length) => self.listen(call, *length).await,
+            Verb::Gather(gather) => return self.gather(call, current, gather).await,
             Verb::Record(record) => return self.record(call, current, record).await,
             Verb::Redirect { url, method } => {
                 return Ok(Next::Document(resolve(current, url, method.as_deref(), vec![])?));
@@ -138,7 +135,7 @@ impl Twilio {
         let digits = match call.outcome {
             Outcome::HangsUp => Some("hangup"),
             _ if length == verb.max_length => None,
-            _ if verb.finish_on_key.contains('#') => Some("#"),
+            _ if call.outcome.presses_keys() && verb.finish_on_key.contains('#') => Some("#"),
             // Nothing else would ever end this recording, so the callee hangs up.
             _ if verb.timeout.is_zero() => Some("hangup"),
             _ => {
@@ -169,8 +166,14 @@ impl Twilio {
         Ok(Next::Document(action))
     }
 
+    pub(super) async fn say(&self, call: &Call, text: &str) {
+        let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        wait(self.inner.pace.say_per_character.saturating_mul(length)).await;
+        self.add_talk_time(call, Pace::live().say_per_character.saturating_mul(length));
+    }
+
     /// Lets the callee speak or be silent for this long.
-    async fn listen(&self, call: &Call, length: Duration) {
+    pub(super) async fn listen(&self, call: &Call, length: Duration) {
         if self.inner.pace.speech {
             wait(length).await;
         }
@@ -185,7 +188,12 @@ impl Twilio {
 }
 
 /// Returns the document at a URL of a verb. Without one, it is the current document again.
-fn resolve(current: &Fetch, url: &str, name: Option<&str>, extra: Vec<Param>) -> Result<Fetch, ApplicationError> {
+pub(super) fn resolve(
+    current: &Fetch,
+    url: &str,
+    name: Option<&str>,
+    extra: Vec<Param>,
+) -> Result<Fetch, ApplicationError> {
     let document = match &current.document {
         Document::Inline(_) if url.is_empty() => current.document.clone(),
         _ => Document::At(method(name), absolute(current, url)?),

@@ -94,7 +94,7 @@ async fn run_undisturbed(reporter: &Reporter<'_>) -> &'static str {
             Outcome::Busy => return "busy",
             Outcome::NoAnswer => return "no-answer",
             Outcome::Failed => return "failed",
-            Outcome::Answered | Outcome::HangsUp | Outcome::Silent | Outcome::TooShort => {}
+            Outcome::Answered | Outcome::HangsUp | Outcome::Silent | Outcome::TooShort | Outcome::Voicemail => {}
         }
         twilio.set_call_status(sid, "in-progress");
         reporter.report("answered");

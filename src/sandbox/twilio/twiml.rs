@@ -4,9 +4,7 @@
 
 use std::time::Duration;
 
-use quick_xml::XmlVersion;
-use quick_xml::events::{BytesStart, Event};
-use quick_xml::reader::Reader;
+use super::elements::{Element, elements};
 
 /// Why a call ends with an application error: Twilio's code, and a message for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +24,7 @@ impl ApplicationError {
 pub(super) enum Verb {
     Say(String),
     Pause(Duration),
+    Gather(Box<Gather>),
     Record(Box<Record>),
     Redirect { url: String, method: Option<String> },
     Reject { busy: bool },
@@ -46,141 +45,170 @@ pub(super) struct Record {
     pub(super) status_callback_event: Option<String>,
 }
 
-/// An element under `<Response>`.
-struct Element {
-    name: String,
-    attributes: Vec<(String, String)>,
-    text: String,
+/// The attributes of `<Gather>`, with Twilio's defaults, and what is said meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Gather {
+    pub(super) action: Option<String>,
+    pub(super) method: Option<String>,
+    pub(super) num_digits: Option<u32>,
+    /// How long nobody presses a key before the verb ends.
+    pub(super) timeout: Duration,
+    /// `None` if every key counts.
+    pub(super) finish_on_key: Option<char>,
+    pub(super) action_on_empty_result: bool,
+    /// `<Say>` and `<Pause>`.
+    pub(super) prompt: Vec<Verb>,
 }
 
 pub(super) fn parse(xml: &str) -> Result<Vec<Verb>, ApplicationError> {
-    elements(xml)?.into_iter().map(verb).collect()
+    elements(xml)?.iter().map(verb).collect()
 }
 
-fn elements(xml: &str) -> Result<Vec<Element>, ApplicationError> {
-    let broken = |error: &dyn std::fmt::Display| ApplicationError::new(12100, error);
-    let mut reader = Reader::from_str(xml);
-    let mut found: Vec<Element> = Vec::new();
-    let mut depth = 0;
-    let mut rooted = false;
-    loop {
-        let event = reader.read_event().map_err(|error| broken(&error))?;
-        let closed = matches!(event, Event::Empty(_));
-        match event {
-            Event::Start(start) | Event::Empty(start) => {
-                match depth {
-                    0 if rooted || start.name().as_ref() != "Response" => {
-                        return Err(broken(&"the document is not one <Response>"));
-                    }
-                    0 => rooted = true,
-                    1 => found.push(element(&start).map_err(|error| broken(&error))?),
-                    // Markup inside <Say> changes only how it sounds.
-                    _ => {}
-                }
-                depth += usize::from(!closed);
-            }
-            Event::End(_) => depth -= 1,
-            Event::Text(text) if depth == 0 && text.trim().is_empty() => {}
-            Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) if depth == 0 => {
-                return Err(broken(&"there is text outside <Response>"));
-            }
-            Event::Text(text) => add(&mut found, depth, &text.xml10_content()),
-            Event::CData(text) => add(&mut found, depth, &text.xml10_content()),
-            // quick-xml reports `&amp;` in a text as an event of its own.
-            Event::GeneralRef(reference) => {
-                let character = reference.resolve_char_ref().map_err(|error| broken(&error))?;
-                match (character, quick_xml::escape::resolve_predefined_entity(&reference)) {
-                    (Some(character), _) => add(&mut found, depth, character.encode_utf8(&mut [0; 4])),
-                    (None, Some(text)) => add(&mut found, depth, text),
-                    (None, None) => return Err(broken(&format!("unknown entity {}", &*reference))),
-                }
-            }
-            Event::Eof if depth > 0 || !rooted => return Err(broken(&"the document ends too early")),
-            Event::Eof => return Ok(found),
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
-        }
-    }
-}
+/// The attributes that an element may have. Only these values are heeded, or any if there are none.
+type Known = &'static [(&'static str, &'static [&'static str])];
 
-fn element(start: &BytesStart<'_>) -> quick_xml::Result<Element> {
-    let mut attributes = Vec::new();
-    for attribute in start.attributes() {
-        let attribute = attribute?;
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0)?;
-        attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
-    }
-    Ok(Element { name: start.name().as_ref().to_owned(), attributes, text: String::new() })
-}
+/// How it sounds changes nothing here.
+const SAY: Known = &[("voice", &[]), ("language", &[])];
 
-/// Adds text to the verb around it. Text between verbs is ignored.
-fn add(found: &mut [Element], depth: usize, text: &str) {
-    if let Some(last) = found.last_mut().filter(|_| depth > 1) {
-        last.text += text;
-    }
-}
-
-const RECORD: [&str; 9] = [
-    "action",
-    "method",
-    "maxLength",
-    "timeout",
-    "finishOnKey",
-    "playBeep",
-    "recordingStatusCallback",
-    "recordingStatusCallbackMethod",
-    "recordingStatusCallbackEvent",
+/// A beep is not recorded.
+const RECORD: Known = &[
+    ("action", &[]),
+    ("method", &[]),
+    ("maxLength", &[]),
+    ("timeout", &[]),
+    ("finishOnKey", &[]),
+    ("playBeep", &[]),
+    ("trim", &["do-not-trim"]),
+    ("recordingStatusCallback", &[]),
+    ("recordingStatusCallbackMethod", &[]),
+    ("recordingStatusCallbackEvent", &[]),
 ];
 
-fn verb(element: Element) -> Result<Verb, ApplicationError> {
-    let attribute = |name: &str| {
-        element.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).filter(|v| !v.is_empty())
-    };
-    let seconds = |name: &str, default: u64| match attribute(name).map(|text| text.parse::<u32>()) {
-        None => Ok(Duration::from_secs(default)),
-        Some(Ok(seconds)) => Ok(Duration::from_secs(seconds.into())),
-        Some(Err(_)) => {
-            Err(ApplicationError::new(12200, format!("{name} of <{}> is not a number of seconds", element.name)))
-        }
-    };
-    let known: &[&str] = match element.name.as_str() {
-        // How it sounds changes nothing here, and a beep is not recorded.
-        "Say" => &["voice", "language"],
-        "Record" => &RECORD,
-        "Pause" => &["length"],
-        "Redirect" => &["method"],
-        "Reject" => &["reason"],
-        _ => &[],
-    };
-    let is_heeded = |(name, value): &(String, String)| match (name.as_str(), value.as_str()) {
-        ("trim", value) => element.name == "Record" && value == "do-not-trim",
-        (name, _) => known.contains(&name),
-    };
-    if let Some((name, _)) = element.attributes.iter().find(|attribute| !is_heeded(attribute)) {
-        let message = format!("the sandbox does not support this {name} of <{}>", element.name);
-        return Err(ApplicationError::new(12200, message));
-    }
+const GATHER: Known = &[
+    ("action", &[]),
+    ("method", &[]),
+    ("input", &["dtmf"]),
+    ("numDigits", &[]),
+    ("timeout", &[]),
+    ("finishOnKey", &[]),
+    ("actionOnEmptyResult", &["true", "false"]),
+];
+
+fn verb(element: &Element) -> Result<Verb, ApplicationError> {
     Ok(match element.name.as_str() {
-        "Say" => Verb::Say(element.text.trim().to_owned()),
-        "Pause" => Verb::Pause(seconds("length", 1)?),
-        "Record" => Verb::Record(Box::new(Record {
-            action: attribute("action"),
-            method: attribute("method"),
-            max_length: seconds("maxLength", 3_600)?,
-            timeout: seconds("timeout", 5)?,
-            // Unlike other attributes, this one may be empty: then no key ends the recording.
-            finish_on_key: match element.attributes.iter().find(|(name, _)| name == "finishOnKey") {
-                Some((_, keys)) => keys.clone(),
-                None => "1234567890*#".to_owned(),
-            },
-            status_callback: attribute("recordingStatusCallback"),
-            status_callback_method: attribute("recordingStatusCallbackMethod"),
-            status_callback_event: attribute("recordingStatusCallbackEvent"),
-        })),
-        "Redirect" => Verb::Redirect { url: element.text.trim().to_owned(), method: attribute("method") },
-        "Reject" => Verb::Reject { busy: attribute("reason").as_deref() == Some("busy") },
-        "Hangup" => Verb::Hangup,
+        "Say" => {
+            element.check(SAY)?;
+            Verb::Say(element.text.trim().to_owned())
+        }
+        "Pause" => {
+            element.check(&[("length", &[])])?;
+            Verb::Pause(element.seconds("length", 1)?)
+        }
+        "Record" => Verb::Record(Box::new(record(element)?)),
+        "Gather" => Verb::Gather(Box::new(gather(element)?)),
+        "Redirect" => {
+            element.check(&[("method", &[])])?;
+            Verb::Redirect { url: element.text.trim().to_owned(), method: element.attribute("method") }
+        }
+        "Reject" => {
+            element.check(&[("reason", &[])])?;
+            Verb::Reject { busy: element.attribute("reason").as_deref() == Some("busy") }
+        }
+        "Hangup" => {
+            element.check(&[])?;
+            Verb::Hangup
+        }
         other => return Err(ApplicationError::new(12200, format!("the sandbox does not support <{other}>"))),
     })
+}
+
+fn record(element: &Element) -> Result<Record, ApplicationError> {
+    element.check(RECORD)?;
+    Ok(Record {
+        action: element.attribute("action"),
+        method: element.attribute("method"),
+        max_length: element.seconds("maxLength", 3_600)?,
+        timeout: element.seconds("timeout", 5)?,
+        finish_on_key: element.keys().unwrap_or("1234567890*#").to_owned(),
+        status_callback: element.attribute("recordingStatusCallback"),
+        status_callback_method: element.attribute("recordingStatusCallbackMethod"),
+        status_callback_event: element.attribute("recordingStatusCallbackEvent"),
+    })
+}
+
+fn gather(element: &Element) -> Result<Gather, ApplicationError> {
+    element.check_attributes(GATHER)?;
+    let prompt = element.children.iter().map(|child| match child.name.as_str() {
+        "Say" | "Pause" => verb(child),
+        _ => Err(element.does_not_support(child)),
+    });
+    let num_digits = element.number("numDigits")?;
+    if num_digits == Some(0) {
+        return Err(ApplicationError::new(12200, "numDigits of <Gather> must be positive"));
+    }
+    let mut keys = element.keys().unwrap_or("#").chars();
+    let finish_on_key = keys.next();
+    if keys.next().is_some() || finish_on_key.is_some_and(|key| !"1234567890*#".contains(key)) {
+        return Err(ApplicationError::new(13310, "finishOnKey of <Gather> is not one key"));
+    }
+    Ok(Gather {
+        action: element.attribute("action"),
+        method: element.attribute("method"),
+        num_digits,
+        timeout: element.seconds("timeout", 5)?,
+        finish_on_key,
+        action_on_empty_result: element.attribute("actionOnEmptyResult").as_deref() == Some("true"),
+        prompt: prompt.collect::<Result<_, _>>()?,
+    })
+}
+
+impl Element {
+    /// Returns an attribute, unless it is empty.
+    fn attribute(&self, name: &str) -> Option<String> {
+        self.attributes.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.clone())
+    }
+
+    /// Returns `finishOnKey`. Unlike other attributes, it may be empty: then no key ends the verb.
+    fn keys(&self) -> Option<&str> {
+        self.attributes.iter().find(|(name, _)| name == "finishOnKey").map(|(_, keys)| keys.as_str())
+    }
+
+    fn number(&self, name: &str) -> Result<Option<u32>, ApplicationError> {
+        let number = self.attribute(name).map(|text| text.parse()).transpose();
+        number.map_err(|_| ApplicationError::new(12200, format!("{name} of <{}> is not a number", self.name)))
+    }
+
+    fn seconds(&self, name: &str, default: u32) -> Result<Duration, ApplicationError> {
+        Ok(Duration::from_secs(self.number(name)?.unwrap_or(default).into()))
+    }
+
+    /// Refuses other attributes than these, and elements inside of any other than `<Say>`, where markup changes only how it
+    /// sounds.
+    fn check(&self, known: Known) -> Result<(), ApplicationError> {
+        if let Some(child) = self.children.first().filter(|_| self.name != "Say") {
+            return Err(self.does_not_support(child));
+        }
+        self.check_attributes(known)
+    }
+
+    fn check_attributes(&self, known: Known) -> Result<(), ApplicationError> {
+        let is_heeded = |(name, value): &&(String, String)| {
+            let values = known.iter().find(|(known, _)| known == name).map(|(_, values)| *values);
+            values.is_some_and(|values| values.is_empty() || values.contains(&value.as_str()))
+        };
+        match self.attributes.iter().find(|attribute| !is_heeded(attribute)) {
+            Some((name, _)) => {
+                let message = format!("the sandbox does not support this {name} of <{}>", self.name);
+                Err(ApplicationError::new(12200, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn does_not_support(&self, child: &Element) -> ApplicationError {
+        let message = format!("the sandbox does not support <{}> in <{}>", child.name, self.name);
+        ApplicationError::new(12200, message)
+    }
 }
 
 #[cfg(test)]
@@ -235,6 +263,42 @@ mod tests {
         }
         assert_eq!(code("<Response><Say loop=\"3\">Ahoy!</Say></Response>"), 12200);
         assert!(parse("<Response><Record trim=\"do-not-trim\" playBeep=\"false\"/></Response>").is_ok());
+    }
+
+    #[test]
+    fn a_gather_has_twilios_defaults_and_what_is_said_meanwhile() {
+        let xml = "<Response><Gather><Say>Press <b>one</b>.</Say><Pause length=\"2\"/></Gather>\
+                   <Gather numDigits=\"4\" finishOnKey=\"\" timeout=\"8\" input=\"dtmf\" actionOnEmptyResult=\"true\"/></Response>";
+        let verbs = parse(xml).unwrap();
+        let plain = Gather {
+            action: None,
+            method: None,
+            num_digits: None,
+            timeout: Duration::from_secs(5),
+            finish_on_key: Some('#'),
+            action_on_empty_result: false,
+            prompt: vec![Verb::Say("Press one.".to_owned()), Verb::Pause(Duration::from_secs(2))],
+        };
+        assert_eq!(verbs[0], Verb::Gather(Box::new(plain.clone())));
+        let timeout = Duration::from_secs(8);
+        let four = Gather { num_digits: Some(4), timeout, action_on_empty_result: true, prompt: vec![], ..plain };
+        assert_eq!(verbs[1], Verb::Gather(Box::new(Gather { finish_on_key: None, ..four })));
+    }
+
+    #[test]
+    fn what_a_gather_cannot_do_here_is_refused() {
+        for attribute in
+            ["input=\"speech\"", "input=\"dtmf speech\"", "numDigits=\"0\"", "timeout=\"auto\"", "hints=\"yes\""]
+        {
+            assert_eq!(code(&format!("<Response><Gather {attribute}/></Response>")), 12200, "{attribute}");
+        }
+        for key in ["##", "A"] {
+            assert_eq!(code(&format!("<Response><Gather finishOnKey=\"{key}\"/></Response>")), 13310, "{key}");
+        }
+        for nested in ["<Record/>", "<Play>https://example.com/a.mp3</Play>", "<Gather/>"] {
+            assert_eq!(code(&format!("<Response><Gather>{nested}</Gather></Response>")), 12200, "{nested}");
+            assert_eq!(code(&format!("<Response><Pause>{nested}</Pause></Response>")), 12200, "{nested}");
+        }
     }
 
     #[test]

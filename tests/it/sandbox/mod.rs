@@ -6,4 +6,5 @@ mod assemblyai_requests;
 mod parameters;
 mod twilio;
 mod twilio_control;
+mod twilio_keys;
 mod twilio_requests;
