@@ -362,6 +362,29 @@ async fn a_call_is_created_hung_up_and_deleted_as_the_file_describes() {
     assert_only(&faults, &[]);
 }
 
+#[tokio::test]
+async fn a_dialed_call_and_its_recording_are_shown_as_the_file_describes() {
+    let world = World::new().await;
+    let twiml = format!(
+        "<Response><Dial record=\"record-from-answer-dual\" callerId=\"{PHONE_NUMBER}\">+14155559876</Dial></Response>"
+    );
+    let [from, twiml] = [PHONE_NUMBER, &twiml].map(form_urlencoded);
+    let form = format!("To=%2B14155551234&From={from}&Twiml={twiml}");
+    let (created, mut faults) = ask_twilio(&world, Method::POST, "Calls.json", &form).await;
+    let call = created.json()["sid"].as_str().expect("a SID").to_owned();
+    world.twilio.settled().await;
+    let (list, found) = ask_twilio(&world, Method::GET, &format!("Calls.json?ParentCallSid={call}"), "").await;
+    faults.extend(found);
+    let child = list.json()["calls"][0]["sid"].as_str().expect("a SID").to_owned();
+    let recording = world.twilio.recordings_of(&call).remove(0);
+    for path in [format!("Calls/{child}.json"), format!("Recordings/{recording}.json")] {
+        let (answer, found) = ask_twilio(&world, Method::GET, &path, "").await;
+        assert_eq!(answer.status, 200, "{path}");
+        faults.extend(found);
+    }
+    assert_only(&faults, &[]);
+}
+
 fn form_urlencoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

@@ -15,6 +15,7 @@ import requests
 from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
+from twilio.twiml.voice_response import VoiceResponse
 
 ACCOUNT, TOKEN = os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"]
 PROGRAM = os.environ["BASE_URL"]
@@ -99,6 +100,27 @@ def redirects_a_live_call():
     except TwilioRestException as error:
         return [call.sid, error.msg]
     raise AssertionError("the request was not refused")
+
+
+def connects_two_calls():
+    client = twilio()
+    number = os.environ["TWILIO_PHONE_NUMBER"]
+    response = VoiceResponse()
+    dial = response.dial(caller_id=number, record="record-from-answer-dual", trim="do-not-trim", time_limit=60)
+    dial.number("+14155559876")
+    call = client.calls.create(to="+14155551234", from_=number, twiml=response)
+    until(client, call.sid, "completed")
+    [child] = client.calls.list(parent_call_sid=call.sid)
+    assert (child.parent_call_sid, child.direction, child.status) == (call.sid, "outbound-dial", "completed"), vars(child)
+    assert (child._from, child.to) == (number, "+14155559876"), vars(child)
+    assert client.calls(child.sid).fetch().sid == child.sid
+    assert client.calls(child.sid).recordings.list() == []
+    [recording] = client.calls(call.sid).recordings.list()
+    while (recording := client.recordings(recording.sid).fetch()).status != "completed":
+        pass
+    assert (recording.channels, recording.source) == (2, "DialVerb"), vars(recording)
+    audio = requests.get(recording.media_url + ".wav", params={"RequestedChannels": 2}, auth=(ACCOUNT, TOKEN))
+    return {"call": call.sid, "recording": recording.sid, "sha256": hashlib.sha256(audio.content).hexdigest()}
 
 
 def lists_fetches_and_deletes_recordings():

@@ -101,6 +101,15 @@ async fn twilios_library_places_a_call_with_twiml_and_redirects_it() {
 }
 
 #[tokio::test]
+async fn twilios_library_connects_two_calls_and_downloads_both_channels() {
+    let world = World::new().await;
+    let Some(done) = python(&world, "connects_two_calls", &[], Value::Null).await else { return };
+    let call = done["call"].as_str().expect("a SID");
+    assert_eq!(done["recording"], json!(world.twilio.recordings_of(call)[0]));
+    assert_eq!(done["sha256"], Audio::Bytes(speech::stereo()).sha256());
+}
+
+#[tokio::test]
 async fn twilios_library_lists_fetches_and_deletes_recordings() {
     let world = World::new().await;
     let (call, first) = world.recorded_call().await;

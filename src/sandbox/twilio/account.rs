@@ -28,7 +28,7 @@ pub(super) struct Account {
     pub(super) deliveries: VecDeque<Delivery>,
     /// See [`Twilio::placed_per_token`](super::Twilio::placed_per_token).
     pub(super) placed: HashMap<String, u64>,
-    pub(super) next_outcome: Outcome,
+    pub(super) next_outcome: Option<Outcome>,
     /// See [`Twilio::speak_as_another_api`](super::Twilio::speak_as_another_api).
     pub(super) is_another_api: bool,
     /// Refuses every request but `POST Calls`, with this code and sentence.
@@ -57,7 +57,7 @@ pub enum Outcome {
     /// The callee answers, speaks when a recording begins, and presses `#`.
     #[default]
     Answered,
-    /// The callee answers, speaks, and hangs up.
+    /// The callee answers, speaks, and hangs up, also on whom `<Dial>` has connected.
     HangsUp,
     /// The callee answers and makes no sound, so that `<Record>` has nothing to record.
     Silent,
@@ -129,6 +129,16 @@ impl Account {
         self.recordings.get(sid).filter(|recording| call_sid.is_none_or(|call_sid| recording.call_sid == call_sid))
     }
 
+    /// Returns the recording that the last status callback of a call tells of: the one that a request asked for with the
+    /// call, or that `<Dial>` makes of it.
+    pub(super) fn recording_reported_with(&self, call_sid: &str) -> Option<&Recording> {
+        if let Some(sid) = &self.call(call_sid)?.dial_recording {
+            return self.recordings.get(sid);
+        }
+        let mut recordings = self.recordings(Some(call_sid)).into_iter().map(|(_, recording)| recording);
+        recordings.find(|recording| recording.source == "OutboundAPI")
+    }
+
     pub(super) fn recording_mut(&mut self, sid: &str) -> Option<&mut Recording> {
         self.recordings.get_mut(sid)
     }
@@ -163,6 +173,12 @@ pub(super) struct Call {
     pub(super) from: String,
     pub(super) status: &'static str,
     pub(super) inbound: bool,
+    /// The call whose `<Dial>` made this one.
+    pub(super) parent: Option<String>,
+    /// Whether whoever picked up has heard the whisper of `<Dial>` and can be connected.
+    pub(super) is_ready: bool,
+    /// The recording that `<Dial>` makes of this call and its parent.
+    pub(super) dial_recording: Option<String>,
     pub(super) outcome: Outcome,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
@@ -240,6 +256,9 @@ impl Call {
             from: from.to_owned(),
             status: "queued",
             inbound: false,
+            parent: None,
+            is_ready: false,
+            dial_recording: None,
             outcome: Outcome::default(),
             created: now,
             updated: now,
@@ -271,6 +290,11 @@ impl Call {
             self.ended = Some(self.updated);
             self.end.cancel();
         }
+    }
+
+    /// Ends the call as somebody ends it who hangs up, unless it has ended.
+    pub(super) fn hang_up(&mut self) {
+        self.set_status(if self.status == "in-progress" { "completed" } else { "canceled" });
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -159,6 +159,9 @@ impl Twilio {
                 (_, None) => {}
                 ("queued" | "ringing", Some(Change::End(_))) => call.set_status("canceled"),
                 ("in-progress", Some(Change::End("completed"))) => call.set_status("completed"),
+                (_, Some(Change::Redirect(_))) if call.parent.is_some() => {
+                    return Err(bad_request(20001, "The sandbox does not redirect a call that <Dial> made"));
+                }
                 ("in-progress", Some(Change::Redirect(document))) => {
                     call.redirect.send_replace(document.clone());
                 }

@@ -9,7 +9,7 @@ use url::Url;
 use super::account::{Call, Document, Outcome, StatusCallback};
 use super::emulator::{Stage, Twilio};
 use super::form::Param;
-use super::twiml::{self, ApplicationError, Record, Verb};
+use super::twiml::{self, ApplicationError, Hook, Record, Verb};
 use crate::sandbox::pace::{Pace, wait};
 use crate::sandbox::speech;
 
@@ -34,26 +34,35 @@ pub(super) enum Next {
 }
 
 impl Twilio {
-    /// Runs the conversation from this document on; returns the final status of the call.
-    pub(super) async fn converse(&self, call: &Call, document: Document) -> &'static str {
+    /// Runs the conversation from this document on. Returns the final status of the call, or `None` if no verb ended it.
+    pub(super) async fn converse(&self, call: &Call, document: Document) -> Option<&'static str> {
         match self.talk(call, document).await {
             Ok(status) => status,
             Err(ApplicationError { code, message }) => {
                 warn!(call = call.sid, code, "application error, the call ends: {message}");
-                "completed"
+                Some("completed")
             }
         }
     }
 
-    async fn talk(&self, call: &Call, document: Document) -> Result<&'static str, ApplicationError> {
+    async fn talk(&self, call: &Call, document: Document) -> Result<Option<&'static str>, ApplicationError> {
         let mut fetch = Fetch { document, extra: Vec::new() };
         for _ in 0..MAX_DOCUMENTS {
             let verbs = self.document(&call.sid, &fetch).await?;
-            if call.inbound && !matches!(verbs.first(), Some(Verb::Reject { .. })) {
-                self.set_call_status(&call.sid, "in-progress");
+            if call.parent.is_some() && !verbs.iter().all(Verb::can_whisper) {
+                return Err(ApplicationError::new(
+                    12200,
+                    "the document of a <Number> has a verb that it must not have",
+                ));
             }
-            let mut next = Next::End("completed");
+            if verbs.is_empty() {
+                self.answer(&call.sid);
+            }
+            let mut next = Next::Verb;
             for verb in &verbs {
+                if !verb.leaves_unanswered() {
+                    self.answer(&call.sid);
+                }
                 next = self.perform(call, &fetch, verb).await?;
                 if !matches!(next, Next::Verb) {
                     break;
@@ -61,12 +70,12 @@ impl Twilio {
             }
             match next {
                 Next::Document(next) => fetch = next,
-                Next::End(status) => return Ok(status),
-                Next::Verb => return Ok("completed"),
+                Next::End(status) => return Ok(Some(status)),
+                Next::Verb => return Ok(None),
             }
         }
         warn!(call = call.sid, "fetched {MAX_DOCUMENTS} documents, hanging up; is there a verb without an action?");
-        Ok("completed")
+        Ok(Some("completed"))
     }
 
     /// Fetches and parses a document.
@@ -101,6 +110,7 @@ impl Twilio {
         match verb {
             Verb::Say(text) => self.say(call, text).await,
             Verb::Pause(length) => self.listen(call, *length).await,
+            Verb::Dial(dial) => return self.dial(call, current, dial).await,
             Verb::Gather(gather) => return self.gather(call, current, gather).await,
             Verb::Record(record) => return self.record(call, current, record).await,
             Verb::Redirect { url, method } => {
@@ -121,13 +131,7 @@ impl Twilio {
             self.listen(call, silence.min(verb.max_length)).await;
             return Ok(Next::Verb);
         }
-        let status_callback = if let Some(url) = &verb.status_callback {
-            let url = absolute(current, url)?;
-            let events = verb.status_callback_event.as_deref();
-            Some(StatusCallback::new(url.as_str(), method(verb.status_callback_method.as_deref()), events.into_iter()))
-        } else {
-            None
-        };
+        let status_callback = status_callback(current, &verb.status_callback)?;
         let length = if call.outcome == Outcome::TooShort { Duration::ZERO } else { speech::duration() };
         let length = length.min(verb.max_length);
         let sid = self.start_recording(&call.sid, "RecordVerb", 1, status_callback);
@@ -180,7 +184,14 @@ impl Twilio {
         self.add_talk_time(call, length);
     }
 
-    fn add_talk_time(&self, call: &Call, length: Duration) {
+    /// Answers a call that came in, unless it is answered.
+    pub(super) fn answer(&self, sid: &str) {
+        self.change(|account| {
+            account.call_mut(sid).filter(|call| call.status == "ringing").map(|call| call.set_status("in-progress"))
+        });
+    }
+
+    pub(super) fn add_talk_time(&self, call: &Call, length: Duration) {
         self.change(|account| {
             account.call_mut(&call.sid).map(|call| call.talk_time = call.talk_time.saturating_add(length))
         });
@@ -201,8 +212,15 @@ pub(super) fn resolve(
     Ok(Fetch { document, extra })
 }
 
+/// Returns the status callback that a verb or noun asks for.
+pub(super) fn status_callback(current: &Fetch, hook: &Hook) -> Result<Option<StatusCallback>, ApplicationError> {
+    let Some(url) = &hook.url else { return Ok(None) };
+    let url = absolute(current, url)?;
+    Ok(Some(StatusCallback::new(url.as_str(), method(hook.method.as_deref()), hook.events.as_deref().into_iter())))
+}
+
 /// Resolves a URL against that of the current document. TwiML that came in a request has none.
-fn absolute(current: &Fetch, url: &str) -> Result<Url, ApplicationError> {
+pub(super) fn absolute(current: &Fetch, url: &str) -> Result<Url, ApplicationError> {
     let url = match &current.document {
         Document::At(_, base) => base.join(url),
         Document::Inline(_) => Url::parse(url),
@@ -211,7 +229,7 @@ fn absolute(current: &Fetch, url: &str) -> Result<Url, ApplicationError> {
 }
 
 /// The default method is POST.
-fn method(name: Option<&str>) -> Method {
+pub(super) fn method(name: Option<&str>) -> Method {
     match name {
         Some(name) if name.eq_ignore_ascii_case("GET") => Method::GET,
         _ => Method::POST,

@@ -121,7 +121,7 @@ fn check_from(from: &str) -> Result<(), RestException> {
     }
 }
 
-fn check_to(to: &str) -> Result<(), RestException> {
+pub(super) fn check_to(to: &str) -> Result<(), RestException> {
     let refuse = |code, message| Err(bad_request(code, message));
     match to {
         "+15005550001" => refuse(21217, format!("Phone number {to} does not appear to be valid.")),

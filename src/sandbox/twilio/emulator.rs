@@ -56,9 +56,9 @@ impl Twilio {
         &self.inner.url
     }
 
-    /// Sets what happens to the next call. Calls after it are answered again.
+    /// Sets what happens to the next call, also if `<Dial>` makes it. Calls after it are answered again.
     pub fn set_next_outcome(&self, outcome: Outcome) {
-        self.change(|account| account.next_outcome = outcome);
+        self.change(|account| account.next_outcome = Some(outcome));
     }
 
     /// Answers every request but `POST Calls` with 403 from now on, as for test credentials, with this code and sentence.

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::account::{Call, CallOptions, Document, Outcome};
 use super::callback::Callback;
-use super::create::CallRequest;
+use super::create::{self, CallRequest};
 use super::credentials::PHONE_NUMBER;
 use super::emulator::{Stage, Twilio};
 use super::form::Param;
@@ -38,11 +38,16 @@ impl Twilio {
         self.start_call(call).json()
     }
 
-    fn start_call(&self, mut call: Call) -> Call {
+    pub(super) fn start_call(&self, mut call: Call) -> Call {
         let call = self.change(|account| {
-            call.outcome = std::mem::take(&mut account.next_outcome);
+            call.outcome = match account.next_outcome.take() {
+                Some(outcome) => outcome,
+                // A number that `POST Calls` refuses.
+                None if call.parent.is_some() && create::check_to(&call.to).is_err() => Outcome::Failed,
+                None => Outcome::default(),
+            };
             account.add_call(call.clone());
-            if !call.inbound {
+            if !call.inbound && call.parent.is_none() {
                 account.count_placed(&call.options.document);
             }
             call
@@ -103,9 +108,13 @@ async fn run_undisturbed(reporter: &Reporter<'_>) -> &'static str {
         }
     }
     let mut document = call.options.document.clone();
+    if call.parent.is_some() {
+        return twilio.whisper(&call, document).await;
+    }
     loop {
         let conversation = async {
             let status = twilio.converse(&call, document).await;
+            let status = status.unwrap_or_else(|| twilio.status_at_the_end_of(&call.sid));
             twilio.wait_while_held(Stage::Completed).await;
             status
         };
@@ -117,7 +126,15 @@ async fn run_undisturbed(reporter: &Reporter<'_>) -> &'static str {
         }
         document = redirects.borrow_and_update().clone();
         // The verb that was interrupted ends; a recording of the whole call goes on.
-        twilio.end_recordings(sid, |recording| recording.source == "RecordVerb");
+        twilio.end_recordings(sid, |recording| recording.source != "OutboundAPI");
+    }
+}
+
+impl Twilio {
+    /// Returns the final status of a call that no verb has ended.
+    fn status_at_the_end_of(&self, sid: &str) -> &'static str {
+        let is_answered = self.account().call(sid).is_some_and(|call| call.answered.is_some());
+        if is_answered { "completed" } else { "no-answer" }
     }
 }
 
@@ -132,13 +149,17 @@ impl Reporter<'_> {
     /// Reports an event, if the program asked for it.
     fn report(&self, event: &str) {
         let callback = self.twilio.change(|account| {
-            let mut recordings = account.recordings(Some(self.sid)).into_iter().map(|(_, recording)| recording);
-            let whole_call = recordings.find(|one| one.source == "OutboundAPI" && event == "completed").cloned();
+            let recording = account.recording_reported_with(self.sid).filter(|_| event == "completed").cloned();
             let call = account.call_mut(self.sid)?;
             let hook = call.options.status_callback.clone().filter(|hook| hook.wants(event))?;
             let mut params = params(call, event);
             call.sequence_number += 1;
-            if let Some(recording) = whole_call {
+            if let Some(mut recording) = recording {
+                if recording.status == "in-progress" {
+                    // It ends with this call, a moment later.
+                    recording.duration = self.twilio.length_so_far(&recording);
+                    recording.set_status("processing");
+                }
                 let all = recording.params(self.twilio.url()).into_iter();
                 params.extend(all.filter(|(name, _)| matches!(name.as_str(), "RecordingUrl" | "RecordingSid")));
                 params.push(("RecordingDuration".to_owned(), recording.seconds()));

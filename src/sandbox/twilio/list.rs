@@ -34,11 +34,10 @@ impl<'a> Filters<'a> {
     }
 
     pub(super) fn let_call(&self, call: &Call) -> bool {
-        // No call here was dialed by another one.
         self.is("To", Some(&call.to))
             && self.is("From", Some(&call.from))
             && self.is("Status", Some(call.status))
-            && self.is("ParentCallSid", None)
+            && self.is("ParentCallSid", call.parent.as_deref())
             && is_within(self.started, call.started)
             && is_within(self.ended, call.ended)
     }

@@ -5,7 +5,8 @@
 //! it. `api` responds to requests: `resource` is what they are about, `parameters` what they may ask for; `create` parses
 //! the one that places a call, `update` the one that changes it; `list` filters; `page`, `media`, `numbers`,
 //! `wire` and `rest_exception` write responses. `life` runs a call, `conversation` performs its TwiML (`elements` parses the
-//! XML, `twiml` the verbs), `gather` asks for keys, `recording` records, `encryption` encrypts what was recorded, `callback` sends signed requests. `other_api` makes it speak as another
+//! XML, `twiml` the verbs), `gather` asks for keys, `dial` calls
+//! others, `recording` records, `encryption` encrypts what was recorded, `callback` sends signed requests. `other_api` makes it speak as another
 //! compatible API. `seed` adds calls and recordings for tests.
 //!
 //! Emulated is what a program needs that places calls, has them recorded and fetches the recordings. What is missing, such as
@@ -19,6 +20,7 @@ mod callback;
 mod conversation;
 mod create;
 mod credentials;
+mod dial;
 mod elements;
 mod emulator;
 mod encryption;

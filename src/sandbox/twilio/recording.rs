@@ -54,16 +54,19 @@ impl Twilio {
 
     /// Ends the recordings of a call that are still in progress and that `matches` names.
     pub(super) fn end_recordings(&self, call_sid: &str, matches: impl Fn(&Recording) -> bool) {
-        let open = |(_, recording): (u64, &Recording)| {
-            let is_open = recording.status == "in-progress" && matches(recording);
-            is_open.then(|| (recording.sid.clone(), recording.created))
-        };
-        let open: Vec<_> = self.account().recordings(Some(call_sid)).into_iter().filter_map(open).collect();
-        for (sid, started) in open {
-            let passed = clock::now().duration_since(started).unsigned_abs();
-            let length = speech::duration();
-            self.end_recording(&sid, if self.inner.pace.speech { passed.min(length) } else { length });
+        let is_open = |recording: &Recording| recording.status == "in-progress" && matches(recording);
+        let recordings: Vec<Recording> =
+            self.account().recordings(Some(call_sid)).into_iter().map(|(_, recording)| recording.clone()).collect();
+        for recording in recordings.into_iter().filter(is_open) {
+            self.end_recording(&recording.sid, self.length_so_far(&recording));
         }
+    }
+
+    /// Returns how long a recording in progress would be if it ended now.
+    pub(super) fn length_so_far(&self, recording: &Recording) -> Duration {
+        let passed = clock::now().duration_since(recording.created).unsigned_abs();
+        let length = speech::duration();
+        if self.inner.pace.speech { passed.min(length) } else { length }
     }
 
     /// Sends the recording status callback for the current status, if the program wants it.

@@ -25,10 +25,27 @@ pub(super) enum Verb {
     Say(String),
     Pause(Duration),
     Gather(Box<Gather>),
+    Dial(Box<Dial>),
     Record(Box<Record>),
     Redirect { url: String, method: Option<String> },
     Reject { busy: bool },
     Hangup,
+}
+
+impl Verb {
+    /// Whether a call that came in is not answered for this verb.
+    pub(super) fn leaves_unanswered(&self) -> bool {
+        match self {
+            Self::Reject { .. } => true,
+            Self::Dial(dial) => dial.answer_on_bridge,
+            _ => false,
+        }
+    }
+
+    /// Whether the document of a `<Number>` may have this verb.
+    pub(super) fn can_whisper(&self) -> bool {
+        matches!(self, Self::Say(_) | Self::Gather(_) | Self::Hangup)
+    }
 }
 
 /// The attributes of `<Record>`, with Twilio's defaults.
@@ -40,9 +57,16 @@ pub(super) struct Record {
     /// Silence that ends the recording; zero if silence never does.
     pub(super) timeout: Duration,
     pub(super) finish_on_key: String,
-    pub(super) status_callback: Option<String>,
-    pub(super) status_callback_method: Option<String>,
-    pub(super) status_callback_event: Option<String>,
+    pub(super) status_callback: Hook,
+}
+
+/// The attributes of a status callback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hook {
+    pub(super) url: Option<String>,
+    pub(super) method: Option<String>,
+    /// Separated by spaces.
+    pub(super) events: Option<String>,
 }
 
 /// The attributes of `<Gather>`, with Twilio's defaults, and what is said meanwhile.
@@ -58,6 +82,38 @@ pub(super) struct Gather {
     pub(super) action_on_empty_result: bool,
     /// `<Say>` and `<Pause>`.
     pub(super) prompt: Vec<Verb>,
+}
+
+/// The attributes of `<Dial>`, with Twilio's defaults, and whom it calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Dial {
+    pub(super) action: Option<String>,
+    pub(super) method: Option<String>,
+    pub(super) caller_id: Option<String>,
+    /// Whether a call that comes in is answered only once it is connected.
+    pub(super) answer_on_bridge: bool,
+    pub(super) time_limit: Duration,
+    pub(super) record: Option<DialRecord>,
+    pub(super) recording_status_callback: Hook,
+    pub(super) numbers: Vec<Number>,
+}
+
+/// How `<Dial>` records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DialRecord {
+    /// Otherwise from the answer.
+    pub(super) from_ringing: bool,
+    pub(super) channels: u8,
+}
+
+/// A `<Number>` of `<Dial>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Number {
+    pub(super) number: String,
+    /// The document that is performed for whoever picks up, before the calls are connected.
+    pub(super) url: Option<String>,
+    pub(super) method: Option<String>,
+    pub(super) status_callback: Hook,
 }
 
 pub(super) fn parse(xml: &str) -> Result<Vec<Verb>, ApplicationError> {
@@ -94,6 +150,35 @@ const GATHER: Known = &[
     ("actionOnEmptyResult", &["true", "false"]),
 ];
 
+/// Nobody rings here for as long as the shortest `timeout`.
+const DIAL: Known = &[
+    ("action", &[]),
+    ("method", &[]),
+    ("callerId", &[]),
+    ("answerOnBridge", &["true", "false"]),
+    ("hangupOnStar", &["false"]),
+    ("sequential", &["false"]),
+    ("timeout", &[]),
+    ("timeLimit", &[]),
+    ("record", &[]),
+    ("recordingTrack", &["both"]),
+    ("trim", &["do-not-trim"]),
+    ("recordingStatusCallback", &[]),
+    ("recordingStatusCallbackMethod", &[]),
+    ("recordingStatusCallbackEvent", &[]),
+];
+
+const NUMBER: Known = &[
+    ("url", &[]),
+    ("method", &[]),
+    ("statusCallback", &[]),
+    ("statusCallbackMethod", &[]),
+    ("statusCallbackEvent", &[]),
+];
+
+/// Maximum number of `<Number>`s in a `<Dial>`.
+const MAX_NUMBERS: usize = 10;
+
 fn verb(element: &Element) -> Result<Verb, ApplicationError> {
     Ok(match element.name.as_str() {
         "Say" => {
@@ -106,6 +191,7 @@ fn verb(element: &Element) -> Result<Verb, ApplicationError> {
         }
         "Record" => Verb::Record(Box::new(record(element)?)),
         "Gather" => Verb::Gather(Box::new(gather(element)?)),
+        "Dial" => Verb::Dial(Box::new(dial(element)?)),
         "Redirect" => {
             element.check(&[("method", &[])])?;
             Verb::Redirect { url: element.text.trim().to_owned(), method: element.attribute("method") }
@@ -130,9 +216,7 @@ fn record(element: &Element) -> Result<Record, ApplicationError> {
         max_length: element.seconds("maxLength", 3_600)?,
         timeout: element.seconds("timeout", 5)?,
         finish_on_key: element.keys().unwrap_or("1234567890*#").to_owned(),
-        status_callback: element.attribute("recordingStatusCallback"),
-        status_callback_method: element.attribute("recordingStatusCallbackMethod"),
-        status_callback_event: element.attribute("recordingStatusCallbackEvent"),
+        status_callback: element.hook("recordingStatusCallback"),
     })
 }
 
@@ -162,6 +246,59 @@ fn gather(element: &Element) -> Result<Gather, ApplicationError> {
     })
 }
 
+fn dial(element: &Element) -> Result<Dial, ApplicationError> {
+    element.check_attributes(DIAL)?;
+    let wrong = |what: &str| Err(ApplicationError::new(12200, format!("{what} of <Dial> is not valid")));
+    if element.number("timeout")?.is_some_and(|seconds| !(5..=600).contains(&seconds)) {
+        return wrong("timeout");
+    }
+    let time_limit = element.seconds("timeLimit", 14_400)?;
+    if time_limit.is_zero() || time_limit > Duration::from_secs(14_400) {
+        return wrong("timeLimit");
+    }
+    let record = |from_ringing, channels| Some(DialRecord { from_ringing, channels });
+    let record = match element.attribute("record").as_deref() {
+        None | Some("do-not-record" | "false") => None,
+        Some("record-from-answer" | "true") => record(false, 1),
+        Some("record-from-answer-dual") => record(false, 2),
+        Some("record-from-ringing") => record(true, 1),
+        Some("record-from-ringing-dual") => record(true, 2),
+        Some(_) => return wrong("record"),
+    };
+    let numbers = element.children.iter().map(|child| match child.name.as_str() {
+        "Number" => number(child),
+        _ => Err(element.does_not_support(child)),
+    });
+    let mut numbers: Vec<Number> = numbers.collect::<Result<_, _>>()?;
+    if numbers.is_empty() && !element.text.trim().is_empty() {
+        let number = element.text.trim().to_owned();
+        numbers.push(Number { number, url: None, method: None, status_callback: element.hook("") });
+    }
+    if !(1..=MAX_NUMBERS).contains(&numbers.len()) {
+        return wrong("the number of <Number>s");
+    }
+    Ok(Dial {
+        action: element.attribute("action"),
+        method: element.attribute("method"),
+        caller_id: element.attribute("callerId"),
+        answer_on_bridge: element.attribute("answerOnBridge").as_deref() == Some("true"),
+        time_limit,
+        record,
+        recording_status_callback: element.hook("recordingStatusCallback"),
+        numbers,
+    })
+}
+
+fn number(element: &Element) -> Result<Number, ApplicationError> {
+    element.check(NUMBER)?;
+    Ok(Number {
+        number: element.text.trim().to_owned(),
+        url: element.attribute("url"),
+        method: element.attribute("method"),
+        status_callback: element.hook("statusCallback"),
+    })
+}
+
 impl Element {
     /// Returns an attribute, unless it is empty.
     fn attribute(&self, name: &str) -> Option<String> {
@@ -171,6 +308,15 @@ impl Element {
     /// Returns `finishOnKey`. Unlike other attributes, it may be empty: then no key ends the verb.
     fn keys(&self) -> Option<&str> {
         self.attributes.iter().find(|(name, _)| name == "finishOnKey").map(|(_, keys)| keys.as_str())
+    }
+
+    /// Returns the attributes `name`, `{name}Method` and `{name}Event`.
+    fn hook(&self, name: &str) -> Hook {
+        Hook {
+            url: self.attribute(name),
+            method: self.attribute(&format!("{name}Method")),
+            events: self.attribute(&format!("{name}Event")),
+        }
     }
 
     fn number(&self, name: &str) -> Result<Option<u32>, ApplicationError> {
@@ -283,6 +429,50 @@ mod tests {
         let timeout = Duration::from_secs(8);
         let four = Gather { num_digits: Some(4), timeout, action_on_empty_result: true, prompt: vec![], ..plain };
         assert_eq!(verbs[1], Verb::Gather(Box::new(Gather { finish_on_key: None, ..four })));
+    }
+
+    #[test]
+    fn a_dial_calls_its_numbers_or_the_one_in_its_text() {
+        let xml = "<Response><Dial> +14155551234 </Dial><Dial record=\"record-from-ringing-dual\" timeLimit=\"60\">\
+                   <Number url=\"/whisper\" statusCallback=\"/leg\" statusCallbackEvent=\"ringing answered\">+14155551235</Number>\
+                   <Number>+14155551236</Number></Dial></Response>";
+        let verbs = parse(xml).unwrap();
+        let Verb::Dial(plain) = &verbs[0] else { panic!("{verbs:?}") };
+        let numbers = |dial: &Dial| dial.numbers.iter().map(|number| number.number.clone()).collect::<Vec<_>>();
+        assert_eq!((numbers(plain), plain.record), (vec!["+14155551234".to_owned()], None));
+        assert_eq!(
+            (plain.time_limit, plain.numbers[0].status_callback.url.as_ref()),
+            (Duration::from_secs(14_400), None)
+        );
+        let Verb::Dial(dial) = &verbs[1] else { panic!("{verbs:?}") };
+        assert_eq!(numbers(dial), ["+14155551235", "+14155551236"]);
+        assert_eq!(dial.record, Some(DialRecord { from_ringing: true, channels: 2 }));
+        assert_eq!(dial.numbers[0].url.as_deref(), Some("/whisper"));
+        assert_eq!(dial.numbers[0].status_callback.events.as_deref(), Some("ringing answered"));
+    }
+
+    #[test]
+    fn what_a_dial_cannot_do_here_is_refused() {
+        for attribute in [
+            "hangupOnStar=\"true\"",
+            "sequential=\"true\"",
+            "trim=\"trim-silence\"",
+            "recordingTrack=\"inbound\"",
+            "record=\"always\"",
+            "timeout=\"4\"",
+            "timeLimit=\"0\"",
+            "ringTone=\"us\"",
+        ] {
+            assert_eq!(
+                code(&format!("<Response><Dial {attribute}>+14155551234</Dial></Response>")),
+                12200,
+                "{attribute}"
+            );
+        }
+        let eleven = "<Number>+14155551234</Number>".repeat(11);
+        for nouns in ["", "<Client>me</Client>", "<Number sendDigits=\"1\">+14155551234</Number>", &eleven] {
+            assert_eq!(code(&format!("<Response><Dial>{nouns}</Dial></Response>")), 12200, "{nouns}");
+        }
     }
 
     #[test]

@@ -9,7 +9,11 @@ use super::form::Param;
 
 impl Call {
     fn direction(&self) -> &'static str {
-        if self.inbound { "inbound" } else { "outbound-api" }
+        match &self.parent {
+            Some(_) => "outbound-dial",
+            None if self.inbound => "inbound",
+            None => "outbound-api",
+        }
     }
 
     /// Returns the parameters that every callback about this call has.
@@ -25,7 +29,8 @@ impl Call {
             ("ApiVersion", API_VERSION),
             ("Direction", self.direction()),
         ];
-        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+        let parent = self.parent.as_deref().map(|sid| ("ParentCallSid", sid));
+        pairs.into_iter().chain(parent).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     pub(super) fn json(&self) -> Value {
@@ -36,7 +41,7 @@ impl Call {
             "sid": self.sid,
             "date_created": date(self.created),
             "date_updated": date(self.updated),
-            "parent_call_sid": null,
+            "parent_call_sid": self.parent,
             "account_sid": ACCOUNT_SID,
             "to": self.to,
             "to_formatted": formatted(&self.to),

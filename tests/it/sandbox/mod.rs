@@ -6,5 +6,6 @@ mod assemblyai_requests;
 mod parameters;
 mod twilio;
 mod twilio_control;
+mod twilio_dial;
 mod twilio_keys;
 mod twilio_requests;
