@@ -37,7 +37,7 @@ use check::Verdict;
 use scratch::Scratch;
 
 /// The notice on every page in the sandbox.
-const SANDBOX_NOTICE: &str = "Sandbox: no phone rings, nothing is billed, and every call has the same words.";
+const SANDBOX_NOTICE: &str = "Sandbox: no phone rings, nothing is billed, and all that is said is made up.";
 
 /// Maximum time that a stop waits for running requests, tasks and jobs.
 const STOP_TIMEOUT: Duration = Duration::from_millis(8_900);

@@ -37,6 +37,7 @@ mod pages_in_browser;
 mod absence;
 mod deletion;
 mod encrypted;
+mod hearing;
 mod large_transcripts;
 mod paid_once;
 mod pipeline;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::emulator::AssemblyAi;
 use super::error::{ErrorResponse, JsonResponse, bad_request};
-use super::transcript::{Spoken, Transcript, passage, spoken_passage};
-use super::wording::bare;
+use super::hearing::bare;
+use super::transcript::{Spoken, Transcript, passage, spoken_passage, utterances};
 
 /// Maximum length of a caption if the request does not set one.
 const CHARS_PER_CAPTION: usize = 70;
@@ -42,14 +42,17 @@ pub(super) async fn vtt(assemblyai: State<AssemblyAi>, id: Path<String>, options
 pub(super) async fn sentences(assemblyai: State<AssemblyAi>, id: Path<String>) -> JsonResponse {
     let words = words_for(&assemblyai, &id, "sentences")?;
     let ends = |spoken: &Spoken| spoken.word.text.ends_with(['.', '?', '!']);
-    let sentences: Vec<Value> = words.split_inclusive(ends).map(spoken_passage).collect();
+    let utterances = utterances(&words);
+    let sentences = utterances.iter().flat_map(|words| words.split_inclusive(ends).map(spoken_passage));
+    let sentences: Vec<Value> = sentences.collect();
     assemblyai.with_transcript(&id, |transcript| about(transcript, "sentences", json!(sentences)))
 }
 
-/// Returns one paragraph: the speech is too short for more.
+/// Returns a paragraph for each utterance.
 pub(super) async fn paragraphs(assemblyai: State<AssemblyAi>, id: Path<String>) -> JsonResponse {
     let words = words_for(&assemblyai, &id, "paragraphs")?;
-    assemblyai.with_transcript(&id, |transcript| about(transcript, "paragraphs", json!([passage(&words)])))
+    let paragraphs: Vec<Value> = utterances(&words).iter().map(|words| passage(words)).collect();
+    assemblyai.with_transcript(&id, |transcript| about(transcript, "paragraphs", json!(paragraphs)))
 }
 
 pub(super) async fn word_search(assemblyai: State<AssemblyAi>, id: Path<String>, options: Options) -> JsonResponse {

@@ -205,10 +205,10 @@ const NULLABLE: [&str; 9] = [
 const SUPPORTED: &[&str] = &[
     "audio_url", "audio_start_from", "audio_end_at", "custom_spelling", "format_text", "language_code",
     "language_detection", "multichannel", "punctuate", "redact_pii", "redact_pii_policies", "redact_pii_sub",
-    "speaker_labels", "speech_model", "speech_models", "webhook_auth_header_name", "webhook_auth_header_value",
-    "webhook_url",
-    // These help to recognize words and speakers. Here all words of the one speaker are known.
-    "keyterms_prompt", "keyterms_prompt_options", "prompt", "speaker_options", "speakers_expected", "temperature",
+    "keyterms_prompt", "speaker_labels", "speech_model", "speech_models", "webhook_auth_header_name",
+    "webhook_auth_header_value", "webhook_url",
+    // These help to recognize words and speakers. Here all speakers are known, and hard words need key terms.
+    "keyterms_prompt_options", "prompt", "speaker_options", "speakers_expected", "temperature",
     // The speech has none of what these keep or remove.
     "disfluencies", "filter_profanity", "remove_audio_tags",
 ];

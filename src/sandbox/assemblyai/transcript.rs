@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::hearing::hear;
 use super::params::TranscriptParams;
 use super::upload::Upload;
 use crate::clock;
-use crate::sandbox::speech::{self, Word};
+use crate::sandbox::speech::{Scene, Word};
 
 /// What AssemblyAI replaces the URLs of a deleted transcript with.
 const DELETED_URL: &str = "http://deleted_by_user";
@@ -54,7 +55,8 @@ impl Transcript {
         if let Some(words) = &self.words {
             fields.insert("words".to_owned(), json!(words));
             if words.iter().any(|spoken| spoken.speaker.is_some()) {
-                fields.insert("utterances".to_owned(), json!([spoken_passage(words)]));
+                let all: Vec<Value> = utterances(words).iter().map(|words| spoken_passage(words)).collect();
+                fields.insert("utterances".to_owned(), json!(all));
             }
         }
         Value::Object(fields)
@@ -84,31 +86,42 @@ impl Transcript {
         if self.deleted {
             return;
         }
+        let Some((scene, form)) = upload.speech else { return };
         let labels = self.field("speaker_labels") == &Value::Bool(true);
         let multichannel = self.field("multichannel") == &Value::Bool(true);
-        // The recording has one speaker, on its first channel. Channels count from 1.
-        let channel = multichannel.then_some("1");
-        let speaker = match (multichannel, labels) {
-            (true, true) => Some("1A"),
-            (true, false) => Some("1"),
-            (false, true) => Some("A"),
-            (false, false) => None,
-        };
-        let words = speech::words().iter().map(Cow::Borrowed).chain(upload.recording.as_deref().map(spoken_sid));
-        let words = params.wording.write(words).into_iter();
-        let words: Vec<Spoken> = words.map(|word| Spoken { word, channel, speaker }).collect();
+        let keyterms: Vec<String> = serde_json::from_value(self.field("keyterms_prompt").clone()).unwrap_or_default();
+        let mut voices = scene.voices(form);
+        for (voice, seed) in voices.iter_mut().zip(upload.seed()..) {
+            voice.words = hear(&voice.words, &keyterms, seed);
+        }
+        if let (Some(sid), Some(voice)) = (upload.recording.as_deref(), voices.first_mut()) {
+            voice.words.push(spoken_sid(sid, scene, &voice.words));
+        }
+        voices.sort_by_key(|voice| voice.words.first().map(|word| word.start));
+        let mut words = Vec::new();
+        // Without `multichannel` all channels are one, and who was on which is lost.
+        for channel in 1..=if multichannel { form.channels() } else { 1 } {
+            let heard = voices.iter().filter(|voice| !multichannel || voice.channels.contains(&channel));
+            for (place, voice) in heard.enumerate() {
+                let (channel, speaker) = names(multichannel.then_some(channel), labels.then_some(place));
+                let written = params.wording.write(voice.words.iter().cloned()).into_iter();
+                words.extend(written.map(|word| Spoken { word, channel, speaker }));
+            }
+        }
+        words.sort_by_key(|spoken| spoken.word.start);
 
         let whole = passage(&words);
         self.set("confidence", whole["confidence"].clone());
-        self.set("text", whole["text"].clone());
-        self.set("audio_duration", speech::duration().as_secs_f64().round() as u64);
+        let texts: Vec<String> = utterances(&words).iter().map(|words| text(words)).collect();
+        self.set("text", texts.join(" "));
+        self.set("audio_duration", scene.duration().as_secs_f64().round() as u64);
         self.set("speech_model_used", params.model.as_str());
         if self.field("language_detection") == &Value::Bool(true) {
             self.set("language_code", "en");
             self.set("language_confidence", 0.99);
         }
         if multichannel {
-            self.set("audio_channels", upload.channels);
+            self.set("audio_channels", form.channels());
         }
         self.set("status", "completed");
         self.completed = Some(now());
@@ -138,19 +151,61 @@ impl Transcript {
     }
 }
 
-/// Returns a recording SID as the last word, in the silence at the end of the speech.
-fn spoken_sid(sid: &str) -> Cow<'static, Word> {
-    let start = speech::words().last().map_or(0, |last| last.end);
-    let end = speech::duration().as_millis().try_into().unwrap_or(start);
+/// Returns a recording SID as the last word, in the silence at the end.
+fn spoken_sid(sid: &str, scene: Scene, words: &[Cow<'static, Word>]) -> Cow<'static, Word> {
+    let start = words.last().map_or(0, |last| last.end);
+    let end = scene.duration().as_millis().try_into().unwrap_or(start);
     Cow::Owned(Word { text: sid.to_owned(), start, end, confidence: 1.0 })
+}
+
+/// Returns the names of a channel, which counts from 1, and of a speaker, who counts from 0 on each channel.
+fn names(channel: Option<u8>, speaker: Option<usize>) -> (Option<&'static str>, Option<&'static str>) {
+    let channel_name = channel.map(|channel| if channel == 1 { "1" } else { "2" });
+    let speaker_name = match (channel, speaker) {
+        (None, None) => None,
+        (None, Some(0)) => Some("A"),
+        (None, Some(_)) => Some("B"),
+        (Some(_), None) => channel_name,
+        (Some(1), Some(0)) => Some("1A"),
+        (Some(1), Some(_)) => Some("1B"),
+        (Some(_), Some(0)) => Some("2A"),
+        (Some(_), Some(_)) => Some("2B"),
+    };
+    (channel_name, speaker_name)
+}
+
+/// After this many milliseconds without a word of its speaker, an utterance has ended.
+const UTTERANCE_ENDS: u64 = 700;
+
+/// Returns the words in utterances: what one speaker says without a longer pause. They are in the order in which they begin,
+/// and may overlap.
+pub(super) fn utterances(words: &[Spoken]) -> Vec<Vec<Spoken>> {
+    let mut all: Vec<Vec<Spoken>> = Vec::new();
+    for spoken in words {
+        let own = all.iter_mut().rev().find(|open| open.last().is_some_and(|last| last.speaker == spoken.speaker));
+        let is_told_apart = spoken.speaker.is_some();
+        match own {
+            Some(open) if !is_told_apart || spoken.word.start < end(open) + UTTERANCE_ENDS => open.push(spoken.clone()),
+            _ => all.push(vec![spoken.clone()]),
+        }
+    }
+    all
+}
+
+/// Milliseconds.
+fn end(words: &[Spoken]) -> u64 {
+    words.last().map_or(0, |spoken| spoken.word.end)
+}
+
+fn text(words: &[Spoken]) -> String {
+    words.iter().map(|spoken| spoken.word.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// Writes consecutive words as a paragraph.
 pub(super) fn passage(words: &[Spoken]) -> Value {
-    let text: Vec<&str> = words.iter().map(|spoken| spoken.word.text.as_str()).collect();
     let sum: f64 = words.iter().map(|spoken| spoken.word.confidence).sum();
     json!({
-        "text": text.join(" "),
+        "text": text(words),
         "start": words.first().map(|spoken| spoken.word.start),
         "end": words.last().map(|spoken| spoken.word.end),
         "confidence": (sum / words.len().max(1) as f64 * 100_000.0).round() / 100_000.0,

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use uuid::Uuid;
 
 use super::error::{ErrorResponse, bad_request};
-use crate::sandbox::speech::{Recognized, Recognizer};
+use crate::sandbox::speech::{Form, Recognized, Recognizer, Scene};
 
 pub(super) const PATH: &str = "/v2/upload";
 
@@ -20,14 +20,21 @@ pub struct Upload {
     pub sha256: String,
     pub bytes: u64,
     pub upload_url: String,
-    /// Whether it was the sandbox's own speech, the only audio that is transcribed here.
+    /// Whether what people say in it is known here. No other audio is transcribed.
     pub is_speech: bool,
     /// The recording SID that the audio is marked with; the transcript ends with it.
     pub recording: Option<String>,
-    /// How many channels the speech has.
-    pub(super) channels: Option<u8>,
+    /// What people say in it, and which channels it has of it.
+    pub(super) speech: Option<(Scene, Form)>,
     /// Whether AssemblyAI no longer has the audio.
     pub(super) is_lost: bool,
+}
+
+impl Upload {
+    /// Returns a number that depends on every byte.
+    pub(super) fn seed(&self) -> u64 {
+        u64::from_str_radix(&self.sha256[..16], 16).expect("a checksum in hex")
+    }
 }
 
 /// Reads uploaded audio to its end.
@@ -48,9 +55,9 @@ pub(super) async fn receive(base_url: &str, body: Body) -> Result<Upload, ErrorR
     if recognizer.bytes() == 0 {
         return Err(bad_request("Upload failed, the request body is empty"));
     }
-    let Recognized { sha256, bytes, channels, recording } = recognizer.finish();
+    let Recognized { sha256, bytes, speech, recording } = recognizer.finish();
     let upload_url = format!("{base_url}/upload/{}", Uuid::new_v4());
-    Ok(Upload { sha256, bytes, upload_url, is_speech: channels.is_some(), recording, channels, is_lost: false })
+    Ok(Upload { sha256, bytes, upload_url, is_speech: speech.is_some(), recording, speech, is_lost: false })
 }
 
 fn too_large() -> ErrorResponse {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::error::{ErrorResponse, bad_request};
+use super::hearing::{self, bare};
 use crate::sandbox::speech::Word;
 
 /// The parameters that change the words.
@@ -30,9 +31,12 @@ struct Redaction {
     by_name: bool,
 }
 
-/// What there is to redact in the speech, by policy.
-const PRIVATE: [(&str, &[&str]); 3] =
-    [("number_sequence", &["forty", "two"]), ("location", &["ahoy", "street"]), ("date", &["friday"])];
+/// What there is to redact beside hard words, by policy.
+const PRIVATE: [(&str, &[&str]); 3] = [
+    ("number_sequence", &["forty", "two"]),
+    ("location", &["ahoy", "street", "county"]),
+    ("date", &["friday", "june"]),
+];
 
 #[rustfmt::skip]
 const POLICIES: &[&str] = &[
@@ -166,12 +170,8 @@ fn spell(words: &mut Vec<(Cow<'_, Word>, Option<&'static str>)>, phrase: &[Strin
 
 fn policy(word: &str) -> Option<&'static str> {
     let word = bare(word).to_lowercase();
-    PRIVATE.iter().find(|(_, words)| words.contains(&word.as_str())).map(|(policy, _)| *policy)
-}
-
-/// Returns the word without the punctuation around it.
-pub(super) fn bare(word: &str) -> &str {
-    word.trim_matches(|character: char| !character.is_alphanumeric())
+    let known = PRIVATE.iter().find(|(_, words)| words.contains(&word.as_str())).map(|(policy, _)| *policy);
+    known.or_else(|| hearing::policy(&word))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! The speech as audio files: 8 kHz, 16 bit, mono, as Twilio records it, and the same with two channels.
+//! Audio files as Twilio records them, 8 kHz and 16 bit: the speech of one voice, and what is made of samples.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -17,22 +16,27 @@ pub fn duration() -> Duration {
     Duration::from_millis(u64::from(data_length) * 1_000 / u64::from(bytes_per_second))
 }
 
-/// Returns the speech as a WAV file with two channels: the person on the first, silence on the second.
-pub fn stereo() -> Bytes {
-    static FILE: LazyLock<Bytes> = LazyLock::new(widen);
-    FILE.clone()
+/// Returns the samples of [`WAV`].
+pub(super) fn speech_samples() -> Vec<i16> {
+    WAV[HEADER..].chunks_exact(2).map(|bytes| i16::from_le_bytes([bytes[0], bytes[1]])).collect()
 }
 
-fn widen() -> Bytes {
-    let (header, samples) = WAV.split_at(HEADER);
-    let mut file = header.to_vec();
-    let (bytes_per_second, data_length) = (u32_at(WAV, 28) * 2, u32_at(WAV, 40) * 2);
+/// How many samples of a channel take a millisecond.
+pub(super) const SAMPLES_PER_MS: u64 = 8;
+
+/// Returns samples of 8 kHz, those of two channels in turn, as a WAV file.
+pub(super) fn wav(channels: u8, samples: &[i16]) -> Bytes {
+    let (header, _) = WAV.split_at(HEADER);
+    let mut file = Vec::with_capacity(HEADER + samples.len() * 2);
+    file.extend(header);
+    let data_length = u32::try_from(samples.len() * 2).expect("a scene is far from 4 GB");
+    let bytes_per_second = u32::from(channels) * 16_000;
     for (at, value) in [(4, data_length + 36), (28, bytes_per_second), (40, data_length)] {
         file[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
-    file[22] = 2; // channels
-    file[32] = 4; // bytes per frame
-    file.extend(samples.chunks_exact(2).flat_map(|sample| [sample[0], sample[1], 0, 0]));
+    file[22] = channels;
+    file[32] = channels * 2; // bytes per frame
+    file.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
     file.into()
 }
 
@@ -54,12 +58,5 @@ mod tests {
         assert_eq!((u32_at(WAV, 24), u32_at(WAV, 28)), (8_000, 16_000));
         assert_eq!(u32_at(WAV, 40) as usize, WAV.len() - HEADER);
         assert_eq!(duration(), Duration::from_millis(5_425));
-    }
-
-    #[test]
-    fn two_channels_are_as_long_as_one() {
-        let file = stereo();
-        assert_eq!(file.len() - HEADER, 2 * (WAV.len() - HEADER));
-        assert_eq!(file[4..8], u32::try_from(file.len() - 8).unwrap().to_le_bytes());
     }
 }

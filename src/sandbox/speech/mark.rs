@@ -3,7 +3,8 @@
 
 use axum::body::Bytes;
 
-use super::audio::{WAV, stereo};
+use super::audio::WAV;
+use super::scene::{Form, Scene, stereo};
 
 /// Returns whether this is a recording SID: `RE` and 32 hexadecimal digits.
 pub(super) fn is_recording_sid(text: &str) -> bool {
@@ -11,18 +12,29 @@ pub(super) fn is_recording_sid(text: &str) -> bool {
     digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns the speech as a WAV file with one channel or two that ends with this SID as its comment (`LIST`, `INFO`,
-/// `ICMT`). A `JUNK` chunk before the comment pads a shorter file to `bytes`.
+/// Returns the speech of one voice as a WAV file with one channel or two that ends with this SID as its comment (`LIST`,
+/// `INFO`, `ICMT`). A `JUNK` chunk before the comment pads a shorter file to `bytes`.
 pub fn marked(sid: &str, channels: u8, bytes: u64) -> Bytes {
-    let mut file = if channels == 2 { stereo().to_vec() } else { WAV.to_vec() };
-    let comment = chunk(b"ICMT", &[sid.as_bytes(), b"\0"].concat());
-    let mark = chunk(b"LIST", &[b"INFO", comment.as_slice()].concat());
+    let file = if channels == 2 { stereo() } else { Bytes::from_static(WAV) };
+    with_info(&file, *b"ICMT", sid, bytes)
+}
+
+/// Returns a scene as a WAV file that ends with this SID. As a comment it is a mark. As a title (`INAM`) it only makes the
+/// file another one than that of any other recording, as real recordings are.
+pub fn scene_of(sid: &str, scene: Scene, form: Form, is_marked: bool) -> Bytes {
+    with_info(&scene.wav(form), if is_marked { *b"ICMT" } else { *b"INAM" }, sid, 0)
+}
+
+fn with_info(plain: &[u8], name: [u8; 4], text: &str, bytes: u64) -> Bytes {
+    let mut file = plain.to_vec();
+    let info = chunk(&name, &[text.as_bytes(), b"\0"].concat());
+    let list = chunk(b"LIST", &[b"INFO", info.as_slice()].concat());
     // A gap that is shorter than the header of a chunk stays unfilled.
-    let missing = usize::try_from(bytes).unwrap_or_default().saturating_sub(file.len() + mark.len());
+    let missing = usize::try_from(bytes).unwrap_or_default().saturating_sub(file.len() + list.len());
     if let Some(junk) = missing.checked_sub(CHUNK_HEADER) {
         file.extend(chunk(b"JUNK", &vec![0; junk]));
     }
-    file.extend(mark);
+    file.extend(list);
     let length = u32::try_from(file.len() - CHUNK_HEADER).expect("a recording is far from 4 GB");
     file[4..8].copy_from_slice(&length.to_le_bytes());
     file.into()
@@ -43,6 +55,8 @@ fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scene::Layout;
+    use super::super::script::Script;
     use super::*;
 
     const SID: &str = "RE0123456789abcdef0123456789ABCDEF";
@@ -68,6 +82,18 @@ mod tests {
             let (chunks, plain) = (chunks(&file), chunks(&plain));
             assert_eq!(chunks[..2], plain);
             assert_eq!(chunks[2], (&b"LIST"[..], [b"INFOICMT\x23\0\0\0", SID.as_bytes(), b"\0\0"].concat().as_slice()));
+        }
+    }
+
+    #[test]
+    fn a_scene_has_its_mark_or_its_title_after_the_same_samples() {
+        let scene = Scene { script: Script::Silence, layout: Layout::Message };
+        let plain = scene.wav(Form::Both);
+        for (is_marked, name) in [(true, b"ICMT"), (false, b"INAM")] {
+            let file = scene_of(SID, scene, Form::Both, is_marked);
+            let chunks = chunks(&file);
+            assert_eq!(chunks[..2], super::tests::chunks(&plain));
+            assert_eq!(&chunks[2].1[4..8], name);
         }
     }
 

@@ -1,21 +1,32 @@
 //! Recognizes the speech, and the SID that it is marked with, in a file that streams by. Keeps none of the audio.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
 
 use sha2::{Digest as _, Sha256};
 
-use super::audio::{HEADER, MP3, WAV, stereo, u32_at};
+use super::audio::{MP3, u32_at};
 use super::mark::is_recording_sid;
+use super::scene::{Form, Layout, Scene};
+use super::script::Script;
+use crate::sandbox::lock::lock;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Recognized {
     /// Of the whole file, in hex.
     pub sha256: String,
     pub bytes: u64,
-    /// `None` if the file is not the speech.
-    pub channels: Option<u8>,
-    /// The recording SID that the file is marked with, if it is the speech.
+    /// What people say in it, and which channels it has of it. `None` if that is not known here.
+    pub speech: Option<(Scene, Form)>,
+    /// The recording SID that the file is marked with, if what is said is known.
     pub recording: Option<String>,
+}
+
+impl Recognized {
+    /// Returns how many channels the file has, if what is said is known.
+    pub fn channels(&self) -> Option<u8> {
+        self.speech.map(|(_, form)| form.channels())
+    }
 }
 
 /// Recognizes one file.
@@ -43,9 +54,10 @@ impl Recognizer {
         static MP3_SPEECH: LazyLock<[u8; 32]> = LazyLock::new(|| Sha256::digest(MP3).into());
         let Self { checksum, bytes, wav } = self;
         let whole: [u8; 32] = checksum.finalize().into();
-        let channels = if whole == *MP3_SPEECH { Some(1) } else { wav.channels(bytes) };
-        let recording = wav.comment.filter(|comment| channels.is_some() && is_recording_sid(comment));
-        Recognized { sha256: hex(&whole), bytes, channels, recording }
+        let is_mp3 = whole == *MP3_SPEECH;
+        let speech = if is_mp3 { Some((Scene::default(), Form::Mixed)) } else { wav.speech(bytes) };
+        let recording = wav.comment.filter(|comment| speech.is_some() && is_recording_sid(comment));
+        Recognized { sha256: hex(&whole), bytes, speech, recording }
     }
 }
 
@@ -60,8 +72,8 @@ struct Wav {
     state: Parsing,
     /// The length of the file after its first 8 bytes, as its header says.
     riff_length: u64,
-    /// SHA-256 of the samples.
-    samples: Option<[u8; 32]>,
+    /// SHA-256 of the samples, and how many bytes they are.
+    samples: Option<([u8; 32], u64)>,
     comment: Option<String>,
 }
 
@@ -70,8 +82,8 @@ enum Parsing {
     #[default]
     FileHeader,
     ChunkHeader,
-    /// SHA-256 of the samples so far, and how many bytes are left.
-    Samples(Sha256, u64),
+    /// SHA-256 of the samples so far, how many bytes they are, and how many of them are left.
+    Samples(Sha256, u64, u64),
     /// Length of the chunk.
     List(usize),
     /// How many bytes are left.
@@ -95,15 +107,15 @@ impl Wav {
                     let length = u64::from(u32_at(&header, 4)).next_multiple_of(2);
                     self.state = match (&header[..4], usize::try_from(length)) {
                         _ if length == 0 => Parsing::ChunkHeader,
-                        (b"data", _) => Parsing::Samples(Sha256::new(), length),
+                        (b"data", _) => Parsing::Samples(Sha256::new(), length, length),
                         (b"LIST", Ok(length)) if length <= MAX_LIST => Parsing::List(length),
                         _ => Parsing::Other(length),
                     };
                 }
-                Parsing::Samples(checksum, left) => {
+                Parsing::Samples(checksum, length, left) => {
                     checksum.update(take(left, &mut part));
                     if *left == 0 {
-                        self.samples = Some(checksum.finalize_reset().into());
+                        self.samples = Some((checksum.finalize_reset().into(), *length));
                         self.state = Parsing::ChunkHeader;
                     }
                 }
@@ -123,16 +135,33 @@ impl Wav {
         }
     }
 
-    /// Returns how many channels the speech has in this file, or `None` if the file is incomplete or not the speech.
-    fn channels(&self, bytes: u64) -> Option<u8> {
-        static KNOWN: LazyLock<[([u8; 32], u8); 2]> = LazyLock::new(|| {
-            [(WAV, 1), (&stereo(), 2)].map(|(file, count)| (Sha256::digest(&file[HEADER..]).into(), count))
-        });
-        let whole =
+    /// Returns what people say in this file, or `None` if the file is incomplete or what they say is not known.
+    fn speech(&self, bytes: u64) -> Option<(Scene, Form)> {
+        let is_whole =
             matches!(self.state, Parsing::ChunkHeader) && self.buffer.is_empty() && self.riff_length + 8 == bytes;
-        let known = KNOWN.iter().find(|(samples, _)| whole && self.samples.as_ref() == Some(samples));
-        known.map(|(_, channels)| *channels)
+        let (samples, length) = self.samples.filter(|_| is_whole)?;
+        known(samples, length)
     }
+}
+
+/// Returns whose samples these are, by their SHA-256 and how many bytes they are.
+fn known(samples: [u8; 32], length: u64) -> Option<(Scene, Form)> {
+    let scenes = Script::ALL.into_iter().flat_map(|script| Layout::ALL.map(|layout| Scene { script, layout }));
+    let files = scenes.flat_map(|scene| Form::ALL.map(|form| (scene, form)));
+    let mut as_long = files.filter(|(scene, form)| scene.samples_length(*form) == length);
+    as_long.find(|(scene, form)| checksum(*scene, *form) == samples)
+}
+
+/// Returns the SHA-256 of a scene's samples.
+fn checksum(scene: Scene, form: Form) -> [u8; 32] {
+    static KNOWN: Mutex<BTreeMap<(Scene, Form), [u8; 32]>> = Mutex::new(BTreeMap::new());
+    if let Some(known) = lock(&KNOWN).get(&(scene, form)) {
+        return *known;
+    }
+    let bytes: Vec<u8> = scene.samples(form).into_iter().flat_map(i16::to_le_bytes).collect();
+    let checksum = Sha256::digest(bytes).into();
+    lock(&KNOWN).insert((scene, form), checksum);
+    checksum
 }
 
 /// Moves bytes from `part` to `buffer`; returns and empties the buffer once it holds `length` bytes.
@@ -171,7 +200,9 @@ pub(in crate::sandbox) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mark::marked;
+    use super::super::audio::WAV;
+    use super::super::mark::{marked, scene_of};
+    use super::super::scene::stereo;
     use super::*;
 
     const SID: &str = "RE0123456789abcdef0123456789abcdef";
@@ -186,24 +217,59 @@ mod tests {
     #[test]
     fn the_speech_is_recognized_in_each_of_its_files() {
         let recording = Some(SID.to_owned());
-        for (file, channels, recording) in [
-            (WAV, 1, None),
-            (MP3, 1, None),
-            (&*stereo(), 2, None),
-            (&*marked(SID, 1, 0), 1, recording.clone()),
-            (&*marked(SID, 2, 0), 2, recording.clone()),
-            (&*marked(SID, 1, 100_000), 1, recording),
+        for (file, form, recording) in [
+            (WAV, Form::Mixed, None),
+            (MP3, Form::Mixed, None),
+            (&*stereo(), Form::Both, None),
+            (&*marked(SID, 1, 0), Form::Mixed, recording.clone()),
+            (&*marked(SID, 2, 0), Form::Both, recording.clone()),
+            (&*marked(SID, 1, 100_000), Form::Mixed, recording),
         ] {
             let expected = Recognized {
                 sha256: hex(&Sha256::digest(file)),
                 bytes: file.len() as u64,
-                channels: Some(channels),
+                speech: Some((Scene::default(), form)),
                 recording,
             };
             for at_once in [1, 7, 4_096, file.len()] {
                 assert_eq!(recognize(file, at_once), expected);
             }
         }
+    }
+
+    #[test]
+    fn each_scene_is_recognized_in_each_form_by_what_is_heard() {
+        for script in Script::ALL {
+            for layout in Layout::ALL {
+                let scene = Scene { script, layout };
+                for form in Form::ALL {
+                    let recognized = recognize(&scene_of(SID, scene, form, true), 65_536);
+                    assert_eq!(recognized.recording.as_deref(), Some(SID));
+                    let (heard, as_form) = recognized.speech.expect("the scene is known");
+                    // One side alone, or silence, sounds the same in more than one scene.
+                    assert_eq!((heard.script == script, as_form.channels()), (true, form.channels()), "{scene:?}");
+                    let said = |scene: Scene, form| -> Vec<(Vec<u8>, String)> {
+                        let all = scene.voices(form).into_iter();
+                        all.flat_map(|voice| {
+                            voice.words.into_iter().map(move |word| (voice.channels.clone(), word.text.clone()))
+                        })
+                        .collect()
+                    };
+                    // Nothing is heard of an operator who does not speak.
+                    let silent = scene.samples(form).iter().all(|sample| *sample == 0);
+                    assert!(silent || said(heard, as_form) == said(scene, form), "{scene:?} {form:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_title_is_no_mark() {
+        let scene = Scene { script: Script::Law, layout: Layout::OperatorFirst };
+        let files = [SID, "RE00000000000000000000000000000000"].map(|sid| scene_of(sid, scene, Form::Both, false));
+        let [first, second] = files.map(|file| recognize(&file, 65_536));
+        assert_eq!((first.recording, first.speech), (None, Some((scene, Form::Both))));
+        assert_ne!(first.sha256, second.sha256);
     }
 
     #[test]
@@ -214,17 +280,17 @@ mod tests {
         let longer = [&file, &b"more"[..]].concat();
         for end in [0, 3, 12, 50, 50_000, file.len() - 56, file.len() - 1] {
             let recognized = recognize(&file[..end], 4_096);
-            assert_eq!((recognized.channels, recognized.recording), (None, None), "{end} bytes");
+            assert_eq!((recognized.speech, recognized.recording), (None, None), "{end} bytes");
         }
         for wrong in [other, longer, b"RIFF\x04\0\0\0WAVE".to_vec(), b"<html>no audio at all</html>".to_vec()] {
             let recognized = recognize(&wrong, 4_096);
-            assert_eq!((recognized.channels, recognized.recording), (None, None));
+            assert_eq!((recognized.speech, recognized.recording), (None, None));
         }
     }
 
     #[test]
     fn a_comment_that_is_no_sid_is_ignored() {
         let recognized = recognize(&marked("hello", 1, 0), 4_096);
-        assert_eq!((recognized.channels, recognized.recording), (Some(1), None));
+        assert_eq!((recognized.channels(), recognized.recording), (Some(1), None));
     }
 }

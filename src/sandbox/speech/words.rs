@@ -1,5 +1,6 @@
-//! The speech as text: the words with their times, as a transcript has them.
+//! The speech of one voice as text: the words with their times, as a transcript has them.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,16 @@ pub struct Word {
     pub end: u64,
     /// From 0 to 1.
     pub confidence: f64,
+}
+
+impl Word {
+    /// Returns the word this many milliseconds later.
+    pub(super) fn later(&'static self, by: u64) -> Cow<'static, Self> {
+        if by == 0 {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self { start: self.start + by, end: self.end + by, ..self.clone() })
+    }
 }
 
 /// Returns the words in the order they are spoken.

@@ -12,9 +12,11 @@ use url::Url;
 use super::audio::Audio;
 use super::encryption::{Encryption, PublicKey};
 use super::form::Param;
+use super::phone_book;
 use crate::clients::twilio::signature::Algorithm;
 use crate::clock;
 use crate::sandbox::ordered_map::OrderedMap;
+use crate::sandbox::speech::{Layout, Scene};
 
 /// Maximum number of deliveries kept.
 const MAX_DELIVERIES: usize = 1_000;
@@ -116,8 +118,8 @@ impl Account {
     /// Adds a recording and returns it, marked if new recordings are.
     pub(super) fn add_recording(&mut self, mut recording: Recording) -> Recording {
         recording.encryption = self.public_key.as_ref().map(PublicKey::encrypt_new);
-        if self.marks_recordings && recording.audio == Audio::Speech {
-            recording.audio = Audio::Marked { bytes: 0 };
+        if self.marks_recordings {
+            recording.audio = recording.audio.marked();
         }
         let serial = self.recordings.push(&recording.sid, recording.clone());
         self.recordings_of.entry(recording.call_sid.clone()).or_default().push(serial);
@@ -271,6 +273,12 @@ impl Call {
             redirect: watch::Sender::default(),
             end: CancellationToken::new(),
         }
+    }
+
+    /// Returns what is recorded of it: what the person on the phone says.
+    pub(super) fn audio(&self) -> Audio {
+        let number = if self.inbound { &self.from } else { &self.to };
+        Audio::of(Scene { script: phone_book::script(number), layout: Layout::Message })
     }
 
     /// Changes the status, unless the call has ended.

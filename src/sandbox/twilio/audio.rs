@@ -1,9 +1,12 @@
 //! What recordings contain, and the bytes of it.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::sandbox::{speech, splitmix};
+use crate::sandbox::speech::{self, Form, Scene};
+use crate::sandbox::splitmix;
 
 /// Bytes of generated audio in memory at a time.
 const CHUNK: u64 = 1 << 16;
@@ -17,6 +20,12 @@ pub enum Audio {
     Marked {
         /// Minimum length of a WAV file; padding fills a shorter one up.
         bytes: u64,
+    },
+    /// What people say at a number of the phone book, as WAV, with one channel or two. There is no MP3 of it.
+    Scene {
+        scene: Scene,
+        /// Whether the file has the recording's SID as a comment.
+        is_marked: bool,
     },
     /// These bytes, whatever format is requested.
     Bytes(Bytes),
@@ -37,12 +46,34 @@ pub(super) enum Content {
 }
 
 impl Audio {
+    /// Returns the audio of a scene that is recorded.
+    pub(super) fn of(scene: Scene) -> Self {
+        if scene == Scene::default() { Self::Speech } else { Self::Scene { scene, is_marked: false } }
+    }
+
+    /// Returns the audio with the recording's SID as a comment, where that is possible.
+    pub(super) fn marked(self) -> Self {
+        match self {
+            Self::Speech => Self::Marked { bytes: 0 },
+            Self::Scene { scene, .. } => Self::Scene { scene, is_marked: true },
+            other => other,
+        }
+    }
+
+    /// Returns how long people speak.
+    pub(super) fn duration(&self) -> Duration {
+        match self {
+            Self::Scene { scene, .. } => scene.duration(),
+            _ => speech::duration(),
+        }
+    }
+
     /// Returns the SHA-256, in lower-case hex, of the `.wav` of a mono recording.
     ///
     /// # Panics
-    /// For [`Audio::Marked`], whose content depends on the recording.
+    /// For [`Audio::Marked`] and [`Audio::Scene`], whose content depends on the recording.
     pub fn sha256(&self) -> String {
-        assert!(!matches!(self, Self::Marked { .. }), "each marked recording has its own checksum");
+        assert!(!matches!(self, Self::Marked { .. } | Self::Scene { .. }), "each recording has its own checksum");
         let mut hash = Sha256::new();
         match self.content("", Format::Wav, 1) {
             Content::Whole(bytes) => hash.update(&bytes),
@@ -56,6 +87,10 @@ impl Audio {
         match (self, format, channels) {
             (Self::Generated { bytes }, ..) => Content::Generated(*bytes),
             (Self::Bytes(bytes), ..) => Content::Whole(bytes.clone()),
+            (Self::Scene { scene, is_marked }, _, channels) => {
+                let form = if channels == 2 { Form::Both } else { Form::Mixed };
+                Content::Whole(speech::scene_of(sid, *scene, form, *is_marked))
+            }
             (Self::Speech | Self::Marked { .. }, Format::Mp3, _) => Content::Whole(Bytes::from_static(speech::MP3)),
             (Self::Marked { bytes }, Format::Wav, _) => Content::Whole(speech::marked(sid, channels, *bytes)),
             (Self::Speech, Format::Wav, 2) => Content::Whole(speech::stereo()),

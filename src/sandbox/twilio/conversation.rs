@@ -11,7 +11,6 @@ use super::emulator::{Stage, Twilio};
 use super::form::Param;
 use super::twiml::{self, ApplicationError, Hook, Record, Verb};
 use crate::sandbox::pace::{Pace, wait};
-use crate::sandbox::speech;
 
 /// Maximum number of documents in one call. A `<Record>` without an action would fetch its own document forever.
 const MAX_DOCUMENTS: usize = 10;
@@ -132,7 +131,7 @@ impl Twilio {
             return Ok(Next::Verb);
         }
         let status_callback = status_callback(current, &verb.status_callback)?;
-        let length = if call.outcome == Outcome::TooShort { Duration::ZERO } else { speech::duration() };
+        let length = if call.outcome == Outcome::TooShort { Duration::ZERO } else { call.audio().duration() };
         let length = length.min(verb.max_length);
         let sid = self.start_recording(&call.sid, "RecordVerb", 1, status_callback);
         self.listen(call, length).await;

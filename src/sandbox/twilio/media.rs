@@ -6,7 +6,7 @@ use axum::response::Response;
 use futures_util::stream;
 
 use super::account::Recording;
-use super::audio::{Content, Format, noise};
+use super::audio::{Audio, Content, Format, noise};
 use super::form::{self, Param};
 use super::rest_exception::{RestException, bad_request};
 
@@ -34,6 +34,12 @@ pub(super) fn serve(
     };
     if recording.encryption.is_some() && format == Format::Mp3 {
         return Err(bad_request(16109, "Encrypted recordings are not available as MP3"));
+    }
+    if matches!(recording.audio, Audio::Scene { .. }) && format == Format::Mp3 {
+        return Err(bad_request(
+            20001,
+            "The sandbox does not make MP3 files of what is said at a number of its phone book",
+        ));
     }
     let content = recording.audio.content(&recording.sid, format, channels);
     let content = match &recording.encryption {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::account::{Recording, StatusCallback};
+use super::account::{Call, Recording, StatusCallback};
+use super::audio::Audio;
 use super::callback::Callback;
 use super::emulator::{Stage, Twilio};
 use crate::clock;
 use crate::sandbox::pace::wait;
-use crate::sandbox::speech;
 
 /// Twilio's error code for a recording that is too short.
 const TOO_SHORT: u32 = 16101;
@@ -22,7 +22,10 @@ impl Twilio {
         status_callback: Option<StatusCallback>,
     ) -> String {
         let new = Recording { source, channels, status_callback, ..Recording::new(call_sid) };
-        let recording = self.change(|account| account.add_recording(new));
+        let recording = self.change(|account| {
+            let audio = account.call(call_sid).map_or(Audio::Speech, Call::audio);
+            account.add_recording(Recording { audio, ..new })
+        });
         self.report_recording(&recording);
         recording.sid
     }
@@ -65,7 +68,7 @@ impl Twilio {
     /// Returns how long a recording in progress would be if it ended now.
     pub(super) fn length_so_far(&self, recording: &Recording) -> Duration {
         let passed = clock::now().duration_since(recording.created).unsigned_abs();
-        let length = speech::duration();
+        let length = recording.audio.duration();
         if self.inner.pace.speech { passed.min(length) } else { length }
     }
 

@@ -3,6 +3,7 @@
 mod assemblyai;
 mod assemblyai_control;
 mod assemblyai_requests;
+mod hearing;
 mod parameters;
 mod twilio;
 mod twilio_control;

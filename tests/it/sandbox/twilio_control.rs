@@ -44,7 +44,7 @@ async fn every_recording_carries_its_sid_once_recordings_are_marked() {
         let resource = fetch(&twilio, &format!("/Recordings/{sid}.json")).await;
         assert_eq!(
             (recognized.recording.as_ref(), &resource["channels"]),
-            (Some(sid), &recognized.channels.unwrap().into())
+            (Some(sid), &recognized.channels().unwrap().into())
         );
         assert_eq!(resource["duration"], speech::duration().as_secs_f64().round().to_string());
     }
@@ -166,7 +166,7 @@ async fn random_faults_hide_calls_that_were_placed() {
         assert!(response.status() != 200 || response.bytes().await.ok().is_none_or(|audio| audio != speech::WAV));
     }
     twilio.control.stop_random_faults();
-    assert!(recognize(&twilio, &recording).await.channels.is_some());
+    assert!(recognize(&twilio, &recording).await.speech.is_some());
 }
 
 #[tokio::test]
