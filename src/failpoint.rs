@@ -53,6 +53,8 @@ pub enum Commit {
     WipeCall,
     /// An operator's request to retry what failed.
     Retry,
+    /// An operator names speakers, or swaps them.
+    NameSpeakers,
     /// An operator logs out.
     EndSession,
     /// Jobs are claimed. A claim whose commit is not seen is no claim: its lease runs out.

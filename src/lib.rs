@@ -138,6 +138,9 @@
 //! | what the facts about a call mean: how far it is and what is allowed | standing | [`model::standing`] |
 //! | the one word for how far a call is; the stages on the way, with their times | progress; steps | [`Progress`](model::standing::Progress), [`Step`](model::standing::Step) |
 //! | one-time value that makes two clicks one call | form nonce | [`FormNonce`](model::call::FormNonce) |
+//! | one of the two people on a call; what a speaker has from the channel | side; role | [`Role`](model::speakers::Role) |
+//! | what tells a speaker apart: a channel, or AssemblyAI's letter | label | [`Speakers`](model::speakers::Speakers) |
+//! | what one speaker or channel is in captions; what it says without interruption | voice; turn | [`export`] |
 //! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
 //! | full-text index over the words of transcripts | search index | `store::search` |
 //! | the call's state and the ends of its numbers, as words in that index for filters | facets | `store::facets` |

@@ -5,12 +5,14 @@
 
 use std::cmp::Reverse;
 
-use super::turns::{TimedTurn, ends_clause, ends_sentence, turns};
+use super::turns::{TimedTurn, ends_clause, ends_sentence, is_dialog, turns};
 use super::width::{is_spaced, split, width};
-use super::word::Word;
+use super::word::{Naming, Word};
 
 /// Maximum width of a line, in characters.
 const MAX_LINE: usize = 42;
+/// Maximum width, in characters, that is kept free for a name at the begin of a line. A longer name makes a longer line.
+const MAX_PREFIX: usize = 22;
 /// Minimum time, in milliseconds, that a cue is shown, unless the next ones come too soon.
 const MIN_DURATION: u64 = 1_000;
 /// Maximum time, in milliseconds, that a cue is shown.
@@ -28,14 +30,24 @@ pub(super) struct Cue {
     pub(super) start: u64,
     /// In milliseconds; after `start` and not after the start of the next cue.
     pub(super) end: u64,
-    pub(super) voice: Option<String>,
+    /// Which voice, as in [`TimedTurn`].
+    pub(super) voice: usize,
+    pub(super) name: Option<String>,
+    /// The name as the begin of the first line, which has room for it.
+    pub(super) prefix: Option<String>,
     /// One or two; none is empty.
     pub(super) lines: Vec<String>,
 }
 
-/// Returns the cues in the order of their times.
-pub(super) fn cues(words: &[Word]) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = turns(words).into_iter().flat_map(cues_of).collect();
+/// Returns the cues in the order of their times. If `may_prefix`, those of a dialog have their names as prefixes, too.
+pub(super) fn cues(words: &[Word], naming: Naming, may_prefix: bool) -> Vec<Cue> {
+    let turns = turns(words, naming);
+    let has_prefixes = may_prefix && is_dialog(&turns);
+    let cues_of = |turn: TimedTurn| {
+        let prefix = turn.name.as_ref().filter(|_| has_prefixes).map(|name| format!("{name}: "));
+        cues_of(turn, prefix)
+    };
+    let mut cues: Vec<Cue> = turns.into_iter().flat_map(cues_of).collect();
     cues.sort_by_key(|cue| cue.start);
     adjust_times(&mut cues);
     cues
@@ -87,9 +99,10 @@ enum Boundary {
 }
 
 /// Breaks a turn into cues, each with the times of its words.
-fn cues_of(turn: TimedTurn) -> Vec<Cue> {
-    let pieces = pieces(&turn);
-    let widths = Widths::of(&pieces);
+fn cues_of(turn: TimedTurn, prefix: Option<String>) -> Vec<Cue> {
+    let first_line = MAX_LINE - prefix.as_deref().map_or(0, |prefix| width(prefix).min(MAX_PREFIX));
+    let pieces = pieces(&turn, first_line);
+    let widths = Widths::of(&pieces, first_line);
     let ends = cue_ends(&pieces, &widths);
     let mut cues = Vec::with_capacity(ends.len());
     let mut from = 0;
@@ -97,7 +110,9 @@ fn cues_of(turn: TimedTurn) -> Vec<Cue> {
         cues.push(Cue {
             start: pieces[from].start,
             end: pieces[to - 1].end,
-            voice: turn.voice.clone(),
+            voice: turn.voice,
+            name: turn.name.clone(),
+            prefix: prefix.clone(),
             lines: lines(&pieces, &widths, from, to),
         });
         from = to;
@@ -105,7 +120,8 @@ fn cues_of(turn: TimedTurn) -> Vec<Cue> {
     cues
 }
 
-fn pieces(turn: &TimedTurn) -> Vec<Piece> {
+/// Returns the pieces of a turn, none of which is wider than `longest`.
+fn pieces(turn: &TimedTurn, longest: usize) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::with_capacity(turn.words.len());
     for (index, word) in turn.words.iter().enumerate() {
         let next = turn.words.get(index + 1).map(|next| next.text.as_str());
@@ -114,7 +130,7 @@ fn pieces(turn: &TimedTurn) -> Vec<Piece> {
         let at = |offset: usize| word.start + (word.end - word.start) * (width(&word.text[..offset]) as u64) / whole;
         let mut offset = 0;
         for part in word.text.split(' ') {
-            for (nth, text) in split(part, MAX_LINE).into_iter().enumerate() {
+            for (nth, text) in split(part, longest).into_iter().enumerate() {
                 let is_spaced = nth == 0 && pieces.last().is_none_or(|before| is_spaced(&before.text, text));
                 if nth > 0
                     && let Some(before) = pieces.last_mut()
@@ -145,28 +161,37 @@ fn pieces(turn: &TimedTurn) -> Vec<Piece> {
 struct Widths {
     /// Width of all pieces before this one, with their spaces.
     before: Vec<usize>,
-    /// Where a line that begins with this piece must end.
+    /// Where the first line of a cue that begins with this piece must end.
+    first_end: Vec<usize>,
+    /// Where any other line that begins with this piece must end.
     line_end: Vec<usize>,
     /// Width of the space before this piece, 0 or 1.
     spaces: Vec<usize>,
 }
 
 impl Widths {
-    fn of(pieces: &[Piece]) -> Self {
+    fn of(pieces: &[Piece], first_line: usize) -> Self {
         let spaces: Vec<usize> = pieces.iter().map(|piece| usize::from(piece.is_spaced)).collect();
         let mut before = vec![0];
         for (piece, space) in pieces.iter().zip(&spaces) {
             before.push(before[before.len() - 1] + space + width(&piece.text));
         }
-        let mut widths = Self { before, line_end: Vec::new(), spaces };
+        let mut widths = Self { before, first_end: Vec::new(), line_end: Vec::new(), spaces };
+        widths.first_end = widths.ends(first_line);
+        widths.line_end = widths.ends(MAX_LINE);
+        widths
+    }
+
+    /// Returns where a line of this width must end, for each piece that it may begin with.
+    fn ends(&self, longest: usize) -> Vec<usize> {
         let mut to = 0;
-        for from in 0..pieces.len() {
-            while to < pieces.len() && widths.line(from, to + 1) <= MAX_LINE {
+        let end = |from| {
+            while to < self.spaces.len() && self.line(from, to + 1) <= longest {
                 to += 1;
             }
-            widths.line_end.push(to);
-        }
-        widths
+            to
+        };
+        (0..self.spaces.len()).map(end).collect()
     }
 
     /// Returns the width of a line from one piece up to, but excluding, another.
@@ -176,7 +201,7 @@ impl Widths {
 
     /// Returns whether these pieces fit in two lines.
     fn fit_two_lines(&self, from: usize, to: usize) -> bool {
-        let second = self.line_end[from];
+        let second = self.first_end[from];
         to <= second || to <= self.line_end[second]
     }
 }
@@ -247,7 +272,7 @@ fn lines(pieces: &[Piece], widths: &Widths, from: usize, to: usize) -> Vec<Strin
         }
         line
     };
-    if widths.line_end[from] >= to {
+    if widths.first_end[from] >= to {
         return vec![line(from, to)];
     }
     let cost = |at: &usize| {
@@ -262,7 +287,7 @@ fn lines(pieces: &[Piece], widths: &Widths, from: usize, to: usize) -> Vec<Strin
         broken + first.abs_diff(second) / 2 + if first > second { 2 } else { 0 }
     };
     let second_fits = |at: &usize| widths.line_end[*at] >= to;
-    let best = (from + 1..=widths.line_end[from]).filter(second_fits).min_by_key(cost);
-    let at = best.unwrap_or(widths.line_end[from]);
+    let best = (from + 1..=widths.first_end[from]).filter(second_fits).min_by_key(cost);
+    let at = best.unwrap_or(widths.first_end[from]);
     vec![line(from, at), line(at, to)]
 }

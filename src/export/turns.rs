@@ -1,6 +1,6 @@
 //! Splits words into turns: what each voice says without interruption. Knows nothing of lines and captions.
 
-use super::word::{Word, clean};
+use super::word::{Naming, Word, clean};
 
 /// A silence of this length, in milliseconds, ends a turn.
 const SILENCE: u64 = 2_000;
@@ -16,7 +16,9 @@ const ABBREVIATIONS: [&str; 8] = ["Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "
 
 /// What one voice says without interruption.
 pub(super) struct TimedTurn {
-    pub(super) voice: Option<String>,
+    /// Counted from 0, in the order of channels and speakers.
+    pub(super) voice: usize,
+    pub(super) name: Option<String>,
     /// At least one. Each ends before the next begins.
     pub(super) words: Vec<TimedWord>,
 }
@@ -39,8 +41,8 @@ impl TimedTurn {
 
 /// Returns the turns in the order they begin. A turn ends at a long silence or where another voice speaks. Voices that speak
 /// at the same time interrupt each other only in pauses.
-pub(super) fn turns(words: &[Word]) -> Vec<TimedTurn> {
-    let voices = voices(words);
+pub(super) fn turns(words: &[Word], naming: Naming) -> Vec<TimedTurn> {
+    let voices = voices(words, naming);
     // The words of a voice, ordered by start and end, so that the next whole word of another voice is found by bisection.
     let times: Vec<Vec<(u64, u64)>> =
         voices.iter().map(|voice| voice.words.iter().map(|word| (word.start, word.end)).collect()).collect();
@@ -52,37 +54,41 @@ pub(super) fn turns(words: &[Word]) -> Vec<TimedTurn> {
     };
 
     let mut turns = Vec::new();
-    for (index, TimedTurn { voice, words }) in voices.into_iter().enumerate() {
+    for (index, whole) in voices.into_iter().enumerate() {
         let ends_turn = |before: &TimedWord, after: &TimedWord| {
             after.start - before.end >= SILENCE || is_interrupted(index, before.end, after.start)
         };
-        split(voice, words, ends_turn, &mut turns);
+        split(whole, ends_turn, &mut turns);
     }
     turns.sort_by_key(TimedTurn::start);
     turns
 }
 
-fn split(
-    voice: Option<String>,
-    words: Vec<TimedWord>,
-    ends: impl Fn(&TimedWord, &TimedWord) -> bool,
-    turns: &mut Vec<TimedTurn>,
-) {
+/// Whether two voices or more have names.
+pub(super) fn is_dialog(turns: &[TimedTurn]) -> bool {
+    let mut named = turns.iter().filter(|turn| turn.name.is_some()).map(|turn| turn.voice);
+    let first = named.next();
+    named.any(|voice| Some(voice) != first)
+}
+
+/// Splits all words of a voice where `ends` says that a turn ends between two of them.
+fn split(whole: TimedTurn, ends: impl Fn(&TimedWord, &TimedWord) -> bool, turns: &mut Vec<TimedTurn>) {
+    let TimedTurn { voice, name, words } = whole;
     let mut turn: Vec<TimedWord> = Vec::new();
     for word in words {
         if turn.last().is_some_and(|before| ends(before, &word)) {
-            turns.push(TimedTurn { voice: voice.clone(), words: std::mem::take(&mut turn) });
+            turns.push(TimedTurn { voice, name: name.clone(), words: std::mem::take(&mut turn) });
         }
         turn.push(word);
     }
     if !turn.is_empty() {
-        turns.push(TimedTurn { voice, words: turn });
+        turns.push(TimedTurn { voice, name, words: turn });
     }
 }
 
 /// Returns all words of each voice as one turn. Times that contradict the order of the words are corrected.
-fn voices(words: &[Word]) -> Vec<TimedTurn> {
-    // Speaker and channel of each voice.
+fn voices(words: &[Word], naming: Naming) -> Vec<TimedTurn> {
+    // Channel and speaker of each voice.
     let mut known: Vec<(Option<&str>, Option<&str>)> = Vec::new();
     let mut voices: Vec<TimedTurn> = Vec::new();
     for (index, word) in words.iter().enumerate() {
@@ -90,10 +96,10 @@ fn voices(words: &[Word]) -> Vec<TimedTurn> {
         if text.is_empty() {
             continue;
         }
-        let key = (word.speaker, word.channel);
+        let key = (word.channel, word.speaker);
         let voice = known.iter().position(|one| *one == key).unwrap_or_else(|| {
             known.push(key);
-            voices.push(TimedTurn { voice: word.voice(), words: Vec::new() });
+            voices.push(TimedTurn { voice: 0, name: naming(word), words: Vec::new() });
             voices.len() - 1
         });
         let spoken = &mut voices[voice].words;
@@ -102,6 +108,11 @@ fn voices(words: &[Word]) -> Vec<TimedTurn> {
             before.end = before.end.min(start);
         }
         spoken.push(TimedWord { index, text, start, end: word.end.min(LATEST).max(start) });
+    }
+    let mut sorted = known.clone();
+    sorted.sort_unstable();
+    for (voice, key) in voices.iter_mut().zip(known) {
+        voice.voice = sorted.partition_point(|other| *other < key);
     }
     voices
 }

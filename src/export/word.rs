@@ -1,5 +1,9 @@
 //! A spoken word as it comes in, and the name of its voice.
 
+/// Says how the voice of a word is called: [`Word::voice`], or by names that people gave. `None` for a voice that is not told
+/// apart from others.
+pub type Naming<'n> = &'n dyn Fn(&Word) -> Option<String>;
+
 /// A word as it was recognized. It may contain any characters, and its times may be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word<'a> {
@@ -16,8 +20,8 @@ pub struct Word<'a> {
 }
 
 impl Word<'_> {
-    /// Returns the name of the voice that says the word.
-    pub(super) fn voice(&self) -> Option<String> {
+    /// Returns the name of the voice that says the word, by its speaker and channel.
+    pub fn voice(&self) -> Option<String> {
         let speaker = self.speaker.map(clean).filter(|name| !name.is_empty());
         let channel = self.channel.map(clean).filter(|name| !name.is_empty());
         match (speaker, channel) {

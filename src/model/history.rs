@@ -25,6 +25,8 @@ pub enum Happened {
         attempt: i64,
         state: TranscriptState,
     },
+    /// Somebody named the speakers, or swapped them.
+    SpeakersNamed,
     /// Somebody wants the call deleted.
     DeletionWanted,
     Deleted,
@@ -34,6 +36,7 @@ impl Happened {
     /// What is stored as these words and numbers.
     pub fn named(kind: &str, subject: &str, state: &str, attempt: i64) -> Option<Self> {
         match (kind, state) {
+            ("call", "speakers-named") => Some(Self::SpeakersNamed),
             ("call", "deleting") => Some(Self::DeletionWanted),
             ("call", "deleted") => Some(Self::Deleted),
             ("call", state) => CallState::named(state).map(Self::Call),
@@ -49,7 +52,7 @@ impl Happened {
     /// What it happened to, as it is stored and shown.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Call(_) | Self::DeletionWanted | Self::Deleted => "call",
+            Self::Call(_) | Self::SpeakersNamed | Self::DeletionWanted | Self::Deleted => "call",
             Self::Recording(..) => "recording",
             Self::Transcript { .. } => "transcript",
         }
@@ -58,7 +61,7 @@ impl Happened {
     /// The id of what it happened to, in the history of `call`.
     pub fn subject<'a>(&'a self, call: &'a CallId) -> &'a str {
         match self {
-            Self::Call(_) | Self::DeletionWanted | Self::Deleted => call.as_str(),
+            Self::Call(_) | Self::SpeakersNamed | Self::DeletionWanted | Self::Deleted => call.as_str(),
             Self::Recording(sid, _) => sid.as_str(),
             Self::Transcript { order, .. } => order.as_str(),
         }
@@ -70,17 +73,19 @@ impl Happened {
             Self::Call(state) => state.as_str(),
             Self::Recording(_, state) => state.as_str(),
             Self::Transcript { state, .. } => state.as_str(),
+            Self::SpeakersNamed => "speakers-named",
             Self::DeletionWanted => "deleting",
             Self::Deleted => "deleted",
         }
     }
 
-    /// The rank of the state. A deletion comes after every end of a call.
+    /// The rank of the state. A deletion comes after every end of a call. Names change no state.
     pub fn rank(&self) -> i64 {
         match self {
             Self::Call(state) => state.rank(),
             Self::Recording(_, state) => state.rank(),
             Self::Transcript { state, .. } => state.rank(),
+            Self::SpeakersNamed => 0,
             Self::DeletionWanted => CallState::Completed.rank() + 1,
             Self::Deleted => CallState::Completed.rank() + 2,
         }
@@ -107,6 +112,7 @@ mod tests {
         let others = [
             Happened::Recording(recording, RecordingState::Paused),
             transcript,
+            Happened::SpeakersNamed,
             Happened::DeletionWanted,
             Happened::Deleted,
         ];

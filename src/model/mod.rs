@@ -1,4 +1,5 @@
-//! The nouns: phone numbers, calls, recordings, transcripts, jobs, key terms, search queries, and what their states mean.
+//! The nouns: phone numbers, calls, recordings, transcripts, speakers, jobs, key terms, search queries, and what their
+//! states mean.
 //!
 //! Plain types, parsed where they enter the program. No I/O, no HTTP, no limits of a vendor.
 
@@ -63,6 +64,7 @@ pub mod numbering;
 pub mod phone;
 pub mod recording;
 pub mod search;
+pub mod speakers;
 pub mod standing;
 pub mod transcript;
 pub mod typed_number;

@@ -299,6 +299,8 @@ impl Stage {
                 Some(Self::Answered)
             }
             Happened::Call(_) | Happened::DeletionWanted | Happened::Deleted => Some(Self::Dialed),
+            // Names move nothing on.
+            Happened::SpeakersNamed => None,
             Happened::Recording(..) => Some(Self::Recording),
             Happened::Transcript { state, .. } => match state {
                 TranscriptState::Waiting => Some(Self::Uploading),

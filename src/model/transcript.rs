@@ -131,6 +131,8 @@ pub struct Transcript {
     pub parameters: String,
     /// The URL from which AssemblyAI reads the audio in this attempt.
     pub audio_url: Option<String>,
+    /// Whether the two channels of the audio differ, as far as it was seen here and has two.
+    pub channels_differ: Option<bool>,
     /// When the order was submitted in this attempt, in milliseconds since 1970. Committed before the request is sent: if
     /// its answer is lost, the order is searched for and not submitted again.
     pub asked_at: Option<i64>,

@@ -23,6 +23,8 @@ pub enum Error {
     /// Neither this program nor Twilio knows the call.
     #[error("callscribe knows no call {0}")]
     NoSuchCall(String),
+    #[error("{0}: there is no such speaker; expected a channel, such as 1, or AssemblyAI's speaker, such as A")]
+    NoSuchSpeaker(String),
     /// `later` is whether a recording may still appear.
     #[error("call {call} is {state}; {recording}")]
     NoRecording { call: CallSid, state: String, recording: String, later: bool },

@@ -19,7 +19,7 @@
 //! | `follow`, `submit`, [`delete`] | one file a job, with `run` and `give_up` |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
-//! | [`dial`], [`transcription`], [`retry`], [`log_out`] | what operators and clients ask for |
+//! | [`dial`], [`transcription`], [`retry`], [`speakers`], [`log_out`] | what operators and clients ask for |
 
 pub mod allowed;
 pub mod delete;
@@ -37,6 +37,7 @@ pub mod retry;
 mod right;
 mod runner;
 mod settle;
+pub mod speakers;
 mod submit;
 mod task;
 pub mod transcription;

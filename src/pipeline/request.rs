@@ -32,6 +32,8 @@ pub(super) struct TranscriptRequest {
     pub(super) checksum: Option<String>,
     /// AssemblyAI's parameters, without audio and webhook.
     pub(super) parameters: Map<String, Value>,
+    /// Whether the two channels of an uploaded file differ.
+    pub(super) channels_differ: Option<bool>,
     /// Whether nobody has chosen the speech models: they are the default.
     pub(super) has_default_models: bool,
 }
@@ -51,7 +53,7 @@ impl TranscriptRequest {
         let has_default_models = has_default_models(context, &Map::new());
         let parameters = parameters(context, Map::new(), &Keyterms::default());
         let (recording, audio) = (Some(recording.clone()), form.to_string());
-        Self { recording, audio, checksum: None, parameters, has_default_models }
+        Self { recording, audio, checksum: None, parameters, channels_differ: None, has_default_models }
     }
 
     /// Identifies requests with the same audio and the same parameters, in any order. The first key is that of a new order.
@@ -85,6 +87,7 @@ impl TranscriptRequest {
             recording: self.recording.clone(),
             audio: self.audio.clone(),
             parameters: Value::Object(self.parameters.clone()).to_string(),
+            channels_differ: self.channels_differ,
             request_key: self.keys().swap_remove(0),
             is_unasked: false,
             created_at: now,
@@ -178,6 +181,7 @@ pub(super) async fn adopt_order(
         recording: None,
         audio: String::new(),
         parameters: "{}".to_owned(),
+        channels_differ: None,
         request_key: order.to_string(),
         is_unasked: false,
         created_at: now,
@@ -246,7 +250,8 @@ mod tests {
         let key = |parameters: &str| {
             let parameters = serde_json::from_str(parameters).unwrap();
             let audio = "https://example.com/a.mp3".to_owned();
-            TranscriptRequest { recording: None, audio, checksum: None, parameters, has_default_models: false }.keys()
+            let (recording, checksum, channels_differ, has_default_models) = (None, None, None, false);
+            TranscriptRequest { recording, audio, checksum, parameters, channels_differ, has_default_models }.keys()
         };
         assert_eq!(key(r#"{"a": 1, "b": {"c": 2, "d": 3}}"#), key(r#"{"b": {"d": 3, "c": 2}, "a": 1}"#));
         assert_ne!(key(r#"{"a": [1, 2]}"#), key(r#"{"a": [2, 1]}"#));

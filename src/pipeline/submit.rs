@@ -225,6 +225,11 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         keyterms: sent.as_slice().to_vec(),
         keyterms_left_out: left_out.as_slice().to_vec(),
     };
+    // Each voice has a channel of its own. If both channels are the same, this would double the text. A choice in
+    // the request or in the settings is obeyed.
+    if transcript.channels_differ == Some(true) && !body.contains_key("multichannel") {
+        body.insert("multichannel".to_owned(), json!(true));
+    }
     body.insert("audio_url".to_owned(), json!(transcript.audio_url));
     // A webhook URL in the request belongs to another program, which has a secret of its own.
     if !body.contains_key("webhook_url") {

@@ -15,7 +15,7 @@ use super::task::run_to_end;
 use super::{Error, job, lookup, runner, settle};
 use crate::clients::assemblyai::Reply;
 use crate::clients::json::Json;
-use crate::clients::twilio::{Location, MediaFormat, MediaRequest, Playable};
+use crate::clients::twilio::{Channels, Location, MediaFormat, MediaRequest, Playable};
 use crate::clients::{self, Kind, Service};
 use crate::context::Shared;
 use crate::failpoint::Commit;
@@ -51,6 +51,8 @@ pub struct Uploaded {
     url: String,
     /// SHA-256 in hex. The same file uploaded twice is the same request.
     checksum: String,
+    /// Whether its two channels differ, if it is a WAV file with two.
+    channels_differ: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,15 +139,16 @@ where
     E: From<Error> + From<clients::Error> + Send + 'static,
 {
     let ended = Arc::new(OnceLock::new());
-    let start = (file.boxed(), Sha256::new(), Arc::clone(&ended));
-    let hashed = stream::try_unfold(start, |(mut file, mut hash, ended)| async move {
+    let start = (file.boxed(), Sha256::new(), Channels::default(), Arc::clone(&ended));
+    let hashed = stream::try_unfold(start, |(mut file, mut hash, mut channels, ended)| async move {
         match file.next().await.transpose()? {
             Some(bytes) => {
                 hash.update(&bytes);
-                Ok(Some((bytes, (file, hash, ended))))
+                channels.read(&bytes);
+                Ok(Some((bytes, (file, hash, channels, ended))))
             }
             None => {
-                _ = ended.set(clients::hex(&hash.finalize()));
+                _ = ended.set((clients::hex(&hash.finalize()), channels.differ()));
                 Ok(None)
             }
         }
@@ -155,12 +158,12 @@ where
         () = context.stopping.cancelled() => return Err(Error::Stopping.into()),
     };
     // AssemblyAI may have answered before the end of the file.
-    let checksum = ended.get().cloned().ok_or_else(|| {
+    let (checksum, channels_differ) = ended.get().cloned().ok_or_else(|| {
         let kind = Kind::BadBody { path: "an answer before the end of the audio".to_owned() };
         clients::Error { service: Service::AssemblyAi, kind }
     })?;
     tracing::info!("uploaded a file");
-    Ok(Uploaded { url, checksum })
+    Ok(Uploaded { url, checksum, channels_differ })
 }
 
 /// Requests a transcript. The same audio with the same parameters returns the existing transcript, unless `again` is set.
@@ -176,6 +179,7 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);
     }
+    let mut channels_differ = None;
     let (recording, audio, checksum) = match source {
         Source::Url(url) => (None, url, None),
         Source::Recording(audio) => (Some(audio.sid), audio.form.to_string(), None),
@@ -183,7 +187,10 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
             let audio = only_recording(context, &call).await?;
             (Some(audio.sid), audio.form.to_string(), None)
         }
-        Source::File(file) => (None, file.url, Some(file.checksum)),
+        Source::File(file) => {
+            channels_differ = file.channels_differ;
+            (None, file.url, Some(file.checksum))
+        }
     };
     if let Some(recording) = &recording {
         let mut conn = context.store.read().await?;
@@ -194,7 +201,7 @@ pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Err
             return Err(Error::Deleted);
         }
     }
-    let request = TranscriptRequest { recording, audio, checksum, parameters, has_default_models };
+    let request = TranscriptRequest { recording, audio, checksum, parameters, channels_differ, has_default_models };
     let shared = Arc::clone(context);
     run_to_end(context, async move { submitted(&shared, &request, again).await }).await
 }

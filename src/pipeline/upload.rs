@@ -1,16 +1,17 @@
 //! Uploading audio: it streams from Twilio into AssemblyAI's upload, never whole in memory and never on disk.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::ready;
 use futures_util::stream::BoxStream;
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::job::{JobError, Next, jittered, ms};
 use super::request::AudioForm;
 use super::{Error, ingest, lookup};
-use crate::clients::twilio::{self, Location, Media, MediaFormat, MediaRequest};
+use crate::clients::twilio::{self, Channels, Location, Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Aborted, Commit, Moment};
@@ -37,9 +38,9 @@ type Chunks = BoxStream<'static, Result<Bytes, clients::Error>>;
 
 /// Makes the audio available to AssemblyAI.
 pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) -> Result<(), JobError> {
-    let audio_url = match &transcript.recording {
+    let (audio_url, channels_differ) = match &transcript.recording {
         // AssemblyAI fetches any other URL itself; callscribe never does.
-        None => transcript.audio.clone(),
+        None => (transcript.audio.clone(), transcript.channels_differ),
         Some(recording) => stream_audio(context, job, recording, &transcript.audio).await?,
     };
     failpoint::reach(Moment::UploadAnswered, &job.subject)?;
@@ -47,7 +48,7 @@ pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) ->
     context
         .store
         .write(Commit::StoreUpload, &job.subject, |mut tx| async move {
-            tx.mark_uploaded(transcript, audio_url, context.clock.now_ms()).await?;
+            tx.mark_uploaded(transcript, audio_url, channels_differ, context.clock.now_ms()).await?;
             Ok((tx, ()))
         })
         .await?;
@@ -56,15 +57,25 @@ pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) ->
     Ok(())
 }
 
-/// Streams a recording's audio into AssemblyAI's upload. Returns its URL there.
-async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &str) -> Result<String, JobError> {
+/// Streams a recording's audio into AssemblyAI's upload. Returns its URL there, and whether its two channels differ.
+async fn stream_audio(
+    context: &Shared,
+    job: &Job,
+    sid: &RecordingSid,
+    audio: &str,
+) -> Result<(String, Option<bool>), JobError> {
     let AudioForm { format, channels } =
         audio.parse().unwrap_or(AudioForm { format: MediaFormat::Wav, channels: None });
     let mut wanted = MediaRequest { format, channels, ..MediaRequest::default() };
     let mut is_listed = false;
     match context.twilio.recording(sid.as_str()).await {
         Ok(details) => {
-            // A recording with two channels has one side of the call on each; by default Twilio mixes them.
+            // A recording with two channels has one side of the call on each; by default Twilio mixes them. In an MP3 file
+            // they cannot be compared.
+            let has_two = details.channels == Some(2);
+            if has_two && channels != Some(1) {
+                wanted.format = MediaFormat::Wav;
+            }
             wanted.channels = channels.or(details.channels.filter(|channels| *channels > 1));
             wanted.seconds = details.seconds();
             store_if_unknown(context, sid, &details).await?;
@@ -80,7 +91,8 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
                 Location::OwnUrl(url) => wanted.own_url = Some(url),
                 Location::External(url) => {
                     tracing::info!(recording = %sid, "the audio is in storage of the account; AssemblyAI fetches it there");
-                    return Ok(url);
+                    // Nobody here hears it. That two channels differ is what they are for.
+                    return Ok((url, has_two.then_some(true)));
                 }
             }
             is_listed = true;
@@ -106,13 +118,20 @@ async fn stream_audio(context: &Shared, job: &Job, sid: &RecordingSid, audio: &s
                 _ => error.into(),
             })?;
             failpoint::reach(Moment::DownloadStarts, &job.subject)?;
-            let chunks = with_failpoints(media.bytes, media.length, job.subject.clone());
+            let compared = Arc::new(Mutex::new(Channels::default()));
+            let comparing = Arc::clone(&compared);
+            let compared = || compared.lock().unwrap_or_else(PoisonError::into_inner);
+            let bytes = media.bytes.inspect_ok(move |chunk| {
+                comparing.lock().unwrap_or_else(PoisonError::into_inner).read(chunk);
+            });
+            let chunks = with_failpoints(bytes.boxed(), media.length, job.subject.clone());
             match context.assemblyai.upload::<_, JobError>(chunks, media.length).await {
+                Ok(url) => return Ok((url, compared().differ())),
                 Err(JobError { error: Error::Vendor(error), .. }) if tries < TRIES && is_passing(&error) => {
                     tries += 1;
                     tracing::debug!("uploading again: {error}");
                 }
-                ended => return ended,
+                Err(error) => return Err(error),
             }
         }
     };

@@ -26,7 +26,7 @@ impl Conn {
         Ok(self.fetch_one(sql, args![id.as_str()]).await?.is_some())
     }
 
-    /// Removes numbers, key terms, words, and all that the vendors said about the call, its recordings and transcripts.
+    /// Removes numbers, names, key terms, words, and all that the vendors said about the call, its recordings and transcripts.
     /// When it was dialed stays, because it counts, and so does the nonce of its form, which must not dial a second time.
     pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
         for transcript in self.transcripts_of(id).await? {
@@ -54,6 +54,7 @@ impl Conn {
         let call = "UPDATE calls SET to_number = NULL, from_number = NULL, keyterms = '[]', reason = NULL, code = NULL,
                     base_url = NULL, updated_at = $2 WHERE id = $1";
         self.execute(call, args![id.as_str(), now]).await?;
+        self.wipe_speakers(id).await?;
         let done = "UPDATE calls SET deletion = $2 WHERE id = $1 AND deletion <> $2";
         let changed = self.execute(done, args![id.as_str(), Deletion::Done.as_str()]).await?;
         if changed > 0 { self.note(id, Happened::Deleted, None, now).await } else { Ok(()) }

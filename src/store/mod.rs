@@ -22,6 +22,7 @@ mod refused_models;
 mod rows;
 mod search;
 mod sessions;
+mod speakers;
 mod transcripts;
 
 pub(crate) use calls::Transition;
@@ -34,4 +35,5 @@ pub use filter::{Filter, Number};
 pub use jobs::Job;
 pub(crate) use jobs::Lease;
 pub use search::Hit;
+pub use speakers::Voice;
 pub use transcripts::{NewTranscript, SpokenWord};

@@ -20,6 +20,8 @@ pub struct NewTranscript {
     pub audio: String,
     /// AssemblyAI's parameters, as a JSON object.
     pub parameters: String,
+    /// Whether the two channels of the audio differ, if that is known by now.
+    pub channels_differ: Option<bool>,
     /// Equal for equal requests.
     pub request_key: String,
     /// Whether it counts as ordered although nobody asked for it.
@@ -51,7 +53,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason, json,
-             text, created_at, submission, speech_model_used, (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
+             text, created_at, submission, speech_model_used, channels_differ, (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
              CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current
              FROM transcripts ",
             $rest
@@ -62,12 +64,14 @@ macro_rules! select {
 impl Conn {
     /// Inserts an order. Returns `false` if an equal request has one.
     pub(crate) async fn add_transcript(&mut self, new: &NewTranscript) -> Result<bool, Error> {
-        let NewTranscript { id, recording, audio, parameters, request_key, is_unasked, created_at } = new;
+        let NewTranscript { id, recording, audio, parameters, channels_differ, request_key, is_unasked, created_at } =
+            new;
         let state = TranscriptState::Waiting;
         let added = self
             .execute(
                 "INSERT INTO transcripts (id, recording_sid, audio, parameters, request_key, state, rank, round,
-                 created_at, updated_at, unasked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $9)
+                 created_at, updated_at, unasked_at, channels_differ)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $9, $10)
                  ON CONFLICT DO NOTHING",
                 args![
                     id.as_str(),
@@ -79,6 +83,7 @@ impl Conn {
                     state.rank(),
                     *created_at,
                     is_unasked.then_some(*created_at),
+                    channels_differ.map(i64::from),
                 ],
             )
             .await?;
@@ -172,10 +177,17 @@ impl Conn {
         Ok(self.fetch_one(sql, args![recording.as_str()]).await?.is_some())
     }
 
-    /// Stores where AssemblyAI has the audio.
-    pub(crate) async fn mark_uploaded(&mut self, of: &Transcript, audio_url: &str, now: i64) -> Result<(), Error> {
-        let sql = "UPDATE transcripts SET audio_url = $3 WHERE id = $1 AND round = $2 AND audio_url IS NULL";
-        self.execute(sql, args![of.id.as_str(), of.attempt, audio_url]).await?;
+    /// Stores where AssemblyAI has the audio, and whether its two channels differ.
+    pub(crate) async fn mark_uploaded(
+        &mut self,
+        of: &Transcript,
+        audio_url: &str,
+        channels_differ: Option<bool>,
+        now: i64,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE transcripts SET audio_url = $3, channels_differ = $4
+                   WHERE id = $1 AND round = $2 AND audio_url IS NULL";
+        self.execute(sql, args![of.id.as_str(), of.attempt, audio_url, channels_differ.map(i64::from)]).await?;
         self.advance_transcript(of, TranscriptState::Uploaded, None, now).await.map(drop)
     }
 
@@ -373,6 +385,7 @@ fn transcript(row: &Row) -> Result<Transcript, Error> {
         text: row.text_if_set("text")?,
         submission: submission.map_err(|_| Error::Unreadable("transcripts.submission"))?,
         speech_model_used: row.text_if_set("speech_model_used")?,
+        channels_differ: row.int_if_set("channels_differ")?.map(|differ| differ == 1),
         created_at: row.int("created_at")?,
     })
 }

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::labels;
 use super::pages::Notices;
-use super::view::{CallDetails, RecordingView, TranscriptView, number, sentence};
+use super::view::{CallDetails, RecordingView, SpeakerView, TranscriptView, number, sentence};
 use crate::model::call::{Direction, FormNonce};
 use crate::model::standing::{Progress, Step};
 
@@ -22,6 +22,17 @@ pub(super) struct CallPage {
     pub(super) nonce: FormNonce,
     /// Seconds until a browser without scripts reloads.
     pub(super) refresh: u64,
+}
+
+impl SpeakerView {
+    /// Returns where the speaker is heard.
+    fn place(&self) -> String {
+        match (self.channel, self.role) {
+            (Some(channel), Some(role)) => format!("Channel {channel} ({role})"),
+            (Some(channel), None) => format!("Channel {channel}"),
+            (None, _) => format!("Speaker {}", self.label),
+        }
+    }
 }
 
 impl CallDetails {
@@ -80,6 +91,11 @@ impl CallDetails {
 
     fn waits_for(&self) -> &'static str {
         self.waits_for.map_or_else(|| labels::outcome(self.call.known_state, self.progress), labels::waits_for)
+    }
+
+    /// Returns what its speakers are called.
+    fn called(&self) -> String {
+        self.speakers.iter().map(|speaker| speaker.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// Returns the ids whose changes the page follows: those of the call and its transcripts.

@@ -14,16 +14,18 @@ use super::filter::{Search, cursor};
 use super::forms::Refused;
 use super::list_page::{CallsPage, back};
 use super::pages::Notices;
-use super::view::{CallDetails, CallList, CallRow, CallView, EventView, RecordingView, TranscriptView};
+use super::view::{CallDetails, CallList, CallRow, CallView, EventView, RecordingView, SpeakerView, TranscriptView};
 use super::{forms, reading, response, search};
 use crate::clients::twilio::Recording;
 use crate::context::Shared;
 use crate::model;
 use crate::model::call::{CallName, CallSid, CallState, Deletion, FormNonce};
 use crate::model::job::JobKind;
-use crate::model::standing::{self, Progress, WaitsFor};
+use crate::model::speakers::Speakers;
+use crate::model::standing::{self, Facts, Progress, WaitsFor};
 use crate::pipeline::lookup;
 use crate::pipeline::{self, facts, retry as again};
+use crate::store::{Conn, Voice};
 
 /// Calls on one page of the list.
 const PAGE: i64 = 50;
@@ -107,7 +109,7 @@ pub(super) async fn show(
     let _turn = context.turn_to_show(shown.transcripts.iter().map(|transcript| transcript.json_bytes).sum()).await;
     for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
         let words = context.store.read().await?.words_of(&transcript.order).await?;
-        transcript.paragraphs = reading::paragraphs(words, &query);
+        transcript.paragraphs = reading::paragraphs(words, &query, &shown.naming);
     }
     let sentence = shown.sentence();
     let (was_there, back) = (dialed == "before", back(&headers));
@@ -158,6 +160,8 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
         timeline: history.into_iter().map(|event| EventView::of(call, event)).collect(),
         recordings: Vec::new(),
         transcripts: Vec::new(),
+        speakers: Vec::new(),
+        naming: Speakers::default(),
         since,
         call: CallView::of(call),
     };
@@ -176,6 +180,7 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
         }
         shown.transcripts.push(view);
     }
+    (shown.speakers, shown.naming) = speakers(&mut conn, &facts).await?;
     drop(conn);
     shown.keyterms = call.keyterms.as_slice().to_vec();
     shown.recordings = facts.recordings.iter().map(|one| RecordingView::of(context, headers, one)).collect();
@@ -208,8 +213,31 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
         timeline: Vec::new(),
         recordings: recordings.iter().map(|recorded| RecordingView::of_twilio(context, headers, recorded)).collect(),
         transcripts: Vec::new(),
+        speakers: Vec::new(),
+        naming: Speakers::default(),
         call: CallView::of_twilio(found),
     })
+}
+
+/// Returns who speaks in a call that is stored.
+pub(super) async fn speakers_of(context: &Shared, name: &CallName) -> Result<Vec<SpeakerView>, ApiError> {
+    let mut conn = context.store.read().await?;
+    let call = conn.call(name).await?.ok_or_else(|| unknown(name))?;
+    let facts = facts::of(&mut conn, call).await?;
+    Ok(speakers(&mut conn, &facts).await?.0)
+}
+
+/// Returns who speaks in a call, and what they are called. Before a transcript tells, both sides speak in a recording with two
+/// channels.
+async fn speakers(conn: &mut Conn, facts: &Facts) -> Result<(Vec<SpeakerView>, Speakers), ApiError> {
+    let naming = pipeline::speakers::of(conn, &facts.call).await?;
+    let mut voices = conn.voices_of(&facts.call.id).await?;
+    let has_sides = facts.recordings.iter().any(|recording| recording.channels == Some(2))
+        && !facts.transcripts.iter().any(|transcript| transcript.channels_differ == Some(false));
+    if voices.is_empty() && has_sides {
+        voices = ["1", "2"].map(|channel| Voice { channel: Some(channel.to_owned()), speaker: None }).into();
+    }
+    Ok((voices.iter().filter_map(|voice| SpeakerView::of(&naming, voice)).collect(), naming))
 }
 
 fn unknown(name: &CallName) -> ApiError {

@@ -263,6 +263,7 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         E::NotDecryptable { .. } => {
             ((StatusCode::CONFLICT, "not-decryptable", "The recording cannot be decrypted"), None)
         }
+        E::NoSuchSpeaker(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchCall(_) => ((StatusCode::NOT_FOUND, "no-such-call", "No such call"), None),
         E::Unsettled { .. } => {
             ((StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not accepted the call yet"), soon)

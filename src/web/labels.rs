@@ -177,6 +177,7 @@ pub(super) fn event(what: &Happened) -> &'static str {
             TranscriptState::Completed => "Transcript ready",
             TranscriptState::Failed => "Transcript failed",
         },
+        Happened::SpeakersNamed => "Speakers named",
         Happened::DeletionWanted => "Deletion requested",
         Happened::Deleted => "Deleted",
     }

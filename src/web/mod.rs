@@ -33,6 +33,7 @@ mod recordings;
 mod response;
 mod search;
 mod session;
+mod speakers;
 mod transcribe;
 mod transcript;
 mod upload;
@@ -84,6 +85,7 @@ pub fn router(context: Shared) -> Router {
         .at("/calls", get(calls::list).post(dial::confirmed))
         .at("/calls/{call}", get(calls::show))
         .at("/calls/{call}/retry", post(calls::retry))
+        .at("/calls/{call}/speakers", post(speakers::name))
         .at("/calls/{call}/delete", get(delete::ask).post(delete::delete))
         .at("/get-recording-url/{sid}", get(recording_url::list))
         .at("/recordings/{file}", get(recordings::listen))

@@ -2,6 +2,7 @@
 
 use crate::export;
 use crate::model::search::{Found, Query};
+use crate::model::speakers::Speakers;
 use crate::store::SpokenWord;
 
 /// Words with a lower confidence are marked.
@@ -15,7 +16,9 @@ const LONG: usize = 80;
 
 #[derive(Debug)]
 pub(super) struct Paragraph {
-    /// The name of speaker or channel, if AssemblyAI identified it.
+    /// Which of the voices, as in captions.
+    pub(super) voice: usize,
+    /// What its speaker is called, if AssemblyAI told speakers apart.
     pub(super) speaker: Option<String>,
     pub(super) words: Vec<SpokenWord>,
     /// Which of the words a search has found.
@@ -24,15 +27,16 @@ pub(super) struct Paragraph {
 
 /// Returns the words in paragraphs, with the same speakers and names as in captions. A speaker who is interrupted continues
 /// in the same paragraph, so the next paragraph may begin earlier than this one ends.
-pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query) -> Vec<Paragraph> {
+pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speakers) -> Vec<Paragraph> {
     let found = query.found(words.iter().map(|word| &*word.text));
-    let turns = export::turns(&words.iter().map(heard).collect::<Vec<_>>());
+    let turns = export::turns(&words.iter().map(heard).collect::<Vec<_>>(), &|word| called(speakers, word));
     let mut words: Vec<Option<SpokenWord>> = words.into_iter().map(Some).collect();
     let mut paragraphs: Vec<Paragraph> = Vec::new();
     for turn in turns {
         for (index, word) in turn.words.into_iter().filter_map(|index| Some((index, words[index].take()?))) {
-            if !paragraphs.last().is_some_and(|last| last.speaker == turn.voice && last.goes_on(&word)) {
-                paragraphs.push(Paragraph { speaker: turn.voice.clone(), words: Vec::new(), found: Vec::new() });
+            if !paragraphs.last().is_some_and(|last| last.voice == turn.voice && last.goes_on(&word)) {
+                let (voice, speaker) = (turn.voice, turn.name.clone());
+                paragraphs.push(Paragraph { voice, speaker, words: Vec::new(), found: Vec::new() });
             }
             if let Some(last) = paragraphs.last_mut() {
                 last.words.push(word);
@@ -41,6 +45,11 @@ pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query) -> Vec<Paragraph
         }
     }
     paragraphs
+}
+
+/// Returns what the speaker of a word is called: by name, by side of the call, or as AssemblyAI calls it.
+pub(super) fn called(speakers: &Speakers, word: &export::Word<'_>) -> Option<String> {
+    speakers.name(word.speaker, word.channel).or_else(|| word.voice())
 }
 
 fn heard(word: &SpokenWord) -> export::Word<'_> {
@@ -79,6 +88,11 @@ impl Paragraph {
     /// differences are short and alike.
     pub(super) fn after(&self, index: usize) -> i64 {
         index.checked_sub(1).map_or(0, |before| self.words[index].start - self.words[before].start)
+    }
+
+    /// Returns the class that colors its speaker. A fifth one has the color of the first.
+    pub(super) fn voice_class(&self) -> String {
+        format!("voice-{}", self.voice % 4)
     }
 
     /// Returns its start in milliseconds.
@@ -129,7 +143,7 @@ mod tests {
 
     fn read(words: Vec<SpokenWord>) -> Vec<(Option<String>, String)> {
         let text = |words: &[SpokenWord]| words.iter().map(|word| &*word.text).collect::<Vec<_>>().join(" ");
-        paragraphs(words, &Query::default())
+        paragraphs(words, &Query::default(), &Speakers::default())
             .into_iter()
             .map(|paragraph| (paragraph.speaker, text(&paragraph.words)))
             .collect()
@@ -178,8 +192,10 @@ mod tests {
     #[test]
     fn a_long_speech_is_broken_at_a_sentence() {
         let words = (0..200).map(|n| word(if n % 10 == 9 { "end." } else { "word" }, n * 100, None, None)).collect();
-        let lengths: Vec<usize> =
-            paragraphs(words, &Query::default()).iter().map(|paragraph| paragraph.words.len()).collect();
+        let lengths: Vec<usize> = paragraphs(words, &Query::default(), &Speakers::default())
+            .iter()
+            .map(|paragraph| paragraph.words.len())
+            .collect();
         assert_eq!(lengths, [80, 80, 40]);
     }
 

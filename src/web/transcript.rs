@@ -15,7 +15,7 @@ use super::extract::{Id, Named, preferred, wants_page};
 use super::labels;
 use super::list_page::back;
 use super::pages::Notices;
-use super::reading::paragraphs;
+use super::reading::{called, paragraphs};
 use super::response::{json, page, text};
 use super::view::{CallView, SubmissionView, TranscriptView, ordered_keyterms};
 use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
@@ -24,9 +24,10 @@ use crate::context::Shared;
 use crate::export;
 use crate::model::call::{CallName, CallState};
 use crate::model::search;
+use crate::model::speakers::Speakers;
 use crate::model::standing::Progress;
 use crate::model::transcript::{OrderId, TranscriptId, TranscriptState};
-use crate::pipeline::transcription;
+use crate::pipeline::{self, transcription};
 
 /// Maximum of `wait`, in seconds.
 const LONGEST_WAIT: u64 = 120;
@@ -38,6 +39,8 @@ pub(super) struct Options {
     wait: Option<String>,
     /// The search that found the transcript, for its page.
     q: Option<String>,
+    /// `none` to leave speakers out.
+    speakers: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -81,6 +84,9 @@ pub(super) async fn transcript(
         Some(Ok(seconds)) => seconds.min(LONGEST_WAIT),
         Some(Err(_)) => return Err(ApiError::BadRequest("wait: expected whole seconds, 120 at most".to_owned())),
     };
+    if options.speakers.as_deref().is_some_and(|speakers| speakers != "none") {
+        return Err(ApiError::BadRequest("speakers: expected none, to leave them out".to_owned()));
+    }
     if options.format == Some(Format::Html) {
         let q = options.q.unwrap_or_default();
         return shown(&context, &headers, &id, Duration::from_secs(wait), &q).await;
@@ -104,44 +110,94 @@ pub(super) async fn transcript(
             let words = reply.transcript.error.unwrap_or_else(|| "AssemblyAI does not say why".to_owned());
             Err(ApiError::TranscriptFailed(format!("transcript {id} failed: {words}")))
         }
-        TranscriptStatus::Completed => Ok(match format {
-            Format::Srt => {
-                let srt = captions(&context, reply, export::srt).await?;
-                caption_file(srt, &id, "srt", "application/x-subrip; charset=utf-8")
-            }
-            Format::Vtt => {
-                let vtt = captions(&context, reply, export::vtt).await?;
-                caption_file(vtt, &id, "vtt", "text/vtt; charset=utf-8")
-            }
-            Format::Json | Format::Html | Format::Text => {
-                as_file(text(reply.transcript.text.as_deref().unwrap_or_default()), &id, "txt")
-            }
-        }),
+        TranscriptStatus::Completed => {
+            let speakers = match options.speakers {
+                Some(_) => None,
+                None => Some(speakers(&context, &id).await?),
+            };
+            Ok(match format {
+                Format::Srt => {
+                    let srt = captions(&context, reply, speakers, export::srt).await?;
+                    caption_file(srt, &id, "srt", "application/x-subrip; charset=utf-8")
+                }
+                Format::Vtt => {
+                    let vtt = captions(&context, reply, speakers, export::vtt).await?;
+                    caption_file(vtt, &id, "vtt", "text/vtt; charset=utf-8")
+                }
+                Format::Json | Format::Html | Format::Text => {
+                    let whole = reply.transcript.text.clone().unwrap_or_default();
+                    let dialog = match speakers {
+                        Some(speakers) => dialog(&context, reply, speakers).await?,
+                        None => None,
+                    };
+                    as_file(text(&dialog.unwrap_or(whole)), &id, "txt")
+                }
+            })
+        }
     }
 }
 
-/// Writes the captions of a transcript. Those of a large one take a second, during which other tasks have the thread.
-/// A text whose words AssemblyAI has not timed has none: a file without captions would hide what was said.
-async fn captions(context: &Shared, reply: Reply, write: fn(&[export::Word]) -> String) -> Result<String, ApiError> {
+/// Returns what the speakers of a transcript are called.
+async fn speakers(context: &Shared, id: &TranscriptId) -> Result<Speakers, ApiError> {
+    let mut conn = context.store.read().await?;
+    match conn.call_of_transcript(id).await? {
+        Some(call) => Ok(pipeline::speakers::of(&mut conn, &call).await?),
+        None => Ok(Speakers::default()),
+    }
+}
+
+/// Writes the captions of a transcript, without names if there are no `speakers`. A text whose words AssemblyAI has not timed has none: a file without captions would
+/// hide what was said.
+async fn captions(
+    context: &Shared,
+    reply: Reply,
+    speakers: Option<Speakers>,
+    write: fn(&[export::Word], export::Naming) -> String,
+) -> Result<String, ApiError> {
     let is_said = reply.transcript.text.as_ref().is_some_and(|text| !text.trim().is_empty());
     let id = reply.transcript.id.clone();
-    let empty = write(&[]);
-    let is_large = reply.json.is_large();
-    let _turn = context.turn_to_read(&reply.json).await;
-    let write = move || {
-        let mut words = Vec::new();
-        reply.each_word(|word| words.push(word));
-        write(&words.iter().map(heard).collect::<Vec<_>>())
-    };
-    let captions = if is_large {
-        tokio::task::spawn_blocking(write).await.map_err(|panic| {
-            tracing::error!("writing captions panicked: {panic}");
-            ApiError::Internal
-        })?
-    } else {
-        write()
-    };
+    let empty = write(&[], &|_| None);
+    let naming = move |word: &export::Word<'_>| called(speakers.as_ref()?, word);
+    let captions = read(context, reply, move |reply| with_words(&reply, |words| write(words, &naming))).await?;
     if is_said && captions == empty { Err(ApiError::NoTimes(id)) } else { Ok(captions) }
+}
+
+/// Writes who said what, if two speakers or more are told apart. First it looks whether they are, which keeps no words in
+/// memory.
+async fn dialog(context: &Shared, reply: Reply, speakers: Speakers) -> Result<Option<String>, ApiError> {
+    let write = move |reply: Reply| {
+        let (mut first, mut is_dialog) = (None, false);
+        reply.each_word(|word| {
+            if !is_dialog && (word.speaker.is_some() || word.channel.is_some()) {
+                let voice = (word.speaker, word.channel);
+                is_dialog = *first.get_or_insert_with(|| voice.clone()) != voice;
+            }
+        });
+        is_dialog.then(|| with_words(&reply, |words| export::text(words, &|word| called(&speakers, word)))).flatten()
+    };
+    read(context, reply, write).await
+}
+
+/// Reads a transcript. A large one takes a second, during which other tasks have the thread.
+async fn read<T: Send + 'static>(
+    context: &Shared,
+    reply: Reply,
+    write: impl FnOnce(Reply) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let _turn = context.turn_to_read(&reply.json).await;
+    if !reply.json.is_large() {
+        return Ok(write(reply));
+    }
+    tokio::task::spawn_blocking(move || write(reply)).await.map_err(|panic| {
+        tracing::error!("reading a transcript panicked: {panic}");
+        ApiError::Internal
+    })
+}
+
+fn with_words<T>(reply: &Reply, write: impl FnOnce(&[export::Word]) -> T) -> T {
+    let mut words = Vec::new();
+    reply.each_word(|word| words.push(word));
+    write(&words.iter().map(heard).collect::<Vec<_>>())
 }
 
 /// Answers with the transcript's page, or redirects to the page of its call.
@@ -177,7 +233,10 @@ async fn shown(
     drop(conn);
     let _turn = context.turn_to_show(json_bytes).await;
     let paragraphs = match &stored {
-        Some(stored) => paragraphs(context.store.read().await?.words_of(&stored.id).await?, &search::Query::parse(q)),
+        Some(stored) => {
+            let words = context.store.read().await?.words_of(&stored.id).await?;
+            paragraphs(words, &search::Query::parse(q), &Speakers::default())
+        }
         None => Vec::new(),
     };
     let shown = TranscriptView {

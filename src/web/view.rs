@@ -4,21 +4,23 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::reading::{Paragraph, doubt};
+use super::reading::{Paragraph, called, doubt};
 use super::recordings;
 use crate::clients::assemblyai::Reply;
 use crate::clients::json::{Json, most_bytes};
 use crate::clients::twilio;
 use crate::context::Shared;
+use crate::export;
 use crate::model::call::{Call, CallSid, CallState, Direction};
 use crate::model::history::{Event, Happened};
 use crate::model::job::JobState;
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
+use crate::model::speakers::{Role, Speakers, label};
 use crate::model::standing::{Facts, Progress, Step, WaitsFor};
 use crate::model::transcript::{OrderId, Transcript, TranscriptState, other_models};
 use crate::pipeline::lookup;
-use crate::store::{CallSummary, Hit};
+use crate::store::{CallSummary, Hit, Voice};
 
 /// A call's own facts.
 #[derive(Debug, Serialize)]
@@ -65,6 +67,10 @@ pub(super) struct CallDetails {
     pub(super) timeline: Vec<EventView>,
     pub(super) recordings: Vec<RecordingView>,
     pub(super) transcripts: Vec<TranscriptView>,
+    pub(super) speakers: Vec<SpeakerView>,
+    /// What they are called, for pages.
+    #[serde(skip)]
+    pub(super) naming: Speakers,
     /// The newest row of the history when this was read.
     #[serde(skip)]
     pub(super) since: i64,
@@ -73,6 +79,23 @@ pub(super) struct CallDetails {
     /// `None` if nothing more happens automatically.
     #[serde(skip)]
     pub(super) waits_for: Option<WaitsFor>,
+}
+
+/// Somebody who speaks in a call's recordings, on a channel or as AssemblyAI's speaker.
+#[derive(Debug, Serialize)]
+pub(super) struct SpeakerView {
+    pub(super) channel: Option<i64>,
+    /// If there may be several on the channel, or no channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker: Option<String>,
+    pub(super) role: Option<&'static str>,
+    pub(super) name: String,
+    /// Under which somebody may name it.
+    #[serde(skip)]
+    pub(super) label: String,
+    /// The name that somebody gave it, or nothing.
+    #[serde(skip)]
+    pub(super) given: String,
 }
 
 /// A new state of the call, of a recording, or of a transcript.
@@ -144,6 +167,8 @@ pub(super) struct SubmissionView {
     /// `None` until the order is submitted.
     pub(super) keyterms_sent: Option<Vec<String>>,
     pub(super) keyterms_left_out: Option<Vec<String>>,
+    /// Whether the two channels of the audio differ. `None` if it has not two, or was not seen here.
+    pub(super) channels_differ: Option<bool>,
 }
 
 /// A page of `/calls`.
@@ -251,6 +276,23 @@ impl EventView {
     }
 }
 
+impl SpeakerView {
+    /// Returns `None` for a voice that was not told apart from others.
+    pub(super) fn of(speakers: &Speakers, Voice { channel, speaker }: &Voice) -> Option<Self> {
+        let (speaker, channel) = (speaker.as_deref(), channel.as_deref());
+        let label = label(speaker, channel)?;
+        let word = export::Word { text: "", start: 0, end: 0, speaker, channel };
+        Some(Self {
+            channel: channel.and_then(|channel| channel.parse().ok()),
+            speaker: speaker.filter(|speaker| Some(*speaker) != channel).map(str::to_owned),
+            role: speakers.role(channel).map(Role::as_str),
+            name: called(speakers, &word)?,
+            label: label.to_owned(),
+            given: speakers.given(label).unwrap_or_default().to_owned(),
+        })
+    }
+}
+
 impl RecordingView {
     pub(super) fn of(context: &Shared, headers: &HeaderMap, recording: &Recording) -> Self {
         let Recording { sid, state, duration_seconds, channels, source, error_code, .. } = recording;
@@ -310,6 +352,13 @@ impl TranscriptView {
         self.paragraphs.iter().map(Paragraph::hits).sum()
     }
 
+    /// Whether two voices or more with names speak in it.
+    pub(super) fn is_dialog(&self) -> bool {
+        let mut named = self.paragraphs.iter().filter(|paragraph| paragraph.speaker.is_some());
+        let first = named.next().map(|paragraph| paragraph.voice);
+        named.any(|paragraph| Some(paragraph.voice) != first)
+    }
+
     /// Whether a word of it is marked as unsure.
     pub(super) fn has_doubts(&self) -> bool {
         self.paragraphs.iter().flat_map(|paragraph| &paragraph.words).any(|word| doubt(word).is_some())
@@ -330,6 +379,7 @@ impl SubmissionView {
             speech_model_used: used,
             keyterms_sent: submission.map(|submission| submission.keyterms.clone()),
             keyterms_left_out: submission.map(|submission| submission.keyterms_left_out.clone()),
+            channels_differ: transcript.channels_differ,
         }
     }
 }

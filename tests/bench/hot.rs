@@ -85,7 +85,7 @@ fn captions(criterion: &mut Criterion) {
                 channel: word.channel.as_deref(),
             })
             .collect();
-        export::srt(&words)
+        export::srt(&words, &|word| word.voice())
     };
     assert!(captions().starts_with("1\n00:00:00,000 --> "));
     let mut group = criterion.benchmark_group("AssemblyAI's JSON to SRT");

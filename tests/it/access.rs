@@ -35,6 +35,7 @@ fn operator_routes() -> Vec<(Method, String)> {
         (Method::POST, "/calls".to_owned()),
         get(&format!("/calls/{CALL}")),
         (Method::POST, format!("/calls/{CALL}/retry")),
+        (Method::POST, format!("/calls/{CALL}/speakers")),
         get(&format!("/calls/{CALL}/delete")),
         (Method::POST, format!("/calls/{CALL}/delete")),
         (Method::POST, "/logout".to_owned()),

@@ -1,8 +1,18 @@
 //! Captions of a few words: where they break, and when they are shown.
 
-use callscribe::export::{Word, srt, vtt};
+use callscribe::export::{self, Naming, Word};
 
 use crate::export::read_srt;
+
+const UNNAMED: Naming = &|_| None;
+
+fn srt(words: &[Word]) -> String {
+    export::srt(words, UNNAMED)
+}
+
+fn vtt(words: &[Word]) -> String {
+    export::vtt(words, &|word| word.voice())
+}
 
 /// Returns words of 300 ms with pauses of 50 ms, starting at this time.
 fn said(text: &str, from: u64) -> Vec<Word<'_>> {
@@ -159,6 +169,34 @@ fn another_voice_is_another_cue_with_its_name() {
          00:00:01.000 --> 00:00:02.000\n<v Speaker B>Yes.\n\n\
          00:00:02.000 --> 00:00:03.000\n<v Speaker A>Good.\n"
     );
+}
+
+#[test]
+fn the_name_stands_where_another_voice_speaks() {
+    let words = [
+        by("A", said("We have looked around and we will send you another one.", 0)),
+        by("A", said("Is that fine?", 5_000)),
+        by("B", said("Yes.", 8_000)),
+    ]
+    .concat();
+    let named = |name: &str| {
+        let name = name.to_owned();
+        let naming =
+            move |word: &Word<'_>| Some(if word.speaker == Some("A") { name.clone() } else { "Lee".to_owned() });
+        let texts: Vec<String> =
+            read_srt(&export::srt(&words, &naming)).into_iter().map(|(.., text)| text.replace('\n', "/")).collect();
+        let text = export::text(&words, &naming).expect("a dialog");
+        (texts, text)
+    };
+    let (captions, text) = named("Dana Foster");
+    assert_eq!(
+        captions,
+        ["Dana Foster: We have looked around/and we will send you another one.", "Is that fine?", "Lee: Yes."]
+    );
+    assert_eq!(text, "Dana Foster: We have looked around and we will send you another one. Is that fine?\nLee: Yes.");
+    // A name that leaves no room makes a longer line, and is not cut.
+    let (captions, _) = named(&"x".repeat(100));
+    assert!(captions[0].starts_with(&format!("{}: We have", "x".repeat(100))), "{captions:?}");
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use callscribe::export::{self, Word};
+use callscribe::export::{self, Naming, Word};
 use serde_json::{Value, json};
 
 use crate::vendor_clients::test_python;
+
+pub(crate) const UNNAMED: Naming = &|_| None;
 
 /// A xorshift random number generator. Equal seeds give equal transcripts.
 struct Random(u64);
@@ -229,7 +231,7 @@ fn visible(text: &str) -> String {
 /// Checks what must hold for the captions of any words. Returns the cues with their displayed text.
 fn checked(said: &[Said]) -> Vec<Cue> {
     let words = words(said);
-    let (srt, vtt) = (read_srt(&export::srt(&words)), read_vtt(&export::vtt(&words)));
+    let (srt, vtt) = (read_srt(&export::srt(&words, UNNAMED)), read_vtt(&export::vtt(&words, &|word| word.voice())));
     assert_eq!(srt.len(), vtt.len());
     let mut cues: Vec<Cue> = Vec::new();
     for ((start, end, _, in_srt), (vtt_start, vtt_end, voice, in_vtt)) in srt.into_iter().zip(vtt) {
@@ -276,6 +278,114 @@ fn delays(said: &[Said], cues: &[Cue]) -> Vec<u64> {
         start.checked_sub(first).expect("a cue that is not early")
     };
     cues.iter().map(delay).collect()
+}
+
+/// Two voices, `Dana` on the first channel and `Mr Lee` on the second, who speak at the same time. Each word tells its channel
+/// and is said once.
+pub(crate) fn dialog(words: usize) -> Vec<Value> {
+    let mut random = Random(20_269);
+    let mut said = Vec::new();
+    while said.len() < words {
+        let at = said.iter().map(|said: &Said| said.end).max().unwrap_or_default();
+        let mut some = conversation(&mut random, true);
+        some.iter_mut().for_each(|said| (said.start, said.end) = (said.start + at, said.end + at));
+        said.extend(some);
+    }
+    said.truncate(words);
+    let word = |(nth, said): (usize, &Said)| {
+        let channel = said.channel.expect("a channel");
+        let mark = said.text.trim_start_matches(char::is_alphabetic);
+        json!({
+            "text": format!("c{channel}w{nth}{mark}"), "start": said.start, "end": said.end, "confidence": 0.9,
+            "channel": channel, "speaker": channel,
+        })
+    };
+    said.iter().enumerate().map(word).collect()
+}
+
+/// Asserts that each word of a [`dialog`] is there once, and said by whom it was said. `spoken` has names with what they say.
+pub(crate) fn check_dialog<'a>(words: &[Value], spoken: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    let mut seen = HashMap::new();
+    for (name, text) in spoken {
+        for word in text.split_whitespace() {
+            *seen.entry(word.to_owned()).or_insert(0) += 1;
+            let channel = match name {
+                "Dana" => "c1",
+                "Mr Lee" => "c2",
+                other => panic!("{other} says {word}"),
+            };
+            assert!(word.starts_with(channel), "{name} says {word}");
+        }
+    }
+    assert_eq!(seen.len(), words.len());
+    assert!(words.iter().all(|word| seen[word["text"].as_str().expect("a text")] == 1));
+}
+
+/// Returns the names with what they say, from the text of a transcript.
+pub(crate) fn speakers_of_text(text: &str) -> Vec<(&str, &str)> {
+    text.lines().map(|line| line.split_once(": ").expect("a name")).collect()
+}
+
+/// Returns the names with what they say, from captions in which a name stands where another voice speaks.
+pub(crate) fn speakers_of_srt(srt: &str) -> Vec<(String, String)> {
+    let mut before = String::new();
+    let spoken = read_srt(srt).into_iter().map(|(_, _, _, text)| {
+        let (name, text) =
+            text.split_once(": ").map_or((before.clone(), &*text), |(name, text)| (name.to_owned(), text));
+        before.clone_from(&name);
+        (name, text.to_owned())
+    });
+    spoken.collect()
+}
+
+pub(crate) fn speakers_of_vtt(vtt: &str) -> Vec<(String, String)> {
+    let spoken = read_vtt(vtt).into_iter().map(|(_, _, voice, text)| {
+        let plain = plain(&text, voice.as_deref());
+        (voice.expect("a voice"), plain)
+    });
+    spoken.collect()
+}
+
+#[test]
+fn each_of_ten_thousand_overlapping_words_is_said_once_by_its_speaker() {
+    let said = dialog(10_000);
+    let text = |word: &Value, name: &str| word[name].as_str().expect("a text").to_owned();
+    let texts: Vec<(String, String)> = said.iter().map(|word| (text(word, "text"), text(word, "channel"))).collect();
+    let words: Vec<Word> = said
+        .iter()
+        .zip(&texts)
+        .map(|(word, (text, channel))| Word {
+            text,
+            start: word["start"].as_u64().expect("a time"),
+            end: word["end"].as_u64().expect("a time"),
+            speaker: Some(channel),
+            channel: Some(channel),
+        })
+        .collect();
+    let naming: Naming = &|word| Some(if word.channel == Some("1") { "Dana" } else { "Mr Lee" }.to_owned());
+    check_dialog(&said, speakers_of_text(&export::text(&words, naming).expect("a dialog")));
+    let (srt, vtt) = (export::srt(&words, naming), export::vtt(&words, naming));
+    for spoken in [speakers_of_srt(&srt), speakers_of_vtt(&vtt)] {
+        check_dialog(&said, spoken.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    }
+    assert!(read_srt(&srt).iter().all(|(.., text)| text.lines().all(|line| line.chars().count() <= 42)));
+    let names: Vec<String> = export::turns(&words, naming)
+        .iter()
+        .flat_map(|turn| turn.words.iter().map(|_| turn.name.clone()))
+        .flatten()
+        .collect();
+    assert_eq!(names.len(), words.len());
+}
+
+#[test]
+fn one_voice_is_not_named_in_text_and_captions() {
+    let mut random = Random(20_270);
+    for voice in [(None, None), (Some("A"), None), (Some("1"), Some("1"))] {
+        let said = speech(&mut random, voice, 0, 5, 3_000);
+        let words = words(&said);
+        assert_eq!(export::text(&words, &|word| word.voice()), None);
+        assert_eq!(export::srt(&words, &|word| word.voice()), export::srt(&words, UNNAMED));
+    }
 }
 
 #[test]
@@ -329,8 +439,10 @@ fn other_programs_read_the_same_cues_from_the_files() {
     let mut random = Random(20_264);
     let mut lists: Vec<Vec<Said>> = (0..1_000).map(|_| noise(&mut random)).collect();
     lists.extend((0..20).map(|nth| conversation(&mut random, nth % 2 == 0)));
-    let files: Vec<(String, String)> =
-        lists.iter().map(|said| (export::srt(&words(said)), export::vtt(&words(said)))).collect();
+    let files: Vec<(String, String)> = lists
+        .iter()
+        .map(|said| (export::srt(&words(said), UNNAMED), export::vtt(&words(said), &|word| word.voice())))
+        .collect();
 
     let mut command = Command::new(python);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/captions.py"));

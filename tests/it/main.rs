@@ -16,6 +16,7 @@ mod numbers;
 mod record;
 mod recording_url;
 mod signature;
+mod speakers;
 mod transcribe;
 mod transcribe_limits;
 mod transcript;

@@ -284,7 +284,8 @@ async fn speakers_have_separate_paragraphs() {
     let page = world.page(&format!("/calls/{call}")).await;
     assert_eq!(page.matches("class=\"from\"").count(), 2);
     assert!(
-        page.contains("<b dir=\"auto\">Speaker A</b>") && page.contains("<b dir=\"auto\">Speaker &#60;B&#62;</b>"),
+        page.contains("<b dir=\"auto\">Speaker A<i class=\"unseen\">:</i></b>")
+            && page.contains("<b dir=\"auto\">Speaker &#60;B&#62;<i class=\"unseen\">:</i></b>"),
         "{page}"
     );
 }

@@ -4,6 +4,7 @@
 
 pub mod callbacks;
 mod calls;
+mod channels;
 mod encryption;
 mod lenient;
 mod media;
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use calls::{Call, CreateCall};
+pub use channels::Channels;
 pub use encryption::{Decryption, NotDecryptable, RecordingKeys};
 pub use media::{Media, MediaFormat, MediaRequest};
 pub use numbers::CallerId;

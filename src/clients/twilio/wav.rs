@@ -3,6 +3,8 @@
 //!
 //! Source: <https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html>.
 
+use std::ops::Range;
+
 use super::size::TOLERANCE;
 
 /// Size of the file header: `RIFF`, length, `WAVE`.
@@ -56,6 +58,9 @@ enum Part {
 #[derive(Debug)]
 struct Format {
     code: u16,
+    channels: u16,
+    /// Length of the samples of one moment, in bytes.
+    frame: u16,
     bytes_per_second: u32,
 }
 
@@ -122,7 +127,12 @@ impl Wav {
                     EXTENSIBLE if bytes.len() == FORMAT => short(bytes, 24),
                     code => code,
                 };
-                self.format = Some(Format { code, bytes_per_second: number(bytes, 8) });
+                self.format = Some(Format {
+                    code,
+                    channels: short(bytes, 2),
+                    bytes_per_second: number(bytes, 8),
+                    frame: short(bytes, 12),
+                });
                 self.skip(length - bytes.len() as u64);
             }
             Part::FileHeader | Part::Skipped(_) | Part::Rest => self.next = Part::Rest,
@@ -142,6 +152,22 @@ impl Wav {
     /// Returns `true` for a WAV file whose header does not have its length.
     pub(super) fn lacks_length(&self) -> bool {
         self.length_field.is_some() && self.length().is_none()
+    }
+
+    /// Returns where in the file the samples are, and the length of a frame of both channels. `None` until that is read, and for
+    /// a file that does not consist of frames with two samples.
+    pub(super) fn frames(&self) -> Option<(Range<u64>, usize)> {
+        let (Format { channels: 2, frame, .. }, Data { begin, length_field }) =
+            (self.format.as_ref().filter(|format| format.constant_rate().is_some())?, self.data.as_ref()?)
+        else {
+            return None;
+        };
+        let length = match *length_field {
+            UNKNOWN => u64::MAX,
+            0 if self.lacks_length() => u64::MAX,
+            length => length.into(),
+        };
+        Some((*begin..begin.saturating_add(length), (*frame).into()))
     }
 
     /// Returns the bytes per second by its header, once that is read and if they are constant.

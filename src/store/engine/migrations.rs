@@ -30,6 +30,7 @@ macro_rules! migrations_of {
             ("losses", include_str!(concat!("../migrations/", $database, "/0013_losses.sql"))),
             ("empty transcripts", include_str!(concat!("../migrations/", $database, "/0014_empty_transcripts.sql"))),
             ("models", include_str!(concat!("../migrations/", $database, "/0015_models.sql"))),
+            ("speakers", include_str!(concat!("../migrations/", $database, "/0016_speakers.sql"))),
         ]
     };
 }

@@ -55,7 +55,7 @@ fuzz_target!(|json: &[u8]| {
         channel: word.channel.as_deref(),
     });
     let words: Vec<export::Word> = words.collect();
-    assert_eq!(export::srt(&words).matches(" --> ").count(), export::vtt(&words).matches(" --> ").count());
+    assert_eq!(export::srt(&words, &|word| word.voice()).matches(" --> ").count(), export::vtt(&words, &|word| word.voice()).matches(" --> ").count());
 
     let words: Vec<&Value> = value["words"].as_array().into_iter().flatten().filter(|word| word.is_object()).collect();
     assert_eq!(heard.len(), words.len());

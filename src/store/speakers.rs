@@ -1,0 +1,87 @@
+//! The speakers of calls: who was heard, and the names that people gave them.
+
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
+use crate::model::call::{Call, CallId, CallName};
+use crate::model::history::Happened;
+use crate::model::speakers::Names;
+use crate::model::transcript::TranscriptId;
+
+/// A voice that AssemblyAI told apart, by its speaker and its channel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Voice {
+    pub channel: Option<String>,
+    pub speaker: Option<String>,
+}
+
+impl Conn {
+    /// The names that people gave to the speakers of a call.
+    pub async fn names_of(&mut self, call: &CallId) -> Result<Names, Error> {
+        let swapped = "SELECT call_id FROM swapped_calls WHERE call_id = $1";
+        let is_swapped = self.fetch_one(swapped, args![call.as_str()]).await?.is_some();
+        let rows = self.fetch("SELECT label, name FROM speakers WHERE call_id = $1", args![call.as_str()]).await?;
+        let given = rows.iter().map(|row| Ok((row.text("label")?, row.text("name")?)));
+        Ok(Names { given: given.collect::<Result<_, Error>>()?, is_swapped })
+    }
+
+    /// The voices in all transcripts of a call that AssemblyAI told apart, by channel.
+    pub async fn voices_of(&mut self, call: &CallId) -> Result<Vec<Voice>, Error> {
+        let sql = "SELECT DISTINCT speaker, channel FROM words WHERE (speaker IS NOT NULL OR channel IS NOT NULL)
+                   AND transcript IN (SELECT transcripts.id FROM transcripts JOIN recordings
+                   ON recordings.sid = transcripts.recording_sid WHERE recordings.call_id = $1)";
+        let voice =
+            |row: &Row| Ok(Voice { channel: row.text_if_set("channel")?, speaker: row.text_if_set("speaker")? });
+        let voices: Result<Vec<Voice>, Error> =
+            self.fetch(sql, args![call.as_str()]).await?.iter().map(voice).collect();
+        let mut voices = voices?;
+        voices.sort();
+        Ok(voices)
+    }
+
+    /// The call to which a transcript belongs.
+    pub async fn call_of_transcript(&mut self, id: &TranscriptId) -> Result<Option<Call>, Error> {
+        let sql = "SELECT recordings.call_id FROM transcripts JOIN recordings
+                   ON recordings.sid = transcripts.recording_sid WHERE transcripts.transcript_id = $1";
+        let Some(row) = self.fetch_one(sql, args![id.as_str()]).await? else { return Ok(None) };
+        let call = row.text("call_id")?.parse().map_err(|_| Error::Unreadable("recordings.call_id"))?;
+        self.call(&CallName::Id(call)).await
+    }
+
+    /// Stores the names of speakers by their stored labels, and which way round the sides are. `None` takes a name away.
+    pub(crate) async fn name_speakers(
+        &mut self,
+        call: &CallId,
+        names: &[(String, Option<String>)],
+        is_swapped: bool,
+        now: i64,
+    ) -> Result<(), Error> {
+        let swap = if is_swapped {
+            "INSERT INTO swapped_calls (call_id) VALUES ($1) ON CONFLICT DO NOTHING"
+        } else {
+            "DELETE FROM swapped_calls WHERE call_id = $1"
+        };
+        self.execute(swap, args![call.as_str()]).await?;
+        for (label, name) in names {
+            let (call, label) = (call.as_str(), label.as_str());
+            match name {
+                Some(name) => {
+                    let sql = "INSERT INTO speakers (call_id, label, name) VALUES ($1, $2, $3)
+                               ON CONFLICT (call_id, label) DO UPDATE SET name = excluded.name";
+                    self.execute(sql, args![call, label, name.as_str()]).await?;
+                }
+                None => {
+                    let sql = "DELETE FROM speakers WHERE call_id = $1 AND label = $2";
+                    self.execute(sql, args![call, label]).await?;
+                }
+            }
+        }
+        self.note(call, Happened::SpeakersNamed, None, now).await
+    }
+
+    /// Deletes the names of a call's speakers.
+    pub(super) async fn wipe_speakers(&mut self, call: &CallId) -> Result<(), Error> {
+        self.execute("DELETE FROM speakers WHERE call_id = $1", args![call.as_str()]).await?;
+        self.execute("DELETE FROM swapped_calls WHERE call_id = $1", args![call.as_str()]).await.map(drop)
+    }
+}

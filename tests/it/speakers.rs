@@ -1,0 +1,355 @@
+//! Who said what: whether the channels of a recording are transcribed by themselves, and the names of speakers.
+
+use callscribe::sandbox::control::Fault;
+use callscribe::sandbox::speech;
+use callscribe::sandbox::twilio::{Audio, SeededRecording};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::export::{check_dialog, dialog, speakers_of_srt, speakers_of_text, speakers_of_vtt};
+use crate::support::{Answer, World};
+
+/// Length of the header of the sandbox's WAV files.
+const HEADER: usize = 44;
+
+/// Returns the sandbox's speech with the same on both channels.
+fn equal_channels() -> Vec<u8> {
+    let mut file = speech::stereo().to_vec();
+    for frame in file[HEADER..].chunks_exact_mut(4) {
+        let (first, second) = frame.split_at_mut(2);
+        second.copy_from_slice(first);
+    }
+    file
+}
+
+/// Makes a call that has a recording with two channels, too, the voice on the first. Returns the SIDs of both.
+async fn two_channels(world: &World) -> (String, String) {
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let seeded = SeededRecording { call_sid: call.clone(), channels: 2, source: "DialVerb", ..Default::default() };
+    (world.twilio.add_recording(seeded), call)
+}
+
+/// Orders a transcript of a recording. Returns its id.
+async fn ordered(world: &World, request: &Value) -> String {
+    let answer = world.post_json("/transcribe", request).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+/// Makes a call whose recording has two channels, and a transcript of it with these words. Returns the SID of the call and the
+/// id of the transcript.
+async fn said(world: &World, words: &[Value]) -> (String, String) {
+    let (recording, call) = two_channels(world).await;
+    let id = transcribed(world, &json!({"recording_sid": recording}), words).await;
+    (call, id)
+}
+
+async fn transcribed(world: &World, request: &Value, words: &[Value]) -> String {
+    let id = ordered(world, request).await;
+    let body = json!({"id": id, "status": "completed", "text": "as AssemblyAI has it", "words": words}).to_string();
+    for _ in 0..3 {
+        world.assemblyai.control.fail_next(Method::GET, &id, Fault::wrong_body(body.clone()));
+    }
+    world.settle().await;
+    id
+}
+
+/// Ahoy on the first channel, a question on the second, the answer on the first.
+fn few_words() -> Vec<Value> {
+    let word = |text: &str, channel: &str, start: u64| {
+        let end = start + 300;
+        json!({"text": text, "start": start, "end": end, "confidence": 0.9, "channel": channel, "speaker": channel})
+    };
+    vec![word("Ahoy!", "1", 0), word("Who?", "2", 1_000), word("Me.", "1", 2_000)]
+}
+
+async fn text(world: &World, id: &str) -> String {
+    world.get(&format!("/transcript/{id}?format=text")).await.text()
+}
+
+async fn page(world: &World, call: &str) -> String {
+    world.get_with(&format!("/calls/{call}"), &[("accept", "text/html")]).await.text()
+}
+
+async fn name(world: &World, call: &str, naming: &Value) -> Answer {
+    world.post_json(&format!("/calls/{call}/speakers"), naming).await
+}
+
+#[tokio::test]
+async fn an_order_asks_for_both_channels_if_they_differ_and_nobody_has_decided() {
+    let world = World::new().await;
+    let equal = SeededRecording { channels: 2, audio: Audio::Bytes(equal_channels().into()), ..Default::default() };
+    let equal = world.twilio.add_recording(equal);
+    let (different, call) = two_channels(&world).await;
+    let mono = world.twilio.add_recording(SeededRecording::default());
+    let as_mp3 = format!("{}.mp3", world.media_url(&different));
+    let mixed = format!("{}.wav?RequestedChannels=1", world.media_url(&different));
+    for (request, asked, differ) in [
+        (json!({"recording_sid": different}), json!(true), json!(true)),
+        (json!({"recording_sid": equal}), json!(null), json!(false)),
+        (json!({"recording_sid": mono}), json!(null), json!(null)),
+        (json!({"recording_sid": different, "multichannel": false}), json!(false), json!(true)),
+        (json!({"recording_sid": equal, "multichannel": true}), json!(true), json!(false)),
+        (json!({"recording_sid": different, "speaker_labels": true}), json!(true), json!(true)),
+        (json!({"recording_url": as_mp3, "again": true}), json!(true), json!(true)),
+        (json!({"recording_url": mixed}), json!(null), json!(null)),
+    ] {
+        let id = ordered(&world, &request).await;
+        let sent = world.transcript_requests().pop().expect("an order");
+        assert_eq!(sent["multichannel"], asked, "{request}");
+        let sql = format!(
+            "SELECT coalesce(CAST(channels_differ AS TEXT), 'null') FROM transcripts WHERE transcript_id = '{id}'"
+        );
+        let stored = world.store.texts(&sql).await.swap_remove(0);
+        let expected = differ.as_bool().map_or("null", |differ| if differ { "1" } else { "0" });
+        assert_eq!(stored, expected, "{request}");
+    }
+    world.settle().await;
+    let seen = world.call(&call).await;
+    let shown =
+        seen["transcripts"].as_array().expect("transcripts").iter().filter(|one| one["channels_differ"] == true);
+    assert!(shown.count() > 0, "{seen}");
+}
+
+#[tokio::test]
+async fn the_settings_decide_about_channels_before_the_recording_does() {
+    let world = World::with(&[("TRANSCRIPT_OPTIONS", r#"{"multichannel": false}"#)]).await;
+    let (different, _) = two_channels(&world).await;
+    ordered(&world, &json!({"recording_sid": different})).await;
+    assert_eq!(world.transcript_requests().pop().expect("an order")["multichannel"], false);
+}
+
+#[tokio::test]
+async fn the_channels_of_an_uploaded_file_are_compared_too() {
+    let world = World::new().await;
+    for (file, asked) in [
+        (speech::stereo().to_vec(), json!(true)),
+        (equal_channels(), json!(null)),
+        (speech::WAV.to_vec(), json!(null)),
+        (speech::MP3.to_vec(), json!(null)),
+    ] {
+        let head = "--limit\r\nContent-Disposition: form-data; name=\"file\"; filename=\"call\"\r\n\r\n";
+        let form = [head.as_bytes(), &file, b"\r\n--limit--\r\n"].concat();
+        let request = world.http.post(format!("{}/transcribe", world.base)).body(form);
+        let request = request.header("content-type", "multipart/form-data; boundary=limit");
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+        assert_eq!(world.transcript_requests().pop().expect("an order")["multichannel"], asked);
+    }
+}
+
+#[tokio::test]
+async fn a_retry_of_an_order_decides_about_channels_as_the_first_time() {
+    let world = World::new().await;
+    let (recording, _) = two_channels(&world).await;
+    let (orders, uploads) = (world.transcript_requests().len(), world.assemblyai.uploads().len());
+    world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", crate::support::refuse(503));
+    let refused = world.post_json("/transcribe", &json!({"recording_sid": recording})).await;
+    assert_ne!(refused.status, 200, "{}", refused.text());
+    world.after(std::time::Duration::from_secs(120)).await;
+    world.after(std::time::Duration::from_secs(120)).await;
+    let sent = world.transcript_requests().split_off(orders);
+    assert!(sent.len() > 1 && sent.iter().all(|sent| sent["multichannel"] == true), "{sent:?}");
+    assert_eq!(world.assemblyai.uploads().len(), uploads + 1);
+}
+
+#[tokio::test]
+async fn speakers_are_called_by_side_then_by_name_and_every_format_follows() {
+    let world = World::new().await;
+    let (call, id) = said(&world, &few_words()).await;
+    assert_eq!(text(&world, &id).await.trim_end(), "Callee: Ahoy!\nOperator: Who?\nCallee: Me.");
+    let speakers = world.call(&call).await["speakers"].take();
+    assert_eq!(
+        speakers,
+        json!([
+            {"channel": 1, "role": "party", "name": "Callee"},
+            {"channel": 2, "role": "operator", "name": "Operator"},
+        ])
+    );
+
+    let named = name(&world, &call, &json!({"1": "Mr <b>Lee", "2": " Dana "})).await;
+    assert_eq!(named.status, 200, "{}", named.text());
+    assert_eq!(named.json()["speakers"][0], json!({"channel": 1, "role": "party", "name": "Mr <b>Lee"}));
+    assert_eq!(named.json()["speakers"], world.call(&call).await["speakers"]);
+    assert_eq!(text(&world, &id).await.trim_end(), "Mr <b>Lee: Ahoy!\nDana: Who?\nMr <b>Lee: Me.");
+    let in_format = async |format: &str| world.get(&format!("/transcript/{id}?format={format}")).await.text();
+    let srt = in_format("srt").await;
+    assert!(srt.contains("\nMr <b>Lee: Ahoy!\n") && srt.contains("\nDana: Who?\n"), "{srt}");
+    let vtt = in_format("vtt").await;
+    assert!(vtt.contains("\n<v Mr &lt;b&gt;Lee>Ahoy!\n") && vtt.contains("\n<v Dana>Who?\n"), "{vtt}");
+    let shown = page(&world, &call).await;
+    assert!(shown.contains("<b dir=\"auto\">Mr &#60;b&#62;Lee<i class=\"unseen\">:</i></b>"), "{shown}");
+    let json = in_format("json").await;
+    assert!(!json.contains("Dana"), "AssemblyAI's JSON stays as it was: {json}");
+
+    // Without names, each format is as it was without them.
+    assert_eq!(in_format("text&speakers=none").await.trim_end(), "as AssemblyAI has it");
+    for format in ["srt&speakers=none", "vtt&speakers=none"] {
+        let plain = in_format(format).await;
+        assert!(!plain.contains("Dana") && plain.contains("Who?"), "{plain}");
+    }
+    let wrong = world.get(&format!("/transcript/{id}?format=text&speakers=all")).await.problem(400, "bad-request");
+    assert_eq!(wrong, "speakers: expected none, to leave them out");
+    let found = world.get("/calls?q=assemblyai").await.json();
+    assert_eq!(found["hits"][0]["transcript_id"], id.as_str(), "{found}");
+}
+
+#[tokio::test]
+async fn names_belong_to_the_call_and_a_swap_takes_them_to_the_other_side() {
+    let world = World::new().await;
+    let (recording, call) = two_channels(&world).await;
+    let first = transcribed(&world, &json!({"recording_sid": recording}), &few_words()).await;
+    assert_eq!(name(&world, &call, &json!({"1": "Mr Lee", "2": "Dana"})).await.status, 200);
+    let again = transcribed(&world, &json!({"recording_sid": recording, "again": true}), &few_words()).await;
+    assert_ne!(first, again);
+    for id in [&first, &again] {
+        assert!(text(&world, id).await.starts_with("Mr Lee: Ahoy!\nDana: Who?"));
+    }
+
+    let swapped = name(&world, &call, &json!({"swap": true})).await;
+    assert_eq!(
+        swapped.json()["speakers"],
+        json!([
+            {"channel": 1, "role": "operator", "name": "Dana"},
+            {"channel": 2, "role": "party", "name": "Mr Lee"},
+        ])
+    );
+    assert!(text(&world, &again).await.starts_with("Dana: Ahoy!\nMr Lee: Who?"));
+    // Names are given after the swap of the same request, and to the channels as they are then.
+    let form = world.post_form(&format!("/calls/{call}/speakers"), "swap=true&1=&2=Foster").await;
+    assert_eq!(form.status, 200, "{}", form.text());
+    assert!(text(&world, &again).await.starts_with("Callee: Ahoy!\nFoster: Who?"));
+    let named = world.call(&call).await["timeline"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .filter(|event| event["state"] == "speakers-named")
+        .count();
+    assert!(named >= 3, "open pages follow the history");
+}
+
+#[tokio::test]
+async fn a_speaker_without_a_channel_has_a_name_by_letter() {
+    let world = World::new().await;
+    let mut words = few_words();
+    for word in &mut words {
+        word["speaker"] = json!(if word["channel"] == "1" { "A" } else { "B" });
+        word["channel"] = Value::Null;
+    }
+    let (call, id) = said(&world, &words).await;
+    assert!(text(&world, &id).await.starts_with("Speaker A: Ahoy!\nSpeaker B: Who?"));
+    let named = name(&world, &call, &json!({"B": "Dana"})).await.json();
+    assert_eq!(
+        named["speakers"],
+        json!([
+            {"channel": null, "speaker": "A", "role": null, "name": "Speaker A"},
+            {"channel": null, "speaker": "B", "role": null, "name": "Dana"},
+        ])
+    );
+    assert!(text(&world, &id).await.starts_with("Speaker A: Ahoy!\nDana: Who?"));
+    name(&world, &call, &json!({"swap": true})).await;
+    assert!(text(&world, &id).await.starts_with("Dana: Ahoy!\nSpeaker B: Who?"));
+}
+
+#[tokio::test]
+async fn what_is_no_name_is_refused_with_its_field_and_changes_nothing() {
+    let world = World::new().await;
+    let (call, id) = said(&world, &few_words()).await;
+    let before = text(&world, &id).await;
+    let long = "ß".repeat(101);
+    for (naming, reason) in [
+        (json!({"1": long}), "1: expected a name of at most 100 characters"),
+        (json!({"2": "Da\nna"}), "2: expected a name on one line"),
+        (json!({"1": 7}), "1: expected a name"),
+        (json!({"1": "Dana", "2": null}), "2: expected a name"),
+        (json!({"swap": "yes"}), "swap: expected true or false"),
+        (
+            json!({"1": "Dana", "swop": "x"}),
+            "swop: there is no such speaker; expected a channel, such as 1, or AssemblyAI's speaker, such as A",
+        ),
+    ] {
+        assert_eq!(name(&world, &call, &naming).await.problem(400, "bad-request"), reason);
+    }
+    let path = format!("/calls/{call}/speakers");
+    assert_eq!(world.post_form(&path, "1=a&1=b").await.problem(400, "bad-request"), "1: expected once");
+    assert_eq!(world.post_json(&path, &json!([1])).await.status, 400);
+    assert_eq!(world.send(Method::POST, &path, &[("content-type", "text/plain")], "1").await.status, 415);
+    assert_eq!(world.post_json(&path, &json!({"1": "x".repeat(70_000)})).await.status, 413);
+    assert_eq!(text(&world, &id).await, before);
+    let unknown = format!("/calls/CA{}/speakers", "7".repeat(32));
+    world.post_json(&unknown, &json!({"1": "Dana"})).await.problem(404, "no-such-call");
+    assert_eq!(name(&world, &call, &json!({"1": "ß".repeat(100), "2": "\u{5d3}\u{5e0}\u{5d4}"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn names_are_deleted_with_their_call() {
+    let world = World::new().await;
+    let (call, _) = said(&world, &few_words()).await;
+    name(&world, &call, &json!({"1": "Mr Lee", "swap": true})).await;
+    assert_eq!(world.store.number("SELECT count(*) FROM speakers").await, 1);
+    assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
+    name(&world, &call, &json!({"1": "Dana"})).await.problem(410, "deleted");
+    world.settle().await;
+    assert_eq!(world.store.number("SELECT count(*) FROM speakers").await, 0);
+    assert_eq!(world.store.number("SELECT count(*) FROM swapped_calls").await, 0);
+}
+
+#[tokio::test]
+async fn a_browser_names_speakers_by_form_and_returns_to_the_call() {
+    let world = World::new().await;
+    let (call, _) = said(&world, &few_words()).await;
+    let shown = page(&world, &call).await;
+    assert!(shown.contains("<summary>Speakers: Callee, Operator</summary>"), "{shown}");
+    assert!(shown.contains("name=\"2\" value=\"\" placeholder=\"Operator\""), "{shown}");
+    let form = [("content-type", "application/x-www-form-urlencoded"), ("accept", "text/html")];
+    let sent = world.send(Method::POST, &format!("/calls/{call}/speakers"), &form, "1=Mr+Lee&2=").await;
+    assert_eq!(sent.status, 303);
+    assert_eq!(sent.header("location"), format!("/calls/{call}#speakers"));
+    let shown = page(&world, &call).await;
+    assert!(shown.contains("<summary>Speakers: Mr Lee, Operator</summary>"), "{shown}");
+    assert!(shown.contains("class=\"voice-0\"") && shown.contains("class=\"voice-1\""), "{shown}");
+}
+
+#[tokio::test]
+async fn one_speaker_is_not_named() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let seen = world.call(&call).await;
+    assert_eq!(seen["speakers"], json!([]));
+    let transcript = &seen["transcripts"][0];
+    assert_eq!(text(&world, transcript["id"].as_str().expect("an id")).await.trim_end(), transcript["text"]);
+    assert!(!page(&world, &call).await.contains("Speakers:"));
+}
+
+#[tokio::test]
+async fn ten_thousand_words_on_two_channels_are_each_said_once_by_their_speaker() {
+    let world = World::new().await;
+    let words = dialog(10_000);
+    let (call, id) = said(&world, &words).await;
+    assert_eq!(name(&world, &call, &json!({"1": "Dana", "2": "Mr Lee"})).await.status, 200);
+    check_dialog(&words, speakers_of_text(text(&world, &id).await.trim_end()));
+    let in_format = async |format: &str| world.get(&format!("/transcript/{id}?format={format}")).await.text();
+    for spoken in [speakers_of_srt(&in_format("srt").await), speakers_of_vtt(&in_format("vtt").await)] {
+        check_dialog(&words, spoken.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    }
+    let json: Value = serde_json::from_str(&in_format("json").await).expect("JSON");
+    assert_eq!(json["words"], json!(words));
+    let shown = page(&world, &call).await;
+    let spoken: Vec<(String, String)> =
+        shown.split("<p dir=\"auto\" class=\"voice-").skip(1).map(spoken_on_page).collect();
+    check_dialog(&words, spoken.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+}
+
+/// Returns the name in a paragraph of a page, and its words.
+fn spoken_on_page(paragraph: &str) -> (String, String) {
+    let (paragraph, _) = paragraph.split_once("</p>").expect("the end of a paragraph");
+    let (_, rest) = paragraph.split_once("<b dir=\"auto\">").expect("a name");
+    let (name, rest) = rest.split_once('<').expect("the end of the name");
+    let (_, rest) = rest.split_once("</b>").expect("words");
+    let mut words = String::new();
+    for part in rest.split('<') {
+        words += part.split_once('>').map_or(part, |(_, text)| text);
+    }
+    (name.to_owned(), words)
+}
