@@ -37,6 +37,11 @@ pub enum Kind {
     RateLimited { retry_after: Option<Duration>, refusal: Refusal },
     /// The vendor rejected the request as it is. Do not send the same request again.
     Rejected(Refusal),
+    /// The audio ends before the range that was asked for. Ask for one that it has.
+    BeyondEnd {
+        /// Size of the audio in bytes, if it is known.
+        total: Option<u64>,
+    },
     /// No connection was made, so nothing was sent. Retry.
     Unreachable(String),
     /// The vendor answered 5xx, or a status that says that it, or a proxy in between, stopped waiting. Retry what is
@@ -85,6 +90,7 @@ impl Error {
         match &self.kind {
             Kind::BadBody { path } => format!("{summary}, at {path}"),
             Kind::TooLarge(what) => format!("{summary}: {what}"),
+            Kind::BeyondEnd { total: Some(total) } => format!("{summary}: it has {total} bytes"),
             Kind::Ambiguous(cause) => {
                 let cause = Self { service: self.service, kind: (**cause).clone() };
                 format!("{}; it is unknown whether the request was carried out", cause.explanation())
@@ -112,6 +118,7 @@ fn summary(service: Service, kind: &Kind) -> String {
         Kind::NotFound(_) => format!("not found at {service}"),
         Kind::RateLimited { .. } => format!("{service} rate-limited callscribe"),
         Kind::Rejected(_) => format!("{service} rejected the request"),
+        Kind::BeyondEnd { .. } => "the audio ends before the range".to_owned(),
         Kind::Unreachable(_) => format!("{service} could not be reached"),
         Kind::Unavailable { .. } => format!("{service} failed"),
         Kind::Broken(_) => format!("the connection to {service} broke"),
@@ -193,8 +200,8 @@ impl Kind {
             | Self::TooLarge(_)
             | Self::Ambiguous(_) => true,
             Self::Unauthorized(refusal) | Self::NotFound(refusal) | Self::Rejected(refusal) => !refusal.is_final(),
-            // A rate limit applies before anything else, and without a connection nothing was sent.
-            Self::RateLimited { .. } | Self::Unreachable(_) => false,
+            // A rate limit applies before anything else, without a connection nothing was sent, and only audio has ranges.
+            Self::RateLimited { .. } | Self::Unreachable(_) | Self::BeyondEnd { .. } => false,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -176,6 +176,10 @@ impl IntoResponse for ApiError {
             Self::MethodNotAllowed(allow) => *allow,
             _ => None,
         };
+        let total = match &self {
+            Self::Pipeline(pipeline::Error::Vendor(clients::Error { kind: Kind::BeyondEnd { total }, .. })) => *total,
+            _ => None,
+        };
         let asks_for_token = matches!(self, Self::TokenNeeded);
         let ProblemParts { status, slug, title, detail, refusal, retry_after } = self.parts();
         let problem = Problem {
@@ -193,6 +197,10 @@ impl IntoResponse for ApiError {
         }
         if let Some(allow) = allow {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(total) = total {
+            let range = HeaderValue::try_from(format!("bytes */{total}")).expect("digits are a header value");
+            response.headers_mut().insert(CONTENT_RANGE, range);
         }
         if asks_for_token {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"callscribe\""));
@@ -312,6 +320,8 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
             let (status, look_at) = rejected(service, refusal);
             (status, "vendor-rejected", look_at.to_owned())
         }
+        // Released programs answered so, and clients tell problems apart by this word.
+        Kind::BeyondEnd { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "vendor-rejected", String::new()),
         Kind::Unreachable(_) => (StatusCode::BAD_GATEWAY, "vendor-unreachable", "; nothing was done".to_owned()),
         Kind::Unavailable { .. } | Kind::Broken(_) => (StatusCode::BAD_GATEWAY, "vendor-unavailable", String::new()),
         Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "vendor-timeout", String::new()),

@@ -65,6 +65,11 @@ async fn an_encrypted_recording_is_transcribed_and_played_as_it_was_recorded() {
                 assert_eq!(part.header("content-range"), format!("bytes {first}-{}/{length}", end - 1));
                 assert!(part.body == speech::WAV[first..end], "{range}");
             }
+            let beyond = world.get_with(&path, &[("range", &format!("bytes={length}-"))]).await;
+            beyond.problem(416, "vendor-rejected");
+            assert_eq!(beyond.header("content-range"), format!("bytes */{length}"));
+            let nonsense = world.get_with(&path, &[("range", "bytes=5-2")]).await;
+            assert!(nonsense.status == 200 && nonsense.body == speech::WAV);
         }
     }
     // Twilio has no MP3 of what it cannot read.

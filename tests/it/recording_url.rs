@@ -162,8 +162,40 @@ async fn a_recording_plays_without_twilios_credentials_whole_and_in_ranges() {
         assert_eq!(part.header("content-range"), format!("bytes 100-199/{}", audio.len()));
         assert!(part.body == audio[100..200]);
     }
-    let beyond = world.get_with(&format!("/recordings/{recording}"), &[("range", "bytes=9999999-")]).await;
-    beyond.problem(416, "vendor-rejected");
+    for (extension, audio) in [("", speech::WAV), (".wav", speech::WAV), (".mp3", speech::MP3)] {
+        let length = audio.len();
+        for range in [format!("bytes={length}-"), "bytes=9999999-".to_owned(), "bytes=-0".to_owned()] {
+            let path = format!("/recordings/{recording}{extension}");
+            let beyond = world.get_with(&path, &[("range", &range)]).await;
+            let detail = beyond.problem(416, "vendor-rejected");
+            assert!(detail.contains(&format!("{length} bytes")), "{detail}");
+            assert_eq!(beyond.header("content-range"), format!("bytes */{length}"), "{path} {range}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_length_in_a_refusal_of_a_range_is_read_and_never_passed_on_as_it_came() {
+    for (told, expected) in [
+        ("bytes */0100", "bytes */100"),
+        ("bytes */100, <script>", ""),
+        ("bytes */*", ""),
+        ("bytes */-1", ""),
+        ("bytes */1000", ""),
+        ("bytes 0-9/100", ""),
+        ("lines */100", ""),
+    ] {
+        let twilio = twilio_with(move |_, _| {
+            let mut answer = Response::new(Body::from("<Error/>"));
+            *answer.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            answer.headers_mut().insert("content-range", told.parse().expect("a header"));
+            answer
+        });
+        let world = World::with(&[("TWILIO_API_URL", &twilio.await)]).await;
+        let answer = world.get_with(&format!("/recordings/{RECORDING}"), &[("range", "bytes=500-")]).await;
+        answer.problem(416, "vendor-rejected");
+        assert_eq!(answer.header("content-range"), expected, "{told}");
+    }
 }
 
 #[tokio::test]
@@ -308,11 +340,15 @@ async fn a_part_has_the_type_asked_for_and_only_the_bytes_asked_for() {
 async fn a_range_that_is_not_one_range_of_bytes_is_ignored() {
     let world = World::new().await;
     let (_, recording) = world.recorded_call().await;
-    for range in ["bytes=0-1,3-4", "lines=0-1", "bytes=9-1", "bytes=-", "bytes=a-b", "bytes"] {
+    for range in ["bytes=0-1,3-4", "lines=0-1", "bytes=5-2", "bytes=-", "bytes=a-b", "bytes", "bytes=+5-9", "bytes=--5"]
+    {
         let answer = world.get_with(&format!("/recordings/{recording}"), &[("range", range)]).await;
         assert_eq!(answer.status, 200, "{range}");
         assert!(answer.body == speech::WAV, "{range}");
     }
+    let path = format!("/recordings/{recording}");
+    let changed = world.get_with(&path, &[("range", "bytes=5-9"), ("if-range", "\"another\"")]).await;
+    assert_eq!(changed.status, 200);
     for request in world.twilio.control.requests_to(Method::GET, ".wav") {
         assert!(!request.headers.contains_key("range"), "{:?}", request.headers);
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RANGE, TRANSFER_ENCODING};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, LOCATION, RANGE, TRANSFER_ENCODING};
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
@@ -11,6 +11,7 @@ use url::Url;
 
 use super::Twilio;
 use super::encryption::{self, Decryption, Decryptor};
+use super::range::Range;
 use super::redirect::{addresses, may_redirect};
 use super::size::{self, AudioType};
 use super::wav::Wav;
@@ -103,6 +104,13 @@ impl Twilio {
                 request = request.header(RANGE, range);
             }
             let response = self.sender.start(request).await?;
+            if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+                let told = response.headers().get(CONTENT_RANGE).and_then(|told| told.to_str().ok());
+                let range = range.and_then(Range::parse);
+                return Err(Kind::BeyondEnd {
+                    total: range.zip(told).and_then(|(range, told)| range.total_beyond(told)),
+                });
+            }
             let redirect = matches!(
                 response.status(),
                 StatusCode::MOVED_PERMANENTLY

@@ -11,6 +11,7 @@ mod media;
 mod numbers;
 mod pages;
 mod player;
+mod range;
 mod recordings;
 mod redirect;
 pub mod signature;

@@ -1,9 +1,6 @@
 //! Audio for a player. Its type comes from its first bytes, and its part from numbers that fit what was asked for: no header
 //! of the vendor's is passed on, because a browser would believe it in our name.
 
-use std::fmt;
-use std::str::FromStr;
-
 use bytes::{Bytes, BytesMut};
 use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream};
@@ -13,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::Twilio;
 use super::media::{Media, MediaFormat, MediaRequest, damaged};
+use super::range::{Part, Range};
 use super::size::{self, AudioType};
 use crate::clients::{Error, Kind, Sender};
 
@@ -29,104 +27,6 @@ pub struct Playable {
     pub takes_ranges: bool,
     /// Ends with an error if the audio turns out to be damaged, or longer or shorter than it says.
     pub bytes: BoxStream<'static, Result<Bytes, Error>>,
-}
-
-/// Some bytes of the audio, by their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
-    pub first: u64,
-    /// Included.
-    pub last: u64,
-    /// Size of the whole, if it is known.
-    pub total: Option<u64>,
-}
-
-impl Part {
-    fn length(self) -> u64 {
-        self.last - self.first + 1
-    }
-}
-
-/// As `Content-Range` has it: `bytes 0-99/1000`.
-impl FromStr for Part {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (bytes, total) = text.strip_prefix("bytes ").and_then(|text| text.split_once('/')).ok_or(())?;
-        let (first, last) = bytes.split_once('-').ok_or(())?;
-        let number = |digits: &str| digits.parse::<u64>().map_err(drop);
-        let (first, last) = (number(first)?, number(last)?);
-        let total = if total == "*" { None } else { Some(number(total)?) };
-        let fits = first <= last && last < total.unwrap_or(u64::MAX);
-        fits.then_some(Self { first, last, total }).ok_or(())
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bytes {}-{}/", self.first, self.last)?;
-        match self.total {
-            Some(total) => write!(f, "{total}"),
-            None => f.write_str("*"),
-        }
-    }
-}
-
-/// One range of bytes, as a player asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Range {
-    From(u64),
-    Between(u64, u64),
-    /// The last bytes, this many.
-    Last(u64),
-}
-
-impl Range {
-    /// Returns `None` for anything but one range of bytes: RFC 9110 lets a server ignore that.
-    fn parse(text: &str) -> Option<Self> {
-        let (first, last) = text.strip_prefix("bytes=")?.trim().split_once('-')?;
-        let number = |digits: &str| digits.parse::<u64>().ok();
-        match (first, last) {
-            ("", last) => number(last).map(Self::Last),
-            (first, "") => number(first).map(Self::From),
-            (first, last) => {
-                let (first, last) = (number(first)?, number(last)?);
-                (first <= last).then_some(Self::Between(first, last))
-            }
-        }
-    }
-
-    /// Returns `true` if this part answers the range.
-    fn has(self, part: Part) -> bool {
-        match self {
-            Self::From(first) => part.first == first,
-            Self::Between(first, last) => part.first == first && part.last <= last,
-            Self::Last(bytes) => part.length() <= bytes && part.total.is_none_or(|total| part.last + 1 == total),
-        }
-    }
-}
-
-impl Range {
-    /// Returns the part of this many bytes. Returns `None` for one that they do not have.
-    fn of(self, total: u64) -> Option<Part> {
-        let (first, last) = match self {
-            Self::From(first) => (first, total),
-            Self::Between(first, last) => (first, last),
-            Self::Last(bytes) => (total.saturating_sub(bytes), total.min(bytes.saturating_mul(total))),
-        };
-        let last = last.min(total.checked_sub(1)?);
-        (first <= last).then_some(Part { first, last, total: Some(total) })
-    }
-}
-
-impl fmt::Display for Range {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::From(first) => write!(f, "bytes={first}-"),
-            Self::Between(first, last) => write!(f, "bytes={first}-{last}"),
-            Self::Last(bytes) => write!(f, "bytes=-{bytes}"),
-        }
-    }
 }
 
 impl Twilio {
@@ -177,7 +77,11 @@ impl Twilio {
             digests.push(Sha256::digest(&block));
         }
         let audio_type = audio_type.ok_or_else(|| self.sender.error(damaged("is neither WAV nor MP3")))?;
-        let part = range.and_then(|range| range.of(total));
+        let part = match range.map(|range| range.of(total)) {
+            Some(None) => return Err(self.sender.error(Kind::BeyondEnd { total: Some(total) })),
+            Some(part) => part,
+            None => None,
+        };
         let (first, last) = part.map_or((0, total.saturating_sub(1)), |part| (part.first, part.last));
         let sender = self.sender.clone();
         let verified =
@@ -256,41 +160,4 @@ fn exactly(
             }
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_must_fit_the_range_that_was_asked_for() {
-        for (range, part, fits) in [
-            ("bytes=0-", "bytes 0-99/100", true),
-            ("bytes=0-", "bytes 0-49/100", true),
-            ("bytes=0-", "bytes 1-99/100", false),
-            ("bytes=10-19", "bytes 10-19/100", true),
-            ("bytes=10-19", "bytes 10-14/*", true),
-            ("bytes=10-19", "bytes 10-20/100", false),
-            ("bytes=-10", "bytes 90-99/100", true),
-            ("bytes=-10", "bytes 0-4/5", true),
-            ("bytes=-10", "bytes 89-99/100", false),
-            ("bytes=-10", "bytes 80-89/100", false),
-        ] {
-            let part: Part = part.parse().unwrap();
-            let range = Range::parse(range).unwrap();
-            assert_eq!(range.has(part), fits, "{range} {part}");
-            assert_eq!((part.to_string().parse(), Range::parse(&range.to_string())), (Ok(part), Some(range)));
-        }
-    }
-
-    #[test]
-    fn anything_but_one_range_of_bytes_is_no_range() {
-        for range in ["bytes=0-1,3-4", "lines=0-1", "bytes=9-1", "bytes=-", "bytes=a-b", "bytes", ""] {
-            assert_eq!(Range::parse(range), None, "{range}");
-        }
-        let most = u64::MAX;
-        for part in ["bytes 1-0/9", "bytes 0-9/9", "bytes */9", "bytes 0-1", "0-1/9", &format!("bytes 0-{most}/*")] {
-            assert!(part.parse::<Part>().is_err(), "{part}");
-        }
-    }
 }
