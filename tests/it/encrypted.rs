@@ -114,6 +114,11 @@ async fn without_its_key_an_encrypted_recording_fails_with_the_reason_and_costs_
         assert_nothing_sent(&world);
         let heard = world.get(&format!("/recordings/{recording}.wav")).await.problem(409, "not-decryptable");
         assert!(heard.contains(reason), "{heard}");
+        // In the middle, nothing tells encrypted audio from any other.
+        for range in ["bytes=1000-1999", "bytes=1000-", "bytes=-10", "bytes=0-99"] {
+            let path = format!("/recordings/{recording}.wav");
+            world.get_with(&path, &[("range", range)]).await.problem(409, "not-decryptable");
+        }
         let asked = world.post_json("/transcribe", &json!({ "recording_sid": recording, "again": true })).await;
         assert!(asked.problem(409, "not-decryptable").contains(reason));
         assert_nothing_sent(&world);

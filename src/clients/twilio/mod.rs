@@ -33,6 +33,7 @@ pub use encryption::{Decryption, NotDecryptable, RecordingKeys};
 pub use media::{Media, MediaFormat, MediaRequest};
 pub use numbers::CallerId;
 pub use player::Playable;
+pub use range::lacks_head;
 pub use recordings::{Location, Recording};
 
 use super::{Deadlines, Refusal, Sender, Service, json};

@@ -55,6 +55,11 @@ impl Range {
     }
 }
 
+/// Whether this `Range` header asks for a part that does not begin with the first byte.
+pub fn lacks_head(range: &str) -> bool {
+    Range::parse(range).is_some_and(|range| !matches!(range, Range::From(0) | Range::Between(0, _)))
+}
+
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
