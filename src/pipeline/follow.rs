@@ -44,6 +44,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
             poll(context, job, &call.expect("it was just matched"), &sid).await
         }
         Some(call) if call.state.holds_number() => search(context, job, &call).await,
+        Some(call) if call.state.is_over() => poll_recordings(context, job, &call).await,
         Some(_) => job::close(context, job).await,
     }
 }
@@ -137,7 +138,9 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
         }
         found => found.map_err(retried)?,
     };
-    let recordings = context.twilio.recordings_of_call(sid.as_str()).await.map_err(retried)?;
+    let mut recordings = context.twilio.recordings_of_call(sid.as_str()).await.map_err(retried)?;
+    let (unlisted, _) = unlisted(context, call, &recordings).await?;
+    recordings.extend(unlisted);
     let direction = Direction::of_twilio(found.direction.as_deref().unwrap_or_default());
     let state = CallState::of_twilio(&found.status);
 
@@ -154,11 +157,7 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
             if let Some(state) = state {
                 tx.advance_call(&call.id, state.into(), now).await?;
             }
-            for recording in recordings {
-                if let Some(recording) = ingest::to_model(call, recording) {
-                    ingest::put_recording(&mut tx, context, &recording, now).await?;
-                }
-            }
+            put_recordings(&mut tx, context, call, recordings, now).await?;
             if !is_awaited {
                 tx.end_job(job, None, now).await?;
             }
@@ -173,6 +172,65 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     }
     let error = Error::Pending("the call or its recording is not finished");
     Err(if age > ms(DEADLINE) { JobError::fail(error) } else { JobError::poll_again(error, poll_pause(job.polls)) })
+}
+
+/// Polls Twilio for the recordings of a call that Twilio does not know, such as that of a conference.
+async fn poll_recordings(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError> {
+    let age = context.clock.now_ms() - job.created_at;
+    let (recordings, is_missing) = &unlisted(context, call, &[]).await?;
+    let is_awaited = recordings.iter().any(Recording::is_coming) || (*is_missing && age < ms(UNKNOWN_FOR));
+    context
+        .store
+        .write(Commit::PollCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
+            let now = context.clock.now_ms();
+            put_recordings(&mut tx, context, call, recordings, now).await?;
+            if !is_awaited {
+                tx.end_job(job, None, now).await?;
+            }
+            Ok((tx, ()))
+        })
+        .await?;
+    tracing::info!(recordings = recordings.len(), settled = !is_awaited, "polled the recordings of a conference");
+    context.events.changed(call.id.as_str());
+    context.job_ready.notify_one();
+    if !is_awaited {
+        return Ok(());
+    }
+    let error = Error::Pending("the recording is not finished");
+    Err(if age > ms(DEADLINE) { JobError::fail(error) } else { JobError::poll_again(error, poll_pause(job.polls)) })
+}
+
+/// Fetches the unfinished recordings of a call that are not among those that Twilio lists for it: a recording of a conference
+/// belongs to none of its calls. Returns whether Twilio does not find one, too.
+async fn unlisted(context: &Shared, call: &Call, listed: &[Recording]) -> Result<(Vec<Recording>, bool), JobError> {
+    let known = context.store.read().await?.recordings_of(&call.id).await?;
+    let (mut found, mut is_missing) = (Vec::new(), false);
+    for known in known.iter().filter(|known| known.state.is_coming()) {
+        let sid = known.sid.as_str();
+        if listed.iter().any(|listed| listed.sid == sid) {
+            continue;
+        }
+        match context.twilio.recording(sid).await {
+            Err(error) if matches!(error.kind, Kind::NotFound(_)) => is_missing = true,
+            recording => found.push(recording.map_err(retried)?),
+        }
+    }
+    Ok((found, is_missing))
+}
+
+async fn put_recordings(
+    tx: &mut Conn,
+    context: &Context,
+    call: &Call,
+    recordings: &[Recording],
+    now: i64,
+) -> Result<(), store::Error> {
+    for recording in recordings {
+        if let Some(recording) = ingest::to_model(call, recording) {
+            ingest::put_recording(tx, context, &recording, now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Twilio may answer later what it refuses now, and the call goes on meanwhile: retry.

@@ -192,9 +192,16 @@ async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<
         .write(step, &subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let poll_at = if state.is_coming() { now + ms(poll_pause(0)) } else { now };
-            let (call, is_new) = match &update.of {
+            let (call, is_followed) = match &update.of {
                 Recorded::Call(sid) => find_call(&mut tx, &only(update.token.clone(), sid), poll_at, now).await?,
-                Recorded::Conference(conference) => find_conference(&mut tx, update, conference, now).await?,
+                Recorded::Conference(conference) => {
+                    let call = find_conference(&mut tx, update, conference, now).await?;
+                    // Twilio lists the recording for no call, so an unfinished one must be polled for.
+                    if state.is_coming() {
+                        tx.open_job(JobKind::Call, call.id.as_str(), poll_at, now).await?;
+                    }
+                    (call, false)
+                }
             };
             let recording = Recording {
                 sid: sid.clone(),
@@ -206,7 +213,7 @@ async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<
                 error_code: *error_code,
             };
             let moved = put_recording(&mut tx, context, &recording, now).await?;
-            if moved && !state.is_coming() && !is_new {
+            if moved && !state.is_coming() && !is_followed {
                 tx.open_job(JobKind::Call, call.id.as_str(), poll_at, now).await?;
             }
             Ok((tx, (call, moved)))
@@ -225,22 +232,22 @@ fn only(token: Option<CallId>, sid: &CallSid) -> CallUpdate {
 }
 
 /// Finds the call of a recording of a conference: that of the recording, that in the URL, or one of the conference's own.
-/// Inserts that one, which nothing follows: Twilio has no call that could be polled. Returns whether it is new as well.
+/// Inserts that one, of which only the recordings can be polled: Twilio has no such call.
 async fn find_conference(
     tx: &mut Conn,
     update: &RecordingUpdate,
     conference: &ConferenceSid,
     now: i64,
-) -> Result<(Call, bool), store::Error> {
+) -> Result<Call, store::Error> {
     let known = tx.recording(&update.sid).await?.map(|recording| recording.call);
     let own = CallId::from(conference);
     for id in [known.as_ref(), update.token.as_ref(), Some(&own)].into_iter().flatten() {
         if let Some(call) = tx.call(&CallName::Id(id.clone())).await? {
-            return Ok((call, false));
+            return Ok(call);
         }
     }
     let state = CallState::Completed;
-    Ok((tx.find_or_insert_call(&Call { state, ..Call::unknown(own, None, now) }).await?, true))
+    tx.find_or_insert_call(&Call { state, ..Call::unknown(own, None, now) }).await
 }
 
 /// Finds the call of a report by the call id in the URL, which also gives it its SID, or by its SID. Inserts an unknown

@@ -85,6 +85,36 @@ async fn the_status_of_a_leg_that_another_call_dialed_makes_no_call_and_gives_no
 }
 
 #[tokio::test]
+async fn a_recording_of_a_conference_whose_last_callback_is_lost_is_polled_for() {
+    let world = World::new().await;
+    let (dialed, _) = world.recorded_call().await;
+    world.settle().await;
+    let token = world.call(&dialed).await["id"].as_str().expect("an id").to_owned();
+    let conference = "0123456789abcdef0123456789abcdef";
+    for (path, call) in [
+        ("/hooks/twilio/recording".to_owned(), conference.to_owned()),
+        (format!("/hooks/twilio/recording?t={token}"), token),
+    ] {
+        let recording = world.twilio.add_recording(Default::default());
+        let params = [
+            ("AccountSid", ACCOUNT_SID),
+            ("ConferenceSid", &format!("CF{conference}")),
+            ("RecordingSid", &recording),
+            ("RecordingStatus", "in-progress"),
+            ("RecordingSource", "Conference"),
+        ];
+        assert_acknowledged(&world.callback(&path, &params).await);
+        assert!(world.call(&call).await["recordings"].to_string().contains("in-progress"));
+        for _ in 0..3 {
+            world.after(Duration::from_secs(60)).await;
+        }
+        let seen = world.call(&call).await;
+        assert_eq!(seen["progress"], "done", "{seen:#}");
+        assert!(seen["transcripts"].to_string().contains(&recording), "{seen:#}");
+    }
+}
+
+#[tokio::test]
 async fn recordings_of_a_conference_are_taken_in_without_a_call_sid() {
     const CONFERENCE: &str = "CF0123456789ABCDEF0123456789abcdef";
     let world = World::new().await;
