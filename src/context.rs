@@ -92,18 +92,43 @@ pub struct Context {
     pub notice: Option<&'static str>,
 }
 
+/// How long orders go around a list of speech models that AssemblyAI has refused. Then one order asks for it again.
+const DETOUR: i64 = 6 * 60 * 60 * 1_000;
+
+/// After this many refusals in a row, orders go around a list of speech models. One refusal may have been about something
+/// else.
+const REFUSALS: u32 = 2;
+
+/// The most lists of speech models that have a detour: clients may ask for any.
+const MOST_DETOURS: usize = 100;
+
 /// The speech models of the settings, and which of them AssemblyAI refused when they were last ordered.
 #[derive(Debug)]
 pub struct Models {
     listed: Vec<String>,
     refused: Mutex<BTreeSet<String>>,
+    /// By the list that was ordered.
+    detours: Mutex<HashMap<Vec<String>, Detour>>,
+}
+
+/// What an order continues with whose list of speech models AssemblyAI refuses.
+#[derive(Debug, Clone)]
+pub struct Detour {
+    /// Those of the list that were refused.
+    pub refused: Vec<String>,
+    /// The list to order with instead.
+    pub instead: Vec<String>,
+    /// How often it was refused in a row.
+    times: u32,
+    /// When it was last refused, in milliseconds since 1970.
+    refused_at: i64,
 }
 
 impl Models {
     /// `refused` are those that an earlier run of the program has noted.
     pub fn new(listed: Vec<String>, refused: Vec<String>) -> Self {
         let refused = refused.into_iter().filter(|model| listed.contains(model)).collect();
-        Self { refused: Mutex::new(refused), listed }
+        Self { refused: Mutex::new(refused), listed, detours: Mutex::default() }
     }
 
     /// Those of these models that the settings list.
@@ -117,14 +142,29 @@ impl Models {
         models.iter().filter(|model| refused.contains(*model)).cloned().collect()
     }
 
-    /// Notes that AssemblyAI refused these models of the settings.
-    pub fn note(&self, models: &[String]) {
-        self.refused().extend(models.iter().cloned());
+    /// Notes that AssemblyAI refused some models of an order with this list, and what it is ordered with instead.
+    pub fn refuse(&self, sent: &[String], refused: &[String], instead: &[String], now: i64) {
+        self.refused().extend(self.listed_of(refused));
+        let mut detours = self.detours();
+        if detours.len() >= MOST_DETOURS {
+            detours.clear();
+        }
+        let times = detours.get(sent).map_or(0, |detour| detour.times).saturating_add(1);
+        let detour = Detour { refused: refused.to_vec(), instead: instead.to_vec(), times, refused_at: now };
+        detours.insert(sent.to_vec(), detour);
     }
 
-    /// Notes that AssemblyAI accepted these models.
-    pub fn forget(&self, models: &[String]) {
-        self.refused().retain(|model| !models.contains(model));
+    /// Notes that AssemblyAI accepted an order with this list.
+    pub fn accept(&self, sent: &[String]) {
+        self.refused().retain(|model| !sent.contains(model));
+        self.detours().remove(sent);
+    }
+
+    /// Returns what to order with instead of this list, unless it is time to ask for it again.
+    pub fn detour(&self, wanted: &[String], now: i64) -> Option<Detour> {
+        let is_fresh = |at: i64| (0..DETOUR).contains(&(now - at));
+        let detours = self.detours();
+        detours.get(wanted).filter(|detour| detour.times >= REFUSALS && is_fresh(detour.refused_at)).cloned()
     }
 
     /// A sentence about each model of the settings that AssemblyAI refuses or is about to.
@@ -141,6 +181,10 @@ impl Models {
             }
         };
         self.listed.iter().filter_map(warning).collect()
+    }
+
+    fn detours(&self) -> MutexGuard<'_, HashMap<Vec<String>, Detour>> {
+        self.detours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {

@@ -19,8 +19,8 @@
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`), and is decrypted on the way if
 //!    Twilio encrypted it. Then the order is submitted, once,
 //!    with the key terms of the settings, of the call and of the request, and with a webhook URL whose secret only
-//!    AssemblyAI knows. If AssemblyAI refuses it because of a speech model, the order is submitted with others, as a new
-//!    intent. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
+//!    AssemblyAI knows. If AssemblyAI refuses it because of a speech model, or ends it for that later, the order is submitted
+//!    with others, as a new intent. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
 //!    has the whole file, its order is committed and then submitted as any other.
 //! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the transcript job due at once. The job fetches the transcript and
 //!    stores JSON, text and words (`pipeline::settle`). Its words stream from the JSON into rows. One large transcript at a

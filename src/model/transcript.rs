@@ -90,6 +90,8 @@ pub struct Submission {
     pub speech_models: Vec<String>,
     /// The models that AssemblyAI refused for this order. If there are any, the others take the place of those asked for.
     pub refused: Vec<String>,
+    /// AssemblyAI's ids of the same order that it had accepted when it refused a model.
+    pub ended: Vec<String>,
     pub keyterms: Vec<String>,
     /// The key terms that the models would have refused or ignored.
     pub keyterms_left_out: Vec<String>,

@@ -155,6 +155,7 @@ fn still_ours(context: &Shared, job: &Job) -> Result<(), store::Error> {
 /// Returns the ids that AssemblyAI has of an order: the known one, and every other that is listed with its audio URL,
 /// such as one whose answer was lost.
 async fn at_assemblyai(context: &Shared, job: &Job, transcript: &Transcript) -> Result<BTreeSet<String>, JobError> {
+    let ended = transcript.submission.iter().flat_map(|submission| submission.ended.iter().cloned());
     let known = transcript.transcript_id.as_ref().map(ToString::to_string);
     let listed = match (&transcript.audio_url, transcript.asked_at) {
         (Some(audio_url), Some(asked_at)) => listing::around(context, audio_url, asked_at).await,
@@ -165,7 +166,7 @@ async fn at_assemblyai(context: &Shared, job: &Job, transcript: &Transcript) -> 
         Err(_) if known.is_some() && job.failures >= LISTED_WITHIN => Vec::new(),
         listed => listed.map_err(retried)?,
     };
-    Ok(listed.into_iter().chain(known).collect())
+    Ok(listed.into_iter().chain(known).chain(ended).collect())
 }
 
 fn is_being_made(transcripts: &[Transcript]) -> bool {

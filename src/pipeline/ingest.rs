@@ -14,7 +14,7 @@ use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction};
 use crate::model::job::JobKind;
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
-use crate::model::transcript::{OrderId, TranscriptId};
+use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn};
 
 /// The deadline for answering a callback. The vendors themselves give up after ten seconds.
@@ -127,6 +127,9 @@ pub async fn transcript_ready(context: &Shared, order: OrderId, id: Option<Trans
                 let call = known.as_ref().and_then(|known| known.call.clone());
                 match (known, id) {
                     (Some(known), _) if known.state.is_final() => {}
+                    // Late: the order has been submitted again since, with another model.
+                    (Some(Transcript { submission: Some(submission), .. }), Some(id))
+                        if submission.ended.iter().any(|ended| ended == id.as_str()) => {}
                     // The answer to the submission was lost; the webhook has the transcript id.
                     (Some(known), Some(id)) if known.transcript_id.is_none() && known.asked_at.is_some() => {
                         tx.mark_submitted(&known, id.as_str(), None, now).await?;

@@ -15,6 +15,7 @@
 //! | [`facts`], `request` | what is known of a call; what a transcript is requested with |
 //! | [`lookup`], `listing` | what Twilio answers about a call; orders in AssemblyAI's list |
 //! | [`ingest`] | stores what the vendors report |
+//! | `refused` | how an order goes on whose speech model AssemblyAI refuses |
 //! | `upload`, `settle` | steps of the transcript job: upload the audio; poll for the result |
 //! | `follow`, `submit`, [`delete`] | one file a job, with `run` and `give_up` |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
@@ -32,6 +33,7 @@ mod job;
 mod listing;
 pub mod log_out;
 pub mod lookup;
+mod refused;
 mod request;
 pub mod retry;
 mod right;

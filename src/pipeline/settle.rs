@@ -2,15 +2,15 @@
 
 use tokio::sync::mpsc;
 
-use super::Error;
 use super::job::{CREDENTIALS_PAUSE, JobError, Next};
+use super::{Error, refused};
 use crate::clients::Kind;
 use crate::clients::assemblyai::{self, Reply, TranscriptStatus};
 use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::job::JobKind;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
+use crate::model::transcript::{Submission, Transcript, TranscriptId, TranscriptState};
 use crate::store::SpokenWord;
 
 /// The number of attempts at an order whose upload AssemblyAI has lost: uploads expire after a day or two.
@@ -35,8 +35,11 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
     let words = || spoken(&reply);
     let lost_audio = seen.status == TranscriptStatus::Error
         && transcript.recording.is_some()
-        && transcript.attempt < MAX_ATTEMPTS
+        && transcript.attempt < MAX_ATTEMPTS + ended_of(transcript)
         && seen.error.as_deref().is_some_and(is_lost_audio);
+    let next = if lost_audio { None } else { after_refusal(context, transcript, &reply) };
+    let (next, submission) = (next.as_ref(), transcript.submission.as_ref());
+    let refused_models = &submission.map(|sent| refused::note(context, sent, next)).unwrap_or_default();
     let step = if seen.is_final() { Commit::FinishTranscript } else { Commit::PollTranscript };
     context
         .store
@@ -66,6 +69,16 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                 TranscriptStatus::Error if lost_audio => {
                     let reason = "AssemblyAI had lost the audio; uploading it again";
                     if tx.begin_attempt(transcript, true, reason, now).await? {
+                        tx.close_job(kind, subject, now).await?;
+                        tx.open_job(kind, subject, now, now).await?;
+                    }
+                }
+                TranscriptStatus::Error if let Some(next) = next => {
+                    let reason = "AssemblyAI refused the speech model; submitting the order with another";
+                    if tx.resubmit(transcript, next, reason, now).await? {
+                        for model in refused_models {
+                            tx.note_refused_model(model, now).await?;
+                        }
                         tx.close_job(kind, subject, now).await?;
                         tx.open_job(kind, subject, now, now).await?;
                     }
@@ -106,6 +119,21 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
         context.job_ready.notify_one();
     }
     Ok(Reply { json: reply.json.without_turn(), ..reply })
+}
+
+/// What to submit instead of an order that AssemblyAI had accepted and has ended because of its model.
+fn after_refusal(context: &Shared, transcript: &Transcript, reply: &Reply) -> Option<Submission> {
+    let submission = transcript.submission.as_ref()?;
+    let words = reply.transcript.error.as_deref().filter(|_| reply.transcript.status == TranscriptStatus::Error)?;
+    let parameters = serde_json::from_str(&transcript.parameters).ok()?;
+    let next = refused::next(context, words, submission, &parameters)?;
+    let ended = submission.ended.iter().cloned().chain([reply.transcript.id.clone()]).collect();
+    Some(Submission { ended, ..next })
+}
+
+/// How often AssemblyAI has ended the order because of its model.
+fn ended_of(transcript: &Transcript) -> i64 {
+    transcript.submission.as_ref().map_or(0, |submission| submission.ended.len() as i64)
 }
 
 /// Whether AssemblyAI's error says that it cannot get the audio.

@@ -8,12 +8,11 @@ use serde_json::{Map, Value, json};
 use super::job::{self, JobError, Next, ms, poll_pause};
 use super::request::{keyterms_of, models_of};
 use super::right::Right;
-use super::{Error, listing, settle, upload};
+use super::{Error, listing, refused, settle, upload};
 use crate::clients::assemblyai::Reply;
-use crate::clients::assemblyai::models::{self, ModelRefusal};
 use crate::clients::{self, Kind, Service};
 use crate::config::speech_models;
-use crate::context::{Context, Shared};
+use crate::context::Shared;
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::CallName;
 use crate::model::recording::RecordingSid;
@@ -36,9 +35,6 @@ const MISSES: i64 = 2;
 /// The number of polls after which an order that AssemblyAI has not accepted is not submitted again: about an hour of
 /// answers that prove nothing.
 const MOST_POLLS: i64 = 100;
-
-/// The number of speech models that AssemblyAI may refuse for one order.
-const MOST_REFUSED: usize = 10;
 
 /// The job gives up this long after the transcript was requested.
 const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
@@ -109,7 +105,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
                     }
                 })
                 .await?;
-            context.models.forget(accepted);
+            context.models.accept(&submission.speech_models);
             let recording = transcript.recording.as_ref().map(RecordingSid::as_str);
             tracing::info!(id, recording, "submitted to AssemblyAI");
             context.events.changed(transcript.id.as_str());
@@ -121,12 +117,11 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
             searched.map(|()| false).map_err(|pending| JobError { error: error.into(), ..pending })
         }
         Err(error) => {
-            let next = &without_refused(context, &error, submission, &body);
-            let refused = &context.models.listed_of(next.as_ref().map_or(&[], |next| &next.refused));
-            context.models.note(refused);
-            if let Some(next) = next {
-                warn_of_refusal(context, next);
-            }
+            let next = &match &error.kind {
+                Kind::Rejected(refusal) => refused::next(context, &refusal.message, submission, &body),
+                _ => None,
+            };
+            let refused = &refused::note(context, submission, next.as_ref());
             let subject = format!("{} {}", job.subject, submission.refused.len());
             context
                 .store
@@ -149,38 +144,6 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
             context.events.changed(transcript.id.as_str());
             Ok(false)
         }
-    }
-}
-
-/// What to submit after AssemblyAI has refused a speech model of the order: the order without it. Returns `None` if the
-/// refusal is about something else, or if no model is left.
-fn without_refused(
-    context: &Shared,
-    error: &clients::Error,
-    submission: &Submission,
-    body: &Map<String, Value>,
-) -> Option<Submission> {
-    let Kind::Rejected(refusal) = &error.kind else { return None };
-    let parameters = body.keys().map(String::as_str);
-    let ModelRefusal { refused, instead } =
-        ModelRefusal::read(&refusal.message, &submission.speech_models, parameters)?;
-    let refused = [submission.refused.as_slice(), &refused].concat();
-    let lists = [instead, context.transcript.speech_models.clone(), models::listed(models::DEFAULT)];
-    let left = |list: Vec<String>| list.into_iter().filter(|model| !refused.contains(model)).collect::<Vec<_>>();
-    let speech_models = lists.into_iter().map(left).find(|list| !list.is_empty())?;
-    (refused.len() <= MOST_REFUSED).then(|| Submission { speech_models, refused, ..submission.clone() })
-}
-
-/// Says it once, and then once a minute with a count: every order may be refused.
-fn warn_of_refusal(context: &Context, next: &Submission) {
-    // Nothing of a client's but names of models.
-    let names = |models: &[String]| {
-        let names: Vec<&str> = models.iter().map(|model| if models::is_name(model) { model } else { "…" }).collect();
-        names.join(", ")
-    };
-    let (refused, instead) = (names(&next.refused), names(&next.speech_models));
-    if let Some(times) = context.repeats.count(format!("refused {refused}"), context.clock.now_ms()) {
-        tracing::warn!(times, "AssemblyAI refused the speech model {refused}; the order continues with {instead}");
     }
 }
 
@@ -210,7 +173,20 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         Some(submission) if !refused.is_empty() => Some(&submission.speech_models),
         _ => asked.as_ref(),
     };
-    let able = speech_models::able(wanted.unwrap_or(&context.transcript.speech_models), &keyterms);
+    let ended = transcript.submission.as_ref().map(|submission| submission.ended.clone()).unwrap_or_default();
+    let mut able = speech_models::able(wanted.unwrap_or(&context.transcript.speech_models), &keyterms);
+    let mut refused = refused.to_vec();
+    // What AssemblyAI refuses again and again is not asked for with each order.
+    while wanted.is_some()
+        && let Some(detour) = context.models.detour(&able, context.clock.now_ms())
+    {
+        let instead = detour.instead.into_iter().filter(|model| !refused.contains(model)).collect::<Vec<_>>();
+        if instead.is_empty() || refused.len() + detour.refused.len() > refused::MOST {
+            break;
+        }
+        refused.extend(detour.refused);
+        able = speech_models::able(&instead, &keyterms);
+    }
     let (sent, left_out) = keyterms.fit(&speech_models::limit(&able));
     if wanted.is_some() {
         body.insert("speech_models".to_owned(), json!(able));
@@ -221,7 +197,8 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
     }
     let submission = Submission {
         speech_models: if wanted.is_some() { able } else { Vec::new() },
-        refused: refused.to_vec(),
+        refused,
+        ended,
         keyterms: sent.as_slice().to_vec(),
         keyterms_left_out: left_out.as_slice().to_vec(),
     };
@@ -250,6 +227,10 @@ async fn search(
 ) -> Result<(), JobError> {
     let mut found = None;
     for id in listing::with_audio(context, audio_url, asked_at).await? {
+        // Its model was refused when AssemblyAI had accepted it.
+        if transcript.submission.as_ref().is_some_and(|submission| submission.ended.contains(&id)) {
+            continue;
+        }
         // AssemblyAI has accepted the order, but it cannot be asked for, and must not be sent again.
         let id = id.parse::<TranscriptId>().map_err(|_| JobError::fail(unreadable()))?;
         match context.store.read().await?.transcript_by_transcript_id(&id).await? {

@@ -316,6 +316,29 @@ impl Conn {
         Ok(moved)
     }
 
+    /// Begins a new attempt at an order that AssemblyAI has ended because of its model: the same audio with another
+    /// submission. Returns `false` if it is final, or if another attempt has begun already.
+    pub(crate) async fn resubmit(
+        &mut self,
+        of: &Transcript,
+        next: &Submission,
+        reason: &str,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let (state, failed) = (TranscriptState::Uploaded, TranscriptState::Failed);
+        let sql = "UPDATE transcripts SET round = round + 1, state = $3, rank = $4, reason = $5, asked_at = NULL,
+                   transcript_id = NULL, submission = $6, json = NULL, updated_at = $7
+                   WHERE id = $1 AND round = $2 AND rank < $8";
+        let next = json(next);
+        let args =
+            args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, next.as_str(), now, failed.rank()];
+        let begun = self.execute(sql, args).await? > 0;
+        if begun {
+            self.note_transcript(&of.id, state, of.attempt + 1, Some(reason), now).await?;
+        }
+        Ok(begun)
+    }
+
     /// Begins a new attempt. It continues with what was submitted, or may have been, unless that is void: then the audio is
     /// uploaded again. Returns `false` if another attempt has begun already.
     pub(crate) async fn begin_attempt(

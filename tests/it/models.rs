@@ -228,6 +228,69 @@ async fn models_are_refused_one_after_the_other_and_an_order_that_has_none_left_
 }
 
 #[tokio::test]
+async fn an_accepted_order_that_ends_because_its_model_is_retired_continues_with_the_next_model() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    let words = "The speech model assemblyai-stt-3-7 has been retired.";
+    world.assemblyai.fail_next_transcript(words);
+    let sid = transcribed_call(&world).await;
+    assert_transcribed(&world, &sid).await;
+    let transcript = transcript_of(&world, &sid).await;
+    assert_eq!(transcript["speech_models_sent"], json!(["universal-2"]));
+    let reason = "AssemblyAI refused assemblyai-stt-3-7, so the order continued with universal-2";
+    assert_eq!(transcript["speech_models_reason"], reason);
+    assert!(world.get("/readyz?verbose=1").await.text().contains("refuses the speech model assemblyai-stt-3-7"));
+    assert_eq!(world.assemblyai.transcripts().len(), 2, "one that failed, and one");
+    assert_happened(world.assemblyai.uploads().len(), 1);
+
+    // The late webhook of the one that failed changes nothing, and a deletion finds both.
+    assert_eq!(world.post_form(&format!("/calls/{sid}/delete"), "").await.status, 202);
+    world.settle().await;
+    let left = world.assemblyai.transcripts();
+    assert!(left.iter().all(|one| one["audio_url"] == "http://deleted_by_user"), "{left:#?}");
+}
+
+#[tokio::test]
+async fn an_order_whose_second_submission_is_lost_is_not_taken_for_the_one_that_ended() {
+    let world = World::new().await;
+    world.twilio.mark_recordings();
+    world.assemblyai.fail_next_transcript("The speech model assemblyai-stt-3-7 has been retired.");
+    world.assemblyai.hold();
+    let sid = world.dial("14155551234").await;
+    world.after(Duration::from_secs(1)).await;
+    world.assemblyai.control.fail_next(Method::POST, "/v2/transcript", Fault::DropAfter);
+    world.assemblyai.release();
+    until_done(&world, std::slice::from_ref(&sid), FIRST_POLL, 20).await;
+    assert_transcribed(&world, &sid).await;
+    assert_eq!(world.assemblyai.transcripts().len(), 2);
+}
+
+#[tokio::test]
+async fn a_model_that_is_refused_again_and_again_is_asked_for_once_in_some_hours() {
+    if steps_repeat() {
+        return;
+    }
+    let world = World::with(&[(MODELS, "universal-3-5-pro,universal-2")]).await;
+    world.assemblyai.retire_model("universal-3-5-pro");
+    let (old, new) = (json!(["universal-3-5-pro", "universal-2"]), json!(["assemblyai-stt-3-7", "universal-2"]));
+    let order = async || {
+        let before = models_sent(&world).len();
+        let recording = world.twilio.add_recording(SeededRecording::default());
+        assert_eq!(transcribe(&world, &json!({"recording_sid": recording})).await.status, 200);
+        models_sent(&world).split_off(before)
+    };
+    for _ in 0..2 {
+        assert_eq!(order().await, [old.clone(), new.clone()]);
+    }
+    for _ in 0..2 {
+        assert_eq!(order().await, std::slice::from_ref(&new));
+    }
+    world.after(Duration::from_secs(6 * 60 * 60)).await;
+    assert_eq!(order().await, [old.clone(), new.clone()]);
+    assert_eq!(order().await, std::slice::from_ref(&new));
+}
+
+#[tokio::test]
 async fn a_refusal_of_anything_but_a_model_is_the_answer() {
     let world = World::new().await;
     let request = json!({"audio_url": "https://example.com/a.wav", "word_boost": ["ahoy"]});
