@@ -229,6 +229,11 @@ impl App {
         worker::drain(&self.context).await
     }
 
+    /// Makes every open job due, as the start of the worker does, for tests that run nothing automatically.
+    pub async fn catch_up(&self) {
+        worker::catch_up(&self.context).await;
+    }
+
     /// Returns the routes without a listener, for the fuzz targets. A request must carry its peer's `ConnectInfo`.
     pub fn router(&self) -> Router {
         web::router(Arc::clone(&self.context))

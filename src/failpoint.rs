@@ -31,6 +31,8 @@ pub enum Commit {
     SearchForCall,
     /// Twilio's answer to a poll of a call.
     PollCall,
+    /// The result of a search for calls that Twilio has not reported.
+    FindUnreported,
     /// A client's request for a transcript.
     RequestTranscript,
     /// The URL of uploaded audio.
@@ -163,7 +165,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 21] = [
+    pub const CRASH_POINTS: [(&str, Point); 23] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -185,6 +187,8 @@ mod armed {
         ("C19", After(Commit::RequestDeletion)),
         ("C20", Before(Commit::WithdrawIntent)),
         ("C21", After(Commit::WithdrawIntent)),
+        ("C22", Before(Commit::FindUnreported)),
+        ("C23", After(Commit::FindUnreported)),
     ];
 
     enum Plan {

@@ -14,7 +14,8 @@
 //! 3. Twilio reports progress to `/hooks/twilio/call` and `/hooks/twilio/recording`. [`pipeline::ingest`] commits each new
 //!    state before it acknowledges the callback. A finished recording commits together with the job that transcribes it.
 //!    The job that follows the call (`pipeline::follow`) polls Twilio, in case a callback is lost. An inbound call has no
-//!    such job before its first report is stored, so calls whose reports could not be stored are remembered until they can.
+//!    such job before its first report is stored. So calls whose reports could not be stored are remembered until they can,
+//!    and another job (`pipeline::unreported`) searches Twilio's list for calls that were never reported.
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`), and is decrypted on the way if
 //!    Twilio encrypted it. Then the order is submitted, once,
@@ -122,6 +123,7 @@
 //! | sending audio to AssemblyAI, from Twilio or from a client's file | upload | `pipeline::upload`, `web::upload` |
 //! | sending `POST transcript` to AssemblyAI | submit | `pipeline::submit` |
 //! | the models and key terms that an order was last submitted with | submission | [`Submission`](model::transcript::Submission) |
+//! | an inbound call of which nothing has arrived here | unreported | `pipeline::unreported` |
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |
 //! | finding out at a vendor whether a request with a lost answer was carried out; storing what is found | search for; adopt | `pipeline::follow`, `pipeline::listing` |
 //! | storing what a vendor reports | ingest | [`pipeline::ingest`] |

@@ -72,6 +72,14 @@ impl Urls {
         self.callback("/record/", call)
     }
 
+    /// Whether Twilio requests TwiML here for calls to a number with this voice webhook. A request to any other address is
+    /// refused, because it is signed for that address.
+    pub fn is_voice_webhook(&self, url: &str) -> bool {
+        let rest =
+            url.strip_prefix(&self.record(None)).or_else(|| url.strip_prefix(self.record(None).trim_end_matches('/')));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['?', '#']))
+    }
+
     /// Returns where Twilio requests TwiML after the recording.
     pub fn record_done(&self, call: Option<&CallId>) -> String {
         self.callback("/record/done/", call)

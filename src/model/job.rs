@@ -9,7 +9,12 @@ pub enum JobKind {
     Transcript,
     /// Delete a call everywhere. The subject is the call id.
     Deletion,
+    /// Search for calls that Twilio has not reported to us. The subject is [`UNREPORTED`].
+    Unreported,
 }
+
+/// The subject of the one job of the kind [`JobKind::Unreported`], so that all instances share it.
+pub const UNREPORTED: &str = "calls";
 
 /// Whether a job has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +39,7 @@ words! {
     Call = "call",
     Transcript = "transcript",
     Deletion = "deletion",
+    Unreported = "unreported",
 }
 
 words! {

@@ -26,7 +26,7 @@ const UNDATED: Duration = Duration::from_hours(24);
 /// How far Twilio's dates may be behind ours, beyond what the `Date` of its answer shows.
 const SKEW: Duration = Duration::from_secs(5);
 
-/// The job gives up this long after the first report of a call. The longest calls take four hours.
+/// The job gives up after this time. The longest calls take four hours.
 const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// How long a call that Twilio does not find is polled again.
@@ -171,7 +171,13 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
         return Ok(());
     }
     let error = Error::Pending("the call or its recording is not finished");
-    Err(if age > ms(DEADLINE) { JobError::fail(error) } else { JobError::poll_again(error, poll_pause(job.polls)) })
+    // A call that was not reported may have been over for long when it was found.
+    let followed_for = context.clock.now_ms() - job.created_at;
+    Err(if followed_for > ms(DEADLINE) {
+        JobError::fail(error)
+    } else {
+        JobError::poll_again(error, poll_pause(job.polls))
+    })
 }
 
 /// Polls Twilio for the recordings of a call that Twilio does not know, such as that of a conference.

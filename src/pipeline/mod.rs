@@ -17,7 +17,7 @@
 //! | [`ingest`] | stores what the vendors report |
 //! | `refused` | how an order goes on whose speech model AssemblyAI refuses |
 //! | `upload`, `settle` | steps of the transcript job: upload the audio; poll for the result |
-//! | `follow`, `submit`, [`delete`] | one file a job, with `run` and `give_up` |
+//! | `follow`, `submit`, [`delete`], `unreported` | one file a job, with `run` and `give_up` |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
 //! | [`dial`], [`transcription`], [`retry`], [`speakers`], [`log_out`] | what operators and clients ask for |
@@ -43,6 +43,7 @@ pub mod speakers;
 mod submit;
 mod task;
 pub mod transcription;
+mod unreported;
 mod upload;
 pub mod worker;
 

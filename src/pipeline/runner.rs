@@ -7,7 +7,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::job::{Claimed, JobError, Next, claim_again, jittered, ms};
-use super::{Error, delete, follow, submit};
+use super::{Error, delete, follow, submit, unreported};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::job::JobKind;
@@ -53,6 +53,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
     match job.kind {
         JobKind::Call | JobKind::Deletion => span.record("call", &job.subject),
         JobKind::Transcript => span.record("transcript", &job.subject),
+        JobKind::Unreported => &span,
     };
     if job.losses >= MOST_LOSSES {
         let failure = JobError::fail(Error::LostEachTime(job.losses));
@@ -70,6 +71,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
                 JobKind::Call => follow::run(&context, &job).await,
                 JobKind::Transcript => submit::run(&context, &job).await,
                 JobKind::Deletion => delete::run(&context, &job).await,
+                JobKind::Unreported => unreported::run(&context, &job).await,
             }
         };
         // In a task of its own, so that a panic ends this job only.
@@ -165,5 +167,7 @@ async fn fail(tx: &mut Conn, context: &Context, job: &Job, reason: &str, now: i6
         JobKind::Transcript => submit::give_up(tx, job, reason, now).await,
         // The deletion stays requested; its job holds the reason for the failure.
         JobKind::Deletion => Ok(()),
+        // The next start opens it again.
+        JobKind::Unreported => Ok(()),
     }
 }

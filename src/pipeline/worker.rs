@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::ingest;
 use super::job::{Claimed, lease};
 use super::runner::run;
+use super::{ingest, unreported};
 use crate::context::{ANSWERED_SLOTS, Shared};
 use crate::failpoint::Commit;
 use crate::store::{self, Job};
@@ -135,12 +135,14 @@ async fn claim(context: &Shared, limit: usize) -> Result<Vec<Job>, store::Error>
         .await
 }
 
-/// Makes every open job due.
-async fn catch_up(context: &Shared) {
+/// Makes every open job due, also the one that searches for unreported calls.
+pub(crate) async fn catch_up(context: &Shared) {
     let nudged = context
         .store
         .write_unsynced(Commit::CatchUp, "", |mut tx| async move {
-            let nudged = tx.nudge_all_jobs(context.clock.now_ms()).await?;
+            let now = context.clock.now_ms();
+            unreported::open(&mut tx, context, now).await?;
+            let nudged = tx.nudge_all_jobs(now).await?;
             Ok((tx, nudged))
         })
         .await;

@@ -24,6 +24,7 @@ mod search;
 mod sessions;
 mod speakers;
 mod transcripts;
+mod unreported;
 
 pub(crate) use calls::Transition;
 pub use calls::{CallSummary, Cursor};

@@ -232,12 +232,18 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     let waits = is_even && matches!(point, "C1" | "C2" | "C3" | "C4" | "C5");
     // The database is aged as if the program had been down for minutes, past every deadline.
     let is_late = is_even && matches!(point, "C2" | "C14");
-    // C8 is reached twice, by the call's job and by the transcript's; C14, too, because the first order is refused.
-    let is_second = !is_even && matches!(point, "C8" | "C14");
+    // C14 is reached twice, because the first order is refused. The first at C8 is the job that searches for unreported calls; then come
+    // the call's and the transcript's.
+    let times = match point {
+        "C8" if is_even => ":2",
+        "C8" => ":3",
+        "C14" if !is_even => ":2",
+        _ => "",
+    };
     if waits {
         world.twilio.hold(Stage::Ringing);
     }
-    world.start(Some(format!("{point}:stop{}", if is_second { ":2" } else { "" }))).await;
+    world.start(Some(format!("{point}:stop{times}"))).await;
     let outside = world.outside.clone();
     let dialing = tokio::spawn(async move { outside.dial().await });
     if !world.program.as_ref().expect("a running program").stops_at(point, REACHED_WITHIN).await {

@@ -45,6 +45,7 @@ mod pipeline;
 mod search;
 mod store;
 mod transcripts_kept;
+mod unreported_calls;
 
 // The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
 mod faults;

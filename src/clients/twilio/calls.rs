@@ -12,6 +12,9 @@ use crate::clients::bounded::at_most;
 /// Calls per page. Those of the last minutes are on the first page.
 const PAGE_SIZE: &str = "50";
 
+/// The most pages of a list of which the newest entries are enough.
+const NEWEST_PAGES: usize = 19;
+
 /// Parameters of a new call.
 #[derive(Debug)]
 pub struct CreateCall<'a> {
@@ -121,6 +124,30 @@ impl Twilio {
     pub async fn delete_call(&self, sid: &str) -> Result<(), Error> {
         let url = self.url(&["Calls", &format!("{sid}.json")]);
         self.sender.delete(|| self.request(Method::DELETE, url.clone())).await
+    }
+
+    /// Returns the calls to a number that were created at or after `since`, newest first, without legs that other calls
+    /// have dialed, and Twilio's time. `since` is as for [`Twilio::calls_between`]. Reads [`NEWEST_PAGES`] pages at most, and
+    /// returns whether there were more.
+    pub async fn newest_calls_to(
+        &self,
+        to: &str,
+        since: impl Fn(Option<Timestamp>) -> Timestamp,
+    ) -> Result<(Vec<Call>, Option<Timestamp>, bool), Error> {
+        let mut url = self.url(&["Calls.json"]);
+        url.query_pairs_mut().append_pair("To", to).append_pair("PageSize", PAGE_SIZE);
+        let is_recent =
+            |call: &Call, date| call.created().is_some_and(|created| created.as_second() >= since(date).as_second());
+        let (mut pages, mut is_cut) = (0, false);
+        let is_enough = |page: &[Call], date| {
+            pages += 1;
+            let is_recent = page.last().is_none_or(|oldest| is_recent(oldest, date));
+            is_cut = is_recent && pages == NEWEST_PAGES;
+            !is_recent || is_cut
+        };
+        let (mut calls, date) = self.list::<Calls>(url, is_enough).await?;
+        calls.retain(|call| is_recent(call, date) && call.parent_call_sid.as_deref().is_none_or(str::is_empty));
+        Ok((calls, date, is_cut))
     }
 
     /// Returns the calls between two numbers that were created at or after `since`, newest first, without legs that other

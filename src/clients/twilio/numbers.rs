@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::Twilio;
 use super::pages::LARGEST_PAGE;
+use super::{Twilio, lenient};
 use crate::clients::bounded::at_most;
 use crate::clients::{Error, Kind};
 
@@ -39,6 +39,11 @@ struct Verified {
 #[derive(Debug, Deserialize)]
 struct Number {
     phone_number: String,
+    #[serde(default, deserialize_with = "lenient::text")]
+    voice_url: Option<String>,
+    /// If set, it says what happens with calls, and `voice_url` does not count.
+    #[serde(default, deserialize_with = "lenient::text")]
+    voice_application_sid: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,6 +69,23 @@ impl Twilio {
             Err(unsaid) if matches!(unsaid.kind, Kind::Unauthorized(_) | Kind::NotFound(_) | Kind::Rejected(_)) => {
                 let calls = self.get_once::<AnyCalls>("Calls.json", &[("PageSize", "1")]).await;
                 calls.inspect_err(|error| self.sender.note(&error.kind)).map(|_| CallerId::Unsaid(unsaid))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the voice webhook of a number of the account (E.164), empty if it has none. Returns `None` if Twilio does not
+    /// say: the number has an application, is not the account's, or the credentials may not read numbers.
+    pub async fn voice_url(&self, number: &str) -> Result<Option<String>, Error> {
+        match self.get_once::<Owned>("IncomingPhoneNumbers.json", &[("PhoneNumber", number)]).await {
+            Ok(owned) => {
+                let mut numbers = owned.incoming_phone_numbers.into_iter();
+                let found = numbers.find(|entry| entry.phone_number == number);
+                let found = found.filter(|found| found.voice_application_sid.as_deref().is_none_or(str::is_empty));
+                Ok(found.and_then(|found| found.voice_url))
+            }
+            Err(unsaid) if matches!(unsaid.kind, Kind::Unauthorized(_) | Kind::NotFound(_) | Kind::Rejected(_)) => {
+                Ok(None)
             }
             Err(error) => Err(error),
         }

@@ -32,7 +32,7 @@ impl Twilio {
     pub(super) async fn list<P: Page>(
         &self,
         url: Url,
-        is_enough: impl Fn(&[P::Entry], Option<Timestamp>) -> bool,
+        mut is_enough: impl FnMut(&[P::Entry], Option<Timestamp>) -> bool,
     ) -> Result<(Vec<P::Entry>, Option<Timestamp>), Error> {
         let begun = Instant::now();
         let (mut entries, mut size, mut date) = (Vec::new(), 0, None);

@@ -31,6 +31,8 @@ pub(super) struct Account {
     /// See [`Twilio::placed_per_token`](super::Twilio::placed_per_token).
     pub(super) placed: HashMap<String, u64>,
     pub(super) next_outcome: Option<Outcome>,
+    /// The voice webhook of the number; empty until a call comes in.
+    pub(super) voice_url: String,
     /// See [`Twilio::speak_as_another_api`](super::Twilio::speak_as_another_api).
     pub(super) is_another_api: bool,
     /// Refuses every request but `POST Calls`, with this code and sentence.

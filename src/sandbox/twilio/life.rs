@@ -17,14 +17,15 @@ use crate::sandbox::control::Callbacks;
 use crate::sandbox::pace::wait;
 
 impl Twilio {
-    /// Starts a call from this number to the account's. Twilio fetches its TwiML from `voice_url` by POST. Returns the
-    /// call SID.
+    /// Starts a call from this number to the account's, whose voice webhook is `voice_url` from now on. Twilio fetches the
+    /// TwiML from there by POST. Returns the call SID.
     ///
     /// # Panics
     /// If `voice_url` is no URL.
     pub fn inbound_call(&self, voice_url: &str, from: &str) -> String {
         let mut call = Call::new(PHONE_NUMBER, from);
         call.inbound = true;
+        self.change(|account| voice_url.clone_into(&mut account.voice_url));
         let url = Url::parse(voice_url).expect("the address of a voice webhook");
         call.options = CallOptions { document: Document::At(Method::POST, url), ..CallOptions::default() };
         call.set_status("ringing");

@@ -29,11 +29,11 @@ pub(super) fn respond(
         Some((code, message)) => {
             Err(RestException { status: StatusCode::FORBIDDEN, code, message: message.to_owned() })
         }
-        None => list(method, path, name, query),
+        None => list(method, path, name, query, &twilio.account().voice_url),
     })
 }
 
-fn list(method: &Method, path: &str, name: &str, query: &[Param]) -> Result<Response, RestException> {
+fn list(method: &Method, path: &str, name: &str, query: &[Param], voice_url: &str) -> Result<Response, RestException> {
     if method != Method::GET {
         return Err(RestException::of(StatusCode::METHOD_NOT_ALLOWED));
     }
@@ -44,7 +44,7 @@ fn list(method: &Method, path: &str, name: &str, query: &[Param]) -> Result<Resp
     let is_asked_for = query.iter().all(|(name, value)| name != "PhoneNumber" || fits(PHONE_NUMBER, value));
     let numbers = [(1, &PHONE_NUMBER)];
     let numbers = if name == "incoming_phone_numbers" && is_asked_for { &numbers[..] } else { &[] };
-    let list = page(name, path, query, numbers, |_| number())?;
+    let list = page(name, path, query, numbers, |_| number(voice_url))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], list.to_string()).into_response())
 }
 
@@ -55,7 +55,7 @@ fn fits(number: &str, filter: &str) -> bool {
     filter.is_empty() || number.as_bytes().windows(filter.len()).any(is_equal)
 }
 
-fn number() -> Value {
+fn number(voice_url: &str) -> Value {
     json!({
         "sid": PHONE_NUMBER_SID,
         "account_sid": ACCOUNT_SID,
@@ -65,6 +65,9 @@ fn number() -> Value {
         "capabilities": {"voice": true, "sms": false, "mms": false, "fax": false},
         "beta": false,
         "origin": "twilio",
+        "voice_url": voice_url,
+        "voice_method": "POST",
+        "voice_application_sid": "",
         "status": "in-use",
         "uri": format!("{}/IncomingPhoneNumbers/{PHONE_NUMBER_SID}.json", account_path()),
     })

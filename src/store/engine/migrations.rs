@@ -31,6 +31,7 @@ macro_rules! migrations_of {
             ("empty transcripts", include_str!(concat!("../migrations/", $database, "/0014_empty_transcripts.sql"))),
             ("models", include_str!(concat!("../migrations/", $database, "/0015_models.sql"))),
             ("speakers", include_str!(concat!("../migrations/", $database, "/0016_speakers.sql"))),
+            ("unreported calls", include_str!(concat!("../migrations/", $database, "/0017_unreported_calls.sql"))),
         ]
     };
 }
