@@ -313,6 +313,32 @@ async fn an_older_programs_index_of_an_empty_transcript_gives_way_to_the_good_on
 }
 
 #[tokio::test]
+async fn a_deleted_transcript_that_an_older_program_stored_as_speech_gives_way_to_the_good_one() {
+    let world = World::new().await;
+    let (call, recording) = world.recorded_call().await;
+    world.settle().await;
+    let good = world.call(&call).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+    let again = json!({"recording_sid": recording, "again": true});
+    let stub = transcribed_as(&world, &again, "Deleted by user.").await;
+    let json = r#"{"id": "1", "status": "completed", "text": "Deleted by user.", "words": null, "audio_url": "http://deleted_by_user"}"#;
+    let bytes = if world.store.is_postgres() { format!("'{json}'::bytea") } else { format!("CAST('{json}' AS BLOB)") };
+    let older = format!("UPDATE transcripts SET json = {bytes} WHERE text = 'Deleted by user.'");
+    world.store.execute(&older).await.expect("an older program's answer");
+    let hits = async |query: &str| world.get(&format!("/calls?q={query}")).await.json()["hits"].clone();
+    assert_eq!((hits("deleted").await[0]["transcript_id"].clone(), hits("ahoy").await), (json!(stub), json!([])));
+    let older = "DELETE FROM _sqlx_migrations WHERE description = 'deleted stubs'";
+    world.store.execute(older).await.expect("an older program's store");
+    world.another_app().await.stop().await;
+
+    assert_eq!(hits("deleted").await, json!([]));
+    assert_counts(&world, &call, &good, "a deleted one").await;
+    world.get(&format!("/transcript/{stub}")).await.problem(410, "deleted");
+    let failed = world.call(&call).await["transcripts"][1].clone();
+    assert_eq!((&failed["state"], &failed["text"]), (&json!("failed"), &Value::Null), "{failed}");
+    assert_eq!(failed["reason"], "the transcript was deleted at AssemblyAI");
+}
+
+#[tokio::test]
 async fn a_silent_call_has_an_empty_transcript_even_if_its_language_was_to_be_found_out() {
     let world = World::new().await;
     world.assemblyai.fail_next_transcript("language_detection cannot be performed on files with no spoken audio.");

@@ -32,6 +32,7 @@ macro_rules! migrations_of {
             ("models", include_str!(concat!("../migrations/", $database, "/0015_models.sql"))),
             ("speakers", include_str!(concat!("../migrations/", $database, "/0016_speakers.sql"))),
             ("unreported calls", include_str!(concat!("../migrations/", $database, "/0017_unreported_calls.sql"))),
+            ("deleted stubs", include_str!(concat!("../migrations/", $database, "/0018_deleted_stubs.sql"))),
         ]
     };
 }

@@ -1,0 +1,21 @@
+-- Older programs stored what AssemblyAI keeps of a deleted transcript as speech. It is a failed transcript. Only these have
+-- failed and have a text, until the last statement.
+UPDATE transcripts SET state = 'failed', reason = 'the transcript was deleted at AssemblyAI'
+    WHERE state = 'completed' AND text = 'Deleted by user.' AND position('"http://deleted_by_user"'::bytea IN json) > 0;
+INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
+    SELECT (SELECT call_id FROM recordings WHERE sid = recording_sid), 'transcript', id, state, rank, round, reason,
+    CAST(extract(epoch FROM now()) * 1000 AS BIGINT) FROM transcripts WHERE state = 'failed' AND text IS NOT NULL;
+
+DELETE FROM spoken_text WHERE rowid IN (SELECT place FROM spoken
+    WHERE transcript IN (SELECT id FROM transcripts WHERE state = 'failed' AND text IS NOT NULL));
+DELETE FROM spoken WHERE transcript IN (SELECT id FROM transcripts WHERE state = 'failed' AND text IS NOT NULL);
+-- The program indexes what the same recordings say otherwise when it opens the store.
+INSERT INTO unsearched (transcript) SELECT good.id FROM transcripts good JOIN transcripts stub
+    ON good.recording_sid = stub.recording_sid WHERE good.state = 'completed' AND stub.state = 'failed' AND stub.text IS NOT NULL
+    ON CONFLICT DO NOTHING;
+INSERT INTO unsearched (transcript) SELECT good.id FROM transcripts good JOIN transcripts stub
+    ON good.audio = stub.audio AND good.recording_sid IS NULL AND stub.recording_sid IS NULL
+    WHERE good.state = 'completed' AND stub.state = 'failed' AND stub.text IS NOT NULL
+    ON CONFLICT DO NOTHING;
+DELETE FROM words WHERE transcript IN (SELECT id FROM transcripts WHERE state = 'failed' AND text IS NOT NULL);
+UPDATE transcripts SET text = NULL WHERE state = 'failed' AND text IS NOT NULL;
