@@ -57,6 +57,7 @@ macro_rules! text_of {
 }
 
 pub mod call;
+mod folding;
 pub mod history;
 pub mod job;
 pub mod keyterms;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use unicode_normalization::UnicodeNormalization as _;
+use super::folding::{fold, is_invisible, is_joint, is_voicing, is_written_without_spaces};
 use unicode_normalization::char::is_combining_mark;
 
 /// Maximum number of characters in a term, because databases limit it, too. A longer run of letters becomes several terms.
@@ -18,60 +18,104 @@ const MAX_QUERY_TERMS: usize = 32;
 /// Terms of context on either side of a hit.
 const CONTEXT: usize = 12;
 
-/// The beginning of a text as terms: letters and digits in lower case, without accents. All that is indexed, and hardly more.
+/// Terms around a part of a word that are indexed with it: phrases that begin or end within a word match up to that length.
+const AROUND_PART: usize = 3;
+
+/// Separates the parts of words from what was said, and from each other, so that no phrase matches across. No term has it.
+const PART_MARK: &str = "¶";
+
+/// The beginning of a text as terms: its words, folded. All that is indexed, and hardly more.
 #[derive(Debug, Default)]
 struct Terms {
     folded: String,
     /// Byte ranges of each term, in `folded` and in the original text.
     spans: Vec<(Range<usize>, Range<usize>)>,
+    /// The parts of terms that have joints, in their order.
+    parts: Vec<Part>,
+}
+
+/// What stands on one side of a joint: "école" in "l'école". It is found alone, too, unless it is a single letter.
+#[derive(Debug)]
+struct Part {
+    /// Index of its term.
+    of: usize,
+    folded: String,
+    /// Its byte range in the original text.
+    span: Range<usize>,
+    /// Whether its term begins with it.
+    is_first: bool,
+    /// Whether its term ends with it.
+    is_last: bool,
+}
+
+/// A term that is not yet complete, by bytes of the original text.
+struct Open {
+    span: Range<usize>,
+    chars: usize,
+    stands_alone: bool,
+    joints: Vec<Range<usize>>,
 }
 
 impl Terms {
     fn of(text: &str) -> Self {
-        let mut terms = Self { folded: String::with_capacity(text.len().min(MAX_BYTES) + 2), spans: Vec::new() };
-        let mut open: Option<(usize, usize, usize)> = None;
-        for (at, c) in text.char_indices() {
-            let is_in_term = c.is_alphanumeric() || is_combining_mark(c);
-            let stands_alone = !c.is_ascii() && is_written_without_spaces(c);
-            if terms.folded.len() + terms.spans.len() > MAX_BYTES {
-                return terms;
-            }
-            if let Some((folded_at, start, chars)) = open
-                && (!is_in_term || stands_alone || chars == MAX_TERM)
-            {
-                terms.end(folded_at, start..at);
-                open = None;
-            }
-            if !is_in_term {
+        let mut terms = Self { folded: String::with_capacity(text.len().min(MAX_BYTES) + 2), ..Self::default() };
+        let mut open: Option<Open> = None;
+        for (at, c) in text.char_indices().filter(|(_, c)| !is_invisible(*c)) {
+            let end = at + c.len_utf8();
+            if is_joint(c) {
+                let next = text[end..].chars().find(|c| !is_invisible(*c));
+                let goes_on = next.is_some_and(|next| is_in_term(next) && !stands_alone(next));
+                match &mut open {
+                    Some(open) if goes_on && !open.stands_alone => open.joints.push(at..end),
+                    _ => terms.end(text, open.take()),
+                }
                 continue;
             }
-            let (folded_at, start, chars) = open.unwrap_or((terms.folded.len(), at, 0));
-            terms.fold(c);
-            open = Some((folded_at, start, chars + 1));
-            if stands_alone {
-                terms.end(folded_at, start..at + c.len_utf8());
-                open = None;
+            let is_over = |open: &Open| {
+                let alone = (open.stands_alone || stands_alone(c)) && !is_voicing(c);
+                alone || !is_in_term(c) || open.chars == MAX_TERM
+            };
+            if open.as_ref().is_some_and(is_over) {
+                terms.end(text, open.take());
+                if terms.folded.len() + terms.spans.len() > MAX_BYTES {
+                    return terms;
+                }
+            }
+            if is_in_term(c) {
+                let new = || Open { span: at..end, chars: 0, stands_alone: stands_alone(c), joints: Vec::new() };
+                let open = open.get_or_insert_with(new);
+                open.span.end = end;
+                open.chars += 1;
             }
         }
-        if let Some((folded_at, start, _)) = open {
-            terms.end(folded_at, start..text.len());
-        }
+        terms.end(text, open);
         terms
     }
 
-    fn fold(&mut self, c: char) {
-        if c.is_ascii() {
-            self.folded.push(c.to_ascii_lowercase());
+    /// Adds a term, unless it is empty because it was only an accent.
+    fn end(&mut self, text: &str, open: Option<Open>) {
+        let Some(Open { span, mut joints, .. }) = open else { return };
+        let folded_at = self.folded.len();
+        fold(&text[span.clone()], &mut self.folded);
+        if self.folded.len() == folded_at {
             return;
         }
-        let letters = std::iter::once(c).nfkd().filter(|c| !is_accent(*c)).flat_map(char::to_lowercase);
-        self.folded.extend(letters.filter(|c| c.is_alphanumeric() || is_combining_mark(*c)));
-    }
-
-    /// Adds a term, unless it is empty because it was only an accent.
-    fn end(&mut self, folded_at: usize, span: Range<usize>) {
-        if self.folded.len() > folded_at {
-            self.spans.push((folded_at..self.folded.len(), span));
+        // A term that reached its maximum may end in a joint.
+        joints.retain(|joint| joint.end < span.end);
+        let of = self.spans.len();
+        self.spans.push((folded_at..self.folded.len(), span.clone()));
+        if joints.is_empty() {
+            return;
+        }
+        let begins = std::iter::once(span.start).chain(joints.iter().map(|joint| joint.end));
+        let ends = joints.iter().map(|joint| joint.start).chain([span.end]);
+        for part in begins.zip(ends).map(|(begin, end)| begin..end) {
+            let mut folded = String::new();
+            fold(&text[part.clone()], &mut folded);
+            if folded.chars().nth(1).is_some() {
+                let (is_first, is_last) = (part.start == span.start, part.end == span.end);
+                self.parts.push(Part { of, folded, span: part, is_first, is_last });
+            }
         }
     }
 
@@ -82,28 +126,69 @@ impl Terms {
     fn iter(&self) -> impl Iterator<Item = &str> {
         self.spans.iter().map(|(folded, _)| &self.folded[folded.clone()])
     }
+
+    /// The parts of the term at this index.
+    fn parts_of(&self, index: usize) -> &[Part] {
+        let begin = self.parts.partition_point(|part| part.of < index);
+        let parts = &self.parts[begin..];
+        &parts[..parts.partition_point(|part| part.of == index)]
+    }
+
+    /// Returns the bytes of the original text where this phrase is said from the term at this index on, if it is.
+    fn said_at(&self, index: usize, phrase: &Phrase) -> Option<Range<usize>> {
+        let last = phrase.terms.len() - 1;
+        let fits = |n: usize, term: &str| {
+            let wanted = phrase.terms[n].as_str();
+            if phrase.is_prefix && n == last { term.starts_with(wanted) } else { term == wanted }
+        };
+        let span_at = |n: usize| {
+            let at = index + n;
+            if fits(n, self.term(at)?) {
+                return Some(&self.spans[at].1);
+            }
+            let may_be = |part: &&Part| (n == 0 || part.is_first) && (n == last || part.is_last);
+            self.parts_of(at).iter().filter(may_be).find(|part| fits(n, &part.folded)).map(|part| &part.span)
+        };
+        let first = span_at(0)?;
+        (1..=last).try_fold(first.clone(), |said, n| Some(said.start..span_at(n)?.end))
+    }
 }
 
-/// Returns `true` for the diacritics of Latin, Greek and Cyrillic. In other scripts a mark makes another letter.
-fn is_accent(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
+fn is_in_term(c: char) -> bool {
+    if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_combining_mark(c) }
 }
 
-/// Returns `true` for Thai, Lao, Burmese, Khmer, Kana and Chinese. There each character is a term and a word is a phrase.
-fn is_written_without_spaces(c: char) -> bool {
-    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
-        | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+fn stands_alone(c: char) -> bool {
+    !c.is_ascii() && is_written_without_spaces(c)
 }
 
-/// Returns the terms of a text, each between spaces.
+/// Returns the terms of a text, each followed by a space, and after them the parts of terms, with the terms around them.
 pub fn folded(text: &str) -> String {
+    let terms = Terms::of(text);
     let mut folded = String::from(" ");
-    for term in Terms::of(text).iter() {
-        if folded.len() + term.len() > MAX_BYTES {
+    let mut push = |some: &[&str]| {
+        let has_room = folded.len() + some.iter().map(|term| term.len() + 1).sum::<usize>() <= MAX_BYTES + 1;
+        if has_room {
+            for term in some {
+                folded.push_str(term);
+                folded.push(' ');
+            }
+        }
+        has_room
+    };
+    if !terms.iter().all(|term| push(&[term])) {
+        return folded;
+    }
+    for part in &terms.parts {
+        let before = if part.is_first { part.of.saturating_sub(AROUND_PART)..part.of } else { 0..0 };
+        let after = if part.is_last { part.of + 1..part.of + 1 + AROUND_PART } else { 0..0 };
+        let mut around = vec![PART_MARK];
+        around.extend(before.filter_map(|at| terms.term(at)));
+        around.push(&part.folded);
+        around.extend(after.filter_map(|at| terms.term(at)));
+        if !push(&around) {
             break;
         }
-        folded.push_str(term);
-        folded.push(' ');
     }
     folded
 }
@@ -219,7 +304,7 @@ impl Query {
         pieces.push(if from > 0 { "… " } else { "" }, false);
         let mut done = from;
         for hit in &hits {
-            let (begin, end) = (terms.spans[hit.at].1.start, terms.spans[hit.at + hit.terms - 1].1.end);
+            let (begin, end) = (hit.span.start, hit.span.end);
             if begin >= from && end <= to && end > done {
                 pieces.push(&text[done..begin.max(done)], false);
                 pieces.push(&text[begin.max(done)..end], true);
@@ -248,8 +333,7 @@ impl Query {
         let terms = Terms::of(&text);
         let word_at = |byte: usize| ends.partition_point(|end| *end <= byte);
         for hit in self.hits(&terms) {
-            let first = word_at(terms.spans[hit.at].1.start);
-            let last = word_at(terms.spans[hit.at + hit.terms - 1].1.start);
+            let (first, last) = (word_at(hit.span.start), word_at(hit.span.end - 1));
             found[first] = Found::First;
             for word in &mut found[first + 1..last.max(first) + 1] {
                 *word = (*word).max(Found::Further);
@@ -263,14 +347,8 @@ impl Query {
         let mut hits = Vec::new();
         for at in 0..terms.spans.len() {
             for (index, phrase) in self.phrases.iter().enumerate() {
-                let last = phrase.terms.len() - 1;
-                let fits = |(n, wanted): (usize, &String)| {
-                    terms.term(at + n).is_some_and(|term| {
-                        if phrase.is_prefix && n == last { term.starts_with(wanted.as_str()) } else { term == wanted }
-                    })
-                };
-                if phrase.terms.iter().enumerate().all(fits) {
-                    hits.push(Match { at, terms: phrase.terms.len(), phrase: index });
+                if let Some(span) = terms.said_at(at, phrase) {
+                    hits.push(Match { at, terms: phrase.terms.len(), span, phrase: index });
                 }
             }
         }
@@ -283,6 +361,8 @@ struct Match {
     /// Index of its first term.
     at: usize,
     terms: usize,
+    /// Its bytes in the text.
+    span: Range<usize>,
     /// Index of the phrase in the query.
     phrase: usize,
 }
@@ -336,7 +416,12 @@ mod tests {
     fn a_text_is_folded_to_letters_and_digits() {
         for (text, expected) in [
             ("Ahoy! Call recording", " ahoy call recording "),
-            ("Don't: 1,000.50 naïve—Ångström", " don t 1 000 50 naive angstrom "),
+            ("Don't: 1,000.50 naïve—Ångström", " dont 1 000 50 naive angstrom ¶ don "),
+            ("say l'école now 'tis o' the", " say lecole now tis o the ¶ ecole now tis o "),
+            (
+                "we four talk to Anna's kin rock'n'roll",
+                " we four talk to annas kin rocknroll ¶ four talk to anna ¶ to annas kin rock ¶ roll ",
+            ),
             ("e\u{301}cole ﬁve ２４ İstanbul", " ecole five 24 istanbul "),
             ("", " "),
             ("\u{301} ... \u{0}", " "),
@@ -361,7 +446,9 @@ mod tests {
             ("“smart quotes” «and others»", "[smart quotes] [and others]"),
             ("\"never closed and", "[never closed and]"),
             ("\"of a phr\"* x", "[of a phr]* [x]"),
-            ("don't", "[don t]"),
+            ("don't", "[dont]"),
+            ("don'*", "[don]*"),
+            ("l'“école", "[l] [ecole]"),
             ("* ** \"\" \"*\" - ^ ( ) : , NEAR(", "[near]"),
             ("a\"b\"c*d", "[a] [b] [c]* [d]"),
             ("  \t\n", ""),

@@ -105,7 +105,7 @@ impl Conn {
             let sql = "INSERT INTO spoken (place, transcript, source, facts) VALUES ($1, $2, $3, $4)
                        ON CONFLICT DO NOTHING";
             if self.execute(sql, args![rank, id, source.as_str(), facets.as_str()]).await? > 0 {
-                let sql = "INSERT INTO spoken_text (rowid, words) VALUES ($1, $2)";
+                let sql = "INSERT INTO spoken_text (rowid, said) VALUES ($1, $2)";
                 return self.execute(sql, args![rank, (folded(&text) + &facets).as_str()]).await.map(drop);
             }
         }

@@ -161,6 +161,113 @@ async fn words_match_with_and_without_accents_and_in_other_scripts() {
     assert!(snippet(&hits(&world, "cafe").await[0]).contains("[CAFÉ]: niño, Ångström, [cafe\u{301}],"));
 }
 
+/// Pairs of texts, each of which finds the other. In quotes, because a search for two words is one for each.
+const SAME: [(&str, &str); 34] = [
+    ("Straße", "STRASSE"),
+    ("STRAẞE", "strasse"),
+    ("ΟΔΟΣ", "οδός"),
+    ("Łódź", "LODZ"),
+    ("Sørensen", "sorensen"),
+    ("Đorđević", "dordevic"),
+    ("ışık", "ISIK"),
+    ("İzmir", "izmir"),
+    ("Għawdex", "ghawdex"),
+    ("Ægir Þór Guðnason", "aegir thor gudnason"),
+    ("un œuf", "UN OEUF"),
+    ("Nguyễn Đình", "nguyen dinh"),
+    ("Nguye\u{302}\u{303}n", "Nguyễn"),
+    ("Aliyev Ələkbər", "aliyev elekber"),
+    ("ﬁnal oﬃce", "FINAL OFFICE"),
+    ("Ｒｏｏｍ ２４", "room 24"),
+    ("Пётр", "ПЕТР"),
+    ("don't worry", "dont worry"),
+    ("don’t", "donʼt"),
+    ("I don't know what you mean", "i dont know what you mean"),
+    ("O'Brien", "OBrien"),
+    ("Hawaiʻi", "Hawai'i"),
+    ("Ka\u{2bb}ahumanu", "kaahumanu"),
+    ("rock'n'roll", "rocknroll"),
+    ("Qurʾān", "quran"),
+    ("col·lega", "collega"),
+    ("con\u{ad}tract", "contract"),
+    ("con\u{200b}tract", "contract"),
+    ("con\u{2060}tract", "contract"),
+    ("con\u{feff}tract", "con\u{200d}tract"),
+    ("مُحَمَّد", "محـمد"),
+    ("أحمد", "احمد"),
+    ("שָׁלוֹם", "שלום"),
+    ("می\u{200c}خواهم", "میخواهم"),
+];
+
+#[tokio::test]
+async fn texts_that_a_reader_takes_for_the_same_find_each_other() {
+    let world = World::new().await;
+    let (ones, others): (Vec<&str>, Vec<&str>) = SAME.into_iter().unzip();
+    let one = said(&world, &ones.join(". ")).await;
+    let other = said(&world, &others.join(". ")).await;
+    for (text, same) in SAME {
+        for q in [text, same] {
+            let q = format!("\"{q}\"");
+            let hits = hits(&world, &q).await;
+            let found: Vec<_> = hits.iter().map(|hit| hit["call"]["sid"].as_str().expect("a SID")).collect();
+            assert_eq!(found, [other.as_str(), one.as_str()], "{q}");
+            for (hit, said) in hits.iter().zip([same, text]) {
+                assert!(snippet(hit).contains(&format!("[{said}]")), "{said} in {}", snippet(hit));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn texts_with_other_letters_do_not_find_each_other() {
+    let world = World::new().await;
+    for (text, other) in [
+        ("की", "कि"),
+        ("किताब", "कताब"),
+        ("क़लम", "कलम"),
+        ("かき", "がき"),
+        ("ねこ", "ネコ"),
+        ("はは", "ぱぱ"),
+        ("한국", "하국"),
+        ("ก่อน", "กอน"),
+        ("سئل", "سيل"),
+        ("Müller", "Mueller"),
+        ("dogs' end", "dogsend"),
+        ("two-part", "twopart"),
+    ] {
+        let sid = said(&world, text).await;
+        assert_eq!(found(&world, &format!("\"{text}\"")).await, [sid], "{text}");
+        assert_eq!(found(&world, &format!("\"{other}\"")).await, [""; 0], "{text} and {other}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_a_word_with_an_apostrophe_is_found_by_itself() {
+    let world = World::new().await;
+    let sid = said(&world, "On va à l'école maternelle, dit Anna O'Brien. Talk to Anna's friend.").await;
+    for (q, expected) in [
+        ("ecole", "l'[école]"),
+        ("l'école", "à [l'école] maternelle"),
+        ("\"école maternelle\"", "l'[école maternelle],"),
+        ("\"école maternelle dit anna\"", "l'[école maternelle, dit Anna] O"),
+        ("ecol*", "l'[école]"),
+        ("brien", "O'[Brien]."),
+        ("\"anna obrien\"", "[Anna O'Brien]."),
+        ("\"talk to anna\"", "[Talk to Anna]'s friend"),
+        ("annas", "to [Anna's] friend"),
+    ] {
+        let hits = hits(&world, q).await;
+        assert_eq!(hits.len(), 1, "{q}");
+        assert!(snippet(&hits[0]).contains(expected), "{q}: {}", snippet(&hits[0]));
+    }
+    for q in ["\"anna friend\"", "\"l maternelle\"", "\"brien talk to annas friend\""] {
+        assert_eq!(found(&world, q).await, [""; 0], "{q}");
+    }
+    // The words that the call's page marks are the same.
+    let page = world.get_with(&format!("/calls/{sid}?q=ECOLE"), &[("accept", "text/html")]).await.text();
+    assert_eq!(page.matches("class=\"found first\"").count(), 1, "{page}");
+}
+
 #[tokio::test]
 async fn a_hit_has_the_moment_at_which_it_was_said() {
     let world = World::new().await;
@@ -623,7 +730,7 @@ async fn transcripts_older_than_the_search_index_are_found() {
     let world = World::new().await;
     let sid = said(&world, "an old story").await;
     let older = "DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
-                 DELETE FROM _sqlx_migrations WHERE version IN (4, 6, 8)";
+                 DELETE FROM _sqlx_migrations WHERE version IN (4, 6, 8, 19)";
     world.store.execute(older).await.expect("the tables of the previous version");
     world.another_app().await.stop().await;
     assert_eq!(found(&world, "\"old story\"").await, [sid]);
@@ -639,7 +746,12 @@ async fn transcripts_indexed_by_an_older_program_are_found_in_order_of_time() {
     }
     // In the previous version, `place` rose with time.
     let (tables, text) = if world.store.is_postgres() {
-        ("ALTER TABLE spoken DROP CONSTRAINT spoken_place_check; TRUNCATE spoken_text;".to_owned(), "")
+        (
+            "ALTER TABLE spoken DROP CONSTRAINT spoken_place_check; TRUNCATE spoken_text; \
+             ALTER TABLE spoken_text RENAME COLUMN said TO words;"
+                .to_owned(),
+            "",
+        )
     } else {
         let facts = include_str!("../../src/store/migrations/sqlite/0006_facts.sql");
         (
@@ -653,7 +765,7 @@ async fn transcripts_indexed_by_an_older_program_are_found_in_order_of_time() {
     };
     let older = format!(
         "{tables} UPDATE spoken SET place = (SELECT created_at FROM transcripts WHERE id = transcript) * 65536; {text} \
-         DELETE FROM _sqlx_migrations WHERE version = 8"
+         DELETE FROM _sqlx_migrations WHERE version IN (8, 19)"
     );
     world.store.execute(&older).await.expect("the tables of the previous version");
     world.another_app().await.stop().await;
@@ -671,4 +783,35 @@ async fn transcripts_indexed_by_an_older_program_are_found_in_order_of_time() {
                  SELECT 1700000000000 * 65536, transcript, 'RE0', '' FROM spoken LIMIT 1";
     let refused = world.store.execute(older).await.expect_err("a row of an older program").to_string();
     assert!(refused.to_ascii_lowercase().contains("check constraint"), "{refused}");
+}
+
+#[tokio::test]
+async fn transcripts_that_an_older_program_folded_are_indexed_again() {
+    let world = World::new().await;
+    let sid = said(&world, "Łódź, don't").await;
+    // As the previous version had indexed it.
+    let (table, text) = if world.store.is_postgres() {
+        (
+            "ALTER TABLE spoken_text RENAME COLUMN said TO words;".to_owned(),
+            "UPDATE spoken_text SET words = ' łodz don t ' || facts",
+        )
+    } else {
+        let facts = include_str!("../../src/store/migrations/sqlite/0006_facts.sql");
+        let table = &facts[facts.find("CREATE VIRTUAL TABLE").expect("a table")..];
+        (
+            format!("DROP TABLE spoken_text; {table};"),
+            "INSERT INTO spoken_text (rowid, words) SELECT place, ' łodz don t ' || facts",
+        )
+    };
+    let older = format!("{table} {text} FROM spoken; DELETE FROM _sqlx_migrations WHERE version = 19");
+    world.store.execute(&older).await.expect("the tables of the previous version");
+    world.another_app().await.stop().await;
+    for q in ["lodz", "dont"] {
+        assert_eq!(found(&world, q).await, [sid.as_str()], "{q}");
+    }
+    assert_eq!(world.store.number("SELECT count(*) FROM unsearched").await, 0);
+    let older = "INSERT INTO spoken_text (rowid, words) VALUES (1, ' x ')";
+    world.store.execute(older).await.expect_err("an older program's terms would not be found");
+    assert_eq!(world.post_form(&format!("/calls/{sid}/delete"), "").await.status, 202);
+    assert_eq!(found(&world, "lodz").await, [""; 0]);
 }

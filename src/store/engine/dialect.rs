@@ -277,7 +277,7 @@ impl Dialect {
         if self.is_postgres() {
             search!(
                 "terms @@ CAST(split_part($1, chr(10), 1) AS tsquery)
-                 AND words LIKE ALL ((string_to_array($1, chr(10)))[2:])
+                 AND said LIKE ALL ((string_to_array($1, chr(10)))[2:])
                  AND (CAST($4 AS TEXT) IS NULL OR spoken_text.state = $4)"
             )
         } else {
@@ -290,7 +290,7 @@ impl Dialect {
         if self.is_postgres() {
             "DELETE FROM spoken_text WHERE rowid = $1 AND CAST($2 AS TEXT) IS NOT NULL"
         } else {
-            "INSERT INTO spoken_text (spoken_text, rowid, words) VALUES ('delete', $1, $2)"
+            "INSERT INTO spoken_text (spoken_text, rowid, said) VALUES ('delete', $1, $2)"
         }
     }
 
