@@ -76,11 +76,14 @@ impl App {
             tracing::warn!("{warning}");
         }
         let bound: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let mut welcome = String::new();
+        let (mut welcome, mut call) = (String::new(), config.call);
         let (accounts, database, scratch, notice) = match config.vendors {
             Vendors::Accounts(accounts) => (*accounts, config.database, None, None),
             Vendors::Sandbox { twilio, assemblyai } => {
                 let accounts = sandbox::start(twilio, assemblyai, &bound).await?;
+                if call.operator_phones.is_empty() {
+                    call.operator_phones = sandbox::operator_phones();
+                }
                 welcome += &sandbox::describe(&accounts);
                 let failed = |error: std::io::Error| {
                     let why = match error.kind() {
@@ -117,7 +120,7 @@ impl App {
             shared_keys: twilio.shared_keys,
             shared_key_refused_at: Default::default(),
             phone_number: twilio.phone_number,
-            call: config.call,
+            call,
             dial: config.dial,
             keyterms: Mutex::new(config.transcript.keyterms.clone()),
             transcript: config.transcript,

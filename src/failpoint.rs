@@ -19,6 +19,8 @@ pub enum Commit {
     StoreUnknown,
     /// A status callback of a call.
     IngestCall,
+    /// A report about a leg that a call has dialed.
+    IngestLeg,
     /// A callback of a recording that has started.
     IngestRecordingStart,
     /// A callback of a recording that has ended.
@@ -165,7 +167,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 23] = [
+    pub const CRASH_POINTS: [(&str, Point); 25] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -189,6 +191,8 @@ mod armed {
         ("C21", After(Commit::WithdrawIntent)),
         ("C22", Before(Commit::FindUnreported)),
         ("C23", After(Commit::FindUnreported)),
+        ("C24", Before(Commit::IngestLeg)),
+        ("C25", After(Commit::IngestLeg)),
     ];
 
     enum Plan {

@@ -11,6 +11,10 @@
 //! 2. The callee answers. Twilio requests `/record/` (`web::record`); the signature is checked against the URL that
 //!    [`urls`] handed out; [`twiml`] answers: say the greeting, record, then request `/record/done/`, which hangs up. No
 //!    database is needed for that. Callers who ring our number get the same TwiML.
+//!    In a conversation, Twilio rings the operator's phone first and requests `/record/conversation/` (`web::conversation`):
+//!    only after a key does it ring the callee, whose number the database must tell. With `INBOUND=forward`, inbound calls
+//!    ring the operator's phones. The legs that a call dials report to `/hooks/twilio/leg` and are rows of their own; the
+//!    call's own leg is the call's row.
 //! 3. Twilio reports progress to `/hooks/twilio/call` and `/hooks/twilio/recording`. [`pipeline::ingest`] commits each new
 //!    state before it acknowledges the callback. A finished recording commits together with the job that transcribes it.
 //!    The job that follows the call (`pipeline::follow`) polls Twilio, in case a callback is lost. An inbound call has no
@@ -88,7 +92,7 @@
 //! |---|---|
 //! | fact about a call | a type in [`model`], its column or table in [`store`] with a migration for each database |
 //! | rule of what a state means or allows | [`model::standing`], which the pipeline asks and pages print |
-//! | leg of a call | `model/leg.rs` and `store/legs.rs` (call SID → call); [`pipeline::ingest`] finds the call of a callback through its leg; [`twiml`] and `web/record.rs` connect it |
+//! | leg of a call | [`model::leg`] and `store/legs.rs`; [`pipeline::ingest`] finds the call of a leg by the SID of its parent; [`twiml`] and `web/conversation.rs` connect it; [`model::standing`] says what its end means |
 //! | stream while a call runs, such as live captions | a WebSocket handler in [`web`] for Twilio's end, a streaming client in [`clients`] for AssemblyAI's, both ends emulated in [`sandbox`]; between them a task in [`pipeline`] that lives as long as the call (not a job: nothing of it is resumed); captions go to pages through a channel of their own in [`events`], which may drop some |
 //! | edit of a transcript, such as a corrected word | a table in [`store`] beside the vendor's JSON, which stays as it came; one function in [`model`] applies it, and [`store`] calls that wherever words are read, so that pages, exports and search agree |
 //! | kind of background work | a [`JobKind`](model::job::JobKind), one file in [`pipeline`] with `run` and `give_up`, a line in `pipeline/runner.rs` |
@@ -109,7 +113,8 @@
 //! | our id of a call, also the token in callback URLs | call id | [`CallId`](model::call::CallId) |
 //! | Twilio's id of a call | call SID | [`CallSid`](model::call::CallSid) |
 //! | either of them, as a person types it | call name | [`CallName`](model::call::CallName) |
-//! | one of the two connections that make a conversation | leg | none yet: a call has one leg, whose SID is the call SID; callbacks of a leg that it dialed are ignored |
+//! | a connection to one phone | leg | the call's own, whose SID is the call SID, and each [`Leg`](model::leg::Leg) that it dialed |
+//! | the operator and somebody else, connected by a call | conversation; any other call is a message | [`Kind`](model::call::Kind) |
 //! | the person we call | callee | an [outbound](model::call::Direction) call |
 //! | the person who calls us | caller | an inbound call |
 //! | the person who uses callscribe | operator | [`auth`] |
@@ -140,7 +145,7 @@
 //! | what the facts about a call mean: how far it is and what is allowed | standing | [`model::standing`] |
 //! | the one word for how far a call is; the stages on the way, with their times | progress; steps | [`Progress`](model::standing::Progress), [`Step`](model::standing::Step) |
 //! | one-time value that makes two clicks one call | form nonce | [`FormNonce`](model::call::FormNonce) |
-//! | one of the two people on a call; what a speaker has from the channel | side; role | [`Role`](model::speakers::Role) |
+//! | one of the two people on a call; what a speaker has from the channel | side; role | [`Role`](model::leg::Role) |
 //! | what tells a speaker apart: a channel, or AssemblyAI's letter | label | [`Speakers`](model::speakers::Speakers) |
 //! | what one speaker or channel is in captions; what it says without interruption | voice; turn | [`export`] |
 //! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
@@ -174,7 +179,10 @@
 //!   that follows from it commit together; no transaction is open during a request to a vendor.
 //! - Premium-rate numbers, numbers of no country, and numbers of a country that the settings do not allow are refused
 //!   before anything is stored or requested.
-//! - At most one call to a number is up, over all instances: a unique index of the database enforces it.
+//! - At most one call to a number is up, and at most one conversation with an operator's phone, over all instances: unique
+//!   indexes of the database enforce it.
+//! - A number that a call dials on comes from the committed call or from the settings, never from a request, and a
+//!   conversation that has dialed a leg dials no other.
 //! - A request from this computer needs no credentials if nothing in it suggests a proxy, and a look at `BASE_URL` that saw
 //!   everything shows that no tunnel makes strangers look local. Every other request needs the operator token, or a session
 //!   opened with it that was not logged out. Wrong tokens are limited, however long the right one is.

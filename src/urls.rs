@@ -85,6 +85,46 @@ impl Urls {
         self.callback("/record/done/", call)
     }
 
+    /// Returns where Twilio requests TwiML once the operator has picked up a conversation's first leg.
+    pub fn conversation(&self, call: &CallId) -> String {
+        self.callback("/record/conversation/", Some(call))
+    }
+
+    /// Returns where Twilio reports the key that the operator has pressed, or that there was none.
+    pub fn conversation_key(&self, call: &CallId) -> String {
+        self.callback("/record/conversation/key/", Some(call))
+    }
+
+    /// Returns where Twilio requests again whom to ring, after the key.
+    pub fn conversation_connect(&self, call: &CallId) -> String {
+        self.callback("/record/conversation/connect/", Some(call))
+    }
+
+    /// Returns where Twilio requests TwiML when `<Dial>` has ended.
+    pub fn conversation_done(&self, call: Option<&CallId>) -> String {
+        self.callback("/record/conversation/done/", call)
+    }
+
+    /// Returns the TwiML that the callee of a conversation hears first.
+    pub fn whisper(&self, call: &CallId) -> String {
+        self.callback("/record/greeting/", Some(call))
+    }
+
+    /// Returns the TwiML that asks whoever picks up a forwarded call to take it.
+    pub fn take(&self) -> String {
+        self.callback("/record/take/", None)
+    }
+
+    /// Returns where Twilio reports the key that takes a forwarded call.
+    pub fn take_key(&self) -> String {
+        self.callback("/record/take/key/", None)
+    }
+
+    /// Returns the status callback of a leg that a call has dialed.
+    pub fn leg_progress(&self, call: Option<&CallId>) -> String {
+        self.callback("/hooks/twilio/leg", call)
+    }
+
     /// Returns the status callback of a call.
     pub fn call_progress(&self, call: Option<&CallId>) -> String {
         self.callback("/hooks/twilio/call", call)

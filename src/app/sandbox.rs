@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use super::listen::unavailable;
 use crate::clients::twilio::Credentials;
 use crate::config::{Accounts, AssemblyAiConfig, Problem, TwilioConfig};
+use crate::model::phone::PhoneNumber;
 use crate::sandbox::pace::Pace;
 use crate::sandbox::{assemblyai, twilio};
 use crate::urls::Urls;
@@ -45,6 +46,14 @@ pub(super) async fn start(
             api_url: assemblyai.url().parse().expect("the sandbox's address is a URL"),
         },
     })
+}
+
+/// The operator's phone in the sandbox, where somebody answers and presses a key if asked.
+const OPERATOR_PHONE: &str = "+14155550100";
+
+/// Returns the operator's phones, for settings that name none.
+pub(super) fn operator_phones() -> Vec<PhoneNumber> {
+    vec![OPERATOR_PHONE.parse().expect("the operator's phone is a number")]
 }
 
 /// Returns what to type into the vendors' clients, for the terminal.

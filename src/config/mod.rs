@@ -134,6 +134,11 @@ pub struct CallConfig {
     pub silence_seconds: u32,
     /// `FINISH_ON_KEY`, by default `#`; `None` if no key ends a recording.
     pub finish_on_key: Option<char>,
+    /// `OPERATOR_PHONES`, by default none: where the operator talks. No number is in it twice.
+    pub operator_phones: Vec<PhoneNumber>,
+    /// `INBOUND` and `FORWARD_SECONDS`: how many seconds an inbound call rings at the operator's phones; by default it
+    /// does not.
+    pub forward_seconds: Option<u32>,
     /// `DIAL_COUNTRIES`, by default the country of `TWILIO_PHONE_NUMBER`.
     pub countries: Countries,
     /// `MAX_CALL_SECONDS`, by default 3600.

@@ -50,7 +50,11 @@ impl Config {
         let mut env = Env::new(variables);
         let vendors = if sandbox { read_sandbox(&mut env) } else { read_accounts(&mut env) };
         let transcript = read_transcript(&mut env);
-        let call = read_call(&mut env);
+        let own = match &vendors {
+            Some(Vendors::Accounts(accounts)) => Some(&accounts.twilio.phone_number),
+            _ => None,
+        };
+        let call = read_call(&mut env, own, sandbox);
         let dial = read_dial(&mut env);
         let database = env.read("DATABASE_URL", Location::parse);
         let server = read_server(&mut env);
@@ -167,8 +171,19 @@ fn read_sandbox(env: &mut Env) -> Option<Vendors> {
     Some(Vendors::Sandbox { twilio: twilio?, assemblyai: assemblyai? })
 }
 
-fn read_call(env: &mut Env) -> Option<CallConfig> {
+/// `own` is the number that calls, if it is known here.
+fn read_call(env: &mut Env, own: Option<&PhoneNumber>, is_sandbox: bool) -> Option<CallConfig> {
     let greeting = env.read("GREETING", |text| Ok(text.to_owned()));
+    let operator_phones = env.read_if_set("OPERATOR_PHONES", operator_phones);
+    let is_forwarded = env.read("INBOUND", |text| match text {
+        "record" => Ok(false),
+        "forward" => Ok(true),
+        _ => Err("expected record or forward".to_owned()),
+    });
+    let forward_seconds = env.read("FORWARD_SECONDS", |text| {
+        let seconds = text.parse::<u32>().ok().filter(|seconds| (5..=600).contains(seconds));
+        seconds.ok_or("expected a whole number of seconds from 5 to 600".to_owned())
+    });
     let countries =
         env.read_if_set("DIAL_COUNTRIES", |text| text.parse().map_err(|error: BadCountries| error.to_string()));
     let max_seconds = env.read("MAX_CALL_SECONDS", |text| {
@@ -186,13 +201,27 @@ fn read_call(env: &mut Env) -> Option<CallConfig> {
         [key @ (b'0'..=b'9' | b'#' | b'*')] => Ok(Some(char::from(*key))),
         _ => Err("expected one key, that is a digit, # or *, or none".to_owned()),
     });
+    let countries = countries?.unwrap_or(Countries::Own);
+    let operator_phones = operator_phones?.unwrap_or_default();
+    for (phone, place) in operator_phones.iter().zip(1..) {
+        if let Some(why) = unfit_phone(phone, &countries, own) {
+            env.refuse("OPERATOR_PHONES", &format!("phone {place} is {why}"));
+        }
+    }
+    // The sandbox has a phone for its operator.
+    if is_forwarded == Some(true) && operator_phones.is_empty() && !is_sandbox {
+        env.refuse("INBOUND", "forward needs phones to ring: OPERATOR_PHONES is missing");
+    }
+    let forward_seconds = forward_seconds?;
     Some(CallConfig {
         greeting: greeting?,
         language: language?,
         voice: voice?,
         silence_seconds: silence_seconds?,
         finish_on_key: finish_on_key?,
-        countries: countries?.unwrap_or(Countries::Own),
+        operator_phones,
+        forward_seconds: is_forwarded?.then_some(forward_seconds),
+        countries,
         max_seconds: max_seconds?,
     })
 }
@@ -215,6 +244,32 @@ fn voice(text: &str) -> Result<String, String> {
     let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
     let expected = "expected the name of one of Twilio's voices, such as Polly.Vicki-Neural";
     if is_name && text.len() <= LONGEST_VOICE { Ok(text.to_owned()) } else { Err(expected.to_owned()) }
+}
+
+/// Parses the operator's phones, each once.
+fn operator_phones(text: &str) -> Result<Vec<PhoneNumber>, String> {
+    let mut phones = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let phone = part.parse::<PhoneNumber>().ok().filter(|_| part.starts_with('+'));
+        let phone =
+            phone.ok_or("expected numbers with + and country code, such as +14155551234, separated by commas")?;
+        if !phones.contains(&phone) {
+            phones.push(phone);
+        }
+    }
+    Ok(phones)
+}
+
+/// Why this phone must not be rung, if so. The pipeline checks both numbers of a call again before it dials.
+fn unfit_phone(phone: &PhoneNumber, countries: &Countries, own: Option<&PhoneNumber>) -> Option<String> {
+    if Some(phone) == own {
+        return Some("TWILIO_PHONE_NUMBER itself".to_owned());
+    }
+    if let Some(barred) = phone.barred() {
+        return Some(barred.to_string());
+    }
+    let is_allowed = own.is_none_or(|own| countries.allow(phone.country(), own));
+    (!is_allowed).then(|| "in a country that DIAL_COUNTRIES does not allow".to_owned())
 }
 
 fn read_dial(env: &mut Env) -> Option<DialConfig> {

@@ -138,6 +138,21 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "the key that ends the recording of a message: a digit, # or *; none if no key ends it",
     },
     Setting {
+        name: "OPERATOR_PHONES",
+        default: Nothing,
+        meaning: "phones at which you talk yourself, with + and country code, separated by commas; the first one is \"me\" in /dial/…?with=me",
+    },
+    Setting {
+        name: "INBOUND",
+        default: Value("record"),
+        meaning: "what happens to calls to your Twilio number: record lets the caller leave a message; forward rings OPERATOR_PHONES first, and records both sides",
+    },
+    Setting {
+        name: "FORWARD_SECONDS",
+        default: Value("25"),
+        meaning: "how long a forwarded call rings at OPERATOR_PHONES before the caller can leave a message, in seconds: 5 to 600",
+    },
+    Setting {
         name: "DIAL_COUNTRIES",
         default: Derived("the country of TWILIO_PHONE_NUMBER"),
         meaning: "countries that may be called, as ISO codes separated by commas, such as US,CA; * for all",

@@ -158,6 +158,21 @@ pub enum CallState {
     Canceled,
 }
 
+/// What a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One person speaks after the greeting.
+    Message,
+    /// The operator talks with somebody.
+    Conversation,
+}
+
+words! {
+    Kind:
+    Message = "message",
+    Conversation = "conversation",
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
     /// Requested: the call is deleted at the vendors first, then here.
@@ -172,9 +187,14 @@ pub struct Call {
     /// `None` until Twilio's answer, or a callback, has told the SID.
     pub sid: Option<CallSid>,
     pub direction: Direction,
-    /// The called number: E.164, or what else Twilio writes, such as a SIP address.
+    /// A message, until it is known that somebody at an operator's phone took an inbound call.
+    pub kind: Kind,
+    /// The called number: E.164, or what else Twilio writes, such as a SIP address. That of the callee, also if the
+    /// operator's phone rings first.
     pub to: Option<String>,
     pub from: Option<String>,
+    /// The operator's phone in a conversation that was dialed here: it rings first.
+    pub operator: Option<String>,
     /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
     pub state: CallState,
@@ -254,8 +274,10 @@ impl Call {
             id,
             sid,
             direction: Direction::Unknown,
+            kind: Kind::Message,
             to: None,
             from: None,
+            operator: None,
             keyterms: Keyterms::default(),
             state: CallState::Queued,
             reason: None,
@@ -266,14 +288,32 @@ impl Call {
         }
     }
 
-    /// The intent to place a call.
-    pub fn to_be_placed(to: &PhoneNumber, from: &PhoneNumber, keyterms: Keyterms, now: i64) -> Self {
+    /// The number that Twilio is asked to ring. In a conversation, Twilio's own `To` of the call is the operator's phone.
+    pub fn first_number(&self) -> Option<&str> {
+        self.operator.as_deref().or(self.to.as_deref())
+    }
+
+    /// Returns `false` if the call dials no leg, whatever happens.
+    pub fn may_have_legs(&self) -> bool {
+        self.kind == Kind::Conversation || self.direction != Direction::Outbound
+    }
+
+    /// The intent to place a call, with the operator's phone for a conversation.
+    pub fn to_be_placed(
+        to: &PhoneNumber,
+        from: &PhoneNumber,
+        operator: Option<&PhoneNumber>,
+        keyterms: Keyterms,
+        now: i64,
+    ) -> Self {
         Self {
             id: CallId::new(now),
             sid: None,
             direction: Direction::Outbound,
+            kind: if operator.is_some() { Kind::Conversation } else { Kind::Message },
             to: Some(to.to_string()),
             from: Some(from.to_string()),
+            operator: operator.map(PhoneNumber::to_string),
             keyterms,
             state: CallState::Dialing,
             reason: None,

@@ -1,6 +1,6 @@
 //! The history of a call: what happened to it, to its recordings and to its transcripts.
 
-use super::call::{CallId, CallState};
+use super::call::{CallId, CallSid, CallState};
 use super::recording::{RecordingSid, RecordingState};
 use super::transcript::{OrderId, TranscriptState};
 
@@ -14,10 +14,12 @@ pub struct Event {
     pub reason: Option<String>,
 }
 
-/// What a call, a recording or a transcript came to.
+/// What a call, a leg, a recording or a transcript came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happened {
     Call(CallState),
+    /// A leg that the call dialed, by its SID.
+    Leg(CallSid, CallState),
     Recording(RecordingSid, RecordingState),
     /// `attempt` counts from 1.
     Transcript {
@@ -40,6 +42,7 @@ impl Happened {
             ("call", "deleting") => Some(Self::DeletionWanted),
             ("call", "deleted") => Some(Self::Deleted),
             ("call", state) => CallState::named(state).map(Self::Call),
+            ("leg", state) => Some(Self::Leg(subject.parse().ok()?, CallState::named(state)?)),
             ("recording", state) => Some(Self::Recording(subject.parse().ok()?, RecordingState::named(state)?)),
             ("transcript", state) => {
                 let state = TranscriptState::named(state)?;
@@ -53,6 +56,7 @@ impl Happened {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Call(_) | Self::SpeakersNamed | Self::DeletionWanted | Self::Deleted => "call",
+            Self::Leg(..) => "leg",
             Self::Recording(..) => "recording",
             Self::Transcript { .. } => "transcript",
         }
@@ -62,6 +66,7 @@ impl Happened {
     pub fn subject<'a>(&'a self, call: &'a CallId) -> &'a str {
         match self {
             Self::Call(_) | Self::SpeakersNamed | Self::DeletionWanted | Self::Deleted => call.as_str(),
+            Self::Leg(sid, _) => sid.as_str(),
             Self::Recording(sid, _) => sid.as_str(),
             Self::Transcript { order, .. } => order.as_str(),
         }
@@ -70,7 +75,7 @@ impl Happened {
     /// As it is stored and shown.
     pub fn state(&self) -> &'static str {
         match self {
-            Self::Call(state) => state.as_str(),
+            Self::Call(state) | Self::Leg(_, state) => state.as_str(),
             Self::Recording(_, state) => state.as_str(),
             Self::Transcript { state, .. } => state.as_str(),
             Self::SpeakersNamed => "speakers-named",
@@ -82,7 +87,7 @@ impl Happened {
     /// The rank of the state. A deletion comes after every end of a call. Names change no state.
     pub fn rank(&self) -> i64 {
         match self {
-            Self::Call(state) => state.rank(),
+            Self::Call(state) | Self::Leg(_, state) => state.rank(),
             Self::Recording(_, state) => state.rank(),
             Self::Transcript { state, .. } => state.rank(),
             Self::SpeakersNamed => 0,
@@ -109,7 +114,9 @@ mod tests {
         let call = CallId::new(0);
         let recording: RecordingSid = format!("RE{}", "0".repeat(32)).parse().unwrap();
         let transcript = Happened::Transcript { order: OrderId::new(0), attempt: 2, state: TranscriptState::Queued };
+        let leg: CallSid = format!("CA{}", "0".repeat(32)).parse().unwrap();
         let others = [
+            Happened::Leg(leg, CallState::Ringing),
             Happened::Recording(recording, RecordingState::Paused),
             transcript,
             Happened::SpeakersNamed,

@@ -61,6 +61,7 @@ mod folding;
 pub mod history;
 pub mod job;
 pub mod keyterms;
+pub mod leg;
 pub mod numbering;
 pub mod phone;
 pub mod recording;

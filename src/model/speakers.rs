@@ -6,28 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::call::{Call, Direction};
+use super::leg::Role;
 
 /// Maximum length of a name, in characters.
 pub const LONGEST_NAME: usize = 100;
-
-/// A side of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The person who uses callscribe.
-    Operator,
-    /// The person at the other end: the callee or the caller.
-    Party,
-}
-
-impl Role {
-    /// Returns the word that JSON has for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Party => "party",
-        }
-    }
-}
 
 /// The names that people gave to the speakers of a call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,8 +44,9 @@ impl Speakers {
         };
         let party = (Role::Party, party.unwrap_or_else(|| person.to_owned()));
         let operator = (Role::Operator, "Operator".to_owned());
-        // On the first channel is the leg that runs our TwiML, which is that of the person at the other end.
-        let mut sides = [party, operator];
+        // On the first channel is the leg that runs our TwiML: the operator's in a conversation that was dialed here, or else
+        // that of the person at the other end.
+        let mut sides = if call.operator.is_some() { [operator, party] } else { [party, operator] };
         if names.is_swapped {
             sides.reverse();
         }

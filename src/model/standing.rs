@@ -1,9 +1,10 @@
 //! What the state of a call means: how far the call has come, what it waits for, and what an operator may do with it.
 //! Pure, so that the pipeline asks here before it acts, and JSON and pages print the same answer.
 
-use super::call::{Call, CallState, Deletion};
+use super::call::{Call, CallState, Deletion, Kind};
 use super::history::{Event, Happened};
 use super::job::JobStatus;
+use super::leg::Leg;
 use super::recording::{Recording, RecordingState};
 use super::transcript::{Transcript, TranscriptState};
 
@@ -11,6 +12,8 @@ use super::transcript::{Transcript, TranscriptState};
 #[derive(Debug)]
 pub struct Facts {
     pub call: Call,
+    /// The legs that it dialed.
+    pub legs: Vec<Leg>,
     pub recordings: Vec<Recording>,
     pub transcripts: Vec<Transcript>,
     /// The status of the job that follows the call.
@@ -22,6 +25,8 @@ pub struct Facts {
 /// The same in short, as the list of calls reads it for many calls at once.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Summary {
+    /// The state of the leg of a conversation that got furthest.
+    pub furthest_leg: Option<CallState>,
     /// The status of the job that follows the call.
     pub following: Option<JobStatus>,
     pub is_recording_coming: bool,
@@ -52,6 +57,17 @@ pub enum Progress {
     /// The call was not placed or not answered, or a transcript failed.
     Failed,
     Deleting,
+}
+
+/// Why a conversation that was dialed here did not come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unconnected {
+    /// The operator's phone was not answered: the call ended in this state.
+    Operator(CallState),
+    /// It was answered, and nobody pressed a key: a voicemail box, or somebody who hung up first.
+    NoKey,
+    /// The leg to the other number ended in this state.
+    Party(CallState),
 }
 
 /// The next thing that must happen before a call gets further.
@@ -110,6 +126,7 @@ impl Facts {
     pub fn summary(&self) -> Summary {
         let states = || self.transcripts.iter().filter(|one| one.is_current).map(|one| one.state);
         Summary {
+            furthest_leg: self.furthest_leg(),
             following: self.following,
             is_recording_coming: self.recordings.iter().any(|recording| recording.state.is_coming()),
             has_transcripts: !self.transcripts.is_empty(),
@@ -121,6 +138,11 @@ impl Facts {
 
     pub fn progress(&self) -> Progress {
         Progress::of(&self.call, &self.summary())
+    }
+
+    fn furthest_leg(&self) -> Option<CallState> {
+        let states = self.legs.iter().filter(|_| self.call.kind == Kind::Conversation).map(|leg| leg.state);
+        states.max_by_key(|state| (state.rank(), *state == CallState::Completed))
     }
 
     /// Whether this transcript failed, so that a retry starts a new attempt at it. It is not missed if its recording has
@@ -145,6 +167,7 @@ impl Facts {
                 Some(JobStatus::Failed) => true,
                 Some(JobStatus::Done) => {
                     self.recordings.is_empty()
+                        && Unconnected::of(&self.call, &self.summary()).is_none()
                         && (self.call.state == CallState::Completed || self.call.state.holds_number())
                 }
                 Some(JobStatus::Open) | None => false,
@@ -198,6 +221,23 @@ impl Facts {
     }
 }
 
+impl Unconnected {
+    /// Returns `None` for every other call, and as long as it is not known.
+    pub fn of(call: &Call, summary: &Summary) -> Option<Self> {
+        if call.operator.is_none() || summary.is_recording_coming || summary.has_transcripts {
+            return None;
+        }
+        match (call.state, summary.furthest_leg) {
+            (CallState::Completed, Some(state)) => {
+                (state.is_over() && state != CallState::Completed).then_some(Self::Party(state))
+            }
+            // The reports of a leg may be late, or lost: the end of following tells that there was none.
+            (CallState::Completed, None) => (summary.following == Some(JobStatus::Done)).then_some(Self::NoKey),
+            (state, _) => state.is_over().then_some(Self::Operator(state)),
+        }
+    }
+}
+
 impl Progress {
     pub fn of(call: &Call, summary: &Summary) -> Self {
         if call.deletion.is_some() {
@@ -216,7 +256,7 @@ impl Progress {
             Self::NotTranscribed
         } else if summary.has_transcripts {
             Self::Done
-        } else if call.state != CallState::Completed {
+        } else if call.state != CallState::Completed || Unconnected::of(call, summary).is_some() {
             Self::Failed
         } else if summary.following == Some(JobStatus::Open) {
             Self::Recording
@@ -301,6 +341,7 @@ impl Stage {
             Happened::Call(_) | Happened::DeletionWanted | Happened::Deleted => Some(Self::Dialed),
             // Names move nothing on.
             Happened::SpeakersNamed => None,
+            Happened::Leg(..) => None,
             Happened::Recording(..) => Some(Self::Recording),
             Happened::Transcript { state, .. } => match state {
                 TranscriptState::Waiting => Some(Self::Uploading),
@@ -386,8 +427,15 @@ mod tests {
     fn facts(state: CallState, following: JobStatus) -> Facts {
         let (to, from) = ("+14155551234".parse().unwrap(), "+14155550000".parse().unwrap());
         let sid = format!("CA{}", "0".repeat(32)).parse().ok();
-        let call = Call { sid, state, ..Call::to_be_placed(&to, &from, Keyterms::default(), 0) };
-        Facts { call, recordings: Vec::new(), transcripts: Vec::new(), following: Some(following), deleting: None }
+        let call = Call { sid, state, ..Call::to_be_placed(&to, &from, None, Keyterms::default(), 0) };
+        Facts {
+            call,
+            legs: Vec::new(),
+            recordings: Vec::new(),
+            transcripts: Vec::new(),
+            following: Some(following),
+            deleting: None,
+        }
     }
 
     #[test]

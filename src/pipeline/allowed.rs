@@ -16,6 +16,14 @@ pub enum NotAllowed {
     Country { country: Country, allowed: String },
     #[error("the country of this number is unknown, and DIAL_COUNTRIES allows {0}; * would allow it")]
     NoCountry(String),
+    #[error("your own phone cannot be called: {0}")]
+    Operator(Box<NotAllowed>),
+}
+
+/// Returns why a conversation between these numbers may not be dialed, if so: the operator's phone rings, too.
+pub(super) fn check_both(context: &Context, number: &PhoneNumber, operator: &PhoneNumber) -> Result<(), NotAllowed> {
+    check(context, number)?;
+    check(context, operator).map_err(|why| NotAllowed::Operator(Box::new(why)))
 }
 
 /// Returns why this number may not be dialed, if so.

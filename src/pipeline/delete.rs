@@ -1,4 +1,4 @@
-//! Deleting a call everywhere: the recordings at Twilio, the transcripts at AssemblyAI, the call at Twilio, then the rows
+//! Deleting a call everywhere: the recordings at Twilio, the transcripts at AssemblyAI, the call and its legs at Twilio, then the rows
 //! here. The request commits first. Each deletion may be repeated; what a vendor does not find counts as deleted. An
 //! instance whose lease has run out begins no further deletion.
 
@@ -85,6 +85,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     };
     let recordings = conn.recordings_of(&id).await?;
     let transcripts = conn.transcripts_of(&id).await?;
+    let legs = conn.legs_of(&id).await?;
     drop(conn);
     if is_being_made(&transcripts) {
         return Err(pending(job));
@@ -110,7 +111,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         }
     }
     failpoint::reach(Moment::TranscriptsDeleted, &job.subject)?;
-    if let Some(sid) = &call.sid {
+    for sid in legs.iter().map(|leg| &leg.sid).chain(&call.sid) {
         still_ours(context, job)?;
         gone(context.twilio.delete_call(sid.as_str()).await).map_err(retried)?;
     }

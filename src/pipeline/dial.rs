@@ -17,7 +17,7 @@ use crate::config::Cap;
 use crate::config::speech_models;
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Commit, Moment};
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, FormNonce};
+use crate::model::call::{self, Call, CallId, CallName, CallSid, CallState, FormNonce};
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
@@ -44,6 +44,8 @@ const NOT_STORED: &str = "the database is busy; nothing was dialed";
 #[derive(Debug, Clone)]
 pub struct Request {
     pub number: PhoneNumber,
+    /// The operator's phone, for a conversation: it rings first.
+    pub operator: Option<PhoneNumber>,
     /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
     /// Whether to dial even if the number was dialed recently. A browser may open a URL again without its user: when it
@@ -57,6 +59,8 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Dialed {
     pub sid: CallSid,
+    /// The number that it was dialed to. Another conversation with the operator's phone may be the answer.
+    pub to: String,
     /// Whether the call existed before the request.
     pub was_there: bool,
 }
@@ -72,19 +76,24 @@ enum Intent {
     TooLate,
 }
 
-/// Dials a number once. While a call to it is up, that call is the answer.
+/// Dials a number once. While a call to it is up, or a conversation with the operator's phone, that call is the answer.
 ///
 /// After [`Error::NotAllowed`] and [`Error::TooManyCalls`], nothing was sent to Twilio. [`Kind::Ambiguous`] means that it is
 /// unknown whether the phone rings, [`Error::Unsettled`] that Twilio has not confirmed the call yet; in both cases the
 /// pipeline keeps checking.
 pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
-    let Request { number, keyterms, .. } = &request;
-    allowed::check(context, number)?;
+    let Request { number, operator, keyterms, .. } = &request;
+    match operator {
+        Some(operator) if operator == number => return Err(Error::SameNumber),
+        Some(operator) => allowed::check_both(context, number, operator)?,
+        None => allowed::check(context, number)?,
+    }
     speech_models::check(&context.transcript.speech_models, &context.keyterms().and(keyterms))?;
     if context.stopping.is_cancelled() {
         return Err(Error::Stopping);
     }
-    let call = Call::to_be_placed(number, &context.phone_number, keyterms.clone(), context.clock.now_ms());
+    let now = context.clock.now_ms();
+    let call = Call::to_be_placed(number, &context.phone_number, operator.as_ref(), keyterms.clone(), now);
     let id = call.id.clone();
     let until = Instant::now() + context.dial_timeout;
     let is_intended = Arc::new(AtomicBool::new(false));
@@ -107,13 +116,14 @@ async fn place(
     match intend(&context, &request, &call, &is_intended).await? {
         Intent::Committed(job) => {
             let sid = place_call(&context, &call, Claimed::new(&context, job), until).await?;
-            Ok(Dialed { sid, was_there: false })
+            Ok(Dialed { sid, to: request.number.to_string(), was_there: false })
         }
         Intent::Other(other) => {
-            tracing::info!(call = %other.id, to, "not dialed: a call to this number exists");
+            tracing::info!(call = %other.id, to, "not dialed: a call with one of its numbers exists");
             let placed = tokio::time::timeout_at(until, wait_for_sid(&context, &other.id)).await;
             let sid = placed.unwrap_or(Err(Error::Unsettled { call: other.id }))?;
-            Ok(Dialed { sid, was_there: true })
+            let to = other.to.unwrap_or_else(|| request.number.to_string());
+            Ok(Dialed { sid, to, was_there: true })
         }
         Intent::TooMany(Cap { setting, calls, window_name: window, .. }, left) => {
             tracing::warn!(to, setting, "not dialed: the limit is reached");
@@ -157,15 +167,16 @@ async fn intend(
                 if let Some(other) = asked_before(&mut tx, context, request, now).await? {
                     return Ok((tx, Intent::Other(other)));
                 }
-                if let Some((cap, left)) = reached_cap(&mut tx, context.dial.caps, now).await? {
-                    let other = tx.call_to(&request.number).await?;
+                let legs = if request.operator.is_some() { 2 } else { 1 };
+                if let Some((cap, left)) = reached_cap(&mut tx, context.dial.caps, legs, now).await? {
+                    let other = call_in_the_way(&mut tx, request).await?;
                     return Ok((tx, other.map_or(Intent::TooMany(cap, left), Intent::Other)));
                 }
                 let call = Call { created_at: now, ..call.clone() };
                 is_intended.store(true, Ordering::Relaxed);
                 while !tx.add_call(&call, context.urls.base(), request.nonce.as_ref()).await? {
                     // If there is none, the other call has ended meanwhile: insert again.
-                    if let Some(other) = tx.call_to(&request.number).await? {
+                    if let Some(other) = call_in_the_way(&mut tx, request).await? {
                         is_intended.store(false, Ordering::Relaxed);
                         return Ok((tx, Intent::Other(other)));
                     }
@@ -191,28 +202,44 @@ async fn asked_before(
     {
         return Ok(Some(other));
     }
-    if tx.has_other_writers()
-        && let Some(other) = tx.call_to(&request.number).await?
+    // An insert would wait for the transaction that writes the call to this number. And no index knows that a phone is in a
+    // conversation at its one end and called at the other.
+    let is_phone = request.operator.is_some() || context.call.operator_phones.contains(&request.number);
+    if (tx.has_other_writers() || is_phone)
+        && let Some(other) = call_in_the_way(tx, request).await?
     {
-        // An insert would wait for the transaction that writes the call to this number.
         return Ok(Some(other));
     }
     if request.again {
         return Ok(None);
     }
-    tx.newest_dialed_since(&request.number, now - ms(context.dial.redial_after), now).await
+    let since = now - ms(context.dial.redial_after);
+    tx.newest_dialed_since(&request.number, request.operator.as_ref(), since, now).await
 }
 
-/// Returns the first cap that is reached, and for how many milliseconds.
-async fn reached_cap(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(Cap, i64)>, store::Error> {
+/// The call that is up, or may be, with a number of this request, so that none of its phones rings a second time.
+async fn call_in_the_way(tx: &mut Conn, request: &Request) -> Result<Option<Call>, store::Error> {
+    for phone in [Some(&request.number), request.operator.as_ref()].into_iter().flatten() {
+        if let Some(other) = tx.call_to(phone).await? {
+            return Ok(Some(other));
+        }
+        if let Some(other) = tx.conversation_with(phone).await? {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the first cap that keeps this many phones from ringing, and for how many milliseconds.
+async fn reached_cap(tx: &mut Conn, caps: [Cap; 3], phones: i64, now: i64) -> Result<Option<(Cap, i64)>, store::Error> {
     // Usually fewer calls are dialed within the longest window than the lowest cap allows: one query is enough.
     let longest = caps.iter().map(|cap| ms(cap.window)).max().unwrap_or_default();
     let fewest = caps.iter().map(|cap| i64::from(cap.calls)).min().unwrap_or_default();
-    if tx.count_dialed_since(now - longest, now).await? < fewest {
+    if tx.count_dialed_since(now - longest, now).await? <= fewest - phones {
         return Ok(None);
     }
     for cap in caps {
-        if let Some(left) = reached_for(tx, cap, now).await? {
+        if let Some(left) = reached_for(tx, cap, phones, now).await? {
             return Ok(Some((cap, left)));
         }
     }
@@ -220,20 +247,27 @@ async fn reached_cap(tx: &mut Conn, caps: [Cap; 3], now: i64) -> Result<Option<(
 }
 
 /// Returns for how many milliseconds this cap is reached.
-async fn reached_for(tx: &mut Conn, cap: Cap, now: i64) -> Result<Option<i64>, store::Error> {
+async fn reached_for(tx: &mut Conn, cap: Cap, phones: i64, now: i64) -> Result<Option<i64>, store::Error> {
     let window = ms(cap.window);
-    let Some(newer) = i64::from(cap.calls).checked_sub(1).filter(|newer| *newer >= 0) else { return Ok(Some(window)) };
+    let newer = i64::from(cap.calls) - phones;
+    if newer < 0 {
+        return Ok(Some(window));
+    }
     let oldest = tx.dialed_before_newest(newer, now - window, now).await?;
     Ok(oldest.map(|oldest| (oldest + window - now).clamp(0, window)))
 }
 
 /// Sends `POST Calls` and stores the answer.
 async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Instant) -> Result<CallSid, Error> {
-    let (id, to) = (&call.id, call.to.as_deref().unwrap_or_default());
+    let (id, to) = (&call.id, call.first_number().unwrap_or_default());
+    let url = match call.kind {
+        call::Kind::Message => context.urls.record(Some(id)),
+        call::Kind::Conversation => context.urls.conversation(id),
+    };
     let request = CreateCall {
         to,
         from: call.from.as_deref().unwrap_or_default(),
-        url: &context.urls.record(Some(id)),
+        url: &url,
         status_callback: &context.urls.call_progress(Some(id)),
         time_limit: context.call.max_seconds,
     };

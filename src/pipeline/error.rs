@@ -17,6 +17,8 @@ pub enum Error {
     Keyterms(#[from] BadKeyterms),
     #[error(transparent)]
     NotAllowed(#[from] allowed::NotAllowed),
+    #[error("a conversation needs two phones; this number is your own phone in it")]
+    SameNumber,
     /// A URL at Twilio that is not one of our account's recordings.
     #[error("{0}")]
     NotOurRecording(&'static str),

@@ -18,7 +18,8 @@ pub(super) async fn read(conn: &mut Conn, name: &CallName) -> Result<Option<Fact
 pub async fn of(conn: &mut Conn, call: Call) -> Result<Facts, store::Error> {
     let following = conn.job_state(JobKind::Call, call.id.as_str()).await?.map(|job| job.status);
     let deleting = conn.job_state(JobKind::Deletion, call.id.as_str()).await?.map(|job| job.status);
+    let legs = if call.may_have_legs() { conn.legs_of(&call.id).await? } else { Vec::new() };
     let recordings = conn.recordings_of(&call.id).await?;
     let transcripts = conn.transcripts_of(&call.id).await?;
-    Ok(Facts { call, recordings, transcripts, following, deleting })
+    Ok(Facts { call, legs, recordings, transcripts, following, deleting })
 }

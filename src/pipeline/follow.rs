@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::job::{self, FIRST_POLL, JobError, LONGEST_POLL_PAUSE, Next, ms, poll_pause};
 use super::right::RIGHT_TO_CALL;
 use super::{Error, ingest, lookup};
-use crate::clients::twilio::Recording;
+use crate::clients::twilio::{self, Recording};
 use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
 use crate::failpoint::Commit;
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction};
+use crate::model::call::{self, Call, CallId, CallName, CallSid, CallState, Direction};
 use crate::store::{self, Conn, Job, Transition};
 
 /// When a call that may have been placed is searched for, counted from its intent.
@@ -54,7 +54,7 @@ async fn search(context: &Shared, job: &Job, call: &Call) -> Result<(), JobError
     let now = context.clock.now_ms();
     let is_undated = call.created_at > now + ms(SKEW);
     let since = if is_undated { now - ms(UNDATED) } else { call.created_at - ms(SKEW) };
-    let (to, from) = (call.to.as_deref().unwrap_or_default(), call.from.as_deref().unwrap_or_default());
+    let (to, from) = (call.first_number().unwrap_or_default(), call.from.as_deref().unwrap_or_default());
     let placed =
         context.twilio.calls_between(to, from, |date| job::at_vendor(context, since, date)).await.map_err(retried)?;
     let mut candidates = Vec::new();
@@ -141,21 +141,34 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let mut recordings = context.twilio.recordings_of_call(sid.as_str()).await.map_err(retried)?;
     let (unlisted, _) = unlisted(context, call, &recordings).await?;
     recordings.extend(unlisted);
+    let legs = if dials_legs(context, call) {
+        context.twilio.legs_of(sid.as_str()).await.map_err(retried)?
+    } else {
+        Vec::new()
+    };
     let direction = Direction::of_twilio(found.direction.as_deref().unwrap_or_default());
     let state = CallState::of_twilio(&found.status);
 
     let now = context.clock.now_ms();
     // By our clock, from the moment the end was stored.
     let just_ended = call.ended_at.is_none_or(|ended| (now - ended).abs() < ms(lookup::LISTED_WITHIN));
-    let is_unlisted = found.status == CallState::Completed.as_str() && recordings.is_empty();
-    let is_awaited = found.is_up() || recordings.iter().any(Recording::is_coming) || (is_unlisted && just_ended);
-    let (found, recordings) = (&found, &recordings);
+    // Of a conversation that nobody but the operator answered, there is no recording.
+    let is_answered = call.operator.is_none() || legs.iter().any(|leg| leg.status == CallState::Completed.as_str());
+    let is_unlisted = found.status == CallState::Completed.as_str() && is_answered && recordings.is_empty();
+    let is_up = found.is_up() || legs.iter().any(twilio::Call::is_up);
+    let is_awaited = is_up || recordings.iter().any(Recording::is_coming) || (is_unlisted && just_ended);
+    let (found, recordings, legs) = (&found, &recordings, &legs);
     let settled = context
         .store
         .write(Commit::PollCall, &format!("{} {}", job.subject, job.claim), |mut tx| async move {
             tx.fill_in_call(&call.id, direction, found.to.as_deref(), found.from.as_deref()).await?;
             if let Some(state) = state {
                 tx.advance_call(&call.id, state.into(), now).await?;
+            }
+            for leg in legs {
+                if let Some(leg) = ingest::to_leg(call, leg) {
+                    ingest::put_leg(&mut tx, &leg, now).await?;
+                }
             }
             put_recordings(&mut tx, context, call, recordings, now).await?;
             if !is_awaited {
@@ -164,7 +177,8 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
             Ok((tx, !is_awaited))
         })
         .await?;
-    tracing::info!(%sid, status = found.status, recordings = recordings.len(), settled, "polled a call");
+    let (recorded, dialed) = (recordings.len(), legs.len());
+    tracing::info!(%sid, status = found.status, recordings = recorded, legs = dialed, settled, "polled a call");
     context.events.changed(call.id.as_str());
     context.job_ready.notify_one();
     if settled {
@@ -237,6 +251,11 @@ async fn put_recordings(
         }
     }
     Ok(())
+}
+
+/// Whether the call may have dialed legs here. Other programs may use the account, too.
+fn dials_legs(context: &Context, call: &Call) -> bool {
+    call.kind == call::Kind::Conversation || (call.may_have_legs() && context.call.forward_seconds.is_some())
 }
 
 /// Twilio may answer later what it refuses now, and the call goes on meanwhile: retry.

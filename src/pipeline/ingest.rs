@@ -13,6 +13,7 @@ use crate::context::{Context, Shared};
 use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction};
 use crate::model::job::JobKind;
+use crate::model::leg::{Leg, Role};
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn};
@@ -33,6 +34,21 @@ pub struct CallUpdate {
     pub from: Option<String>,
     /// Whether it is a leg that another call has dialed, and no call of its own.
     pub is_child: bool,
+}
+
+/// What Twilio reports about a leg that a call has dialed.
+#[derive(Debug, Clone)]
+pub struct LegUpdate {
+    /// The call id in the URL of the request.
+    pub token: Option<CallId>,
+    /// The SID of the call.
+    pub parent: CallSid,
+    pub sid: CallSid,
+    /// Twilio's word for the state.
+    pub status: String,
+    pub number: Option<String>,
+    /// Whether it was ever connected with the call, if the report tells.
+    pub is_bridged: Option<bool>,
 }
 
 /// In what a recording was made.
@@ -67,6 +83,14 @@ pub async fn call_update(context: &Shared, update: CallUpdate) -> Result<(), Err
     let shared = Arc::clone(context);
     let missed = (update.token.is_none() && !update.is_child).then(|| update.sid.clone());
     let stored = within_deadline(run_to_end(context, async move { ingest_call(&shared, &update).await })).await;
+    stored.inspect_err(|_| remember(context, missed))
+}
+
+/// Stores what is reported about a leg. After an error, the report must not be acknowledged.
+pub async fn leg_update(context: &Shared, update: LegUpdate) -> Result<(), Error> {
+    let shared = Arc::clone(context);
+    let missed = update.token.is_none().then(|| update.parent.clone());
+    let stored = within_deadline(run_to_end(context, async move { ingest_leg(&shared, &update).await })).await;
     stored.inspect_err(|_| remember(context, missed))
 }
 
@@ -180,6 +204,62 @@ async fn ingest_call(context: &Shared, update: &CallUpdate) -> Result<(), Error>
     context.job_ready.notify_one();
     context.events.changed(call.id.as_str());
     Ok(())
+}
+
+/// A leg never becomes a call of its own: its call is found, or inserted, by the SID of the call.
+async fn ingest_leg(context: &Shared, update: &LegUpdate) -> Result<(), Error> {
+    let LegUpdate { parent, sid, status, is_bridged, .. } = update;
+    let Some(state) = leg_state(status) else {
+        tracing::info!(%sid, status, "Twilio reported an unknown status of a leg");
+        return Ok(());
+    };
+    let about = &only(update.token.clone(), parent);
+    let call = context
+        .store
+        .write(Commit::IngestLeg, &format!("{sid} {status}"), |mut tx| async move {
+            let now = context.clock.now_ms();
+            let (call, _) = find_call(&mut tx, about, now + ms(poll_pause(0)), now).await?;
+            let leg = leg(&call, sid, state, update.number.clone(), *is_bridged);
+            put_leg(&mut tx, &leg, now).await?;
+            Ok((tx, call))
+        })
+        .await?;
+    tracing::info!(call = %call.id, leg = %sid, status, is_bridged, "received the status of a leg");
+    context.job_ready.notify_one();
+    context.events.changed(call.id.as_str());
+    Ok(())
+}
+
+/// Parses the status of a leg, or that of the `<Dial>` that made it.
+fn leg_state(status: &str) -> Option<CallState> {
+    if status == "answered" { Some(CallState::Completed) } else { CallState::of_twilio(status) }
+}
+
+fn leg(call: &Call, sid: &CallSid, state: CallState, number: Option<String>, is_bridged: Option<bool>) -> Leg {
+    Leg {
+        sid: sid.clone(),
+        call: call.id.clone(),
+        role: Role::of_dialed(call.direction),
+        number: if call.deletion.is_some() { None } else { number },
+        state,
+        is_bridged,
+        answered_at: None,
+        ended_at: None,
+    }
+}
+
+/// Inserts a leg or moves it forward. A leg of a deleted call must be deleted at Twilio, too.
+pub(super) async fn put_leg(tx: &mut Conn, leg: &Leg, now: i64) -> Result<(), store::Error> {
+    if tx.put_leg(leg, now).await? && tx.is_deletion_wanted(&leg.call).await? {
+        tx.open_job(JobKind::Deletion, leg.call.as_str(), now, now).await?;
+    }
+    Ok(())
+}
+
+/// Returns `None` if the SID or the state is not one of Twilio's.
+pub(super) fn to_leg(call: &Call, leg: &twilio::Call) -> Option<Leg> {
+    let (sid, state) = (leg.sid.parse().ok()?, CallState::of_twilio(&leg.status)?);
+    Some(self::leg(call, &sid, state, leg.to.clone(), None))
 }
 
 async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<(), Error> {

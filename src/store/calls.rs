@@ -7,7 +7,7 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use super::filter::Filter;
-use super::{jobs, rows};
+use super::{jobs, legs, rows};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction, FormNonce};
 use crate::model::history::Happened;
 use crate::model::phone::PhoneNumber;
@@ -69,7 +69,7 @@ impl Conn {
     }
 
     /// Inserts a call that is about to be placed, whose callbacks go to this base URL. Returns `false` if another call to the
-    /// number is up.
+    /// number is up, or another conversation with the operator's phone.
     pub(crate) async fn add_call(
         &mut self,
         call: &Call,
@@ -79,9 +79,9 @@ impl Conn {
         let added = self
             .execute(
                 "INSERT INTO calls (id, direction, to_number, from_number, keyterms, state, rank, holds_number,
-                 created_at, updated_at, dialled_at, base_url, press)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10)
-                 ON CONFLICT (to_number) WHERE holds_number = 1 DO NOTHING",
+                 created_at, updated_at, dialled_at, base_url, press, kind, operator_number)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10, $11, $12)
+                 ON CONFLICT DO NOTHING",
                 args![
                     call.id.as_str(),
                     call.direction.as_str(),
@@ -93,6 +93,8 @@ impl Conn {
                     call.created_at,
                     base_url,
                     nonce.map(FormNonce::as_str),
+                    call.kind.as_str(),
+                    call.operator.as_deref(),
                 ],
             )
             .await?;
@@ -136,15 +138,25 @@ impl Conn {
         self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(rows::call).transpose()
     }
 
-    /// The newest call that was dialed to a number since a time and that rang, or may have.
+    /// The conversation that is up, or may be, and in which this is the operator's phone.
+    pub(crate) async fn conversation_with(&mut self, operator: &PhoneNumber) -> Result<Option<Call>, Error> {
+        let sql = select!("WHERE operator_number = $1 AND holds_number = 1");
+        self.fetch_one(sql, args![operator.to_string().as_str()]).await?.as_ref().map(rows::call).transpose()
+    }
+
+    /// The newest call that was dialed to a number since a time and that rang, or may have: a conversation with this
+    /// operator's phone, or else a message.
     pub(crate) async fn newest_dialed_since(
         &mut self,
         number: &PhoneNumber,
+        operator: Option<&PhoneNumber>,
         since: i64,
         now: i64,
     ) -> Result<Option<Call>, Error> {
         let sql = self.dialect().newest_dialed_since();
-        self.fetch_one(sql, args![number.to_string().as_str(), since, now]).await?.as_ref().map(rows::call).transpose()
+        let operator = operator.map(PhoneNumber::to_string);
+        let args = args![number.to_string().as_str(), since, now, operator.as_deref()];
+        self.fetch_one(sql, args).await?.as_ref().map(rows::call).transpose()
     }
 
     /// Returns the call to `to` that a form with this nonce has asked for, if it rang or may have rung.
@@ -154,8 +166,8 @@ impl Conn {
         row.as_ref().map(rows::call).transpose()
     }
 
-    /// When the call was dialed that is followed by `newer` others, if that was after `since`. Nothing may be dated after
-    /// `now`.
+    /// When the call was dialed that is followed by `newer` others, if that was after `since`. A conversation counts as
+    /// two, because two phones ring. Nothing may be dated after `now`.
     pub(crate) async fn dialed_before_newest(
         &mut self,
         newer: i64,
@@ -164,16 +176,20 @@ impl Conn {
     ) -> Result<Option<i64>, Error> {
         let sql = "SELECT at FROM (SELECT dialled_at AS at FROM calls WHERE dialled_at > $1 UNION ALL
                    SELECT created_at AS at FROM calls WHERE dialled_at < created_at AND dialled_at <= $1
-                   AND created_at > $1 AND created_at <= $3) AS dialed ORDER BY at DESC LIMIT 1 OFFSET $2";
+                   AND created_at > $1 AND created_at <= $3 UNION ALL
+                   SELECT dialled_at AS at FROM calls WHERE operator_number IS NOT NULL AND dialled_at > $1 UNION ALL
+                   SELECT created_at AS at FROM calls WHERE dialled_at < created_at AND dialled_at <= $1
+                   AND created_at > $1 AND created_at <= $3 AND operator_number IS NOT NULL) AS dialed ORDER BY at DESC LIMIT 1 OFFSET $2";
         self.fetch_one(sql, args![since, newer, now]).await?.map(|row| row.int("at")).transpose()
     }
 
-    /// How many calls were dialed after `since`. A call that was [redated](Self::redate_calls) by a clock that was behind
+    /// How many calls were dialed after `since`, where a conversation counts as two. A call that was [redated](Self::redate_calls) by a clock that was behind
     /// counts by its own time.
     pub(crate) async fn count_dialed_since(&mut self, since: i64, now: i64) -> Result<i64, Error> {
         let sql = "SELECT (SELECT count(*) FROM calls WHERE dialled_at > $1) +
-                   (SELECT count(*) FROM calls WHERE dialled_at < created_at AND dialled_at <= $1
-                   AND created_at > $1 AND created_at <= $2) AS calls";
+                   (SELECT count(*) FROM calls WHERE operator_number IS NOT NULL AND dialled_at > $1) +
+                   (SELECT count(*) + count(operator_number) FROM calls WHERE dialled_at < created_at
+                   AND dialled_at <= $1 AND created_at > $1 AND created_at <= $2) AS calls";
         self.fetch_one(sql, args![since, now]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 
@@ -238,6 +254,7 @@ impl Conn {
         let read = |row: &Row| {
             let is_some = |column| Ok::<bool, Error>(row.int(column)? > 0);
             let summary = Summary {
+                furthest_leg: row.text_if_set("leg")?.map(|word| legs::state(&word)).transpose()?,
                 following: row.text_if_set("job")?.map(|word| jobs::status(&word)).transpose()?,
                 is_recording_coming: is_some("coming")?,
                 has_transcripts: is_some("transcripts")?,

@@ -2,7 +2,7 @@
 
 macro_rules! call_columns {
     () => {
-        "calls.id, calls.sid, calls.direction, calls.to_number, calls.from_number, calls.keyterms, calls.state, \
+        "calls.id, calls.sid, calls.direction, calls.kind, calls.operator_number, calls.to_number, calls.from_number, calls.keyterms, calls.state, \
          calls.reason, calls.code, calls.deletion, calls.created_at, calls.ended_at"
     };
 }

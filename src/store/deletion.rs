@@ -51,7 +51,9 @@ impl Conn {
         let recordings = "UPDATE recordings SET duration_seconds = NULL, channels = NULL, source = NULL,
                           error_code = NULL, updated_at = $2 WHERE call_id = $1";
         self.execute(recordings, args![id.as_str(), now]).await?;
-        let call = "UPDATE calls SET to_number = NULL, from_number = NULL, keyterms = '[]', reason = NULL, code = NULL,
+        let legs = "UPDATE legs SET number = NULL, updated_at = $2 WHERE call_id = $1";
+        self.execute(legs, args![id.as_str(), now]).await?;
+        let call = "UPDATE calls SET to_number = NULL, from_number = NULL, operator_number = NULL, keyterms = '[]', reason = NULL, code = NULL,
                     base_url = NULL, updated_at = $2 WHERE id = $1";
         self.execute(call, args![id.as_str(), now]).await?;
         self.wipe_speakers(id).await?;

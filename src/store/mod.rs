@@ -16,6 +16,7 @@ mod facets;
 mod filter;
 mod history;
 mod jobs;
+mod legs;
 mod readiness;
 mod recordings;
 mod refused_models;

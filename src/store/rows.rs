@@ -2,7 +2,7 @@
 
 use super::engine::Row;
 use super::error::Error;
-use crate::model::call::{Call, CallState, Deletion, Direction};
+use crate::model::call::{Call, CallState, Deletion, Direction, Kind};
 use crate::model::keyterms::Keyterms;
 
 pub(super) fn call(row: &Row) -> Result<Call, Error> {
@@ -15,6 +15,8 @@ pub(super) fn call(row: &Row) -> Result<Call, Error> {
         id: row.text("id")?.parse().map_err(|_| Error::Unreadable("calls.id"))?,
         sid: sid.map_err(|_| Error::Unreadable("calls.sid"))?,
         direction: Direction::named(&row.text("direction")?).unwrap_or(Direction::Unknown),
+        kind: Kind::named(&row.text("kind")?).ok_or(Error::Unreadable("calls.kind"))?,
+        operator: row.text_if_set("operator_number")?,
         to: row.text_if_set("to_number")?,
         from: row.text_if_set("from_number")?,
         keyterms: Keyterms::from_terms(keyterms),

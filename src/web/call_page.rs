@@ -5,8 +5,8 @@ use askama::Template;
 use super::labels;
 use super::pages::Notices;
 use super::view::{CallDetails, RecordingView, SpeakerView, TranscriptView, number, sentence};
-use crate::model::call::{Direction, FormNonce};
-use crate::model::standing::{Progress, Step};
+use crate::model::call::{Direction, FormNonce, Kind};
+use crate::model::standing::{Mark, Progress, Step};
 
 #[derive(Template)]
 #[template(path = "call.html", config = "src/web/pages/askama.toml")]
@@ -69,6 +69,9 @@ impl CallDetails {
     }
 
     fn step_name(&self, step: &Step) -> &'static str {
+        if step.mark == Mark::Failed && self.unconnected.is_some() {
+            return "Not connected";
+        }
         labels::step(step, self.call.direction == Direction::Outbound.as_str(), self.call.known_state)
     }
 
@@ -86,11 +89,27 @@ impl CallDetails {
     }
 
     fn headline(&self) -> &'static str {
-        labels::headline(self.call.known_state, self.progress)
+        match self.unconnected {
+            Some(unconnected) => labels::unconnected_headline(unconnected),
+            None => labels::headline(self.call.known_state, self.progress),
+        }
     }
 
     fn waits_for(&self) -> &'static str {
-        self.waits_for.map_or_else(|| labels::outcome(self.call.known_state, self.progress), labels::waits_for)
+        match (self.waits_for, self.unconnected) {
+            (Some(waits_for), _) => labels::waits_for(waits_for),
+            (None, Some(unconnected)) => labels::unconnected(unconnected),
+            (None, None) => labels::outcome(self.call.known_state, self.progress),
+        }
+    }
+
+    /// Why the call is in its state, unless the page says it already.
+    fn reason_below(&self) -> Option<&str> {
+        self.call.reason.as_deref().filter(|reason| *reason != self.waits_for())
+    }
+
+    fn is_conversation(&self) -> bool {
+        self.call.kind == Kind::Conversation.as_str()
     }
 
     /// Returns what its speakers are called.

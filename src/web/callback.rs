@@ -16,16 +16,20 @@ use crate::clients::twilio::signature::{self, Algorithm, SignatureSettings};
 use crate::context::{Context, Shared};
 use crate::model::BadId;
 use crate::model::call::{CallId, CallSid, CallState, Direction};
-use crate::pipeline::ingest::{CallUpdate, Recorded, RecordingUpdate};
+use crate::pipeline::ingest::{CallUpdate, LegUpdate, Recorded, RecordingUpdate};
 
 /// Largest body of a callback, in bytes.
 pub(super) const LARGEST_CALLBACK: usize = 64 << 10;
 
 /// Parameters that must not be repeated, and that a form must not have in the query: the query is ours.
-const UNIQUE: [&str; 14] = [
+const UNIQUE: [&str; 18] = [
     "AccountSid",
     "CallSid",
     "ParentCallSid",
+    "DialCallSid",
+    "DialCallStatus",
+    "DialBridged",
+    "Digits",
     "ConferenceSid",
     "CallStatus",
     "Direction",
@@ -204,6 +208,24 @@ impl TryFrom<Callback<CallProgress>> for CallUpdate {
             to: body.to,
             from: body.from,
             is_child: is_child(body.parent_call_sid.as_deref()),
+        })
+    }
+}
+
+impl TryFrom<Callback<CallProgress>> for LegUpdate {
+    type Error = ApiError;
+
+    fn try_from(Callback { token, body }: Callback<CallProgress>) -> Result<Self, ApiError> {
+        let parent = body.parent_call_sid.filter(|parent| !parent.is_empty() && *parent != body.call_sid);
+        let parent =
+            parent.ok_or_else(|| ApiError::BadRequest("ParentCallSid: expected the SID of a call".to_owned()))?;
+        Ok(Self {
+            token,
+            parent: parent.parse()?,
+            sid: body.call_sid.parse()?,
+            status: body.call_status,
+            number: body.to,
+            is_bridged: None,
         })
     }
 }

@@ -14,7 +14,9 @@ use super::filter::{Search, cursor};
 use super::forms::Refused;
 use super::list_page::{CallsPage, back};
 use super::pages::Notices;
-use super::view::{CallDetails, CallList, CallRow, CallView, EventView, RecordingView, SpeakerView, TranscriptView};
+use super::view::{
+    CallDetails, CallList, CallRow, CallView, EventView, LegView, RecordingView, SpeakerView, TranscriptView,
+};
 use super::{forms, reading, response, search};
 use crate::clients::twilio::Recording;
 use crate::context::Shared;
@@ -22,7 +24,7 @@ use crate::model;
 use crate::model::call::{CallName, CallSid, CallState, Deletion, FormNonce};
 use crate::model::job::JobKind;
 use crate::model::speakers::Speakers;
-use crate::model::standing::{self, Facts, Progress, WaitsFor};
+use crate::model::standing::{self, Facts, Progress, Unconnected, WaitsFor};
 use crate::pipeline::lookup;
 use crate::pipeline::{self, facts, retry as again};
 use crate::store::{Conn, Voice};
@@ -149,22 +151,27 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
     }
     let facts = facts::of(&mut conn, call).await?;
     let (progress, call) = (facts.progress(), &facts.call);
+    let unconnected = Unconnected::of(call, &facts.summary());
     let history = conn.history(&call.id).await?;
     let mut shown = CallDetails {
         progress,
+        unconnected,
+        legs: Vec::new(),
         can_retry: facts.may_retry().is_ok(),
         can_delete: facts.may_delete().is_ok(),
         keyterms: Vec::new(),
         steps: standing::steps(call.state, progress, &history),
         waits_for: facts.waits_for(),
-        timeline: history.into_iter().map(|event| EventView::of(call, event)).collect(),
+        timeline: Vec::new(),
         recordings: Vec::new(),
         transcripts: Vec::new(),
         speakers: Vec::new(),
         naming: Speakers::default(),
         since,
-        call: CallView::of(call),
+        call: CallView::of(call).with_reason(unconnected),
     };
+    let legs = LegView::of(&facts, &history);
+    shown.timeline = history.into_iter().map(|event| EventView::of(call, event)).collect();
     if call.deletion.is_some() {
         // From the first moment on, nothing that was said is shown, only what delays the deletion.
         shown.call.reason = conn.job_state(JobKind::Deletion, call.id.as_str()).await?.and_then(|job| job.reason);
@@ -182,6 +189,7 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
     }
     (shown.speakers, shown.naming) = speakers(&mut conn, &facts).await?;
     drop(conn);
+    shown.legs = legs;
     shown.keyterms = call.keyterms.as_slice().to_vec();
     shown.recordings = facts.recordings.iter().map(|one| RecordingView::of(context, headers, one)).collect();
     Ok(shown)
@@ -204,6 +212,8 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
     let state = CallState::of_twilio(&found.status).unwrap_or(CallState::InProgress);
     Ok(CallDetails {
         progress,
+        unconnected: None,
+        legs: Vec::new(),
         can_retry: false,
         can_delete: false,
         since: 0,

@@ -30,6 +30,9 @@ pub(super) struct Options {
     /// Terms for this call's transcript, comma separated.
     #[serde(default)]
     keyterms: String,
+    /// The operator's phone for a conversation, or `me`.
+    #[serde(default)]
+    with: String,
 }
 
 /// The form of a page that dials.
@@ -38,6 +41,8 @@ pub(super) struct Confirmed {
     number: String,
     #[serde(default)]
     keyterms: String,
+    #[serde(default)]
+    with: String,
     /// Makes a second click on the same form dial nothing.
     #[serde(rename = "press")]
     nonce: Option<String>,
@@ -49,6 +54,7 @@ struct ConfirmPage {
     notices: Notices,
     /// The numbers that the user may mean.
     numbers: Vec<PhoneNumber>,
+    with: String,
     keyterms: String,
     nonce: FormNonce,
 }
@@ -71,13 +77,13 @@ pub(super) async fn dial(
     Extension(who): Extension<Who>,
     headers: HeaderMap,
     Id(typed): Id<String>,
-    Query(Options { keyterms }): Query<Options>,
+    Query(Options { keyterms, with }): Query<Options>,
 ) -> Result<Response, ApiError> {
     let intent = access::dial_intent(&headers, who);
     if intent == DialIntent::NotMeant {
         return Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"));
     }
-    let form = DialForm { number: typed, keyterms, ..DialForm::default() };
+    let form = DialForm { number: typed, with, keyterms, ..DialForm::new(&context) };
     match dial_typed(&context, &headers, intent, &form).await {
         Err(error) if wants_page(&headers) => Ok(refused(&context, form, error)),
         answer => answer,
@@ -88,23 +94,45 @@ async fn dial_typed(
     context: &Shared,
     headers: &HeaderMap,
     intent: DialIntent,
-    DialForm { number, keyterms, .. }: &DialForm,
+    form: &DialForm,
 ) -> Result<Response, ApiError> {
+    let DialForm { number, with, keyterms, .. } = form;
+    let operator = phone(context, with)?;
     let number = match number.parse::<TypedNumber>()?.with_country_code(&context.phone_number) {
         Err(BadTypedNumber::Unclear(numbers)) if wants_page(headers) => {
-            return Ok(confirm(context, numbers, keyterms.clone()));
+            return Ok(confirm(context, numbers, form));
         }
         number => number?,
     };
     if intent == DialIntent::Unsaid {
-        return Ok(confirm(context, vec![number], keyterms.clone()));
+        return Ok(confirm(context, vec![number], form));
     }
     let (keyterms, again) = (Keyterms::from_list(keyterms), !is_browser(headers));
-    ring(context, headers, Request { number, keyterms, again, nonce: None }).await
+    ring(context, headers, Request { number, operator, keyterms, again, nonce: None }).await
 }
 
-fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, keyterms: String) -> Response {
-    page(ConfirmPage { notices: Notices::of(context), numbers, keyterms, nonce: FormNonce::random() }.render())
+/// The operator's phone that a request names, if it names one.
+fn phone(context: &Shared, with: &str) -> Result<Option<PhoneNumber>, ApiError> {
+    let (phones, with) = (&context.call.operator_phones, with.trim());
+    let named = match with {
+        "" => return Ok(None),
+        "me" => phones.first(),
+        // In a query, `+` stands for a space.
+        number => number.parse().ok().and_then(|number: PhoneNumber| phones.iter().find(|phone| **phone == number)),
+    };
+    match named {
+        Some(phone) => Ok(Some(phone.clone())),
+        None if phones.is_empty() => {
+            Err(ApiError::BadRequest("with: OPERATOR_PHONES is not set, so there is no phone to talk at".to_owned()))
+        }
+        None => Err(ApiError::BadRequest("with: expected me, or one of OPERATOR_PHONES".to_owned())),
+    }
+}
+
+fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, form: &DialForm) -> Response {
+    let (notices, nonce) = (Notices::of(context), FormNonce::random());
+    let (with, keyterms) = (form.with.clone(), form.keyterms.clone());
+    page(ConfirmPage { notices, numbers, with, keyterms, nonce }.render())
 }
 
 /// Dials the number of a form. A number without `+` is shown with its country code before it rings.
@@ -116,12 +144,13 @@ pub(super) async fn confirmed(
     let (parts, body) = request.into_parts();
     let form: Named<Confirmed> = read_form(&read_body(body, LARGEST_FORM).await?)?;
     if !wants_page(&parts.headers) {
-        let Confirmed { number, keyterms, nonce } = form.alone()?;
+        let Confirmed { number, with, keyterms, nonce } = form.alone()?;
+        let operator = phone(&context, &with)?;
         let number = TypedNumber::pasted(&number)?.with_country_code(&context.phone_number)?;
         let (keyterms, nonce) = (Keyterms::from_list(&keyterms), nonce.as_deref().map(str::parse).transpose()?);
-        return ring(&context, &parts.headers, Request { number, keyterms, again: true, nonce }).await;
+        return ring(&context, &parts.headers, Request { number, operator, keyterms, again: true, nonce }).await;
     }
-    let form = typed(form.named)?;
+    let form = typed(&context, form.named)?;
     match submit(&context, &parts.headers, &form).await {
         Err(error) => Ok(refused(&context, form, error)),
         answer => answer,
@@ -129,30 +158,34 @@ pub(super) async fn confirmed(
 }
 
 async fn submit(context: &Shared, headers: &HeaderMap, form: &DialForm) -> Result<Response, ApiError> {
+    let operator = phone(context, &form.with)?;
     let (typed, own) = (TypedNumber::pasted(&form.number)?, &context.phone_number);
     let number = typed.in_country_of(own)?;
     if !typed.is_international() {
-        return Ok(confirm(context, vec![number], form.keyterms.clone()));
+        return Ok(confirm(context, vec![number], form));
     }
     let (keyterms, nonce) = (Keyterms::from_list(&form.keyterms), Some(form.nonce.clone()));
-    ring(context, headers, Request { number, keyterms, again: true, nonce }).await
+    ring(context, headers, Request { number, operator, keyterms, again: true, nonce }).await
 }
 
-fn typed(Confirmed { number, keyterms, nonce }: Confirmed) -> Result<DialForm, ApiError> {
+fn typed(context: &Shared, form: Confirmed) -> Result<DialForm, ApiError> {
+    let Confirmed { number, with, keyterms, nonce } = form;
     let nonce = nonce.map_or_else(|| Ok(FormNonce::random()), |nonce| nonce.parse())?;
-    Ok(DialForm { number, keyterms, nonce })
+    Ok(DialForm { number, with, keyterms, nonce, ..DialForm::new(context) })
 }
 
 /// Shows a form that was sent before its browser was logged in.
 pub(super) fn show_again(context: &Shared, form: &[u8]) -> Result<Response, ApiError> {
-    let (notices, form) = (Notices::of(context), typed(read_form(form)?)?);
+    let (notices, form) = (Notices::of(context), typed(context, read_form(form)?)?);
     Ok(page(DialPage { notices, form, refused: None, is_kept: true }.render()))
 }
 
 /// Shows the form again with what was typed, and why it was refused.
 fn refused(context: &Shared, form: DialForm, error: ApiError) -> Response {
-    use pipeline::Error::{Keyterms, NotAllowed};
+    use pipeline::Error::{Keyterms, NotAllowed, SameNumber};
     let field = match &error {
+        ApiError::Pipeline(SameNumber | NotAllowed(pipeline::allowed::NotAllowed::Operator(_))) => "with",
+        ApiError::BadRequest(why) if why.starts_with("with: ") => "with",
         ApiError::BadRequest(_) | ApiError::Pipeline(NotAllowed(_)) => "number",
         ApiError::Pipeline(Keyterms(_)) => "keyterms",
         _ => "",
@@ -172,9 +205,8 @@ fn is_browser(headers: &HeaderMap) -> bool {
 /// Dials, and answers with the tutorial's sentence. A browser is redirected to the call's page, so that a reload dials
 /// nothing.
 async fn ring(context: &Shared, headers: &HeaderMap, request: Request) -> Result<Response, ApiError> {
-    let number = request.number.to_string();
-    let Dialed { sid, was_there } = pipeline::dial::dial(context, request).await?;
-    let said = text(&sentence(&number, sid.as_str()));
+    let Dialed { sid, to, was_there } = pipeline::dial::dial(context, request).await?;
+    let said = text(&sentence(&to, sid.as_str()));
     if !wants_page(headers) {
         return Ok(said);
     }

@@ -256,6 +256,7 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
     let ((status, slug, title), retry_after) = match error {
         E::Keyterms(_) => ((StatusCode::BAD_REQUEST, "bad-keyterms", "Invalid key terms"), None),
         E::NotAllowed(_) => ((StatusCode::FORBIDDEN, "not-allowed", "This number cannot be called"), None),
+        E::SameNumber => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NotOurRecording(_) => {
             ((StatusCode::BAD_REQUEST, "not-our-recording", "Not a recording of this account"), None)
         }

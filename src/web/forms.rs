@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 
 use super::error::{ApiError, Problem};
+use crate::context::Context;
 use crate::model::call::FormNonce;
 
 /// Why a form came back.
@@ -19,14 +20,20 @@ pub(super) struct Refused {
 #[derive(Debug, Clone)]
 pub(super) struct DialForm {
     pub(super) number: String,
+    /// The operator's phone for a conversation; empty for a message.
+    pub(super) with: String,
+    /// The operator's phones that can be chosen.
+    pub(super) phones: Vec<String>,
     pub(super) keyterms: String,
     /// A form that comes back keeps its nonce: if its call was placed nevertheless, the next click does not place another.
     pub(super) nonce: FormNonce,
 }
 
-impl Default for DialForm {
-    fn default() -> Self {
-        Self { number: String::new(), keyterms: String::new(), nonce: FormNonce::random() }
+impl DialForm {
+    pub(super) fn new(context: &Context) -> Self {
+        let (number, with, keyterms) = Default::default();
+        let phones = context.call.operator_phones.iter().map(ToString::to_string).collect();
+        Self { number, with, phones, keyterms, nonce: FormNonce::random() }
     }
 }
 

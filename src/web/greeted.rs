@@ -1,19 +1,18 @@
-//! Which calls were greeted, so that a call that asks for TwiML in a circle is hung up. Each instance has its own memory.
+//! How often calls asked for the same TwiML, so that one that asks in a circle is hung up. Each instance has its own memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use crate::model::call::CallSid;
 
-/// Twilio asks a second time if the first response was lost. A third request means that the call goes round in circles.
-const GREETINGS: u8 = 2;
-
 /// Calls that are remembered: those of an hour in which one begins each second.
 const REMEMBERED: usize = 3_600;
 
-/// How many times each call was greeted; the oldest call is forgotten first.
-#[derive(Debug, Default)]
+/// How many times each call asked; the oldest call is forgotten first.
+#[derive(Debug)]
 pub(super) struct Greeted {
+    /// How often a call may ask.
+    most: u8,
     inner: Mutex<Inner>,
 }
 
@@ -24,14 +23,18 @@ struct Inner {
 }
 
 impl Greeted {
-    /// Counts a greeting. Returns `false` if the call was greeted often enough before.
+    pub(super) fn new(most: u8) -> Self {
+        Self { most, inner: Mutex::default() }
+    }
+
+    /// Counts a request. Returns `false` if the call has asked often enough before.
     pub(super) fn count(&self, call: &CallSid) -> bool {
         let call = call.number();
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Inner { counts, order } = &mut *inner;
         if let Some(count) = counts.get_mut(&call) {
             *count = count.saturating_add(1);
-            return *count <= GREETINGS;
+            return *count <= self.most;
         }
         if order.len() == REMEMBERED
             && let Some(oldest) = order.pop_front()
@@ -50,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_call_is_greeted_twice_at_most_and_others_all_the_same() {
-        let greeted = Greeted::default();
+        let greeted = Greeted::new(2);
         let sid = |number: usize| format!("CA{number:032x}").parse::<CallSid>().expect("a SID");
         let asked: Vec<bool> = (0..4).map(|_| greeted.count(&sid(0))).collect();
         assert_eq!(asked, [true, true, false, false]);

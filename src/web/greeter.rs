@@ -4,10 +4,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::greeted::Greeted;
+use crate::config::CallConfig;
 use crate::context::Context;
 use crate::model::call::{CallId, CallSid};
 use crate::token_bucket::TokenBucket;
 use crate::twiml::{self, Record, Say, Verb};
+
+/// Twilio asks a second time if the first response was lost. A third request means that the call goes round in circles.
+const GREETINGS: u8 = 2;
+
+/// How often an operator who has pressed the key waits some seconds for the database: about a minute.
+const WAITS: u8 = 10;
+
+/// What the caller hears if nobody takes a forwarded call.
+const NOBODY: &str = "Nobody can take your call now. Please leave a message.";
 
 /// Burst size of the token bucket that limits storing "answered" for outbound calls. Their status callback reports it too,
 /// so a flood of requests must not cost a transaction each. Twilio begins one call a second, unless more is agreed upon.
@@ -22,7 +32,10 @@ pub(super) struct Greeter {
     for_others: String,
     /// The document for a call that was dialed here, split around its token.
     around_token: Vec<String>,
+    /// What a caller hears whose forwarded call nobody took.
+    after_forward: String,
     greeted: Greeted,
+    waiting: Greeted,
     notes: Mutex<TokenBucket>,
     /// The bucket's time starts here.
     started: Instant,
@@ -35,7 +48,9 @@ impl Greeter {
         Self {
             for_others: greeting(context, None),
             around_token: for_any.split(any.as_str()).map(str::to_owned).collect(),
-            greeted: Greeted::default(),
+            after_forward: message(context, None, NOBODY.into()),
+            greeted: Greeted::new(GREETINGS),
+            waiting: Greeted::new(WAITS),
             notes: Mutex::new(TokenBucket::new(NOTES, NOTE_EVERY)),
             started: Instant::now(),
         }
@@ -53,6 +68,15 @@ impl Greeter {
         self.greeted.count(call)
     }
 
+    pub(super) fn message_after_forward(&self) -> String {
+        self.after_forward.clone()
+    }
+
+    /// Counts a wait for the database. Returns `false` if the operator has waited long enough.
+    pub(super) fn may_wait(&self, call: &CallSid) -> bool {
+        self.waiting.count(call)
+    }
+
     /// Returns `false` if too many answered calls were stored just now.
     pub(super) fn may_note(&self) -> bool {
         let now_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -60,14 +84,20 @@ impl Greeter {
     }
 }
 
-/// Says the greeting, records, and continues at `/record/done/`.
 fn greeting(context: &Context, token: Option<&CallId>) -> String {
+    message(context, token, said(context))
+}
+
+/// The greeting, as the settings have it spoken.
+pub(super) fn said(context: &Context) -> Say {
+    let CallConfig { greeting, language, voice, .. } = &context.call;
+    Say { text: greeting.clone(), language: language.clone(), voice: voice.clone() }
+}
+
+/// Speaks, records, and continues at `/record/done/`.
+fn message(context: &Context, token: Option<&CallId>, say: Say) -> String {
     twiml::response(&[
-        Verb::Say(Say {
-            text: context.call.greeting.clone(),
-            language: context.call.language.clone(),
-            voice: context.call.voice.clone(),
-        }),
+        Verb::Say(say),
         Verb::Record(Record {
             action: context.urls.record_done(token),
             recording_status_callback: context.urls.recording_progress(token),

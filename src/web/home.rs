@@ -24,6 +24,6 @@ struct HomePage {
 
 pub(super) async fn show(State(context): State<Shared>) -> Result<Response, ApiError> {
     let page = calls::calls(&context, &Search::default()).await?;
-    let (notices, form) = (Notices::of(&context), DialForm::default());
+    let (notices, form) = (Notices::of(&context), DialForm::new(&context));
     Ok(response::page(HomePage { notices, form, refused: None, page }.render()))
 }

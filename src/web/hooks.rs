@@ -23,6 +23,14 @@ pub(super) async fn call_progress(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(super) async fn leg_progress(
+    State(context): State<Shared>,
+    callback: Callback<CallProgress>,
+) -> Result<StatusCode, ApiError> {
+    ingest::leg_update(&context, callback.try_into()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn recording_progress(
     State(context): State<Shared>,
     callback: Callback<RecordingProgress>,

@@ -2,8 +2,9 @@
 
 use crate::model::call::CallState;
 use crate::model::history::Happened;
+use crate::model::leg::Role;
 use crate::model::recording::RecordingState;
-use crate::model::standing::{Mark, Progress, Stage, Step, WaitsFor};
+use crate::model::standing::{Mark, Progress, Stage, Step, Unconnected, WaitsFor};
 use crate::model::transcript::TranscriptState;
 
 /// The class of a progress in the style sheet.
@@ -143,6 +144,52 @@ pub(super) fn outcome(state: Option<CallState>, progress: Progress) -> &'static 
     }
 }
 
+/// Why a conversation did not come about, in a word or two.
+pub(super) fn unconnected_headline(unconnected: Unconnected) -> &'static str {
+    match unconnected {
+        Unconnected::Party(state) => unanswered(state).unwrap_or("Not connected"),
+        Unconnected::Operator(_) | Unconnected::NoKey => "Not connected",
+    }
+}
+
+/// Why a conversation did not come about.
+pub(super) fn unconnected(unconnected: Unconnected) -> &'static str {
+    match unconnected {
+        Unconnected::Operator(CallState::Busy) => "Your phone was busy, so the other number was not called.",
+        Unconnected::Operator(CallState::NoAnswer) => {
+            "Your phone was not answered, so the other number was not called."
+        }
+        Unconnected::Operator(CallState::Canceled) => "The call was canceled before your phone was answered.",
+        Unconnected::Operator(_) => "Your phone could not be called, so the other number was not called.",
+        Unconnected::NoKey => {
+            "Nobody pressed a key at your phone, which a voicemail box may have answered, so the other number was not called."
+        }
+        Unconnected::Party(CallState::Busy) => "The line of the other number was busy.",
+        Unconnected::Party(CallState::NoAnswer) => "Nobody answered at the other number.",
+        Unconnected::Party(CallState::Canceled) => "Your phone hung up before the other number answered.",
+        Unconnected::Party(_) => "The other number could not be reached.",
+    }
+}
+
+/// The state of a leg.
+pub(super) fn leg(state: CallState) -> &'static str {
+    match state {
+        CallState::Completed => "hung up",
+        CallState::InProgress => "on the phone",
+        CallState::Ringing => "ringing",
+        CallState::Busy => "busy",
+        CallState::NoAnswer => "no answer",
+        CallState::Canceled => "not rung to the end",
+        CallState::Failed | CallState::Lost => "not reached",
+        CallState::Dialing | CallState::Unknown | CallState::Queued => "dialing",
+    }
+}
+
+/// Who is at the phone of a leg.
+pub(super) fn role(role: &str) -> &'static str {
+    if role == Role::Operator.as_str() { "Your phone" } else { "Other side" }
+}
+
 /// An event of the history.
 pub(super) fn event(what: &Happened) -> &'static str {
     match what {
@@ -158,6 +205,16 @@ pub(super) fn event(what: &Happened) -> &'static str {
             CallState::NoAnswer => "No answer",
             CallState::Failed => "Call could not be placed",
             CallState::Canceled => "Call canceled",
+        },
+        Happened::Leg(_, state) => match state {
+            CallState::Ringing => "Second phone ringing",
+            CallState::InProgress => "Second phone answered",
+            CallState::Completed => "Second phone hung up",
+            CallState::Busy => "Second phone busy",
+            CallState::NoAnswer => "Second phone not answered",
+            CallState::Canceled => "Second phone no longer rung",
+            CallState::Failed => "Second phone not reached",
+            _ => "Second phone dialed",
         },
         Happened::Recording(_, state) => match state {
             RecordingState::InProgress => "Recording started",

@@ -46,6 +46,8 @@ impl CallRow {
     /// Returns how the call's transcript begins, or why there is none.
     pub(super) fn gist(&self) -> &str {
         let why = match self.progress {
+            // The reason tells it.
+            Progress::Failed if self.unconnected.is_some() => "",
             Progress::Failed | Progress::NotTranscribed => labels::outcome(self.call.known_state, self.progress),
             Progress::Done => "Nothing was said.",
             _ => "",
@@ -55,7 +57,10 @@ impl CallRow {
 
     /// Returns the call's progress in a word or two.
     pub(super) fn headline(&self) -> &'static str {
-        labels::headline(self.call.known_state, self.progress)
+        match self.unconnected {
+            Some(unconnected) => labels::unconnected_headline(unconnected),
+            None => labels::headline(self.call.known_state, self.progress),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod call_page;
 mod callback;
 mod calls;
+mod conversation;
 mod delete;
 mod dial;
 mod error;
@@ -60,10 +61,25 @@ use greeter::Greeter;
 /// Every route, with and without its trailing slash.
 pub fn router(context: Shared) -> Router {
     let greeter = Arc::new(Greeter::new(&context));
-    let greet = move |State(context), callback: Callback<_>| record::greet(context, Arc::clone(&greeter), callback);
+    // A route that answers with TwiML, which may count how often a call asks.
+    macro_rules! twiml {
+        ($handler:path) => {{
+            let greeter = Arc::clone(&greeter);
+            let answer = move |State(context), callback: Callback<_>| $handler(context, Arc::clone(&greeter), callback);
+            get(answer.clone()).post(answer)
+        }};
+    }
     let vendors = Routes::new()
-        .at("/record", get(greet.clone()).post(greet))
+        .at("/record", twiml!(record::greet))
         .at("/record/done", get(record::done).post(record::done))
+        .at("/record/greeting", twiml!(conversation::whisper))
+        .at("/record/conversation", twiml!(conversation::begin))
+        .at("/record/conversation/key", twiml!(conversation::key))
+        .at("/record/conversation/connect", twiml!(conversation::connect))
+        .at("/record/conversation/done", twiml!(conversation::done))
+        .at("/record/take", twiml!(conversation::take))
+        .at("/record/take/key", twiml!(conversation::take_key))
+        .at("/hooks/twilio/leg", post(hooks::leg_progress))
         .at("/hooks/twilio/call", post(hooks::call_progress))
         .at("/hooks/twilio/recording", post(hooks::recording_progress))
         .at("/hooks/assemblyai", post(hooks::transcript_ready))
@@ -109,8 +125,21 @@ pub fn router(context: Shared) -> Router {
 }
 
 /// The routes of the vendors' callbacks.
-const CALLBACKS: [&str; 5] =
-    ["/record", "/record/done", "/hooks/twilio/call", "/hooks/twilio/recording", "/hooks/assemblyai"];
+const CALLBACKS: [&str; 13] = [
+    "/record",
+    "/record/done",
+    "/record/greeting",
+    "/record/conversation",
+    "/record/conversation/key",
+    "/record/conversation/connect",
+    "/record/conversation/done",
+    "/record/take",
+    "/record/take/key",
+    "/hooks/twilio/call",
+    "/hooks/twilio/leg",
+    "/hooks/twilio/recording",
+    "/hooks/assemblyai",
+];
 
 /// Whether a request may use a slot of the [listener](crate::server) that is reserved for what must always get through:
 /// what looks like a callback of a vendor, and probes. Every other path may keep its slot while it waits for a look.

@@ -8,16 +8,17 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
 use super::callback::Callback;
+use super::conversation;
 use super::greeter::Greeter;
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::Shared;
-use crate::model::call::{CallId, CallSid};
+use crate::model::call::{CallId, CallSid, Direction};
 use crate::pipeline::ingest::{self, CallUpdate};
 use crate::twiml::{self, Verb};
 
 const XML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
 
-/// Greets and records. That the call was answered is stored in the background, because Twilio must not wait for the
+/// Greets and records, or forwards an inbound call if `INBOUND` says so. That the call was answered is stored in the background, because Twilio must not wait for the
 /// database. If too much waits for the database already it is not stored at all: the call's status callback or its
 /// recording reports it too.
 pub(super) async fn greet(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
@@ -32,14 +33,16 @@ pub(super) async fn greet(context: Shared, greeter: Arc<Greeter>, callback: Call
         direction = body.direction,
         "answered, recording"
     );
-    let document = greeter.document(token.as_ref());
+    let is_inbound = token.is_none() && Direction::of_twilio(&body.direction) == Direction::Inbound;
+    let forwarded = if is_inbound { conversation::forwarded(&context, body) } else { None };
+    let document = forwarded.unwrap_or_else(|| xml(greeter.document(token.as_ref())));
     if token.is_none() || greeter.may_note() {
         note_answered(&context, callback);
     }
-    xml(document)
+    document
 }
 
-fn note_answered(context: &Shared, callback: Callback<VoiceRequest>) {
+pub(super) fn note_answered(context: &Shared, callback: Callback<VoiceRequest>) {
     let Ok(update) = CallUpdate::try_from(callback) else { return };
     let Ok(slot) = Arc::clone(&context.answered_slots).try_acquire_owned() else { return };
     let shared = Arc::clone(context);
@@ -57,6 +60,6 @@ pub(super) async fn done(Callback { token, body }: Callback<VoiceRequest>) -> Re
     xml(twiml::response(&[Verb::Hangup]))
 }
 
-fn xml(document: String) -> Response {
+pub(super) fn xml(document: String) -> Response {
     ([(header::CONTENT_TYPE, XML)], document).into_response()
 }

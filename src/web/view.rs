@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::labels;
 use super::reading::{Paragraph, called, doubt};
 use super::recordings;
 use crate::clients::assemblyai::Reply;
@@ -11,13 +12,14 @@ use crate::clients::json::{Json, most_bytes};
 use crate::clients::twilio;
 use crate::context::Shared;
 use crate::export;
-use crate::model::call::{Call, CallSid, CallState, Direction};
+use crate::model::call::{Call, CallSid, CallState, Direction, Kind};
 use crate::model::history::{Event, Happened};
 use crate::model::job::JobState;
+use crate::model::leg::{Leg, Role};
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
-use crate::model::speakers::{Role, Speakers, label};
-use crate::model::standing::{Facts, Progress, Step, WaitsFor};
+use crate::model::speakers::{Speakers, label};
+use crate::model::standing::{Facts, Progress, Step, Unconnected, WaitsFor};
 use crate::model::transcript::{OrderId, Transcript, TranscriptState, other_models};
 use crate::pipeline::lookup;
 use crate::store::{CallSummary, Hit, Voice};
@@ -28,6 +30,10 @@ pub(super) struct CallView {
     pub(super) id: Option<String>,
     pub(super) sid: Option<String>,
     pub(super) direction: &'static str,
+    pub(super) kind: &'static str,
+    /// The operator's phone of a conversation that was dialed here.
+    #[serde(skip)]
+    pub(super) operator: Option<String>,
     pub(super) to: Option<String>,
     pub(super) from: Option<String>,
     /// Twilio's status once Twilio has the call; before that `dialing`, `unknown` or `lost`.
@@ -47,6 +53,8 @@ pub(super) struct CallRow {
     #[serde(flatten)]
     pub(super) call: CallView,
     pub(super) progress: Progress,
+    #[serde(skip)]
+    pub(super) unconnected: Option<Unconnected>,
     /// The total length of its recordings.
     pub(super) duration_seconds: Option<i64>,
     /// The beginning of its transcript.
@@ -59,6 +67,10 @@ pub(super) struct CallDetails {
     #[serde(flatten)]
     pub(super) call: CallView,
     pub(super) progress: Progress,
+    #[serde(skip)]
+    pub(super) unconnected: Option<Unconnected>,
+    /// The call's own leg, and those that it dialed.
+    pub(super) legs: Vec<LegView>,
     /// Whether `POST /calls/<sid>/retry` would begin something.
     pub(super) can_retry: bool,
     /// Whether `POST /calls/<sid>/delete` would begin something.
@@ -96,6 +108,20 @@ pub(super) struct SpeakerView {
     /// The name that somebody gave it, or nothing.
     #[serde(skip)]
     pub(super) given: String,
+}
+
+/// One of the connections that a call consists of.
+#[derive(Debug, Serialize)]
+pub(super) struct LegView {
+    pub(super) sid: Option<String>,
+    pub(super) role: &'static str,
+    pub(super) number: Option<String>,
+    state: &'static str,
+    answered_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    reason: Option<String>,
+    #[serde(skip)]
+    known_state: CallState,
 }
 
 /// A new state of the call, of a recording, or of a transcript.
@@ -212,6 +238,8 @@ impl CallView {
             id: Some(call.id.to_string()),
             sid: call.sid.as_ref().map(CallSid::to_string),
             direction: call.direction.as_str(),
+            kind: call.kind.as_str(),
+            operator: call.operator.clone(),
             to: call.to.clone(),
             from: call.from.clone(),
             state: call.state.as_str().to_owned(),
@@ -231,6 +259,8 @@ impl CallView {
             created_at: call.created(),
             sid: Some(call.sid),
             direction: Direction::of_twilio(call.direction.as_deref().unwrap_or_default()).as_str(),
+            kind: Kind::Message.as_str(),
+            operator: None,
             to: call.to,
             from: call.from,
             known_state: CallState::of_twilio(&call.status),
@@ -239,6 +269,12 @@ impl CallView {
             code: None,
             is_deleting: false,
         }
+    }
+
+    /// Says why a conversation did not come about, if Twilio has not.
+    pub(super) fn with_reason(mut self, unconnected: Option<Unconnected>) -> Self {
+        self.reason = self.reason.or_else(|| unconnected.map(labels::unconnected).map(str::to_owned));
+        self
     }
 
     /// The call's name in addresses: its SID, or its id as long as it has none.
@@ -265,7 +301,46 @@ pub(super) fn number(number: Option<&String>) -> &str {
 impl CallRow {
     pub(super) fn of(call: &Call, CallSummary { summary, seconds, words }: CallSummary) -> Self {
         let words = words.filter(|_| call.deletion.is_none());
-        Self { progress: Progress::of(call, &summary), duration_seconds: seconds, words, call: CallView::of(call) }
+        let (progress, unconnected) = (Progress::of(call, &summary), Unconnected::of(call, &summary));
+        let call = CallView::of(call).with_reason(unconnected);
+        Self { progress, unconnected, duration_seconds: seconds, words, call }
+    }
+}
+
+impl LegView {
+    /// The legs of a call, its own first.
+    pub(super) fn of(Facts { call, legs, .. }: &Facts, history: &[Event]) -> Vec<Self> {
+        let time = |at: i64| Timestamp::from_millisecond(at).ok();
+        let answered = history.iter().find(|event| event.what == Happened::Call(CallState::InProgress));
+        let role = if call.operator.is_some() { Role::Operator } else { Role::Party };
+        let number = if call.direction == Direction::Inbound { call.from.as_deref() } else { call.first_number() };
+        let own = Self {
+            sid: call.sid.as_ref().map(CallSid::to_string),
+            role: role.as_str(),
+            number: number.map(str::to_owned),
+            state: call.state.as_str(),
+            answered_at: answered.and_then(|event| time(event.at)),
+            ended_at: call.ended_at.and_then(time),
+            reason: call.reason.clone(),
+            known_state: call.state,
+        };
+        let dialed = |leg: &Leg| Self {
+            sid: Some(leg.sid.to_string()),
+            role: leg.role.as_str(),
+            number: leg.number.clone(),
+            state: leg.state.as_str(),
+            answered_at: leg.answered_at.and_then(time),
+            ended_at: leg.ended_at.and_then(time),
+            reason: leg.reason().map(str::to_owned),
+            known_state: leg.state,
+        };
+        std::iter::once(own).chain(legs.iter().map(dialed)).collect()
+    }
+
+    /// Returns what pages say of it.
+    pub(super) fn label(&self) -> String {
+        let state = labels::leg(self.known_state);
+        self.reason.as_ref().map_or_else(|| state.to_owned(), |reason| format!("{state} ({reason})"))
     }
 }
 

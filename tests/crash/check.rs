@@ -34,6 +34,13 @@ impl Outcome {
     }
 }
 
+/// A call in Twilio's list.
+struct Placed {
+    sid: String,
+    /// The call that dialed it.
+    parent: Option<String>,
+}
+
 /// A recording in Twilio's list.
 struct Recording {
     sid: String,
@@ -46,6 +53,9 @@ impl World {
     pub(crate) async fn check(mut self) -> Outcome {
         let calls = self.end().await;
         let (placed, recordings) = (self.calls_at_twilio().await, self.recordings_at_twilio().await);
+        self.check_legs(&calls, &placed);
+        let placed: Vec<String> =
+            placed.into_iter().filter(|call| call.parent.is_none()).map(|call| call.sid).collect();
         self.check_calls(&calls, &placed);
         self.check_transcripts(&calls, &recordings);
         let outcome = self.close(&calls).await;
@@ -100,6 +110,24 @@ impl World {
         }
     }
 
+    /// I1 and I4: every leg is stored with its call, which has dialed at most one, and none is a call of its own.
+    fn check_legs(&mut self, calls: &BTreeMap<String, Value>, placed: &[Placed]) {
+        let mut dialed: HashMap<&str, u32> = HashMap::new();
+        for Placed { sid, parent } in placed {
+            let Some(parent) = parent else { continue };
+            *dialed.entry(parent).or_default() += 1;
+            let is_it = |call: &&Value| {
+                call["sid"] == **parent && call["legs"].as_array().into_iter().flatten().any(|leg| leg["sid"] == **sid)
+            };
+            if calls.values().find(is_it).is_none() || calls.values().any(|call| call["sid"] == **sid) {
+                self.violations.push(format!("I4: leg {sid} is not stored with call {parent} alone"));
+            }
+        }
+        for (parent, times) in dialed.into_iter().filter(|(_, times)| *times > 1) {
+            self.violations.push(format!("I1: call {parent} has dialed {times} legs"));
+        }
+    }
+
     /// I1, I2 and I4: every dial request placed at most one call, and every placed or acknowledged call is stored.
     fn check_calls(&mut self, calls: &BTreeMap<String, Value>, placed: &[String]) {
         let mut violations = Vec::new();
@@ -112,8 +140,14 @@ impl World {
         if placed.len() > numbers {
             violations.push(format!("I1: {} calls for {numbers} requests", placed.len()));
         }
-        let by_sid: HashMap<&str, &Value> =
-            calls.values().filter_map(|call| Some((call["sid"].as_str()?, call))).collect();
+        // A callback of a leg belongs to its call.
+        let legs = |call: &'_ Value| call["legs"].as_array().cloned().unwrap_or_default();
+        let by_sid: HashMap<String, &Value> = calls
+            .values()
+            .flat_map(|call| {
+                legs(call).into_iter().filter_map(move |leg| Some((leg["sid"].as_str()?.to_owned(), call)))
+            })
+            .collect();
         for sid in self.outside.shown.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if !placed.contains(sid) {
                 violations.push(format!("I1: Twilio has no call {sid}, which a response named"));
@@ -123,7 +157,7 @@ impl World {
             violations.push(format!("I4: call {sid} is not in the store"));
         }
         for (call, recording) in &self.acknowledged {
-            let Some(shown) = by_sid.get(call.as_str()) else {
+            let Some(shown) = by_sid.get(call) else {
                 violations.push(format!("I2: call {call} was acknowledged and is not in the store"));
                 continue;
             };
@@ -213,9 +247,13 @@ impl World {
         }
     }
 
-    async fn calls_at_twilio(&self) -> Vec<String> {
+    async fn calls_at_twilio(&self) -> Vec<Placed> {
+        let text = |call: &Value, name: &str| call[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let calls = self.listed("Calls", "calls").await;
-        calls.iter().filter_map(|call| call["sid"].as_str().map(str::to_owned)).collect()
+        calls
+            .iter()
+            .filter_map(|call| Some(Placed { sid: text(call, "sid")?, parent: text(call, "parent_call_sid") }))
+            .collect()
     }
 
     async fn recordings_at_twilio(&self) -> Vec<Recording> {

@@ -234,7 +234,9 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     let is_late = is_even && matches!(point, "C2" | "C14");
     // C14 is reached twice, because the first order is refused. The first at C8 is the job that searches for unreported calls; then come
     // the call's and the transcript's.
+    // The reports of a leg are: initiated, ringing, answered, and its end.
     let times = match point {
+        "C24" | "C25" => [":1", ":2", ":3", ":4"][round as usize / 2 % 4],
         "C8" if is_even => ":2",
         "C8" => ":3",
         "C14" if !is_even => ":2",
@@ -245,7 +247,17 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     }
     world.start(Some(format!("{point}:stop{times}"))).await;
     let outside = world.outside.clone();
-    let dialing = tokio::spawn(async move { outside.dial().await });
+    let (is_leg, twilio) = (matches!(point, "C24" | "C25"), world.twilio.clone());
+    let dialing = tokio::spawn(async move {
+        match (is_leg, is_even) {
+            (false, _) => outside.dial().await,
+            (true, true) => outside.talk().await,
+            // The operator's phone takes a call to our number.
+            (true, false) => {
+                twilio.inbound_call(&format!("{}/record/", outside.base), &format!("+{}", outside.number()));
+            }
+        }
+    });
     if !world.program.as_ref().expect("a running program").stops_at(point, REACHED_WITHIN).await {
         world.violations.push("the point was not reached".to_owned());
     }

@@ -20,6 +20,9 @@ use crate::support::{client, listen, variables};
 /// The operator token. Behind a balancer, the program cannot tell local requests from others.
 pub(crate) const TOKEN: &str = "a-token-for-the-crash-test";
 
+/// The operator's phone, at which somebody presses the key.
+const PHONE: &str = "+14155550100";
+
 /// The only speech model of the settings. AssemblyAI refuses it, so that each order is submitted twice.
 const RETIRED_MODEL: &str = "universal-3-5-pro";
 
@@ -88,6 +91,8 @@ impl World {
         set("BIND_ADDR", format!("127.0.0.1:{port}"));
         set("DATABASE_URL", self.database.url());
         set("OPERATOR_TOKEN", TOKEN.to_owned());
+        set("OPERATOR_PHONES", PHONE.to_owned());
+        set("INBOUND", "forward".to_owned());
         set("ASSEMBLYAI_SPEECH_MODELS", RETIRED_MODEL.to_owned());
         set("RUST_LOG", "info,callscribe=trace".to_owned());
         if let Some(fail) = fail {
@@ -175,11 +180,25 @@ impl World {
 impl Outside {
     /// Dials a new number and records the call SID of the response, if one arrives.
     pub(crate) async fn dial(&self) {
+        self.place("").await;
+    }
+
+    /// The same for a conversation.
+    pub(crate) async fn talk(&self) {
+        self.place("?with=me").await;
+    }
+
+    /// A new number, as digits.
+    pub(crate) fn number(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = format!("1415{:07}", 2_000_000 + COUNT.fetch_add(1, Ordering::Relaxed));
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner).push(number.clone());
-        let request =
-            self.http.get(format!("{}/dial/{number}", self.base)).bearer_auth(TOKEN).timeout(Duration::from_secs(30));
+        number
+    }
+
+    async fn place(&self, query: &str) {
+        let url = format!("{}/dial/{}{query}", self.base, self.number());
+        let request = self.http.get(url).bearer_auth(TOKEN).timeout(Duration::from_secs(30));
         let Ok(answer) = request.send().await else { return };
         if answer.status() == 200
             && let Ok(text) = answer.text().await

@@ -27,6 +27,35 @@ pub struct VoiceRequest {
     /// Set for the leg that the call with this SID has dialed.
     #[serde(default)]
     pub parent_call_sid: Option<String>,
+    /// The keys that a `<Gather>` has collected.
+    #[serde(default)]
+    pub digits: Option<String>,
+    /// The leg that a `<Dial>` has made.
+    #[serde(default)]
+    pub dial_call_sid: Option<String>,
+    /// How the `<Dial>` ended: `completed`, `busy`, `no-answer`, `failed` or `canceled`.
+    #[serde(default)]
+    pub dial_call_status: Option<String>,
+    /// `true` if the leg was ever connected with the call.
+    #[serde(default)]
+    pub dial_bridged: Option<String>,
+}
+
+impl VoiceRequest {
+    /// Whether a key was pressed.
+    pub fn has_key(&self) -> bool {
+        let is_key = |digit: char| digit.is_ascii_digit() || matches!(digit, '#' | '*');
+        self.digits.as_deref().is_some_and(|digits| !digits.is_empty() && digits.chars().all(is_key))
+    }
+
+    /// Whether a `<Dial>` connected the call with somebody. An API that does not say so says at least that the leg was
+    /// answered.
+    pub fn is_bridged(&self) -> bool {
+        match self.dial_bridged.as_deref() {
+            Some(bridged) => bridged == "true",
+            None => matches!(self.dial_call_status.as_deref(), Some("completed" | "answered")),
+        }
+    }
 }
 
 /// A status callback of a call.

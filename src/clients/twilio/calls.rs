@@ -150,6 +150,17 @@ impl Twilio {
         Ok((calls, date, is_cut))
     }
 
+    /// Returns the legs that a call has dialed.
+    pub async fn legs_of(&self, parent: &str) -> Result<Vec<Call>, Error> {
+        let mut url = self.url(&["Calls.json"]);
+        url.query_pairs_mut().append_pair("ParentCallSid", parent).append_pair("PageSize", PAGE_SIZE);
+        let is_leg = |call: &Call| call.parent_call_sid.as_deref() == Some(parent);
+        // An API that does not know the filter lists all calls.
+        let (mut legs, _) = self.list::<Calls>(url, |page, _| !page.iter().all(is_leg)).await?;
+        legs.retain(is_leg);
+        Ok(legs)
+    }
+
     /// Returns the calls between two numbers that were created at or after `since`, newest first, without legs that other
     /// calls have dialed. `since` is by Twilio's
     /// clock; it is given the `Date` of Twilio's answer. Twilio's dates are whole seconds, so all of the second of `since`

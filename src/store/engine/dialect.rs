@@ -83,7 +83,7 @@ impl Dialect {
         if self.is_postgres() { claim!(" FOR UPDATE SKIP LOCKED") } else { claim!("") }
     }
 
-    /// The newest call that was dialed to a number since a time and that rang, or may have.
+    /// The newest call that was dialed to a number since a time and that rang, or may have, with this operator's phone.
     pub(in crate::store) fn newest_dialed_since(self) -> &'static str {
         macro_rules! dialed {
             ($same_end:literal) => {
@@ -93,6 +93,7 @@ impl Dialect {
                     " FROM calls WHERE ",
                     $same_end,
                     " AND created_at > $2 AND to_number = $1
+                     AND operator_number IS NOT DISTINCT FROM $4
                      AND (dialled_at > $2 OR dialled_at IS NOT NULL AND created_at <= $3)
                      AND (sid IS NOT NULL OR holds_number = 1) ORDER BY created_at DESC LIMIT 1"
                 )
@@ -126,6 +127,8 @@ impl Dialect {
             ($ids:literal) => {
                 concat!(
                     "SELECT calls.id, job.state AS job,
+                        CASE WHEN calls.kind = 'conversation' THEN (SELECT legs.state FROM legs WHERE call_id = calls.id
+                            ORDER BY legs.rank DESC, legs.state = 'completed' DESC LIMIT 1) END AS leg,
                         (SELECT CAST(sum(duration_seconds) AS BIGINT) FROM recordings WHERE call_id = calls.id) AS seconds,
                         (SELECT count(*) FROM recordings WHERE call_id = calls.id AND rank < $2) AS coming,
                         (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid

@@ -34,6 +34,7 @@ macro_rules! migrations_of {
             ("unreported calls", include_str!(concat!("../migrations/", $database, "/0017_unreported_calls.sql"))),
             ("deleted stubs", include_str!(concat!("../migrations/", $database, "/0018_deleted_stubs.sql"))),
             ("folding", include_str!(concat!("../migrations/", $database, "/0019_folding.sql"))),
+            ("legs", include_str!(concat!("../migrations/", $database, "/0020_legs.sql"))),
         ]
     };
 }

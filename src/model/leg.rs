@@ -1,0 +1,51 @@
+//! A leg that a call has dialed, so that two people talk. The call's own leg is the call itself.
+
+use super::call::{CallId, CallSid, CallState, Direction};
+
+/// Who is at the phone of a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The person who uses callscribe.
+    Operator,
+    /// The callee, or the caller.
+    Party,
+}
+
+words! {
+    Role:
+    Operator = "operator",
+    Party = "party",
+}
+
+#[derive(Debug, Clone)]
+pub struct Leg {
+    pub sid: CallSid,
+    /// The call that has dialed it.
+    pub call: CallId,
+    pub role: Role,
+    /// E.164; `None` until a report tells it.
+    pub number: Option<String>,
+    /// In Twilio's words, from [`CallState::Queued`] on. It moves forward only.
+    pub state: CallState,
+    /// Whether it was ever connected with the call, if that is known.
+    pub is_bridged: Option<bool>,
+    /// When it was stored as answered, in milliseconds since 1970.
+    pub answered_at: Option<i64>,
+    /// When it was stored as over.
+    pub ended_at: Option<i64>,
+}
+
+impl Role {
+    /// Who is at the phones that a call dials: the callee of an outbound call, and the operator of an inbound one.
+    pub fn of_dialed(direction: Direction) -> Self {
+        if direction == Direction::Inbound { Self::Operator } else { Self::Party }
+    }
+}
+
+impl Leg {
+    /// Why nobody talked on this leg, although it was answered.
+    pub fn reason(&self) -> Option<&'static str> {
+        let was_answered = self.state == CallState::Completed;
+        (was_answered && self.is_bridged == Some(false)).then_some("answered, but not connected")
+    }
+}

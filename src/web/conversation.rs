@@ -1,0 +1,223 @@
+//! `/record/conversation/…`, `/record/greeting/` and `/record/take/…`: what Twilio is to do so that the operator talks with
+//! somebody.
+//!
+//! Outbound, the operator's phone rings first. It is asked for a key, because a voicemail box would otherwise be connected
+//! with the callee. Then the callee's phone rings, whose number comes from the stored call alone. Inbound, the operator's
+//! phones ring at once, and whoever presses a key takes the call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use tracing::Instrument;
+
+use super::callback::Callback;
+use super::greeter::{self, Greeter};
+use super::record::{note_answered, xml};
+use crate::clients::twilio::callbacks::VoiceRequest;
+use crate::context::{Context, Shared};
+use crate::model::call::{Call, CallId, CallName, CallSid, Kind};
+use crate::pipeline::ingest::{self, LegUpdate};
+use crate::twiml::{self, Dial, Gather, Phone, Verb};
+
+/// Seconds to wait for a key.
+const KEY_WITHIN: u32 = 8;
+
+/// How long the operator who has just picked up waits for the number to be named. Without it, the question is the same.
+const NAMED_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long Twilio waits for the number to ring. Then it asks again.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
+
+/// Asks whoever picked up the operator's phone for a key.
+pub(super) async fn begin(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+    let Callback { token: Some(token), body } = &callback else { return hang_up() };
+    tracing::info!(call = %token, sid = body.call_sid, "the operator's phone was answered");
+    let call = tokio::time::timeout(NAMED_WITHIN, stored(&context, token)).await.ok().flatten();
+    let number = call.and_then(|call| call.to).map_or_else(|| "the other side".to_owned(), |number| spoken(&number));
+    let document = gather(context.urls.conversation_key(token), format!("Press any key to call {number}."));
+    if greeter.may_note() {
+        note_answered(&context, callback);
+    }
+    document
+}
+
+/// With a key, rings the other number. Without one, nobody may be at the phone.
+pub(super) async fn key(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+    if callback.body.has_key() {
+        return connect(context, greeter, callback).await;
+    }
+    tracing::info!(call = callback.token.as_ref().map(CallId::as_str), "nobody pressed a key; hanging up");
+    say("No key was pressed. Goodbye.")
+}
+
+/// Rings the other number, once. If the database does not answer in time, Twilio asks again.
+pub(super) async fn connect(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+    let Callback { token: Some(token), body } = &callback else { return hang_up() };
+    let Ok(sid) = body.call_sid.parse::<CallSid>() else { return hang_up() };
+    let found = tokio::time::timeout(CONNECTED_WITHIN, callee(&context, token, &sid)).await;
+    match found {
+        Ok(Ok(Some(number))) => {
+            tracing::info!(call = %token, "a key was pressed; ringing the other number");
+            xml(twiml::response(&[Verb::Dial(Dial {
+                caller_id: Some(context.phone_number.to_string()),
+                action: context.urls.conversation_done(Some(token)),
+                recording_status_callback: context.urls.recording_progress(Some(token)),
+                timeout: None,
+                time_limit: context.call.max_seconds,
+                phones: vec![Phone {
+                    number,
+                    url: context.urls.whisper(token),
+                    status_callback: context.urls.leg_progress(Some(token)),
+                }],
+            })]))
+        }
+        Ok(Ok(None)) => {
+            tracing::warn!(call = %token, "asked to ring for a call that has no number to ring, or has rung it");
+            say("This call cannot be connected. Goodbye.")
+        }
+        Ok(Err(_)) | Err(_) if greeter.may_wait(&sid) => {
+            tracing::warn!(call = %token, "the database does not answer; the operator waits");
+            let again = context.urls.conversation_connect(token);
+            let moment = Verb::Say("One moment, please.".into());
+            xml(twiml::response(&[moment, Verb::Pause(2), Verb::Redirect(again)]))
+        }
+        Ok(Err(_)) | Err(_) => say("This call cannot be connected now. Please try again later."),
+    }
+}
+
+/// The number to ring in this conversation: that of the committed call, unless it has rung already or is deleted.
+async fn callee(context: &Context, token: &CallId, sid: &CallSid) -> Result<Option<String>, crate::store::Error> {
+    let mut conn = context.store.read().await?;
+    let call = conn.call(&CallName::Id(token.clone())).await?;
+    let is_it = |call: &Call| {
+        let is_asked = call.sid.as_ref().is_none_or(|known| known == sid);
+        call.kind == Kind::Conversation && call.operator.is_some() && is_asked && call.deletion.is_none()
+    };
+    let Some(call) = call.filter(is_it) else { return Ok(None) };
+    let has_rung = !conn.legs_of(&call.id).await?.is_empty();
+    Ok(call.to.filter(|_| !has_rung))
+}
+
+/// What the callee hears before the two are connected.
+pub(super) async fn whisper(context: Shared, _: Arc<Greeter>, _: Callback<VoiceRequest>) -> Response {
+    xml(twiml::response(&[Verb::Say(greeter::said(&context))]))
+}
+
+/// What `/record/` answers for a call that is to be forwarded. Returns `None` if it is not.
+pub(super) fn forwarded(context: &Context, body: &VoiceRequest) -> Option<Response> {
+    let timeout = context.call.forward_seconds?;
+    let phone = |number: &String| Phone {
+        number: number.clone(),
+        url: context.urls.take(),
+        status_callback: context.urls.leg_progress(None),
+    };
+    // An operator who calls is not at that phone's other end.
+    let numbers = context.call.operator_phones.iter().map(ToString::to_string);
+    let numbers: Vec<String> = numbers.filter(|number| body.from.as_ref() != Some(number)).take(MOST_PHONES).collect();
+    if numbers.is_empty() {
+        return None;
+    }
+    Some(xml(twiml::response(&[
+        Verb::Say(greeter::said(context)),
+        Verb::Dial(Dial {
+            caller_id: None,
+            action: context.urls.conversation_done(None),
+            recording_status_callback: context.urls.recording_progress(None),
+            timeout: Some(timeout),
+            time_limit: context.call.max_seconds,
+            phones: numbers.iter().map(phone).collect(),
+        }),
+    ])))
+}
+
+/// The most phones that a `<Dial>` can ring.
+const MOST_PHONES: usize = 10;
+
+/// Asks whoever picked up an operator's phone to take a forwarded call.
+pub(super) async fn take(context: Shared, _: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+    let from = callback.body.from.as_deref().filter(|from| from.starts_with('+'));
+    let from = from.map_or_else(|| "an unknown number".to_owned(), spoken);
+    gather(context.urls.take_key(), format!("Call from {from}. Press any key to take it."))
+}
+
+/// With a key, connects the two.
+pub(super) async fn take_key(context: Shared, _: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+    if !callback.body.has_key() {
+        return hang_up();
+    }
+    tracing::info!(leg = callback.body.call_sid, "a forwarded call was taken");
+    let VoiceRequest { call_sid, parent_call_sid, to, .. } = callback.body;
+    let parent = parent_call_sid.unwrap_or_default();
+    note_leg(&context, None, &parent, &call_sid, "in-progress".to_owned(), to, Some(true));
+    xml(twiml::response(&[]))
+}
+
+/// The other leg has ended. Tells whoever is still on the line why nobody talked, and lets the caller of a forwarded call
+/// leave a message.
+pub(super) async fn done(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+    let Callback { token, body } = callback;
+    let is_bridged = body.is_bridged();
+    let status = body.dial_call_status.unwrap_or_default();
+    tracing::info!(call = token.as_ref().map(CallId::as_str), status, is_bridged, "the other leg has ended");
+    if let Some(leg) = &body.dial_call_sid {
+        note_leg(&context, token.clone(), &body.call_sid, leg, status.clone(), None, Some(is_bridged));
+    }
+    match (is_bridged, token) {
+        (true, _) => hang_up(),
+        (false, None) => xml(greeter.message_after_forward()),
+        (false, Some(_)) => say(match status.as_str() {
+            "busy" => "The line is busy. Goodbye.",
+            "no-answer" => "Nobody answered. Goodbye.",
+            "completed" | "answered" => "The other side has hung up. Goodbye.",
+            _ => "This call could not be connected. Goodbye.",
+        }),
+    }
+}
+
+/// Stores in the background what a request for TwiML tells about a leg: Twilio must not wait for the database. If too much
+/// waits for it already, it is not stored: polls tell most of it, too.
+fn note_leg(
+    context: &Shared,
+    token: Option<CallId>,
+    parent: &str,
+    leg: &str,
+    status: String,
+    number: Option<String>,
+    is_bridged: Option<bool>,
+) {
+    let (Ok(parent), Ok(sid)) = (parent.parse(), leg.parse()) else { return };
+    let Ok(slot) = Arc::clone(&context.answered_slots).try_acquire_owned() else { return };
+    let update = LegUpdate { token, parent, sid, status, number, is_bridged };
+    let shared = Arc::clone(context);
+    let store = async move {
+        let _slot = slot;
+        if let Err(error) = ingest::leg_update(&shared, update).await {
+            tracing::warn!("cannot store the state of a leg: {error}");
+        }
+    };
+    context.tasks.spawn(store.in_current_span());
+}
+
+async fn stored(context: &Context, token: &CallId) -> Option<Call> {
+    let mut conn = context.store.read().await.ok()?;
+    conn.call(&CallName::Id(token.clone())).await.ok()?
+}
+
+/// The digits of a number one by one, as they are said.
+fn spoken(number: &str) -> String {
+    let digits = number.chars().filter(char::is_ascii_digit);
+    digits.map(String::from).collect::<Vec<_>>().join(" ")
+}
+
+fn gather(action: String, say: String) -> Response {
+    xml(twiml::response(&[Verb::Gather(Gather { action, say: say.into(), timeout: KEY_WITHIN }), Verb::Hangup]))
+}
+
+fn say(sentence: &str) -> Response {
+    xml(twiml::response(&[Verb::Say(sentence.into()), Verb::Hangup]))
+}
+
+fn hang_up() -> Response {
+    xml(twiml::response(&[Verb::Hangup]))
+}

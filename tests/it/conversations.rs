@@ -1,0 +1,570 @@
+//! Conversations: the operator's phone rings first, then the callee's, and each leg is known.
+
+use callscribe::sandbox::control::{Callbacks, Fault};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, PHONE_NUMBER, Stage};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::pipeline::{HOUR, assert_transcribed};
+use crate::support::callbacks::{encode, sign};
+use crate::support::navigation::PRESSED;
+use crate::support::{Answer, World};
+
+const PHONE: &str = "+14155550100";
+const OTHER_PHONE: &str = "+14155550101";
+const PHONES: (&str, &str) = ("OPERATOR_PHONES", "+14155550100,+14155550101");
+const CALLEE: &str = "+14155551234";
+const LEG: &str = "CAccccccccccccccccccccccccccccccc1";
+
+/// A conversation whose first leg rings at the emulated Twilio, which the test answers for.
+struct Ringing {
+    world: World,
+    sid: String,
+    token: String,
+}
+
+impl Ringing {
+    async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(settings: &[(&str, &str)]) -> Self {
+        let world = World::with(&[&[PHONES], settings].concat()).await;
+        world.twilio.hold(Stage::Ringing);
+        let sid = world.dial("14155551234?with=me").await;
+        let token = world.call(&sid).await["id"].as_str().expect("a call id").to_owned();
+        Self { world, sid, token }
+    }
+
+    /// Asks for TwiML as Twilio does for the first leg.
+    async fn ask(&self, path: &str, more: &[(&str, &str)]) -> String {
+        self.ask_as(&self.sid, path, more).await
+    }
+
+    async fn ask_as(&self, sid: &str, path: &str, more: &[(&str, &str)]) -> String {
+        let own = [("AccountSid", ACCOUNT_SID), ("CallSid", sid), ("CallStatus", "in-progress")];
+        let of_leg = [("Direction", "outbound-api"), ("To", PHONE), ("From", PHONE_NUMBER)];
+        let path = format!("{path}?t={}", self.token);
+        let answer = self.world.callback(&path, &[&own[..], &of_leg, more].concat()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text()
+    }
+
+    /// Reports the state of the second leg.
+    async fn report(&self, leg: &str, status: &str) -> Answer {
+        let path = format!("/hooks/twilio/leg?t={}", self.token);
+        self.world.callback(&path, &leg_params(&self.sid, leg, status)).await
+    }
+
+    async fn call(&self) -> Value {
+        self.world.call(&self.sid).await
+    }
+}
+
+fn leg_params<'a>(parent: &'a str, leg: &'a str, status: &'a str) -> [(&'a str, &'a str); 7] {
+    [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", leg),
+        ("ParentCallSid", parent),
+        ("CallStatus", status),
+        ("Direction", "outbound-dial"),
+        ("To", CALLEE),
+        ("From", PHONE_NUMBER),
+    ]
+}
+
+#[tokio::test]
+async fn a_conversation_rings_the_operators_phone_first() {
+    let one = Ringing::new().await;
+    let seen = one.world.twilio.control.requests_to(Method::POST, "/Calls.json");
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(&seen[0].body).into_owned().collect();
+    assert_eq!((form[0].0.as_str(), form[0].1.as_str()), ("To", PHONE));
+    assert_eq!(
+        (form[2].0.as_str(), &form[2].1),
+        ("Url", &format!("{}/record/conversation/?t={}", one.world.base, one.token))
+    );
+
+    let call = one.call().await;
+    assert_eq!((&call["kind"], &call["to"]), (&json!("conversation"), &json!(CALLEE)));
+    assert_eq!(call["legs"].as_array().map(Vec::len), Some(1));
+    let leg = &call["legs"][0];
+    assert_eq!((&leg["role"], &leg["number"], &leg["sid"]), (&json!("operator"), &json!(PHONE), &json!(one.sid)));
+    let listed = one.world.get("/calls?number=4155551234").await.json();
+    assert_eq!(listed["calls"][0]["kind"], "conversation", "{listed}");
+}
+
+#[tokio::test]
+async fn a_message_has_one_leg() {
+    let world = World::with(&[PHONES]).await;
+    let sid = world.dial("14155551234").await;
+    world.settle().await;
+    let call = world.call(&sid).await;
+    assert_eq!(call["kind"], "message");
+    let [leg] = call["legs"].as_array().expect("legs").as_slice() else { panic!("{call:#}") };
+    assert_eq!((&leg["role"], &leg["number"], &leg["state"]), (&json!("party"), &json!(CALLEE), &json!("completed")));
+    assert!(leg["answered_at"].is_string() && leg["ended_at"].is_string(), "{leg}");
+}
+
+#[tokio::test]
+async fn the_documents_of_a_conversation() {
+    let one = Ringing::with(&[("BASE_URL", "https://example.com")]).await;
+    let mut documents = String::new();
+    for (path, digits) in [
+        ("/record/conversation/", None),
+        ("/record/conversation/key/", None),
+        ("/record/conversation/key/", Some("5")),
+        ("/record/greeting/", None),
+        ("/record/conversation/done/", None),
+    ] {
+        let path = format!("{path}?t={}", one.token);
+        let mut params = vec![("AccountSid", ACCOUNT_SID), ("CallSid", one.sid.as_str()), ("DialCallStatus", "busy")];
+        params.extend(digits.map(|digits| ("Digits", digits)));
+        let signature = sign(&format!("https://example.com{path}"), &params);
+        let form = encode(&params);
+        let answer = one.world.signed(Method::POST, &path, &signature, &form).await;
+        documents += &format!("{}\n\n", answer.text().replace(&one.token, "<token>").replace("><", ">\n<"));
+    }
+    insta::assert_snapshot!("documents", documents);
+}
+
+#[tokio::test]
+async fn only_a_key_rings_the_other_phone_and_only_that_of_the_committed_call() {
+    let one = Ringing::new().await;
+    let key = "/record/conversation/key/";
+    for digits in [&[][..], &[("Digits", "")], &[("Digits", "hangup")]] {
+        let document = one.ask(key, digits).await;
+        assert!(!document.contains("<Dial") && document.ends_with("<Hangup/></Response>"), "{document}");
+    }
+    // Another call that names this one in its URL rings nobody.
+    let other = format!("CA{}", "d".repeat(32));
+    assert!(!one.ask_as(&other, key, &[("Digits", "1")]).await.contains("<Dial"));
+    let dials = one.ask(key, &[("Digits", "#"), ("Called", "+19005551234")]).await;
+    assert!(dials.contains(&format!(">{CALLEE}</Number>")) && dials.matches("<Number").count() == 1, "{dials}");
+    // Twilio asks a second time if it lost the answer.
+    assert_eq!(one.ask(key, &[("Digits", "#")]).await, dials);
+    // Once the other phone rings, nothing rings it again.
+    assert_eq!(one.report(LEG, "initiated").await.status, 204);
+    for path in [key, "/record/conversation/connect/"] {
+        assert!(!one.ask(path, &[("Digits", "1")]).await.contains("<Dial"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_never_dials_on() {
+    let world = World::with(&[PHONES]).await;
+    world.twilio.hold(Stage::Ringing);
+    let sid = world.dial("14155551234").await;
+    let token = world.call(&sid).await["id"].as_str().expect("a call id").to_owned();
+    let one = Ringing { world, sid, token };
+    assert!(!one.ask("/record/conversation/key/", &[("Digits", "1")]).await.contains("<Dial"));
+    assert!(!one.ask("/record/conversation/connect/", &[]).await.contains("<Dial"));
+}
+
+#[tokio::test]
+async fn whoever_is_still_on_the_line_hears_why_nobody_talks() {
+    let one = Ringing::new().await;
+    for (status, bridged, said) in [
+        ("busy", "false", "<Say>The line is busy. Goodbye.</Say>"),
+        ("no-answer", "false", "<Say>Nobody answered. Goodbye.</Say>"),
+        ("failed", "false", "<Say>This call could not be connected. Goodbye.</Say>"),
+        ("completed", "false", "<Say>The other side has hung up. Goodbye.</Say>"),
+        ("completed", "true", ""),
+    ] {
+        let done = [("DialCallStatus", status), ("DialBridged", bridged)];
+        let document = one.ask("/record/conversation/done/", &done).await;
+        assert!(document.ends_with(&format!("<Response>{said}<Hangup/></Response>")), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_leg_moves_forward_in_any_order_and_is_no_call_of_its_own() {
+    let one = Ringing::new().await;
+    for status in ["in-progress", "initiated", "in-progress", "ringing", "completed", "completed", "in-progress", "new"]
+    {
+        assert_eq!(one.report(LEG, status).await.status, 204);
+    }
+    let call = one.call().await;
+    let leg = &call["legs"][1];
+    assert_eq!((&leg["sid"], &leg["role"], &leg["number"]), (&json!(LEG), &json!("party"), &json!(CALLEE)), "{call:#}");
+    assert_eq!(leg["state"], "completed");
+    assert!(leg["answered_at"].is_string() && leg["ended_at"].is_string(), "{leg}");
+    let events = call["timeline"].as_array().expect("a timeline").iter().filter(|event| event["kind"] == "leg");
+    assert_eq!(events.map(|event| event["state"].as_str().unwrap()).collect::<Vec<_>>(), ["in-progress", "completed"]);
+    assert_eq!(one.world.get("/calls").await.json()["calls"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_leg_of_an_unknown_call_makes_that_call_known_and_not_itself() {
+    let world = World::with(&[PHONES]).await;
+    let parent = format!("CA{}", "e".repeat(32));
+    let answer = world.callback("/hooks/twilio/leg", &leg_params(&parent, LEG, "ringing")).await;
+    assert_eq!(answer.status, 204);
+    let calls = world.get("/calls").await.json();
+    let [call] = calls["calls"].as_array().expect("calls").as_slice() else { panic!("{calls:#}") };
+    assert_eq!(call["sid"], parent);
+    // A report that names no other call is none of a leg.
+    for parent in ["", LEG] {
+        world.callback("/hooks/twilio/leg", &leg_params(parent, LEG, "ringing")).await.problem(400, "bad-request");
+    }
+    // What steers a call is signed, and said once.
+    let params = leg_params(&parent, LEG, "ringing");
+    world.post_form("/hooks/twilio/leg", &encode(&params)).await.problem(403, "forbidden");
+    for (name, value) in [("ParentCallSid", LEG), ("Digits", "1"), ("DialCallSid", LEG), ("DialCallStatus", "busy")] {
+        let twice = [&params[..], &[(name, value), (name, value)]].concat();
+        world.callback("/hooks/twilio/leg", &twice).await.problem(400, "bad-request");
+        world.callback(&format!("/hooks/twilio/leg?{name}={value}"), &params).await.problem(400, "bad-request");
+    }
+}
+
+#[tokio::test]
+async fn a_leg_can_tell_the_sid_of_a_call_whose_answer_is_late() {
+    let world = World::with(&[PHONES]).await;
+    world.twilio.control.set_callbacks(Callbacks::Drop);
+    world.twilio.hold(Stage::Ringing);
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", Fault::Late);
+    let dialing = tokio::spawn({
+        let (http, url) = (world.http.clone(), format!("{}/dial/14155551234?with=me", world.base));
+        async move { http.get(url).send().await }
+    });
+    let twilio = &world.twilio.control;
+    let form = twilio.until(|| twilio.requests_to(Method::POST, "/Calls.json").first().cloned()).await.body;
+    let url = url::form_urlencoded::parse(&form).find(|(name, _)| name == "Url").expect("a URL").1.into_owned();
+    let token = url.rsplit_once("?t=").expect("a token").1.to_owned();
+    let parent = format!("CA{}", "f".repeat(32));
+    let path = format!("/hooks/twilio/leg?t={token}");
+    assert_eq!(world.callback(&path, &leg_params(&parent, LEG, "ringing")).await.status, 204);
+    let call = world.call(&token).await;
+    assert_eq!((&call["sid"], &call["legs"][1]["sid"]), (&json!(parent), &json!(LEG)));
+    drop(dialing);
+    twilio.answer_late_requests();
+}
+
+#[tokio::test]
+async fn a_phone_that_is_not_the_operators_or_both_ends_is_refused() {
+    let world = World::with(&[PHONES]).await;
+    for with in ["4155550123", "%2B14155550199", "you", "me,me"] {
+        let detail = world.get(&format!("/dial/14155551234?with={with}")).await.problem(400, "bad-request");
+        assert!(detail.contains("OPERATOR_PHONES"), "{detail}");
+    }
+    for path in ["/dial/14155550100?with=me", "/dial/14155550101?with=%2B14155550101"] {
+        assert!(world.get(path).await.problem(400, "bad-request").contains("two phones"), "{path}");
+    }
+    let without = World::new().await;
+    let detail = without.get("/dial/14155551234?with=me").await.problem(400, "bad-request");
+    assert!(detail.contains("OPERATOR_PHONES is not set"), "{detail}");
+    world.get("/dial/19005551234?with=me").await.problem(403, "not-allowed");
+    assert_eq!(world.calls_placed() + without.calls_placed(), 0);
+
+    // A `+` in a query is a space.
+    for with in ["+14155550101", "%2B14155550101", "14155550101"] {
+        world.dial(&format!("14155551234?with={with}")).await;
+        world.settle().await;
+    }
+    let seen = world.twilio.control.requests_to(Method::POST, "/Calls.json");
+    assert!(seen.iter().all(|seen| String::from_utf8_lossy(&seen.body).starts_with("To=%2B14155550101&")));
+    assert_eq!(seen.len(), 3);
+}
+
+#[tokio::test]
+async fn no_phone_of_a_conversation_rings_a_second_time() {
+    let one = Ringing::new().await;
+    let sid = &one.sid;
+    // Another number at the same phone, the same number at another phone or alone, and the phone itself.
+    for path in ["14155551235?with=me", "14155551234?with=%2B14155550101", "14155551234", "14155550100"] {
+        let answer = one.world.get(&format!("/dial/{path}")).await;
+        assert_eq!(answer.text(), format!("dialing {CALLEE}. call SID is: {sid}\n"), "{path}");
+    }
+    let found = one.world.get("/dial/14155550100?with=%2B14155550101").await;
+    assert_eq!(found.call_sid(), *sid);
+    assert_eq!(one.world.calls_placed(), 1);
+    one.world.twilio.release(Stage::Ringing);
+    one.world.settle().await;
+    one.world.dial(&format!("14155551235?with={OTHER_PHONE}")).await;
+    assert_eq!(one.world.calls_placed(), 2);
+}
+
+#[tokio::test]
+async fn two_conversations_at_one_phone_at_the_same_moment_are_one() {
+    let world = World::with(&[PHONES]).await;
+    world.twilio.hold(Stage::Ringing);
+    let asked = (0..8).map(|n| async move { n });
+    let mut sids = Vec::new();
+    let world = &world;
+    let dialing = asked.map(async |n| world.dial(&format!("1415555{:04}?with=me", 2_000 + n.await)).await);
+    sids.extend(futures_util::future::join_all(dialing).await);
+    sids.dedup();
+    assert_eq!((sids.len(), world.calls_placed()), (1, 1));
+}
+
+#[tokio::test]
+async fn both_phones_of_a_conversation_count() {
+    let world = World::with(&[PHONES, ("DIAL_PER_MINUTE", "3")]).await;
+    world.dial("14155551234?with=me").await;
+    world.settle().await;
+    let detail = world.get("/dial/14155551235?with=me").await.problem(429, "too-many-calls");
+    assert!(detail.contains("DIAL_PER_MINUTE"), "{detail}");
+    world.dial("14155551235").await;
+    world.get("/dial/14155551236").await.problem(429, "too-many-calls");
+    assert_eq!(world.calls_placed(), 2);
+    world.clock.advance(std::time::Duration::from_secs(60));
+    world.settle().await;
+    world.dial("14155551236?with=me").await;
+}
+
+#[tokio::test]
+async fn a_form_offers_the_operators_phones_and_dials_a_conversation_once() {
+    let world = World::with(&[PHONES]).await;
+    let home = world.get_with("/", &PRESSED).await.text();
+    assert!(
+        home.contains(&format!("<option value=\"{OTHER_PHONE}\">Talk: ring {OTHER_PHONE} first</option>")),
+        "{home}"
+    );
+    let press = "0123456789abcdef0123456789abcdef";
+    let form = format!("number=%2B14155551234&with=%2B14155550101&press={press}");
+    let first = world.send(Method::POST, "/calls", &PRESSED, &form).await;
+    assert_eq!(first.status, 303, "{}", first.text());
+    world.settle().await;
+    let second = world.send(Method::POST, "/calls", &PRESSED, &form).await;
+    assert_eq!(first.call_sid(), second.call_sid());
+    assert_eq!(world.calls_placed(), 1);
+    let page = world.get_with(&format!("/calls/{}", first.call_sid()), &PRESSED).await.text();
+    assert!(page.contains(&format!("<input type=\"hidden\" name=\"with\" value=\"{OTHER_PHONE}\">")), "{page}");
+
+    let refused = world.send(Method::POST, "/calls", &PRESSED, "number=%2B14155550101&with=%2B14155550101").await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("name=\"with\" aria-invalid=\"true\""), "{}", refused.text());
+    let without = World::new().await;
+    assert!(!without.get_with("/", &PRESSED).await.text().contains("name=\"with\""));
+}
+
+const CALLER: &str = "+14155559876";
+const INBOUND_CALL: &str = "CAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb1";
+
+async fn forwarding() -> World {
+    World::with(&[PHONES, ("INBOUND", "forward"), ("FORWARD_SECONDS", "40")]).await
+}
+
+/// Asks for TwiML as Twilio does for a call to our number.
+async fn ask_inbound(world: &World, path: &str, from: &str, more: &[(&str, &str)]) -> String {
+    let own = [("AccountSid", ACCOUNT_SID), ("CallSid", INBOUND_CALL), ("CallStatus", "in-progress")];
+    let of_call = [("Direction", "inbound"), ("To", PHONE_NUMBER), ("From", from)];
+    let answer = world.callback(path, &[&own[..], &of_call, more].concat()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.text()
+}
+
+/// Asks for TwiML as Twilio does for a leg to an operator's phone.
+async fn ask_leg(world: &World, path: &str, more: &[(&str, &str)]) -> String {
+    let own = [("AccountSid", ACCOUNT_SID), ("CallSid", LEG), ("ParentCallSid", INBOUND_CALL)];
+    let of_leg = [("Direction", "outbound-dial"), ("To", PHONE), ("From", CALLER)];
+    world.callback(path, &[&own[..], &of_leg, more].concat()).await.text()
+}
+
+/// Waits until the call is like this: what a request for TwiML tells is stored after its answer.
+async fn until(world: &World, is_so: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..1_000 {
+        let answer = world.get(&format!("/calls/{INBOUND_CALL}")).await;
+        if answer.status == 200 && is_so(&answer.json()) {
+            return answer.json();
+        }
+    }
+    panic!("{:#}", world.call(INBOUND_CALL).await);
+}
+
+#[tokio::test]
+async fn a_forwarded_call_rings_all_phones_of_the_operator_at_once() {
+    let world = forwarding().await;
+    let document = ask_inbound(&world, "/record/", CALLER, &[]).await;
+    assert!(document.contains("<Say>Ahoy! Call recording starts now.</Say><Dial "), "{document}");
+    assert!(document.contains("timeout=\"40\"") && !document.contains("callerId"), "{document}");
+    for phone in [PHONE, OTHER_PHONE] {
+        assert!(document.contains(&format!(">{phone}</Number>")), "{document}");
+    }
+    // A phone of the operator does not ring itself, and a program that has no other takes a message.
+    let document = ask_inbound(&world, "/record/", PHONE, &[]).await;
+    assert!(document.contains(OTHER_PHONE) && !document.contains(&format!(">{PHONE}<")), "{document}");
+    let single = World::with(&[("OPERATOR_PHONES", PHONE), ("INBOUND", "forward")]).await;
+    assert!(ask_inbound(&single, "/record/", PHONE, &[]).await.contains("<Record "));
+    // By default, callers leave a message.
+    let world = World::with(&[PHONES]).await;
+    assert!(ask_inbound(&world, "/record/", CALLER, &[]).await.contains("<Record "));
+}
+
+#[tokio::test]
+async fn whoever_presses_a_key_takes_a_forwarded_call() {
+    let world = forwarding().await;
+    ask_inbound(&world, "/record/", CALLER, &[]).await;
+    let asked = ask_leg(&world, "/record/take/", &[]).await;
+    assert!(asked.contains("<Say>Call from 1 4 1 5 5 5 5 9 8 7 6. Press any key to take it.</Say>"), "{asked}");
+    assert!(ask_leg(&world, "/record/take/key/", &[("Digits", "")]).await.contains("<Hangup/>"));
+    let taken = ask_leg(&world, "/record/take/key/", &[("Digits", "0")]).await;
+    assert!(taken.ends_with("<Response></Response>"), "{taken}");
+    let call = until(&world, |call| call["kind"] == "conversation").await;
+    assert_eq!(call["direction"], "inbound");
+    let legs = &call["legs"];
+    assert_eq!((&legs[0]["role"], &legs[0]["number"]), (&json!("party"), &json!(CALLER)), "{legs}");
+    assert_eq!((&legs[1]["role"], &legs[1]["number"]), (&json!("operator"), &json!(PHONE)), "{legs}");
+}
+
+#[tokio::test]
+async fn a_forwarded_call_that_nobody_takes_is_a_message() {
+    let world = forwarding().await;
+    ask_inbound(&world, "/record/", CALLER, &[]).await;
+    let done = [("DialCallStatus", "completed"), ("DialCallSid", LEG), ("DialBridged", "false")];
+    let document = ask_inbound(&world, "/record/conversation/done/", CALLER, &done).await;
+    assert!(
+        document.contains("<Say>Nobody can take your call now. Please leave a message.</Say><Record "),
+        "{document}"
+    );
+    assert!(!document.contains("Ahoy"), "{document}");
+    let call = until(&world, |call| call["legs"][1]["reason"] == "answered, but not connected").await;
+    assert_eq!(call["kind"], "message", "{call:#}");
+
+    let done = [("DialCallStatus", "completed"), ("DialCallSid", LEG), ("DialBridged", "true")];
+    assert!(
+        ask_inbound(&world, "/record/conversation/done/", CALLER, &done)
+            .await
+            .ends_with("<Response><Hangup/></Response>")
+    );
+}
+
+/// How callbacks may come.
+const ALL_CALLBACKS: [Callbacks; 4] = [Callbacks::Deliver, Callbacks::Twice, Callbacks::Shuffled, Callbacks::Drop];
+
+async fn with_callbacks(callbacks: Callbacks, settings: &[(&str, &str)]) -> World {
+    let world = World::with(&[&[PHONES], settings].concat()).await;
+    world.twilio.mark_recordings();
+    world.twilio.control.set_callbacks(callbacks);
+    world.assemblyai.control.set_callbacks(callbacks);
+    world
+}
+
+/// Lets the call come to its end, and polls that find it.
+async fn let_end(world: &World) {
+    world.settle().await;
+    for _ in 0..4 {
+        world.after(HOUR / 60).await;
+    }
+}
+
+/// How many calls each phone got, the operator's first.
+fn rung(world: &World, call: &Value) -> Vec<(String, String)> {
+    let text = |leg: &Value, name: &str| leg[name].as_str().unwrap_or_default().to_owned();
+    let legs = call["legs"].as_array().expect("legs").iter();
+    let legs: Vec<_> = legs.map(|leg| (text(leg, "number"), text(leg, "sid"))).collect();
+    for (_, sid) in &legs {
+        assert!(world.twilio.call_status(sid).is_some(), "Twilio has no call {sid}");
+    }
+    legs
+}
+
+#[tokio::test]
+async fn a_conversation_is_recorded_and_transcribed_however_callbacks_come() {
+    for callbacks in ALL_CALLBACKS {
+        let world = with_callbacks(callbacks, &[]).await;
+        let sid = world.dial("14155551234?with=me").await;
+        let_end(&world).await;
+        assert_transcribed(&world, &sid).await;
+        let call = world.call(&sid).await;
+        assert_eq!(call["kind"], "conversation");
+        let recording = &call["recordings"][0];
+        assert_eq!((&recording["channels"], &recording["source"]), (&json!(2), &json!("DialVerb")), "{recording}");
+        let legs = call["legs"].as_array().expect("legs");
+        assert_eq!(legs.iter().map(|leg| &leg["role"]).collect::<Vec<_>>(), ["operator", "party"]);
+        assert!(legs.iter().all(|leg| leg["state"] == "completed"), "{callbacks:?}: {call:#}");
+        assert_eq!(rung(&world, &call)[1].0, CALLEE);
+        let listed = world.get("/calls").await.json();
+        assert_eq!(listed["calls"].as_array().map(Vec::len), Some(1), "a leg is no call");
+        assert_eq!(world.calls_placed(), 1);
+        let page = world.get_with(&format!("/calls/{sid}"), &PRESSED).await.text();
+        assert!(page.contains("Your phone +14155550100") && page.contains("Other side +14155551234"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_forwarded_call_is_recorded_and_transcribed_however_callbacks_come() {
+    for callbacks in ALL_CALLBACKS {
+        let world = with_callbacks(callbacks, &[("INBOUND", "forward")]).await;
+        let sid = world.twilio.inbound_call(&format!("{}/record/", world.base), CALLER);
+        let_end(&world).await;
+        assert_transcribed(&world, &sid).await;
+        let call = world.call(&sid).await;
+        assert_eq!((&call["kind"], &call["direction"]), (&json!("conversation"), &json!("inbound")), "{call:#}");
+        assert_eq!(call["legs"][0]["number"], CALLER);
+        let mut phones: Vec<String> = rung(&world, &call)[1..].iter().map(|(number, _)| number.clone()).collect();
+        phones.sort();
+        assert_eq!(phones, [PHONE, OTHER_PHONE], "{callbacks:?}: {call:#}");
+        assert_eq!(world.get("/calls").await.json()["calls"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_that_does_not_come_about_says_why() {
+    for callbacks in ALL_CALLBACKS {
+        for (outcome, state, reason) in [
+            (Outcome::Busy, "busy", "The line of the other number was busy."),
+            (Outcome::NoAnswer, "no-answer", "Nobody answered at the other number."),
+            (Outcome::Failed, "failed", "The other number could not be reached."),
+        ] {
+            let world = with_callbacks(callbacks, &[]).await;
+            world.twilio.hold(Stage::Ringing);
+            let sid = world.dial("14155551234?with=me").await;
+            world.twilio.set_next_outcome(outcome);
+            world.twilio.release(Stage::Ringing);
+            let_end(&world).await;
+            let call = world.call(&sid).await;
+            assert_eq!((&call["state"], &call["progress"]), (&json!("completed"), &json!("failed")), "{call:#}");
+            assert_eq!((&call["legs"][1]["state"], &call["reason"]), (&json!(state), &json!(reason)), "{call:#}");
+            assert_eq!((&call["can_retry"], &call["can_delete"]), (&json!(false), &json!(true)), "{call:#}");
+            let listed = &world.get("/calls").await.json()["calls"][0];
+            assert_eq!((&listed["progress"], &listed["reason"]), (&json!("failed"), &json!(reason)), "{listed}");
+            let page = world.get_with(&format!("/calls/{sid}"), &PRESSED).await.text();
+            assert_eq!(page.matches(reason).count(), 1, "{page}");
+        }
+        for (outcome, state, legs, reason) in [
+            (Outcome::Busy, "busy", 1, "Your phone was busy, so the other number was not called."),
+            (Outcome::NoAnswer, "no-answer", 1, "Your phone was not answered, so the other number was not called."),
+            (Outcome::Voicemail, "completed", 1, "Nobody pressed a key at your phone"),
+        ] {
+            let world = with_callbacks(callbacks, &[]).await;
+            world.twilio.set_next_outcome(outcome);
+            let sid = world.dial("14155551234?with=me").await;
+            let_end(&world).await;
+            let call = world.call(&sid).await;
+            assert_eq!((&call["state"], &call["progress"]), (&json!(state), &json!("failed")), "{call:#}");
+            assert!(call["reason"].as_str().is_some_and(|said| said.starts_with(reason)), "{call:#}");
+            assert_eq!(call["legs"].as_array().map(Vec::len), Some(legs), "{call:#}");
+            assert!(world.twilio.recordings_of(&sid).is_empty(), "nobody talked");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_is_deleted_with_its_legs() {
+    let world = with_callbacks(Callbacks::Deliver, &[]).await;
+    let sid = world.dial("14155551234?with=me").await;
+    let_end(&world).await;
+    let legs = rung(&world, &world.call(&sid).await);
+    assert_eq!(world.post_form(&format!("/calls/{sid}/delete"), "").await.status, 202);
+    world.settle().await;
+    world.get(&format!("/calls/{sid}")).await.problem(410, "deleted");
+    for (_, leg) in &legs {
+        assert_eq!(world.twilio.call_status(leg), None, "{leg} is still at Twilio");
+    }
+    // Late callbacks of the leg restore nothing.
+    let leg = &legs[1].1;
+    assert_eq!(world.callback("/hooks/twilio/leg", &leg_params(&sid, leg, "completed")).await.status, 204);
+    let numbers = "SELECT count(*) FROM legs WHERE number IS NOT NULL";
+    assert_eq!(world.store.number(numbers).await, 0);
+    assert_eq!(world.store.number("SELECT count(*) FROM calls WHERE operator_number IS NOT NULL").await, 0);
+}
+
+#[tokio::test]
+async fn a_conversation_whose_answer_was_lost_is_found_by_the_operators_phone() {
+    let world = with_callbacks(Callbacks::Drop, &[]).await;
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", Fault::DropAfter);
+    let sid = world.dial("14155551234?with=me").await;
+    let_end(&world).await;
+    assert_transcribed(&world, &sid).await;
+    assert_eq!(world.calls_placed(), 1);
+}
