@@ -55,6 +55,10 @@ pub enum Commit {
     RequestDeletion,
     /// The private data of a call is deleted here.
     WipeCall,
+    /// An operator names a number, or changes a contact.
+    StoreContact,
+    /// An operator deletes a contact.
+    DeleteContact,
     /// An operator's request to retry what failed.
     Retry,
     /// An operator names speakers, or swaps them.

@@ -23,7 +23,7 @@
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`), and is decrypted on the way if
 //!    Twilio encrypted it. Then the order is submitted, once,
-//!    with the key terms of the settings, of the call and of the request, and with a webhook URL whose secret only
+//!    with the key terms of the settings, of the request, of the call and of its contact, and with a webhook URL whose secret only
 //!    AssemblyAI knows. If AssemblyAI refuses it because of a speech model, or ends it for that later, the order is submitted
 //!    with others, as a new intent. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
 //!    has the whole file, its order is committed and then submitted as any other.
@@ -31,6 +31,7 @@
 //!    stores JSON, text and words (`pipeline::settle`). Its words stream from the JSON into rows. One large transcript at a
 //!    time is in memory, deflated ([`clients::json`]). If the webhook is lost, the job polls within a minute all the same.
 //!    The same transaction indexes the words for `/calls?q=`; [`model::search`] cuts texts and queries into terms.
+//!    The name of a contact is in no index: it is read with each call, and a search for it finds the calls by their number.
 //!    `POST /transcribe` ([`pipeline::transcription`]) runs steps 4 and 5, too; `GET /transcript/<id>` answers a finished
 //!    transcript from the store.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
@@ -69,7 +70,7 @@
 //! | [`auth`] | what lets an operator in: token, sessions, log-in link |
 //! | [`exposure`] | whether a tunnel at `BASE_URL` makes strangers look local |
 //! | [`pipeline`] | what happens to a call: dial, ingest, follow, upload, submit, settle, delete; and the worker |
-//! | [`store`] | calls, recordings, transcripts, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
+//! | [`store`] | calls, recordings, transcripts, contacts, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
@@ -116,6 +117,8 @@
 //! | a connection to one phone | leg | the call's own, whose SID is the call SID, and each [`Leg`](model::leg::Leg) that it dialed |
 //! | the operator and somebody else, connected by a call | conversation; any other call is a message | [`Kind`](model::call::Kind) |
 //! | the person we call | callee | an [outbound](model::call::Direction) call |
+//! | the name that people gave to a number, and the key terms of the calls with it | contact | [`Contact`](model::contact::Contact) |
+//! | the person, or number, at the other end of a call | party | `Call::party` |
 //! | the person who calls us | caller | an inbound call |
 //! | the person who uses callscribe | operator | [`auth`] |
 //! | a program or browser that sends us requests | client | [`web`] |

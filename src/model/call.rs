@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use super::contact::ContactName;
 use super::keyterms::Keyterms;
 use super::phone::PhoneNumber;
 use super::{BadId, is_vendors_id, new_id};
@@ -195,6 +196,8 @@ pub struct Call {
     pub from: Option<String>,
     /// The operator's phone in a conversation that was dialed here: it rings first.
     pub operator: Option<String>,
+    /// The name of the contact at the other end. It is read with the call, and never stored with it.
+    pub contact: Option<ContactName>,
     /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
     pub state: CallState,
@@ -268,6 +271,11 @@ words! {
 }
 
 impl Call {
+    /// The number of the other end, or its address. `None` while it is not known, or if it was withheld.
+    pub fn party(&self) -> Option<&str> {
+        if self.direction == Direction::Outbound { self.to.as_deref() } else { self.from.as_deref() }
+    }
+
     /// A call that another program placed. Only its id and SID are known.
     pub fn unknown(id: CallId, sid: Option<CallSid>, now: i64) -> Self {
         Self {
@@ -278,6 +286,7 @@ impl Call {
             to: None,
             from: None,
             operator: None,
+            contact: None,
             keyterms: Keyterms::default(),
             state: CallState::Queued,
             reason: None,
@@ -314,6 +323,7 @@ impl Call {
             to: Some(to.to_string()),
             from: Some(from.to_string()),
             operator: operator.map(PhoneNumber::to_string),
+            contact: None,
             keyterms,
             state: CallState::Dialing,
             reason: None,

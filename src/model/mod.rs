@@ -57,6 +57,7 @@ macro_rules! text_of {
 }
 
 pub mod call;
+pub mod contact;
 mod folding;
 pub mod history;
 pub mod job;

@@ -193,6 +193,17 @@ pub fn folded(text: &str) -> String {
     folded
 }
 
+/// Returns the beginning of a text, for a hit in which nothing that was said is found.
+pub fn beginning(text: &str) -> Vec<Piece> {
+    let terms = Terms::of(text);
+    let Some((_, last)) = terms.spans.get(2 * CONTEXT).or(terms.spans.last()) else { return Vec::new() };
+    let end = word_end(text, last.end);
+    let mut pieces = Pieces::default();
+    pieces.push(&text[..end], false);
+    pieces.push(if end < text.trim_end().len() { " …" } else { "" }, false);
+    pieces.0
+}
+
 /// Phrases, all of which a transcript must contain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query {

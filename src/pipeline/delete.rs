@@ -15,9 +15,9 @@ use crate::context::Shared;
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::{Call, CallId, CallName};
 use crate::model::job::JobKind;
-use crate::model::standing::NotDeletable;
+use crate::model::standing::{Facts, NotDeletable};
 use crate::model::transcript::Transcript;
-use crate::store::{self, Job};
+use crate::store::{self, Conn, Job};
 
 /// The pause before the WAL is truncated again, if a reader prevented it.
 const TRUNCATE_AGAIN: Duration = Duration::from_secs(10);
@@ -33,12 +33,18 @@ pub struct Extent {
     pub transcripts: usize,
 }
 
+impl From<Facts> for Extent {
+    fn from(facts: Facts) -> Self {
+        Self { recordings: facts.recordings.len(), transcripts: facts.transcripts.len(), call: facts.call }
+    }
+}
+
 /// Returns what would be deleted, or why the call cannot be deleted now.
 pub async fn extent(context: &Shared, name: &CallName) -> Result<Extent, Error> {
     let mut conn = context.store.read().await?;
     let facts = facts::read(&mut conn, name).await?.ok_or_else(|| unknown(name))?;
     facts.may_delete()?;
-    Ok(Extent { recordings: facts.recordings.len(), transcripts: facts.transcripts.len(), call: facts.call })
+    Ok(facts.into())
 }
 
 /// Commits the deletion of the call, with the job that deletes it. Repeated while the deletion is pending, it makes
@@ -52,23 +58,65 @@ async fn request(context: &Shared, name: &CallName) -> Result<(), Error> {
     let requested = context
         .store
         .write(Commit::RequestDeletion, name.as_str(), |mut tx| async move {
-            let now = context.clock.now_ms();
-            let Some(facts) = facts::read(&mut tx, name).await? else { return Ok((tx, Err(unknown(name)))) };
-            match facts.may_delete() {
-                Ok(()) | Err(NotDeletable::Deleting) => {}
-                Err(refusal) => return Ok((tx, Err(refusal.into()))),
-            }
-            let id = facts.call.id;
-            tx.request_deletion(&id, now).await?;
-            tx.open_job(JobKind::Deletion, id.as_str(), now, now).await?;
-            Ok((tx, Ok(id)))
+            let requested = mark(&mut tx, name, context.clock.now_ms()).await?;
+            Ok((tx, requested))
         })
         .await?;
-    let id = requested?;
+    match requested.ok_or_else(|| unknown(name))? {
+        (_, Some(refusal)) => Err(refusal.into()),
+        (extent, None) => {
+            begin(context, &extent);
+            Ok(())
+        }
+    }
+}
+
+/// Commits the deletion of several calls at once. Returns what is known of each, and why it cannot be deleted, if it cannot.
+pub(super) async fn request_some(
+    context: &Shared,
+    names: &[CallName],
+) -> Result<Vec<(Extent, Option<NotDeletable>)>, Error> {
+    let Some(first) = names.first() else { return Ok(Vec::new()) };
+    let requested = context
+        .store
+        .write(Commit::RequestDeletion, first.as_str(), |mut tx| async move {
+            let (now, mut requested) = (context.clock.now_ms(), Vec::new());
+            for name in names {
+                requested.extend(mark(&mut tx, name, now).await?);
+            }
+            Ok((tx, requested))
+        })
+        .await?;
+    for (extent, _) in requested.iter().filter(|(_, refusal)| refusal.is_none()) {
+        begin(context, extent);
+    }
+    Ok(requested)
+}
+
+/// Marks a call for deletion and opens the job that deletes it, unless it cannot be deleted now.
+async fn mark(
+    tx: &mut Conn,
+    name: &CallName,
+    now: i64,
+) -> Result<Option<(Extent, Option<NotDeletable>)>, store::Error> {
+    let Some(facts) = facts::read(tx, name).await? else { return Ok(None) };
+    match facts.may_delete() {
+        Ok(()) | Err(NotDeletable::Deleting) => {
+            let id = &facts.call.id;
+            tx.request_deletion(id, now).await?;
+            tx.open_job(JobKind::Deletion, id.as_str(), now, now).await?;
+            Ok(Some((facts.into(), None)))
+        }
+        Err(refusal) => Ok(Some((facts.into(), Some(refusal)))),
+    }
+}
+
+/// Makes the workers and the open pages notice the deletion.
+fn begin(context: &Shared, extent: &Extent) {
+    let id = &extent.call.id;
     tracing::info!(call = %id, "deletion requested");
     context.job_ready.notify_one();
     context.events.changed(id.as_str());
-    Ok(())
 }
 
 fn unknown(name: &CallName) -> Error {

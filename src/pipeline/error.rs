@@ -7,6 +7,7 @@ use super::task::Panicked;
 use crate::clients;
 use crate::clients::twilio::NotDecryptable;
 use crate::model::call::{CallId, CallSid};
+use crate::model::contact::BadContact;
 use crate::model::keyterms::BadKeyterms;
 use crate::model::standing::{NotDeletable, NothingToRetry};
 use crate::store;
@@ -27,6 +28,10 @@ pub enum Error {
     NoSuchCall(String),
     #[error("{0}: there is no such speaker; expected a channel, such as 1, or AssemblyAI's speaker, such as A")]
     NoSuchSpeaker(String),
+    #[error("{0} is no contact's number")]
+    NoSuchContact(String),
+    #[error(transparent)]
+    Contact(#[from] BadContact),
     /// `later` is whether a recording may still appear.
     #[error("call {call} is {state}; {recording}")]
     NoRecording { call: CallSid, state: String, recording: String, later: bool },

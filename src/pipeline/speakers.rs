@@ -21,7 +21,8 @@ pub struct Naming {
 
 /// Returns the speakers of a call.
 pub async fn of(conn: &mut Conn, call: &Call) -> Result<Speakers, store::Error> {
-    Ok(Speakers::of(call, conn.names_of(&call.id).await?, None))
+    let contact = call.contact.as_ref().map(ToString::to_string);
+    Ok(Speakers::of(call, conn.names_of(&call.id).await?, contact))
 }
 
 /// Names the speakers of a call, or swaps its sides. Rewrites no words: names are put to them when they are read.

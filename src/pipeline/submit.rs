@@ -161,12 +161,20 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         Some(sid) => conn.recording(sid).await?,
         None => None,
     };
-    let of_call = match recording {
-        Some(recording) => conn.call(&CallName::Id(recording.call)).await?.map(|call| call.keyterms),
-        None => None,
-    };
+    let mut keyterms = keyterms_of(&body);
+    if let Some(recording) = recording
+        && let Some(call) = conn.call(&CallName::Id(recording.call)).await?
+    {
+        keyterms = keyterms.and(&call.keyterms);
+        let party = call.party().and_then(|party| party.parse().ok());
+        let contact = match &party {
+            Some(number) => conn.contact(number).await?,
+            None => None,
+        };
+        // Last, because where there are too many, these are left out first.
+        keyterms = contact.map_or(keyterms.clone(), |contact| keyterms.and(&contact.keyterms_of_calls()));
+    }
     drop(conn);
-    let keyterms = keyterms_of(&body).and(&of_call.unwrap_or_default());
     let asked = models_of(&body);
     let refused = transcript.submission.as_ref().map_or(&[][..], |submission| &submission.refused);
     let wanted = match &transcript.submission {

@@ -28,6 +28,11 @@ pub(super) fn of_number(filter: &Filter) -> Option<String> {
     ends(text).last().map(term)
 }
 
+/// The facet of a whole number.
+pub(super) fn of_whole(number: &str) -> Option<String> {
+    ends(number).last().map(term)
+}
+
 /// The facets of a number: each of its ends that is all digits, then its longest end.
 fn ends(number: &str) -> impl Iterator<Item = &str> {
     let ends = || number.char_indices().rev().take(LONGEST_END).map(|(at, _)| &number[at..]);

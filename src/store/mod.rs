@@ -8,6 +8,7 @@
 mod calls;
 mod columns;
 mod conn;
+mod contacts;
 mod database;
 mod deletion;
 mod engine;
@@ -30,6 +31,7 @@ mod unreported;
 pub(crate) use calls::Transition;
 pub use calls::{CallSummary, Cursor};
 pub use conn::Conn;
+pub use contacts::Named;
 pub use database::Store;
 pub use engine::Location;
 pub use error::{BadDatabase, Error};

@@ -9,6 +9,7 @@ pub(super) fn call(row: &Row) -> Result<Call, Error> {
     let keyterms: Vec<String> =
         serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("keyterms"))?;
     let sid = row.text_if_set("sid")?.map(|sid| sid.parse()).transpose();
+    let contact = row.text_if_set("contact")?.map(|name| name.parse()).transpose();
     let deletion = row.text_if_set("deletion")?;
     let deletion = deletion.map(|word| Deletion::named(&word).ok_or(Error::Unreadable("calls.deletion"))).transpose();
     Ok(Call {
@@ -19,6 +20,7 @@ pub(super) fn call(row: &Row) -> Result<Call, Error> {
         operator: row.text_if_set("operator_number")?,
         to: row.text_if_set("to_number")?,
         from: row.text_if_set("from_number")?,
+        contact: contact.map_err(|_| Error::Unreadable("contacts.name"))?,
         keyterms: Keyterms::from_terms(keyterms),
         state: CallState::named(&row.text("state")?).ok_or(Error::Unreadable("calls.state"))?,
         reason: row.text_if_set("reason")?,

@@ -2,13 +2,14 @@
 //! matches them is the dialect's.
 
 use super::conn::{Conn, args};
+use super::contacts::Named;
 use super::engine::Row;
 use super::error::Error;
 use super::filter::Filter;
 use super::{facets, rows};
 use crate::model::call::{Call, CallId};
 use crate::model::recording::RecordingSid;
-use crate::model::search::{Passage, Piece, Query, folded};
+use crate::model::search::{self, Passage, Piece, Query, folded};
 use crate::model::transcript::{OrderId, TranscriptId};
 
 /// Transcripts that one transaction indexes while the index is built.
@@ -134,10 +135,12 @@ impl Conn {
     }
 
     /// The newest transcripts that match the query and whose calls match the filter; with `after`, those that follow this
-    /// rank. A transcript of no call matches a filter that has no state and no number.
+    /// rank. A phrase matches what was said, and the calls of the contacts that it names. A transcript of no call matches a
+    /// filter that has no state and no number.
     pub async fn hits(
         &mut self,
         query: &Query,
+        named: &Named,
         filter: &Filter,
         after: Option<i64>,
         limit: i64,
@@ -145,20 +148,29 @@ impl Conn {
         if query.is_empty() {
             return Ok(Vec::new());
         }
-        let terms = self.dialect().terms(query, facets::of_state(filter), facets::of_number(filter));
+        let named: Vec<Vec<String>> = named
+            .iter()
+            .map(|contacts| contacts.iter().filter_map(|(number, _)| facets::of_whole(number)).collect())
+            .collect();
+        let terms = self.dialect().terms(query, &named, facets::of_state(filter), facets::of_number(filter));
         let newest = first_rank(filter.before.saturating_sub(1));
         let after = after.unwrap_or_default().max(newest - 1);
         let (until, number) = (last_rank(filter.since), filter.number_pattern());
         let args = args![terms.as_str(), after, until, filter.state_word(), number.as_deref(), limit];
         let rows = self.fetch_with_fresh_plan(self.dialect().search(), args).await?;
         let found = rows.iter().map(|row| {
-            let passage = query.passage(&row.text_if_set("text")?.unwrap_or_default());
-            Ok((row.text("transcript")?, passage, hit(row)?))
+            let text = row.text_if_set("text")?.unwrap_or_default();
+            let (passage, mut hit) = (query.passage(&text), hit(row)?);
+            if passage.is_none() {
+                // Its contact was found, so it begins to tell what the call is about.
+                hit.passage = search::beginning(&text);
+            }
+            Ok((row.text("transcript")?, passage, hit))
         });
         let found: Vec<(String, Option<Passage>, Hit)> = found.collect::<Result<_, Error>>()?;
         let moments = self.moments(query, &found).await?;
         let with_moment = |((_, passage, hit), moment): ((_, Option<Passage>, Hit), _)| Hit {
-            passage: passage.map(|passage| passage.pieces).unwrap_or_default(),
+            passage: passage.map_or(hit.passage, |passage| passage.pieces),
             moment,
             ..hit
         };

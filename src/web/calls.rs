@@ -80,7 +80,7 @@ pub(super) async fn calls(context: &Shared, search: &Search) -> Result<CallList,
     let mut summaries = conn.call_summaries(&calls).await?;
     let rows =
         calls.iter().map(|call| CallRow::of(call, summaries.remove(call.id.as_str()).unwrap_or_default())).collect();
-    Ok(CallList { calls: Some(rows), hits: None, next, since })
+    Ok(CallList { calls: Some(rows), hits: None, contacts: None, next, since })
 }
 
 /// The query of a call's page.

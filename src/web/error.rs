@@ -274,6 +274,8 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         }
         E::NoSuchSpeaker(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchCall(_) => ((StatusCode::NOT_FOUND, "no-such-call", "No such call"), None),
+        E::NoSuchContact(_) => ((StatusCode::NOT_FOUND, "no-such-contact", "No such contact"), None),
+        E::Contact(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::Unsettled { .. } => {
             ((StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not accepted the call yet"), soon)
         }

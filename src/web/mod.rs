@@ -5,6 +5,8 @@ mod access;
 mod call_page;
 mod callback;
 mod calls;
+mod contact_calls;
+mod contacts;
 mod conversation;
 mod delete;
 mod dial;
@@ -103,6 +105,10 @@ pub fn router(context: Shared) -> Router {
         .at("/calls/{call}/retry", post(calls::retry))
         .at("/calls/{call}/speakers", post(speakers::name))
         .at("/calls/{call}/delete", get(delete::ask).post(delete::delete))
+        .at("/contacts", get(contacts::list).post(contacts::add))
+        .at("/contacts/{number}", get(contacts::show).put(contacts::put).post(contacts::edit).delete(contacts::forget))
+        .at("/contacts/{number}/delete", post(contacts::forget))
+        .at("/contacts/{number}/delete-calls", get(contact_calls::ask).post(contact_calls::delete))
         .at("/get-recording-url/{sid}", get(recording_url::list))
         .at("/recordings/{file}", get(recordings::listen))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))

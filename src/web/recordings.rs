@@ -8,7 +8,8 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::error::ApiError;
 use super::extract::Id;
-use crate::clients::twilio::{MediaFormat, MediaRequest};
+use super::response::file_name;
+use crate::clients::twilio::{AudioType, MediaFormat, MediaRequest};
 use crate::context::Shared;
 use crate::model::BadId;
 use crate::model::recording::RecordingSid;
@@ -43,11 +44,17 @@ pub(super) async fn listen(
     let range = range.and_then(|range| range.to_str().ok()).map(str::to_owned);
     let audio =
         transcription::listen(&context, &sid, &MediaRequest { format, range, ..MediaRequest::default() }).await?;
+    let contact = context.store.read().await?.contact_of_recording(&sid).await?;
     let mut response = Response::new(Body::from_stream(audio.bytes));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(audio.audio_type.media_type()));
     if let Some(length) = audio.length {
         headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    if contact.is_some() {
+        let extension = if audio.audio_type == AudioType::Mp3 { "mp3" } else { "wav" };
+        let name = format!("{sid}.{extension}");
+        headers.insert(header::CONTENT_DISPOSITION, file_name(contact.as_ref(), &name));
     }
     if audio.takes_ranges {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

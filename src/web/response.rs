@@ -1,13 +1,18 @@
 //! What handlers answer with: a page, text, or JSON.
 
 use axum::body::Body;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use futures_util::stream;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::ApiError;
 use crate::clients::json::Json;
+use crate::model::contact::ContactName;
+
+/// Maximum number of bytes of a contact's name in the name of a file: file systems take 255 in all.
+const LONGEST_IN_FILE_NAME: usize = 120;
 
 /// A page rendered by a template.
 pub(super) fn page(rendered: askama::Result<String>) -> Response {
@@ -26,6 +31,28 @@ pub(super) fn page(rendered: askama::Result<String>) -> Response {
 pub(super) fn text(text: &str) -> Response {
     let line_end = if text.ends_with('\n') { "" } else { "\n" };
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}{line_end}")).into_response()
+}
+
+/// `Content-Disposition` of a response that a browser shows, and saves under this name, after that of the contact if it has
+/// one.
+pub(super) fn file_name(contact: Option<&ContactName>, name: &str) -> HeaderValue {
+    let plain = format!("inline; filename=\"{name}\"");
+    let text = match contact {
+        None => plain,
+        // What reads no `filename*` takes the plain name.
+        Some(contact) => format!(
+            "{plain}; filename*=UTF-8''{}",
+            utf8_percent_encode(&format!("{} {name}", in_file_name(contact)), NON_ALPHANUMERIC)
+        ),
+    };
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("inline"))
+}
+
+/// Returns a contact's name without what file systems refuse, and short enough for them.
+fn in_file_name(contact: &ContactName) -> String {
+    let allowed = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
+    let name: String = contact.as_str().trim_start_matches(['.', ' ']).chars().map(allowed).collect();
+    name[..name.floor_char_boundary(LONGEST_IN_FILE_NAME)].trim_end().to_owned()
 }
 
 /// A vendor's JSON as it came. A large one is sent piece by piece.

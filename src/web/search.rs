@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use super::error::ApiError;
 use super::filter::{Search, bad_after};
 use super::recordings;
-use super::view::{CallList, HitView};
+use super::view::{CallList, HitView, NamedNumber};
 use crate::context::Shared;
 use crate::model::search;
 
@@ -20,12 +20,14 @@ pub(super) async fn hits(context: &Shared, headers: &HeaderMap, search: &Search)
     let (query, filter) = (search::Query::parse(&search.q), search.filter()?);
     let mut conn = context.store.read().await?;
     let since = conn.newest_change().await?;
-    let mut hits = conn.hits(&query, &filter, after, HITS + 1).await?;
+    let named = conn.contacts_named(&query).await?;
+    let mut hits = conn.hits(&query, &named, &filter, after, HITS + 1).await?;
     drop(conn);
     let is_more = hits.len() > HITS as usize;
     hits.truncate(HITS as usize);
     let next = hits.last().filter(|_| is_more).map(|last| search.next(&last.rank.to_string()));
     let address = |sid: &str| recordings::address(context, headers, sid);
     let hits = hits.into_iter().map(|hit| HitView::of(hit, address)).collect();
-    Ok(CallList { calls: None, hits: Some(hits), next, since })
+    let contacts = NamedNumber::of_all(named);
+    Ok(CallList { calls: None, hits: Some(hits), contacts: Some(contacts), next, since })
 }

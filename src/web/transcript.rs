@@ -16,13 +16,14 @@ use super::labels;
 use super::list_page::back;
 use super::pages::Notices;
 use super::reading::{called, paragraphs};
-use super::response::{json, page, text};
+use super::response::{file_name, json, page, text};
 use super::view::{CallView, SubmissionView, TranscriptView, ordered_keyterms};
 use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
 use crate::clients::json::most_bytes;
 use crate::context::Shared;
 use crate::export;
 use crate::model::call::{CallName, CallState};
+use crate::model::contact::ContactName;
 use crate::model::search;
 use crate::model::speakers::Speakers;
 use crate::model::standing::Progress;
@@ -99,8 +100,10 @@ pub(super) async fn transcript(
         _ => Format::Json,
     });
     let reply = transcription::transcript(&context, &id, Duration::from_secs(wait)).await?;
+    let contact = context.store.read().await?.contact_of_transcript(&id).await?;
+    let as_file = |response, extension| as_file(response, contact.as_ref(), &id, extension);
     if format == Format::Json {
-        return Ok(as_file(json(&reply.json), &id, "json"));
+        return Ok(as_file(json(&reply.json), "json"));
     }
     match reply.transcript.status {
         TranscriptStatus::Queued | TranscriptStatus::Processing => {
@@ -118,11 +121,11 @@ pub(super) async fn transcript(
             Ok(match format {
                 Format::Srt => {
                     let srt = captions(&context, reply, speakers, export::srt).await?;
-                    caption_file(srt, &id, "srt", "application/x-subrip; charset=utf-8")
+                    as_file(with_type(srt, "application/x-subrip; charset=utf-8"), "srt")
                 }
                 Format::Vtt => {
                     let vtt = captions(&context, reply, speakers, export::vtt).await?;
-                    caption_file(vtt, &id, "vtt", "text/vtt; charset=utf-8")
+                    as_file(with_type(vtt, "text/vtt; charset=utf-8"), "vtt")
                 }
                 Format::Json | Format::Html | Format::Text => {
                     let whole = reply.transcript.text.clone().unwrap_or_default();
@@ -130,7 +133,7 @@ pub(super) async fn transcript(
                         Some(speakers) => dialog(&context, reply, speakers).await?,
                         None => None,
                     };
-                    as_file(text(&dialog.unwrap_or(whole)), &id, "txt")
+                    as_file(text(&dialog.unwrap_or(whole)), "txt")
                 }
             })
         }
@@ -276,14 +279,14 @@ impl TranscriptPage {
     }
 }
 
-fn caption_file(captions: String, id: &TranscriptId, extension: &str, media_type: &'static str) -> Response {
-    as_file(([(CONTENT_TYPE, media_type)], captions).into_response(), id, extension)
+fn with_type(captions: String, media_type: &'static str) -> Response {
+    ([(CONTENT_TYPE, media_type)], captions).into_response()
 }
 
 /// Adds a file name. Browsers show the response and use the name when they save it.
-fn as_file(mut response: Response, id: &TranscriptId, extension: &str) -> Response {
-    let disposition = HeaderValue::from_str(&format!("inline; filename=\"transcript-{id}.{extension}\""));
-    response.headers_mut().extend(disposition.ok().map(|disposition| (CONTENT_DISPOSITION, disposition)));
+fn as_file(mut response: Response, contact: Option<&ContactName>, id: &TranscriptId, extension: &str) -> Response {
+    let name = file_name(contact, &format!("transcript-{id}.{extension}"));
+    response.headers_mut().insert(CONTENT_DISPOSITION, name);
     response
 }
 

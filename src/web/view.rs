@@ -1,5 +1,7 @@
 //! The JSON shapes of calls, their recordings and transcripts, and of search hits. Templates render the same shapes.
 
+use std::collections::BTreeMap;
+
 use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,13 +18,14 @@ use crate::model::call::{Call, CallSid, CallState, Direction, Kind};
 use crate::model::history::{Event, Happened};
 use crate::model::job::JobState;
 use crate::model::leg::{Leg, Role};
+use crate::model::phone::PhoneNumber;
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::Piece;
 use crate::model::speakers::{Speakers, label};
 use crate::model::standing::{Facts, Progress, Step, Unconnected, WaitsFor};
 use crate::model::transcript::{OrderId, Transcript, TranscriptState, other_models};
 use crate::pipeline::lookup;
-use crate::store::{CallSummary, Hit, Voice};
+use crate::store::{CallSummary, Hit, Named, Voice};
 
 /// A call's own facts.
 #[derive(Debug, Serialize)]
@@ -36,6 +39,8 @@ pub(super) struct CallView {
     pub(super) operator: Option<String>,
     pub(super) to: Option<String>,
     pub(super) from: Option<String>,
+    /// Who is at the other end, if its number has a name.
+    pub(super) contact: Option<NamedNumber>,
     /// Twilio's status once Twilio has the call; before that `dialing`, `unknown` or `lost`.
     pub(super) state: String,
     /// The same, unless it is a new word of Twilio's.
@@ -46,6 +51,13 @@ pub(super) struct CallView {
     pub(super) is_deleting: bool,
     pub(super) created_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
+}
+
+/// The number of a contact and its name.
+#[derive(Debug, Serialize)]
+pub(super) struct NamedNumber {
+    pub(super) number: String,
+    pub(super) name: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -205,6 +217,9 @@ pub(super) struct CallList {
     /// In place of the calls, if `q` searches transcripts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hits: Option<Vec<HitView>>,
+    /// The contacts whose names `q` has found, beside the hits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) contacts: Option<Vec<NamedNumber>>,
     /// The address of the next page, if there is one.
     pub(super) next: Option<String>,
     /// The newest row of the history when this was read.
@@ -232,6 +247,23 @@ pub(super) fn sentence(to: &str, call: &str) -> String {
     format!("dialing {to}. call SID is: {call}")
 }
 
+impl NamedNumber {
+    fn of(call: &Call) -> Option<Self> {
+        Some(Self { number: call.party()?.to_owned(), name: call.contact.as_ref()?.to_string() })
+    }
+
+    /// Each contact that any phrase of a search has found.
+    pub(super) fn of_all(named: Named) -> Vec<Self> {
+        let all: BTreeMap<String, String> = named.into_iter().flatten().collect();
+        all.into_iter().map(|(number, name)| Self { number, name }).collect()
+    }
+
+    /// The address of the list of its calls.
+    pub(super) fn calls(&self) -> String {
+        format!("/calls?number=%2B{}", self.number.trim_start_matches('+'))
+    }
+}
+
 impl CallView {
     pub(super) fn of(call: &Call) -> Self {
         Self {
@@ -242,6 +274,7 @@ impl CallView {
             operator: call.operator.clone(),
             to: call.to.clone(),
             from: call.from.clone(),
+            contact: NamedNumber::of(call),
             state: call.state.as_str().to_owned(),
             known_state: Some(call.state),
             reason: call.reason.clone(),
@@ -263,6 +296,7 @@ impl CallView {
             operator: None,
             to: call.to,
             from: call.from,
+            contact: None,
             known_state: CallState::of_twilio(&call.status),
             state: call.status,
             reason: None,
@@ -282,9 +316,30 @@ impl CallView {
         self.sid.as_deref().or(self.id.as_deref()).unwrap_or_default()
     }
 
-    /// Both numbers.
-    pub(super) fn parties(&self) -> String {
-        format!("{} → {}", number(self.from.as_ref()), number(self.to.as_ref()))
+    /// Returns the caller's name, or number.
+    pub(super) fn caller(&self) -> &str {
+        self.named(self.direction != Direction::Outbound.as_str(), self.from.as_ref())
+    }
+
+    /// Returns the name of who was called, or the number.
+    pub(super) fn callee(&self) -> &str {
+        self.named(self.direction == Direction::Outbound.as_str(), self.to.as_ref())
+    }
+
+    /// Returns the name at the other end, or the number.
+    pub(super) fn whom(&self) -> &str {
+        self.contact.as_ref().map_or_else(|| self.party(), |contact| &contact.name)
+    }
+
+    fn named<'s>(&'s self, is_party: bool, of: Option<&'s String>) -> &'s str {
+        self.contact.as_ref().filter(|_| is_party).map_or_else(|| number(of), |contact| &contact.name)
+    }
+
+    /// The number at the other end, if it is a phone's, so that it can be named.
+    pub(super) fn nameable(&self) -> Option<&str> {
+        self.id.as_ref()?;
+        let party = if self.direction == "outbound" { self.to.as_deref() } else { self.from.as_deref() };
+        party.filter(|party| party.parse::<PhoneNumber>().is_ok())
     }
 
     /// The number at the other end.

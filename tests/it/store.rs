@@ -115,7 +115,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          DROP INDEX transcripts_unasked; DROP INDEX transcripts_redated; \
          ALTER TABLE transcripts DROP COLUMN unasked_at; DROP TABLE IF EXISTS transcribing; \
          ALTER TABLE transcripts DROP COLUMN submission; ALTER TABLE transcripts DROP COLUMN speech_model_used; \
-         DROP TABLE refused_models; DROP TABLE unreported_calls; \
+         DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
          ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
          ALTER TABLE calls DROP COLUMN deletion; \
          DROP INDEX jobs_lost; ALTER TABLE jobs DROP COLUMN losses; \

@@ -35,6 +35,7 @@ pub use numbers::CallerId;
 pub use player::Playable;
 pub use range::lacks_head;
 pub use recordings::{Location, Recording};
+pub use size::AudioType;
 
 use super::{Deadlines, Refusal, Sender, Service, json};
 

@@ -232,25 +232,46 @@ impl Dialect {
     ///
     /// FTS5 takes the state of a call as one more term and finds the newest matches first. PostgreSQL's index would read
     /// all calls in that state; it uses an index by state and time instead.
-    pub(in crate::store) fn terms(self, query: &Query, state: Option<String>, number: Option<String>) -> String {
+    ///
+    /// In place of a phrase, one of its `facets` does: those of the contacts that it names. PostgreSQL compares such a
+    /// phrase of several terms with regular expressions, which follow after a form feed.
+    pub(in crate::store) fn terms(
+        self,
+        query: &Query,
+        facets: &[Vec<String>],
+        state: Option<String>,
+        number: Option<String>,
+    ) -> String {
+        let phrases = || {
+            query.phrases().iter().enumerate().map(|(n, phrase)| (phrase, facets.get(n).map_or(&[][..], Vec::as_slice)))
+        };
         let star = |is_prefix, star| if is_prefix { star } else { "" };
         if !self.is_postgres() {
-            let each = query.phrases().iter();
-            let each = each.map(|phrase| format!("\"{}\"{}", phrase.terms.join(" "), star(phrase.is_prefix, "*")));
-            let facets = state.into_iter().chain(number).map(|facet| format!("\"{facet}\""));
-            return each.chain(facets).collect::<Vec<_>>().join(" AND ");
+            let each = phrases().map(|(phrase, facets)| {
+                let said = format!("\"{}\"{}", phrase.terms.join(" "), star(phrase.is_prefix, "*"));
+                let facets = facets.iter().map(|facet| format!(" OR \"{facet}\"")).collect::<String>();
+                format!("({said}{facets})")
+            });
+            let filtered = state.into_iter().chain(number).map(|facet| format!("\"{facet}\""));
+            return each.chain(filtered).collect::<Vec<_>>().join(" AND ");
         }
         let mut terms: Vec<String> = number.iter().map(|facet| format!("'{facet}'")).collect();
-        let mut patterns = String::new();
-        for phrase in query.phrases() {
+        let (mut patterns, mut expressions) = (String::new(), Vec::new());
+        for (phrase, facets) in phrases() {
             let last = phrase.terms.len() - 1;
             let quoted = |(n, term)| format!("'{term}'{}", star(phrase.is_prefix && n == last, ":*"));
-            terms.extend(phrase.terms.iter().enumerate().map(quoted));
-            if last > 0 {
-                patterns += &format!("\n% {}{}%", phrase.terms.join(" "), if phrase.is_prefix { "" } else { " " });
+            let said = phrase.terms.iter().enumerate().map(quoted).collect::<Vec<_>>().join(" & ");
+            let or_facets = facets.iter().map(|facet| format!(" | '{facet}'")).collect::<String>();
+            terms.push(format!("({said}{or_facets})"));
+            let text = format!(" {}{}", phrase.terms.join(" "), if phrase.is_prefix { "" } else { " " });
+            if last > 0 && facets.is_empty() {
+                patterns += &format!("\n%{text}%");
+            } else if last > 0 {
+                let or_facets = facets.iter().map(|facet| format!("| {facet} ")).collect::<String>();
+                expressions.push(text + &or_facets);
             }
         }
-        terms.join(" & ") + &patterns
+        format!("{}{patterns}\u{c}{}", terms.join(" & "), expressions.join("\n"))
     }
 
     /// The newest transcripts that hold the terms. The index is read first, in its order; texts, which are long, are read
@@ -279,8 +300,9 @@ impl Dialect {
         }
         if self.is_postgres() {
             search!(
-                "terms @@ CAST(split_part($1, chr(10), 1) AS tsquery)
-                 AND said LIKE ALL ((string_to_array($1, chr(10)))[2:])
+                "terms @@ CAST(split_part(split_part($1, chr(12), 1), chr(10), 1) AS tsquery)
+                 AND said LIKE ALL ((string_to_array(split_part($1, chr(12), 1), chr(10)))[2:])
+                 AND said ~ ALL (string_to_array(split_part($1, chr(12), 2), chr(10)))
                  AND (CAST($4 AS TEXT) IS NULL OR spoken_text.state = $4)"
             )
         } else {

@@ -35,6 +35,7 @@ macro_rules! migrations_of {
             ("deleted stubs", include_str!(concat!("../migrations/", $database, "/0018_deleted_stubs.sql"))),
             ("folding", include_str!(concat!("../migrations/", $database, "/0019_folding.sql"))),
             ("legs", include_str!(concat!("../migrations/", $database, "/0020_legs.sql"))),
+            ("contacts", include_str!(concat!("../migrations/", $database, "/0021_contacts.sql"))),
         ]
     };
 }

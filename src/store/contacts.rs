@@ -1,0 +1,115 @@
+//! The contacts. The name of the contact at the other end of a call is read with each call, so that it is the same
+//! everywhere and never out of date.
+
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
+use crate::model::contact::{Contact, ContactName};
+use crate::model::keyterms::Keyterms;
+use crate::model::phone::PhoneNumber;
+use crate::model::recording::RecordingSid;
+use crate::model::search::{Phrase, Query, folded};
+use crate::model::transcript::TranscriptId;
+
+/// Contacts whose calls a search finds by a name. Of a name that more have, the first are found.
+const MOST_NAMED: i64 = 100;
+
+/// For each phrase of a query, the numbers and names of the contacts that it finds.
+pub type Named = Vec<Vec<(String, String)>>;
+
+/// The name of the contact at the other end of a call, by its recordings.
+macro_rules! of_call {
+    ($rest:literal) => {
+        concat!(
+            "SELECT name FROM contacts
+             JOIN calls ON number = CASE WHEN direction = 'outbound' THEN to_number ELSE from_number END
+             JOIN recordings ON recordings.call_id = calls.id ",
+            $rest
+        )
+    };
+}
+
+impl Conn {
+    /// The contact with this number.
+    pub async fn contact(&mut self, number: &PhoneNumber) -> Result<Option<Contact>, Error> {
+        let sql = "SELECT number, name, keyterms, notes FROM contacts WHERE number = $1";
+        self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(contact).transpose()
+    }
+
+    /// The name of the contact of the call in which this was said.
+    pub async fn contact_of_transcript(&mut self, id: &TranscriptId) -> Result<Option<ContactName>, Error> {
+        let sql = of_call!("JOIN transcripts ON transcripts.recording_sid = recordings.sid WHERE transcript_id = $1");
+        self.fetch_one(sql, args![id.as_str()]).await?.as_ref().map(name).transpose()
+    }
+
+    /// The name of the contact of the call that this records.
+    pub async fn contact_of_recording(&mut self, sid: &RecordingSid) -> Result<Option<ContactName>, Error> {
+        let sql = of_call!("WHERE recordings.sid = $1");
+        self.fetch_one(sql, args![sid.as_str()]).await?.as_ref().map(name).transpose()
+    }
+
+    /// The contacts in the order of their names, without case and accents; with `after`, those that follow this one.
+    pub async fn contacts(&mut self, after: Option<&Contact>, limit: i64) -> Result<Vec<Contact>, Error> {
+        let (folded_name, number) = match after {
+            Some(after) => (folded(after.name.as_str()), after.number.to_string()),
+            None => (String::new(), String::new()),
+        };
+        let sql = "SELECT number, name, keyterms, notes FROM contacts WHERE (folded_name, number) > ($1, $2)
+                   ORDER BY folded_name, number LIMIT $3";
+        self.fetch(sql, args![folded_name.as_str(), number.as_str(), limit]).await?.iter().map(contact).collect()
+    }
+
+    /// Stores a contact in place of the one that has its number. Returns whether there was none.
+    pub(crate) async fn put_contact(&mut self, contact: &Contact, now: i64) -> Result<bool, Error> {
+        let (number, name) = (contact.number.to_string(), contact.name.as_str());
+        let (folded_name, notes) = (folded(name), contact.notes.as_str());
+        let keyterms = serde_json::to_string(contact.keyterms.as_slice()).unwrap_or_default();
+        let (number, folded_name, keyterms) = (number.as_str(), folded_name.as_str(), keyterms.as_str());
+        let sql = "INSERT INTO contacts (number, name, folded_name, keyterms, notes, created_at, updated_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (number) DO NOTHING";
+        if self.execute(sql, args![number, name, folded_name, keyterms, notes, now]).await? > 0 {
+            return Ok(true);
+        }
+        let sql = "UPDATE contacts SET name = $2, folded_name = $3, keyterms = $4, notes = $5, updated_at = $6
+                   WHERE number = $1";
+        self.execute(sql, args![number, name, folded_name, keyterms, notes, now]).await.map(|_| false)
+    }
+
+    /// Deletes a contact. Its calls stay. Returns whether there was one.
+    pub(crate) async fn delete_contact(&mut self, number: &PhoneNumber) -> Result<bool, Error> {
+        let sql = "DELETE FROM contacts WHERE number = $1";
+        Ok(self.execute(sql, args![number.to_string().as_str()]).await? > 0)
+    }
+
+    /// The contacts whose names contain the phrases of a query.
+    pub async fn contacts_named(&mut self, query: &Query) -> Result<Named, Error> {
+        let mut named = Named::new();
+        for phrase in query.phrases() {
+            named.push(self.named(phrase).await?);
+        }
+        Ok(named)
+    }
+
+    async fn named(&mut self, phrase: &Phrase) -> Result<Vec<(String, String)>, Error> {
+        // Terms hold only letters and digits, so nothing needs escaping.
+        let pattern = format!("% {}{}%", phrase.terms.join(" "), if phrase.is_prefix { "" } else { " " });
+        let sql = "SELECT number, name FROM contacts WHERE folded_name LIKE $1 ORDER BY folded_name, number LIMIT $2";
+        let rows = self.fetch(sql, args![pattern.as_str(), MOST_NAMED]).await?;
+        rows.iter().map(|row| Ok((row.text("number")?, row.text("name")?))).collect()
+    }
+}
+
+fn name(row: &Row) -> Result<ContactName, Error> {
+    row.text("name")?.parse().map_err(|_| Error::Unreadable("contacts.name"))
+}
+
+fn contact(row: &Row) -> Result<Contact, Error> {
+    let keyterms: Vec<String> =
+        serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("contacts.keyterms"))?;
+    Ok(Contact {
+        number: row.text("number")?.parse().map_err(|_| Error::Unreadable("contacts.number"))?,
+        name: name(row)?,
+        keyterms: Keyterms::from_terms(keyterms),
+        notes: row.text("notes")?.parse().map_err(|_| Error::Unreadable("contacts.notes"))?,
+    })
+}

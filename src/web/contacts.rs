@@ -1,0 +1,343 @@
+//! `/contacts`: names for numbers, with the key terms of their calls. Each contact has a page and the same as JSON.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::error::ApiError;
+use super::extract::{Id, Named, NoParameters, Query, is_form, read_body, read_form, wants_page};
+use super::forms::{self, Refused};
+use super::pages::Notices;
+use super::response::page;
+use crate::context::Shared;
+use crate::model::contact::{BadContact, Contact};
+use crate::model::keyterms::Keyterms;
+use crate::model::phone::PhoneNumber;
+use crate::model::typed_number::TypedNumber;
+use crate::pipeline;
+use crate::pipeline::contacts::{self, Change};
+
+/// Contacts on one page of the list.
+const PAGE: i64 = 100;
+
+/// Room for a name, notes, and a thousand key terms.
+const LARGEST_BODY: usize = 128 << 10;
+
+/// A contact as JSON, which is also what `PUT` takes.
+#[derive(Debug, Serialize)]
+struct ContactView {
+    number: String,
+    name: String,
+    keyterms: Vec<String>,
+    notes: String,
+}
+
+/// A page of the contacts.
+#[derive(Debug, Default, Serialize)]
+struct ContactList {
+    contacts: Vec<ContactView>,
+    /// The address of the next page, if there is one.
+    next: Option<String>,
+}
+
+/// What a client sends of a contact.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Sent {
+    number: Option<String>,
+    name: Option<String>,
+    keyterms: Option<Terms>,
+    notes: Option<String>,
+}
+
+/// What a page's form sends.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Form {
+    number: Option<String>,
+    name: Option<String>,
+    keyterms: Option<String>,
+    notes: Option<String>,
+    /// The page of the call on which the form stood.
+    back: Option<String>,
+}
+
+/// A list, or a text with commas.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Terms {
+    List(Vec<String>),
+    Text(String),
+}
+
+/// The query of the list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Place {
+    /// The number at which the previous page ended.
+    after: String,
+}
+
+#[derive(Template)]
+#[template(path = "contacts.html", config = "src/web/pages/askama.toml")]
+struct ContactsPage {
+    notices: Notices,
+    list: ContactList,
+    form: Form,
+    refused: Option<Refused>,
+}
+
+#[derive(Template)]
+#[template(path = "contact.html", config = "src/web/pages/askama.toml")]
+struct ContactPage {
+    notices: Notices,
+    number: PhoneNumber,
+    /// The stored name, if there is one.
+    name: Option<String>,
+    form: Form,
+    refused: Option<Refused>,
+}
+
+/// Lists the contacts in the order of their names.
+pub(super) async fn list(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Query(Place { after }): Query<Place>,
+) -> Result<Response, ApiError> {
+    let mut conn = context.store.read().await?;
+    let after = match after.as_str() {
+        "" => None,
+        number => {
+            let number = number.parse().map_err(|_| super::filter::bad_after())?;
+            Some(conn.contact(&number).await?.ok_or_else(super::filter::bad_after)?)
+        }
+    };
+    let mut contacts = conn.contacts(after.as_ref(), PAGE + 1).await?;
+    drop(conn);
+    let is_more = contacts.len() > PAGE as usize;
+    contacts.truncate(PAGE as usize);
+    let last = contacts.last().filter(|_| is_more);
+    let next = last.map(|last| format!("/contacts?after=%2B{}", last.number.to_string().trim_start_matches('+')));
+    let list = ContactList { contacts: contacts.into_iter().map(ContactView::of).collect(), next };
+    if !wants_page(&headers) {
+        return Ok(Json(list).into_response());
+    }
+    let (notices, form, refused) = (Notices::of(&context), Form::default(), None);
+    Ok(page(ContactsPage { notices, list, form, refused }.render()))
+}
+
+/// Names a number that the body names: a form, or JSON.
+pub(super) async fn add(
+    State(context): State<Shared>,
+    _: Query<NoParameters>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(body, LARGEST_BODY).await?;
+    if !wants_page(&parts.headers) {
+        let sent = Sent::read(&parts.headers, &body)?;
+        let number = number(&context, &parts.headers, sent.number.as_deref().unwrap_or_default())?;
+        return changed(contacts::change(&context, number, sent.change()?).await?);
+    }
+    let form = read_form::<Named<Form>>(&body)?.named;
+    let typed = form.number.clone().unwrap_or_default();
+    let stored = async {
+        let number = number(&context, &parts.headers, &typed)?;
+        Ok::<_, ApiError>(contacts::change(&context, number, form.change()?).await?)
+    };
+    let stored = stored.await;
+    match stored {
+        Ok(_) => Ok(see_other("/contacts")),
+        Err(error) => {
+            let field = field(&error, "number");
+            Ok(forms::again(error, move |problem| {
+                let (notices, list, form) = (Notices::of(&context), ContactList::default(), form.clone());
+                page(ContactsPage { notices, list, form, refused: Some(Refused { field, problem }) }.render())
+            }))
+        }
+    }
+}
+
+/// One contact. The page of a number without a name offers to name it.
+pub(super) async fn show(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Id(typed): Id<String>,
+    _: Query<NoParameters>,
+) -> Result<Response, ApiError> {
+    let number = number(&context, &headers, &typed)?;
+    let contact = context.store.read().await?.contact(&number).await?;
+    if wants_page(&headers) {
+        let (notices, name, form) = (Notices::of(&context), name_of(contact.as_ref()), Form::of(contact));
+        return Ok(page(ContactPage { notices, number, name, form, refused: None }.render()));
+    }
+    let contact = contact.ok_or_else(|| pipeline::Error::NoSuchContact(number.to_string()))?;
+    Ok(Json(ContactView::of(contact)).into_response())
+}
+
+/// Stores a contact in place of the one that has the number.
+pub(super) async fn put(
+    State(context): State<Shared>,
+    Id(typed): Id<String>,
+    _: Query<NoParameters>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let sent = Sent::read(&parts.headers, &read_body(body, LARGEST_BODY).await?)?;
+    let number = number(&context, &parts.headers, &typed)?;
+    let is_it = |other: &&str| self::number(&context, &parts.headers, other).is_ok_and(|other| other == number);
+    if let Some(other) = sent.number.as_deref().filter(|other| !is_it(other)) {
+        return Err(ApiError::BadRequest(format!("number: expected {number}, as in the URL, or none; not {other}")));
+    }
+    let Change { name, keyterms, notes } = sent.change()?;
+    let name = Some(name.ok_or(pipeline::Error::Contact(BadContact::NoName))?);
+    let (keyterms, notes) = (Some(keyterms.unwrap_or_default()), Some(notes.unwrap_or_default()));
+    changed(contacts::change(&context, number, Change { name, keyterms, notes }).await?)
+}
+
+/// Changes what a form sends of a contact, and leaves the rest of it.
+pub(super) async fn edit(
+    State(context): State<Shared>,
+    Id(typed): Id<String>,
+    _: Query<NoParameters>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(body, LARGEST_BODY).await?;
+    let number = number(&context, &parts.headers, &typed)?;
+    if !wants_page(&parts.headers) {
+        return changed(contacts::change(&context, number, Sent::read(&parts.headers, &body)?.change()?).await?);
+    }
+    let form = read_form::<Named<Form>>(&body)?.named;
+    let stored = async { Ok::<_, ApiError>(contacts::change(&context, number.clone(), form.change()?).await?) };
+    let stored = stored.await;
+    match stored {
+        Ok(_) => Ok(see_other(form.back().unwrap_or("/contacts"))),
+        Err(error) => {
+            let (field, contact) = (field(&error, "name"), context.store.read().await?.contact(&number).await?);
+            let name = name_of(contact.as_ref());
+            let form = form.over(Form::of(contact));
+            Ok(forms::again(error, move |problem| {
+                let (notices, form, number, name) = (Notices::of(&context), form.clone(), number.clone(), name.clone());
+                page(ContactPage { notices, number, name, form, refused: Some(Refused { field, problem }) }.render())
+            }))
+        }
+    }
+}
+
+/// Deletes a contact, not its calls: `DELETE`, or the button of its page.
+pub(super) async fn forget(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Id(typed): Id<String>,
+    _: Query<NoParameters>,
+) -> Result<Response, ApiError> {
+    contacts::forget(&context, number(&context, &headers, &typed)?).await?;
+    Ok(if wants_page(&headers) { see_other("/contacts") } else { StatusCode::NO_CONTENT.into_response() })
+}
+
+/// Reads a number as people type it. On pages, one without `+` is a number of the country of our own.
+pub(super) fn number(context: &Shared, headers: &HeaderMap, typed: &str) -> Result<PhoneNumber, ApiError> {
+    let (typed, own) = (TypedNumber::pasted(typed)?, &context.phone_number);
+    Ok(if wants_page(headers) { typed.in_country_of(own)? } else { typed.with_country_code(own)? })
+}
+
+fn name_of(contact: Option<&Contact>) -> Option<String> {
+    contact.map(|contact| contact.name.to_string())
+}
+
+fn changed((contact, is_new): (Contact, bool)) -> Result<Response, ApiError> {
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(ContactView::of(contact))).into_response())
+}
+
+fn see_other(location: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location.to_owned())]).into_response()
+}
+
+/// The field that is to blame, or `otherwise`.
+fn field(error: &ApiError, otherwise: &'static str) -> &'static str {
+    match error {
+        ApiError::Pipeline(pipeline::Error::Keyterms(_)) => "keyterms",
+        ApiError::Pipeline(pipeline::Error::Contact(BadContact::LongNotes(_))) => "notes",
+        ApiError::Pipeline(pipeline::Error::Contact(_)) => "name",
+        ApiError::BadRequest(_) => otherwise,
+        _ => "",
+    }
+}
+
+impl ContactView {
+    fn of(Contact { number, name, keyterms, notes }: Contact) -> Self {
+        Self {
+            number: number.to_string(),
+            name: name.to_string(),
+            keyterms: keyterms.as_slice().to_vec(),
+            notes: notes.as_str().to_owned(),
+        }
+    }
+
+    /// The address of the list of its calls.
+    fn calls(&self) -> String {
+        format!("/calls?number=%2B{}", self.number.trim_start_matches('+'))
+    }
+}
+
+impl Sent {
+    fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
+        if is_form(headers) {
+            let Form { number, name, keyterms, notes, back: _ } = read_form::<Named<Form>>(body)?.alone()?;
+            return Ok(Self { number, name, keyterms: keyterms.map(Terms::Text), notes });
+        }
+        serde_json::from_slice(body).map_err(|error| ApiError::BadRequest(error.to_string()))
+    }
+
+    fn change(&self) -> Result<Change, pipeline::Error> {
+        let keyterms = self.keyterms.as_ref().map(|terms| match terms {
+            Terms::List(terms) => Keyterms::from_terms(terms),
+            Terms::Text(text) => Keyterms::from_list(text),
+        });
+        Ok(Change {
+            name: self.name.as_deref().map(str::parse).transpose()?,
+            keyterms,
+            notes: self.notes.as_deref().map(str::parse).transpose()?,
+        })
+    }
+}
+
+impl Form {
+    fn of(contact: Option<Contact>) -> Self {
+        contact.map_or_else(Self::default, |contact| Self {
+            number: Some(contact.number.to_string()),
+            name: Some(contact.name.to_string()),
+            keyterms: Some(contact.keyterms.as_slice().join(", ")),
+            notes: Some(contact.notes.as_str().to_owned()),
+            back: None,
+        })
+    }
+
+    fn change(&self) -> Result<Change, pipeline::Error> {
+        let Self { number, name, keyterms, notes, back: _ } = self.clone();
+        Sent { number, name, keyterms: keyterms.map(Terms::Text), notes }.change()
+    }
+
+    /// The page of a call, if the form stood on one.
+    fn back(&self) -> Option<&str> {
+        self.back
+            .as_deref()
+            .filter(|back| back.starts_with("/calls/") && back.bytes().all(|byte| byte.is_ascii_graphic()))
+    }
+
+    /// What was typed, and otherwise what is stored.
+    fn over(self, stored: Self) -> Self {
+        Self {
+            number: self.number.or(stored.number),
+            name: self.name.or(stored.name),
+            keyterms: self.keyterms.or(stored.keyterms),
+            notes: self.notes.or(stored.notes),
+            back: self.back,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Contacts: names for numbers, in lists, pages, file names, search and key terms; and the deletion of all their calls.
+
+use std::time::Duration;
+
+use callscribe::sandbox::twilio::{ACCOUNT_SID, PHONE_NUMBER, SeededCall};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, World};
+
+const NUMBER: &str = "+14155551234";
+const HTML: (&str, &str) = ("accept", "text/html");
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+async fn put(world: &World, number: &str, contact: &Value) -> Answer {
+    let json = [("content-type", "application/json")];
+    world.send(Method::PUT, &format!("/contacts/{number}"), &json, &contact.to_string()).await
+}
+
+async fn name(world: &World, number: &str, name: &str) {
+    let answer = put(world, number, &json!({"name": name})).await;
+    assert!(answer.status.is_success(), "{name}: {}", answer.text());
+}
+
+/// The page at this address, as a browser gets it.
+async fn page(world: &World, path: &str) -> String {
+    let answer = world.get_with(path, &[HTML]).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.text()
+}
+
+async fn submit(world: &World, path: &str, form: &str) -> Answer {
+    world.send(Method::POST, path, &[HTML, FORM], form).await
+}
+
+/// A call to this number, with its transcript.
+async fn transcribed(world: &World, number: &str) -> String {
+    let sid = world.dial(number).await;
+    world.settle().await;
+    assert_eq!(world.call(&sid).await["progress"], "done");
+    sid
+}
+
+/// An inbound call from the number that is up. Returns its SID.
+async fn calling(world: &World) -> String {
+    let sid = world.twilio.add_call(SeededCall::default());
+    let update = [
+        ("AccountSid", ACCOUNT_SID),
+        ("CallSid", &*sid),
+        ("CallStatus", "in-progress"),
+        ("Direction", "inbound"),
+        ("From", NUMBER),
+        ("To", PHONE_NUMBER),
+    ];
+    assert_eq!(world.callback("/hooks/twilio/call", &update).await.status, 204);
+    sid
+}
+
+/// The SIDs of the calls that a search finds.
+async fn found(world: &World, q: &str) -> Vec<String> {
+    let hits = world.get(&format!("/calls?q={q}")).await.json();
+    let sid = |hit: &Value| hit["call"]["sid"].as_str().expect("a SID").to_owned();
+    hits["hits"].as_array().expect("hits").iter().map(sid).collect()
+}
+
+#[tokio::test]
+async fn a_contact_is_stored_replaced_changed_listed_and_deleted() {
+    let world = World::new().await;
+    world.get(&format!("/contacts/{NUMBER}")).await.problem(404, "no-such-contact");
+    let dana = json!({"number": NUMBER, "name": "Dana Lee", "keyterms": ["metoprolol", "Dr. Ong"], "notes": "a\nb"});
+    let answer = put(&world, NUMBER, &dana).await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (201, dana.clone()));
+    assert_eq!(world.get(&format!("/contacts/{NUMBER}")).await.json(), dana);
+    // What was read can be written; what is not given is empty then.
+    assert_eq!(put(&world, NUMBER, &dana).await.status, 200);
+    let answer = put(&world, "1%20(415)%20555-1234", &json!({"name": " Dana\u{a0} Lee "})).await;
+    let plain = json!({"number": NUMBER, "name": "Dana Lee", "keyterms": [], "notes": ""});
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, plain));
+    // A form changes what it has.
+    let answer = world.post_form(&format!("/contacts/{NUMBER}"), "keyterms=a,b").await;
+    assert_eq!(
+        (answer.json()["name"].clone(), answer.json()["keyterms"].clone()),
+        (json!("Dana Lee"), json!(["a", "b"]))
+    );
+    let answer = world.post_form("/contacts", "number=%2B442079460001&name=%C3%81kos").await;
+    assert_eq!(answer.status, 201);
+    name(&world, "+442079460002", "zoe").await;
+    let names = |list: Value| -> Vec<String> {
+        let contacts = list["contacts"].as_array().expect("contacts").clone();
+        contacts.iter().map(|contact| contact["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names(world.get("/contacts").await.json()), ["Ákos", "Dana Lee", "zoe"]);
+    assert_eq!(names(world.get("/contacts?after=%2B14155551234").await.json()), ["zoe"]);
+    world.get("/contacts?after=x").await.problem(400, "bad-request");
+    let deleted = world.send(Method::DELETE, &format!("/contacts/{NUMBER}"), &[], "").await;
+    assert_eq!(deleted.status, 204);
+    world.send(Method::DELETE, &format!("/contacts/{NUMBER}"), &[], "").await.problem(404, "no-such-contact");
+    assert_eq!(names(world.get("/contacts").await.json()), ["Ákos", "zoe"]);
+}
+
+#[tokio::test]
+async fn what_is_no_contact_is_refused_with_the_reason() {
+    let world = World::new().await;
+    for (number, contact, expected) in [
+        (NUMBER, json!({}), "name: expected a name"),
+        (NUMBER, json!({"name": ""}), "name: expected a name"),
+        (NUMBER, json!({"name": " \u{200b}"}), "name: expected a name"),
+        (NUMBER, json!({"name": "x".repeat(201)}), "name: expected at most 200 characters; this one has 201"),
+        (NUMBER, json!({"name": "x", "notes": "x".repeat(10_001)}), "notes: expected at most 10000 characters"),
+        (NUMBER, json!({"name": "x", "nmae": "y"}), "unknown field `nmae`"),
+        (NUMBER, json!({"name": "x", "number": "+14155559999"}), "number: expected +14155551234, as in the URL"),
+        (NUMBER, json!("x"), "invalid type"),
+        ("911", json!({"name": "x"}), "a number with its country code has 8 to 15 digits"),
+        ("dana", json!({"name": "x"}), "a number consists of the digits 0 to 9"),
+        ("9175551234", json!({"name": "x"}), "this may be"),
+    ] {
+        let detail = put(&world, number, &contact).await.problem(400, "bad-request");
+        assert!(detail.contains(expected), "{contact}: {detail}");
+    }
+    let detail = put(&world, NUMBER, &json!({"name": "x", "keyterms": ["one two three four five six seven"]})).await;
+    assert!(detail.problem(400, "bad-keyterms").contains("has 7 words"));
+    assert_eq!(world.get("/contacts").await.json(), json!({"contacts": [], "next": null}));
+    assert_eq!(world.vendor_requests(), 0);
+}
+
+#[tokio::test]
+async fn old_calls_have_the_name_from_then_on_in_both_directions() {
+    let world = World::new().await;
+    let dialed = transcribed(&world, "14155551234").await;
+    let caller = calling(&world).await;
+    let other = transcribed(&world, "14155559876").await;
+    assert_eq!(world.call(&dialed).await["contact"], json!(null));
+    for called in ["Dana Lee", "Mr O'Brien", "<b>\"&amp;"] {
+        name(&world, NUMBER, called).await;
+        for sid in [&dialed, &caller] {
+            assert_eq!(world.call(sid).await["contact"], json!({"number": NUMBER, "name": called}));
+        }
+        assert_eq!(world.call(&other).await["contact"], json!(null));
+        let calls = world.get("/calls").await.json()["calls"].clone();
+        let named = calls.as_array().expect("calls").iter().filter(|call| call["contact"]["name"] == called).count();
+        assert_eq!(named, 2, "{calls:#}");
+        let escaped = called.replace('&', "&#38;").replace('<', "&#60;").replace('>', "&#62;").replace('"', "&#34;");
+        let escaped = escaped.replace('\'', "&#39;");
+        for path in ["/".to_owned(), "/calls".to_owned(), format!("/calls/{dialed}"), "/contacts".to_owned()] {
+            let text = page(&world, &path).await;
+            assert!(text.contains(&format!("<bdi>{escaped}</bdi>")), "{escaped} on {path}: {text}");
+            assert!(!text.contains("<b>"), "{path}");
+        }
+        assert!(page(&world, &format!("/calls/{dialed}")).await.contains(&format!("{escaped} · Done")));
+    }
+    world.send(Method::DELETE, &format!("/contacts/{NUMBER}"), &[], "").await;
+    assert_eq!(world.call(&dialed).await["contact"], json!(null));
+}
+
+#[tokio::test]
+async fn a_call_is_found_by_the_name_of_its_contact_as_it_is_now() {
+    let world = World::new().await;
+    let dana = transcribed(&world, "14155551234").await;
+    world.clock.advance(Duration::from_secs(1));
+    let other = transcribed(&world, "14155559876").await;
+    assert_eq!(found(&world, "dana").await, [""; 0]);
+    name(&world, NUMBER, "Ðana O'Brien Łee").await;
+    for q in ["dana", "DANA+lee", "%22dana+obrien%22", "%22dana+obr%22*", "le*", "hello+dana", "dana&number=1234"] {
+        assert_eq!(found(&world, q).await, [dana.as_str()], "{q}");
+    }
+    for q in ["dan", "%22obrien+dana%22", "dana+zebra", "dana&number=9876", "dana&state=busy"] {
+        assert_eq!(found(&world, q).await, [""; 0], "{q}");
+    }
+    assert_eq!(found(&world, "hello").await, [other.as_str(), dana.as_str()]);
+    let answer = world.get("/calls?q=dana").await.json();
+    assert_eq!(answer["contacts"], json!([{"number": NUMBER, "name": "Ðana O'Brien Łee"}]));
+    let said: String = answer["hits"][0]["snippet"]
+        .as_array()
+        .expect("pieces")
+        .iter()
+        .filter_map(|piece| piece["text"].as_str())
+        .collect();
+    assert!(said.starts_with("Hello") && answer["hits"][0]["snippet"][0]["hit"] == false, "{said}");
+    let text = page(&world, "/calls?q=dana").await;
+    assert!(text.contains("all calls with +14155551234") && text.contains("/calls?number=%2B14155551234"), "{text}");
+    name(&world, NUMBER, "Kim").await;
+    assert_eq!((found(&world, "dana").await, found(&world, "kim").await), (vec![], vec![dana]));
+}
+
+#[tokio::test]
+async fn files_have_the_name_of_the_contact() {
+    let world = World::new().await;
+    let sid = transcribed(&world, "14155551234").await;
+    let call = world.call(&sid).await;
+    let id = call["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+    let recording = call["recordings"][0]["sid"].as_str().expect("a SID").to_owned();
+    let text = format!("/transcript/{id}?format=text");
+    let plain = format!("inline; filename=\"transcript-{id}.txt\"");
+    assert_eq!(world.get(&text).await.header("content-disposition"), plain);
+    for (called, encoded) in
+        [("Dana Lee", "Dana%20Lee"), ("../a\"b/c\\", "_a_b_c_"), ("محمد", "%D9%85%D8%AD%D9%85%D8%AF")]
+    {
+        name(&world, NUMBER, called).await;
+        let file = world.get(&text).await.header("content-disposition").to_owned();
+        let encoded = encoded.replace('_', "%5F");
+        assert!(file.starts_with(&format!("{plain}; filename*=UTF-8''{encoded}%20transcript%2D")), "{file}");
+        let audio = world.get(&format!("/recordings/{recording}.wav")).await;
+        let expected = format!("inline; filename=\"{recording}.wav\"; filename*=UTF-8''{encoded}%20{recording}%2Ewav");
+        assert_eq!(audio.header("content-disposition"), expected);
+    }
+    name(&world, NUMBER, &"ü".repeat(200)).await;
+    assert!(world.get(&text).await.header("content-disposition").len() < 600);
+}
+
+#[tokio::test]
+async fn a_contacts_name_and_key_terms_are_key_terms_of_its_calls() {
+    let world = World::with(&[("KEYTERMS", "Ahoy")]).await;
+    put(&world, NUMBER, &json!({"name": "Dana Lee", "keyterms": ["metoprolol", "Ahoy"]})).await;
+    let sid = world.get("/dial/14155551234?keyterms=invoice").await.call_sid();
+    world.settle().await;
+    let expected = json!(["Ahoy", "invoice", "Dana Lee", "metoprolol"]);
+    assert_eq!(world.transcript_requests()[0]["keyterms_prompt"], expected);
+    assert_eq!(world.call(&sid).await["transcripts"][0]["keyterms_sent"], expected);
+    // A name that is no key term is left out, and the order says so.
+    let long = "one two three four five six seven";
+    name(&world, NUMBER, long).await;
+    let again = transcribed(&world, "14155551234").await;
+    let transcript = world.call(&again).await["transcripts"][0].clone();
+    assert_eq!((&transcript["keyterms_sent"], &transcript["keyterms_left_out"]), (&json!(["Ahoy"]), &json!([long])));
+}
+
+#[tokio::test]
+async fn a_page_names_a_number_in_place_without_scripts() {
+    let world = World::new().await;
+    let sid = transcribed(&world, "14155551234").await;
+    let call = format!("/calls/{sid}");
+    let text = page(&world, &call).await;
+    assert!(text.contains("Name this number") && text.contains(&format!("action=\"/contacts/{NUMBER}\"")), "{text}");
+    put(&world, NUMBER, &json!({"name": "x", "keyterms": ["kept"], "notes": "kept"})).await;
+    let answer = submit(&world, &format!("/contacts/{NUMBER}"), &format!("name=Dana+Lee&back={call}")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, &*call));
+    let stored = world.get(&format!("/contacts/{NUMBER}")).await.json();
+    assert_eq!(stored, json!({"number": NUMBER, "name": "Dana Lee", "keyterms": ["kept"], "notes": "kept"}));
+    assert!(page(&world, &call).await.contains("Rename"));
+    // A refused form comes back with what was typed and the reason.
+    let long = "y".repeat(201);
+    let refused = submit(&world, &format!("/contacts/{NUMBER}"), &format!("name={long}&back={call}")).await;
+    let text = refused.text();
+    assert_eq!(refused.status, 400);
+    for part in [&*format!("value=\"{long}\""), "at most 200 characters", &call, "aria-invalid", ">kept</textarea>"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // A number without + is one of the own country; another site is no way back.
+    let added = submit(&world, "/contacts", "number=(415)+555-9876&name=Kim&keyterms=a,b&back=//evil.example/").await;
+    assert_eq!((added.status.as_u16(), added.header("location")), (303, "/contacts"));
+    assert_eq!(world.get("/contacts/14155559876").await.json()["keyterms"], json!(["a", "b"]));
+    let elsewhere = submit(&world, "/contacts/14155559876", "name=Kim&back=//evil.example/").await;
+    assert_eq!(elsewhere.header("location"), "/contacts");
+    let refused = submit(&world, "/contacts", "number=12&name=Kim").await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("value=\"12\"") && refused.text().contains("value=\"Kim\""), "{}", refused.text());
+    let gone = submit(&world, "/contacts/14155559876/delete", "").await;
+    assert_eq!((gone.status.as_u16(), gone.header("location")), (303, "/contacts"));
+    world.get("/contacts/14155559876").await.problem(404, "no-such-contact");
+    let text = page(&world, "/contacts/14155559876").await;
+    assert!(text.contains("<h1>+14155559876</h1>"), "{text}");
+}
+
+#[tokio::test]
+async fn all_calls_of_a_contact_are_deleted_except_those_that_are_up() {
+    let world = World::new().await;
+    let one = transcribed(&world, "14155551234").await;
+    world.clock.advance(Duration::from_secs(1));
+    let two = transcribed(&world, "14155551234").await;
+    let other = transcribed(&world, "14155559876").await;
+    name(&world, NUMBER, "Dana Lee").await;
+    let up = calling(&world).await;
+    let path = format!("/contacts/{NUMBER}/delete-calls");
+    let asked = page(&world, &path).await;
+    assert!(asked.contains("words of 2 calls, with 2 recordings and 2 transcripts") && asked.contains(&up), "{asked}");
+    assert_eq!(world.call(&one).await["progress"], "done", "asking deletes nothing");
+    let answer = world.post_form(&path, "").await;
+    let receipt = json!({
+        "number": NUMBER,
+        "progress": "deleting",
+        "here": {"calls": 2, "recordings": 2, "transcripts": 2},
+        "twilio": {"calls": 2, "recordings": 2},
+        "assemblyai": {"transcripts": 2},
+        "calls": [&two, &one],
+        "left": [{"call": up, "reason": "the call is not over; delete it when it is"}],
+    });
+    assert_eq!((answer.status.as_u16(), answer.json()), (202, receipt));
+    world.settle().await;
+    for sid in [&one, &two] {
+        world.get(&format!("/calls/{sid}")).await.problem(410, "deleted");
+        assert!(world.twilio.recordings_of(sid).is_empty(), "{sid} has recordings at Twilio");
+    }
+    assert_eq!(found(&world, "hello").await, [other.as_str()]);
+    assert_eq!(world.call(&up).await["contact"]["name"], "Dana Lee");
+    let again = world.post_form(&path, "").await.json();
+    assert_eq!((&again["calls"], &again["left"][0]["call"]), (&json!([]), &json!(up)));
+    let nobody = world.post_form("/contacts/+442079460001/delete-calls", "").await;
+    assert_eq!((nobody.status.as_u16(), &nobody.json()["here"]["calls"]), (202, &json!(0)));
+    let text = submit(&world, &path, "").await.text();
+    assert!(text.contains("words of 0 calls") && text.contains(&up), "{text}");
+}
