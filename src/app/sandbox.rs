@@ -30,8 +30,10 @@ pub(super) async fn start(
         own.set_ip(Ipv4Addr::LOCALHOST.into());
     }
     let wrong = |_| Problem::new("BIND_ADDR", "is not an address that the sandbox can call back");
+    let urls = Urls::parse(&format!("http://{own}")).map_err(wrong)?;
+    twilio.set_voice_url(&urls.record(None));
     Ok(Accounts {
-        urls: Urls::parse(&format!("http://{own}")).map_err(wrong)?,
+        urls,
         twilio: TwilioConfig {
             account_sid: twilio::ACCOUNT_SID.to_owned(),
             auth_tokens: vec![twilio::AUTH_TOKEN.into()],
@@ -58,10 +60,12 @@ pub(super) fn operator_phones() -> Vec<PhoneNumber> {
 
 /// Returns what to type into the vendors' clients, for the terminal.
 pub(super) fn describe(Accounts { twilio, assemblyai, urls }: &Accounts) -> String {
+    let numbers = crate::sandbox::twilio::PHONE_BOOK.iter().map(|entry| format!("  {}  {}\n", entry.number, entry.who));
     format!(
         "callscribe sandbox: no phone rings, and nothing is billed; these credentials work nowhere else\n\n\
          Twilio      {}\n  account   {}\n  token     {}\n  number    {}\n\
          AssemblyAI  {}\n  key       {}\n\n\
+         phone book  {}  a page, which starts calls to your number, too\n{}\n\
          try it:     curl {}/dial/14155551234\n\n",
         twilio.api_url.as_str().trim_end_matches('/'),
         twilio.account_sid,
@@ -69,6 +73,8 @@ pub(super) fn describe(Accounts { twilio, assemblyai, urls }: &Accounts) -> Stri
         twilio.phone_number,
         assemblyai.api_url.as_str().trim_end_matches('/'),
         assemblyai.key.expose_secret(),
+        twilio.api_url,
+        numbers.collect::<String>(),
         urls.authority().replace("127.0.0.1", "localhost"),
     )
 }

@@ -25,6 +25,7 @@ const MARKDOWN: [(&str, &str); 12] = [
     ("deletion", include_str!("../manual/deletion.md")),
     ("routes", include_str!("../manual/routes.md")),
     ("safety", include_str!("../manual/safety.md")),
+    ("sandbox", include_str!("../manual/sandbox.md")),
     ("search", include_str!("../manual/search.md")),
     ("settings", include_str!("../manual/settings.md")),
     ("transcripts", include_str!("../manual/transcripts.md")),

@@ -24,9 +24,9 @@ fn right(call: &Value, terms: &str) -> usize {
 #[tokio::test]
 async fn the_terms_said_at_a_number_are_wrong_without_and_right_with_key_terms() {
     let world = World::new().await;
-    assert_eq!(PHONE_BOOK.map(|(number, ..)| number), TERMS.map(|(number, _)| number));
     let (mut without, mut with, mut all) = (0, 0, 0);
     for (number, terms) in TERMS {
+        assert!(PHONE_BOOK.iter().any(|entry| entry.number == number), "{number}");
         let number = number.trim_start_matches('+');
         let plain = world.dial(number).await;
         world.settle().await;

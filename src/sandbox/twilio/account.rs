@@ -12,11 +12,9 @@ use url::Url;
 use super::audio::Audio;
 use super::encryption::{Encryption, PublicKey};
 use super::form::Param;
-use super::phone_book;
 use crate::clients::twilio::signature::Algorithm;
 use crate::clock;
 use crate::sandbox::ordered_map::OrderedMap;
-use crate::sandbox::speech::{Layout, Scene};
 
 /// Maximum number of deliveries kept.
 const MAX_DELIVERIES: usize = 1_000;
@@ -277,10 +275,9 @@ impl Call {
         }
     }
 
-    /// Returns what is recorded of it: what the person on the phone says.
-    pub(super) fn audio(&self) -> Audio {
-        let number = if self.inbound { &self.from } else { &self.to };
-        Audio::of(Scene { script: phone_book::script(number), layout: Layout::Message })
+    /// Returns the number at the other end, which is not the account's.
+    pub(super) fn other_number(&self) -> &str {
+        if self.inbound { &self.from } else { &self.to }
     }
 
     /// Changes the status, unless the call has ended.

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -22,7 +23,7 @@ use super::parameters;
 use super::resource::{Resource, resource};
 use super::rest_exception::{RestException, bad_request};
 use super::update::{self, Change};
-use super::{create, media, numbers};
+use super::{console, create, media, numbers};
 use crate::sandbox::control::intercept;
 use crate::sandbox::pace::Pace;
 
@@ -43,6 +44,8 @@ impl Twilio {
 /// Injected faults have Twilio's own headers too, so those are added last.
 fn router(twilio: &Twilio) -> Router {
     Router::new()
+        .route("/", get(console::show))
+        .route("/console/inbound", post(console::call_in))
         .fallback(respond)
         .with_state(twilio.clone())
         .layer(from_fn_with_state(twilio.control.clone(), intercept))

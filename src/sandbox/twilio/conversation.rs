@@ -6,9 +6,10 @@ use axum::http::{Method, header};
 use tracing::warn;
 use url::Url;
 
-use super::account::{Call, Document, Outcome, StatusCallback};
+use super::account::{Call, Document, Outcome, Recording, StatusCallback};
 use super::emulator::{Stage, Twilio};
 use super::form::Param;
+use super::phone_book;
 use super::twiml::{self, ApplicationError, Hook, Record, Verb};
 use crate::sandbox::pace::{Pace, wait};
 
@@ -131,9 +132,10 @@ impl Twilio {
             return Ok(Next::Verb);
         }
         let status_callback = status_callback(current, &verb.status_callback)?;
-        let length = if call.outcome == Outcome::TooShort { Duration::ZERO } else { call.audio().duration() };
+        let audio = phone_book::message(call.other_number());
+        let length = if call.outcome == Outcome::TooShort { Duration::ZERO } else { audio.duration() };
         let length = length.min(verb.max_length);
-        let sid = self.start_recording(&call.sid, "RecordVerb", 1, status_callback);
+        let sid = self.start_recording(Recording { audio, status_callback, ..Recording::new(&call.sid) });
         self.listen(call, length).await;
         let digits = match call.outcome {
             Outcome::HangsUp => Some("hangup"),

@@ -134,7 +134,7 @@ pub(super) fn check_to(to: &str) -> Result<(), RestException> {
 }
 
 /// Returns whether this is E.164; North American numbers must have ten digits after the 1.
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     let Some(digits) = text.strip_prefix('+') else { return false };
     digits.bytes().all(|byte| byte.is_ascii_digit())
         && !digits.starts_with('0')

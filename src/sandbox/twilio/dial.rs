@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use super::account::{Call, Document, Outcome};
+use super::account::{Call, Document, Outcome, Recording};
 use super::conversation::{Fetch, Next, absolute, method, resolve, status_callback};
 use super::credentials::PHONE_NUMBER;
 use super::emulator::{Stage, Twilio};
 use super::form::Param;
+use super::phone_book;
 use super::twiml::{ApplicationError, Dial, Number};
 use crate::sandbox::pace::wait;
-use crate::sandbox::speech;
 
 /// Twilio's error code for a caller id that the account may not use.
 const INVALID_CALLER_ID: u32 = 13214;
@@ -28,20 +28,25 @@ impl Twilio {
             verb.numbers.iter().map(|number| child(parent, caller_id, current, number)).collect();
         let children = children?.into_iter().map(|child| self.start_call(child).sid).collect();
         let mut legs = Legs { twilio: self, children, recording: None };
-        let record = |from_ringing| {
+        let record = |from_ringing, audio| {
             let record = verb.record.filter(|record| record.from_ringing == from_ringing)?;
-            Some(self.start_recording(&parent.sid, "DialVerb", record.channels, hook.clone()))
+            let (source, status_callback) = ("DialVerb", hook.clone());
+            let new =
+                Recording { source, channels: record.channels, audio, status_callback, ..Recording::new(&parent.sid) };
+            Some(self.start_recording(new))
         };
-        legs.recording = record(true);
+        let conversation_with = |number: &str| phone_book::conversation(parent.other_number(), number);
+        legs.recording = record(true, conversation_with(&verb.numbers[0].number));
 
         let connected = legs.first_ready().await;
         let mut talked = None;
         if let Some(child) = &connected {
             legs.hang_up(|sid| sid != child.sid);
+            let audio = conversation_with(&child.to);
             self.answer(&parent.sid);
-            legs.recording = legs.recording.take().or_else(|| record(false));
+            legs.recording = legs.recording.take().or_else(|| record(false, audio.clone()));
             legs.tell_recording_to(child);
-            let length = speech::duration().min(verb.time_limit);
+            let length = audio.duration().min(verb.time_limit);
             tokio::select! {
                 () = self.talk_together([parent, child], length) => talked = Some(length),
                 () = child.end.cancelled() => {}

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
+use url::Url;
 
 use super::account::{Account, Delivery, Outcome, SharedKey};
 use super::encryption::PublicKey;
@@ -56,9 +57,18 @@ impl Twilio {
         &self.inner.url
     }
 
-    /// Sets what happens to the next call, also if `<Dial>` makes it. Calls after it are answered again.
+    /// Sets what happens to the next call, also if `<Dial>` makes it. Calls after it go as the phone book says.
     pub fn set_next_outcome(&self, outcome: Outcome) {
         self.change(|account| account.next_outcome = Some(outcome));
+    }
+
+    /// Sets the voice webhook of the account's number, which answers calls that are started from its page.
+    ///
+    /// # Panics
+    /// If it is no URL.
+    pub fn set_voice_url(&self, url: &str) {
+        let url = Url::parse(url).expect("the address of a voice webhook");
+        self.change(|account| account.voice_url = url.into());
     }
 
     /// Answers every request but `POST Calls` with 403 from now on, as for test credentials, with this code and sentence.

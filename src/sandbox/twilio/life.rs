@@ -5,12 +5,13 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::account::{Call, CallOptions, Document, Outcome};
+use super::account::{Call, CallOptions, Document, Outcome, Recording};
 use super::callback::Callback;
 use super::create::{self, CallRequest};
 use super::credentials::PHONE_NUMBER;
 use super::emulator::{Stage, Twilio};
 use super::form::Param;
+use super::phone_book;
 use super::wire::date;
 use crate::clock;
 use crate::sandbox::control::Callbacks;
@@ -45,7 +46,7 @@ impl Twilio {
                 Some(outcome) => outcome,
                 // A number that `POST Calls` refuses.
                 None if call.parent.is_some() && create::check_to(&call.to).is_err() => Outcome::Failed,
-                None => Outcome::default(),
+                None => phone_book::outcome(call.other_number()),
             };
             account.add_call(call.clone());
             if !call.inbound && call.parent.is_none() {
@@ -105,7 +106,14 @@ async fn run_undisturbed(reporter: &Reporter<'_>) -> &'static str {
         twilio.set_call_status(sid, "in-progress");
         reporter.report("answered");
         if let Some((channels, status_callback)) = call.options.record.clone() {
-            twilio.start_recording(sid, "OutboundAPI", channels, status_callback);
+            let audio = phone_book::message(call.other_number());
+            twilio.start_recording(Recording {
+                source: "OutboundAPI",
+                channels,
+                audio,
+                status_callback,
+                ..Recording::new(sid)
+            });
         }
     }
     let mut document = call.options.document.clone();

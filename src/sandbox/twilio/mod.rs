@@ -5,9 +5,9 @@
 //! it. `api` responds to requests: `resource` is what they are about, `parameters` what they may ask for; `create` parses
 //! the one that places a call, `update` the one that changes it; `list` filters; `page`, `media`, `numbers`,
 //! `wire` and `rest_exception` write responses. `life` runs a call, `conversation` performs its TwiML (`elements` parses the
-//! XML, `twiml` the verbs), `gather` asks for keys, `dial` calls others, `recording` records, `encryption` encrypts what was recorded, `callback` sends signed requests. `other_api` makes it speak as another
-//! compatible API. `seed` adds calls and recordings for tests; `phone_book` is who answers at
-//! which number.
+//! XML, `twiml` the verbs), `gather` asks for keys, `dial` calls others, `recording` records, `encryption` encrypts what was
+//! recorded, `callback` sends signed requests. `phone_book` is who answers at which number, `console` a page for people.
+//! `other_api` makes it speak as another compatible API. `seed` adds calls and recordings for tests.
 //!
 //! Emulated is what a program needs that places calls, has them recorded and fetches the recordings. What is missing, such as
 //! answering machine detection, is refused with the words "the sandbox does not", and a verb that `twiml` does not know ends
@@ -17,6 +17,7 @@ mod account;
 mod api;
 mod audio;
 mod callback;
+mod console;
 mod conversation;
 mod create;
 mod credentials;
@@ -46,5 +47,5 @@ pub use account::{Delivery, Outcome, SharedKey};
 pub use audio::Audio;
 pub use credentials::{ACCOUNT_SID, ACCOUNT_UUID, API_KEY_SECRET, API_KEY_SID, AUTH_TOKEN, PHONE_NUMBER};
 pub use emulator::{Stage, Twilio};
-pub use phone_book::PHONE_BOOK;
+pub use phone_book::{OPERATOR_PHONES, PHONE_BOOK};
 pub use seed::{SeededCall, SeededRecording};

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::account::{Call, Recording, StatusCallback};
-use super::audio::Audio;
+use super::account::Recording;
 use super::callback::Callback;
 use super::emulator::{Stage, Twilio};
 use crate::clock;
@@ -14,18 +13,8 @@ const TOO_SHORT: u32 = 16101;
 
 impl Twilio {
     /// Starts a recording; returns its SID.
-    pub(super) fn start_recording(
-        &self,
-        call_sid: &str,
-        source: &'static str,
-        channels: u8,
-        status_callback: Option<StatusCallback>,
-    ) -> String {
-        let new = Recording { source, channels, status_callback, ..Recording::new(call_sid) };
-        let recording = self.change(|account| {
-            let audio = account.call(call_sid).map_or(Audio::Speech, Call::audio);
-            account.add_recording(Recording { audio, ..new })
-        });
+    pub(super) fn start_recording(&self, new: Recording) -> String {
+        let recording = self.change(|account| account.add_recording(new));
         self.report_recording(&recording);
         recording.sid
     }

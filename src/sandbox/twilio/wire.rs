@@ -8,7 +8,7 @@ use super::credentials::{ACCOUNT_SID, API_VERSION, PHONE_NUMBER, PHONE_NUMBER_SI
 use super::form::Param;
 
 impl Call {
-    fn direction(&self) -> &'static str {
+    pub(super) fn direction(&self) -> &'static str {
         match &self.parent {
             Some(_) => "outbound-dial",
             None if self.inbound => "inbound",

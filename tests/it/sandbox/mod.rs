@@ -9,4 +9,5 @@ mod twilio;
 mod twilio_control;
 mod twilio_dial;
 mod twilio_keys;
+mod twilio_phone_book;
 mod twilio_requests;
