@@ -50,12 +50,9 @@ pub(super) async fn start(
     })
 }
 
-/// The operator's phone in the sandbox, where somebody answers and presses a key if asked.
-const OPERATOR_PHONE: &str = "+14155550100";
-
 /// Returns the operator's phones, for settings that name none.
 pub(super) fn operator_phones() -> Vec<PhoneNumber> {
-    vec![OPERATOR_PHONE.parse().expect("the operator's phone is a number")]
+    twilio::OPERATOR_PHONES.map(|phone| phone.parse().expect("the operator's phones are numbers")).into()
 }
 
 /// Returns what to type into the vendors' clients, for the terminal.

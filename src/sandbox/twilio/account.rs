@@ -131,7 +131,7 @@ impl Account {
         self.recordings.get(sid).filter(|recording| call_sid.is_none_or(|call_sid| recording.call_sid == call_sid))
     }
 
-    /// Returns the recording that the last status callback of a call tells of: the one that a request asked for with the
+    /// Returns the recording that the last status callback of a call reports: the one that a request asked for with the
     /// call, or that `<Dial>` makes of it.
     pub(super) fn recording_reported_with(&self, call_sid: &str) -> Option<&Recording> {
         if let Some(sid) = &self.call(call_sid)?.dial_recording {
@@ -177,7 +177,7 @@ pub(super) struct Call {
     pub(super) inbound: bool,
     /// The call whose `<Dial>` made this one.
     pub(super) parent: Option<String>,
-    /// Whether whoever picked up has heard the whisper of `<Dial>` and can be connected.
+    /// Whether the person who picked up has heard the whisper of `<Dial>` and can be connected.
     pub(super) is_ready: bool,
     /// The recording that `<Dial>` makes of this call and its parent.
     pub(super) dial_recording: Option<String>,

@@ -11,10 +11,10 @@ use url::Url;
 use uuid::Uuid;
 
 use super::account::{Delivery, SharedKey};
+use super::application_error::ApplicationError;
 use super::credentials::AUTH_TOKEN;
 use super::emulator::Twilio;
 use super::form::Param;
-use super::twiml::ApplicationError;
 use crate::clients::twilio::signature::{self, Algorithm};
 use crate::sandbox::control::Callbacks;
 

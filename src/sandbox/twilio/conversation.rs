@@ -7,10 +7,11 @@ use tracing::warn;
 use url::Url;
 
 use super::account::{Call, Document, Outcome, Recording, StatusCallback};
+use super::application_error::ApplicationError;
 use super::emulator::{Stage, Twilio};
 use super::form::Param;
 use super::phone_book;
-use super::twiml::{self, ApplicationError, Hook, Record, Verb};
+use super::twiml::{self, Hook, Record, Verb};
 use crate::sandbox::pace::{Pace, wait};
 
 /// Maximum number of documents in one call. A `<Record>` without an action would fetch its own document forever.

@@ -8,12 +8,13 @@
 use std::time::Duration;
 
 use super::account::{Call, Document, Outcome, Recording};
+use super::application_error::ApplicationError;
 use super::conversation::{Fetch, Next, absolute, method, resolve, status_callback};
 use super::credentials::PHONE_NUMBER;
 use super::emulator::{Stage, Twilio};
 use super::form::Param;
 use super::phone_book;
-use super::twiml::{ApplicationError, Dial, Number};
+use super::twiml::{Dial, Number};
 use crate::sandbox::pace::wait;
 
 /// Twilio's error code for a caller id that the account may not use.
@@ -130,7 +131,7 @@ impl Legs<'_> {
         });
     }
 
-    /// Has the last status callback of the child tell of the recording, if there is one.
+    /// Has the last status callback of the child report the recording, if there is one.
     fn tell_recording_to(&self, child: &Call) {
         let recording = self.recording.clone();
         self.twilio.change(|account| account.call_mut(&child.sid).map(|child| child.dial_recording = recording));

@@ -4,7 +4,7 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use super::twiml::ApplicationError;
+use super::application_error::ApplicationError;
 
 /// A verb, a noun, or markup inside `<Say>`.
 #[derive(Debug)]

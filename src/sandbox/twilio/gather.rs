@@ -1,9 +1,10 @@
 //! `<Gather>`: says its prompt and asks for keys.
 
 use super::account::{Call, Outcome};
+use super::application_error::ApplicationError;
 use super::conversation::{Fetch, Next, resolve};
 use super::emulator::Twilio;
-use super::twiml::{ApplicationError, Gather, Verb};
+use super::twiml::{Gather, Verb};
 
 /// The person on the phone has the patience for this many keys.
 const MAX_KEYS: u32 = 20;

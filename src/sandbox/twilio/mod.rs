@@ -15,6 +15,7 @@
 
 mod account;
 mod api;
+mod application_error;
 mod audio;
 mod callback;
 mod console;

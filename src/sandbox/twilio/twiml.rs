@@ -4,20 +4,8 @@
 
 use std::time::Duration;
 
+use super::application_error::ApplicationError;
 use super::elements::{Element, elements};
-
-/// Why a call ends with an application error: Twilio's code, and a message for the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ApplicationError {
-    pub(super) code: u32,
-    pub(super) message: String,
-}
-
-impl ApplicationError {
-    pub(super) fn new(code: u32, message: impl ToString) -> Self {
-        Self { code, message: message.to_string() }
-    }
-}
 
 /// A verb of TwiML. An empty URL of `<Redirect>` means the current document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +98,7 @@ pub(super) struct DialRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Number {
     pub(super) number: String,
-    /// The document that is performed for whoever picks up, before the calls are connected.
+    /// The document that is performed for the person who picks up, before the calls are connected.
     pub(super) url: Option<String>,
     pub(super) method: Option<String>,
     pub(super) status_callback: Hook,

@@ -166,7 +166,7 @@ async fn a_recording_from_ringing_on_is_there_also_of_a_call_that_nobody_takes()
 }
 
 #[tokio::test]
-async fn whoever_presses_the_key_is_connected_and_a_voicemail_box_is_not() {
+async fn the_person_who_presses_the_key_is_connected_and_a_voicemail_box_is_not() {
     let (twilio, program) = (start().await, Program::start(SCREENS).await);
     let sid = call_that_dials(&twilio, &program, Outcome::Voicemail).await;
     twilio.settled().await;
