@@ -79,7 +79,7 @@ pub struct Dial {
 pub struct Phone {
     /// E.164.
     pub number: String,
-    /// URL of the TwiML that whoever answers hears before the two are connected.
+    /// URL of the TwiML that the person who answers hears before the two are connected.
     pub url: String,
     /// The URL that Twilio reports the states of this leg to.
     pub status_callback: String,

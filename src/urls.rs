@@ -110,7 +110,7 @@ impl Urls {
         self.callback("/record/greeting/", Some(call))
     }
 
-    /// Returns the TwiML that asks whoever picks up a forwarded call to take it.
+    /// Returns the TwiML that asks the person who picks up a forwarded call to take it.
     pub fn take(&self) -> String {
         self.callback("/record/take/", None)
     }

@@ -3,21 +3,20 @@
 //!
 //! Outbound, the operator's phone rings first. It is asked for a key, because a voicemail box would otherwise be connected
 //! with the callee. Then the callee's phone rings, whose number comes from the stored call alone. Inbound, the operator's
-//! phones ring at once, and whoever presses a key takes the call.
+//! phones ring at once, and the one at which a key is pressed takes the call.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use tracing::Instrument;
 
 use super::callback::Callback;
 use super::greeter::{self, Greeter};
-use super::record::{note_answered, xml};
+use super::noted::{note_answered, note_leg};
+use super::response::xml;
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::{Context, Shared};
-use crate::model::call::{Call, CallId, CallName, CallSid, Kind};
-use crate::pipeline::ingest::{self, LegUpdate};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Kind};
 use crate::twiml::{self, Dial, Gather, Phone, Verb};
 
 /// Seconds to wait for a key.
@@ -29,7 +28,7 @@ const NAMED_WITHIN: Duration = Duration::from_millis(500);
 /// How long Twilio waits for the number to ring. Then it asks again.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 
-/// Asks whoever picked up the operator's phone for a key.
+/// Asks the person who picked up the operator's phone for a key.
 pub(super) async fn begin(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
     let Callback { token: Some(token), body } = &callback else { return hang_up() };
     tracing::info!(call = %token, sid = body.call_sid, "the operator's phone was answered");
@@ -104,7 +103,7 @@ pub(super) async fn whisper(context: Shared, _: Arc<Greeter>, _: Callback<VoiceR
     xml(twiml::response(&[Verb::Say(greeter::said(&context))]))
 }
 
-/// What `/record/` answers for a call that is to be forwarded. Returns `None` if it is not.
+/// What `/record/` answers for a call that INBOUND forwards. Returns `None` if it is not.
 pub(super) fn forwarded(context: &Context, body: &VoiceRequest) -> Option<Response> {
     let timeout = context.call.forward_seconds?;
     let phone = |number: &String| Phone {
@@ -134,7 +133,7 @@ pub(super) fn forwarded(context: &Context, body: &VoiceRequest) -> Option<Respon
 /// The most phones that a `<Dial>` can ring.
 const MOST_PHONES: usize = 10;
 
-/// Asks whoever picked up an operator's phone to take a forwarded call.
+/// Asks the person who picked up an operator's phone to take a forwarded call.
 pub(super) async fn take(context: Shared, _: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
     let from = callback.body.from.as_deref().filter(|from| from.starts_with('+'));
     let from = from.map_or_else(|| "an unknown number".to_owned(), spoken);
@@ -149,11 +148,11 @@ pub(super) async fn take_key(context: Shared, _: Arc<Greeter>, callback: Callbac
     tracing::info!(leg = callback.body.call_sid, "a forwarded call was taken");
     let VoiceRequest { call_sid, parent_call_sid, to, .. } = callback.body;
     let parent = parent_call_sid.unwrap_or_default();
-    note_leg(&context, None, &parent, &call_sid, "in-progress".to_owned(), to, Some(true));
+    note_leg(&context, None, &parent, &call_sid, CallState::InProgress.as_str().to_owned(), to, Some(true));
     xml(twiml::response(&[]))
 }
 
-/// The other leg has ended. Tells whoever is still on the line why nobody talked, and lets the caller of a forwarded call
+/// The other leg has ended. Tells the person who is still on the line why nobody talked, and lets the caller of a forwarded call
 /// leave a message.
 pub(super) async fn done(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
     let Callback { token, body } = callback;
@@ -166,37 +165,13 @@ pub(super) async fn done(context: Shared, greeter: Arc<Greeter>, callback: Callb
     match (is_bridged, token) {
         (true, _) => hang_up(),
         (false, None) => xml(greeter.message_after_forward()),
-        (false, Some(_)) => say(match status.as_str() {
-            "busy" => "The line is busy. Goodbye.",
-            "no-answer" => "Nobody answered. Goodbye.",
-            "completed" | "answered" => "The other side has hung up. Goodbye.",
+        (false, Some(_)) => say(match CallState::of_twilio(&status) {
+            Some(CallState::Busy) => "The line is busy. Goodbye.",
+            Some(CallState::NoAnswer) => "Nobody answered. Goodbye.",
+            Some(CallState::Completed) => "The other side has hung up. Goodbye.",
             _ => "This call could not be connected. Goodbye.",
         }),
     }
-}
-
-/// Stores in the background what a request for TwiML tells about a leg: Twilio must not wait for the database. If too much
-/// waits for it already, it is not stored: polls tell most of it, too.
-fn note_leg(
-    context: &Shared,
-    token: Option<CallId>,
-    parent: &str,
-    leg: &str,
-    status: String,
-    number: Option<String>,
-    is_bridged: Option<bool>,
-) {
-    let (Ok(parent), Ok(sid)) = (parent.parse(), leg.parse()) else { return };
-    let Ok(slot) = Arc::clone(&context.answered_slots).try_acquire_owned() else { return };
-    let update = LegUpdate { token, parent, sid, status, number, is_bridged };
-    let shared = Arc::clone(context);
-    let store = async move {
-        let _slot = slot;
-        if let Err(error) = ingest::leg_update(&shared, update).await {
-            tracing::warn!("cannot store the state of a leg: {error}");
-        }
-    };
-    context.tasks.spawn(store.in_current_span());
 }
 
 async fn stored(context: &Context, token: &CallId) -> Option<Call> {

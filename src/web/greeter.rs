@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::greeted::Greeted;
-use crate::config::CallConfig;
 use crate::context::Context;
 use crate::model::call::{CallId, CallSid};
 use crate::token_bucket::TokenBucket;
@@ -90,8 +89,8 @@ fn greeting(context: &Context, token: Option<&CallId>) -> String {
 
 /// The greeting, as the settings have it spoken.
 pub(super) fn said(context: &Context) -> Say {
-    let CallConfig { greeting, language, voice, .. } = &context.call;
-    Say { text: greeting.clone(), language: language.clone(), voice: voice.clone() }
+    let call = &context.call;
+    Say { text: call.greeting.clone(), language: call.language.clone(), voice: call.voice.clone() }
 }
 
 /// Speaks, records, and continues at `/record/done/`.

@@ -26,6 +26,7 @@ mod list_page;
 mod live;
 mod login;
 mod login_page;
+mod noted;
 mod pages;
 mod probe;
 mod qvalue;

@@ -1,4 +1,4 @@
-//! What handlers answer with: a page, text, or JSON.
+//! What handlers answer with: a page, text, TwiML, or JSON.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
@@ -53,6 +53,11 @@ fn in_file_name(contact: &ContactName) -> String {
     let allowed = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
     let name: String = contact.as_str().trim_start_matches(['.', ' ']).chars().map(allowed).collect();
     name[..name.floor_char_boundary(LONGEST_IN_FILE_NAME)].trim_end().to_owned()
+}
+
+/// TwiML.
+pub(super) fn xml(document: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], document).into_response()
 }
 
 /// A vendor's JSON as it came. A large one is sent piece by piece.

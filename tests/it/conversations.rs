@@ -161,7 +161,7 @@ async fn a_message_never_dials_on() {
 }
 
 #[tokio::test]
-async fn whoever_is_still_on_the_line_hears_why_nobody_talks() {
+async fn who_is_still_on_the_line_hears_why_nobody_talks() {
     let one = Ringing::new().await;
     for (status, bridged, said) in [
         ("busy", "false", "<Say>The line is busy. Goodbye.</Say>"),
@@ -391,7 +391,7 @@ async fn a_forwarded_call_rings_all_phones_of_the_operator_at_once() {
 }
 
 #[tokio::test]
-async fn whoever_presses_a_key_takes_a_forwarded_call() {
+async fn a_key_takes_a_forwarded_call() {
     let world = forwarding().await;
     ask_inbound(&world, "/record/", CALLER, &[]).await;
     let asked = ask_leg(&world, "/record/take/", &[]).await;
