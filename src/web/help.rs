@@ -17,7 +17,7 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 12] = [
+const MARKDOWN: [(&str, &str); 13] = [
     (INDEX, include_str!("../manual/README.md")),
     ("calls", include_str!("../manual/calls.md")),
     ("contacts", include_str!("../manual/contacts.md")),
