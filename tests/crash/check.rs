@@ -247,6 +247,12 @@ impl World {
         }
     }
 
+    /// The calls at Twilio that are not among these, without legs.
+    pub(crate) async fn unstored(&self, calls: &BTreeMap<String, Value>) -> Vec<String> {
+        let placed = self.calls_at_twilio().await.into_iter().filter(|call| call.parent.is_none()).map(|call| call.sid);
+        placed.filter(|sid| !calls.values().any(|call| call["sid"] == **sid)).collect()
+    }
+
     async fn calls_at_twilio(&self) -> Vec<Placed> {
         let text = |call: &Value, name: &str| call[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let calls = self.listed("Calls", "calls").await;

@@ -153,7 +153,8 @@ impl World {
                 Ok(open) => open,
                 Err(error) => vec![format!("the calls cannot be listed: {}", error.without_url())],
             };
-            if open.is_empty() {
+            // A call that came in while its report could not be stored is found by the search that the restart begins.
+            if open.is_empty() && self.unstored(&ended).await.is_empty() {
                 break;
             }
             if crashed.elapsed() > ENDS_WITHIN {
