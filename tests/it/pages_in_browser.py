@@ -197,7 +197,7 @@ BROKEN = """() => {
 def is_not_disturbed(base: str):
     """While calls progress, open pages do not shift, on a phone and on a desktop."""
     with browser(base) as window:
-        oldest = dial_by_url(base, "14155550100")
+        oldest = dial_by_url(base, "14155550200")
         page = window.page()
         page.goto(f"/calls/{oldest}")
         expect(page.locator("#state strong")).to_have_text(re.compile("^(Done|No transcript)$"))
@@ -214,12 +214,12 @@ def is_not_disturbed(base: str):
                 open_pages.append((f"{path} at {width}", page))
 
         watch("/")
-        viewed = dial_by_url(base, "14155550101")
+        viewed = dial_by_url(base, "14155550201")
         watch(f"/calls/{viewed}")
         lists, calls = [page for _, page in open_pages[:2]], [page for _, page in open_pages[2:]]
         for page in lists:
             expect(page.locator(f"#fresh #call-{viewed}")).to_be_visible()
-        newest = dial_by_url(base, "14155550102")
+        newest = dial_by_url(base, "14155550202")
         for page in lists:
             expect(page.locator(f"#fresh #call-{newest}")).to_be_visible()
             expect(page.get_by_role("button", name="1 more")).to_be_visible()

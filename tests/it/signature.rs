@@ -376,9 +376,9 @@ async fn a_signed_form_is_accepted() {
     }
     let mut params = CALL_PARAMS.to_vec();
     params.extend([
-        ("Digits", "5678"),
-        ("Digits", "1234"),
-        ("Digits", "1234"),
+        ("Colors", "5678"),
+        ("Colors", "1234"),
+        ("Colors", "1234"),
         ("Empty", ""),
         ("Note", "héllo ☎ 日本 "),
     ]);
@@ -389,7 +389,7 @@ async fn a_signed_form_is_accepted() {
 async fn a_signed_get_has_its_parameters_in_the_query() {
     let world = World::new().await;
     let mut params = CALL_PARAMS.to_vec();
-    params.extend([("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234")]);
+    params.extend([("Colors", "5678"), ("Colors", "1234"), ("Colors", "1234")]);
     let path = format!("/record/?{}", encode(&params));
     let signature = sign(&format!("{}{path}", world.base), &[]);
     let answer = world.get_with(&path, &[(signature::HEADER, &signature)]).await;
