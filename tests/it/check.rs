@@ -180,5 +180,5 @@ async fn the_program_asks_once_it_listens_and_warns_of_what_is_wrong() {
     assert!(warning.contains("WARN"), "{warning}");
     let unknown = program.wait_for_log("ASSEMBLYAI_KEY: not checked: AssemblyAI could not be reached");
     assert!(unknown.contains("INFO"), "{unknown}");
-    assert_eq!(world.vendor_requests(), 2);
+    assert_eq!(world.twilio.control.requests_to(Method::GET, "/OutgoingCallerIds.json").len(), 1);
 }

@@ -173,14 +173,14 @@ async fn ask(port: u16, path: &str, host: &str) -> Answer {
 /// Asserts that through this port, under each of these names, all operator routes are refused and no vendor request is
 /// made, while `/healthz` answers.
 async fn assert_strange(world: &World, port: u16, hosts: &[&str]) {
-    let before = world.vendor_requests();
+    let before = world.calls_placed();
     for host in hosts {
         for route in ROUTES {
             ask(port, route, host).await.problem(403, "forbidden");
         }
         assert_eq!(ask(port, "/healthz", host).await.status, 200);
     }
-    assert_eq!(world.vendor_requests(), before, "{hosts:?}");
+    assert_eq!(world.calls_placed(), before, "{hosts:?}");
 }
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn nginx_that_accepts_only_its_own_name_trusts_an_absolute_target_and_is_d
             assert!(answer.starts_with("HTTP/1.1 403 "), "{host} {route}: {answer}");
         }
     }
-    assert_eq!(world.vendor_requests(), 0);
+    assert_eq!(world.calls_placed(), 0);
 }
 
 #[tokio::test]

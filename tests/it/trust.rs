@@ -208,7 +208,7 @@ async fn while_probes_get_no_answer_nobody_is_let_in() {
         behind.app.stop().await;
     });
     join_all(kept_out).await;
-    assert_eq!(world.vendor_requests(), 0);
+    assert_eq!(world.calls_placed(), 0);
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn a_probe_that_is_refused_is_sent_again() {
         ask(&world, &behind.outside, "/dial/14155551234", &[]).await.problem(403, "forbidden");
         behind.app.stop().await;
     }
-    assert_eq!(world.vendor_requests(), 0);
+    assert_eq!(world.calls_placed(), 0);
 }
 
 #[tokio::test]
@@ -303,7 +303,7 @@ async fn nobody_gets_in_through_a_tunnel_while_the_program_starts() {
         waiting.wait_for(|waiting| *waiting == STRANGERS).await.expect("a tunnel");
         start(&world, own, &format!("http://{outside}")).await
     });
-    assert_eq!(world.vendor_requests(), 0);
+    assert_eq!(world.calls_placed(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

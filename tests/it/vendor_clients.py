@@ -246,7 +246,7 @@ def checks_the_signatures_of_callbacks():
 def signs_callbacks():
     """The program's status codes for callbacks with valid and invalid signatures by the official library."""
     call = [("AccountSid", ACCOUNT), ("CallSid", "CA" + 32 * "0"), ("CallStatus", "ringing")]
-    unusual = [("Empty", ""), ("Umlaut", "Zoë & Jörg + 1"), ("Digits", "2"), ("Digits", "1"), ("Digits", "1")]
+    unusual = [("Empty", ""), ("Umlaut", "Zoë & Jörg + 1"), ("Colors", "2"), ("Colors", "1"), ("Colors", "1")]
     body = json.dumps({"property": "value", "boolean": True}).encode()
     digest = hashlib.sha256(body).hexdigest()
     answers = {}

@@ -239,9 +239,9 @@ async fn twilios_library_and_the_program_accept_the_signature_of_every_sandbox_c
         ("CallSid", "CA00000000000000000000000000000000"),
         ("CallStatus", "ringing"),
         ("Empty", ""),
-        ("Digits", "2"),
-        ("Digits", "1"),
-        ("Digits", "1"),
+        ("Colors", "2"),
+        ("Colors", "1"),
+        ("Colors", "1"),
         ("Caller Name", "Zoë & Jörg + 1"),
     ];
     let unusual = unusual.map(|(name, value)| (name.to_owned(), value.to_owned()));
