@@ -131,7 +131,7 @@
 //! | sending audio to AssemblyAI, from Twilio or from a client's file | upload | `pipeline::upload`, `web::upload` |
 //! | sending `POST transcript` to AssemblyAI | submit | `pipeline::submit` |
 //! | the models and key terms that an order was last submitted with | submission | [`Submission`](model::transcript::Submission) |
-//! | an inbound call of which nothing has arrived here | unreported | `pipeline::unreported` |
+//! | an inbound call that no callback has reported to us | unreported | `pipeline::unreported` |
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |
 //! | finding out at a vendor whether a request with a lost answer was carried out; storing what is found | search for; adopt | `pipeline::follow`, `pipeline::listing` |
 //! | storing what a vendor reports | ingest | [`pipeline::ingest`] |

@@ -120,7 +120,7 @@ fn cues_of(turn: TimedTurn, prefix: Option<String>) -> Vec<Cue> {
     cues
 }
 
-/// Returns the pieces of a turn, none of which is wider than `longest`.
+/// Cuts a turn into pieces that are at most `longest` wide.
 fn pieces(turn: &TimedTurn, longest: usize) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::with_capacity(turn.words.len());
     for (index, word) in turn.words.iter().enumerate() {

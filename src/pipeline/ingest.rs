@@ -315,7 +315,7 @@ fn only(token: Option<CallId>, sid: &CallSid) -> CallUpdate {
 }
 
 /// Finds the call of a recording of a conference: that of the recording, that in the URL, or one of the conference's own.
-/// Inserts that one, of which only the recordings can be polled: Twilio has no such call.
+/// Inserts that one if there is none. Twilio has no such call, so only its recordings can be polled.
 async fn find_conference(
     tx: &mut Conn,
     update: &RecordingUpdate,

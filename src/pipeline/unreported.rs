@@ -113,7 +113,7 @@ async fn again(
         })
         .await?;
     for call in &stored {
-        tracing::info!(%call, "found a call of which no callback has arrived");
+        tracing::info!(%call, "found a call that no callback has reported");
         context.events.changed(call.as_str());
     }
     if !stored.is_empty() {

@@ -39,7 +39,7 @@ pub(super) async fn listen(
     headers: HeaderMap,
     Id(File { sid, format }): Id<File>,
 ) -> Result<Response<Body>, ApiError> {
-    // No answer has an `ETag`, so what `If-Range` names is always another version, of which the client wants no part.
+    // No answer has an `ETag`, so `If-Range` never names what is served now: the client wants the whole audio.
     let range = headers.get(header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE));
     let range = range.and_then(|range| range.to_str().ok()).map(str::to_owned);
     let audio =

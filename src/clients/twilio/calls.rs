@@ -12,7 +12,7 @@ use crate::clients::bounded::at_most;
 /// Calls per page. Those of the last minutes are on the first page.
 const PAGE_SIZE: &str = "50";
 
-/// The most pages of a list of which the newest entries are enough.
+/// How many pages of a list are read at most where its newest entries are enough.
 const NEWEST_PAGES: usize = 19;
 
 /// Parameters of a new call.
