@@ -55,6 +55,8 @@ pub async fn change(context: &Shared, number: PhoneNumber, change: Change) -> Re
 
 async fn store(context: &Shared, number: &PhoneNumber, change: &Change) -> Result<(Contact, bool), Error> {
     let subject = number.to_string();
+    // Decided here, because a transaction whose outcome is unknown runs twice.
+    let is_new = context.store.read().await?.contact(number).await?.is_none();
     let stored = context.store.write(Commit::StoreContact, &subject, |mut tx| async move {
         let known = tx.contact(number).await?;
         let (name, keyterms, notes) = match known {
@@ -68,7 +70,7 @@ async fn store(context: &Shared, number: &PhoneNumber, change: &Change) -> Resul
             keyterms: change.keyterms.clone().unwrap_or(keyterms),
             notes: change.notes.clone().unwrap_or(notes),
         };
-        let is_new = tx.put_contact(&contact, context.clock.now_ms()).await?;
+        tx.put_contact(&contact, context.clock.now_ms()).await?;
         Ok((tx, Ok((contact, is_new))))
     });
     stored.await?
@@ -79,11 +81,15 @@ pub async fn forget(context: &Shared, number: PhoneNumber) -> Result<(), Error> 
     let shared = Arc::clone(context);
     let forget = async move {
         let (number, subject) = (&number, number.to_string());
-        let is_gone = shared.store.write(Commit::DeleteContact, &subject, |mut tx| async move {
-            let was_there = tx.delete_contact(number).await?;
-            Ok((tx, was_there))
+        // Decided here, because a transaction whose outcome is unknown runs twice.
+        if shared.store.read().await?.contact(number).await?.is_none() {
+            return Err(Error::NoSuchContact(subject));
+        }
+        let deleted = shared.store.write(Commit::DeleteContact, &subject, |mut tx| async move {
+            tx.delete_contact(number).await?;
+            Ok((tx, ()))
         });
-        if is_gone.await? { Ok(()) } else { Err(Error::NoSuchContact(subject)) }
+        Ok(deleted.await?)
     };
     run_to_end(context, forget).await
 }

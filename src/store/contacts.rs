@@ -59,26 +59,23 @@ impl Conn {
         self.fetch(sql, args![folded_name.as_str(), number.as_str(), limit]).await?.iter().map(contact).collect()
     }
 
-    /// Stores a contact in place of the one that has its number. Returns whether there was none.
-    pub(crate) async fn put_contact(&mut self, contact: &Contact, now: i64) -> Result<bool, Error> {
+    /// Stores a contact in place of the one that has its number.
+    pub(crate) async fn put_contact(&mut self, contact: &Contact, now: i64) -> Result<(), Error> {
         let (number, name) = (contact.number.to_string(), contact.name.as_str());
         let (folded_name, notes) = (folded(name), contact.notes.as_str());
         let keyterms = serde_json::to_string(contact.keyterms.as_slice()).unwrap_or_default();
         let (number, folded_name, keyterms) = (number.as_str(), folded_name.as_str(), keyterms.as_str());
         let sql = "INSERT INTO contacts (number, name, folded_name, keyterms, notes, created_at, updated_at)
-                   VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (number) DO NOTHING";
-        if self.execute(sql, args![number, name, folded_name, keyterms, notes, now]).await? > 0 {
-            return Ok(true);
-        }
-        let sql = "UPDATE contacts SET name = $2, folded_name = $3, keyterms = $4, notes = $5, updated_at = $6
-                   WHERE number = $1";
-        self.execute(sql, args![number, name, folded_name, keyterms, notes, now]).await.map(|_| false)
+                   VALUES ($1, $2, $3, $4, $5, $6, $6)
+                   ON CONFLICT (number) DO UPDATE
+                   SET name = $2, folded_name = $3, keyterms = $4, notes = $5, updated_at = $6";
+        self.execute(sql, args![number, name, folded_name, keyterms, notes, now]).await.map(drop)
     }
 
-    /// Deletes a contact. Its calls stay. Returns whether there was one.
-    pub(crate) async fn delete_contact(&mut self, number: &PhoneNumber) -> Result<bool, Error> {
+    /// Deletes a contact. Its calls stay.
+    pub(crate) async fn delete_contact(&mut self, number: &PhoneNumber) -> Result<(), Error> {
         let sql = "DELETE FROM contacts WHERE number = $1";
-        Ok(self.execute(sql, args![number.to_string().as_str()]).await? > 0)
+        self.execute(sql, args![number.to_string().as_str()]).await.map(drop)
     }
 
     /// The contacts whose names contain the phrases of a query.
