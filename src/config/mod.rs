@@ -1,12 +1,14 @@
-//! All settings, read once at start (the key terms' file also later), one struct per area. All problems are reported at once, and none with a value, which
-//! may be a secret.
+//! All settings, read once at start (the key terms' file also later), one struct per area. All problems are reported at
+//! once, and none with a value, which may be a secret.
 //!
-//! `settings` lists the variables with their texts for `--help`, `env` finds their values, and `read` parses them.
+//! `settings` lists the variables with their texts for `--help`, `env` finds their values, and `read` parses them, with
+//! `read_call` for those of calls.
 
 #![allow(missing_docs, reason = "the doc of a field names its variable; a struct of such fields needs none")]
 
 mod env;
 mod read;
+mod read_call;
 pub mod settings;
 pub mod speech_models;
 
