@@ -19,16 +19,16 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Slow enough to watch: a whole call takes about ten seconds.
+    /// Slow enough to watch: a message takes about ten seconds, a conversation of half a minute less than ten more than that.
     pub fn live() -> Self {
         Self {
             call_queued: Duration::from_millis(500),
-            call_ringing: Duration::from_secs(2),
-            say_per_character: Duration::from_millis(60),
+            call_ringing: Duration::from_millis(700),
+            say_per_character: Duration::from_millis(20),
             speech: true,
-            recording_processing: Duration::from_secs(1),
-            transcript_queued: Duration::from_millis(500),
-            transcript_processing: Duration::from_secs(2),
+            recording_processing: Duration::from_millis(500),
+            transcript_queued: Duration::from_millis(300),
+            transcript_processing: Duration::from_secs(1),
         }
     }
 
