@@ -19,7 +19,7 @@ use super::view::{
 };
 use super::{forms, reading, response, search};
 use crate::clients::twilio::Recording;
-use crate::context::Shared;
+use crate::context::{Context, Shared};
 use crate::model;
 use crate::model::call::{CallName, CallSid, CallState, Deletion, FormNonce};
 use crate::model::job::JobKind;
@@ -103,7 +103,9 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     if !wants_page(&headers) {
         Named::<NoParameters>::of_query(&uri)?.alone()?;
-        return Ok(Json(shown(&context, &headers, &name).await?).into_response());
+        let mut shown = shown(&context, &headers, &name).await?;
+        name_speakers(&context, &mut shown).await?;
+        return Ok(Json(shown).into_response());
     }
     let Arrival { dialed, q } = Named::of_query(&uri)?.named;
     let mut shown = shown(&context, &headers, &name).await?;
@@ -133,6 +135,21 @@ pub(super) async fn retry(
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
     }
     Ok(Json(shown(&context, &headers, &name).await?).into_response())
+}
+
+/// Puts the speakers' names into the texts of a call, as in `/transcript/<id>?format=text`.
+async fn name_speakers(context: &Context, shown: &mut CallDetails) -> Result<(), ApiError> {
+    if shown.speakers.len() < 2 {
+        return Ok(());
+    }
+    for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
+        let _turn = context.turn_to_show(transcript.json_bytes).await;
+        let words = context.store.read().await?.words_of(&transcript.order).await?;
+        if let Some(dialog) = reading::dialog(&words, &shown.naming) {
+            transcript.text = Some(dialog);
+        }
+    }
+    Ok(())
 }
 
 /// Returns a call from the store, or from Twilio if the store does not know it.

@@ -47,6 +47,11 @@ pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speak
     paragraphs
 }
 
+/// Writes who says what, if two speakers or more are told apart.
+pub(super) fn dialog(words: &[SpokenWord], speakers: &Speakers) -> Option<String> {
+    export::text(&words.iter().map(heard).collect::<Vec<_>>(), &|word| called(speakers, word))
+}
+
 /// Returns what the speaker of a word is called: by name, by side of the call, or as AssemblyAI calls it.
 pub(super) fn called(speakers: &Speakers, word: &export::Word<'_>) -> Option<String> {
     speakers.name(word.speaker, word.channel).or_else(|| word.voice())

@@ -71,6 +71,14 @@ async fn text(world: &World, id: &str) -> String {
     world.get(&format!("/transcript/{id}?format=text")).await.text()
 }
 
+/// Returns the text of a transcript as its call shows it.
+async fn text_in_call(world: &World, call: &str, id: &str) -> String {
+    let seen = world.call(call).await;
+    let mut transcripts = seen["transcripts"].as_array().expect("transcripts").iter();
+    let transcript = transcripts.find(|transcript| transcript["id"] == id).expect("the transcript");
+    transcript["text"].as_str().expect("a text").to_owned()
+}
+
 async fn page(world: &World, call: &str) -> String {
     world.get_with(&format!("/calls/{call}"), &[("accept", "text/html")]).await.text()
 }
@@ -175,6 +183,7 @@ async fn speakers_are_called_by_side_then_by_name_and_every_format_follows() {
     assert_eq!(named.json()["speakers"][0], json!({"channel": 1, "role": "party", "name": "Mr <b>Lee"}));
     assert_eq!(named.json()["speakers"], world.call(&call).await["speakers"]);
     assert_eq!(text(&world, &id).await.trim_end(), "Mr <b>Lee: Ahoy!\nDana: Who?\nMr <b>Lee: Me.");
+    assert_eq!(text_in_call(&world, &call, &id).await, text(&world, &id).await.trim_end());
     let in_format = async |format: &str| world.get(&format!("/transcript/{id}?format={format}")).await.text();
     let srt = in_format("srt").await;
     assert!(srt.contains("\nMr <b>Lee: Ahoy!\n") && srt.contains("\nDana: Who?\n"), "{srt}");
