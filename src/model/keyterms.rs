@@ -72,6 +72,12 @@ impl Keyterms {
         Self::from_terms(self.0.iter().chain(&others.0))
     }
 
+    /// Returns these terms except the others.
+    #[must_use]
+    pub fn without(&self, others: &Self) -> Self {
+        Self(self.0.iter().filter(|term| !others.0.contains(term)).cloned().collect())
+    }
+
     /// Checks the terms against a model's limit. The error names the first term beyond it.
     pub fn check(&self, limit: &Limit) -> Result<(), BadKeyterms> {
         let mut all_words = 0;

@@ -15,6 +15,7 @@ use crate::config::speech_models;
 use crate::context::Shared;
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::CallName;
+use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Submission, Transcript, TranscriptId};
 use crate::store::{self, Conn, Job};
@@ -161,18 +162,14 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         Some(sid) => conn.recording(sid).await?,
         None => None,
     };
-    let mut keyterms = keyterms_of(&body);
+    let (mut keyterms, mut of_contact) = (keyterms_of(&body), Keyterms::default());
     if let Some(recording) = recording
         && let Some(call) = conn.call(&CallName::Id(recording.call)).await?
     {
         keyterms = keyterms.and(&call.keyterms);
-        let party = call.party().and_then(|party| party.parse().ok());
-        let contact = match &party {
-            Some(number) => conn.contact(number).await?,
-            None => None,
-        };
-        // Last, because where there are too many, these are left out first.
-        keyterms = contact.map_or(keyterms.clone(), |contact| keyterms.and(&contact.keyterms_of_calls()));
+        if let Some(contact) = conn.contact_of(&call).await? {
+            of_contact = contact.keyterms_of_calls();
+        }
     }
     drop(conn);
     let asked = models_of(&body);
@@ -182,7 +179,9 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         _ => asked.as_ref(),
     };
     let ended = transcript.submission.as_ref().map(|submission| submission.ended.clone()).unwrap_or_default();
-    let mut able = speech_models::able(wanted.unwrap_or(&context.transcript.speech_models), &keyterms);
+    // To name a number must not take a model from its calls, so a contact's key terms choose none, wherever they come from.
+    let choosing = keyterms.without(&of_contact);
+    let mut able = speech_models::able(wanted.unwrap_or(&context.transcript.speech_models), &choosing);
     let mut refused = refused.to_vec();
     // What AssemblyAI refuses again and again is not asked for with each order.
     while wanted.is_some()
@@ -193,9 +192,10 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
             break;
         }
         refused.extend(detour.refused);
-        able = speech_models::able(&instead, &keyterms);
+        able = speech_models::able(&instead, &choosing);
     }
-    let (sent, left_out) = keyterms.fit(&speech_models::limit(&able));
+    // Last, because where there are too many, these are left out first.
+    let (sent, left_out) = keyterms.and(&of_contact).fit(&speech_models::limit(&able));
     if wanted.is_some() {
         body.insert("speech_models".to_owned(), json!(able));
     }

@@ -4,6 +4,7 @@
 use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
+use crate::model::call::Call;
 use crate::model::contact::{Contact, ContactName};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
@@ -34,6 +35,14 @@ impl Conn {
     pub async fn contact(&mut self, number: &PhoneNumber) -> Result<Option<Contact>, Error> {
         let sql = "SELECT number, name, keyterms, notes FROM contacts WHERE number = $1";
         self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(contact).transpose()
+    }
+
+    /// The contact at the other end of a call.
+    pub async fn contact_of(&mut self, call: &Call) -> Result<Option<Contact>, Error> {
+        match call.party().and_then(|party| party.parse().ok()) {
+            Some(number) => self.contact(&number).await,
+            None => Ok(None),
+        }
     }
 
     /// The name of the contact of the call in which this was said.

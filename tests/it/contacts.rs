@@ -225,6 +225,34 @@ async fn a_contacts_name_and_key_terms_are_key_terms_of_its_calls() {
 }
 
 #[tokio::test]
+async fn to_name_a_number_takes_no_model_from_its_calls() {
+    let world = World::with(&[("KEYTERMS", "metoprolol")]).await;
+    let both = json!(["assemblyai-stt-3-7", "universal-2"]);
+    let terms = |numbers: std::ops::RangeInclusive<usize>| numbers.map(|n| format!("term {n}")).collect::<Vec<_>>();
+    for (name, keyterms, sent, left_out) in [
+        ("Dana", vec![], vec![], vec![]),
+        (&*"x".repeat(51), vec!["ECG".to_owned()], vec!["ECG".to_owned()], vec![]),
+        // With the setting and the name, 200.
+        ("Dana", terms(1..=300), terms(1..=198), terms(199..=300)),
+    ] {
+        put(&world, NUMBER, &json!({"name": name, "keyterms": keyterms})).await;
+        let sid = transcribed(&world, "14155551234").await;
+        let order = world.transcript_requests().pop().expect("an order");
+        assert_eq!(order["speech_models"], both, "{name}");
+        let sent = [vec!["metoprolol".to_owned(), name.to_owned()], sent].concat();
+        assert_eq!(order["keyterms_prompt"], json!(sent), "{name}");
+        let transcript = world.call(&sid).await["transcripts"][0].clone();
+        assert_eq!(transcript["keyterms_left_out"], json!(left_out), "{name}");
+        assert_eq!(transcript["speech_models_reason"], json!(null), "{name}");
+    }
+    // What is typed for a call chooses the models as ever.
+    world.get("/dial/14155559876?keyterms=ECG").await;
+    world.settle().await;
+    let order = world.transcript_requests().pop().expect("an order");
+    assert_eq!(order["speech_models"], json!(["assemblyai-stt-3-7"]));
+}
+
+#[tokio::test]
 async fn a_page_names_a_number_in_place_without_scripts() {
     let world = World::new().await;
     let sid = transcribed(&world, "14155551234").await;
