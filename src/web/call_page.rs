@@ -6,6 +6,7 @@ use super::labels;
 use super::pages::Notices;
 use super::view::{CallDetails, RecordingView, SpeakerView, TranscriptView, number, sentence};
 use crate::model::call::{Direction, FormNonce, Kind};
+use crate::model::keyterms::Keyterms;
 use crate::model::standing::{Mark, Progress, Step};
 
 #[derive(Template)]
@@ -126,6 +127,16 @@ impl CallDetails {
     /// Whether the page says that there is no recording. While a call is being deleted it does not.
     fn has_no_recording(&self) -> bool {
         self.recordings.is_empty() && self.progress != Progress::Deleting
+    }
+
+    /// Returns the contact's key terms that the newest transcript of a recording was made without, so that a form offers them. No
+    /// request orders a transcript again only because its contact has changed.
+    fn new_keyterms(&self, recording: &RecordingView) -> String {
+        let newest = self.transcripts_of(recording).last().filter(|newest| newest.known_state.is_final());
+        let Some(newest) = newest else { return String::new() };
+        let left_out = newest.submitted.keyterms_left_out.as_deref().unwrap_or_default();
+        let had = Keyterms::from_terms(newest.keyterms.iter().chain(left_out));
+        self.keyterms_of_contact.without(&had).as_slice().join(", ")
     }
 
     fn transcripts_of<'s>(&'s self, recording: &'s RecordingView) -> impl Iterator<Item = &'s TranscriptView> {

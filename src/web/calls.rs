@@ -23,6 +23,7 @@ use crate::context::{Context, Shared};
 use crate::model;
 use crate::model::call::{CallName, CallSid, CallState, Deletion, FormNonce};
 use crate::model::job::JobKind;
+use crate::model::keyterms::Keyterms;
 use crate::model::speakers::Speakers;
 use crate::model::standing::{self, Facts, Progress, Unconnected, WaitsFor};
 use crate::pipeline::lookup;
@@ -177,6 +178,7 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
         can_retry: facts.may_retry().is_ok(),
         can_delete: facts.may_delete().is_ok(),
         keyterms: Vec::new(),
+        keyterms_of_contact: Keyterms::default(),
         steps: standing::steps(call.state, progress, &history),
         waits_for: facts.waits_for(),
         timeline: Vec::new(),
@@ -205,6 +207,8 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
         shown.transcripts.push(view);
     }
     (shown.speakers, shown.naming) = speakers(&mut conn, &facts).await?;
+    let contact = conn.contact_of(call).await?;
+    shown.keyterms_of_contact = contact.map(|contact| contact.keyterms_of_calls()).unwrap_or_default();
     drop(conn);
     shown.legs = legs;
     shown.keyterms = call.keyterms.as_slice().to_vec();
@@ -237,6 +241,7 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
         steps: standing::steps(state, progress, &[]),
         waits_for: WaitsFor::of_call(state, progress),
         keyterms: Vec::new(),
+        keyterms_of_contact: Keyterms::default(),
         timeline: Vec::new(),
         recordings: recordings.iter().map(|recorded| RecordingView::of_twilio(context, headers, recorded)).collect(),
         transcripts: Vec::new(),

@@ -17,6 +17,7 @@ use crate::export;
 use crate::model::call::{Call, CallSid, CallState, Direction, Kind};
 use crate::model::history::{Event, Happened};
 use crate::model::job::JobState;
+use crate::model::keyterms::Keyterms;
 use crate::model::leg::{Leg, Role};
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::{Recording, RecordingState};
@@ -88,6 +89,9 @@ pub(super) struct CallDetails {
     /// Whether `POST /calls/<sid>/delete` would begin something.
     pub(super) can_delete: bool,
     pub(super) keyterms: Vec<String>,
+    /// Those that the contact adds to orders from now on.
+    #[serde(skip)]
+    pub(super) keyterms_of_contact: Keyterms,
     pub(super) timeline: Vec<EventView>,
     pub(super) recordings: Vec<RecordingView>,
     pub(super) transcripts: Vec<TranscriptView>,

@@ -253,6 +253,41 @@ async fn to_name_a_number_takes_no_model_from_its_calls() {
 }
 
 #[tokio::test]
+async fn a_call_can_be_transcribed_again_with_a_name_that_came_later_and_is_paid_once() {
+    let world = World::new().await;
+    let sid = transcribed(&world, "14155551234").await;
+    let (path, recording) = (format!("/calls/{sid}"), world.call(&sid).await["recordings"][0]["sid"].clone());
+    let recording = recording.as_str().expect("a SID");
+    let offers = async |terms: &str| page(&world, &path).await.contains(&format!("spelled right\" value=\"{terms}\">"));
+    assert!(offers("").await);
+    world.clock.advance(Duration::from_secs(1));
+    put(&world, NUMBER, &json!({"name": "Dana", "keyterms": ["metoprolol"]})).await;
+    assert!(offers("Dana, metoprolol").await);
+    // The name alone orders nothing, however often the same is asked for.
+    let orders = || world.assemblyai.transcripts().len();
+    let again = async |keyterms: &str| {
+        let form = format!("recording_sid={recording}&keyterms={keyterms}");
+        assert_eq!(submit(&world, "/transcribe", &form).await.status, 303);
+        world.settle().await;
+    };
+    again("").await;
+    assert_eq!(orders(), 1);
+    for _ in 0..2 {
+        again("Dana,+metoprolol").await;
+        assert_eq!(orders(), 2);
+    }
+    let order = world.transcript_requests().pop().expect("an order");
+    assert_eq!(order["keyterms_prompt"], json!(["Dana", "metoprolol"]));
+    assert_eq!(order["speech_models"], json!(["assemblyai-stt-3-7", "universal-2"]));
+    assert!(offers("").await);
+    again("").await;
+    assert_eq!(orders(), 2);
+    // A call that was transcribed with them offers none.
+    let later = transcribed(&world, "14155551234").await;
+    assert!(page(&world, &format!("/calls/{later}")).await.contains("spelled right\" value=\"\">"));
+}
+
+#[tokio::test]
 async fn a_page_names_a_number_in_place_without_scripts() {
     let world = World::new().await;
     let sid = transcribed(&world, "14155551234").await;
