@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 
 use cues::Cue;
 use turns::TimedTurn;
+pub use turns::ends_sentence;
 pub use width::is_spaced;
 pub use word::{Naming, Word};
 

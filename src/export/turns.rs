@@ -40,23 +40,30 @@ impl TimedTurn {
 }
 
 /// Returns the turns in the order they begin. A turn ends at a long silence or where another voice speaks. Voices that speak
-/// at the same time interrupt each other only in pauses.
+/// at the same time interrupt each other in pauses, and at the end of a sentence during which, or before which, another has
+/// begun to speak. So turns are in the order of time, and no sentence is torn.
 pub(super) fn turns(words: &[Word], naming: Naming) -> Vec<TimedTurn> {
     let voices = voices(words, naming);
-    // The words of a voice, ordered by start and end, so that the next whole word of another voice is found by bisection.
+    // The words of a voice, ordered by start and end, so that the next word of another voice is found by bisection.
     let times: Vec<Vec<(u64, u64)>> =
         voices.iter().map(|voice| voice.words.iter().map(|word| (word.start, word.end)).collect()).collect();
-    let is_interrupted = |voice: usize, from: u64, to: u64| {
+    // Whether another voice says a word that begins here at the earliest, and fits.
+    let speaks_another = |voice: usize, from: u64, fits: &dyn Fn((u64, u64)) -> bool| {
         times.iter().enumerate().any(|(other, times)| {
-            let next = times.partition_point(|(start, _)| start + TOLERANCE < from);
-            other != voice && times.get(next).is_some_and(|(start, end)| *start <= to && *end <= to + TOLERANCE)
+            let next = times.partition_point(|(start, _)| *start < from);
+            other != voice && times.get(next).is_some_and(|word| fits(*word))
         })
     };
 
     let mut turns = Vec::new();
     for (index, whole) in voices.into_iter().enumerate() {
-        let ends_turn = |before: &TimedWord, after: &TimedWord| {
-            after.start - before.end >= SILENCE || is_interrupted(index, before.end, after.start)
+        let ends_turn = |turn: &[TimedWord], after: &TimedWord| {
+            let (Some(first), Some(before)) = (turn.first(), turn.last()) else { return false };
+            let in_pause = |(start, end): (u64, u64)| start <= after.start && end <= after.start + TOLERANCE;
+            after.start - before.end >= SILENCE
+                || speaks_another(index, before.end.saturating_sub(TOLERANCE), &in_pause)
+                || (ends_sentence(&before.text, Some(&after.text))
+                    && speaks_another(index, first.start + 1, &|(start, _)| start <= after.start))
         };
         split(whole, ends_turn, &mut turns);
     }
@@ -71,12 +78,12 @@ pub(super) fn is_dialog(turns: &[TimedTurn]) -> bool {
     named.any(|voice| Some(voice) != first)
 }
 
-/// Splits all words of a voice where `ends` says that a turn ends between two of them.
-fn split(whole: TimedTurn, ends: impl Fn(&TimedWord, &TimedWord) -> bool, turns: &mut Vec<TimedTurn>) {
+/// Splits all words of a voice where `ends` says that a turn ends before a word.
+fn split(whole: TimedTurn, ends: impl Fn(&[TimedWord], &TimedWord) -> bool, turns: &mut Vec<TimedTurn>) {
     let TimedTurn { voice, name, words } = whole;
     let mut turn: Vec<TimedWord> = Vec::new();
     for word in words {
-        if turn.last().is_some_and(|before| ends(before, &word)) {
+        if ends(&turn, &word) {
             turns.push(TimedTurn { voice, name: name.clone(), words: std::mem::take(&mut turn) });
         }
         turn.push(word);
@@ -118,7 +125,7 @@ fn voices(words: &[Word], naming: Naming) -> Vec<TimedTurn> {
 }
 
 /// Returns whether a sentence ends between these words.
-pub(super) fn ends_sentence(word: &str, next: Option<&str>) -> bool {
+pub fn ends_sentence(word: &str, next: Option<&str>) -> bool {
     let bare = word.trim_end_matches(['"', '\'', '”', '’', '»', ')', ']']);
     let is_initial = || matches!(bare.as_bytes(), [b'A'..=b'H' | b'J'..=b'Z', b'.']);
     bare.ends_with(['.', '!', '?', '…', '。', '！', '？', '।', '؟'])

@@ -26,7 +26,7 @@ pub(super) struct Paragraph {
 }
 
 /// Returns the words in paragraphs, with the same speakers and names as in captions. A speaker who is interrupted continues
-/// in the same paragraph, so the next paragraph may begin earlier than this one ends.
+/// in the same paragraph to the end of the sentence, so the next paragraph may begin earlier than this one ends.
 pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speakers) -> Vec<Paragraph> {
     let found = query.found(words.iter().map(|word| &*word.text));
     let turns = export::turns(&words.iter().map(heard).collect::<Vec<_>>(), &|word| called(speakers, word));
@@ -71,7 +71,8 @@ impl Paragraph {
 
     fn goes_on(&self, next: &SpokenWord) -> bool {
         let Some(last) = self.words.last() else { return true };
-        let is_sentence_over = last.text.ends_with(['.', '?', '!', '…', '。', '？', '！']);
+        // As turns end, so that no paragraph of a turn begins after another turn has begun.
+        let is_sentence_over = export::ends_sentence(&last.text, Some(&next.text));
         !is_sentence_over || (next.start - last.end < PAUSE && self.words.len() < LONG)
     }
 
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_long_speech_is_broken_at_a_sentence() {
-        let words = (0..200).map(|n| word(if n % 10 == 9 { "end." } else { "word" }, n * 100, None, None)).collect();
+        let words = (0..200).map(|n| word(if n % 10 == 9 { "End." } else { "Word" }, n * 100, None, None)).collect();
         let lengths: Vec<usize> = paragraphs(words, &Query::default(), &Speakers::default())
             .iter()
             .map(|paragraph| paragraph.words.len())

@@ -353,6 +353,32 @@ async fn ten_thousand_words_on_two_channels_are_each_said_once_by_their_speaker(
     check_dialog(&words, spoken.iter().map(|(name, text)| (name.as_str(), text.as_str())));
 }
 
+#[tokio::test]
+async fn what_is_said_into_a_long_speech_is_read_where_it_was_said() {
+    let world = World::new().await;
+    let said_at = |text: &str, channel: &str, start: u64| {
+        let end = start + 300;
+        json!({"text": text, "start": start, "end": end, "confidence": 0.9, "channel": channel, "speaker": channel})
+    };
+    // Sentences of four seconds, without a pause.
+    let text_of = |n: u64| if n % 10 == 9 { "end." } else if n % 10 == 0 { "And" } else { "then" };
+    let mut words: Vec<Value> = (0..240).map(|n| said_at(text_of(n), "1", 400 * n)).collect();
+    words.insert(13, said_at("Right.", "2", 5_000));
+    let (call, id) = said(&world, &words).await;
+    let text = text(&world, &id).await;
+    let lines: Vec<(&str, usize)> =
+        speakers_of_text(text.trim_end()).iter().map(|(name, said)| (*name, said.split(' ').count())).collect();
+    assert_eq!(lines, [("Callee", 20), ("Operator", 1), ("Callee", 220)]);
+    let shown = page(&world, &call).await;
+    let clocks: Vec<&str> = shown
+        .split("class=\"voice-")
+        .skip(1)
+        .filter_map(|paragraph| paragraph.split_once("data-start=")?.1.split_once('>')?.1.split_once('<'))
+        .map(|(clock, _)| clock)
+        .collect();
+    assert_eq!(clocks, ["0:00", "0:05", "0:08", "0:40", "1:12"]);
+}
+
 /// Returns the name in a paragraph of a page, and its words.
 fn spoken_on_page(paragraph: &str) -> (String, String) {
     let (paragraph, _) = paragraph.split_once("</p>").expect("the end of a paragraph");
