@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::call_page::CallPage;
 use super::error::{ApiError, LOOK_AGAIN};
-use super::extract::{Id, Named, NoParameters, Query, wants_page};
+use super::extract::{Id, Named, NoFields, NoParameters, Query, wants_page};
 use super::filter::{Search, cursor};
 use super::forms::Refused;
 use super::list_page::{CallsPage, back};
@@ -128,6 +128,7 @@ pub(super) async fn retry(
     headers: HeaderMap,
     Id(name): Id<CallName>,
     _: Query<NoParameters>,
+    NoFields: NoFields,
 ) -> Result<Response, ApiError> {
     let call = context.store.read().await?.call(&name).await?.ok_or_else(|| unknown(&name))?;
     again::retry(&context, call.id.clone()).await?;

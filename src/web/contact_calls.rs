@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::contacts::number;
 use super::error::ApiError;
-use super::extract::{Id, NoParameters, Query, wants_page};
+use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
 use super::pages::Notices;
 use super::response::page;
 use super::view::CallView;
@@ -87,6 +87,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
     Id(typed): Id<String>,
     _: Query<NoParameters>,
+    NoFields: NoFields,
 ) -> Result<Response, ApiError> {
     let number = number(&context, &headers, &typed)?;
     let receipt = ReceiptView::of(&number, contacts::delete_calls(&context, number.clone()).await?);

@@ -2,16 +2,19 @@
 
 use askama::Template;
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::error::ApiError;
-use super::extract::{Id, Named, NoParameters, Query, is_form, read_body, read_form, wants_page};
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::response::page;
+use super::view::{calls_with, in_query};
 use crate::context::Shared;
 use crate::model::contact::{BadContact, Contact};
 use crate::model::keyterms::Keyterms;
@@ -43,7 +46,7 @@ struct ContactList {
     next: Option<String>,
 }
 
-/// What a client sends of a contact.
+/// What a client sends of a contact, as JSON or as a form.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Sent {
@@ -51,19 +54,13 @@ struct Sent {
     name: Option<String>,
     keyterms: Option<Terms>,
     notes: Option<String>,
-}
-
-/// What a page's form sends.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Form {
-    number: Option<String>,
-    name: Option<String>,
-    keyterms: Option<String>,
-    notes: Option<String>,
-    /// The page of the call on which the form stood.
+    /// The page of the call on which a form stood.
+    #[serde(skip)]
     back: Option<String>,
 }
+
+/// The fields of a page's form.
+const FIELDS: [&str; 4] = ["number", "name", "keyterms", "notes"];
 
 /// A list, or a text with commas.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,7 +83,7 @@ pub(super) struct Place {
 struct ContactsPage {
     notices: Notices,
     list: ContactList,
-    form: Form,
+    form: Sent,
     refused: Option<Refused>,
 }
 
@@ -97,7 +94,7 @@ struct ContactPage {
     number: PhoneNumber,
     /// The stored name, if there is one.
     name: Option<String>,
-    form: Form,
+    form: Sent,
     refused: Option<Refused>,
 }
 
@@ -120,44 +117,38 @@ pub(super) async fn list(
     let is_more = contacts.len() > PAGE as usize;
     contacts.truncate(PAGE as usize);
     let last = contacts.last().filter(|_| is_more);
-    let next = last.map(|last| format!("/contacts?after=%2B{}", last.number.to_string().trim_start_matches('+')));
+    let next = last.map(|last| format!("/contacts?after={}", in_query(&last.number.to_string())));
     let list = ContactList { contacts: contacts.into_iter().map(ContactView::of).collect(), next };
     if !wants_page(&headers) {
         return Ok(Json(list).into_response());
     }
-    let (notices, form, refused) = (Notices::of(&context), Form::default(), None);
+    let (notices, form, refused) = (Notices::of(&context), Sent::default(), None);
     Ok(page(ContactsPage { notices, list, form, refused }.render()))
 }
 
 /// Names a number that the body names: a form, or JSON.
 pub(super) async fn add(
     State(context): State<Shared>,
+    headers: HeaderMap,
     _: Query<NoParameters>,
-    request: Request,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    let body = read_body(body, LARGEST_BODY).await?;
-    if !wants_page(&parts.headers) {
-        let sent = Sent::read(&parts.headers, &body)?;
-        let number = number(&context, &parts.headers, sent.number.as_deref().unwrap_or_default())?;
-        return changed(contacts::change(&context, number, sent.change()?).await?);
-    }
-    let form = read_form::<Named<Form>>(&body)?.named;
-    let typed = form.number.clone().unwrap_or_default();
+    let form = Sent::read(&headers, body).await?;
     let stored = async {
-        let number = number(&context, &parts.headers, &typed)?;
-        Ok::<_, ApiError>(contacts::change(&context, number, form.change()?).await?)
+        let number = number(&context, &headers, form.number.as_deref().unwrap_or_default())?;
+        // The form may be about a contact whose key terms and notes it does not show.
+        Ok(contacts::change(&context, number, form.without_blanks().change()?).await?)
     };
-    let stored = stored.await;
-    match stored {
-        Ok(_) => Ok(see_other("/contacts")),
-        Err(error) => {
+    match stored.await {
+        Ok(_) if wants_page(&headers) => Ok(see_other("/contacts")),
+        Err(error) if wants_page(&headers) => {
             let field = field(&error, "number");
             Ok(forms::again(error, move |problem| {
                 let (notices, list, form) = (Notices::of(&context), ContactList::default(), form.clone());
                 page(ContactsPage { notices, list, form, refused: Some(Refused { field, problem }) }.render())
             }))
         }
+        stored => changed(stored?),
     }
 }
 
@@ -171,7 +162,7 @@ pub(super) async fn show(
     let number = number(&context, &headers, &typed)?;
     let contact = context.store.read().await?.contact(&number).await?;
     if wants_page(&headers) {
-        let (notices, name, form) = (Notices::of(&context), name_of(contact.as_ref()), Form::of(contact));
+        let (notices, name, form) = (Notices::of(&context), name_of(contact.as_ref()), Sent::of(contact));
         return Ok(page(ContactPage { notices, number, name, form, refused: None }.render()));
     }
     let contact = contact.ok_or_else(|| pipeline::Error::NoSuchContact(number.to_string()))?;
@@ -181,14 +172,14 @@ pub(super) async fn show(
 /// Stores a contact in place of the one that has the number.
 pub(super) async fn put(
     State(context): State<Shared>,
+    headers: HeaderMap,
     Id(typed): Id<String>,
     _: Query<NoParameters>,
-    request: Request,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    let sent = Sent::read(&parts.headers, &read_body(body, LARGEST_BODY).await?)?;
-    let number = number(&context, &parts.headers, &typed)?;
-    let is_it = |other: &&str| self::number(&context, &parts.headers, other).is_ok_and(|other| other == number);
+    let sent = Sent::read(&headers, body).await?;
+    let number = number(&context, &headers, &typed)?;
+    let is_it = |other: &&str| self::number(&context, &headers, other).is_ok_and(|other| other == number);
     if let Some(other) = sent.number.as_deref().filter(|other| !is_it(other)) {
         return Err(ApiError::BadRequest(format!("number: expected {number}, as in the URL, or none; not {other}")));
     }
@@ -198,33 +189,29 @@ pub(super) async fn put(
     changed(contacts::change(&context, number, Change { name, keyterms, notes }).await?)
 }
 
-/// Changes what a form sends of a contact, and leaves the rest of it.
+/// Changes what a form or JSON has of a contact, and leaves the rest of it.
 pub(super) async fn edit(
     State(context): State<Shared>,
+    headers: HeaderMap,
     Id(typed): Id<String>,
     _: Query<NoParameters>,
-    request: Request,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    let body = read_body(body, LARGEST_BODY).await?;
-    let number = number(&context, &parts.headers, &typed)?;
-    if !wants_page(&parts.headers) {
-        return changed(contacts::change(&context, number, Sent::read(&parts.headers, &body)?.change()?).await?);
-    }
-    let form = read_form::<Named<Form>>(&body)?.named;
-    let stored = async { Ok::<_, ApiError>(contacts::change(&context, number.clone(), form.change()?).await?) };
-    let stored = stored.await;
-    match stored {
-        Ok(_) => Ok(see_other(form.back().unwrap_or("/contacts"))),
-        Err(error) => {
+    let form = Sent::read(&headers, body).await?;
+    let number = number(&context, &headers, &typed)?;
+    let stored = async { Ok(contacts::change(&context, number.clone(), form.change()?).await?) };
+    match stored.await {
+        Ok(_) if wants_page(&headers) => Ok(see_other(form.back().unwrap_or("/contacts"))),
+        Err(error) if wants_page(&headers) => {
             let (field, contact) = (field(&error, "name"), context.store.read().await?.contact(&number).await?);
             let name = name_of(contact.as_ref());
-            let form = form.over(Form::of(contact));
+            let form = form.over(Sent::of(contact));
             Ok(forms::again(error, move |problem| {
                 let (notices, form, number, name) = (Notices::of(&context), form.clone(), number.clone(), name.clone());
                 page(ContactPage { notices, number, name, form, refused: Some(Refused { field, problem }) }.render())
             }))
         }
+        stored => changed(stored?),
     }
 }
 
@@ -234,6 +221,7 @@ pub(super) async fn forget(
     headers: HeaderMap,
     Id(typed): Id<String>,
     _: Query<NoParameters>,
+    NoFields: NoFields,
 ) -> Result<Response, ApiError> {
     contacts::forget(&context, number(&context, &headers, &typed)?).await?;
     Ok(if wants_page(&headers) { see_other("/contacts") } else { StatusCode::NO_CONTENT.into_response() })
@@ -281,46 +269,63 @@ impl ContactView {
 
     /// The address of the list of its calls.
     fn calls(&self) -> String {
-        format!("/calls?number=%2B{}", self.number.trim_start_matches('+'))
+        calls_with(&self.number)
     }
 }
 
 impl Sent {
-    fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
-        if is_form(headers) {
-            let Form { number, name, keyterms, notes, back: _ } = read_form::<Named<Form>>(body)?.alone()?;
-            return Ok(Self { number, name, keyterms: keyterms.map(Terms::Text), notes });
+    async fn read(headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
+        let fields = Fields::read(headers, &read_body(body, LARGEST_BODY).await?)?;
+        let is_form = matches!(fields, Fields::Form(_));
+        let mut fields = fields.into_object()?;
+        let back = if is_form { fields.shift_remove("back") } else { None };
+        if wants_page(headers) {
+            fields.retain(|name, _| FIELDS.contains(&name.as_str()));
         }
-        serde_json::from_slice(body).map_err(|error| ApiError::BadRequest(error.to_string()))
+        let sent = serde_json::from_value(Value::Object(fields));
+        let sent: Self = sent.map_err(|error: serde_json::Error| ApiError::BadRequest(error.to_string()))?;
+        Ok(Self { back: back.and_then(|back| Some(back.as_str()?.to_owned())), ..sent })
     }
 
-    fn change(&self) -> Result<Change, pipeline::Error> {
-        let keyterms = self.keyterms.as_ref().map(|terms| match terms {
-            Terms::List(terms) => Keyterms::from_terms(terms),
-            Terms::Text(text) => Keyterms::from_list(text),
-        });
-        Ok(Change {
-            name: self.name.as_deref().map(str::parse).transpose()?,
-            keyterms,
-            notes: self.notes.as_deref().map(str::parse).transpose()?,
-        })
-    }
-}
-
-impl Form {
+    /// What is stored, as its page's form shows it.
     fn of(contact: Option<Contact>) -> Self {
         contact.map_or_else(Self::default, |contact| Self {
             number: Some(contact.number.to_string()),
             name: Some(contact.name.to_string()),
-            keyterms: Some(contact.keyterms.as_slice().join(", ")),
+            keyterms: Some(Terms::List(contact.keyterms.as_slice().to_vec())),
             notes: Some(contact.notes.as_str().to_owned()),
             back: None,
         })
     }
 
     fn change(&self) -> Result<Change, pipeline::Error> {
-        let Self { number, name, keyterms, notes, back: _ } = self.clone();
-        Sent { number, name, keyterms: keyterms.map(Terms::Text), notes }.change()
+        Ok(Change {
+            name: self.name.as_deref().map(str::parse).transpose()?,
+            keyterms: self.keyterms.as_ref().map(|terms| match terms {
+                Terms::List(terms) => Keyterms::from_terms(terms),
+                Terms::Text(text) => Keyterms::from_list(text),
+            }),
+            notes: self.notes.as_deref().map(str::parse).transpose()?,
+        })
+    }
+
+    /// Returns only what is filled in of the key terms and notes.
+    fn without_blanks(&self) -> Self {
+        let is_blank = |terms: &Terms| matches!(terms, Terms::Text(text) if text.trim().is_empty());
+        Self {
+            keyterms: self.keyterms.clone().filter(|terms| !is_blank(terms)),
+            notes: self.notes.clone().filter(|notes| !notes.trim().is_empty()),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the key terms as they stand in a form.
+    fn typed_keyterms(&self) -> String {
+        match &self.keyterms {
+            None => String::new(),
+            Some(Terms::List(terms)) => terms.join(", "),
+            Some(Terms::Text(text)) => text.clone(),
+        }
     }
 
     /// The page of a call, if the form stood on one.

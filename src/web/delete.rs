@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::extract::{Id, NoParameters, Query, wants_page};
+use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
 use super::pages::Notices;
 use super::response::page;
 use super::view::CallView;
@@ -45,6 +45,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
     Id(name): Id<CallName>,
     _: Query<NoParameters>,
+    NoFields: NoFields,
 ) -> Result<Response, ApiError> {
     delete::delete(&context, name.clone()).await?;
     if wants_page(&headers) {

@@ -6,17 +6,22 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
 
 use super::error::ApiError;
 use super::qvalue::weighted;
 
 /// Timeout of reading a small body. One that takes longer holds the connection open on purpose.
 const BODY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Maximum size, in bytes, of a body that has no fields.
+const LARGEST_WITHOUT_FIELDS: usize = 64 << 10;
 
 /// The only parameter of the path, parsed.
 pub(super) struct Id<T>(pub(super) T);
@@ -98,6 +103,69 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiErro
             std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
         if is_long { ApiError::TooLarge(limit) } else { ApiError::BadRequest("the body was cut off".to_owned()) }
     })
+}
+
+/// The fields of a body.
+pub(super) enum Fields {
+    Json(Map<String, Value>),
+    /// Names and texts, in their order. A name may be repeated.
+    Form(Vec<(String, String)>),
+}
+
+impl Fields {
+    /// Reads a body that is a JSON object or a form.
+    pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
+        let looks_like_json = body.trim_ascii_start().starts_with(b"{");
+        match media_type(headers).as_deref() {
+            // `curl -d '{…}'` says that it is a form, which cannot begin so.
+            Some("application/json") => Self::read_json(body),
+            Some(_) if is_form(headers) && looks_like_json => Self::read_json(body),
+            Some(_) if is_form(headers) => Ok(Self::Form(form_urlencoded::parse(body).into_owned().collect())),
+            Some(_) => Err(ApiError::UnsupportedMediaType("the body is neither JSON nor a form")),
+            None => Err(ApiError::UnsupportedMediaType("the body has no Content-Type")),
+        }
+    }
+
+    fn read_json(body: &[u8]) -> Result<Self, ApiError> {
+        serde_json::from_slice(body).map(Self::Json).map_err(|error| {
+            ApiError::BadRequest(format!("expected a JSON object; line {}, column {}", error.line(), error.column()))
+        })
+    }
+
+    /// Returns the JSON object, or the form as one of texts. Fails if the form repeats a name.
+    pub(super) fn into_object(self) -> Result<Map<String, Value>, ApiError> {
+        let pairs = match self {
+            Self::Json(fields) => return Ok(fields),
+            Self::Form(pairs) => pairs,
+        };
+        let mut fields = Map::new();
+        for (name, text) in pairs {
+            if fields.insert(name.clone(), Value::String(text)).is_some() {
+                return Err(ApiError::BadRequest(format!("{name}: expected once")));
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// The body of a request that has no fields: nothing, an empty JSON object or an empty form. Fields are refused, because what
+/// they ask for would not be done. A page's form may send some.
+pub(super) struct NoFields;
+
+impl<S: Send + Sync> FromRequest<S> for NoFields {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body, LARGEST_WITHOUT_FIELDS).await?;
+        if body.trim_ascii().is_empty() || wants_page(&parts.headers) {
+            return Ok(Self);
+        }
+        match Fields::read(&parts.headers, &body)?.into_object()?.keys().next() {
+            None => Ok(Self),
+            Some(name) => Err(ApiError::BadRequest(format!("there is no field {name:?} here"))),
+        }
+    }
 }
 
 /// Whether `Content-Type` is that of an URL-encoded form.

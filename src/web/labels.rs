@@ -179,7 +179,7 @@ pub(super) fn leg(state: CallState) -> &'static str {
         CallState::Ringing => "ringing",
         CallState::Busy => "busy",
         CallState::NoAnswer => "no answer",
-        CallState::Canceled => "not rung to the end",
+        CallState::Canceled => "stopped ringing",
         CallState::Failed | CallState::Lost => "not reached",
         CallState::Dialing | CallState::Unknown | CallState::Queued => "dialing",
     }

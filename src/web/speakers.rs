@@ -5,12 +5,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
-use url::form_urlencoded;
+use serde_json::Value;
 
 use super::calls::speakers_of;
 use super::error::ApiError;
-use super::extract::{Id, NoParameters, Query, is_form, media_type, read_body, wants_page};
+use super::extract::{Fields, Id, NoParameters, Query, read_body, wants_page};
 use crate::context::Shared;
 use crate::model::call::CallName;
 use crate::model::speakers::parse_name;
@@ -40,23 +39,12 @@ pub(super) async fn name(
     Ok(Json(serde_json::json!({ "speakers": named })).into_response())
 }
 
-/// Reads a JSON object or a form.
 fn read_naming(headers: &HeaderMap, body: &[u8]) -> Result<Naming, ApiError> {
-    let looks_like_json = body.trim_ascii_start().starts_with(b"{");
-    let fields = match media_type(headers).as_deref() {
-        Some("application/json") => read_json(body)?,
-        // `curl -d '{…}'` says that it is a form, which cannot begin so.
-        Some(_) if is_form(headers) && looks_like_json => read_json(body)?,
-        Some(_) if is_form(headers) => read_form(body)?,
-        Some(_) => return Err(ApiError::UnsupportedMediaType("the body is neither JSON nor a form")),
-        None => return Err(ApiError::UnsupportedMediaType("the body has no Content-Type")),
-    };
     let mut naming = Naming::default();
-    for (field, value) in fields {
+    for (field, value) in Fields::read(headers, body)?.into_object()? {
         let wrong = |why: &str| ApiError::BadRequest(format!("{field}: {why}"));
         match value {
-            Value::Bool(swap) if field == SWAP => naming.swap = swap,
-            _ if field == SWAP => return Err(wrong("expected true or false")),
+            _ if field == SWAP => naming.swap = is_true(&value).ok_or_else(|| wrong("expected true or false"))?,
             Value::String(name) => {
                 let name = parse_name(&name).map_err(|why| wrong(&why))?;
                 naming.names.push((field, name));
@@ -67,22 +55,7 @@ fn read_naming(headers: &HeaderMap, body: &[u8]) -> Result<Naming, ApiError> {
     Ok(naming)
 }
 
-fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
-        ApiError::BadRequest(format!("expected a JSON object; line {}, column {}", error.line(), error.column()))
-    })
-}
-
-fn read_form(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    let mut fields = Map::new();
-    for (name, text) in form_urlencoded::parse(body).into_owned() {
-        let value = match &*text {
-            "true" | "false" if name == SWAP => Value::Bool(text == "true"),
-            _ => Value::String(text),
-        };
-        if fields.insert(name.clone(), value).is_some() {
-            return Err(ApiError::BadRequest(format!("{name}: expected once")));
-        }
-    }
-    Ok(fields)
+/// Reads `true` or `false`, which a form has as text.
+fn is_true(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| value.as_str()?.parse().ok())
 }

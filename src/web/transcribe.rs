@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::error::ApiError;
-use super::extract::{is_form, media_type, read_body, wants_page};
+use super::extract::{Fields, media_type, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::response::{json, page};
@@ -151,17 +151,12 @@ fn read_fields(
     body: &[u8],
     mut query: Vec<(String, String)>,
 ) -> Result<Map<String, Value>, ApiError> {
-    let looks_like_json = body.trim_ascii_start().starts_with(b"{");
-    match media_type(headers).as_deref() {
-        // `curl -d '{…}'` says that it is a form, which cannot begin so.
-        Some("application/json") => with_query(read_json(body)?, query),
-        Some(_) if is_form(headers) && looks_like_json => with_query(read_json(body)?, query),
-        Some(_) if is_form(headers) => {
-            query.extend(form_urlencoded::parse(body).into_owned());
+    match Fields::read(headers, body)? {
+        Fields::Json(fields) => with_query(fields, query),
+        Fields::Form(pairs) => {
+            query.extend(pairs);
             Ok(from_form(query))
         }
-        Some(_) => Err(ApiError::UnsupportedMediaType("the body is neither JSON nor a form")),
-        None => Err(ApiError::UnsupportedMediaType("the body has no Content-Type")),
     }
 }
 
@@ -174,12 +169,6 @@ fn with_query(mut fields: Map<String, Value>, query: Vec<(String, String)>) -> R
         fields.insert(name, value);
     }
     Ok(fields)
-}
-
-fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    serde_json::from_slice(body).map_err(|error| {
-        ApiError::BadRequest(format!("expected a JSON object; line {}, column {}", error.line(), error.column()))
-    })
 }
 
 /// A form has only text, so it is read by the type that AssemblyAI gives to the field: one value of a list is a list of one.

@@ -251,6 +251,16 @@ pub(super) fn sentence(to: &str, call: &str) -> String {
     format!("dialing {to}. call SID is: {call}")
 }
 
+/// The address of the list of the calls with a number.
+pub(super) fn calls_with(number: &str) -> String {
+    format!("/calls?number={}", in_query(number))
+}
+
+/// Returns a number as a query has it, where a `+` would be a space.
+pub(super) fn in_query(number: &str) -> String {
+    number.replace('+', "%2B")
+}
+
 impl NamedNumber {
     fn of(call: &Call) -> Option<Self> {
         Some(Self { number: call.party()?.to_owned(), name: call.contact.as_ref()?.to_string() })
@@ -264,7 +274,7 @@ impl NamedNumber {
 
     /// The address of the list of its calls.
     pub(super) fn calls(&self) -> String {
-        format!("/calls?number=%2B{}", self.number.trim_start_matches('+'))
+        calls_with(&self.number)
     }
 }
 

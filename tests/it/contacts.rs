@@ -109,7 +109,7 @@ async fn what_is_no_contact_is_refused_with_the_reason() {
         (NUMBER, json!({"name": "x", "notes": "x".repeat(10_001)}), "notes: expected at most 10000 characters"),
         (NUMBER, json!({"name": "x", "nmae": "y"}), "unknown field `nmae`"),
         (NUMBER, json!({"name": "x", "number": "+14155559999"}), "number: expected +14155551234, as in the URL"),
-        (NUMBER, json!("x"), "invalid type"),
+        (NUMBER, json!("x"), "expected a JSON object; line 1, column 3"),
         ("911", json!({"name": "x"}), "a number with its country code has 8 to 15 digits"),
         ("dana", json!({"name": "x"}), "a number consists of the digits 0 to 9"),
         ("9175551234", json!({"name": "x"}), "this may be"),
@@ -288,6 +288,21 @@ async fn a_call_can_be_transcribed_again_with_a_name_that_came_later_and_is_paid
 }
 
 #[tokio::test]
+async fn a_blank_field_of_the_form_for_new_contacts_leaves_what_is_stored() {
+    let world = World::new().await;
+    let stored = json!({"number": NUMBER, "name": "Dana", "keyterms": ["metoprolol"], "notes": "kept"});
+    put(&world, NUMBER, &stored).await;
+    let answer = submit(&world, "/contacts", "number=%2B14155551234&name=Dana+Lee&keyterms=&notes=+").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/contacts"));
+    let expected = json!({"number": NUMBER, "name": "Dana Lee", "keyterms": ["metoprolol"], "notes": "kept"});
+    assert_eq!(world.get(&format!("/contacts/{NUMBER}")).await.json(), expected);
+    // The contact's own page shows what is stored, so a field that was emptied there is meant.
+    submit(&world, &format!("/contacts/{NUMBER}"), "name=Dana+Lee&keyterms=&notes=").await;
+    let expected = json!({"number": NUMBER, "name": "Dana Lee", "keyterms": [], "notes": ""});
+    assert_eq!(world.get(&format!("/contacts/{NUMBER}")).await.json(), expected);
+}
+
+#[tokio::test]
 async fn a_page_names_a_number_in_place_without_scripts() {
     let world = World::new().await;
     let sid = transcribed(&world, "14155551234").await;
@@ -322,6 +337,47 @@ async fn a_page_names_a_number_in_place_without_scripts() {
     world.get("/contacts/14155559876").await.problem(404, "no-such-contact");
     let text = page(&world, "/contacts/14155559876").await;
     assert!(text.contains("<h1>+14155559876</h1>"), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_deletion_cannot_do_is_refused_and_deletes_nothing() {
+    let world = World::new().await;
+    let sid = transcribed(&world, "14155551234").await;
+    name(&world, NUMBER, "Dana Lee").await;
+    let (contact, call) = (format!("/contacts/{NUMBER}"), format!("/calls/{sid}"));
+    let deletions = [format!("{contact}/delete-calls"), format!("{call}/delete"), format!("{contact}/delete")];
+    for path in deletions.iter().chain([&format!("{call}/retry")]) {
+        let detail = world.post_json(path, &json!({"confirm": false})).await.problem(400, "bad-request");
+        assert_eq!(detail, "there is no field \"confirm\" here", "{path}");
+        let detail = world.post_form(path, "until=2026-11-01").await.problem(400, "bad-request");
+        assert_eq!(detail, "there is no field \"until\" here", "{path}");
+        let typed = world.post_form(path, "{\"until\": 1}").await;
+        assert_eq!(typed.problem(400, "bad-request"), "there is no field \"until\" here", "{path}");
+        assert_eq!(world.send(Method::POST, path, &[], "{\"confirm\": false}").await.status, 415, "{path}");
+    }
+    let body = "{\"confirm\": false}";
+    let json = [("content-type", "application/json")];
+    world.send(Method::DELETE, &contact, &json, body).await.problem(400, "bad-request");
+    assert_eq!(world.call(&sid).await["progress"], "done");
+    assert_eq!(world.get(&contact).await.json()["name"], "Dana Lee");
+    // Nothing, an empty object, and what a page sends.
+    assert_eq!(submit(&world, &deletions[0], "press=1").await.status, 200);
+    assert_eq!(world.post_json(&deletions[1], &json!({})).await.status, 202);
+    assert_eq!(world.post_form(&deletions[2], "").await.status, 204);
+}
+
+#[tokio::test]
+async fn a_body_that_curl_calls_a_form_is_read_as_the_json_that_it_is() {
+    let world = World::new().await;
+    let json = json!({"name": "Dana", "keyterms": ["a, b"]}).to_string();
+    let answer = world.post_form(&format!("/contacts/{NUMBER}"), &json).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["keyterms"]), (201, &json!(["a, b"])));
+    let put = world.send(Method::PUT, &format!("/contacts/{NUMBER}"), &[FORM], "name=Kim").await;
+    assert_eq!((put.status.as_u16(), &put.json()["name"], &put.json()["keyterms"]), (200, &json!("Kim"), &json!([])));
+    let detail = world.post_form(&format!("/contacts/{NUMBER}"), "name=a&name=b").await.problem(400, "bad-request");
+    assert_eq!(detail, "name: expected once");
+    let detail = world.post_form(&format!("/contacts/{NUMBER}"), "nmae=a").await.problem(400, "bad-request");
+    assert!(detail.contains("unknown field `nmae`"), "{detail}");
 }
 
 #[tokio::test]
