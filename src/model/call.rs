@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use super::contact::ContactName;
 use super::keyterms::Keyterms;
+use super::name::Name;
 use super::phone::PhoneNumber;
 use super::{BadId, is_vendors_id, new_id};
 
@@ -197,7 +197,7 @@ pub struct Call {
     /// The operator's phone in a conversation that was dialed here: it rings first.
     pub operator: Option<String>,
     /// The name of the contact at the other end. It is read with the call, and never stored with it.
-    pub contact: Option<ContactName>,
+    pub contact: Option<Name>,
     /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
     pub state: CallState,

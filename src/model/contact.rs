@@ -1,14 +1,10 @@
 //! A contact: a name that people gave to a number, and the key terms of the calls with it.
 
-use std::fmt;
 use std::str::FromStr;
 
-use super::folding::is_invisible;
 use super::keyterms::Keyterms;
+use super::name::{BadName, Name};
 use super::phone::PhoneNumber;
-
-/// Maximum number of characters in a name.
-const LONGEST_NAME: usize = 200;
 
 /// Maximum number of characters in notes.
 const LONGEST_NOTES: usize = 10_000;
@@ -16,15 +12,11 @@ const LONGEST_NOTES: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
     pub number: PhoneNumber,
-    pub name: ContactName,
+    pub name: Name,
     /// What its calls are about. Its name is a key term of them, too.
     pub keyterms: Keyterms,
     pub notes: Notes,
 }
-
-/// A name of 1 to 200 characters on one line, with something to see in it. Any text otherwise: what shows it escapes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContactName(String);
 
 /// Up to 10,000 characters of any text, on several lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,10 +24,8 @@ pub struct Notes(String);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadContact {
-    #[error("name: expected a name, which may be any text of up to {LONGEST_NAME} characters")]
-    NoName,
-    #[error("name: expected at most {LONGEST_NAME} characters; this one has {0}")]
-    LongName(usize),
+    #[error("name: {0}")]
+    Name(#[from] BadName),
     #[error("notes: expected at most {LONGEST_NOTES} characters; these have {0}")]
     LongNotes(usize),
 }
@@ -44,34 +34,6 @@ impl Contact {
     /// The key terms that its calls add to their orders.
     pub fn keyterms_of_calls(&self) -> Keyterms {
         Keyterms::from_terms([self.name.as_str()]).and(&self.keyterms)
-    }
-}
-
-impl ContactName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ContactName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for ContactName {
-    type Err = BadContact;
-
-    fn from_str(text: &str) -> Result<Self, BadContact> {
-        // Characters that turn the direction of what follows a name would turn the page's own text.
-        let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let text: String = text.chars().filter(|c| !turns(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let name = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        match name.chars().count() {
-            _ if name.chars().all(|c| c == ' ' || is_invisible(c)) => Err(BadContact::NoName),
-            length if length > LONGEST_NAME => Err(BadContact::LongName(length)),
-            _ => Ok(Self(name)),
-        }
     }
 }
 
@@ -100,21 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_any_text_on_one_line() {
-        for (text, expected) in [
-            (" Dana \u{a0}\n Lee ", "Dana Lee"),
-            ("<b>\"O'Brien\"</b> & sons", "<b>\"O'Brien\"</b> & sons"),
-            ("محمد \u{202e}evil", "محمد evil"),
-            ("a\0b", "a b"),
-            ("😀", "😀"),
-        ] {
-            assert_eq!(text.parse::<ContactName>().expect(text).as_str(), expected);
-        }
-        for text in ["", " \n", "\u{200b}\u{ad}", "\u{202e}", "\0"] {
-            assert_eq!(text.parse::<ContactName>(), Err(BadContact::NoName), "{text:?}");
-        }
-        assert!("ü".repeat(200).parse::<ContactName>().is_ok());
-        assert_eq!("ü".repeat(201).parse::<ContactName>(), Err(BadContact::LongName(201)));
+    fn notes_are_any_text_on_several_lines() {
         assert_eq!("a\r\nb\0 \n".parse::<Notes>().map(|notes| notes.0), Ok("a\nb".to_owned()));
         assert_eq!("x".repeat(10_001).parse::<Notes>(), Err(BadContact::LongNotes(10_001)));
     }

@@ -63,6 +63,7 @@ pub mod history;
 pub mod job;
 pub mod keyterms;
 pub mod leg;
+pub mod name;
 pub mod numbering;
 pub mod phone;
 pub mod recording;

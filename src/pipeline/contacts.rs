@@ -9,8 +9,9 @@ use crate::config::speech_models;
 use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::call::{Call, CallName};
-use crate::model::contact::{BadContact, Contact, ContactName, Notes};
+use crate::model::contact::{BadContact, Contact, Notes};
 use crate::model::keyterms::Keyterms;
+use crate::model::name::{BadName, Name};
 use crate::model::phone::PhoneNumber;
 use crate::model::standing::NotDeletable;
 use crate::store::{Cursor, Filter, Number};
@@ -21,7 +22,7 @@ const BATCH: i64 = 100;
 /// What to change about a contact. Without a contact, what is not given is empty, except the name.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    pub name: Option<ContactName>,
+    pub name: Option<Name>,
     pub keyterms: Option<Keyterms>,
     pub notes: Option<Notes>,
 }
@@ -63,7 +64,9 @@ async fn store(context: &Shared, number: &PhoneNumber, change: &Change) -> Resul
             Some(known) => (Some(known.name), known.keyterms, known.notes),
             None => (None, Keyterms::default(), Notes::default()),
         };
-        let Some(name) = change.name.clone().or(name) else { return Ok((tx, Err(BadContact::NoName.into()))) };
+        let Some(name) = change.name.clone().or(name) else {
+            return Ok((tx, Err(BadContact::from(BadName::Empty).into())));
+        };
         let contact = Contact {
             number: number.clone(),
             name,

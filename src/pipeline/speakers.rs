@@ -7,6 +7,7 @@ use super::task::run_to_end;
 use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName};
+use crate::model::name::Name;
 use crate::model::speakers::{Speakers, is_label, label};
 use crate::store::{self, Conn};
 
@@ -16,7 +17,7 @@ pub struct Naming {
     /// The sides change places, with their names. Before the names below are given.
     pub swap: bool,
     /// Names by label. `None` takes a name away.
-    pub names: Vec<(String, Option<String>)>,
+    pub names: Vec<(String, Option<Name>)>,
 }
 
 /// Returns the speakers of a call.
@@ -53,7 +54,7 @@ pub async fn name(context: &Shared, call: &CallName, naming: Naming) -> Result<(
 async fn store_names(
     context: &Shared,
     call: &CallId,
-    names: &[(String, Option<String>)],
+    names: &[(String, Option<Name>)],
     is_swapped: bool,
 ) -> Result<(), Error> {
     let is_kept = context

@@ -5,8 +5,9 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::Call;
-use crate::model::contact::{Contact, ContactName};
+use crate::model::contact::Contact;
 use crate::model::keyterms::Keyterms;
+use crate::model::name::Name;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingSid;
 use crate::model::search::{Phrase, Query, folded};
@@ -46,13 +47,13 @@ impl Conn {
     }
 
     /// The name of the contact of the call in which this was said.
-    pub async fn contact_of_transcript(&mut self, id: &TranscriptId) -> Result<Option<ContactName>, Error> {
+    pub async fn contact_of_transcript(&mut self, id: &TranscriptId) -> Result<Option<Name>, Error> {
         let sql = of_call!("JOIN transcripts ON transcripts.recording_sid = recordings.sid WHERE transcript_id = $1");
         self.fetch_one(sql, args![id.as_str()]).await?.as_ref().map(name).transpose()
     }
 
     /// The name of the contact of the call that this records.
-    pub async fn contact_of_recording(&mut self, sid: &RecordingSid) -> Result<Option<ContactName>, Error> {
+    pub async fn contact_of_recording(&mut self, sid: &RecordingSid) -> Result<Option<Name>, Error> {
         let sql = of_call!("WHERE recordings.sid = $1");
         self.fetch_one(sql, args![sid.as_str()]).await?.as_ref().map(name).transpose()
     }
@@ -105,7 +106,7 @@ impl Conn {
     }
 }
 
-fn name(row: &Row) -> Result<ContactName, Error> {
+fn name(row: &Row) -> Result<Name, Error> {
     row.text("name")?.parse().map_err(|_| Error::Unreadable("contacts.name"))
 }
 

@@ -1,10 +1,13 @@
 //! The speakers of calls: who was heard, and the names that people gave them.
 
+use std::collections::BTreeMap;
+
 use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::{Call, CallId, CallName};
 use crate::model::history::Happened;
+use crate::model::name::Name;
 use crate::model::speakers::Names;
 use crate::model::transcript::TranscriptId;
 
@@ -21,8 +24,14 @@ impl Conn {
         let swapped = "SELECT call_id FROM swapped_calls WHERE call_id = $1";
         let is_swapped = self.fetch_one(swapped, args![call.as_str()]).await?.is_some();
         let rows = self.fetch("SELECT label, name FROM speakers WHERE call_id = $1", args![call.as_str()]).await?;
-        let given = rows.iter().map(|row| Ok((row.text("label")?, row.text("name")?)));
-        Ok(Names { given: given.collect::<Result<_, Error>>()?, is_swapped })
+        let mut given = BTreeMap::new();
+        for row in rows {
+            // An earlier version has stored names with nothing to see in them, which name nobody.
+            if let Ok(name) = row.text("name")?.parse() {
+                given.insert(row.text("label")?, name);
+            }
+        }
+        Ok(Names { given, is_swapped })
     }
 
     /// The voices in all transcripts of a call that AssemblyAI told apart, by channel.
@@ -52,7 +61,7 @@ impl Conn {
     pub(crate) async fn name_speakers(
         &mut self,
         call: &CallId,
-        names: &[(String, Option<String>)],
+        names: &[(String, Option<Name>)],
         is_swapped: bool,
         now: i64,
     ) -> Result<(), Error> {

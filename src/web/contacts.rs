@@ -18,6 +18,7 @@ use super::view::{calls_with, in_query};
 use crate::context::Shared;
 use crate::model::contact::{BadContact, Contact};
 use crate::model::keyterms::Keyterms;
+use crate::model::name::{BadName, Name};
 use crate::model::phone::PhoneNumber;
 use crate::model::typed_number::TypedNumber;
 use crate::pipeline;
@@ -184,7 +185,7 @@ pub(super) async fn put(
         return Err(ApiError::BadRequest(format!("number: expected {number}, as in the URL, or none; not {other}")));
     }
     let Change { name, keyterms, notes } = sent.change()?;
-    let name = Some(name.ok_or(pipeline::Error::Contact(BadContact::NoName))?);
+    let name = Some(name.ok_or_else(|| pipeline::Error::from(BadContact::from(BadName::Empty)))?);
     let (keyterms, notes) = (Some(keyterms.unwrap_or_default()), Some(notes.unwrap_or_default()));
     changed(contacts::change(&context, number, Change { name, keyterms, notes }).await?)
 }
@@ -300,7 +301,7 @@ impl Sent {
 
     fn change(&self) -> Result<Change, pipeline::Error> {
         Ok(Change {
-            name: self.name.as_deref().map(str::parse).transpose()?,
+            name: self.name.as_deref().map(str::parse::<Name>).transpose().map_err(BadContact::from)?,
             keyterms: self.keyterms.as_ref().map(|terms| match terms {
                 Terms::List(terms) => Keyterms::from_terms(terms),
                 Terms::Text(text) => Keyterms::from_list(text),

@@ -1,6 +1,7 @@
 //! A transcript for reading: paragraphs of one speaker each, with unsure words marked. Knows nothing of HTTP.
 
 use crate::export;
+use crate::model::name::turns_direction;
 use crate::model::search::{Found, Query};
 use crate::model::speakers::Speakers;
 use crate::store::SpokenWord;
@@ -119,8 +120,7 @@ impl Paragraph {
 
 /// Returns a word without bidirectional control characters, which would reverse the text after it.
 pub(super) fn upright(word: &SpokenWord) -> String {
-    let turns = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    word.text.chars().filter(|c| !turns(*c)).collect()
+    word.text.chars().filter(|c| !turns_direction(*c)).collect()
 }
 
 /// Returns the confidence of a word in percent, if it must be marked.

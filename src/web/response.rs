@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::ApiError;
 use crate::clients::json::Json;
-use crate::model::contact::ContactName;
+use crate::model::name::Name;
 
 /// Maximum number of bytes of a contact's name in the name of a file: file systems take 255 in all.
 const LONGEST_IN_FILE_NAME: usize = 120;
@@ -35,7 +35,7 @@ pub(super) fn text(text: &str) -> Response {
 
 /// `Content-Disposition` of a response that a browser shows, and saves under this name, after that of the contact if it has
 /// one.
-pub(super) fn file_name(contact: Option<&ContactName>, name: &str) -> HeaderValue {
+pub(super) fn file_name(contact: Option<&Name>, name: &str) -> HeaderValue {
     let plain = format!("inline; filename=\"{name}\"");
     let text = match contact {
         None => plain,
@@ -49,7 +49,7 @@ pub(super) fn file_name(contact: Option<&ContactName>, name: &str) -> HeaderValu
 }
 
 /// Returns a contact's name without what file systems refuse, and short enough for them.
-fn in_file_name(contact: &ContactName) -> String {
+fn in_file_name(contact: &Name) -> String {
     let allowed = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
     let name: String = contact.as_str().trim_start_matches(['.', ' ']).chars().map(allowed).collect();
     name[..name.floor_char_boundary(LONGEST_IN_FILE_NAME)].trim_end().to_owned()

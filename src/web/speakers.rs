@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, read_body, wants_page};
 use crate::context::Shared;
 use crate::model::call::CallName;
-use crate::model::speakers::parse_name;
+use crate::model::name::Name;
 use crate::pipeline::speakers::{self, Naming};
 
 /// Maximum size of a body in bytes.
@@ -45,8 +45,9 @@ fn read_naming(headers: &HeaderMap, body: &[u8]) -> Result<Naming, ApiError> {
         let wrong = |why: &str| ApiError::BadRequest(format!("{field}: {why}"));
         match value {
             _ if field == SWAP => naming.swap = is_true(&value).ok_or_else(|| wrong("expected true or false"))?,
-            Value::String(name) => {
-                let name = parse_name(&name).map_err(|why| wrong(&why))?;
+            Value::String(text) => {
+                let name = Some(text.trim()).filter(|name| !name.is_empty()).map(str::parse::<Name>).transpose();
+                let name = name.map_err(|bad| wrong(&bad.to_string()))?;
                 naming.names.push((field, name));
             }
             _ => return Err(wrong("expected a name")),

@@ -23,7 +23,7 @@ use crate::clients::json::most_bytes;
 use crate::context::Shared;
 use crate::export;
 use crate::model::call::{CallName, CallState};
-use crate::model::contact::ContactName;
+use crate::model::name::Name;
 use crate::model::search;
 use crate::model::speakers::Speakers;
 use crate::model::standing::Progress;
@@ -284,7 +284,7 @@ fn with_type(captions: String, media_type: &'static str) -> Response {
 }
 
 /// Adds a file name. Browsers show the response and use the name when they save it.
-fn as_file(mut response: Response, contact: Option<&ContactName>, id: &TranscriptId, extension: &str) -> Response {
+fn as_file(mut response: Response, contact: Option<&Name>, id: &TranscriptId, extension: &str) -> Response {
     let name = file_name(contact, &format!("transcript-{id}.{extension}"));
     response.headers_mut().insert(CONTENT_DISPOSITION, name);
     response

@@ -268,10 +268,10 @@ async fn what_is_no_name_is_refused_with_its_field_and_changes_nothing() {
     let world = World::new().await;
     let (call, id) = said(&world, &few_words()).await;
     let before = text(&world, &id).await;
-    let long = "ß".repeat(101);
+    let long = "ß".repeat(201);
     for (naming, reason) in [
-        (json!({"1": long}), "1: expected a name of at most 100 characters"),
-        (json!({"2": "Da\nna"}), "2: expected a name on one line"),
+        (json!({"1": long}), "1: expected at most 200 characters; this one has 201"),
+        (json!({"2": "\u{200b}\u{ad}"}), "2: expected a name, which may be any text of up to 200 characters"),
         (json!({"1": 7}), "1: expected a name"),
         (json!({"1": "Dana", "2": null}), "2: expected a name"),
         (json!({"swap": "yes"}), "swap: expected true or false"),
@@ -290,7 +290,23 @@ async fn what_is_no_name_is_refused_with_its_field_and_changes_nothing() {
     assert_eq!(text(&world, &id).await, before);
     let unknown = format!("/calls/CA{}/speakers", "7".repeat(32));
     world.post_json(&unknown, &json!({"1": "Dana"})).await.problem(404, "no-such-call");
-    assert_eq!(name(&world, &call, &json!({"1": "ß".repeat(100), "2": "\u{5d3}\u{5e0}\u{5d4}"})).await.status, 200);
+    assert_eq!(name(&world, &call, &json!({"1": "ß".repeat(200), "2": "\u{5d3}\u{5e0}\u{5d4}"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_speaker_is_named_by_the_same_rule_as_a_contact() {
+    let world = World::new().await;
+    let (call, id) = said(&world, &few_words()).await;
+    // On one line, without the marks that would turn the text after the name.
+    let named = name(&world, &call, &json!({"1": " Da\n na\0", "2": "\u{202e}Lee\u{2066}"})).await;
+    assert_eq!(
+        (&named.json()["speakers"][0]["name"], &named.json()["speakers"][1]["name"]),
+        (&json!("Da na"), &json!("Lee"))
+    );
+    assert_eq!(text(&world, &id).await.trim_end(), "Da na: Ahoy!\nLee: Who?\nDa na: Me.");
+    // A name of an earlier version with nothing to see in it names nobody.
+    world.store.execute("UPDATE speakers SET name = '\u{202e}' WHERE label = '2'").await.expect("SQL");
+    assert_eq!(world.call(&call).await["speakers"][1]["name"], "Operator");
 }
 
 #[tokio::test]
@@ -311,14 +327,14 @@ async fn a_browser_names_speakers_by_form_and_returns_to_the_call() {
     let world = World::new().await;
     let (call, _) = said(&world, &few_words()).await;
     let shown = page(&world, &call).await;
-    assert!(shown.contains("<summary>Speakers: Callee, Operator</summary>"), "{shown}");
+    assert!(shown.contains("<summary>Speakers: <bdi>Callee</bdi>, <bdi>Operator</bdi></summary>"), "{shown}");
     assert!(shown.contains("name=\"2\" value=\"\" placeholder=\"Operator\""), "{shown}");
     let form = [("content-type", "application/x-www-form-urlencoded"), ("accept", "text/html")];
     let sent = world.send(Method::POST, &format!("/calls/{call}/speakers"), &form, "1=Mr+Lee&2=").await;
     assert_eq!(sent.status, 303);
     assert_eq!(sent.header("location"), format!("/calls/{call}#speakers"));
     let shown = page(&world, &call).await;
-    assert!(shown.contains("<summary>Speakers: Mr Lee, Operator</summary>"), "{shown}");
+    assert!(shown.contains("<summary>Speakers: <bdi>Mr Lee</bdi>, <bdi>Operator</bdi></summary>"), "{shown}");
     assert!(shown.contains("class=\"voice-0\"") && shown.contains("class=\"voice-1\""), "{shown}");
 }
 
@@ -361,7 +377,15 @@ async fn what_is_said_into_a_long_speech_is_read_where_it_was_said() {
         json!({"text": text, "start": start, "end": end, "confidence": 0.9, "channel": channel, "speaker": channel})
     };
     // Sentences of four seconds, without a pause.
-    let text_of = |n: u64| if n % 10 == 9 { "end." } else if n % 10 == 0 { "And" } else { "then" };
+    let text_of = |n: u64| {
+        if n % 10 == 9 {
+            "end."
+        } else if n % 10 == 0 {
+            "And"
+        } else {
+            "then"
+        }
+    };
     let mut words: Vec<Value> = (0..240).map(|n| said_at(text_of(n), "1", 400 * n)).collect();
     words.insert(13, said_at("Right.", "2", 5_000));
     let (call, id) = said(&world, &words).await;
