@@ -17,13 +17,6 @@ pub struct Names {
     pub is_swapped: bool,
 }
 
-impl Names {
-    /// Returns the label under which the name of this speaker is stored.
-    pub fn stored_label(&self, label: &str) -> String {
-        if self.is_swapped { other_side(label) } else { label.to_owned() }
-    }
-}
-
 /// The speakers of a call, or those of audio that belongs to no call.
 #[derive(Debug, Clone, Default)]
 pub struct Speakers {
@@ -51,6 +44,11 @@ impl Speakers {
         Self { names, sides: Some(sides) }
     }
 
+    /// Whether somebody swapped the two sides.
+    pub fn is_swapped(&self) -> bool {
+        self.names.is_swapped
+    }
+
     /// Returns the role of who speaks on a channel.
     pub fn role(&self, channel: Option<&str>) -> Option<Role> {
         self.side(channel?).map(|(role, _)| *role)
@@ -58,7 +56,7 @@ impl Speakers {
 
     /// Returns the name that somebody gave to the speaker with this label.
     pub fn given(&self, label: &str) -> Option<&str> {
-        self.names.given.get(&self.names.stored_label(label)).map(Name::as_str)
+        self.names.given.get(&stored_label(label, self.names.is_swapped)).map(Name::as_str)
     }
 
     /// Returns what the speaker of a word is called. `None` for one whom nobody named and who is on neither side.
@@ -99,6 +97,11 @@ pub fn is_label(text: &str) -> bool {
     let digits = text.len() - rest.len();
     let letters = rest.bytes().all(|byte| byte.is_ascii_uppercase());
     !text.is_empty() && digits <= 2 && rest.len() <= 2 && letters
+}
+
+/// Returns the label under which the name of a speaker is stored, who has this one while the sides are swapped, or not.
+pub fn stored_label(label: &str, is_swapped: bool) -> String {
+    if is_swapped { other_side(label) } else { label.to_owned() }
 }
 
 /// Returns the label in the place of this one on the other side.

@@ -1,6 +1,6 @@
 //! The speakers of a call: what they are called, and naming them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Error;
 use super::task::run_to_end;
@@ -8,7 +8,7 @@ use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName};
 use crate::model::name::Name;
-use crate::model::speakers::{Speakers, is_label, label};
+use crate::model::speakers::{Speakers, is_label, label, stored_label};
 use crate::store::{self, Conn};
 
 /// What an operator says of the speakers of a call.
@@ -16,6 +16,8 @@ use crate::store::{self, Conn};
 pub struct Naming {
     /// The sides change places, with their names. Before the names below are given.
     pub swap: bool,
+    /// Whether the sides were swapped where the operator saw them, if that is known. Otherwise they are as they are now.
+    pub seen_swapped: Option<bool>,
     /// Names by label. `None` takes a name away.
     pub names: Vec<(String, Option<Name>)>,
 }
@@ -42,29 +44,31 @@ pub async fn name(context: &Shared, call: &CallName, naming: Naming) -> Result<(
             return Err(Error::NoSuchSpeaker(unknown.clone()));
         }
     }
-    // Decided here, because a transaction whose outcome is unknown runs twice.
-    let mut names = conn.names_of(&found.id).await?;
     drop(conn);
-    names.is_swapped ^= naming.swap;
-    let given: Vec<_> = naming.names.into_iter().map(|(label, name)| (names.stored_label(&label), name)).collect();
     let shared = Arc::clone(context);
-    run_to_end(context, async move { store_names(&shared, &found.id, &given, names.is_swapped).await }).await
+    run_to_end(context, async move { store(&shared, &found.id, &naming).await }).await
 }
 
-async fn store_names(
-    context: &Shared,
-    call: &CallId,
-    names: &[(String, Option<Name>)],
-    is_swapped: bool,
-) -> Result<(), Error> {
+async fn store(context: &Shared, call: &CallId, naming: &Naming) -> Result<(), Error> {
+    // Decided once, because a transaction whose outcome is unknown runs twice, and must not swap back what it has swapped.
+    let decided = &OnceLock::new();
     let is_kept = context
         .store
         .write(Commit::NameSpeakers, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
+            let now = context.clock.now_ms();
             // What is deleted meanwhile gets no names.
-            if tx.is_deletion_wanted(call).await? {
+            if !tx.lock_call(call, now).await? {
                 return Ok((tx, false));
             }
-            tx.name_speakers(call, names, is_swapped, context.clock.now_ms()).await?;
+            let were_swapped = naming.seen_swapped.unwrap_or(tx.names_of(call).await?.is_swapped);
+            let are_swapped = *decided.get_or_init(|| were_swapped ^ naming.swap);
+            for (label, name) in &naming.names {
+                tx.name_speaker(call, &stored_label(label, are_swapped), name.as_ref()).await?;
+            }
+            if naming.swap {
+                tx.swap_sides(call, are_swapped).await?;
+            }
+            tx.note_naming(call, now).await?;
             Ok((tx, true))
         })
         .await?;

@@ -20,6 +20,13 @@ impl Conn {
         self.note(id, Happened::DeletionWanted, None, now).await
     }
 
+    /// Keeps every other transaction from changing the call until this one ends. Returns `false` if the call is marked for
+    /// deletion or deleted.
+    pub(crate) async fn lock_call(&mut self, id: &CallId, now: i64) -> Result<bool, Error> {
+        let sql = "UPDATE calls SET updated_at = $2 WHERE id = $1 AND deletion IS NULL";
+        Ok(self.execute(sql, args![id.as_str(), now]).await? > 0)
+    }
+
     /// Whether the call is marked for deletion or deleted.
     pub(crate) async fn is_deletion_wanted(&mut self, id: &CallId) -> Result<bool, Error> {
         let sql = "SELECT id FROM calls WHERE id = $1 AND deletion IS NOT NULL";

@@ -57,34 +57,29 @@ impl Conn {
         self.call(&CallName::Id(call)).await
     }
 
-    /// Stores the names of speakers by their stored labels, and which way round the sides are. `None` takes a name away.
-    pub(crate) async fn name_speakers(
-        &mut self,
-        call: &CallId,
-        names: &[(String, Option<Name>)],
-        is_swapped: bool,
-        now: i64,
-    ) -> Result<(), Error> {
-        let swap = if is_swapped {
+    /// Stores the name of a speaker by the stored label. `None` takes the name away.
+    pub(crate) async fn name_speaker(&mut self, call: &CallId, label: &str, name: Option<&Name>) -> Result<(), Error> {
+        let call = call.as_str();
+        let Some(name) = name else {
+            let sql = "DELETE FROM speakers WHERE call_id = $1 AND label = $2";
+            return self.execute(sql, args![call, label]).await.map(drop);
+        };
+        let sql = "INSERT INTO speakers (call_id, label, name) VALUES ($1, $2, $3)
+                   ON CONFLICT (call_id, label) DO UPDATE SET name = excluded.name";
+        self.execute(sql, args![call, label, name.as_str()]).await.map(drop)
+    }
+
+    /// Stores which way round the sides are.
+    pub(crate) async fn swap_sides(&mut self, call: &CallId, are_swapped: bool) -> Result<(), Error> {
+        let sql = if are_swapped {
             "INSERT INTO swapped_calls (call_id) VALUES ($1) ON CONFLICT DO NOTHING"
         } else {
             "DELETE FROM swapped_calls WHERE call_id = $1"
         };
-        self.execute(swap, args![call.as_str()]).await?;
-        for (label, name) in names {
-            let (call, label) = (call.as_str(), label.as_str());
-            match name {
-                Some(name) => {
-                    let sql = "INSERT INTO speakers (call_id, label, name) VALUES ($1, $2, $3)
-                               ON CONFLICT (call_id, label) DO UPDATE SET name = excluded.name";
-                    self.execute(sql, args![call, label, name.as_str()]).await?;
-                }
-                None => {
-                    let sql = "DELETE FROM speakers WHERE call_id = $1 AND label = $2";
-                    self.execute(sql, args![call, label]).await?;
-                }
-            }
-        }
+        self.execute(sql, args![call.as_str()]).await.map(drop)
+    }
+
+    pub(crate) async fn note_naming(&mut self, call: &CallId, now: i64) -> Result<(), Error> {
         self.note(call, Happened::SpeakersNamed, None, now).await
     }
 

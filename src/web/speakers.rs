@@ -21,6 +21,10 @@ const LARGEST: usize = 64 << 10;
 /// The field that swaps the sides. No speaker has this label.
 const SWAP: &str = "swap";
 
+/// The field that tells whether the sides were swapped where the client saw them. With it, the same request sent twice swaps
+/// once.
+const SEEN_SWAPPED: &str = "swapped";
+
 /// Answers with the speakers as they are now. A browser goes back to the call's page.
 pub(super) async fn name(
     State(context): State<Shared>,
@@ -44,7 +48,10 @@ fn read_naming(headers: &HeaderMap, body: &[u8]) -> Result<Naming, ApiError> {
     for (field, value) in Fields::read(headers, body)?.into_object()? {
         let wrong = |why: &str| ApiError::BadRequest(format!("{field}: {why}"));
         match value {
-            _ if field == SWAP => naming.swap = is_true(&value).ok_or_else(|| wrong("expected true or false"))?,
+            _ if field == SWAP || field == SEEN_SWAPPED => {
+                let is_it = is_true(&value).ok_or_else(|| wrong("expected true or false"))?;
+                if field == SWAP { naming.swap = is_it } else { naming.seen_swapped = Some(is_it) }
+            }
             Value::String(text) => {
                 let name = Some(text.trim()).filter(|name| !name.is_empty()).map(str::parse::<Name>).transpose();
                 let name = name.map_err(|bad| wrong(&bad.to_string()))?;

@@ -241,6 +241,51 @@ async fn names_belong_to_the_call_and_a_swap_takes_them_to_the_other_side() {
 }
 
 #[tokio::test]
+async fn a_second_click_does_not_swap_back_and_a_form_names_those_whom_its_reader_saw() {
+    let world = World::new().await;
+    let (call, id) = said(&world, &few_words()).await;
+    name(&world, &call, &json!({"1": "Mr Lee", "2": "Dana"})).await;
+    let path = format!("/calls/{call}/speakers");
+    let shown = page(&world, &call).await;
+    assert_eq!(shown.matches("<input type=\"hidden\" name=\"swapped\" value=\"false\">").count(), 2, "{shown}");
+    for _ in 0..2 {
+        assert_eq!(world.post_form(&path, "swapped=false&swap=true").await.status, 200);
+        assert!(text(&world, &id).await.starts_with("Dana: Ahoy!\nMr Lee: Who?"));
+    }
+    assert!(page(&world, &call).await.contains("name=\"swapped\" value=\"true\""));
+    // In a page that does not know of the swap, somebody corrects a name.
+    world.post_form(&path, "swapped=false&1=Mr+Leigh&2=Dana").await;
+    assert!(text(&world, &id).await.starts_with("Dana: Ahoy!\nMr Leigh: Who?"));
+    assert_eq!(world.call(&call).await["speakers"][0]["role"], "operator");
+    world.post_form(&path, "swapped=true&swap=true").await;
+    assert!(text(&world, &id).await.starts_with("Mr Leigh: Ahoy!\nDana: Who?"));
+    // Without what was seen, each request swaps.
+    for first in ["Dana", "Mr Leigh"] {
+        name(&world, &call, &json!({"swap": true})).await;
+        assert!(text(&world, &id).await.starts_with(first));
+    }
+    let wrong = world.post_form(&path, "swapped=yes").await.problem(400, "bad-request");
+    assert_eq!(wrong, "swapped: expected true or false");
+}
+
+#[tokio::test]
+async fn names_that_are_given_at_the_moment_of_a_swap_do_not_undo_it() {
+    let world = World::new().await;
+    let (call, _) = said(&world, &few_words()).await;
+    let (world, call) = (&world, &call);
+    let roles = async || world.call(call).await["speakers"][0]["role"].clone();
+    let mut expected = ["operator", "party"].iter().cycle();
+    for _ in 0..10 {
+        let namings = (0..8).map(|n| async move {
+            let naming = if n == 4 { json!({"swap": true}) } else { json!({"B": format!("Dana {n}")}) };
+            assert_eq!(name(world, call, &naming).await.status, 200);
+        });
+        futures_util::future::join_all(namings).await;
+        assert_eq!(roles().await, **expected.next().as_ref().expect("a role"));
+    }
+}
+
+#[tokio::test]
 async fn a_speaker_without_a_channel_has_a_name_by_letter() {
     let world = World::new().await;
     let mut words = few_words();
