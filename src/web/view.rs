@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::labels;
 use super::reading::{Paragraph, called, doubt};
@@ -211,6 +212,9 @@ pub(super) struct SubmissionView {
     pub(super) keyterms_left_out: Option<Vec<String>>,
     /// Whether the two channels of the audio differ. `None` if it has not two, or was not seen here.
     pub(super) channels_differ: Option<bool>,
+    /// Whether two equal channels were transcribed as one.
+    #[serde(skip)]
+    pub(super) is_made_one: bool,
 }
 
 /// A page of `/calls`.
@@ -516,7 +520,7 @@ impl SubmissionView {
         let read = || Some(Json::from(transcript.json.clone()?)).filter(|json| !json.is_large()).and_then(Reply::read);
         let used = transcript.speech_model_used.clone();
         let used = used.or_else(|| submission.is_none().then(read).flatten()?.transcript.speech_model_used);
-        let asked = Parameters::of(transcript).speech_models;
+        let Parameters { speech_models: asked, multichannel, .. } = Parameters::of(transcript);
         Self {
             speech_models_sent: submission.map(|submission| submission.speech_models.clone()),
             speech_models_reason: other_models(&asked, submission, used.as_deref()),
@@ -524,6 +528,7 @@ impl SubmissionView {
             keyterms_sent: submission.map(|submission| submission.keyterms.clone()),
             keyterms_left_out: submission.map(|submission| submission.keyterms_left_out.clone()),
             channels_differ: transcript.channels_differ,
+            is_made_one: transcript.channels_differ == Some(false) && multichannel != Value::Bool(true),
         }
     }
 }
@@ -536,6 +541,7 @@ struct Parameters {
     keyterms_prompt: Vec<String>,
     #[serde(deserialize_with = "texts")]
     speech_models: Vec<String>,
+    multichannel: Value,
 }
 
 impl Parameters {
@@ -546,7 +552,7 @@ impl Parameters {
 
 /// Reads a list of texts. Anything else, which a client may have sent, counts as none.
 fn texts<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
-    let list = serde_json::Value::deserialize(source)?;
+    let list = Value::deserialize(source)?;
     Ok(Vec::deserialize(list).unwrap_or_default())
 }
 

@@ -124,6 +124,26 @@ async fn an_order_asks_for_both_channels_if_they_differ_and_nobody_has_decided()
 }
 
 #[tokio::test]
+async fn a_page_says_that_equal_channels_were_made_one_only_where_they_were() {
+    let world = World::new().await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let audio = Audio::Bytes(equal_channels().into());
+    let seeded = SeededRecording { call_sid: call.clone(), channels: 2, audio, ..Default::default() };
+    let recording = world.twilio.add_recording(seeded);
+    let notes = async || page(&world, &call).await.matches("so they were transcribed as one").count();
+    for (request, expected) in [
+        (json!({"recording_sid": recording, "multichannel": true}), 0),
+        (json!({"recording_sid": recording}), 1),
+        (json!({"recording_sid": recording, "multichannel": false}), 2),
+    ] {
+        ordered(&world, &request).await;
+        world.settle().await;
+        assert_eq!(notes().await, expected, "{request}");
+    }
+}
+
+#[tokio::test]
 async fn the_settings_decide_about_channels_before_the_recording_does() {
     let world = World::with(&[("TRANSCRIPT_OPTIONS", r#"{"multichannel": false}"#)]).await;
     let (different, _) = two_channels(&world).await;
