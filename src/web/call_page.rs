@@ -27,7 +27,7 @@ pub(super) struct CallPage {
 
 impl SpeakerView {
     /// Returns where the speaker is heard.
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         match (self.channel, self.role) {
             (Some(channel), Some(role)) => format!("Channel {channel} ({role})"),
             (Some(channel), None) => format!("Channel {channel}"),

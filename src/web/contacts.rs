@@ -86,6 +86,8 @@ struct ContactsPage {
     list: ContactList,
     form: Sent,
     refused: Option<Refused>,
+    /// Whether the form was sent before its browser was logged in.
+    is_kept: bool,
 }
 
 #[derive(Template)]
@@ -97,6 +99,8 @@ struct ContactPage {
     name: Option<String>,
     form: Sent,
     refused: Option<Refused>,
+    /// Whether the form was sent before its browser was logged in.
+    is_kept: bool,
 }
 
 /// Lists the contacts in the order of their names.
@@ -124,7 +128,7 @@ pub(super) async fn list(
         return Ok(Json(list).into_response());
     }
     let (notices, form, refused) = (Notices::of(&context), Sent::default(), None);
-    Ok(page(ContactsPage { notices, list, form, refused }.render()))
+    Ok(page(ContactsPage { notices, list, form, refused, is_kept: false }.render()))
 }
 
 /// Names a number that the body names: a form, or JSON.
@@ -146,7 +150,8 @@ pub(super) async fn add(
             let field = field(&error, "number");
             Ok(forms::again(error, move |problem| {
                 let (notices, list, form) = (Notices::of(&context), ContactList::default(), form.clone());
-                page(ContactsPage { notices, list, form, refused: Some(Refused { field, problem }) }.render())
+                let refused = Some(Refused { field, problem });
+                page(ContactsPage { notices, list, form, refused, is_kept: false }.render())
             }))
         }
         stored => changed(stored?),
@@ -164,7 +169,7 @@ pub(super) async fn show(
     let contact = context.store.read().await?.contact(&number).await?;
     if wants_page(&headers) {
         let (notices, name, form) = (Notices::of(&context), name_of(contact.as_ref()), Sent::of(contact));
-        return Ok(page(ContactPage { notices, number, name, form, refused: None }.render()));
+        return Ok(page(ContactPage { notices, number, name, form, refused: None, is_kept: false }.render()));
     }
     let contact = contact.ok_or_else(|| pipeline::Error::NoSuchContact(number.to_string()))?;
     Ok(Json(ContactView::of(contact)).into_response())
@@ -209,7 +214,8 @@ pub(super) async fn edit(
             let form = form.over(Sent::of(contact));
             Ok(forms::again(error, move |problem| {
                 let (notices, form, number, name) = (Notices::of(&context), form.clone(), number.clone(), name.clone());
-                page(ContactPage { notices, number, name, form, refused: Some(Refused { field, problem }) }.render())
+                let refused = Some(Refused { field, problem });
+                page(ContactPage { notices, number, name, form, refused, is_kept: false }.render())
             }))
         }
         stored => changed(stored?),
@@ -226,6 +232,19 @@ pub(super) async fn forget(
 ) -> Result<Response, ApiError> {
     contacts::forget(&context, number(&context, &headers, &typed)?).await?;
     Ok(if wants_page(&headers) { see_other("/contacts") } else { StatusCode::NO_CONTENT.into_response() })
+}
+
+/// Shows a form that was sent before its browser was logged in: that of the list, or that of a number.
+pub(super) async fn show_again(context: &Shared, typed: Option<&str>, form: &[u8]) -> Result<Response, ApiError> {
+    let form = Sent::of_fields(Fields::of_form(form), true)?;
+    let (notices, refused, is_kept) = (Notices::of(context), None, true);
+    let Some(typed) = typed else {
+        return Ok(page(ContactsPage { notices, list: ContactList::default(), form, refused, is_kept }.render()));
+    };
+    let number = TypedNumber::pasted(typed)?.in_country_of(&context.phone_number)?;
+    let contact = context.store.read().await?.contact(&number).await?;
+    let (name, form) = (name_of(contact.as_ref()), form.over(Sent::of(contact)));
+    Ok(page(ContactPage { notices, number, name, form, refused, is_kept }.render()))
 }
 
 /// Reads a number as people type it. On pages, one without `+` is a number of the country of our own.
@@ -276,11 +295,15 @@ impl ContactView {
 
 impl Sent {
     async fn read(headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
-        let fields = Fields::read(headers, &read_body(body, LARGEST_BODY).await?)?;
+        Self::of_fields(Fields::read(headers, &read_body(body, LARGEST_BODY).await?)?, wants_page(headers))
+    }
+
+    /// A page ignores fields that it does not know.
+    fn of_fields(fields: Fields, is_page: bool) -> Result<Self, ApiError> {
         let is_form = matches!(fields, Fields::Form(_));
         let mut fields = fields.into_object()?;
         let back = if is_form { fields.shift_remove("back") } else { None };
-        if wants_page(headers) {
+        if is_page {
             fields.retain(|name, _| FIELDS.contains(&name.as_str()));
         }
         let sent = serde_json::from_value(Value::Object(fields));

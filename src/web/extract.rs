@@ -120,10 +120,15 @@ impl Fields {
             // `curl -d '{…}'` says that it is a form, which cannot begin so.
             Some("application/json") => Self::read_json(body),
             Some(_) if is_form(headers) && looks_like_json => Self::read_json(body),
-            Some(_) if is_form(headers) => Ok(Self::Form(form_urlencoded::parse(body).into_owned().collect())),
+            Some(_) if is_form(headers) => Ok(Self::of_form(body)),
             Some(_) => Err(ApiError::UnsupportedMediaType("the body is neither JSON nor a form")),
             None => Err(ApiError::UnsupportedMediaType("the body has no Content-Type")),
         }
+    }
+
+    /// Reads a form.
+    pub(super) fn of_form(encoded: &[u8]) -> Self {
+        Self::Form(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
     fn read_json(body: &[u8]) -> Result<Self, ApiError> {

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::extract::{Named, read_body, read_form, wants_page};
 use super::login_page::{self, Way};
-use super::{access, dial, session, transcribe};
+use super::{access, contacts, dial, session, speakers, transcribe};
 use crate::context::Shared;
 use crate::pipeline;
 
 /// Room for a long token, and for a form that is kept meanwhile: encoding it again makes it up to three times as long.
-const LARGEST_FORM: usize = 256 << 10;
+const LARGEST_FORM: usize = 512 << 10;
 
 /// The query.
 #[derive(Deserialize)]
@@ -45,14 +45,14 @@ pub(super) async fn show(
     let way = Way::to(link.next);
     if let Some(token) = link.token {
         let is_link = context.auth.link.redeem(&token);
-        return if is_link { logged_in(&context, request.headers(), &way) } else { Err(ApiError::UsedLink) };
+        return if is_link { logged_in(&context, request.headers(), &way).await } else { Err(ApiError::UsedLink) };
     }
     let looks_local = access::looks_local(peer, &request);
     let sessions = session::signed(&context, request.headers());
     drop(request);
     let is_logged_in = session::is_any_open(&context, &sessions).await?;
     if !is_logged_in && looks_local && access::is_trusted(&context).await {
-        return Ok((StatusCode::SEE_OTHER, [(LOCATION, way.next().to_owned())]).into_response());
+        return Ok(see_other(way.next()));
     }
     Ok(login_page::show(&context, way, is_logged_in, None))
 }
@@ -66,7 +66,7 @@ pub(super) async fn log_in(
     let (parts, body) = request.into_parts();
     let Form { token, way } = read_form(&read_body(body, LARGEST_FORM).await?)?;
     let refusal = match access::is_token(&context, peer, &parts.headers, token.trim().as_bytes()) {
-        Ok(true) => return logged_in(&context, &parts.headers, &way),
+        Ok(true) => return logged_in(&context, &parts.headers, &way).await,
         Ok(false) => ApiError::WrongToken,
         Err(too_many) => too_many.into(),
     };
@@ -89,13 +89,22 @@ pub(super) async fn log_out(State(context): State<Shared>, headers: HeaderMap) -
     Ok((StatusCode::SEE_OTHER, [(LOCATION, "/login".to_owned()), (SET_COOKIE, cookie)]).into_response())
 }
 
-fn logged_in(context: &Shared, headers: &HeaderMap, way: &Way) -> Result<Response, ApiError> {
+fn see_other(location: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, location.to_owned())]).into_response()
+}
+
+async fn logged_in(context: &Shared, headers: &HeaderMap, way: &Way) -> Result<Response, ApiError> {
     tracing::info!("an operator logged in");
-    let form = way.form.as_bytes();
-    let mut response = match way.next() {
-        "/calls" | "/calls/" if !form.is_empty() => dial::show_again(context, form)?,
-        "/transcribe" | "/transcribe/" if !form.is_empty() => transcribe::show_again(context, form),
-        next => (StatusCode::SEE_OTHER, [(LOCATION, next)]).into_response(),
+    let (form, next) = (way.form.as_bytes(), way.next());
+    let path: Vec<&str> = next.split('/').filter(|part| !part.is_empty()).collect();
+    let mut response = match path[..] {
+        _ if form.is_empty() => see_other(next),
+        ["calls"] => dial::show_again(context, form)?,
+        ["calls", call] => speakers::show_again(context, call.parse()?, form).await?,
+        ["transcribe"] => transcribe::show_again(context, form),
+        ["contacts"] => contacts::show_again(context, None, form).await?,
+        ["contacts", number] => contacts::show_again(context, Some(number), form).await?,
+        _ => see_other(next),
     };
     let cookie = session::opened(context, headers).parse().map_err(|_| ApiError::Internal)?;
     response.headers_mut().insert(SET_COOKIE, cookie);

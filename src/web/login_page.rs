@@ -15,7 +15,7 @@ use super::response::page;
 use crate::context::{Context, Shared};
 
 /// Largest form that goes through the log-in page, in bytes.
-const LARGEST_KEPT: usize = 64 << 10;
+const LARGEST_KEPT: usize = 128 << 10;
 
 /// Where a browser goes once it is logged in.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -56,9 +56,10 @@ impl Way {
         if parts.method != Method::POST {
             return Self::to(target.to_owned());
         }
+        let deeds: &[&str] = if target.starts_with("/contacts/") { &["/delete"] } else { &["/retry", "/speakers"] };
         let next = match target {
             "/logout" => "/",
-            target => target.strip_suffix("/retry").unwrap_or(target),
+            target => deeds.iter().find_map(|deed| target.strip_suffix(deed)).unwrap_or(target),
         };
         let form = if is_form(&parts.headers) { read_body(body, LARGEST_KEPT).await.ok() } else { None };
         let form = form.and_then(|form| String::from_utf8(form.into()).ok()).unwrap_or_default();

@@ -111,7 +111,7 @@ pub(super) struct CallDetails {
 }
 
 /// Somebody who speaks in a call's recordings, on a channel or as AssemblyAI's speaker.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct SpeakerView {
     pub(super) channel: Option<i64>,
     /// If there may be several on the channel, or no channels.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use callscribe::sandbox::twilio::SeededRecording;
 use reqwest::Method;
+use serde_json::json;
 use url::form_urlencoded;
 
 use crate::support::callbacks::FORM;
@@ -425,6 +427,13 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
     let session = cookie(&log_in(&world, TOKEN, &SUBMITTED).await).0;
     world.clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
     let pressed = [&SUBMITTED[..], &[FORM, ("cookie", &*session)]].concat();
+    world.post_json("/contacts/+14155551234", &json!({"name": "Dana", "notes": "kept"})).await;
+    let (call, _) = world.recorded_call().await;
+    world.settle().await;
+    let two = SeededRecording { call_sid: call.clone(), channels: 2, source: "DialVerb", ..Default::default() };
+    world.post_json("/transcribe", &json!({"recording_sid": world.twilio.add_recording(two)})).await;
+    let speakers = format!("/calls/{call}/speakers");
+    let requests = world.vendor_requests();
     for (path, form, shown) in [
         (
             "/calls",
@@ -440,6 +449,17 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
             "recording_url=https%3A%2F%2Fexample.com%2Fa.wav&keyterms=Ahoy",
             vec!["value=\"https://example.com/a.wav\"", "value=\"Ahoy\""],
         ),
+        (
+            "/contacts",
+            "number=%2B14155559876&name=Kim&keyterms=a%2C+b",
+            vec!["value=\"+14155559876\"", "value=\"Kim\"", "value=\"a, b\""],
+        ),
+        (
+            "/contacts/+14155551234",
+            "name=Dana+Lee&back=%2Fcalls%2FCA1",
+            vec!["value=\"Dana Lee\"", "value=\"/calls/CA1\"", ">kept</textarea>"],
+        ),
+        (&*speakers, "swapped=true&1=Mr+Lee&2=Dana", vec!["value=\"Mr Lee\"", "value=\"Dana\"", "value=\"true\""]),
     ] {
         let page = world.send(Method::POST, path, &pressed, form).await;
         assert_eq!((page.status.as_u16(), page.header("www-authenticate")), (401, ""), "{}", page.text());
@@ -460,8 +480,18 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
         }
     }
     // A button leads back to the page that it was on.
-    let call = "/calls/CA00000000000000000000000000000001";
-    let page = world.send(Method::POST, &format!("{call}/retry"), &pressed, "").await;
-    assert!(page.text().contains(&format!("name=\"next\" value=\"{call}\"")), "{}", page.text());
-    assert_eq!(world.vendor_requests(), 0);
+    for (page, button, form) in [
+        ("/calls/CA00000000000000000000000000000001", "retry", ""),
+        ("/calls/CA00000000000000000000000000000001", "speakers", "swapped=false&swap=true"),
+        ("/contacts/+14155551234", "delete", ""),
+    ] {
+        let asked = world.send(Method::POST, &format!("{page}/{button}"), &pressed, form).await;
+        assert!(asked.text().contains(&format!("name=\"next\" value=\"{page}\"")), "{}", asked.text());
+        let fields = [("token", TOKEN), ("next", page), ("form", form)];
+        let log_in = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let back = world.send(Method::POST, "/login", &[&SUBMITTED[..], &[FORM]].concat(), &log_in).await;
+        assert_eq!(back.status, 303, "{}", back.text());
+        assert!(back.header("location").starts_with(page), "{}", back.header("location"));
+    }
+    assert_eq!(world.vendor_requests(), requests);
 }

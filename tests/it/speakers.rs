@@ -401,6 +401,13 @@ async fn a_browser_names_speakers_by_form_and_returns_to_the_call() {
     let shown = page(&world, &call).await;
     assert!(shown.contains("<summary>Speakers: <bdi>Mr Lee</bdi>, <bdi>Operator</bdi></summary>"), "{shown}");
     assert!(shown.contains("class=\"voice-0\"") && shown.contains("class=\"voice-1\""), "{shown}");
+    // A refused form comes back with what was typed and the reason.
+    let path = format!("/calls/{call}/speakers");
+    let refused = world.send(Method::POST, &path, &form, "swapped=false&1=%E2%80%8B&2=Dana").await;
+    assert_eq!(refused.status, 400);
+    for part in ["1: expected a name", "value=\"Dana\"", "value=\"false\"", "Channel 1 (party)", "action=\"/calls/CA"] {
+        assert!(refused.text().contains(part), "{part} in {}", refused.text());
+    }
 }
 
 #[tokio::test]
