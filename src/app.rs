@@ -9,6 +9,7 @@ mod scratch;
 use std::fmt::Write;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,10 @@ const CHECK_PAUSE: Duration = Duration::from_secs(10);
 /// Maximum number of concurrent uploads from Twilio to AssemblyAI.
 const TRANSFERS: usize = 4;
 
+/// A future whose code is in this crate. That of an `async fn` is compiled again in each crate that awaits it, with all that
+/// it awaits or spawns: here that would be the whole program, once more in the binary and in each test.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
 /// The running program.
 #[derive(Debug)]
 pub struct App {
@@ -71,100 +76,104 @@ impl App {
     }
 
     /// Starts the program at these listeners.
-    pub async fn start(config: Config, listeners: Vec<TcpListener>) -> Result<Self, Problem> {
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
-        let bound: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let (mut welcome, mut call) = (String::new(), config.call);
-        let (accounts, database, scratch, notice) = match config.vendors {
-            Vendors::Accounts(accounts) => (*accounts, config.database, None, None),
-            Vendors::Sandbox { twilio, assemblyai } => {
-                let accounts = sandbox::start(twilio, assemblyai, &bound).await?;
-                if call.operator_phones.is_empty() {
-                    call.operator_phones = sandbox::operator_phones();
-                }
-                welcome += &sandbox::describe(&accounts);
-                let failed = |error: std::io::Error| {
-                    let why = match error.kind() {
-                        ErrorKind::NotFound => "the temporary folder, which TMPDIR names, does not exist".to_owned(),
-                        kind => format!("cannot be made in the temporary folder: {kind}"),
-                    };
-                    Problem::new("the sandbox's database", why)
-                };
-                let scratch = Scratch::new().map_err(failed)?;
-                (accounts, Location::file(&scratch.database()), Some(scratch), Some(SANDBOX_NOTICE))
+    pub fn start(config: Config, listeners: Vec<TcpListener>) -> Boxed<'static, Result<Self, Problem>> {
+        Box::pin(async move {
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
             }
-        };
-        let store = Store::open(&database).await.map_err(|bad| Problem::new("DATABASE_URL", bad.to_string()))?;
-        let models = Models::new(config.transcript.speech_models.clone(), refused_models(&store).await);
-        for warning in models.warnings() {
-            tracing::warn!("{warning}");
-        }
-        for address in &bound {
-            _ = writeln!(welcome, "listening at http://{address}");
-        }
-
-        let Accounts { twilio, assemblyai, urls } = accounts;
-        let deadlines = config.deadlines;
-        let shared_secret = twilio.auth_tokens.first().cloned().unwrap_or_default();
-        let context = Arc::new(Context {
-            store,
-            clock: config.work.clock,
-            twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone())
-                .with_recording_keys(twilio.recording_keys),
-            webhook_secrets: WebhookSecrets::new(assemblyai.key.clone()),
-            assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
-            account_sid: twilio.account_sid,
-            auth_tokens: twilio.auth_tokens,
-            shared_keys: twilio.shared_keys,
-            shared_key_refused_at: Default::default(),
-            phone_number: twilio.phone_number,
-            call,
-            dial: config.dial,
-            keyterms: Mutex::new(config.transcript.keyterms.clone()),
-            transcript: config.transcript,
-            models,
-            urls,
-            auth: Auth::new(config.server.operator_token),
-            exposure: Exposure::new(shared_secret, config.work.automatic, config.work.patience),
-            dial_timeout: config.work.dial_timeout,
-            instance: Uuid::new_v4().simple().to_string(),
-            leased: Default::default(),
-            missed: Default::default(),
-            job_ready: Notify::new(),
-            transfers: Semaphore::new(TRANSFERS),
-            reading: Semaphore::new(1),
-            answered_slots: Arc::new(Semaphore::new(ANSWERED_SLOTS as usize)),
-            tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
-            events: Events::new(),
-            repeats: Repeats::default(),
-            wrong_settings: Mutex::default(),
-            notice,
-        });
-        warn_of_calls_dialed_elsewhere(&context).await;
-        let routes = web::router(Arc::clone(&context));
-        let server = Server::start(&routes, listeners, &Limits::default(), web::is_privileged)
-            .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened on: {}", error.kind())))?;
-        let worker = config.work.automatic.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
-        let app = Self { server, context, worker, bound, scratch, welcome };
-        if config.work.automatic {
-            let (context, ports) = (Arc::clone(&app.context), app.ports());
-            tokio::spawn(async move { prober(&context, ports).watch(&context.stopping).await });
-            tokio::spawn(check_database(Arc::clone(&app.context)));
-        }
-        // The sandbox has no settings to check.
-        if config.work.checks_settings && app.scratch.is_none() {
-            let context = Arc::clone(&app.context);
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = check_settings(&context) => {}
-                    () = context.stopping.cancelled() => {}
+            let bound: Vec<SocketAddr> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+            let (mut welcome, mut call) = (String::new(), config.call);
+            let (accounts, database, scratch, notice) = match config.vendors {
+                Vendors::Accounts(accounts) => (*accounts, config.database, None, None),
+                Vendors::Sandbox { twilio, assemblyai } => {
+                    let accounts = sandbox::start(twilio, assemblyai, &bound).await?;
+                    if call.operator_phones.is_empty() {
+                        call.operator_phones = sandbox::operator_phones();
+                    }
+                    welcome += &sandbox::describe(&accounts);
+                    let failed = |error: std::io::Error| {
+                        let why = match error.kind() {
+                            ErrorKind::NotFound => {
+                                "the temporary folder, which TMPDIR names, does not exist".to_owned()
+                            }
+                            kind => format!("cannot be made in the temporary folder: {kind}"),
+                        };
+                        Problem::new("the sandbox's database", why)
+                    };
+                    let scratch = Scratch::new().map_err(failed)?;
+                    (accounts, Location::file(&scratch.database()), Some(scratch), Some(SANDBOX_NOTICE))
                 }
+            };
+            let store = Store::open(&database).await.map_err(|bad| Problem::new("DATABASE_URL", bad.to_string()))?;
+            let models = Models::new(config.transcript.speech_models.clone(), refused_models(&store).await);
+            for warning in models.warnings() {
+                tracing::warn!("{warning}");
+            }
+            for address in &bound {
+                _ = writeln!(welcome, "listening at http://{address}");
+            }
+
+            let Accounts { twilio, assemblyai, urls } = accounts;
+            let deadlines = config.deadlines;
+            let shared_secret = twilio.auth_tokens.first().cloned().unwrap_or_default();
+            let context = Arc::new(Context {
+                store,
+                clock: config.work.clock,
+                twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone())
+                    .with_recording_keys(twilio.recording_keys),
+                webhook_secrets: WebhookSecrets::new(assemblyai.key.clone()),
+                assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
+                account_sid: twilio.account_sid,
+                auth_tokens: twilio.auth_tokens,
+                shared_keys: twilio.shared_keys,
+                shared_key_refused_at: Default::default(),
+                phone_number: twilio.phone_number,
+                call,
+                dial: config.dial,
+                keyterms: Mutex::new(config.transcript.keyterms.clone()),
+                transcript: config.transcript,
+                models,
+                urls,
+                auth: Auth::new(config.server.operator_token),
+                exposure: Exposure::new(shared_secret, config.work.automatic, config.work.patience),
+                dial_timeout: config.work.dial_timeout,
+                instance: Uuid::new_v4().simple().to_string(),
+                leased: Default::default(),
+                missed: Default::default(),
+                job_ready: Notify::new(),
+                transfers: Semaphore::new(TRANSFERS),
+                reading: Semaphore::new(1),
+                answered_slots: Arc::new(Semaphore::new(ANSWERED_SLOTS as usize)),
+                tasks: TaskTracker::new(),
+                stopping: CancellationToken::new(),
+                events: Events::new(),
+                repeats: Repeats::default(),
+                wrong_settings: Mutex::default(),
+                notice,
             });
-        }
-        Ok(app)
+            warn_of_calls_dialed_elsewhere(&context).await;
+            let routes = web::router(Arc::clone(&context));
+            let server = Server::start(&routes, listeners, &Limits::default(), web::is_privileged)
+                .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened on: {}", error.kind())))?;
+            let worker = config.work.automatic.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
+            let app = Self { server, context, worker, bound, scratch, welcome };
+            if config.work.automatic {
+                let (context, ports) = (Arc::clone(&app.context), app.ports());
+                tokio::spawn(async move { prober(&context, ports).watch(&context.stopping).await });
+                tokio::spawn(check_database(Arc::clone(&app.context)));
+            }
+            // The sandbox has no settings to check.
+            if config.work.checks_settings && app.scratch.is_none() {
+                let context = Arc::clone(&app.context);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = check_settings(&context) => {}
+                        () = context.stopping.cancelled() => {}
+                    }
+                });
+            }
+            Ok(app)
+        })
     }
 
     fn ports(&self) -> Vec<u16> {
@@ -173,19 +182,19 @@ impl App {
 
     /// Looks whether requests through `BASE_URL` look local, for tests that run nothing automatically. Returns `true` if
     /// `BASE_URL` leads to this program.
-    pub async fn probe(&self) -> bool {
-        prober(&self.context, self.ports()).probe().await
+    pub fn probe(&self) -> Boxed<'_, bool> {
+        Box::pin(async { prober(&self.context, self.ports()).probe().await })
     }
 
     /// Checks settings without starting the program: returns a line for each thing checked, and whether nothing is wrong.
     /// `None` for the sandbox, which has no settings to check.
-    pub async fn check(config: Config) -> Option<(String, bool)> {
-        check::check(config).await
+    pub fn check(config: Config) -> Boxed<'static, Option<(String, bool)>> {
+        Box::pin(check::check(config))
     }
 
     /// Asks both vendors whether the settings are right, for tests that run nothing automatically.
-    pub async fn check_settings(&self) {
-        check_settings(&self.context).await;
+    pub fn check_settings(&self) -> Boxed<'_, ()> {
+        Box::pin(check_settings(&self.context))
     }
 
     /// Waits until an operator at this computer must log in, or the last log-in link was used. Returns a text with a new link.
@@ -213,9 +222,9 @@ impl App {
 
     /// Preallocates the WAL and checks a database that is too large to be checked before the start. Completes only if the
     /// database is corrupt.
-    pub fn corruption(&self) -> impl Future<Output = Problem> + use<> {
+    pub fn corruption(&self) -> Boxed<'static, Problem> {
         let store = self.context.store.clone();
-        async move {
+        Box::pin(async move {
             // Before the check, whose reads would keep the WAL from being replaced.
             store.preallocate_wal().await;
             match store.check_for_corruption().await {
@@ -224,17 +233,17 @@ impl App {
                 Ok(()) => {}
             }
             std::future::pending().await
-        }
+        })
     }
 
     /// Runs due jobs until none is left, for tests that run nothing automatically. Returns their number.
-    pub async fn run_due_jobs(&self) -> usize {
-        worker::drain(&self.context).await
+    pub fn run_due_jobs(&self) -> Boxed<'_, usize> {
+        Box::pin(worker::drain(&self.context))
     }
 
     /// Makes every open job due, as the start of the worker does, for tests that run nothing automatically.
-    pub async fn catch_up(&self) {
-        worker::catch_up(&self.context).await;
+    pub fn catch_up(&self) -> Boxed<'_, ()> {
+        Box::pin(worker::catch_up(&self.context))
     }
 
     /// Returns the routes without a listener, for the fuzz targets. A request must carry its peer's `ConnectInfo`.
@@ -254,29 +263,34 @@ impl App {
 
     /// Accepts no more requests, waits for running requests and tasks, and releases the leases of unfinished jobs. Returns
     /// within ten seconds.
-    pub async fn stop(self) {
-        let Self { server, context, worker, scratch, .. } = self;
-        context.stopping.cancel();
-        let stop = async {
-            server.stop().await;
-            context.tasks.close();
-            context.tasks.wait().await;
-            if let Some(worker) = worker {
-                _ = worker.await;
+    pub fn stop(self) -> Boxed<'static, ()> {
+        Box::pin(async move {
+            let Self { server, context, worker, scratch, .. } = self;
+            context.stopping.cancel();
+            let stop = async {
+                server.stop().await;
+                context.tasks.close();
+                context.tasks.wait().await;
+                if let Some(worker) = worker {
+                    _ = worker.await;
+                }
+            };
+            if tokio::time::timeout(STOP_TIMEOUT, stop).await.is_err() {
+                let left = context.tasks.len();
+                tracing::warn!(
+                    left,
+                    "stopped before all requests had a response; the next start finds out how they ended"
+                );
             }
-        };
-        if tokio::time::timeout(STOP_TIMEOUT, stop).await.is_err() {
-            let left = context.tasks.len();
-            tracing::warn!(left, "stopped before all requests had a response; the next start finds out how they ended");
-        }
-        let close = async {
-            worker::release(&context).await;
-            context.store.close().await;
-        };
-        if tokio::time::timeout(CLOSE_TIMEOUT, close).await.is_err() {
-            tracing::warn!("the database did not close in time");
-        }
-        drop(scratch);
+            let close = async {
+                worker::release(&context).await;
+                context.store.close().await;
+            };
+            if tokio::time::timeout(CLOSE_TIMEOUT, close).await.is_err() {
+                tracing::warn!("the database did not close in time");
+            }
+            drop(scratch);
+        })
     }
 }
 
