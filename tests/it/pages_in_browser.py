@@ -167,6 +167,69 @@ def follows(base: str):
             assert download.value.suggested_filename.endswith(f".{extension}"), download.value.suggested_filename
 
 
+def talks(base: str):
+    """A conversation: the operator watches both phones, names a speaker and swaps the sides, and every format follows."""
+    with browser(base, permissions=["clipboard-read", "clipboard-write"]) as window:
+        page = window.page()
+        page.goto("/")
+        page.get_by_label("Number, with country code").fill("+1 415 555 0131")
+        page.get_by_label("What to do").select_option("Talk: ring +14155550100 first")
+        page.get_by_role("button", name="Dial").click()
+        page.wait_for_url("**/calls/CA*")
+        call = urlsplit(page.url).path.rsplit("/", 1)[1]
+        page.evaluate(
+            """() => {
+                window.isTheSame = true;
+                window.seen = new Set();
+                const look = () => document.querySelectorAll('#legs li').forEach((leg) => window.seen.add(leg.textContent));
+                new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+                look();
+            }"""
+        )
+        is_done(page)
+        seen = page.evaluate("[...window.seen]")
+        for phone in ["Your phone +14155550100", "Other side +14155550131"]:
+            states = {leg.removeprefix(f"{phone}: ") for leg in seen if leg.startswith(phone)}
+            assert {"ringing", "on the phone", "hung up"} <= states, seen
+
+        transcript = json.loads(get(base, f"/calls/{call}"))["transcripts"][0]["id"]
+
+        def say(of_operator: str, of_party: str):
+            """The page, what it copies and each file have these names, each with what that side said."""
+            expect(page.locator("#speakers summary")).to_have_text(f"Speakers: {of_operator}, {of_party}")
+            said = [(of_party, "Hello, this is"), (of_operator, "Hello, I have the chart open.")]
+            for paragraph, (name, words) in zip(page.locator(".text p").all()[:2], said, strict=True):
+                expect(paragraph.locator("b")).to_have_text(f"{name}:")
+                expect(paragraph).to_contain_text(words)
+            lines = [f"{name}: {words}" for name, words in said]
+            page.get_by_role("button", name="Copy").click()
+            expect(page.get_by_role("button", name="Copied")).to_be_visible()
+            copied = page.evaluate("navigator.clipboard.readText()").split("\n\n")
+            assert all(line.startswith(start) for line, start in zip(copied, lines)), copied
+            for name, spoken in [("Text", "{}: {}"), ("SRT", "{}: {}"), ("VTT", "<v {}>{}")]:
+                with page.expect_download() as download:
+                    page.get_by_role("link", name=name, exact=True).click()
+                with open(download.value.path(), encoding="utf-8") as file:
+                    # Captions break lines.
+                    text = " ".join(file.read().split())
+                for start in said:
+                    assert spoken.format(*start) in text, (name, text)
+
+        say("Operator", "Callee")
+        page.locator("#speakers summary").click()
+        page.get_by_label("Channel 1").fill("Dana")
+        page.get_by_role("button", name="Save names").click()
+        say("Dana", "Callee")
+        page.get_by_text("Name this number").click()
+        page.get_by_label("Name of +14155550131").fill("Siobhan Kowalczyk")
+        page.get_by_role("button", name="Save", exact=True).click()
+        say("Dana", "Siobhan Kowalczyk")
+        page.locator("#speakers summary").click()
+        page.get_by_role("button", name="Swap the sides").click()
+        expect(page.locator("#speakers summary")).to_have_text("Speakers: Siobhan Kowalczyk, Dana")
+        say("Siobhan Kowalczyk", "Dana")
+
+
 # Records layout shifts without user input.
 SHIFTS = """
     window.shifts = [];
@@ -647,5 +710,5 @@ def pictures_a_call(base: str):
 
 
 if __name__ == "__main__":
-    scenarios = [follows, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, is_accessible, works_without_scripts, pictures_a_call]
+    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, is_accessible, works_without_scripts, pictures_a_call]
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

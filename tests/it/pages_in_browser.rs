@@ -42,6 +42,11 @@ fn an_open_page_follows_a_call_to_its_transcript_which_can_be_played_read_and_ex
 }
 
 #[test]
+fn both_sides_of_a_conversation_are_watched_named_and_swapped_and_every_format_follows() {
+    operator("talks");
+}
+
+#[test]
 fn search_finds_and_plays_what_was_said_and_a_deleted_call_leaves_open_pages() {
     operator("finds");
 }
