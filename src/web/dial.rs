@@ -96,9 +96,8 @@ async fn dial_typed(
     intent: DialIntent,
     form: &DialForm,
 ) -> Result<Response, ApiError> {
-    let DialForm { number, with, keyterms, .. } = form;
-    let operator = phone(context, with)?;
-    let number = match number.parse::<TypedNumber>()?.with_country_code(&context.phone_number) {
+    let operator = form.phone()?.cloned();
+    let number = match form.number.parse::<TypedNumber>()?.with_country_code(&context.phone_number) {
         Err(BadTypedNumber::Unclear(numbers)) if wants_page(headers) => {
             return Ok(confirm(context, numbers, form));
         }
@@ -107,31 +106,14 @@ async fn dial_typed(
     if intent == DialIntent::Unsaid {
         return Ok(confirm(context, vec![number], form));
     }
-    let (keyterms, again) = (Keyterms::from_list(keyterms), !is_browser(headers));
+    let (keyterms, again) = (Keyterms::from_list(&form.keyterms), !is_browser(headers));
     ring(context, headers, Request { number, operator, keyterms, again, nonce: None }).await
-}
-
-/// The operator's phone that a request names, if it names one.
-fn phone(context: &Shared, with: &str) -> Result<Option<PhoneNumber>, ApiError> {
-    let (phones, with) = (&context.call.operator_phones, with.trim());
-    let named = match with {
-        "" => return Ok(None),
-        "me" => phones.first(),
-        // In a query, `+` stands for a space.
-        number => number.parse().ok().and_then(|number: PhoneNumber| phones.iter().find(|phone| **phone == number)),
-    };
-    match named {
-        Some(phone) => Ok(Some(phone.clone())),
-        None if phones.is_empty() => {
-            Err(ApiError::BadRequest("with: OPERATOR_PHONES is not set, so there is no phone to talk at".to_owned()))
-        }
-        None => Err(ApiError::BadRequest("with: expected me, or one of OPERATOR_PHONES".to_owned())),
-    }
 }
 
 fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, form: &DialForm) -> Response {
     let (notices, nonce) = (Notices::of(context), FormNonce::random());
-    let (with, keyterms) = (form.with.clone(), form.keyterms.clone());
+    let with = form.chosen().map(PhoneNumber::to_string).unwrap_or_default();
+    let keyterms = form.keyterms.clone();
     page(ConfirmPage { notices, numbers, with, keyterms, nonce }.render())
 }
 
@@ -145,7 +127,7 @@ pub(super) async fn confirmed(
     let form: Named<Confirmed> = read_form(&read_body(body, LARGEST_FORM).await?)?;
     if !wants_page(&parts.headers) {
         let Confirmed { number, with, keyterms, nonce } = form.alone()?;
-        let operator = phone(&context, &with)?;
+        let operator = DialForm { with, ..DialForm::new(&context) }.phone()?.cloned();
         let number = TypedNumber::pasted(&number)?.with_country_code(&context.phone_number)?;
         let (keyterms, nonce) = (Keyterms::from_list(&keyterms), nonce.as_deref().map(str::parse).transpose()?);
         return ring(&context, &parts.headers, Request { number, operator, keyterms, again: true, nonce }).await;
@@ -158,7 +140,7 @@ pub(super) async fn confirmed(
 }
 
 async fn submit(context: &Shared, headers: &HeaderMap, form: &DialForm) -> Result<Response, ApiError> {
-    let operator = phone(context, &form.with)?;
+    let operator = form.phone()?.cloned();
     let (typed, own) = (TypedNumber::pasted(&form.number)?, &context.phone_number);
     let number = typed.in_country_of(own)?;
     if !typed.is_international() {

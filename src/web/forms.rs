@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use super::error::{ApiError, Problem};
 use crate::context::Context;
 use crate::model::call::FormNonce;
+use crate::model::phone::PhoneNumber;
 
 /// Why a form came back.
 #[derive(Debug, Clone)]
@@ -20,10 +21,10 @@ pub(super) struct Refused {
 #[derive(Debug, Clone)]
 pub(super) struct DialForm {
     pub(super) number: String,
-    /// The operator's phone for a conversation; empty for a message.
+    /// The operator's phone for a conversation, or `me`; empty for a message.
     pub(super) with: String,
     /// The operator's phones that can be chosen.
-    pub(super) phones: Vec<String>,
+    pub(super) phones: Vec<PhoneNumber>,
     pub(super) keyterms: String,
     /// A form that comes back keeps its nonce: if its call was placed nevertheless, the next click does not place another.
     pub(super) nonce: FormNonce,
@@ -32,8 +33,35 @@ pub(super) struct DialForm {
 impl DialForm {
     pub(super) fn new(context: &Context) -> Self {
         let (number, with, keyterms) = Default::default();
-        let phones = context.call.operator_phones.iter().map(ToString::to_string).collect();
+        let phones = context.call.operator_phones.clone();
         Self { number, with, phones, keyterms, nonce: FormNonce::random() }
+    }
+
+    /// The operator's phone for a conversation; `None` for a message.
+    pub(super) fn phone(&self) -> Result<Option<&PhoneNumber>, ApiError> {
+        let with = self.with.trim();
+        let named = match with {
+            "" => return Ok(None),
+            "me" => self.phones.first(),
+            // In a query, `+` stands for a space.
+            number => {
+                number.parse().ok().and_then(|number: PhoneNumber| self.phones.iter().find(|one| **one == number))
+            }
+        };
+        named.map(Some).ok_or_else(|| {
+            let why = if self.phones.is_empty() {
+                "with: OPERATOR_PHONES is not set, so there is no phone to talk at"
+            } else {
+                "with: expected me, or one of OPERATOR_PHONES"
+            };
+            ApiError::BadRequest(why.to_owned())
+        })
+    }
+
+    /// Returns the phone that the form comes back with. If a phone was typed that is none of the operator's, it is the
+    /// first of them: who wanted to talk must not send a message with the next click.
+    pub(super) fn chosen(&self) -> Option<&PhoneNumber> {
+        self.phone().unwrap_or_else(|_| self.phones.first())
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::pipeline::{HOUR, assert_transcribed};
 use crate::support::callbacks::{encode, sign};
-use crate::support::navigation::PRESSED;
-use crate::support::{Answer, World};
+use crate::support::navigation::{PRESSED, TYPED};
+use crate::support::{Answer, World, refuse};
 
 const PHONE: &str = "+14155550100";
 const OTHER_PHONE: &str = "+14155550101";
@@ -335,6 +335,26 @@ async fn a_form_offers_the_operators_phones_and_dials_a_conversation_once() {
     assert!(refused.text().contains("name=\"with\" aria-invalid=\"true\""), "{}", refused.text());
     let without = World::new().await;
     assert!(!without.get_with("/", &PRESSED).await.text().contains("name=\"with\""));
+}
+
+#[tokio::test]
+async fn a_refused_address_comes_back_as_a_form_that_still_dials_a_conversation() {
+    let world = World::with(&[PHONES, ("DIAL_PER_HOUR", "2")]).await;
+    let selected = |phone: &str| format!("<option value=\"{phone}\" selected>");
+    let refused = async |path: &str, status: u16, phone: &str| {
+        let answer = world.get_with(path, &TYPED).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(&selected(phone)), "{}", answer.text());
+        assert_eq!(answer.text().matches(" selected>").count(), 1, "{}", answer.text());
+    };
+    refused("/dial/19005551234?with=me", 403, PHONE).await;
+    refused("/dial/19005551234?with=14155550101", 403, OTHER_PHONE).await;
+    refused("/dial/14155551234?with=you", 400, PHONE).await;
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", refuse(401));
+    refused("/dial/14155551234?with=me", 502, PHONE).await;
+    refused("/dial/14155551234?with=+14155550101", 429, OTHER_PHONE).await;
+    let message = world.get_with("/dial/19005551234", &TYPED).await.text();
+    assert!(!message.contains(" selected>"), "{message}");
 }
 
 const CALLER: &str = "+14155559876";
