@@ -22,7 +22,6 @@ pub struct Leg {
     pub sid: CallSid,
     /// The call that has dialed it.
     pub call: CallId,
-    pub role: Role,
     /// E.164; `None` until a report tells it.
     pub number: Option<String>,
     /// In Twilio's words, from [`CallState::Queued`] on. It moves forward only.
@@ -36,9 +35,10 @@ pub struct Leg {
 }
 
 impl Role {
-    /// Who is at the phones that a call dials: the callee of an outbound call, and the operator of an inbound one.
+    /// Who is at the phones that a call dials: the callee of an outbound call, and the operator of any other. The
+    /// direction of a call that its leg has reported first is not known at once.
     pub fn of_dialed(direction: Direction) -> Self {
-        if direction == Direction::Inbound { Self::Operator } else { Self::Party }
+        if direction == Direction::Outbound { Self::Party } else { Self::Operator }
     }
 }
 

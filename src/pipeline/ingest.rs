@@ -13,7 +13,7 @@ use crate::context::{Context, Shared};
 use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction};
 use crate::model::job::JobKind;
-use crate::model::leg::{Leg, Role};
+use crate::model::leg::Leg;
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn};
@@ -239,7 +239,6 @@ fn leg(call: &Call, sid: &CallSid, state: CallState, number: Option<String>, is_
     Leg {
         sid: sid.clone(),
         call: call.id.clone(),
-        role: Role::of_dialed(call.direction),
         number: if call.deletion.is_some() { None } else { number },
         state,
         is_bridged,

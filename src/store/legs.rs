@@ -5,11 +5,11 @@ use super::engine::Row;
 use super::error::Error;
 use crate::model::call::{CallId, CallSid, CallState};
 use crate::model::history::Happened;
-use crate::model::leg::{Leg, Role};
+use crate::model::leg::Leg;
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT sid, call_id, role, number, state, bridged, answered_at, ended_at FROM legs ", $rest)
+        concat!("SELECT sid, call_id, number, state, bridged, answered_at, ended_at FROM legs ", $rest)
     };
 }
 
@@ -17,13 +17,12 @@ impl Conn {
     /// Inserts a leg, or advances it and fills in its facts. A leg stays with its first call. Returns `false` if it was as
     /// far already.
     pub(crate) async fn put_leg(&mut self, leg: &Leg, now: i64) -> Result<bool, Error> {
-        let Leg { sid, call, role, number, state, is_bridged, .. } = leg;
+        let Leg { sid, call, number, state, is_bridged, .. } = leg;
         let answered_at = (*state == CallState::InProgress).then_some(now);
         let ended_at = state.is_over().then_some(now);
         let args = args![
             sid.as_str(),
             call.as_str(),
-            role.as_str(),
             number.as_deref(),
             state.as_str(),
             state.rank(),
@@ -32,8 +31,8 @@ impl Conn {
             now,
         ];
         let added = "INSERT INTO legs
-                     (sid, call_id, role, number, state, rank, answered_at, ended_at, created_at, updated_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT DO NOTHING";
+                     (sid, call_id, number, state, rank, answered_at, ended_at, created_at, updated_at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING";
         let mut moved = self.execute(added, args).await?;
         if moved == 0 {
             let args = args![
@@ -97,7 +96,6 @@ fn leg(row: &Row) -> Result<Leg, Error> {
     Ok(Leg {
         sid,
         call: row.text("call_id")?.parse().map_err(|_| Error::Unreadable("legs.call_id"))?,
-        role: Role::named(&row.text("role")?).ok_or(Error::Unreadable("legs.role"))?,
         number: row.text_if_set("number")?,
         state: state(&row.text("state")?)?,
         is_bridged: row.int_if_set("bridged")?.map(|bridged| bridged != 0),

@@ -399,7 +399,7 @@ impl LegView {
         };
         let dialed = |leg: &Leg| Self {
             sid: Some(leg.sid.to_string()),
-            role: leg.role.as_str(),
+            role: Role::of_dialed(call.direction).as_str(),
             number: leg.number.clone(),
             state: leg.state.as_str(),
             answered_at: leg.answered_at.and_then(time),

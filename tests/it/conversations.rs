@@ -427,6 +427,17 @@ async fn a_key_takes_a_forwarded_call() {
 }
 
 #[tokio::test]
+async fn a_forwarded_call_that_its_leg_has_reported_first_has_both_roles() {
+    let world = forwarding().await;
+    let ringing = leg_params(INBOUND_CALL, LEG, "ringing");
+    assert_eq!(world.callback("/hooks/twilio/leg", &ringing).await.status, 204);
+    ask_inbound(&world, "/record/", CALLER, &[]).await;
+    let call = until(&world, |call| call["direction"] == "inbound").await;
+    let legs = call["legs"].as_array().expect("legs");
+    assert_eq!(legs.iter().map(|leg| &leg["role"]).collect::<Vec<_>>(), ["party", "operator"], "{call:#}");
+}
+
+#[tokio::test]
 async fn a_forwarded_call_that_nobody_takes_is_a_message() {
     let world = forwarding().await;
     ask_inbound(&world, "/record/", CALLER, &[]).await;

@@ -36,6 +36,7 @@ macro_rules! migrations_of {
             ("folding", include_str!(concat!("../migrations/", $database, "/0019_folding.sql"))),
             ("legs", include_str!(concat!("../migrations/", $database, "/0020_legs.sql"))),
             ("contacts", include_str!(concat!("../migrations/", $database, "/0021_contacts.sql"))),
+            ("legs in use", include_str!(concat!("../migrations/", $database, "/0022_legs_in_use.sql"))),
         ]
     };
 }
