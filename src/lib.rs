@@ -183,7 +183,7 @@
 //! - Premium-rate numbers, numbers of no country, and numbers of a country that the settings do not allow are refused
 //!   before anything is stored or requested.
 //! - At most one call to a number is up, and at most one conversation with an operator's phone, over all instances: unique
-//!   indexes of the database enforce it.
+//!   indexes of the database enforce it. A phone at which somebody has picked up a forwarded call is not dialed.
 //! - A number that a call dials on comes from the committed call or from the settings, never from a request, and a
 //!   conversation that has dialed a leg dials no other.
 //! - A request from this computer needs no credentials if nothing in it suggests a proxy, and a look at `BASE_URL` that saw

@@ -58,9 +58,8 @@ pub struct Request {
 /// The call that answers a request to dial.
 #[derive(Debug, Clone)]
 pub struct Dialed {
-    pub sid: CallSid,
-    /// The number that it was dialed to. Another conversation with the operator's phone may be the answer.
-    pub to: String,
+    /// With its SID.
+    pub call: Call,
     /// Whether the call existed before the request.
     pub was_there: bool,
 }
@@ -76,7 +75,7 @@ enum Intent {
     TooLate,
 }
 
-/// Dials a number once. While a call to it is up, or a conversation with the operator's phone, that call is the answer.
+/// Dials a number once. While a call uses one of the phones that would ring, that call is the answer.
 ///
 /// After [`Error::NotAllowed`] and [`Error::TooManyCalls`], nothing was sent to Twilio. [`Kind::Ambiguous`] means that it is
 /// unknown whether the phone rings, [`Error::Unsettled`] that Twilio has not confirmed the call yet; in both cases the
@@ -116,14 +115,13 @@ async fn place(
     match intend(&context, &request, &call, &is_intended).await? {
         Intent::Committed(job) => {
             let sid = place_call(&context, &call, Claimed::new(&context, job), until).await?;
-            Ok(Dialed { sid, to: request.number.to_string(), was_there: false })
+            Ok(Dialed { call: Call { sid: Some(sid), ..call }, was_there: false })
         }
         Intent::Other(other) => {
             tracing::info!(call = %other.id, to, "not dialed: a call with one of its numbers exists");
             let placed = tokio::time::timeout_at(until, wait_for_sid(&context, &other.id)).await;
-            let sid = placed.unwrap_or(Err(Error::Unsettled { call: other.id }))?;
-            let to = other.to.unwrap_or_else(|| request.number.to_string());
-            Ok(Dialed { sid, to, was_there: true })
+            let sid = placed.unwrap_or_else(|_| Err(Error::Unsettled { call: other.id.clone() }))?;
+            Ok(Dialed { call: Call { sid: Some(sid), ..other }, was_there: true })
         }
         Intent::TooMany(Cap { setting, calls, window_name: window, .. }, left) => {
             tracing::warn!(to, setting, "not dialed: the limit is reached");
@@ -169,8 +167,7 @@ async fn intend(
                 }
                 let legs = if request.operator.is_some() { 2 } else { 1 };
                 if let Some((cap, left)) = reached_cap(&mut tx, context.dial.caps, legs, now).await? {
-                    let other = call_in_the_way(&mut tx, request).await?;
-                    return Ok((tx, other.map_or(Intent::TooMany(cap, left), Intent::Other)));
+                    return Ok((tx, Intent::TooMany(cap, left)));
                 }
                 let call = Call { created_at: now, ..call.clone() };
                 is_intended.store(true, Ordering::Relaxed);
@@ -202,12 +199,7 @@ async fn asked_before(
     {
         return Ok(Some(other));
     }
-    // An insert would wait for the transaction that writes the call to this number. And no index knows that a phone is in a
-    // conversation at its one end and called at the other.
-    let is_phone = request.operator.is_some() || context.call.operator_phones.contains(&request.number);
-    if (tx.has_other_writers() || is_phone)
-        && let Some(other) = call_in_the_way(tx, request).await?
-    {
+    if let Some(other) = call_in_the_way(tx, request).await? {
         return Ok(Some(other));
     }
     if request.again {
@@ -217,13 +209,10 @@ async fn asked_before(
     tx.newest_dialed_since(&request.number, request.operator.as_ref(), since, now).await
 }
 
-/// The call that is up, or may be, with a number of this request, so that none of its phones rings a second time.
+/// The call that uses a phone of this request, so that none rings a second time.
 async fn call_in_the_way(tx: &mut Conn, request: &Request) -> Result<Option<Call>, store::Error> {
     for phone in [Some(&request.number), request.operator.as_ref()].into_iter().flatten() {
-        if let Some(other) = tx.call_to(phone).await? {
-            return Ok(Some(other));
-        }
-        if let Some(other) = tx.conversation_with(phone).await? {
+        if let Some(other) = tx.call_at(phone).await? {
             return Ok(Some(other));
         }
     }

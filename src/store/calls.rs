@@ -132,16 +132,18 @@ impl Conn {
         row.as_ref().map(rows::call).transpose()?.ok_or(Error::Unreadable("calls.sid"))
     }
 
-    /// The call to a number that is up, or may be.
-    pub(crate) async fn call_to(&mut self, number: &PhoneNumber) -> Result<Option<Call>, Error> {
-        let sql = select!("WHERE to_number = $1 AND holds_number = 1");
-        self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(rows::call).transpose()
-    }
-
-    /// The conversation that is up, or may be, and in which this is the operator's phone.
-    pub(crate) async fn conversation_with(&mut self, operator: &PhoneNumber) -> Result<Option<Call>, Error> {
-        let sql = select!("WHERE operator_number = $1 AND holds_number = 1");
-        self.fetch_one(sql, args![operator.to_string().as_str()]).await?.as_ref().map(rows::call).transpose()
+    /// The call that uses a phone: one to it that is up, or may be; a conversation in which it is the operator's; or a
+    /// call that has dialed it and is followed, if somebody has picked up and not hung up.
+    pub(crate) async fn call_at(&mut self, phone: &PhoneNumber) -> Result<Option<Call>, Error> {
+        let sql = select!(
+            "WHERE id = (SELECT id FROM calls WHERE to_number = $1 AND holds_number = 1
+             UNION ALL SELECT id FROM calls WHERE operator_number = $1 AND holds_number = 1
+             UNION ALL SELECT calls.id FROM legs JOIN calls ON calls.id = legs.call_id
+             JOIN jobs ON jobs.kind = 'call' AND jobs.subject = calls.id AND jobs.state = 'open'
+             WHERE legs.number = $1 AND legs.state = 'in-progress' AND calls.rank <= $2 LIMIT 1)"
+        );
+        let args = args![phone.to_string().as_str(), CallState::InProgress.rank()];
+        self.fetch_one(sql, args).await?.as_ref().map(rows::call).transpose()
     }
 
     /// The newest call that was dialed to a number since a time and that rang, or may have: a conversation with this

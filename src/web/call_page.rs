@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::labels;
 use super::pages::Notices;
-use super::view::{CallDetails, RecordingView, SpeakerView, TranscriptView, number, sentence};
+use super::view::{CallDetails, RecordingView, SpeakerView, TranscriptView};
 use crate::model::call::{Direction, FormNonce, Kind};
 use crate::model::keyterms::Keyterms;
 use crate::model::standing::{Mark, Progress, Step};
@@ -40,16 +40,6 @@ impl CallDetails {
     /// Whether more will happen automatically.
     fn is_following(&self) -> bool {
         self.waits_for.is_some()
-    }
-
-    /// Returns the first line of the page: the tutorial's sentence, for a call that was dialed.
-    pub(super) fn sentence(&self) -> String {
-        let (to, from) = (number(self.call.to.as_ref()), number(self.call.from.as_ref()));
-        match (self.call.direction, &self.call.sid) {
-            ("outbound", Some(sid)) => sentence(to, sid),
-            ("outbound", None) => format!("dialing {to}. Twilio has not assigned a call SID"),
-            (_, sid) => format!("call from {from}. call SID is: {}", sid.as_deref().unwrap_or("–")),
-        }
     }
 
     /// Returns the number that *Call again* dials: that of a finished call that was dialed here.

@@ -116,7 +116,7 @@ pub(super) async fn show(
         let words = context.store.read().await?.words_of(&transcript.order).await?;
         transcript.paragraphs = reading::paragraphs(words, &query, &shown.naming);
     }
-    let sentence = shown.sentence();
+    let sentence = shown.call.sentence();
     let (was_there, back) = (dialed == "before", back(&headers));
     let (notices, nonce, refresh) = (Notices::of(&context), FormNonce::random(), LOOK_AGAIN.as_secs());
     Ok(response::page(CallPage { notices, sentence, back, was_there, call: shown, nonce, refresh }.render()))

@@ -12,7 +12,7 @@ use super::extract::{Id, Named, NoParameters, Query, read_body, read_form, wants
 use super::forms::{self, DialForm, Refused};
 use super::pages::Notices;
 use super::response::{page, text};
-use super::view::sentence;
+use super::view::CallView;
 use crate::context::Shared;
 use crate::model::call::FormNonce;
 use crate::model::keyterms::Keyterms;
@@ -187,12 +187,14 @@ fn is_browser(headers: &HeaderMap) -> bool {
 /// Dials, and answers with the tutorial's sentence. A browser is redirected to the call's page, so that a reload dials
 /// nothing.
 async fn ring(context: &Shared, headers: &HeaderMap, request: Request) -> Result<Response, ApiError> {
-    let Dialed { sid, to, was_there } = pipeline::dial::dial(context, request).await?;
-    let said = text(&sentence(&to, sid.as_str()));
+    let Dialed { call, was_there } = pipeline::dial::dial(context, request).await?;
+    let call = CallView::of(&call);
+    let said = text(&call.sentence());
     if !wants_page(headers) {
         return Ok(said);
     }
-    let location = if was_there { format!("/calls/{sid}?dialled=before") } else { format!("/calls/{sid}") };
+    let arrival = if was_there { "?dialled=before" } else { "" };
+    let location = format!("/calls/{}{arrival}", call.name());
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)], said).into_response())
 }
 

@@ -250,11 +250,6 @@ pub(super) struct HitView {
     pub(super) audio: Option<String>,
 }
 
-/// The tutorial's sentence about a call that was dialed.
-pub(super) fn sentence(to: &str, call: &str) -> String {
-    format!("dialing {to}. call SID is: {call}")
-}
-
 /// The address of the list of the calls with a number.
 pub(super) fn calls_with(number: &str) -> String {
     format!("/calls?number={}", in_query(number))
@@ -332,6 +327,16 @@ impl CallView {
     /// The call's name in addresses: its SID, or its id as long as it has none.
     pub(super) fn name(&self) -> &str {
         self.sid.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+
+    /// Returns the first line of its page: the tutorial's sentence, for a call that was dialed.
+    pub(super) fn sentence(&self) -> String {
+        let (to, from) = (number(self.to.as_ref()), number(self.from.as_ref()));
+        match (self.direction == Direction::Outbound.as_str(), &self.sid) {
+            (true, Some(sid)) => format!("dialing {to}. call SID is: {sid}"),
+            (true, None) => format!("dialing {to}. Twilio has not assigned a call SID"),
+            (false, sid) => format!("call from {from}. call SID is: {}", sid.as_deref().unwrap_or("–")),
+        }
     }
 
     /// Returns the caller's name, or number.

@@ -427,6 +427,51 @@ async fn a_key_takes_a_forwarded_call() {
 }
 
 #[tokio::test]
+async fn a_phone_that_talks_in_a_forwarded_call_does_not_ring_a_second_time() {
+    let world = forwarding().await;
+    ask_inbound(&world, "/record/", CALLER, &[]).await;
+    ask_leg(&world, "/record/take/key/", &[("Digits", "0")]).await;
+    until(&world, |call| call["kind"] == "conversation").await;
+    for path in ["14155551234?with=me", "14155550100", "14155550100?with=%2B14155550101"] {
+        let answer = world.get(&format!("/dial/{path}")).await;
+        assert_eq!(answer.text(), format!("call from {CALLER}. call SID is: {INBOUND_CALL}\n"), "{path}");
+    }
+    let page = world.get_with("/dial/14155551234?with=me", &TYPED).await;
+    assert_eq!(page.header("location"), format!("/calls/{INBOUND_CALL}?dialled=before"));
+    assert_eq!(world.calls_placed(), 0);
+    // The other phone is free, and so is this one once it has hung up.
+    world.dial(&format!("14155551234?with={OTHER_PHONE}")).await;
+    let ended = leg_params(INBOUND_CALL, LEG, "completed");
+    assert_eq!(world.callback("/hooks/twilio/leg", &ended).await.status, 204);
+    world.dial("14155551235?with=me").await;
+    assert_eq!(world.calls_placed(), 2);
+}
+
+#[tokio::test]
+async fn a_phone_whose_forwarded_call_nobody_follows_any_more_rings() {
+    let world = forwarding().await;
+    ask_inbound(&world, "/record/", CALLER, &[]).await;
+    ask_leg(&world, "/record/take/key/", &[("Digits", "0")]).await;
+    until(&world, |call| call["kind"] == "conversation").await;
+    // Twilio does not know the call, and its end was never reported.
+    for _ in 0..24 {
+        world.after(HOUR).await;
+    }
+    world.dial("14155551234?with=me").await;
+    assert_eq!(world.calls_placed(), 1);
+}
+
+#[tokio::test]
+async fn a_phone_in_a_conversation_does_not_ring_if_it_has_left_the_settings() {
+    let one = Ringing::new().await;
+    let (app, other) = one.world.another_app_with_url(&[]).await;
+    let answer = one.world.http.get(format!("{other}/dial/14155550100")).send().await.expect("an answer");
+    assert_eq!(Answer::of(answer).await.call_sid(), one.sid);
+    assert_eq!(one.world.calls_placed(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_forwarded_call_that_its_leg_has_reported_first_has_both_roles() {
     let world = forwarding().await;
     let ringing = leg_params(INBOUND_CALL, LEG, "ringing");
