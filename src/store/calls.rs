@@ -168,8 +168,8 @@ impl Conn {
         row.as_ref().map(rows::call).transpose()
     }
 
-    /// When the call was dialed that is followed by `newer` others, if that was after `since`. A conversation counts as
-    /// two, because two phones ring. Nothing may be dated after `now`.
+    /// When the phone was dialed that is followed by `newer` others, if that was after `since`. In a conversation, two phones
+    /// are dialed. Nothing may be dated after `now`.
     pub(crate) async fn dialed_before_newest(
         &mut self,
         newer: i64,
@@ -177,21 +177,22 @@ impl Conn {
         now: i64,
     ) -> Result<Option<i64>, Error> {
         let sql = "SELECT at FROM (SELECT dialled_at AS at FROM calls WHERE dialled_at > $1 UNION ALL
+                   SELECT dialled_at AS at FROM calls WHERE kind = 'conversation' AND dialled_at > $1 UNION ALL
                    SELECT created_at AS at FROM calls WHERE dialled_at < created_at AND dialled_at <= $1
                    AND created_at > $1 AND created_at <= $3 UNION ALL
-                   SELECT dialled_at AS at FROM calls WHERE operator_number IS NOT NULL AND dialled_at > $1 UNION ALL
                    SELECT created_at AS at FROM calls WHERE dialled_at < created_at AND dialled_at <= $1
-                   AND created_at > $1 AND created_at <= $3 AND operator_number IS NOT NULL) AS dialed ORDER BY at DESC LIMIT 1 OFFSET $2";
+                   AND created_at > $1 AND created_at <= $3 AND kind = 'conversation')
+                   AS dialed ORDER BY at DESC LIMIT 1 OFFSET $2";
         self.fetch_one(sql, args![since, newer, now]).await?.map(|row| row.int("at")).transpose()
     }
 
-    /// How many calls were dialed after `since`, where a conversation counts as two. A call that was [redated](Self::redate_calls) by a clock that was behind
-    /// counts by its own time.
+    /// How many phones were dialed after `since`: two in a conversation. A call that was [redated](Self::redate_calls) by a
+    /// clock that was behind counts by its own time.
     pub(crate) async fn count_dialed_since(&mut self, since: i64, now: i64) -> Result<i64, Error> {
         let sql = "SELECT (SELECT count(*) FROM calls WHERE dialled_at > $1) +
-                   (SELECT count(*) FROM calls WHERE operator_number IS NOT NULL AND dialled_at > $1) +
-                   (SELECT count(*) + count(operator_number) FROM calls WHERE dialled_at < created_at
-                   AND dialled_at <= $1 AND created_at > $1 AND created_at <= $2) AS calls";
+                   (SELECT count(*) FROM calls WHERE kind = 'conversation' AND dialled_at > $1) +
+                   (SELECT count(*) + count(CASE WHEN kind = 'conversation' THEN 1 END) FROM calls
+                   WHERE dialled_at < created_at AND dialled_at <= $1 AND created_at > $1 AND created_at <= $2) AS calls";
         self.fetch_one(sql, args![since, now]).await?.map_or(Ok(0), |row| row.int("calls"))
     }
 

@@ -34,7 +34,8 @@ impl Conn {
     }
 
     /// Removes numbers, names, key terms, words, and all that the vendors said about the call, its recordings and transcripts.
-    /// When it was dialed stays, because it counts, and so does the nonce of its form, which must not dial a second time.
+    /// When it was dialed stays, and its kind, because they count, and so does the nonce of its form, which must not dial a
+    /// second time.
     pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
         for transcript in self.transcripts_of(id).await? {
             self.wipe_transcript(&transcript.id, now).await?;
@@ -60,8 +61,8 @@ impl Conn {
         self.execute(recordings, args![id.as_str(), now]).await?;
         let legs = "UPDATE legs SET number = NULL, updated_at = $2 WHERE call_id = $1";
         self.execute(legs, args![id.as_str(), now]).await?;
-        let call = "UPDATE calls SET to_number = NULL, from_number = NULL, operator_number = NULL, keyterms = '[]', reason = NULL, code = NULL,
-                    base_url = NULL, updated_at = $2 WHERE id = $1";
+        let call = "UPDATE calls SET to_number = NULL, from_number = NULL, operator_number = NULL, keyterms = '[]',
+                    reason = NULL, code = NULL, base_url = NULL, updated_at = $2 WHERE id = $1";
         self.execute(call, args![id.as_str(), now]).await?;
         self.wipe_speakers(id).await?;
         let done = "UPDATE calls SET deletion = $2 WHERE id = $1 AND deletion <> $2";

@@ -545,6 +545,17 @@ async fn a_deleted_call_still_counts_as_dialed() {
 }
 
 #[tokio::test]
+async fn a_deleted_conversation_still_counts_as_two_calls() {
+    let world = World::with(&[("OPERATOR_PHONES", "+14155550100"), ("DIAL_PER_DAY", "3")]).await;
+    let sid = world.dial(&format!("{NUMBER}?with=me")).await;
+    world.settle().await;
+    delete_completely(&world, &sid).await;
+    world.get("/dial/14155559999?with=me").await.problem(429, "too-many-calls");
+    world.dial("14155559999").await;
+    world.get("/dial/14155559998").await.problem(429, "too-many-calls");
+}
+
+#[tokio::test]
 async fn what_a_proxy_answers_to_a_deletion_deletes_nothing_here() {
     for status in [301, 304, 404, 408, 409, 410, 425, 499, 502] {
         for (kind, path) in [("audio", "/Recordings/"), ("transcript", "/v2/transcript/"), ("call", "/Calls/")] {
