@@ -22,6 +22,7 @@ use crate::exposure::Exposure;
 use crate::model::call::CallSid;
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
+use crate::model::leg::LegUpdate;
 use crate::model::phone::PhoneNumber;
 use crate::repeats::Repeats;
 use crate::store::{Job, Store};
@@ -30,6 +31,9 @@ use crate::webhook_secret::WebhookSecrets;
 
 /// Calls that may be stored as answered at the same time, so that a flood of requests cannot pile up at the database.
 pub const ANSWERED_SLOTS: u32 = 64;
+
+/// Reports that are [remembered](Missed) at most: what more come in is a flood.
+const MOST_MISSED: usize = 1_000;
 
 /// How long the pages say that a callback was refused because of its shared key, in milliseconds: a day, within which
 /// somebody looks. A stranger can cause it, too, so it does not stay forever.
@@ -69,8 +73,8 @@ pub struct Context {
     pub instance: String,
     /// The jobs that this process runs, whose leases it renews.
     pub leased: Mutex<HashMap<(JobKind, String), Job>>,
-    /// Calls whose callbacks could not be stored.
-    pub missed: Mutex<VecDeque<CallSid>>,
+    /// Reports that could not be stored.
+    pub missed: Mutex<VecDeque<Missed>>,
     /// Notified when a job may have become due.
     pub job_ready: Notify,
     /// Permits to stream a recording from Twilio to AssemblyAI.
@@ -90,6 +94,15 @@ pub struct Context {
     pub wrong_settings: Mutex<Vec<(Service, String)>>,
     /// A sentence that every page shows, such as that no phone rings in the sandbox.
     pub notice: Option<&'static str>,
+}
+
+/// What is remembered of a report of Twilio that could not be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missed {
+    /// The call that it is about, and that Twilio is asked about.
+    Call(CallSid),
+    /// Whether a leg was connected with its call, which Twilio tells once.
+    Leg(LegUpdate),
 }
 
 /// How long orders go around a list of speech models that AssemblyAI has refused. Then one order asks for it again.
@@ -208,8 +221,16 @@ impl Context {
         if is_large { self.reading.acquire().await.ok() } else { None }
     }
 
-    /// Locks the calls whose callbacks could not be stored.
-    pub fn missed(&self) -> MutexGuard<'_, VecDeque<CallSid>> {
+    /// Remembers a report until it can be stored: Twilio does not repeat all that it reports.
+    pub fn remember(&self, missed: Missed) {
+        let mut all = self.missed();
+        if all.len() < MOST_MISSED && !all.contains(&missed) {
+            all.push_back(missed);
+        }
+    }
+
+    /// Locks the reports that could not be stored.
+    pub fn missed(&self) -> MutexGuard<'_, VecDeque<Missed>> {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -34,6 +34,21 @@ pub struct Leg {
     pub ended_at: Option<i64>,
 }
 
+/// What Twilio reports about a leg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegUpdate {
+    /// The call id in the URL of the request.
+    pub token: Option<CallId>,
+    /// The SID of the call.
+    pub parent: CallSid,
+    pub sid: CallSid,
+    /// Twilio's word for the state.
+    pub status: String,
+    pub number: Option<String>,
+    /// Whether it was ever connected with the call, if the report tells.
+    pub is_bridged: Option<bool>,
+}
+
 impl Role {
     /// Who is at the phones that a call dials: the callee of an outbound call, and the operator of any other. The
     /// direction of a call that its leg has reported first is not known at once.

@@ -9,11 +9,11 @@ use super::job::{ms, poll_pause};
 use super::request;
 use super::task::run_to_end;
 use crate::clients::twilio;
-use crate::context::{Context, Shared};
+use crate::context::{Context, Missed, Shared};
 use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction};
 use crate::model::job::JobKind;
-use crate::model::leg::Leg;
+use crate::model::leg::{Leg, LegUpdate};
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn};
@@ -34,21 +34,6 @@ pub struct CallUpdate {
     pub from: Option<String>,
     /// Whether it is a leg that another call has dialed, and no call of its own.
     pub is_child: bool,
-}
-
-/// What Twilio reports about a leg that a call has dialed.
-#[derive(Debug, Clone)]
-pub struct LegUpdate {
-    /// The call id in the URL of the request.
-    pub token: Option<CallId>,
-    /// The SID of the call.
-    pub parent: CallSid,
-    pub sid: CallSid,
-    /// Twilio's word for the state.
-    pub status: String,
-    pub number: Option<String>,
-    /// Whether it was ever connected with the call, if the report tells.
-    pub is_bridged: Option<bool>,
 }
 
 /// In what a recording was made.
@@ -75,54 +60,60 @@ pub struct RecordingUpdate {
     pub error_code: Option<i64>,
 }
 
-/// Calls of unstored callbacks that are remembered at most: what more come in is a flood.
-const MOST_MISSED: usize = 1_000;
-
-/// Stores a status callback of a call. After an error, the callback must not be acknowledged.
-pub async fn call_update(context: &Shared, update: CallUpdate) -> Result<(), Error> {
-    let shared = Arc::clone(context);
-    let missed = (update.token.is_none() && !update.is_child).then(|| update.sid.clone());
-    let stored = within_deadline(run_to_end(context, async move { ingest_call(&shared, &update).await })).await;
-    stored.inspect_err(|_| remember(context, missed))
+/// What Twilio reports.
+#[derive(Debug, Clone)]
+pub enum Update {
+    Call(CallUpdate),
+    Leg(LegUpdate),
+    Recording(RecordingUpdate),
 }
 
-/// Stores what is reported about a leg. After an error, the report must not be acknowledged.
-pub async fn leg_update(context: &Shared, update: LegUpdate) -> Result<(), Error> {
-    let shared = Arc::clone(context);
-    let missed = update.token.is_none().then(|| update.parent.clone());
-    let stored = within_deadline(run_to_end(context, async move { ingest_leg(&shared, &update).await })).await;
-    stored.inspect_err(|_| remember(context, missed))
-}
-
-/// Stores a callback of a recording. A finished recording commits together with the job that transcribes it.
-pub async fn recording_update(context: &Shared, update: RecordingUpdate) -> Result<(), Error> {
-    let shared = Arc::clone(context);
-    let missed = match (&update.token, &update.of) {
-        (None, Recorded::Call(sid)) => Some(sid.clone()),
-        _ => None,
-    };
-    let stored = within_deadline(run_to_end(context, async move { ingest_recording(&shared, &update).await })).await;
-    stored.inspect_err(|_| remember(context, missed))
-}
-
-/// Remembers a call whose callback could not be stored. Twilio does not repeat all its callbacks, and nothing follows a
-/// call that is not stored, unless it was dialed here.
-fn remember(context: &Context, call: Option<CallSid>) {
-    let mut missed = context.missed();
-    if let Some(call) = call.filter(|call| missed.len() < MOST_MISSED && !missed.contains(call)) {
-        missed.push_back(call);
+impl Update {
+    /// What to remember if it cannot be stored: nothing follows a call that is not stored, unless it was dialed here.
+    pub fn missed(&self) -> Option<Missed> {
+        match self {
+            Self::Leg(update) if update.is_bridged.is_some() => Some(Missed::Leg(update.clone())),
+            Self::Leg(LegUpdate { token: None, parent: call, .. })
+            | Self::Call(CallUpdate { token: None, sid: call, is_child: false, .. })
+            | Self::Recording(RecordingUpdate { token: None, of: Recorded::Call(call), .. }) => {
+                Some(Missed::Call(call.clone()))
+            }
+            Self::Call(_) | Self::Leg(_) | Self::Recording(_) => None,
+        }
     }
 }
 
-/// Stores the calls whose callbacks could not be stored, each with the job that polls Twilio. Stops at the first that still
-/// cannot be stored.
+/// Stores what Twilio reports. A finished recording commits together with the job that transcribes it. After an error, the
+/// report must not be acknowledged.
+pub async fn update(context: &Shared, update: Update) -> Result<(), Error> {
+    let (shared, missed) = (Arc::clone(context), update.missed());
+    let ingest = async move {
+        match update {
+            Update::Call(update) => ingest_call(&shared, &update).await,
+            Update::Leg(update) => ingest_leg(&shared, &update).await,
+            Update::Recording(update) => ingest_recording(&shared, &update).await,
+        }
+    };
+    let stored = within_deadline(run_to_end(context, ingest)).await;
+    if let (Err(_), Some(missed)) = (&stored, missed) {
+        context.remember(missed);
+    }
+    stored
+}
+
+/// Stores the reports that could not be stored when they came: calls with the job that polls Twilio. Stops at the first that
+/// still cannot be stored.
 pub(super) async fn take_in_missed(context: &Shared) {
     loop {
-        let Some(sid) = context.missed().front().cloned() else { return };
-        match ingest_call(context, &only(None, &sid)).await {
+        let Some(missed) = context.missed().front().cloned() else { return };
+        let (sid, stored) = match &missed {
+            Missed::Call(sid) => (sid, ingest_call(context, &only(None, sid)).await),
+            Missed::Leg(update) => (&update.sid, ingest_leg(context, update).await),
+        };
+        match stored {
             Ok(()) => {
                 context.missed().pop_front();
-                tracing::info!(%sid, "asking Twilio about a call whose callback could not be stored");
+                tracing::info!(%sid, "stored what could not be stored when it was reported");
             }
             Err(Error::Store(store::Error::Aborted(_))) => {}
             Err(_) => return,

@@ -16,7 +16,8 @@ use crate::clients::twilio::signature::{self, Algorithm, SignatureSettings};
 use crate::context::{Context, Shared};
 use crate::model::BadId;
 use crate::model::call::{CallId, CallSid, CallState, Direction};
-use crate::pipeline::ingest::{CallUpdate, LegUpdate, Recorded, RecordingUpdate};
+use crate::model::leg::LegUpdate;
+use crate::pipeline::ingest::{CallUpdate, Recorded, RecordingUpdate, Update};
 
 /// Largest body of a callback, in bytes.
 pub(super) const LARGEST_CALLBACK: usize = 64 << 10;
@@ -230,12 +231,11 @@ impl TryFrom<Callback<CallProgress>> for LegUpdate {
     }
 }
 
-/// Twilio asks for TwiML when the call is answered.
-impl TryFrom<Callback<VoiceRequest>> for CallUpdate {
-    type Error = BadId;
-
-    fn try_from(Callback { token, body }: Callback<VoiceRequest>) -> Result<Self, BadId> {
-        Ok(Self {
+impl Callback<VoiceRequest> {
+    /// Twilio asks for TwiML when the call is answered.
+    pub(super) fn answered(self) -> Result<Update, BadId> {
+        let Self { token, body } = self;
+        Ok(Update::Call(CallUpdate {
             token,
             sid: body.call_sid.parse::<CallSid>()?,
             status: CallState::InProgress.as_str().to_owned(),
@@ -243,7 +243,33 @@ impl TryFrom<Callback<VoiceRequest>> for CallUpdate {
             to: body.to,
             from: body.from,
             is_child: is_child(body.parent_call_sid.as_deref()),
-        })
+        }))
+    }
+
+    /// The person at the phone of this leg has taken the call.
+    pub(super) fn taken(self) -> Result<Update, BadId> {
+        let body = self.body;
+        Ok(Update::Leg(LegUpdate {
+            token: None,
+            parent: body.parent_call_sid.unwrap_or_default().parse()?,
+            sid: body.call_sid.parse()?,
+            status: CallState::InProgress.as_str().to_owned(),
+            number: body.to,
+            is_bridged: Some(true),
+        }))
+    }
+
+    /// The leg that the call has dialed has ended.
+    pub(super) fn leg_ended(self) -> Result<Update, BadId> {
+        let Self { token, body } = self;
+        Ok(Update::Leg(LegUpdate {
+            token,
+            parent: body.call_sid.parse()?,
+            is_bridged: Some(body.is_bridged()),
+            sid: body.dial_call_sid.unwrap_or_default().parse()?,
+            status: body.dial_call_status.unwrap_or_default(),
+            number: None,
+        }))
     }
 }
 

@@ -12,7 +12,7 @@ use axum::response::Response;
 
 use super::callback::Callback;
 use super::greeter::{self, Greeter};
-use super::noted::{note_answered, note_leg};
+use super::noted::note;
 use super::response::xml;
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::{Context, Shared};
@@ -36,7 +36,7 @@ pub(super) async fn begin(context: Shared, greeter: Arc<Greeter>, callback: Call
     let number = call.and_then(|call| call.to).map_or_else(|| "the other side".to_owned(), |number| spoken(&number));
     let document = gather(context.urls.conversation_key(token), format!("Press any key to call {number}."));
     if greeter.may_note() {
-        note_answered(&context, callback);
+        note(&context, callback.answered());
     }
     document
 }
@@ -146,26 +146,27 @@ pub(super) async fn take_key(context: Shared, _: Arc<Greeter>, callback: Callbac
         return hang_up();
     }
     tracing::info!(leg = callback.body.call_sid, "a forwarded call was taken");
-    let VoiceRequest { call_sid, parent_call_sid, to, .. } = callback.body;
-    let parent = parent_call_sid.unwrap_or_default();
-    note_leg(&context, None, &parent, &call_sid, CallState::InProgress.as_str().to_owned(), to, Some(true));
+    note(&context, callback.taken());
     xml(twiml::response(&[]))
 }
 
 /// The other leg has ended. Tells the person who is still on the line why nobody talked, and lets the caller of a forwarded call
 /// leave a message.
 pub(super) async fn done(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
-    let Callback { token, body } = callback;
-    let is_bridged = body.is_bridged();
-    let status = body.dial_call_status.unwrap_or_default();
-    tracing::info!(call = token.as_ref().map(CallId::as_str), status, is_bridged, "the other leg has ended");
-    if let Some(leg) = &body.dial_call_sid {
-        note_leg(&context, token.clone(), &body.call_sid, leg, status.clone(), None, Some(is_bridged));
-    }
-    match (is_bridged, token) {
+    let Callback { token, body } = &callback;
+    let (is_bridged, is_forwarded) = (body.is_bridged(), token.is_none());
+    let state = body.dial_call_status.as_deref().and_then(CallState::of_twilio);
+    tracing::info!(
+        call = token.as_ref().map(CallId::as_str),
+        status = body.dial_call_status,
+        is_bridged,
+        "the other leg has ended"
+    );
+    note(&context, callback.leg_ended());
+    match (is_bridged, is_forwarded) {
         (true, _) => hang_up(),
-        (false, None) => xml(greeter.message_after_forward()),
-        (false, Some(_)) => say(match CallState::of_twilio(&status) {
+        (false, true) => xml(greeter.message_after_forward()),
+        (false, false) => say(match state {
             Some(CallState::Busy) => "The line is busy. Goodbye.",
             Some(CallState::NoAnswer) => "Nobody answered. Goodbye.",
             Some(CallState::Completed) => "The other side has hung up. Goodbye.",

@@ -12,14 +12,14 @@ use crate::clients::assemblyai::callbacks::TranscriptReady;
 use crate::clients::twilio::callbacks::{CallProgress, RecordingProgress};
 use crate::context::Shared;
 use crate::model::transcript::{OrderId, TranscriptId};
-use crate::pipeline::ingest;
+use crate::pipeline::ingest::{self, Update};
 use crate::webhook_secret::SECRET_HEADER;
 
 pub(super) async fn call_progress(
     State(context): State<Shared>,
     callback: Callback<CallProgress>,
 ) -> Result<StatusCode, ApiError> {
-    ingest::call_update(&context, callback.try_into()?).await?;
+    ingest::update(&context, Update::Call(callback.try_into()?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -27,7 +27,7 @@ pub(super) async fn leg_progress(
     State(context): State<Shared>,
     callback: Callback<CallProgress>,
 ) -> Result<StatusCode, ApiError> {
-    ingest::leg_update(&context, callback.try_into()?).await?;
+    ingest::update(&context, Update::Leg(callback.try_into()?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn recording_progress(
     State(context): State<Shared>,
     callback: Callback<RecordingProgress>,
 ) -> Result<StatusCode, ApiError> {
-    ingest::recording_update(&context, callback.try_into()?).await?;
+    ingest::update(&context, Update::Recording(callback.try_into()?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

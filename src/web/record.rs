@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::callback::Callback;
 use super::conversation;
 use super::greeter::Greeter;
-use super::noted::note_answered;
+use super::noted::note;
 use super::response::xml;
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::Shared;
@@ -32,7 +32,7 @@ pub(super) async fn greet(context: Shared, greeter: Arc<Greeter>, callback: Call
     let forwarded = if is_inbound { conversation::forwarded(&context, body) } else { None };
     let document = forwarded.unwrap_or_else(|| xml(greeter.document(token.as_ref())));
     if token.is_none() || greeter.may_note() {
-        note_answered(&context, callback);
+        note(&context, callback.answered());
     }
     document
 }

@@ -410,6 +410,38 @@ async fn a_caller_whose_callbacks_could_not_be_stored_is_found_and_transcribed_o
     assert_happened(world.transcript_requests().len(), 2);
 }
 
+#[tokio::test]
+async fn a_forwarded_call_that_was_taken_while_another_program_holds_the_file_is_a_conversation() {
+    let store = Database::sqlite();
+    let world =
+        World::with(&[("DATABASE_URL", &store.url), ("OPERATOR_PHONES", "+14155550100"), ("INBOUND", "forward")]).await;
+    let call = format!("CA{}", "b".repeat(32));
+    let leg = |number: usize| format!("CA{number:032}");
+    let ask = async |path: &str, params: &[(&str, &str)]| {
+        let of_account = [("AccountSid", twilio::ACCOUNT_SID), ("CallStatus", "in-progress")];
+        world.callback(path, &[&of_account, params].concat()).await
+    };
+    let inbound = [("CallSid", &*call), ("Direction", "inbound"), ("To", "+15005550006"), ("From", "+14155559876")];
+    let of_leg = [("ParentCallSid", &*call), ("Direction", "outbound-dial"), ("To", "+14155550100")];
+    assert!(ask("/record/", &inbound).await.text().contains("<Dial"));
+    world.settle().await;
+
+    let lock = held(&store, "BEGIN EXCLUSIVE").await;
+    // More than may wait for the lock at once.
+    for number in 0..70 {
+        let key = [("CallSid", &*leg(number)), ("Digits", "1")];
+        let taken = ask("/record/take/key/", &[&of_leg[..], &key].concat()).await;
+        assert!(taken.text().ends_with("<Response></Response>"), "{}", taken.text());
+    }
+    // It waits for the lock behind what the keys have told.
+    assert_eq!(ask("/hooks/twilio/leg", &[&of_leg[..], &[("CallSid", &*leg(0))]].concat()).await.status, 503);
+    lock.execute_batch("ROLLBACK").expect("no lock");
+
+    world.settle().await;
+    assert_eq!(world.call(&call).await["kind"], "conversation");
+    assert_eq!(store.number("SELECT count(*) FROM legs WHERE bridged = 1").await, 70);
+}
+
 /// The answer to a stranger.
 async fn readiness_for_stranger(world: &World) -> Answer {
     world.get_with("/readyz", &[("x-forwarded-for", "203.0.113.7")]).await
