@@ -93,7 +93,7 @@
 //! |---|---|
 //! | fact about a call | a type in [`model`], its column or table in [`store`] with a migration for each database |
 //! | rule of what a state means or allows | [`model::standing`], which the pipeline asks and pages print |
-//! | leg of a call | [`model::leg`] and `store/legs.rs`; [`pipeline::ingest`] finds the call of a leg by the SID of its parent; [`twiml`] and `web/conversation.rs` connect it; [`model::standing`] says what its end means |
+//! | leg of a call | [`model::leg`] and `store/legs.rs`; [`pipeline::ingest`] finds the call of a leg by the SID of its parent; [`twiml`] and `web/conversation.rs` and `web/forward.rs` connect it; [`model::standing`] says what its end means |
 //! | stream while a call runs, such as live captions | a WebSocket handler in [`web`] for Twilio's end, a streaming client in [`clients`] for AssemblyAI's, both ends emulated in [`sandbox`]; between them a task in [`pipeline`] that lives as long as the call (not a job: nothing of it is resumed); captions go to pages through a channel of their own in [`events`], which may drop some |
 //! | edit of a transcript, such as a corrected word | a table in [`store`] beside the vendor's JSON, which stays as it came; one function in [`model`] applies it, and [`store`] calls that wherever words are read, so that pages, exports and search agree |
 //! | kind of background work | a [`JobKind`](model::job::JobKind), one file in [`pipeline`] with `run` and `give_up`, a line in `pipeline/runner.rs` |

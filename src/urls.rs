@@ -100,9 +100,9 @@ impl Urls {
         self.callback("/record/conversation/connect/", Some(call))
     }
 
-    /// Returns where Twilio requests TwiML when `<Dial>` has ended.
-    pub fn conversation_done(&self, call: Option<&CallId>) -> String {
-        self.callback("/record/conversation/done/", call)
+    /// Returns where Twilio requests TwiML when the other leg of a conversation has ended.
+    pub fn conversation_done(&self, call: &CallId) -> String {
+        self.callback("/record/conversation/done/", Some(call))
     }
 
     /// Returns the TwiML that the callee of a conversation hears first.
@@ -118,6 +118,11 @@ impl Urls {
     /// Returns where Twilio reports the key that takes a forwarded call.
     pub fn take_key(&self) -> String {
         self.callback("/record/take/key/", None)
+    }
+
+    /// Returns where Twilio requests TwiML when a forwarded call has ended, or rings no longer.
+    pub fn take_done(&self) -> String {
+        self.callback("/record/take/done/", None)
     }
 
     /// Returns the status callback of a leg that a call has dialed.

@@ -1,9 +1,7 @@
-//! `/record/conversation/…`, `/record/greeting/` and `/record/take/…`: what Twilio is to do so that the operator talks with
-//! somebody.
+//! `/record/conversation/…` and `/record/greeting/`: what Twilio is to do so that the operator talks with a callee.
 //!
-//! Outbound, the operator's phone rings first. It is asked for a key, because a voicemail box would otherwise be connected
-//! with the callee. Then the callee's phone rings, whose number comes from the stored call alone. Inbound, the operator's
-//! phones ring at once, and the one at which a key is pressed takes the call.
+//! The operator's phone rings first. It is asked for a key, because a voicemail box would otherwise be connected with the
+//! callee. Then the callee's phone rings, whose number comes from the stored call alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +12,11 @@ use super::callback::Callback;
 use super::greeter::{self, Greeter};
 use super::noted::note;
 use super::response::xml;
+use super::spoken::{digits, gather, hang_up, say};
 use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::{Context, Shared};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Kind};
-use crate::twiml::{self, Dial, Gather, Phone, Verb};
-
-/// Seconds to wait for a key.
-const KEY_WITHIN: u32 = 8;
+use crate::twiml::{self, Dial, Phone, Verb};
 
 /// How long the operator who has just picked up waits for the number to be named. Without it, the question is the same.
 const NAMED_WITHIN: Duration = Duration::from_millis(500);
@@ -33,7 +29,7 @@ pub(super) async fn begin(context: Shared, greeter: Arc<Greeter>, callback: Call
     let Callback { token: Some(token), body } = &callback else { return hang_up() };
     tracing::info!(call = %token, sid = body.call_sid, "the operator's phone was answered");
     let call = tokio::time::timeout(NAMED_WITHIN, stored(&context, token)).await.ok().flatten();
-    let number = call.and_then(|call| call.to).map_or_else(|| "the other side".to_owned(), |number| spoken(&number));
+    let number = call.and_then(|call| call.to).map_or_else(|| "the other side".to_owned(), |number| digits(&number));
     let document = gather(context.urls.conversation_key(token), format!("Press any key to call {number}."));
     if greeter.may_note() {
         note(&context, callback.answered());
@@ -60,7 +56,7 @@ pub(super) async fn connect(context: Shared, greeter: Arc<Greeter>, callback: Ca
             tracing::info!(call = %token, "a key was pressed; ringing the other number");
             xml(twiml::response(&[Verb::Dial(Dial {
                 caller_id: Some(context.phone_number.to_string()),
-                action: context.urls.conversation_done(Some(token)),
+                action: context.urls.conversation_done(token),
                 recording_status_callback: context.urls.recording_progress(Some(token)),
                 timeout: None,
                 time_limit: context.call.max_seconds,
@@ -103,97 +99,24 @@ pub(super) async fn whisper(context: Shared, _: Arc<Greeter>, _: Callback<VoiceR
     xml(twiml::response(&[Verb::Say(greeter::said(&context))]))
 }
 
-/// What `/record/` answers for a call that INBOUND forwards. Returns `None` if it is not.
-pub(super) fn forwarded(context: &Context, body: &VoiceRequest) -> Option<Response> {
-    let timeout = context.call.forward_seconds?;
-    let phone = |number: &String| Phone {
-        number: number.clone(),
-        url: context.urls.take(),
-        status_callback: context.urls.leg_progress(None),
-    };
-    // An operator who calls is not at that phone's other end.
-    let numbers = context.call.operator_phones.iter().map(ToString::to_string);
-    let numbers: Vec<String> = numbers.filter(|number| body.from.as_ref() != Some(number)).take(MOST_PHONES).collect();
-    if numbers.is_empty() {
-        return None;
-    }
-    Some(xml(twiml::response(&[
-        Verb::Say(greeter::said(context)),
-        Verb::Dial(Dial {
-            caller_id: None,
-            action: context.urls.conversation_done(None),
-            recording_status_callback: context.urls.recording_progress(None),
-            timeout: Some(timeout),
-            time_limit: context.call.max_seconds,
-            phones: numbers.iter().map(phone).collect(),
-        }),
-    ])))
-}
-
-/// The most phones that a `<Dial>` can ring.
-const MOST_PHONES: usize = 10;
-
-/// Asks the person who picked up an operator's phone to take a forwarded call.
-pub(super) async fn take(context: Shared, _: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
-    let from = callback.body.from.as_deref().filter(|from| from.starts_with('+'));
-    let from = from.map_or_else(|| "an unknown number".to_owned(), spoken);
-    gather(context.urls.take_key(), format!("Call from {from}. Press any key to take it."))
-}
-
-/// With a key, connects the two.
-pub(super) async fn take_key(context: Shared, _: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
-    if !callback.body.has_key() {
+/// The other leg has ended. Tells the operator, who is still on the line, why nobody talked.
+pub(super) async fn done(context: Shared, _: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+    let (status, is_bridged) = (callback.body.dial_call_status.clone(), callback.body.is_bridged());
+    let call = callback.token.as_ref().map(CallId::as_str);
+    tracing::info!(call, status, is_bridged, "the other leg has ended");
+    note(&context, callback.leg_ended());
+    if is_bridged {
         return hang_up();
     }
-    tracing::info!(leg = callback.body.call_sid, "a forwarded call was taken");
-    note(&context, callback.taken());
-    xml(twiml::response(&[]))
-}
-
-/// The other leg has ended. Tells the person who is still on the line why nobody talked, and lets the caller of a forwarded call
-/// leave a message.
-pub(super) async fn done(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
-    let Callback { token, body } = &callback;
-    let (is_bridged, is_forwarded) = (body.is_bridged(), token.is_none());
-    let state = body.dial_call_status.as_deref().and_then(CallState::of_twilio);
-    tracing::info!(
-        call = token.as_ref().map(CallId::as_str),
-        status = body.dial_call_status,
-        is_bridged,
-        "the other leg has ended"
-    );
-    note(&context, callback.leg_ended());
-    match (is_bridged, is_forwarded) {
-        (true, _) => hang_up(),
-        (false, true) => xml(greeter.message_after_forward()),
-        (false, false) => say(match state {
-            Some(CallState::Busy) => "The line is busy. Goodbye.",
-            Some(CallState::NoAnswer) => "Nobody answered. Goodbye.",
-            Some(CallState::Completed) => "The other side has hung up. Goodbye.",
-            _ => "This call could not be connected. Goodbye.",
-        }),
-    }
+    say(match status.as_deref().and_then(CallState::of_twilio) {
+        Some(CallState::Busy) => "The line is busy. Goodbye.",
+        Some(CallState::NoAnswer) => "Nobody answered. Goodbye.",
+        Some(CallState::Completed) => "The other side has hung up. Goodbye.",
+        _ => "This call could not be connected. Goodbye.",
+    })
 }
 
 async fn stored(context: &Context, token: &CallId) -> Option<Call> {
     let mut conn = context.store.read().await.ok()?;
     conn.call(&CallName::Id(token.clone())).await.ok()?
-}
-
-/// The digits of a number one by one, as they are said.
-fn spoken(number: &str) -> String {
-    let digits = number.chars().filter(char::is_ascii_digit);
-    digits.map(String::from).collect::<Vec<_>>().join(" ")
-}
-
-fn gather(action: String, say: String) -> Response {
-    xml(twiml::response(&[Verb::Gather(Gather { action, say: say.into(), timeout: KEY_WITHIN }), Verb::Hangup]))
-}
-
-fn say(sentence: &str) -> Response {
-    xml(twiml::response(&[Verb::Say(sentence.into()), Verb::Hangup]))
-}
-
-fn hang_up() -> Response {
-    xml(twiml::response(&[Verb::Hangup]))
 }

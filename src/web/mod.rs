@@ -15,6 +15,7 @@ mod extract;
 mod filter;
 mod finish;
 mod forms;
+mod forward;
 mod greeted;
 mod greeter;
 mod gzip;
@@ -38,6 +39,7 @@ mod response;
 mod search;
 mod session;
 mod speakers;
+mod spoken;
 mod transcribe;
 mod transcript;
 mod upload;
@@ -80,8 +82,9 @@ pub fn router(context: Shared) -> Router {
         .at("/record/conversation/key", twiml!(conversation::key))
         .at("/record/conversation/connect", twiml!(conversation::connect))
         .at("/record/conversation/done", twiml!(conversation::done))
-        .at("/record/take", twiml!(conversation::take))
-        .at("/record/take/key", twiml!(conversation::take_key))
+        .at("/record/take", twiml!(forward::take))
+        .at("/record/take/key", twiml!(forward::key))
+        .at("/record/take/done", twiml!(forward::done))
         .at("/hooks/twilio/leg", post(hooks::leg_progress))
         .at("/hooks/twilio/call", post(hooks::call_progress))
         .at("/hooks/twilio/recording", post(hooks::recording_progress))
@@ -132,7 +135,7 @@ pub fn router(context: Shared) -> Router {
 }
 
 /// The routes of the vendors' callbacks.
-const CALLBACKS: [&str; 13] = [
+const CALLBACKS: [&str; 14] = [
     "/record",
     "/record/done",
     "/record/greeting",
@@ -142,6 +145,7 @@ const CALLBACKS: [&str; 13] = [
     "/record/conversation/done",
     "/record/take",
     "/record/take/key",
+    "/record/take/done",
     "/hooks/twilio/call",
     "/hooks/twilio/leg",
     "/hooks/twilio/recording",

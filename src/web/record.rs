@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use super::callback::Callback;
-use super::conversation;
+use super::forward;
 use super::greeter::Greeter;
 use super::noted::note;
 use super::response::xml;
@@ -29,7 +29,7 @@ pub(super) async fn greet(context: Shared, greeter: Arc<Greeter>, callback: Call
         "answered, recording"
     );
     let is_inbound = token.is_none() && Direction::of_twilio(&body.direction) == Direction::Inbound;
-    let forwarded = if is_inbound { conversation::forwarded(&context, body) } else { None };
+    let forwarded = if is_inbound { forward::ring(&context, body) } else { None };
     let document = forwarded.unwrap_or_else(|| xml(greeter.document(token.as_ref())));
     if token.is_none() || greeter.may_note() {
         note(&context, callback.answered());

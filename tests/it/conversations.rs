@@ -487,7 +487,7 @@ async fn a_forwarded_call_that_nobody_takes_is_a_message() {
     let world = forwarding().await;
     ask_inbound(&world, "/record/", CALLER, &[]).await;
     let done = [("DialCallStatus", "completed"), ("DialCallSid", LEG), ("DialBridged", "false")];
-    let document = ask_inbound(&world, "/record/conversation/done/", CALLER, &done).await;
+    let document = ask_inbound(&world, "/record/take/done/", CALLER, &done).await;
     assert!(
         document.contains("<Say>Nobody can take your call now. Please leave a message.</Say><Record "),
         "{document}"
@@ -497,11 +497,7 @@ async fn a_forwarded_call_that_nobody_takes_is_a_message() {
     assert_eq!(call["kind"], "message", "{call:#}");
 
     let done = [("DialCallStatus", "completed"), ("DialCallSid", LEG), ("DialBridged", "true")];
-    assert!(
-        ask_inbound(&world, "/record/conversation/done/", CALLER, &done)
-            .await
-            .ends_with("<Response><Hangup/></Response>")
-    );
+    assert!(ask_inbound(&world, "/record/take/done/", CALLER, &done).await.ends_with("<Response><Hangup/></Response>"));
 }
 
 /// How callbacks may come.
