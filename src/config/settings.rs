@@ -162,9 +162,13 @@ pub const SETTINGS: &[Setting] = &[
         default: Value("3600"),
         meaning: "maximum length of a call, and thus of its recording, in seconds: 1 to 14400",
     },
-    Setting { name: "DIAL_PER_MINUTE", default: Value("5"), meaning: "maximum number of calls placed within a minute" },
-    Setting { name: "DIAL_PER_HOUR", default: Value("30"), meaning: "maximum number of calls placed within an hour" },
-    Setting { name: "DIAL_PER_DAY", default: Value("100"), meaning: "maximum number of calls placed within 24 hours" },
+    Setting {
+        name: "DIAL_PER_MINUTE",
+        default: Value("5"),
+        meaning: "maximum number of calls placed within a minute; a conversation counts as two, and forwarded calls ring at most as many phones",
+    },
+    Setting { name: "DIAL_PER_HOUR", default: Value("30"), meaning: "the same within an hour" },
+    Setting { name: "DIAL_PER_DAY", default: Value("100"), meaning: "the same within 24 hours" },
     Setting {
         name: "REDIAL_AFTER",
         default: Value("10m"),

@@ -19,8 +19,8 @@ use crate::twiml::{self, Dial, Phone, Verb};
 /// The most phones that a `<Dial>` can ring.
 const MOST_PHONES: usize = 10;
 
-/// What `/record/` answers for a call that `INBOUND` forwards. Returns `None` if it is not.
-pub(super) fn ring(context: &Context, body: &VoiceRequest) -> Option<Response> {
+/// What `/record/` answers for a call that `INBOUND` forwards. Returns `None` if it is not, or if no phone may ring.
+pub(super) fn ring(context: &Context, greeter: &Greeter, body: &VoiceRequest) -> Option<Response> {
     let timeout = context.call.forward_seconds?;
     let phone = |number: &String| Phone {
         number: number.clone(),
@@ -29,7 +29,17 @@ pub(super) fn ring(context: &Context, body: &VoiceRequest) -> Option<Response> {
     };
     // An operator who calls is not at that phone's other end.
     let numbers = context.call.operator_phones.iter().map(ToString::to_string);
-    let numbers: Vec<String> = numbers.filter(|number| body.from.as_ref() != Some(number)).take(MOST_PHONES).collect();
+    let mut numbers: Vec<String> =
+        numbers.filter(|number| body.from.as_ref() != Some(number)).take(MOST_PHONES).collect();
+    let may_ring = greeter.rung.ring(numbers.len(), context);
+    if may_ring < numbers.len() {
+        let what = "a forwarded call rings fewer phones than OPERATOR_PHONES has: the limits of DIAL_PER_MINUTE, \
+                    DIAL_PER_HOUR and DIAL_PER_DAY hold for them, too";
+        if let Some(times) = context.repeats.count(what.to_owned(), context.clock.now_ms()) {
+            tracing::warn!(may_ring, times, "{what}");
+        }
+    }
+    numbers.truncate(may_ring);
     if numbers.is_empty() {
         return None;
     }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::greeted::Greeted;
+use super::rung::Rung;
 use crate::context::Context;
 use crate::model::call::{CallId, CallSid};
 use crate::token_bucket::TokenBucket;
@@ -35,6 +36,8 @@ pub(super) struct Greeter {
     after_forward: String,
     greeted: Greeted,
     waiting: Greeted,
+    /// The phones that forwarded calls have rung.
+    pub(super) rung: Rung,
     notes: Mutex<TokenBucket>,
     /// The bucket's time starts here.
     started: Instant,
@@ -50,6 +53,7 @@ impl Greeter {
             after_forward: message(context, None, NOBODY.into()),
             greeted: Greeted::new(GREETINGS),
             waiting: Greeted::new(WAITS),
+            rung: Rung::default(),
             notes: Mutex::new(TokenBucket::new(NOTES, NOTE_EVERY)),
             started: Instant::now(),
         }

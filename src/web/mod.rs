@@ -36,6 +36,7 @@ mod record;
 mod recording_url;
 mod recordings;
 mod response;
+mod rung;
 mod search;
 mod session;
 mod speakers;

@@ -29,7 +29,7 @@ pub(super) async fn greet(context: Shared, greeter: Arc<Greeter>, callback: Call
         "answered, recording"
     );
     let is_inbound = token.is_none() && Direction::of_twilio(&body.direction) == Direction::Inbound;
-    let forwarded = if is_inbound { forward::ring(&context, body) } else { None };
+    let forwarded = if is_inbound { forward::ring(&context, &greeter, body) } else { None };
     let document = forwarded.unwrap_or_else(|| xml(greeter.document(token.as_ref())));
     if token.is_none() || greeter.may_note() {
         note(&context, callback.answered());

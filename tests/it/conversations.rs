@@ -1,5 +1,7 @@
 //! Conversations: the operator's phone rings first, then the callee's, and each leg is known.
 
+use std::time::Duration;
+
 use callscribe::sandbox::control::{Callbacks, Fault};
 use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, PHONE_NUMBER, Stage};
 use reqwest::Method;
@@ -306,7 +308,7 @@ async fn both_phones_of_a_conversation_count() {
     world.dial("14155551235").await;
     world.get("/dial/14155551236").await.problem(429, "too-many-calls");
     assert_eq!(world.calls_placed(), 2);
-    world.clock.advance(std::time::Duration::from_secs(60));
+    world.clock.advance(Duration::from_secs(60));
     world.settle().await;
     world.dial("14155551236?with=me").await;
 }
@@ -408,6 +410,29 @@ async fn a_forwarded_call_rings_all_phones_of_the_operator_at_once() {
     // By default, callers leave a message.
     let world = World::with(&[PHONES]).await;
     assert!(ask_inbound(&world, "/record/", CALLER, &[]).await.contains("<Record "));
+}
+
+#[tokio::test]
+async fn forwarded_calls_ring_no_more_phones_than_may_be_dialed() {
+    for (setting, seconds) in [("DIAL_PER_MINUTE", 60), ("DIAL_PER_HOUR", 3_600), ("DIAL_PER_DAY", 86_400)] {
+        let world = World::with(&[PHONES, ("INBOUND", "forward"), (setting, "3")]).await;
+        let calls = std::cell::Cell::new(0);
+        let phones = async || {
+            calls.set(calls.get() + 1);
+            let sid = format!("CA{:032}", calls.get());
+            let call = [("AccountSid", ACCOUNT_SID), ("CallSid", &sid), ("Direction", "inbound"), ("From", CALLER)];
+            let document = world.callback("/record/", &call).await.text();
+            assert_ne!(document.contains("<Record "), document.contains("<Number "), "{document}");
+            document.matches("<Number ").count()
+        };
+        assert_eq!([phones().await, phones().await, phones().await], [2, 1, 0], "{setting}");
+        // They take nothing from what may be dialed.
+        world.dial("14155551234").await;
+        world.clock.advance(Duration::from_secs(seconds - 1));
+        assert_eq!(phones().await, 0, "{setting}");
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(phones().await, 2, "{setting}");
+    }
 }
 
 #[tokio::test]
