@@ -147,6 +147,16 @@ pub struct CallConfig {
     pub max_seconds: u32,
 }
 
+/// The most phones that Twilio rings at once.
+const MOST_FORWARDED: usize = 10;
+
+impl CallConfig {
+    /// The operator's phones that a forwarded call rings.
+    pub fn forwarded_phones(&self) -> &[PhoneNumber] {
+        &self.operator_phones[..self.operator_phones.len().min(MOST_FORWARDED)]
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct DialConfig {
     /// `DIAL_PER_MINUTE`, `DIAL_PER_HOUR` and `DIAL_PER_DAY`, by default 5, 30 and 100.

@@ -14,8 +14,8 @@ use url::Url;
 
 use super::env::{self, Env, Found};
 use super::{
-    Accounts, AssemblyAiConfig, Cap, Config, DialConfig, KeytermSources, LogConfig, LogFormat, Problem, ServerConfig,
-    TranscriptConfig, TwilioConfig, Vendors, WorkConfig, read_call::read_call, speech_models,
+    Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, KeytermSources, LogConfig, LogFormat, Problem,
+    ServerConfig, TranscriptConfig, TwilioConfig, Vendors, WorkConfig, read_call::read_call, speech_models,
 };
 use crate::auth::SAFE_TOKEN;
 use crate::clients::{self, Deadlines, twilio};
@@ -55,6 +55,9 @@ impl Config {
         };
         let call = read_call(&mut env, own, sandbox);
         let dial = read_dial(&mut env);
+        if let (Some(call), Some(dial)) = (&call, &dial) {
+            warn_of_low_caps(&mut env, call, dial);
+        }
         let database = env.read("DATABASE_URL", Location::parse);
         let server = read_server(&mut env);
         let log = read_log(&mut env);
@@ -187,6 +190,15 @@ fn read_dial(env: &mut Env) -> Option<DialConfig> {
     });
     let [Some(per_minute), Some(per_hour), Some(per_day)] = caps else { return None };
     Some(DialConfig { caps: [per_minute, per_hour, per_day], redial_after: redial_after? })
+}
+
+/// Warns of caps that no conversation fits in.
+fn warn_of_low_caps(env: &mut Env, call: &CallConfig, dial: &DialConfig) {
+    for Cap { setting, calls, .. } in dial.caps.iter().filter(|cap| cap.calls < 2) {
+        if !call.operator_phones.is_empty() {
+            env.warn(&format!("{setting} is {calls}, and a conversation counts as two calls: none can be dialed"));
+        }
+    }
 }
 
 fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {

@@ -1,7 +1,7 @@
 //! Reads the settings of calls: who is greeted how, what ends a message, which phones ring.
 
-use super::CallConfig;
 use super::env::Env;
+use super::{CallConfig, MOST_FORWARDED};
 use crate::model::numbering::{BadCountries, Countries};
 use crate::model::phone::PhoneNumber;
 
@@ -45,6 +45,12 @@ pub(super) fn read_call(env: &mut Env, own: Option<&PhoneNumber>, is_sandbox: bo
     // The sandbox has a phone for its operator.
     if is_forwarded == Some(true) && operator_phones.is_empty() && !is_sandbox {
         env.refuse("INBOUND", "forward needs phones to ring: OPERATOR_PHONES is missing");
+    }
+    if is_forwarded == Some(true) && operator_phones.len() > MOST_FORWARDED {
+        env.warn(&format!("INBOUND=forward rings only the first {MOST_FORWARDED} of OPERATOR_PHONES"));
+    }
+    if is_forwarded == Some(false) && env.is_set("FORWARD_SECONDS") {
+        env.warn("FORWARD_SECONDS has no effect without INBOUND=forward");
     }
     let forward_seconds = forward_seconds?;
     Some(CallConfig {

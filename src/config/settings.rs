@@ -145,7 +145,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "INBOUND",
         default: Value("record"),
-        meaning: "what happens to calls to your Twilio number: record lets the caller leave a message; forward rings OPERATOR_PHONES first, and records both sides",
+        meaning: "what happens to calls to your Twilio number: record lets the caller leave a message; forward rings OPERATOR_PHONES first, ten at most, and records both sides",
     },
     Setting {
         name: "FORWARD_SECONDS",

@@ -16,9 +16,6 @@ use crate::clients::twilio::callbacks::VoiceRequest;
 use crate::context::{Context, Shared};
 use crate::twiml::{self, Dial, Phone, Verb};
 
-/// The most phones that a `<Dial>` can ring.
-const MOST_PHONES: usize = 10;
-
 /// What `/record/` answers for a call that `INBOUND` forwards. Returns `None` if it is not, or if no phone may ring.
 pub(super) fn ring(context: &Context, greeter: &Greeter, body: &VoiceRequest) -> Option<Response> {
     let timeout = context.call.forward_seconds?;
@@ -28,9 +25,8 @@ pub(super) fn ring(context: &Context, greeter: &Greeter, body: &VoiceRequest) ->
         status_callback: context.urls.leg_progress(None),
     };
     // An operator who calls is not at that phone's other end.
-    let numbers = context.call.operator_phones.iter().map(ToString::to_string);
-    let mut numbers: Vec<String> =
-        numbers.filter(|number| body.from.as_ref() != Some(number)).take(MOST_PHONES).collect();
+    let numbers = context.call.forwarded_phones().iter().map(ToString::to_string);
+    let mut numbers: Vec<String> = numbers.filter(|number| body.from.as_ref() != Some(number)).collect();
     let may_ring = greeter.rung.ring(numbers.len(), context);
     if may_ring < numbers.len() {
         let what = "a forwarded call rings fewer phones than OPERATOR_PHONES has: the limits of DIAL_PER_MINUTE, \

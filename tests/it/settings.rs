@@ -194,6 +194,26 @@ fn key_terms_of_all_three_settings_are_merged_without_duplicates() {
 }
 
 #[test]
+fn settings_of_calls_that_have_no_effect_are_warned_of() {
+    let phones = (0..11).map(|n| format!("+141555501{n:02}")).collect::<Vec<_>>();
+    let (ten, eleven) = (phones[..10].join(","), phones.join(","));
+    let warnings = |settings: &[(&str, &str)]| config(settings).warnings;
+    assert_eq!(warnings(&[("OPERATOR_PHONES", &ten), ("INBOUND", "forward"), ("FORWARD_SECONDS", "9")]), [""; 0]);
+    assert_eq!(
+        warnings(&[("OPERATOR_PHONES", &eleven), ("INBOUND", "forward")]),
+        ["INBOUND=forward rings only the first 10 of OPERATOR_PHONES"]
+    );
+    assert_eq!(warnings(&[("OPERATOR_PHONES", &eleven)]), [""; 0]);
+    assert_eq!(warnings(&[("FORWARD_SECONDS", "25")]), ["FORWARD_SECONDS has no effect without INBOUND=forward"]);
+    for (setting, calls) in [("DIAL_PER_MINUTE", "1"), ("DIAL_PER_HOUR", "1"), ("DIAL_PER_DAY", "0")] {
+        let warning = format!("{setting} is {calls}, and a conversation counts as two calls: none can be dialed");
+        assert_eq!(warnings(&[("OPERATOR_PHONES", &ten), (setting, calls)]), [warning]);
+        assert_eq!(warnings(&[(setting, calls)]), [""; 0]);
+        assert_eq!(warnings(&[("OPERATOR_PHONES", &ten), (setting, "2")]), [""; 0]);
+    }
+}
+
+#[test]
 fn a_variable_whose_name_resembles_a_settings_is_named_with_that_setting() {
     let warnings = |name: &str| config(&[(name, "canary")]).warnings;
     for (name, setting) in [
