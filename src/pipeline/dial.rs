@@ -123,6 +123,10 @@ async fn place(
             let sid = placed.unwrap_or_else(|_| Err(Error::Unsettled { call: other.id.clone() }))?;
             Ok(Dialed { call: Call { sid: Some(sid), ..other }, was_there: true })
         }
+        Intent::TooMany(Cap { setting, calls, .. }, _) if calls < 2 && request.operator.is_some() => {
+            tracing::warn!(to, setting, "not dialed: the limit allows no conversation");
+            Err(Error::NoConversations { calls, setting })
+        }
         Intent::TooMany(Cap { setting, calls, window_name: window, .. }, left) => {
             tracing::warn!(to, setting, "not dialed: the limit is reached");
             let retry_after = Duration::from_millis(u64::try_from(left).unwrap_or_default());

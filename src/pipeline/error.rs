@@ -47,6 +47,9 @@ pub enum Error {
     Unsettled { call: CallId },
     #[error("the limit of {calls} calls per {window} is reached ({setting}); nothing was dialed")]
     TooManyCalls { calls: u32, window: &'static str, setting: &'static str, retry_after: Duration },
+    /// However long the client waits.
+    #[error("a conversation counts as two calls, and {setting} allows {calls}; nothing was dialed")]
+    NoConversations { calls: u32, setting: &'static str },
     /// Another request placed the call at the same time, and that failed.
     #[error("the call was not placed: {0}")]
     NotPlaced(String),

@@ -164,9 +164,11 @@ pub(super) fn show_again(context: &Shared, form: &[u8]) -> Result<Response, ApiE
 
 /// Shows the form again with what was typed, and why it was refused.
 fn refused(context: &Shared, form: DialForm, error: ApiError) -> Response {
-    use pipeline::Error::{Keyterms, NotAllowed, SameNumber};
+    use pipeline::Error::{Keyterms, NoConversations, NotAllowed, SameNumber};
     let field = match &error {
-        ApiError::Pipeline(SameNumber | NotAllowed(pipeline::allowed::NotAllowed::Operator(_))) => "with",
+        ApiError::Pipeline(
+            SameNumber | NoConversations { .. } | NotAllowed(pipeline::allowed::NotAllowed::Operator(_)),
+        ) => "with",
         ApiError::BadRequest(why) if why.starts_with("with: ") => "with",
         ApiError::BadRequest(_) | ApiError::Pipeline(NotAllowed(_)) => "number",
         ApiError::Pipeline(Keyterms(_)) => "keyterms",

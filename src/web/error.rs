@@ -282,6 +282,7 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         E::TooManyCalls { retry_after, .. } => {
             ((StatusCode::TOO_MANY_REQUESTS, "too-many-calls", "Too many calls"), Some(retry_after))
         }
+        E::NoConversations { .. } => ((StatusCode::FORBIDDEN, "not-allowed", "No conversation can be dialed"), None),
         E::NotPlaced(_) => ((StatusCode::BAD_GATEWAY, "not-placed", "The call was not placed"), None),
         E::TranscriptFailed(_) => (TRANSCRIPT_FAILED, None),
         E::Pending(_) => ((StatusCode::SERVICE_UNAVAILABLE, "under-way", "Not finished yet"), soon),

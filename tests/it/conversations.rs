@@ -314,6 +314,18 @@ async fn both_phones_of_a_conversation_count() {
 }
 
 #[tokio::test]
+async fn a_limit_below_two_says_that_a_conversation_counts_as_two() {
+    for (setting, calls) in [("DIAL_PER_MINUTE", "1"), ("DIAL_PER_HOUR", "1"), ("DIAL_PER_DAY", "0")] {
+        let world = World::with(&[PHONES, (setting, calls)]).await;
+        let refused = world.get("/dial/14155551234?with=me").await;
+        let detail = refused.problem(403, "not-allowed");
+        let why = format!("a conversation counts as two calls, and {setting} allows {calls}; nothing was dialed");
+        assert_eq!((detail, refused.header("retry-after")), (why, ""));
+        assert_eq!(world.calls_placed(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_form_offers_the_operators_phones_and_dials_a_conversation_once() {
     let world = World::with(&[PHONES]).await;
     let home = world.get_with("/", &PRESSED).await.text();
@@ -420,7 +432,7 @@ async fn forwarded_calls_ring_no_more_phones_than_may_be_dialed() {
         let phones = async || {
             calls.set(calls.get() + 1);
             let sid = format!("CA{:032}", calls.get());
-            let call = [("AccountSid", ACCOUNT_SID), ("CallSid", &sid), ("Direction", "inbound"), ("From", CALLER)];
+            let call = [("AccountSid", ACCOUNT_SID), ("CallSid", &*sid), ("Direction", "inbound"), ("From", CALLER)];
             let document = world.callback("/record/", &call).await.text();
             assert_ne!(document.contains("<Record "), document.contains("<Number "), "{document}");
             document.matches("<Number ").count()
