@@ -11,12 +11,6 @@ pub enum Role {
     Party,
 }
 
-words! {
-    Role:
-    Operator = "operator",
-    Party = "party",
-}
-
 #[derive(Debug, Clone)]
 pub struct Leg {
     pub sid: CallSid,
@@ -28,9 +22,10 @@ pub struct Leg {
     pub state: CallState,
     /// Whether it was ever connected with the call, if that is known.
     pub is_bridged: Option<bool>,
-    /// When it was stored as answered, in milliseconds since 1970.
+    /// When it was answered, in milliseconds since 1970: when that was stored or, if no report told it in time, as Twilio
+    /// says afterwards.
     pub answered_at: Option<i64>,
-    /// When it was stored as over.
+    /// When it ended, likewise.
     pub ended_at: Option<i64>,
 }
 
@@ -50,6 +45,13 @@ pub struct LegUpdate {
 }
 
 impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Party => "party",
+        }
+    }
+
     /// Who is at the phones that a call dials: the callee of an outbound call, and the operator of any other. The
     /// direction of a call that its leg has reported first is not known at once.
     pub fn of_dialed(direction: Direction) -> Self {

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Error;
 use super::job::{ms, poll_pause};
 use super::request;
@@ -249,7 +251,12 @@ pub(super) async fn put_leg(tx: &mut Conn, leg: &Leg, now: i64) -> Result<(), st
 /// Returns `None` if the SID or the state is not one of Twilio's.
 pub(super) fn to_leg(call: &Call, leg: &twilio::Call) -> Option<Leg> {
     let (sid, state) = (leg.sid.parse().ok()?, CallState::of_twilio(&leg.status)?);
-    Some(self::leg(call, &sid, state, leg.to.clone(), None))
+    let answered = leg.answered().filter(|_| state == CallState::Completed);
+    Some(Leg {
+        answered_at: answered.map(Timestamp::as_millisecond),
+        ended_at: leg.ended().map(Timestamp::as_millisecond),
+        ..self::leg(call, &sid, state, leg.to.clone(), None)
+    })
 }
 
 async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<(), Error> {

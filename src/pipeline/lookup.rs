@@ -105,3 +105,5 @@ mod tests {
         assert!(!is_recording_awaited(&call("busy"), &[], at("2026-11-23T01:50:01Z")));
     }
 }
+            start_time: None,
+            duration: None,

@@ -18,8 +18,8 @@ impl Conn {
     /// far already.
     pub(crate) async fn put_leg(&mut self, leg: &Leg, now: i64) -> Result<bool, Error> {
         let Leg { sid, call, number, state, is_bridged, .. } = leg;
-        let answered_at = (*state == CallState::InProgress).then_some(now);
-        let ended_at = state.is_over().then_some(now);
+        let answered_at = leg.answered_at.or((*state == CallState::InProgress).then_some(now));
+        let ended_at = leg.ended_at.or(state.is_over().then_some(now));
         let args = args![
             sid.as_str(),
             call.as_str(),
@@ -35,26 +35,19 @@ impl Conn {
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING";
         let mut moved = self.execute(added, args).await?;
         if moved == 0 {
-            let args = args![
-                sid.as_str(),
-                call.as_str(),
-                state.as_str(),
-                state.rank(),
-                answered_at,
-                ended_at,
-                now,
-                number.as_deref()
-            ];
-            let advanced =
-                "UPDATE legs SET state = $3, rank = $4, answered_at = coalesce(answered_at, $5), ended_at = $6,
-                            updated_at = $7, number = coalesce(number, $8)
+            let args = args![sid.as_str(), call.as_str(), state.as_str(), state.rank(), ended_at, now];
+            let advanced = "UPDATE legs SET state = $3, rank = $4, ended_at = $5, updated_at = $6
                             WHERE sid = $1 AND call_id = $2 AND rank < $4";
             moved = self.execute(advanced, args).await?;
-        }
-        if moved == 0 && number.is_some() {
-            // The end of the leg may have been reported first, without its number.
-            let number_of = "UPDATE legs SET number = $3 WHERE sid = $1 AND call_id = $2 AND number IS NULL";
-            self.execute(number_of, args![sid.as_str(), call.as_str(), number.as_deref()]).await?;
+            // The end of the leg may have been reported first, without its number or its answer. Both times are then Twilio's.
+            let answered_at = if moved > 0 { answered_at } else { leg.answered_at };
+            let args = args![sid.as_str(), call.as_str(), number.as_deref(), answered_at, leg.ended_at];
+            let filled_in = "UPDATE legs SET number = coalesce(number, $3), answered_at = coalesce(answered_at, $4),
+                             ended_at = CASE WHEN answered_at IS NULL AND $4 IS NOT NULL THEN coalesce($5, ended_at)
+                                        ELSE ended_at END
+                             WHERE sid = $1 AND call_id = $2
+                             AND (number IS NULL AND $3 IS NOT NULL OR answered_at IS NULL AND $4 IS NOT NULL)";
+            self.execute(filled_in, args).await?;
         }
         if moved > 0 {
             self.note(call, Happened::Leg(sid.clone(), *state), None, now).await?;

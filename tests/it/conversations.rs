@@ -608,6 +608,30 @@ async fn a_forwarded_call_is_recorded_and_transcribed_however_callbacks_come() {
 }
 
 #[tokio::test]
+async fn the_times_of_a_leg_are_those_of_twilio_if_it_was_not_reported() {
+    for callbacks in [Callbacks::Drop, Callbacks::Shuffled] {
+        let world = with_callbacks(callbacks, &[("INBOUND", "forward")]).await;
+        let sid = world.twilio.inbound_call(&format!("{}/record/", world.base), CALLER);
+        world.twilio.settled().await;
+        // Stores what requests for TwiML have told.
+        world.app.run_due_jobs().await;
+        let ended = world.clock.now_ms();
+        world.after(HOUR).await;
+        for leg in &world.call(&sid).await["legs"].as_array().expect("legs")[1..] {
+            let at = |name: &str| leg[name].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+            let over = at("ended_at").expect("an end");
+            assert!((over.as_millisecond() - ended).abs() < 60_000, "{callbacks:?}: {leg}");
+            let was_answered = leg["state"] == "completed";
+            assert_eq!(
+                at("answered_at").is_some_and(|answered| answered <= over),
+                was_answered,
+                "{callbacks:?}: {leg}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_conversation_that_does_not_come_about_says_why() {
     for callbacks in ALL_CALLBACKS {
         for (outcome, state, reason) in [

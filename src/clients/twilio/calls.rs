@@ -1,6 +1,6 @@
 //! Call resources. Source: <https://www.twilio.com/docs/voice/api/call-resource>.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -45,9 +45,15 @@ pub struct Call {
     /// RFC 2822.
     #[serde(default, deserialize_with = "lenient::text")]
     pub date_created: Option<String>,
+    /// RFC 2822; set once the call was dialed, or came in.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub start_time: Option<String>,
     /// RFC 2822; set once the call has ended.
     #[serde(default, deserialize_with = "lenient::text")]
     pub end_time: Option<String>,
+    /// Seconds from the answer to the end.
+    #[serde(default, deserialize_with = "lenient::number")]
+    pub duration: Option<i64>,
     /// Set for the leg that the call with this SID has dialed.
     #[serde(default)]
     pub parent_call_sid: Option<String>,
@@ -67,6 +73,14 @@ impl Call {
     /// To the second.
     pub fn ended(&self) -> Option<Timestamp> {
         date(self.end_time.as_deref())
+    }
+
+    /// When a call was answered that has ended since, to the second.
+    pub fn answered(&self) -> Option<Timestamp> {
+        let (ended, length) = (self.ended()?, SignedDuration::from_secs(self.duration?));
+        let answered = ended.checked_sub(length).ok()?;
+        // Twilio rounds the duration up.
+        Some(date(self.start_time.as_deref()).map_or(answered, |started| answered.max(started)))
     }
 }
 
