@@ -35,14 +35,31 @@ pub fn decryption(context: &Shared, recording: &Recording) -> Result<Option<Decr
     context.twilio.decryption(recording).map_err(why)
 }
 
+/// The call that has dialed this leg, or `None` if it is none.
+pub fn parent(call: &Call) -> Option<CallSid> {
+    call.parent_call_sid.as_deref()?.parse().ok()
+}
+
+/// All recordings of a call, oldest first, with its SID. Those of a leg are the recordings of the call that has dialed it.
+pub async fn recorded(context: &Shared, call: &CallSid) -> Result<(CallSid, Vec<Recording>), Error> {
+    let all = recordings(context, call).await?;
+    if all.is_empty()
+        && let Some(parent) = parent(&self::call(context, call).await?)
+    {
+        let all = recordings(context, &parent).await?;
+        return Ok((parent, all));
+    }
+    Ok((call.clone(), all))
+}
+
 /// The recordings of a call whose audio is available, oldest first. If there is none, [`Error::NoRecording`] says in what
 /// state the call is.
 pub async fn complete_recordings(context: &Shared, call: &CallSid) -> Result<Vec<Recording>, Error> {
-    let all = recordings(context, call).await?;
+    let (call, all) = recorded(context, call).await?;
     if all.iter().any(Recording::is_complete) {
         Ok(all.into_iter().filter(Recording::is_complete).collect())
     } else {
-        Err(none_yet(context, call, &all).await)
+        Err(none_yet(context, &call, &all).await)
     }
 }
 
@@ -96,7 +113,9 @@ mod tests {
             from: None,
             direction: None,
             date_created: None,
+            start_time: None,
             end_time: Some("Mon, 23 Nov 2026 01:50:00 +0000".to_owned()),
+            duration: None,
             parent_call_sid: None,
         };
         let at = |time: &str| time.parse::<Timestamp>().unwrap();
@@ -105,5 +124,3 @@ mod tests {
         assert!(!is_recording_awaited(&call("busy"), &[], at("2026-11-23T01:50:01Z")));
     }
 }
-            start_time: None,
-            duration: None,

@@ -220,6 +220,12 @@ impl Conn {
                 self.fetch(sql, args![limit]).await?
             }
             Some(Cursor { created_at, id }) => {
+    /// The call that has dialed this leg.
+    pub async fn call_of_leg(&mut self, leg: &CallSid) -> Result<Option<Call>, Error> {
+        let sql = select!("WHERE id = (SELECT call_id FROM legs WHERE sid = $1)");
+        self.fetch_one(sql, args![leg.as_str()]).await?.as_ref().map(rows::call).transpose()
+    }
+
                 let sql = select!(
                     "WHERE (created_at, id) < ($1, $2) AND (deletion IS NULL OR deletion <> 'done')
                      ORDER BY created_at DESC, id DESC LIMIT $3"

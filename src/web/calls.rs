@@ -18,10 +18,10 @@ use super::view::{
     CallDetails, CallList, CallRow, CallView, EventView, LegView, RecordingView, SpeakerView, TranscriptView,
 };
 use super::{forms, reading, response, search};
-use crate::clients::twilio::Recording;
+use crate::clients::twilio::{self, Recording};
 use crate::context::{Context, Shared};
 use crate::model;
-use crate::model::call::{CallName, CallSid, CallState, Deletion, FormNonce};
+use crate::model::call::{Call, CallName, CallState, Deletion, FormNonce};
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::speakers::Speakers;
@@ -110,6 +110,12 @@ pub(super) async fn show(
     }
     let Arrival { dialed, q } = Named::of_query(&uri)?.named;
     let mut shown = shown(&context, &headers, &name).await?;
+    if matches!(name, CallName::Sid(_)) && shown.call.sid.as_deref() != Some(name.as_str()) {
+        // The name is that of a leg.
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let location = format!("/calls/{}{query}", shown.call.name());
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+    }
     let query = model::search::Query::parse(&q);
     let _turn = context.turn_to_show(shown.transcripts.iter().map(|transcript| transcript.json_bytes).sum()).await;
     for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
@@ -154,17 +160,37 @@ async fn name_speakers(context: &Context, shown: &mut CallDetails) -> Result<(),
     Ok(())
 }
 
-/// Returns a call from the store, or from Twilio if the store does not know it.
+/// Returns a call from the store, or from Twilio if the store does not know it. For a leg, returns the call that has dialed
+/// it.
 async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<CallDetails, ApiError> {
     let mut conn = context.store.read().await?;
     let since = conn.newest_change().await?;
-    let Some(call) = conn.call(name).await? else {
-        drop(conn);
-        return match name {
-            CallName::Sid(sid) => Ok(CallDetails { since, ..shown_by_twilio(context, headers, sid).await? }),
-            CallName::Id(_) => Err(unknown(name)),
-        };
-    };
+    if let Some(call) = conn.call(name).await? {
+        return stored(context, headers, conn, since, call).await;
+    }
+    let CallName::Sid(sid) = name else { return Err(unknown(name)) };
+    if let Some(call) = conn.call_of_leg(sid).await? {
+        return stored(context, headers, conn, since, call).await;
+    }
+    drop(conn);
+    let found = lookup::call(context, sid).await?;
+    let Some(parent) = lookup::parent(&found) else { return shown_by_twilio(context, headers, since, found).await };
+    let mut conn = context.store.read().await?;
+    if let Some(call) = conn.call(&CallName::Sid(parent.clone())).await? {
+        return stored(context, headers, conn, since, call).await;
+    }
+    drop(conn);
+    shown_by_twilio(context, headers, since, lookup::call(context, &parent).await?).await
+}
+
+/// Returns a call that was read from the store. `since` is the newest row of the history before that.
+async fn stored(
+    context: &Shared,
+    headers: &HeaderMap,
+    mut conn: Conn,
+    since: i64,
+    call: Call,
+) -> Result<CallDetails, ApiError> {
     if call.deletion == Some(Deletion::Done) {
         return Err(pipeline::Error::Deleted.into());
     }
@@ -217,9 +243,17 @@ async fn shown(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result
     Ok(shown)
 }
 
-async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -> Result<CallDetails, ApiError> {
-    let found = lookup::call(context, sid).await?;
-    let recordings = lookup::recordings(context, sid).await?;
+/// Returns a call that only Twilio knows.
+async fn shown_by_twilio(
+    context: &Shared,
+    headers: &HeaderMap,
+    since: i64,
+    found: twilio::Call,
+) -> Result<CallDetails, ApiError> {
+    let recordings = match found.sid.parse() {
+        Ok(sid) => lookup::recordings(context, &sid).await?,
+        Err(_) => Vec::new(),
+    };
     let is_awaited = lookup::is_recording_awaited(&found, &recordings, context.clock.now());
     let progress = if is_awaited && found.is_up() && !recordings.iter().any(Recording::is_coming) {
         Progress::Calling
@@ -238,7 +272,7 @@ async fn shown_by_twilio(context: &Shared, headers: &HeaderMap, sid: &CallSid) -
         legs: Vec::new(),
         can_retry: false,
         can_delete: false,
-        since: 0,
+        since,
         steps: standing::steps(state, progress, &[]),
         waits_for: WaitsFor::of_call(state, progress),
         keyterms: Vec::new(),

@@ -40,7 +40,7 @@ pub(super) async fn list(
         let urls: Vec<String> = complete.iter().map(|recording| context.twilio.audio_url(recording)).collect();
         return Ok(text(&urls.join("\n")));
     }
-    let all = lookup::recordings(&context, &call).await?;
+    let (call, all) = lookup::recorded(&context, &call).await?;
     if all.is_empty() {
         return Err(lookup::none_yet(&context, &call, &all).await.into());
     }

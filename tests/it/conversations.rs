@@ -608,6 +608,27 @@ async fn a_forwarded_call_is_recorded_and_transcribed_however_callbacks_come() {
 }
 
 #[tokio::test]
+async fn the_sid_of_a_leg_leads_to_its_call() {
+    let world = with_callbacks(Callbacks::Deliver, &[]).await;
+    let sid = world.dial("14155551234?with=me").await;
+    let_end(&world).await;
+    let call = world.call(&sid).await;
+    let leg = rung(&world, &call)[1].1.clone();
+    let audio = world.get(&format!("/get-recording-url/{sid}")).await.text();
+    // Also if only Twilio knows the leg, or the call as well.
+    for forget in ["", "DELETE FROM legs", "UPDATE calls SET sid = NULL"] {
+        world.store.execute(forget).await.expect("no leg");
+        assert_eq!(world.call(&leg).await["sid"], json!(sid), "{forget}");
+        let page = world.get_with(&format!("/calls/{leg}?q=order"), &PRESSED).await;
+        assert_eq!((page.status.as_u16(), page.header("location")), (303, &*format!("/calls/{sid}?q=order")));
+        assert_eq!(world.get(&format!("/get-recording-url/{leg}")).await.text(), audio, "{forget}");
+    }
+    let transcript = world.post_form("/transcribe", &format!("call_sid={leg}")).await;
+    assert_eq!(transcript.status, 200, "{}", transcript.text());
+    assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 1);
+}
+
+#[tokio::test]
 async fn the_times_of_a_leg_are_those_of_twilio_if_it_was_not_reported() {
     for callbacks in [Callbacks::Drop, Callbacks::Shuffled] {
         let world = with_callbacks(callbacks, &[("INBOUND", "forward")]).await;
