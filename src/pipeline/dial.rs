@@ -199,7 +199,7 @@ async fn asked_before(
     now: i64,
 ) -> Result<Option<Call>, store::Error> {
     if let Some(nonce) = &request.nonce
-        && let Some(other) = tx.call_of_nonce(nonce, &request.number).await?
+        && let Some(other) = tx.call_of_nonce(nonce, &request.number, request.operator.as_ref()).await?
     {
         return Ok(Some(other));
     }

@@ -161,11 +161,21 @@ impl Conn {
         self.fetch_one(sql, args).await?.as_ref().map(rows::call).transpose()
     }
 
-    /// Returns the call to `to` that a form with this nonce has asked for, if it rang or may have rung.
-    pub(crate) async fn call_of_nonce(&mut self, nonce: &FormNonce, to: &PhoneNumber) -> Result<Option<Call>, Error> {
-        let sql = select!("WHERE press = $1 AND to_number = $2 AND (sid IS NOT NULL OR holds_number = 1)");
-        let row = self.fetch_one(sql, args![nonce.as_str(), to.to_string().as_str()]).await?;
-        row.as_ref().map(rows::call).transpose()
+    /// Returns the call to `to` that a form with this nonce has asked for, if it rang or may have rung: a conversation with
+    /// this operator's phone, or else a message.
+    pub(crate) async fn call_of_nonce(
+        &mut self,
+        nonce: &FormNonce,
+        to: &PhoneNumber,
+        operator: Option<&PhoneNumber>,
+    ) -> Result<Option<Call>, Error> {
+        let sql = select!(
+            "WHERE press = $1 AND to_number = $2 AND operator_number IS NOT DISTINCT FROM $3
+             AND (sid IS NOT NULL OR holds_number = 1)"
+        );
+        let operator = operator.map(PhoneNumber::to_string);
+        let args = args![nonce.as_str(), to.to_string().as_str(), operator.as_deref()];
+        self.fetch_one(sql, args).await?.as_ref().map(rows::call).transpose()
     }
 
     /// When the phone was dialed that is followed by `newer` others, if that was after `since`. In a conversation, two phones

@@ -343,6 +343,13 @@ async fn a_form_offers_the_operators_phones_and_dials_a_conversation_once() {
     assert_eq!(world.calls_placed(), 1);
     let page = world.get_with(&format!("/calls/{}", first.call_sid()), &PRESSED).await.text();
     assert!(page.contains(&format!("<input type=\"hidden\" name=\"with\" value=\"{OTHER_PHONE}\">")), "{page}");
+    // The same form with another choice asks for another call.
+    for (with, placed) in [("", 2), ("%2B14155550100", 3), ("", 3), ("me", 3)] {
+        let form = format!("number=%2B14155551234&with={with}&press={press}");
+        assert_eq!(world.send(Method::POST, "/calls", &PRESSED, &form).await.status, 303);
+        world.settle().await;
+        assert_eq!(world.calls_placed(), placed, "{with}");
+    }
 
     let refused = world.send(Method::POST, "/calls", &PRESSED, "number=%2B14155550101&with=%2B14155550101").await;
     assert_eq!(refused.status, 400);
