@@ -27,6 +27,8 @@ pub struct Facts {
 pub struct Summary {
     /// The state of the leg of a conversation that got furthest.
     pub furthest_leg: Option<CallState>,
+    /// Whether a leg was connected with the call, if that is known.
+    pub is_bridged: Option<bool>,
     /// The status of the job that follows the call.
     pub following: Option<JobStatus>,
     pub is_recording_coming: bool,
@@ -68,6 +70,8 @@ pub enum Unconnected {
     NoKey,
     /// The leg to the other number ended in this state.
     Party(CallState),
+    /// The other side answered, and hung up during the greeting.
+    HungUp,
 }
 
 /// The next thing that must happen before a call gets further.
@@ -127,6 +131,7 @@ impl Facts {
         let states = || self.transcripts.iter().filter(|one| one.is_current).map(|one| one.state);
         Summary {
             furthest_leg: self.furthest_leg(),
+            is_bridged: self.legs.iter().filter_map(|leg| leg.is_bridged).max(),
             following: self.following,
             is_recording_coming: self.recordings.iter().any(|recording| recording.state.is_coming()),
             has_transcripts: !self.transcripts.is_empty(),
@@ -224,13 +229,15 @@ impl Facts {
 impl Unconnected {
     /// Returns `None` for every other call, and as long as it is not known.
     pub fn of(call: &Call, summary: &Summary) -> Option<Self> {
-        if call.operator.is_none() || summary.is_recording_coming || summary.has_transcripts {
+        let is_recorded = summary.is_recording_coming || summary.has_transcripts || summary.has_untranscribed;
+        if call.operator.is_none() || is_recorded {
             return None;
         }
         match (call.state, summary.furthest_leg) {
-            (CallState::Completed, Some(state)) => {
-                (state.is_over() && state != CallState::Completed).then_some(Self::Party(state))
+            (CallState::Completed, Some(CallState::Completed)) => {
+                (summary.is_bridged == Some(false)).then_some(Self::HungUp)
             }
+            (CallState::Completed, Some(state)) => state.is_over().then_some(Self::Party(state)),
             // The reports of a leg may be late, or lost: the end of following tells that there was none.
             (CallState::Completed, None) => (summary.following == Some(JobStatus::Done)).then_some(Self::NoKey),
             (state, _) => state.is_over().then_some(Self::Operator(state)),

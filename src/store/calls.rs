@@ -220,6 +220,12 @@ impl Conn {
         row.as_ref().map(rows::call).transpose()
     }
 
+    /// The call that has dialed this leg.
+    pub async fn call_of_leg(&mut self, leg: &CallSid) -> Result<Option<Call>, Error> {
+        let sql = select!("WHERE id = (SELECT call_id FROM legs WHERE sid = $1)");
+        self.fetch_one(sql, args![leg.as_str()]).await?.as_ref().map(rows::call).transpose()
+    }
+
     /// The newest calls, or those after a cursor, without deleted ones.
     pub async fn calls(&mut self, after: Option<&Cursor>, limit: i64) -> Result<Vec<Call>, Error> {
         let rows = match after {
@@ -230,12 +236,6 @@ impl Conn {
                 self.fetch(sql, args![limit]).await?
             }
             Some(Cursor { created_at, id }) => {
-    /// The call that has dialed this leg.
-    pub async fn call_of_leg(&mut self, leg: &CallSid) -> Result<Option<Call>, Error> {
-        let sql = select!("WHERE id = (SELECT call_id FROM legs WHERE sid = $1)");
-        self.fetch_one(sql, args![leg.as_str()]).await?.as_ref().map(rows::call).transpose()
-    }
-
                 let sql = select!(
                     "WHERE (created_at, id) < ($1, $2) AND (deletion IS NULL OR deletion <> 'done')
                      ORDER BY created_at DESC, id DESC LIMIT $3"
@@ -274,6 +274,7 @@ impl Conn {
             let is_some = |column| Ok::<bool, Error>(row.int(column)? > 0);
             let summary = Summary {
                 furthest_leg: row.text_if_set("leg")?.map(|word| legs::state(&word)).transpose()?,
+                is_bridged: row.int_if_set("bridged")?.map(|bridged| bridged != 0),
                 following: row.text_if_set("job")?.map(|word| jobs::status(&word)).transpose()?,
                 is_recording_coming: is_some("coming")?,
                 has_transcripts: is_some("transcripts")?,

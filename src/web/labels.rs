@@ -148,7 +148,7 @@ pub(super) fn outcome(state: Option<CallState>, progress: Progress) -> &'static 
 pub(super) fn unconnected_headline(unconnected: Unconnected) -> &'static str {
     match unconnected {
         Unconnected::Party(state) => unanswered(state).unwrap_or("Not connected"),
-        Unconnected::Operator(_) | Unconnected::NoKey => "Not connected",
+        Unconnected::Operator(_) | Unconnected::NoKey | Unconnected::HungUp => "Not connected",
     }
 }
 
@@ -168,6 +168,7 @@ pub(super) fn unconnected(unconnected: Unconnected) -> &'static str {
         Unconnected::Party(CallState::NoAnswer) => "Nobody answered at the other number.",
         Unconnected::Party(CallState::Canceled) => "Your phone hung up before the other number answered.",
         Unconnected::Party(_) => "The other number could not be reached.",
+        Unconnected::HungUp => "The other side hung up before it was connected.",
     }
 }
 

@@ -179,6 +179,24 @@ async fn who_is_still_on_the_line_hears_why_nobody_talks() {
 }
 
 #[tokio::test]
+async fn who_hangs_up_during_the_greeting_was_not_connected() {
+    let one = Ringing::new().await;
+    one.report(LEG, "in-progress").await;
+    let done = [("DialCallStatus", "completed"), ("DialCallSid", LEG), ("DialBridged", "false")];
+    one.ask("/record/conversation/done/", &done).await;
+    let ended = [("AccountSid", ACCOUNT_SID), ("CallSid", &one.sid), ("CallStatus", "completed")];
+    assert_eq!(one.world.callback(&format!("/hooks/twilio/call?t={}", one.token), &ended).await.status, 204);
+    // Stores what the request for TwiML has told.
+    one.world.app.run_due_jobs().await;
+    let reason = "The other side hung up before it was connected.";
+    for call in [&one.call().await, &one.world.get("/calls").await.json()["calls"][0]] {
+        assert_eq!((&call["progress"], &call["reason"]), (&json!("failed"), &json!(reason)), "{call:#}");
+    }
+    let page = one.world.get_with(&format!("/calls/{}", one.sid), &PRESSED).await.text();
+    assert!(page.contains(reason) && page.contains("Not connected"), "{page}");
+}
+
+#[tokio::test]
 async fn a_leg_moves_forward_in_any_order_and_is_no_call_of_its_own() {
     let one = Ringing::new().await;
     for status in ["in-progress", "initiated", "in-progress", "ringing", "completed", "completed", "in-progress", "new"]

@@ -129,6 +129,8 @@ impl Dialect {
                     "SELECT calls.id, job.state AS job,
                         CASE WHEN calls.kind = 'conversation' THEN (SELECT legs.state FROM legs WHERE call_id = calls.id
                             ORDER BY legs.rank DESC, legs.state = 'completed' DESC LIMIT 1) END AS leg,
+                        CASE WHEN calls.kind = 'conversation' THEN (SELECT max(legs.bridged) FROM legs
+                            WHERE call_id = calls.id) END AS bridged,
                         (SELECT CAST(sum(duration_seconds) AS BIGINT) FROM recordings WHERE call_id = calls.id) AS seconds,
                         (SELECT count(*) FROM recordings WHERE call_id = calls.id AND rank < $2) AS coming,
                         (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
