@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callscribe::sandbox::control::{Callbacks, Fault};
-use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, PHONE_NUMBER, Stage};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, PHONE_NUMBER, SeededCall, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -651,6 +651,17 @@ async fn the_sid_of_a_leg_leads_to_its_call() {
     let transcript = world.post_form("/transcribe", &format!("call_sid={leg}")).await;
     assert_eq!(transcript.status, 200, "{}", transcript.text());
     assert_eq!(world.store.number("SELECT count(*) FROM calls").await, 1);
+}
+
+#[tokio::test]
+async fn a_call_is_read_whatever_stands_in_the_place_of_its_parent() {
+    let world = World::new().await;
+    let sid = world.twilio.add_call(SeededCall::default());
+    for parent in [json!(null), json!(""), json!(false), json!(0), json!([])] {
+        let call = json!({ "sid": sid, "status": "completed", "parent_call_sid": parent });
+        world.twilio.control.fail_next(Method::GET, &sid, Fault::wrong_body(call.to_string()));
+        assert_eq!(world.call(&sid).await["sid"], json!(sid), "{parent}");
+    }
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ pub struct Call {
     #[serde(default, deserialize_with = "lenient::number")]
     pub duration: Option<i64>,
     /// Set for the leg that the call with this SID has dialed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub parent_call_sid: Option<String>,
 }
 
@@ -160,7 +160,7 @@ impl Twilio {
             !is_recent || is_cut
         };
         let (mut calls, date) = self.list::<Calls>(url, is_enough).await?;
-        calls.retain(|call| is_recent(call, date) && call.parent_call_sid.as_deref().is_none_or(str::is_empty));
+        calls.retain(|call| is_recent(call, date) && call.parent_call_sid.is_none());
         Ok((calls, date, is_cut))
     }
 
@@ -191,7 +191,7 @@ impl Twilio {
             |call: &Call, date| call.created().is_some_and(|created| created.as_second() >= since(date).as_second());
         let (mut calls, date) =
             self.list::<Calls>(url, |page, date| page.last().is_some_and(|oldest| !is_recent(oldest, date))).await?;
-        calls.retain(|call| is_recent(call, date) && call.parent_call_sid.as_deref().is_none_or(str::is_empty));
+        calls.retain(|call| is_recent(call, date) && call.parent_call_sid.is_none());
         Ok(calls)
     }
 }
