@@ -11,6 +11,7 @@ use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
 use crate::failpoint::Commit;
 use crate::model::call::{self, Call, CallId, CallName, CallSid, CallState, Direction};
+use crate::model::leg::Leg;
 use crate::store::{self, Conn, Job, Transition};
 
 /// When a call that may have been placed is searched for, counted from its intent.
@@ -141,11 +142,8 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let mut recordings = context.twilio.recordings_of_call(sid.as_str()).await.map_err(retried)?;
     let (unlisted, _) = unlisted(context, call, &recordings).await?;
     recordings.extend(unlisted);
-    let legs = if dials_legs(context, call) {
-        context.twilio.legs_of(sid.as_str()).await.map_err(retried)?
-    } else {
-        Vec::new()
-    };
+    let known = if call.may_have_legs() { context.store.read().await?.legs_of(&call.id).await? } else { Vec::new() };
+    let legs = legs(context, call, sid, &known).await?;
     let direction = Direction::of_twilio(found.direction.as_deref().unwrap_or_default());
     let state = CallState::of_twilio(&found.status);
 
@@ -153,7 +151,10 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     // By our clock, from the moment the end was stored.
     let just_ended = call.ended_at.is_none_or(|ended| (now - ended).abs() < ms(lookup::LISTED_WITHIN));
     // Of a conversation that nobody but the operator answered, there is no recording.
-    let is_answered = call.operator.is_none() || legs.iter().any(|leg| leg.status == CallState::Completed.as_str());
+    let was_answered = |leg: &twilio::Call| leg.status == CallState::Completed.as_str();
+    let is_answered = call.operator.is_none()
+        || legs.iter().any(was_answered)
+        || known.iter().any(|leg| leg.state == CallState::Completed);
     let is_unlisted = found.status == CallState::Completed.as_str() && is_answered && recordings.is_empty();
     let is_up = found.is_up() || legs.iter().any(twilio::Call::is_up);
     let is_awaited = is_up || recordings.iter().any(Recording::is_coming) || (is_unlisted && just_ended);
@@ -220,8 +221,8 @@ async fn poll_recordings(context: &Shared, job: &Job, call: &Call) -> Result<(),
     Err(if age > ms(DEADLINE) { JobError::fail(error) } else { JobError::poll_again(error, poll_pause(job.polls)) })
 }
 
-/// Fetches the unfinished recordings of a call that are not among those that Twilio lists for it: a recording of a conference
-/// belongs to none of its calls. Returns whether Twilio does not find one, too.
+/// Fetches the unfinished recordings of a call that Twilio does not list for it: a recording of a conference belongs to none
+/// of its calls. Returns whether Twilio does not find one, too.
 async fn unlisted(context: &Shared, call: &Call, listed: &[Recording]) -> Result<(Vec<Recording>, bool), JobError> {
     let known = context.store.read().await?.recordings_of(&call.id).await?;
     let (mut found, mut is_missing) = (Vec::new(), false);
@@ -238,6 +239,27 @@ async fn unlisted(context: &Shared, call: &Call, listed: &[Recording]) -> Result
     Ok((found, is_missing))
 }
 
+/// Fetches the legs of a call: those that Twilio lists for it, and of those that are known here the unfinished ones that it
+/// does not list.
+async fn legs(context: &Shared, call: &Call, sid: &CallSid, known: &[Leg]) -> Result<Vec<twilio::Call>, JobError> {
+    // Other programs may use the account, too.
+    let is_forwarded = call.may_have_legs() && context.call.forward_seconds.is_some();
+    if call.kind != call::Kind::Conversation && !is_forwarded && known.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut legs = context.twilio.legs_of(sid.as_str()).await.map_err(retried)?;
+    for Leg { sid, .. } in known.iter().filter(|leg| !leg.state.is_over()) {
+        if legs.iter().any(|listed| listed.sid == sid.as_str()) {
+            continue;
+        }
+        match context.twilio.call(sid.as_str()).await {
+            Err(error) if matches!(error.kind, Kind::NotFound(_)) => {}
+            leg => legs.push(leg.map_err(retried)?),
+        }
+    }
+    Ok(legs)
+}
+
 async fn put_recordings(
     tx: &mut Conn,
     context: &Context,
@@ -251,11 +273,6 @@ async fn put_recordings(
         }
     }
     Ok(())
-}
-
-/// Whether the call may have dialed legs here. Other programs may use the account, too.
-fn dials_legs(context: &Context, call: &Call) -> bool {
-    call.kind == call::Kind::Conversation || (call.may_have_legs() && context.call.forward_seconds.is_some())
 }
 
 /// Twilio may answer later what it refuses now, and the call goes on meanwhile: retry.

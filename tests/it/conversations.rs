@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callscribe::sandbox::control::{Callbacks, Fault};
-use callscribe::sandbox::twilio::{ACCOUNT_SID, Outcome, PHONE_NUMBER, SeededCall, Stage};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, AUTH_TOKEN, Outcome, PHONE_NUMBER, SeededCall, Stage};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -630,6 +630,45 @@ async fn a_forwarded_call_is_recorded_and_transcribed_however_callbacks_come() {
         assert_eq!(phones, [PHONE, OTHER_PHONE], "{callbacks:?}: {call:#}");
         assert_eq!(world.get("/calls").await.json()["calls"].as_array().map(Vec::len), Some(1));
     }
+}
+
+/// A conversation that has ended, of whose second leg only this state has been reported. Returns the SIDs of both legs.
+async fn ended(state: &str) -> (World, [String; 2]) {
+    let world = with_callbacks(Callbacks::Drop, &[]).await;
+    let sid = world.dial("14155551234?with=me").await;
+    world.twilio.settled().await;
+    let list = format!("{}/2010-04-01/Accounts/{ACCOUNT_SID}/Calls.json?ParentCallSid={sid}", world.twilio.url());
+    let listed = world.http.get(list).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).send().await.expect("an answer");
+    let leg = Answer::of(listed).await.json()["calls"][0]["sid"].as_str().expect("a leg").to_owned();
+    assert_eq!(world.callback("/hooks/twilio/leg", &leg_params(&sid, &leg, state)).await.status, 204);
+    (world, [sid, leg])
+}
+
+/// Twilio lists nothing in its next answers to this path.
+fn list_nothing(world: &World, path: &str, answers: usize) {
+    for _ in 0..answers {
+        let nothing = Fault::wrong_body(r#"{"calls": [], "recordings": []}"#);
+        world.twilio.control.fail_next(Method::GET, path, nothing);
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_leg_that_twilio_does_not_list_is_found() {
+    let (world, [sid, leg]) = ended("in-progress").await;
+    list_nothing(&world, "/Calls.json", 20);
+    let_end(&world).await;
+    assert_transcribed(&world, &sid).await;
+    let call = world.call(&sid).await;
+    assert_eq!((&call["legs"][1]["sid"], &call["legs"][1]["state"]), (&json!(leg), &json!("completed")), "{call:#}");
+}
+
+#[tokio::test]
+async fn a_leg_that_was_answered_and_that_twilio_does_not_list_was_recorded() {
+    let (world, [sid, _]) = ended("completed").await;
+    list_nothing(&world, "/Calls.json", 20);
+    list_nothing(&world, "/Recordings.json", 1);
+    let_end(&world).await;
+    assert_transcribed(&world, &sid).await;
 }
 
 #[tokio::test]
