@@ -108,7 +108,8 @@ impl From<CallId> for CallName {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// callscribe dialed it.
     Outbound,
@@ -126,6 +127,11 @@ words! {
 }
 
 impl Direction {
+    /// Returns what belongs to the other end of a call: that of the called number, or that of the caller.
+    pub fn party<T>(self, to: T, from: T) -> T {
+        if self == Self::Outbound { to } else { from }
+    }
+
     /// Parses Twilio's word, such as `outbound-api`.
     pub fn of_twilio(word: &str) -> Self {
         match word {
@@ -273,7 +279,7 @@ words! {
 impl Call {
     /// The number of the other end, or its address. `None` while it is not known, or if it was withheld.
     pub fn party(&self) -> Option<&str> {
-        if self.direction == Direction::Outbound { self.to.as_deref() } else { self.from.as_deref() }
+        self.direction.party(self.to.as_deref(), self.from.as_deref())
     }
 
     /// A call that another program placed. Only its id and SID are known.

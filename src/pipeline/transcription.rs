@@ -237,14 +237,16 @@ async fn submitted(context: &Shared, request: &TranscriptRequest, again: bool) -
         tokio::select! {
             () = listener.changed(id.as_str()) => {}
             () = tokio::time::sleep(READ_AGAIN) => {}
-            () = tokio::time::sleep_until(until) => return Err(Error::Pending("the transcript is being made; try again later")),
+            () = tokio::time::sleep_until(until) => {
+                return Err(Error::Pending("the transcript is being made; try again later"));
+            }
             () = context.stopping.cancelled() => return Err(Error::Stopping),
         }
     }
 }
 
-/// Finds the transcript of the same request, which has one of these keys, or inserts this one. Claims its job if no instance has it, so that the client
-/// does not wait for a worker and receives any error.
+/// Finds the transcript of the same request, which has one of these keys, or inserts this one. Claims its job if no instance
+/// has it, so that the client does not wait for a worker and receives any error.
 async fn begin(
     context: &Shared,
     new: &NewTranscript,

@@ -44,7 +44,7 @@ impl CallDetails {
 
     /// Returns the number that *Call again* dials: that of a finished call that was dialed here.
     fn again(&self) -> Option<&str> {
-        let is_ours = self.call.id.is_some() && self.call.direction == Direction::Outbound.as_str();
+        let is_ours = self.call.id.is_some() && self.call.direction == Direction::Outbound;
         let is_kept = self.progress != Progress::Deleting;
         self.call.to.as_deref().filter(|_| is_ours && is_kept && self.call.ended_at.is_some())
     }
@@ -63,7 +63,7 @@ impl CallDetails {
         if step.mark == Mark::Failed && self.unconnected.is_some() {
             return "Not connected";
         }
-        labels::step(step, self.call.direction == Direction::Outbound.as_str(), self.call.known_state)
+        labels::step(step, self.call.direction == Direction::Outbound, self.call.known_state)
     }
 
     /// Returns what *Retry* would begin.

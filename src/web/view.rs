@@ -34,7 +34,7 @@ use crate::store::{CallSummary, Hit, Named, Voice};
 pub(super) struct CallView {
     pub(super) id: Option<String>,
     pub(super) sid: Option<String>,
-    pub(super) direction: &'static str,
+    pub(super) direction: Direction,
     pub(super) kind: &'static str,
     /// The operator's phone of a conversation that was dialed here.
     #[serde(skip)]
@@ -282,7 +282,7 @@ impl CallView {
         Self {
             id: Some(call.id.to_string()),
             sid: call.sid.as_ref().map(CallSid::to_string),
-            direction: call.direction.as_str(),
+            direction: call.direction,
             kind: call.kind.as_str(),
             operator: call.operator.clone(),
             to: call.to.clone(),
@@ -304,7 +304,7 @@ impl CallView {
             ended_at: call.ended(),
             created_at: call.created(),
             sid: Some(call.sid),
-            direction: Direction::of_twilio(call.direction.as_deref().unwrap_or_default()).as_str(),
+            direction: Direction::of_twilio(call.direction.as_deref().unwrap_or_default()),
             kind: Kind::Message.as_str(),
             operator: None,
             to: call.to,
@@ -332,7 +332,7 @@ impl CallView {
     /// Returns the first line of its page: the tutorial's sentence, for a call that was dialed.
     pub(super) fn sentence(&self) -> String {
         let (to, from) = (number(self.to.as_ref()), number(self.from.as_ref()));
-        match (self.direction == Direction::Outbound.as_str(), &self.sid) {
+        match (self.direction == Direction::Outbound, &self.sid) {
             (true, Some(sid)) => format!("dialing {to}. call SID is: {sid}"),
             (true, None) => format!("dialing {to}. Twilio has not assigned a call SID"),
             (false, sid) => format!("call from {from}. call SID is: {}", sid.as_deref().unwrap_or("–")),
@@ -341,12 +341,12 @@ impl CallView {
 
     /// Returns the caller's name, or number.
     pub(super) fn caller(&self) -> &str {
-        self.named(self.direction != Direction::Outbound.as_str(), self.from.as_ref())
+        self.named(self.direction != Direction::Outbound, self.from.as_ref())
     }
 
     /// Returns the name of who was called, or the number.
     pub(super) fn callee(&self) -> &str {
-        self.named(self.direction == Direction::Outbound.as_str(), self.to.as_ref())
+        self.named(self.direction == Direction::Outbound, self.to.as_ref())
     }
 
     /// Returns the name at the other end, or the number.
@@ -361,13 +361,13 @@ impl CallView {
     /// The number at the other end, if it is a phone's, so that it can be named.
     pub(super) fn nameable(&self) -> Option<&str> {
         self.id.as_ref()?;
-        let party = if self.direction == "outbound" { self.to.as_deref() } else { self.from.as_deref() };
+        let party = self.direction.party(self.to.as_deref(), self.from.as_deref());
         party.filter(|party| party.parse::<PhoneNumber>().is_ok())
     }
 
     /// The number at the other end.
     pub(super) fn party(&self) -> &str {
-        number(if self.direction == "outbound" { self.to.as_ref() } else { self.from.as_ref() })
+        number(self.direction.party(self.to.as_ref(), self.from.as_ref()))
     }
 }
 
@@ -391,7 +391,7 @@ impl LegView {
         let time = |at: i64| Timestamp::from_millisecond(at).ok();
         let answered = history.iter().find(|event| event.what == Happened::Call(CallState::InProgress));
         let role = if call.operator.is_some() { Role::Operator } else { Role::Party };
-        let number = if call.direction == Direction::Inbound { call.from.as_deref() } else { call.first_number() };
+        let number = call.operator.as_deref().or_else(|| call.party());
         let own = Self {
             sid: call.sid.as_ref().map(CallSid::to_string),
             role: role.as_str(),

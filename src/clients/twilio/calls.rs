@@ -176,9 +176,8 @@ impl Twilio {
     }
 
     /// Returns the calls between two numbers that were created at or after `since`, newest first, without legs that other
-    /// calls have dialed. `since` is by Twilio's
-    /// clock; it is given the `Date` of Twilio's answer. Twilio's dates are whole seconds, so all of the second of `since`
-    /// counts. A call without a readable date counts as too old.
+    /// calls have dialed. `since` is by Twilio's clock; it is given the `Date` of Twilio's answer. Twilio's dates are whole
+    /// seconds, so all of the second of `since` counts. A call without a readable date counts as too old.
     pub async fn calls_between(
         &self,
         to: &str,
