@@ -36,6 +36,7 @@ mod pages_in_browser;
 
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
+mod callbacks;
 mod contacts;
 mod conversations;
 mod deletion;
