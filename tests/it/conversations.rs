@@ -152,6 +152,25 @@ async fn only_a_key_rings_the_other_phone_and_only_that_of_the_committed_call() 
 }
 
 #[tokio::test]
+async fn an_operator_who_has_pressed_the_key_waits_while_the_database_does_not_answer() {
+    let one = Ringing::new().await;
+    one.world.store.execute("ALTER TABLE legs RENAME TO out_of_reach").await.expect("a table");
+    let connect = "/record/conversation/connect/";
+    let again = format!("{}{connect}?t={}", one.world.base, one.token);
+    let moment = one.ask("/record/conversation/key/", &[("Digits", "1")]).await;
+    let verbs =
+        format!("<Say>One moment, please.</Say><Pause length=\"2\"/><Redirect method=\"POST\">{again}</Redirect>");
+    assert!(moment.contains(&verbs), "{moment}");
+    for _ in 1..10 {
+        assert_eq!(one.ask(connect, &[]).await, moment);
+    }
+    let said = "<Say>This call cannot be connected now. Please try again later.</Say><Hangup/>";
+    assert!(one.ask(connect, &[]).await.contains(said));
+    one.world.store.execute("ALTER TABLE out_of_reach RENAME TO legs").await.expect("a table");
+    assert!(one.ask(connect, &[]).await.contains(&format!(">{CALLEE}</Number>")));
+}
+
+#[tokio::test]
 async fn a_message_never_dials_on() {
     let world = World::with(&[PHONES]).await;
     world.twilio.hold(Stage::Ringing);
