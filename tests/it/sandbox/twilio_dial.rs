@@ -127,7 +127,7 @@ async fn a_child_reports_its_own_events() {
     }
     assert_eq!(reports[3]["RecordingDuration"], "5");
     // The whisper and the conversation.
-    assert_eq!(reports[3]["CallDuration"], "7");
+    assert_eq!(reports[3]["CallDuration"], "6");
     let own = program.received_at("/hook");
     assert!(own.iter().all(|report| report["CallSid"] == sid && !report.contains_key("RecordingSid")));
 }
