@@ -416,7 +416,7 @@ async fn a_forwarded_call_that_was_taken_while_another_program_holds_the_file_is
     let world =
         World::with(&[("DATABASE_URL", &store.url), ("OPERATOR_PHONES", "+14155550100"), ("INBOUND", "forward")]).await;
     let call = format!("CA{}", "b".repeat(32));
-    let leg = |number: usize| format!("CA{number:032}");
+    let leg = |number: usize| format!("CAd{number:031}");
     let ask = async |path: &str, params: &[(&str, &str)]| {
         let of_account = [("AccountSid", twilio::ACCOUNT_SID), ("CallStatus", "in-progress")];
         world.callback(path, &[&of_account, params].concat()).await
