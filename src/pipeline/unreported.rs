@@ -39,8 +39,8 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     // The first search knows only our own clock.
     let since = move |date: Option<Timestamp>| {
         let theirs = date.map_or(now, Timestamp::as_millisecond);
-        // Twilio's dates are whole seconds. A call of the one in which it was opened may be older than that.
-        let opened_at = || (begun.opened_at + (theirs - now) + 999) / 1_000 * 1_000;
+        // Twilio's dates are whole seconds: rounded up, this would leave out the calls of the second in which it was opened.
+        let opened_at = || (begun.opened_at + (theirs - now)) / 1_000 * 1_000;
         begun.since.unwrap_or_else(opened_at).max(theirs - ms(FURTHEST))
     };
     let since_then = |date| Timestamp::from_millisecond(since(date)).unwrap_or(Timestamp::MIN);
