@@ -206,6 +206,8 @@ pub struct Call {
     pub contact: Option<Name>,
     /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
+    /// The operator's own label.
+    pub tag: Option<Name>,
     pub state: CallState,
     /// Why the call is in this state, for a person.
     pub reason: Option<String>,
@@ -294,6 +296,7 @@ impl Call {
             operator: None,
             contact: None,
             keyterms: Keyterms::default(),
+            tag: None,
             state: CallState::Queued,
             reason: None,
             code: None,
@@ -331,6 +334,7 @@ impl Call {
             operator: operator.map(PhoneNumber::to_string),
             contact: None,
             keyterms,
+            tag: None,
             state: CallState::Dialing,
             reason: None,
             code: None,

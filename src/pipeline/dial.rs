@@ -20,6 +20,7 @@ use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::{self, Call, CallId, CallName, CallSid, CallState, FormNonce};
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
+use crate::model::name::Name;
 use crate::model::phone::PhoneNumber;
 use crate::store::{self, Conn, Job, Transition};
 
@@ -48,6 +49,8 @@ pub struct Request {
     pub operator: Option<PhoneNumber>,
     /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
+    /// The operator's own label for the call.
+    pub tag: Option<Name>,
     /// Whether to dial even if the number was dialed recently. A browser may open a URL again without its user: when it
     /// restores a session or duplicates a tab.
     pub again: bool,
@@ -81,7 +84,7 @@ enum Intent {
 /// unknown whether the phone rings, [`Error::Unsettled`] that Twilio has not confirmed the call yet; in both cases the
 /// pipeline keeps checking.
 pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
-    let Request { number, operator, keyterms, .. } = &request;
+    let Request { number, operator, keyterms, tag, .. } = &request;
     match operator {
         Some(operator) if operator == number => return Err(Error::SameNumber),
         Some(operator) => allowed::check_both(context, number, operator)?,
@@ -93,6 +96,7 @@ pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
     }
     let now = context.clock.now_ms();
     let call = Call::to_be_placed(number, &context.phone_number, operator.as_ref(), keyterms.clone(), now);
+    let call = Call { tag: tag.clone(), ..call };
     let id = call.id.clone();
     let until = Instant::now() + context.dial_timeout;
     let is_intended = Arc::new(AtomicBool::new(false));

@@ -10,6 +10,7 @@ use super::filter::Filter;
 use super::{jobs, legs, rows};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction, FormNonce};
 use crate::model::history::Happened;
+use crate::model::name::Name;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingState;
 use crate::model::standing::Summary;
@@ -79,8 +80,8 @@ impl Conn {
         let added = self
             .execute(
                 "INSERT INTO calls (id, direction, to_number, from_number, keyterms, state, rank, holds_number,
-                 created_at, updated_at, dialled_at, base_url, press, kind, operator_number)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10, $11, $12)
+                 created_at, updated_at, dialled_at, base_url, press, kind, operator_number, tag)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10, $11, $12, $13)
                  ON CONFLICT DO NOTHING",
                 args![
                     call.id.as_str(),
@@ -95,6 +96,7 @@ impl Conn {
                     nonce.map(FormNonce::as_str),
                     call.kind.as_str(),
                     call.operator.as_deref(),
+                    call.tag.as_ref().map(Name::as_str),
                 ],
             )
             .await?;

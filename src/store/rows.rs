@@ -10,6 +10,7 @@ pub(super) fn call(row: &Row) -> Result<Call, Error> {
         serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("keyterms"))?;
     let sid = row.text_if_set("sid")?.map(|sid| sid.parse()).transpose();
     let contact = row.text_if_set("contact")?.map(|name| name.parse()).transpose();
+    let tag = row.text_if_set("tag")?.map(|tag| tag.parse()).transpose();
     let deletion = row.text_if_set("deletion")?;
     let deletion = deletion.map(|word| Deletion::named(&word).ok_or(Error::Unreadable("calls.deletion"))).transpose();
     Ok(Call {
@@ -22,6 +23,7 @@ pub(super) fn call(row: &Row) -> Result<Call, Error> {
         from: row.text_if_set("from_number")?,
         contact: contact.map_err(|_| Error::Unreadable("contacts.name"))?,
         keyterms: Keyterms::from_terms(keyterms),
+        tag: tag.map_err(|_| Error::Unreadable("calls.tag"))?,
         state: CallState::named(&row.text("state")?).ok_or(Error::Unreadable("calls.state"))?,
         reason: row.text_if_set("reason")?,
         code: row.int_if_set("code")?,

@@ -33,6 +33,9 @@ pub(super) struct Options {
     /// The operator's phone for a conversation, or `me`.
     #[serde(default)]
     with: String,
+    /// The operator's own label for the call.
+    #[serde(default)]
+    tag: String,
 }
 
 /// The form of a page that dials.
@@ -43,6 +46,8 @@ pub(super) struct Confirmed {
     keyterms: String,
     #[serde(default)]
     with: String,
+    #[serde(default)]
+    tag: String,
     /// Makes a second click on the same form dial nothing.
     #[serde(rename = "press")]
     nonce: Option<String>,
@@ -56,6 +61,7 @@ struct ConfirmPage {
     numbers: Vec<PhoneNumber>,
     with: String,
     keyterms: String,
+    tag: String,
     nonce: FormNonce,
 }
 
@@ -77,13 +83,13 @@ pub(super) async fn dial(
     Extension(who): Extension<Who>,
     headers: HeaderMap,
     Id(typed): Id<String>,
-    Query(Options { keyterms, with }): Query<Options>,
+    Query(Options { keyterms, with, tag }): Query<Options>,
 ) -> Result<Response, ApiError> {
     let intent = access::dial_intent(&headers, who);
     if intent == DialIntent::NotMeant {
         return Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"));
     }
-    let form = DialForm { number: typed, with, keyterms, ..DialForm::new(&context) };
+    let form = DialForm { number: typed, with, keyterms, tag, ..DialForm::new(&context) };
     match dial_typed(&context, &headers, intent, &form).await {
         Err(error) if wants_page(&headers) => Ok(refused(&context, form, error)),
         answer => answer,
@@ -107,14 +113,14 @@ async fn dial_typed(
         return Ok(confirm(context, vec![number], form));
     }
     let (keyterms, again) = (Keyterms::from_list(&form.keyterms), !is_browser(headers));
-    ring(context, headers, Request { number, operator, keyterms, again, nonce: None }).await
+    ring(context, headers, Request { number, operator, keyterms, tag: form.tag()?, again, nonce: None }).await
 }
 
 fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, form: &DialForm) -> Response {
     let (notices, nonce) = (Notices::of(context), FormNonce::random());
     let with = form.chosen().map(PhoneNumber::to_string).unwrap_or_default();
-    let keyterms = form.keyterms.clone();
-    page(ConfirmPage { notices, numbers, with, keyterms, nonce }.render())
+    let (keyterms, tag) = (form.keyterms.clone(), form.tag.clone());
+    page(ConfirmPage { notices, numbers, with, keyterms, tag, nonce }.render())
 }
 
 /// Dials the number of a form. A number without `+` is shown with its country code before it rings.
@@ -126,11 +132,12 @@ pub(super) async fn confirmed(
     let (parts, body) = request.into_parts();
     let form: Named<Confirmed> = read_form(&read_body(body, LARGEST_FORM).await?)?;
     if !wants_page(&parts.headers) {
-        let Confirmed { number, with, keyterms, nonce } = form.alone()?;
-        let operator = DialForm { with, ..DialForm::new(&context) }.phone()?.cloned();
+        let Confirmed { number, with, keyterms, tag, nonce } = form.alone()?;
+        let form = DialForm { with, tag, ..DialForm::new(&context) };
+        let (operator, tag) = (form.phone()?.cloned(), form.tag()?);
         let number = TypedNumber::pasted(&number)?.with_country_code(&context.phone_number)?;
         let (keyterms, nonce) = (Keyterms::from_list(&keyterms), nonce.as_deref().map(str::parse).transpose()?);
-        return ring(&context, &parts.headers, Request { number, operator, keyterms, again: true, nonce }).await;
+        return ring(&context, &parts.headers, Request { number, operator, keyterms, tag, again: true, nonce }).await;
     }
     let form = typed(&context, form.named)?;
     match submit(&context, &parts.headers, &form).await {
@@ -147,13 +154,13 @@ async fn submit(context: &Shared, headers: &HeaderMap, form: &DialForm) -> Resul
         return Ok(confirm(context, vec![number], form));
     }
     let (keyterms, nonce) = (Keyterms::from_list(&form.keyterms), Some(form.nonce.clone()));
-    ring(context, headers, Request { number, operator, keyterms, again: true, nonce }).await
+    ring(context, headers, Request { number, operator, keyterms, tag: form.tag()?, again: true, nonce }).await
 }
 
 fn typed(context: &Shared, form: Confirmed) -> Result<DialForm, ApiError> {
-    let Confirmed { number, with, keyterms, nonce } = form;
+    let Confirmed { number, with, keyterms, tag, nonce } = form;
     let nonce = nonce.map_or_else(|| Ok(FormNonce::random()), |nonce| nonce.parse())?;
-    Ok(DialForm { number, with, keyterms, nonce, ..DialForm::new(context) })
+    Ok(DialForm { number, with, keyterms, tag, nonce, ..DialForm::new(context) })
 }
 
 /// Shows a form that was sent before its browser was logged in.
@@ -170,6 +177,7 @@ fn refused(context: &Shared, form: DialForm, error: ApiError) -> Response {
             SameNumber | NoConversations { .. } | NotAllowed(pipeline::allowed::NotAllowed::Operator(_)),
         ) => "with",
         ApiError::BadRequest(why) if why.starts_with("with: ") => "with",
+        ApiError::BadRequest(why) if why.starts_with("tag: ") => "",
         ApiError::BadRequest(_) | ApiError::Pipeline(NotAllowed(_)) => "number",
         ApiError::Pipeline(Keyterms(_)) => "keyterms",
         _ => "",

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use super::error::{ApiError, Problem};
 use crate::context::Context;
 use crate::model::call::FormNonce;
+use crate::model::name::{BadName, Name};
 use crate::model::phone::PhoneNumber;
 
 /// Why a form came back.
@@ -26,15 +27,17 @@ pub(super) struct DialForm {
     /// The operator's phones that can be chosen.
     pub(super) phones: Vec<PhoneNumber>,
     pub(super) keyterms: String,
+    /// The operator's own label for the call.
+    pub(super) tag: String,
     /// A form that comes back keeps its nonce: if its call was placed nevertheless, the next click does not place another.
     pub(super) nonce: FormNonce,
 }
 
 impl DialForm {
     pub(super) fn new(context: &Context) -> Self {
-        let (number, with, keyterms) = Default::default();
+        let (number, with, keyterms, tag) = Default::default();
         let phones = context.call.operator_phones.clone();
-        Self { number, with, phones, keyterms, nonce: FormNonce::random() }
+        Self { number, with, phones, keyterms, tag, nonce: FormNonce::random() }
     }
 
     /// The operator's phone for a conversation; `None` for a message.
@@ -56,6 +59,14 @@ impl DialForm {
             };
             ApiError::BadRequest(why.to_owned())
         })
+    }
+
+    /// The label, if there is one.
+    pub(super) fn tag(&self) -> Result<Option<Name>, ApiError> {
+        if self.tag.trim().is_empty() {
+            return Ok(None);
+        }
+        self.tag.parse().map(Some).map_err(|bad: BadName| ApiError::BadRequest(format!("tag: {bad}")))
     }
 
     /// Returns the phone that the form comes back with. If a phone was typed that is none of the operator's, it is the

@@ -43,6 +43,8 @@ pub(super) struct CallView {
     pub(super) from: Option<String>,
     /// Who is at the other end, if its number has a name.
     pub(super) contact: Option<NamedNumber>,
+    /// The operator's own label.
+    pub(super) tag: Option<String>,
     /// Twilio's status once Twilio has the call; before that `dialing`, `unknown` or `lost`.
     pub(super) state: String,
     /// The same, unless it is a new word of Twilio's.
@@ -288,6 +290,7 @@ impl CallView {
             to: call.to.clone(),
             from: call.from.clone(),
             contact: NamedNumber::of(call),
+            tag: call.tag.as_ref().map(ToString::to_string),
             state: call.state.as_str().to_owned(),
             known_state: Some(call.state),
             reason: call.reason.clone(),
@@ -310,6 +313,7 @@ impl CallView {
             to: call.to,
             from: call.from,
             contact: None,
+            tag: None,
             known_state: CallState::of_twilio(&call.status),
             state: call.status,
             reason: None,

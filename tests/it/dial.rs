@@ -129,3 +129,34 @@ async fn a_browser_without_sec_fetch_user_is_asked_before_it_dials() {
     world.post_form("/calls", "").await.problem(400, "bad-request");
     assert_eq!(world.calls_placed(), 1);
 }
+
+#[tokio::test]
+async fn a_tag_stays_with_its_call_until_the_call_is_deleted() {
+    let world = World::new().await;
+    let said = world.get("/dial/14155551234?tag=%20spring%20%3Cb%3E").await.text();
+    let sid = said.trim_end().rsplit(' ').next().expect("a SID");
+    assert_eq!(world.call(sid).await["tag"], "spring <b>");
+    assert_eq!(world.get("/calls").await.json()["calls"][0]["tag"], "spring <b>");
+    let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await.text();
+    assert!(page.contains("Tag: <bdi>spring &#60;b&#62;</bdi>"), "{page}");
+    world.settle().await;
+    assert_eq!(world.post_form(&format!("/calls/{sid}/delete"), "").await.status, 202);
+    world.settle().await;
+    assert_eq!(world.store.number("SELECT count(*) FROM calls WHERE tag IS NOT NULL").await, 0);
+
+    // A browser that is asked first does not lose it.
+    let asked = world.get_with("/dial/14155551234?tag=summer", &OPENED).await.text();
+    assert!(asked.contains("name=\"tag\" value=\"summer\""), "{asked}");
+    let pressed = world.send(Method::POST, "/calls", &PRESSED, "number=%2B14155551234&tag=summer").await;
+    let call = pressed.header("location").rsplit('/').next().expect("a SID").to_owned();
+    assert_eq!(world.call(&call).await["tag"], "summer");
+    let refused = world.get_with("/dial/1415?tag=summer", &OPENED).await.text();
+    assert!(refused.contains("name=\"tag\" value=\"summer\""), "{refused}");
+
+    let without = world.get("/dial/14155551235?tag=%20").await.text();
+    assert_eq!(world.call(without.trim_end().rsplit(' ').next().expect("a SID")).await["tag"], serde_json::Value::Null);
+    let placed = world.calls_placed();
+    let long = world.get(&format!("/dial/14155551236?tag={}", "a".repeat(201))).await;
+    assert_eq!(long.problem(400, "bad-request"), "tag: expected at most 200 characters; this one has 201");
+    assert_eq!(world.calls_placed(), placed);
+}

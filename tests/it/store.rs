@@ -117,7 +117,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          ALTER TABLE transcripts DROP COLUMN submission; ALTER TABLE transcripts DROP COLUMN speech_model_used; \
          DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
          DROP INDEX calls_active_operator; DROP INDEX calls_dialed_conversations; DROP TABLE legs; \
-         ALTER TABLE calls DROP COLUMN operator_number; ALTER TABLE calls DROP COLUMN kind; \
+         ALTER TABLE calls DROP COLUMN operator_number; ALTER TABLE calls DROP COLUMN kind; ALTER TABLE calls DROP COLUMN tag; \
          DROP TABLE speakers; DROP TABLE swapped_calls; ALTER TABLE transcripts DROP COLUMN channels_differ; \
          ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
          ALTER TABLE calls DROP COLUMN deletion; \

@@ -37,6 +37,7 @@ macro_rules! migrations_of {
             ("legs", include_str!(concat!("../migrations/", $database, "/0020_legs.sql"))),
             ("contacts", include_str!(concat!("../migrations/", $database, "/0021_contacts.sql"))),
             ("legs in use", include_str!(concat!("../migrations/", $database, "/0022_legs_in_use.sql"))),
+            ("tags", include_str!(concat!("../migrations/", $database, "/0023_tags.sql"))),
         ]
     };
 }
