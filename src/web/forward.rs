@@ -18,7 +18,7 @@ use crate::twiml::{self, Dial, Phone, Verb};
 
 /// What `/record/` answers for a call that `INBOUND` forwards. Returns `None` if it is not, or if no phone may ring.
 pub(super) fn ring(context: &Context, greeter: &Greeter, body: &VoiceRequest) -> Option<Response> {
-    let timeout = context.call.forward_seconds?;
+    let (timeout, sid) = (context.call.forward_seconds?, body.call_sid.parse().ok()?);
     let phone = |number: &String| Phone {
         number: number.clone(),
         url: context.urls.take(),
@@ -27,7 +27,7 @@ pub(super) fn ring(context: &Context, greeter: &Greeter, body: &VoiceRequest) ->
     // An operator who calls is not at that phone's other end.
     let numbers = context.call.forwarded_phones().iter().map(ToString::to_string);
     let mut numbers: Vec<String> = numbers.filter(|number| body.from.as_ref() != Some(number)).collect();
-    let may_ring = greeter.rung.ring(numbers.len(), context);
+    let may_ring = greeter.rung.ring(&sid, numbers.len(), context);
     if may_ring < numbers.len() {
         let what = "a forwarded call rings fewer phones than OPERATOR_PHONES has: the limits of DIAL_PER_MINUTE, \
                     DIAL_PER_HOUR and DIAL_PER_DAY hold for them, too";

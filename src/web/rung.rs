@@ -6,31 +6,46 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::context::Context;
+use crate::model::call::CallSid;
 
-/// When phones were rung, in milliseconds since 1970, oldest first: those within the longest window of the caps.
+/// The calls within the longest window of the caps, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Rung {
-    at: Mutex<VecDeque<i64>>,
+    calls: Mutex<VecDeque<Call>>,
+}
+
+#[derive(Debug)]
+struct Call {
+    /// [`CallSid::number`].
+    sid: u128,
+    /// When its phones were rung, in milliseconds since 1970.
+    at: i64,
+    phones: usize,
 }
 
 impl Rung {
-    /// Returns how many of this many phones may ring now within `DIAL_PER_MINUTE` and the other caps, and counts those.
-    pub(super) fn ring(&self, phones: usize, context: &Context) -> usize {
-        let (now, caps) = (context.clock.now_ms(), &context.dial.caps);
-        let mut rung = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Returns how many of this many phones may ring now for a call within `DIAL_PER_MINUTE` and the other caps, and counts
+    /// those. A call that asks again rings as many as before.
+    pub(super) fn ring(&self, sid: &CallSid, phones: usize, context: &Context) -> usize {
+        let (now, caps, sid) = (context.clock.now_ms(), &context.dial.caps, sid.number());
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was ahead would keep phones from ringing until that time comes.
-        for at in rung.iter_mut().rev().take_while(|at| **at > now) {
-            *at = now;
+        for call in calls.iter_mut().rev().take_while(|call| call.at > now) {
+            call.at = now;
         }
-        let before = |window: Duration| {
-            let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-            rung.partition_point(|at| now - at >= window)
-        };
-        let left = caps.iter().map(|cap| (cap.calls as usize).saturating_sub(rung.len() - before(cap.window)));
+        if let Some(before) = calls.iter().rev().find(|call| call.sid == sid) {
+            return before.phones;
+        }
+        let is_within =
+            |call: &Call, window: Duration| now - call.at < i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        let rung = |window| calls.iter().filter(|call| is_within(call, window)).map(|call| call.phones).sum::<usize>();
+        let left = caps.iter().map(|cap| (cap.calls as usize).saturating_sub(rung(cap.window)));
         let may_ring = left.min().unwrap_or_default().min(phones);
-        let outdated = caps.iter().map(|cap| before(cap.window)).min().unwrap_or_default();
-        rung.drain(..outdated);
-        rung.extend(std::iter::repeat_n(now, may_ring));
+        let longest = caps.iter().map(|cap| cap.window).max().unwrap_or_default();
+        calls.retain(|call| is_within(call, longest));
+        if may_ring > 0 {
+            calls.push_back(Call { sid, at: now, phones: may_ring });
+        }
         may_ring
     }
 }
