@@ -88,11 +88,13 @@ impl Program {
     /// Sends SIGTERM, and SIGKILL after the deadline. Returns the exit status and the lines of standard error.
     pub(crate) async fn terminate(mut self, deadline: Duration) -> (Option<ExitStatus>, Vec<String>) {
         self.signal("TERM");
-        let asked = tokio::time::Instant::now();
-        while asked.elapsed() < deadline && matches!(self.child.try_wait(), Ok(None)) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        // Its output ends with the program.
+        let readers = std::mem::take(&mut self.readers);
+        let mut output = tokio::task::spawn_blocking(|| readers.into_iter().for_each(|reader| _ = reader.join()));
+        if tokio::time::timeout(deadline, &mut output).await.is_err() {
+            _ = self.child.kill();
+            _ = output.await;
         }
-        _ = self.child.kill();
         self.ended()
     }
 
