@@ -452,7 +452,7 @@ async fn what_is_said_into_a_long_speech_is_read_where_it_was_said() {
     let text_of = |n: u64| {
         if n % 10 == 9 {
             "end."
-        } else if n % 10 == 0 {
+        } else if n.is_multiple_of(10) {
             "And"
         } else {
             "then"
