@@ -16,8 +16,12 @@ use crate::model::phone::PhoneNumber;
 use crate::model::standing::NotDeletable;
 use crate::store::{Cursor, Filter, Number};
 
-/// Calls that one transaction marks for deletion.
+/// Calls that are read at once.
 const BATCH: i64 = 100;
+
+/// Calls that one transaction marks for deletion. Other writers wait meanwhile, and for a call of three hours it removes
+/// thousands of words from the search index.
+const MARKED_AT_ONCE: usize = 5;
 
 /// What to change about a contact. Without a contact, what is not given is empty, except the name.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +108,8 @@ pub async fn extent(context: &Shared, number: &PhoneNumber) -> Result<Receipt, E
         let (calls, next) = some_calls(context, number, after.as_ref()).await?;
         let mut conn = context.store.read().await?;
         for name in calls {
-            if let Some(facts) = facts::read(&mut conn, &name).await? {
+            if let Some(call) = conn.call(&name).await? {
+                let facts = facts::without_words(&mut conn, call).await?;
                 let refusal = facts.may_delete().err();
                 receipt.add((facts.into(), refusal));
             }
@@ -127,7 +132,9 @@ async fn request_all(context: &Shared, number: &PhoneNumber) -> Result<Receipt, 
     let (mut receipt, mut after) = (Receipt::default(), None);
     loop {
         let (calls, next) = some_calls(context, number, after.as_ref()).await?;
-        delete::request_some(context, &calls).await?.into_iter().for_each(|requested| receipt.add(requested));
+        for some in calls.chunks(MARKED_AT_ONCE) {
+            delete::request_some(context, some).await?.into_iter().for_each(|requested| receipt.add(requested));
+        }
         if next.is_none() {
             return Ok(receipt);
         }

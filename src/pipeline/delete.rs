@@ -42,7 +42,8 @@ impl From<Facts> for Extent {
 /// Returns what would be deleted, or why the call cannot be deleted now.
 pub async fn extent(context: &Shared, name: &CallName) -> Result<Extent, Error> {
     let mut conn = context.store.read().await?;
-    let facts = facts::read(&mut conn, name).await?.ok_or_else(|| unknown(name))?;
+    let call = conn.call(name).await?.ok_or_else(|| unknown(name))?;
+    let facts = facts::without_words(&mut conn, call).await?;
     facts.may_delete()?;
     Ok(facts.into())
 }
@@ -99,7 +100,8 @@ async fn mark(
     name: &CallName,
     now: i64,
 ) -> Result<Option<(Extent, Option<NotDeletable>)>, store::Error> {
-    let Some(facts) = facts::read(tx, name).await? else { return Ok(None) };
+    let Some(call) = tx.call(name).await? else { return Ok(None) };
+    let facts = facts::without_words(tx, call).await?;
     match facts.may_delete() {
         Ok(()) | Err(NotDeletable::Deleting) => {
             let id = &facts.call.id;
@@ -132,7 +134,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         return job::close(context, job).await;
     };
     let recordings = conn.recordings_of(&id).await?;
-    let transcripts = conn.transcripts_of(&id).await?;
+    let transcripts = conn.orders_of(&id).await?;
     let legs = conn.legs_of(&id).await?;
     drop(conn);
     if is_being_made(&transcripts) {
@@ -174,7 +176,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
             if !tx.renew_job(job, job::lease(context)).await? {
                 return Err(store::Error::LeaseLost);
             }
-            let may_wipe = !is_being_made(&tx.transcripts_of(id).await?);
+            let may_wipe = !is_being_made(&tx.orders_of(id).await?);
             if may_wipe {
                 tx.wipe_call(id, now).await?;
             }

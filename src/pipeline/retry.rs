@@ -27,7 +27,8 @@ async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
         .store
         .write(Commit::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
-            let Some(facts) = facts::read(&mut tx, name).await? else { return Ok((tx, None)) };
+            let Some(call) = tx.call(name).await? else { return Ok((tx, None)) };
+            let facts = facts::of(&mut tx, call).await?;
             if let Err(refusal) = facts.may_retry() {
                 return Ok((tx, Some(refusal)));
             }

@@ -14,8 +14,8 @@ impl Conn {
         if changed == 0 {
             return Ok(());
         }
-        for transcript in self.transcripts_of(id).await? {
-            self.unindex_transcript(transcript.id.as_str()).await?;
+        for transcript in self.indexed_of(id).await? {
+            self.unindex_transcript(&transcript).await?;
         }
         self.note(id, Happened::DeletionWanted, None, now).await
     }
@@ -37,7 +37,7 @@ impl Conn {
     /// When it was dialed stays, and its kind, because they count, and so does the nonce of its form, which must not dial a
     /// second time.
     pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
-        for transcript in self.transcripts_of(id).await? {
+        for transcript in self.orders_of(id).await? {
             self.wipe_transcript(&transcript.id, now).await?;
         }
         macro_rules! of_call {

@@ -123,11 +123,15 @@ impl Conn {
         self.execute("DELETE FROM spoken WHERE place = $1", args![rank]).await.map(drop)
     }
 
+    /// The transcripts of a call that are in the search index.
+    pub(super) async fn indexed_of(&mut self, call: &CallId) -> Result<Vec<String>, Error> {
+        let sql = "SELECT transcript FROM spoken JOIN recordings ON recordings.sid = spoken.source WHERE call_id = $1";
+        self.fetch(sql, args![call.as_str()]).await?.iter().map(|row| row.text("transcript")).collect()
+    }
+
     /// Updates the facets of a call in the search index, if a transcript of the call is in it.
     pub(crate) async fn reindex_call(&mut self, call: &CallId) -> Result<(), Error> {
-        let sql = "SELECT transcript FROM spoken JOIN recordings ON recordings.sid = spoken.source WHERE call_id = $1";
-        for row in self.fetch(sql, args![call.as_str()]).await? {
-            let transcript = row.text("transcript")?;
+        for transcript in self.indexed_of(call).await? {
             self.unindex_transcript(&transcript).await?;
             self.index_transcript(&transcript).await?;
         }

@@ -51,9 +51,14 @@ const WORDS_AT_ONCE: i64 = 1_000;
 
 macro_rules! select {
     ($rest:literal) => {
+        select!("json, text", $rest)
+    };
+    ($said:literal, $rest:literal) => {
         concat!(
-            "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason, json,
-             text, created_at, submission, speech_model_used, channels_differ, (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
+            "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason,
+             created_at, submission, speech_model_used, channels_differ, ",
+            $said,
+            ", (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
              CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current
              FROM transcripts ",
             $rest
@@ -138,6 +143,15 @@ impl Conn {
     pub async fn transcripts_of(&mut self, call: &CallId) -> Result<Vec<Transcript>, Error> {
         let sql =
             select!("WHERE recording_sid IN (SELECT sid FROM recordings WHERE call_id = $1) ORDER BY created_at, id");
+        self.fetch(sql, args![call.as_str()]).await?.iter().map(transcript).collect()
+    }
+
+    /// The same without JSON and text, which are large and take long to read.
+    pub async fn orders_of(&mut self, call: &CallId) -> Result<Vec<Transcript>, Error> {
+        let sql = select!(
+            "CAST(NULL AS BYTEA) AS json, CAST(NULL AS TEXT) AS text",
+            "WHERE recording_sid IN (SELECT sid FROM recordings WHERE call_id = $1) ORDER BY created_at, id"
+        );
         self.fetch(sql, args![call.as_str()]).await?.iter().map(transcript).collect()
     }
 

@@ -290,7 +290,7 @@ async fn shown_by_twilio(
 pub(super) async fn speakers_of(context: &Shared, name: &CallName) -> Result<Vec<SpeakerView>, ApiError> {
     let mut conn = context.store.read().await?;
     let call = conn.call(name).await?.ok_or_else(|| unknown(name))?;
-    let facts = facts::of(&mut conn, call).await?;
+    let facts = facts::without_words(&mut conn, call).await?;
     Ok(speakers(&mut conn, &facts).await?.0)
 }
 
