@@ -99,6 +99,11 @@ impl CallDetails {
         self.call.reason.as_deref().filter(|reason| *reason != self.waits_for())
     }
 
+    /// Whether the transcript can be read, so that it comes first.
+    fn is_done(&self) -> bool {
+        self.progress == Progress::Done
+    }
+
     fn is_conversation(&self) -> bool {
         self.call.kind == Kind::Conversation.as_str()
     }

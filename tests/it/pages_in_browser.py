@@ -622,6 +622,30 @@ def check_pages(window: Browser, axe: str, paths: dict[str, str]):
     page.close()
 
 
+def reads_on_a_phone(base: str):
+    """On a phone, a finished transcript comes before its timeline, which is closed; beside the text, it is open."""
+    with browser(base) as window:
+        page = window.page()
+        page.set_viewport_size({"width": 360, "height": 800})
+        call = dial(page)
+        expect(page.locator("#steps")).to_be_visible()
+        is_done(page)
+        # An open page leaves everything where it is.
+        expect(page.locator("#steps")).to_be_visible()
+        page.reload()
+        expect(page.locator("#steps")).to_be_hidden()
+        tops = "['.text', '.way'].map((part) => document.querySelector(part).getBoundingClientRect().top)"
+        text, timeline = page.evaluate(tops)
+        assert 0 < text < timeline, (text, timeline)
+        page.get_by_role("heading", name="Timeline").click()
+        expect(page.locator("#steps")).to_be_visible()
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(f"/calls/{call}")
+        expect(page.locator("#steps")).to_be_visible()
+        text, timeline = page.evaluate(tops.replace("top)", "left)"))
+        assert 0 < timeline < text, (text, timeline)
+
+
 # Whether the part that has the focus is under the player.
 COVERED = """() => {
     const part = document.activeElement;
@@ -642,6 +666,8 @@ def reads_along(base: str):
         for size in [(800, 600), (390, 700), (1280, 800)]:
             page.set_viewport_size(dict(zip(["width", "height"], size)))
             page.goto(f"/calls/{call}?q=order")
+            if page.get_by_text("Everything that happened").is_hidden():
+                page.get_by_role("heading", name="Timeline").click()
             page.get_by_text("Everything that happened").click()
             for key in ["Tab", "Shift+Tab"]:
                 page.evaluate("scrollTo(0, 0)" if key == "Tab" else "scrollTo(0, document.body.scrollHeight)")
@@ -710,5 +736,5 @@ def pictures_a_call(base: str):
 
 
 if __name__ == "__main__":
-    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, is_accessible, works_without_scripts, pictures_a_call]
+    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

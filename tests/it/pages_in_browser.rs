@@ -73,6 +73,11 @@ fn the_text_follows_the_playback_and_the_focus_is_never_under_the_player() {
 }
 
 #[test]
+fn a_finished_transcript_comes_first_on_a_phone_and_its_timeline_is_closed() {
+    operator("reads_on_a_phone");
+}
+
+#[test]
 fn pages_are_accessible_small_and_no_wider_than_the_window() {
     operator("is_accessible");
 }

@@ -414,6 +414,9 @@ function goToMoment() {
   else scrollToWord(section.querySelector('.spoken') || section);
 }
 
+// Beside the text there is room for the timeline.
+if (!matchMedia('(max-width: 44rem)').matches) document.querySelector('.way details')?.setAttribute('open', '');
+
 localize(document);
 time(document);
 goToMoment();
