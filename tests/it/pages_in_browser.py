@@ -31,6 +31,11 @@ def get(base: str, path: str, accept: str = "*/*") -> str:
         return answer.read().decode()
 
 
+def post(base: str, path: str, fields: dict[str, str]):
+    headers = {"Content-Type": "application/json"}
+    urlopen(Request(base + path, json.dumps(fields).encode(), headers)).close()
+
+
 class Browser:
     """A window that records what must not happen: foreign requests, errors, console messages, dialogs."""
 
@@ -575,6 +580,12 @@ def is_accessible(base: str):
         check_pages(window, axe, paths)
         page.goto(f"/calls/{call}")
         is_done(page)
+        # Long names, without spaces, in a call with two speakers.
+        conversation = dial_by_url(base, "14155550131?with=me")
+        post(base, "/contacts/+14155550131", {"name": "x" * 200})
+        page.goto(f"/calls/{conversation}")
+        expect(page.locator("#state strong")).to_have_text("Done")
+        post(base, f"/calls/{conversation}/speakers", {"1": "w" * 200})
         for path in ["/", f"/calls/{call}"]:
             session.send("Network.clearBrowserCache")
             transferred.clear()
@@ -589,6 +600,8 @@ def is_accessible(base: str):
                 "hits": "/calls?q=order",
                 "no hits": "/calls?q=nowhere",
                 "call": f"/calls/{call}",
+                "conversation": f"/calls/{conversation}",
+                "long contact": "/contacts/+14155550131",
                 "deletion": f"/calls/{call}/delete",
                 "transcribe": "/transcribe",
                 "contacts": "/contacts",
