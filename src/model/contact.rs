@@ -9,6 +9,9 @@ use super::phone::PhoneNumber;
 /// Maximum number of characters in notes.
 const LONGEST_NOTES: usize = 10_000;
 
+/// What a change of any contact is about, for the pages that show names. No number, because the history is never deleted.
+pub const CONTACTS: &str = "contacts";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
     pub number: PhoneNumber,

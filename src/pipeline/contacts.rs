@@ -9,7 +9,7 @@ use crate::config::speech_models;
 use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::call::{Call, CallName};
-use crate::model::contact::{BadContact, Contact, Notes};
+use crate::model::contact::{BadContact, CONTACTS, Contact, Notes};
 use crate::model::keyterms::Keyterms;
 use crate::model::name::{BadName, Name};
 use crate::model::phone::PhoneNumber;
@@ -80,23 +80,28 @@ async fn store(context: &Shared, number: &PhoneNumber, change: &Change) -> Resul
         tx.put_contact(&contact, context.clock.now_ms()).await?;
         Ok((tx, Ok((contact, is_new))))
     });
-    stored.await?
+    let stored = stored.await?;
+    context.events.changed(CONTACTS);
+    stored
 }
 
 /// Deletes a contact, not its calls.
 pub async fn forget(context: &Shared, number: PhoneNumber) -> Result<(), Error> {
     let shared = Arc::clone(context);
     let forget = async move {
+        let shared = &shared;
         let (number, subject) = (&number, number.to_string());
         // Decided here, because a transaction whose outcome is unknown runs twice.
         if shared.store.read().await?.contact(number).await?.is_none() {
             return Err(Error::NoSuchContact(subject));
         }
         let deleted = shared.store.write(Commit::DeleteContact, &subject, |mut tx| async move {
-            tx.delete_contact(number).await?;
+            tx.delete_contact(number, shared.clock.now_ms()).await?;
             Ok((tx, ()))
         });
-        Ok(deleted.await?)
+        deleted.await?;
+        shared.events.changed(CONTACTS);
+        Ok(())
     };
     run_to_end(context, forget).await
 }

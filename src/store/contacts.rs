@@ -79,13 +79,15 @@ impl Conn {
                    VALUES ($1, $2, $3, $4, $5, $6, $6)
                    ON CONFLICT (number) DO UPDATE
                    SET name = $2, folded_name = $3, keyterms = $4, notes = $5, updated_at = $6";
-        self.execute(sql, args![number, name, folded_name, keyterms, notes, now]).await.map(drop)
+        self.execute(sql, args![number, name, folded_name, keyterms, notes, now]).await?;
+        self.note_contacts(now).await
     }
 
     /// Deletes a contact. Its calls stay.
-    pub(crate) async fn delete_contact(&mut self, number: &PhoneNumber) -> Result<(), Error> {
+    pub(crate) async fn delete_contact(&mut self, number: &PhoneNumber, now: i64) -> Result<(), Error> {
         let sql = "DELETE FROM contacts WHERE number = $1";
-        self.execute(sql, args![number.to_string().as_str()]).await.map(drop)
+        self.execute(sql, args![number.to_string().as_str()]).await?;
+        self.note_contacts(now).await
     }
 
     /// The contacts whose names contain the phrases of a query.

@@ -4,6 +4,7 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::CallId;
+use crate::model::contact::CONTACTS;
 use crate::model::history::{Event, Happened};
 
 /// How many numbers before the newest known one are read again on PostgreSQL, where a row may be committed after one with a
@@ -63,6 +64,13 @@ impl Conn {
         let (subject, attempt) = (what.subject(call), what.attempt());
         let args = args![call.as_str(), what.kind(), subject, what.state(), what.rank(), attempt, reason, at];
         self.execute(sql, args).await.map(drop)
+    }
+
+    /// Notes that the contacts have changed, for the open pages of all instances.
+    pub(super) async fn note_contacts(&mut self, at: i64) -> Result<(), Error> {
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
+                   VALUES (NULL, $1, $1, 'changed', 0, 0, NULL, $2)";
+        self.execute(sql, args![CONTACTS, at]).await.map(drop)
     }
 
     /// The history of a call with its recordings and transcripts, oldest first.

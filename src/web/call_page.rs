@@ -6,6 +6,7 @@ use super::labels;
 use super::pages::Notices;
 use super::view::{CallDetails, RecordingView, SpeakerView, TranscriptView};
 use crate::model::call::{Direction, FormNonce, Kind};
+use crate::model::contact::CONTACTS;
 use crate::model::keyterms::Keyterms;
 use crate::model::standing::{Mark, Progress, Step};
 
@@ -113,10 +114,11 @@ impl CallDetails {
         self.speakers.iter().map(|speaker| speaker.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns the ids whose changes the page follows: those of the call and its transcripts.
+    /// Returns what the page follows: the ids of the call and its transcripts, and the contacts, whose names it shows.
     fn about(&self) -> String {
         let transcripts = self.transcripts.iter().map(|transcript| transcript.order.as_str());
-        self.call.id.as_deref().into_iter().chain(transcripts).collect::<Vec<_>>().join(" ")
+        let own = self.call.id.as_deref().into_iter().chain(transcripts);
+        own.chain([CONTACTS]).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether the page says that there is no recording. While a call is being deleted it does not.

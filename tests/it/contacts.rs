@@ -6,6 +6,7 @@ use callscribe::sandbox::twilio::{ACCOUNT_SID, PHONE_NUMBER, SeededCall};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::stream::Stream;
 use crate::support::{Answer, World};
 
 const NUMBER: &str = "+14155551234";
@@ -222,6 +223,24 @@ async fn a_contacts_name_and_key_terms_are_key_terms_of_its_calls() {
     let again = transcribed(&world, "14155551234").await;
     let transcript = world.call(&again).await["transcripts"][0].clone();
     assert_eq!((&transcript["keyterms_sent"], &transcript["keyterms_left_out"]), (&json!(["Ahoy"]), &json!([long])));
+}
+
+#[tokio::test]
+async fn open_pages_of_all_instances_follow_a_change_of_a_name() {
+    let world = World::new().await;
+    let sid = transcribed(&world, "14155551234").await;
+    let shown = page(&world, &format!("/calls/{sid}")).await;
+    let (_, about) = shown.split_once("data-about=\"").expect("what the page follows");
+    assert!(about.split('"').next().expect("its end").split(' ').any(|one| one == "contacts"), "{about}");
+    let (app, other) = world.another_app_with_url(&[]).await;
+    for base in [&world.base, &other] {
+        let mut stream = Stream::open(&world.http, base, "", &[]).await.expect("a stream");
+        name(&world, NUMBER, "Dana Lee").await;
+        stream.until_changed("contacts").await;
+        assert_eq!(world.send(Method::DELETE, &format!("/contacts/{NUMBER}"), &[], "").await.status, 204);
+        stream.until_changed("contacts").await;
+    }
+    app.stop().await;
 }
 
 #[tokio::test]

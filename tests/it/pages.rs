@@ -145,7 +145,11 @@ async fn the_title_of_a_calls_page_is_its_number_its_state_and_its_date() {
         let at = world.call(&call).await["created_at"].as_str().expect("a time").parse::<jiff::Timestamp>();
         let at = at.expect("a time").strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
         assert!(page.contains(&format!(">+14155551234 · {state} · {at}</title>")), "{page}");
-        let heading = page.split_once("<h1>").and_then(|(_, rest)| rest.split_once("</h1>")).expect("a heading").0;
+        let heading = page
+            .split_once("<h1 id=\"who\" data-live>")
+            .and_then(|(_, rest)| rest.split_once("</h1>"))
+            .expect("a heading")
+            .0;
         assert!(heading.starts_with("+14155551234 <time ") && heading.contains(&at), "{heading}");
         assert!(
             page.contains(&format!("<p class=\"sentence\">dialing +14155551234. call SID is: {call}</p>")),

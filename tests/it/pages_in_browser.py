@@ -635,6 +635,34 @@ def check_pages(window: Browser, axe: str, paths: dict[str, str]):
     page.close()
 
 
+def follows_names(base: str):
+    """A name that is given elsewhere reaches an open page, in its heading, its text, and what *Copy* copies."""
+    with browser(base, permissions=["clipboard-read", "clipboard-write"]) as window:
+        page = window.page()
+        call = dial_by_url(base, "14155550131?with=me")
+        page.goto(f"/calls/{call}")
+        expect(page.locator("#state strong")).to_have_text("Done")
+        expect(page.locator(".text b").first).to_have_text(re.compile("^(Operator|Callee):$"))
+        page.evaluate("window.isTheSame = true")
+        post(base, "/contacts/+14155550131", {"name": "Nurse Okafor"})
+        expect(page.locator("h1 bdi")).to_have_text("Nurse Okafor")
+        expect(page).to_have_title(re.compile("^Nurse Okafor · Done"))
+        expect(page.locator(".text b", has_text="Nurse Okafor:").first).to_be_visible()
+        post(base, f"/calls/{call}/speakers", {"1": "Dana"})
+        expect(page.locator(".text b", has_text="Dana:").first).to_be_visible()
+        page.get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert "Nurse Okafor: " in copied and "Dana: " in copied and "Operator" not in copied, copied
+        assert page.evaluate("window.isTheSame"), "the page was reloaded"
+        # Two clicks swap once.
+        page.get_by_text("Speakers: ").click()
+        page.get_by_role("button", name="Swap the sides").dblclick()
+        page.wait_for_url("**#speakers")
+        first = json.loads(get(base, f"/calls/{call}"))["speakers"][0]
+        assert (first["name"], first["role"]) == ("Nurse Okafor", "party"), first
+
+
 def reads_on_a_phone(base: str):
     """On a phone, a finished transcript comes before its timeline, which is closed; beside the text, it is open."""
     with browser(base) as window:
@@ -749,5 +777,5 @@ def pictures_a_call(base: str):
 
 
 if __name__ == "__main__":
-    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
+    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, follows_names, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

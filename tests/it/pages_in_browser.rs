@@ -73,6 +73,11 @@ fn the_text_follows_the_playback_and_the_focus_is_never_under_the_player() {
 }
 
 #[test]
+fn a_name_that_is_given_elsewhere_reaches_an_open_page_and_what_it_copies() {
+    operator("follows_names");
+}
+
+#[test]
 fn a_finished_transcript_comes_first_on_a_phone_and_its_timeline_is_closed() {
     operator("reads_on_a_phone");
 }

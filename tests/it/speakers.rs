@@ -227,6 +227,27 @@ async fn speakers_are_called_by_side_then_by_name_and_every_format_follows() {
 }
 
 #[tokio::test]
+async fn the_name_of_a_contact_is_that_of_the_speaker_at_the_other_end_unless_it_was_named() {
+    let world = World::new().await;
+    let (call, id) = said(&world, &few_words()).await;
+    let contact = world.post_json("/contacts/+14155551234", &json!({"name": "Kim <Lee"})).await;
+    assert_eq!(contact.status, 201);
+    let party = json!({"channel": 1, "role": "party", "name": "Kim <Lee"});
+    assert_eq!(world.call(&call).await["speakers"][0], party);
+    assert_eq!(text(&world, &id).await.trim_end(), "Kim <Lee: Ahoy!\nOperator: Who?\nKim <Lee: Me.");
+    let in_format = async |format: &str| world.get(&format!("/transcript/{id}?format={format}")).await.text();
+    let (srt, vtt) = (in_format("srt").await, in_format("vtt").await);
+    assert!(srt.contains("\nKim <Lee: Ahoy!\n") && srt.contains("\nOperator: Who?\n"), "{srt}");
+    assert!(vtt.contains("\n<v Kim &lt;Lee>Ahoy!\n") && vtt.contains("\n<v Operator>Who?\n"), "{vtt}");
+    let shown = page(&world, &call).await;
+    assert!(shown.contains("<b dir=\"auto\">Kim &#60;Lee<i class=\"unseen\">:</i></b>"), "{shown}");
+    name(&world, &call, &json!({"1": "Dr Ong"})).await;
+    assert!(text(&world, &id).await.starts_with("Dr Ong: Ahoy!\n"));
+    name(&world, &call, &json!({"2": "", "swap": true})).await;
+    assert!(text(&world, &id).await.starts_with("Operator: Ahoy!\nKim <Lee: Who?"));
+}
+
+#[tokio::test]
 async fn names_belong_to_the_call_and_a_swap_takes_them_to_the_other_side() {
     let world = World::new().await;
     let (recording, call) = two_channels(&world).await;
