@@ -31,7 +31,8 @@
 //!    stores JSON, text and words (`pipeline::settle`). Its words stream from the JSON into rows. One large transcript at a
 //!    time is in memory, deflated ([`clients::json`]). If the webhook is lost, the job polls within a minute all the same.
 //!    The same transaction indexes the words for `/calls?q=`; [`model::search`] cuts texts and queries into terms.
-//!    The name of a contact is in no index: it is read with each call, and a search for it finds the calls by their number.
+//!    The names of contacts and speakers are in no index: they are read with each call, and a search for one finds the calls
+//!    by their number or id.
 //!    `POST /transcribe` ([`pipeline::transcription`]) runs steps 4 and 5, too; `GET /transcript/<id>` answers a finished
 //!    transcript from the store.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
@@ -153,7 +154,7 @@
 //! | what one speaker or channel is in captions; what it says without interruption | voice; turn | [`export`] |
 //! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
 //! | full-text index over the words of transcripts | search index | `store::search` |
-//! | the call's state and the ends of its numbers, as words in that index for filters | facets | `store::facets` |
+//! | the call's state, the ends of its numbers and its id, as words in that index | facets | `store::facets` |
 //! | SQLite's write-ahead log | WAL, checkpoint | `store::engine::wal` |
 //! | transactions that share one commit | group commit | `store::engine` |
 //! | one of the limited number of open connections; one for requests that must always get through | slot; reserved slot | `server::slots` |

@@ -10,14 +10,11 @@ use crate::model::keyterms::Keyterms;
 use crate::model::name::Name;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingSid;
-use crate::model::search::{Phrase, Query, folded};
+use crate::model::search::folded;
 use crate::model::transcript::TranscriptId;
 
 /// Contacts whose calls a search finds by a name. Of a name that more have, the first are found.
 const MOST_NAMED: i64 = 100;
-
-/// For each phrase of a query, the numbers and names of the contacts that it finds.
-pub type Named = Vec<Vec<(String, String)>>;
 
 /// The name of the contact at the other end of a call, by its recordings.
 macro_rules! of_call {
@@ -90,20 +87,10 @@ impl Conn {
         self.note_contacts(now).await
     }
 
-    /// The contacts whose names contain the phrases of a query.
-    pub async fn contacts_named(&mut self, query: &Query) -> Result<Named, Error> {
-        let mut named = Named::new();
-        for phrase in query.phrases() {
-            named.push(self.named(phrase).await?);
-        }
-        Ok(named)
-    }
-
-    async fn named(&mut self, phrase: &Phrase) -> Result<Vec<(String, String)>, Error> {
-        // Terms hold only letters and digits, so nothing needs escaping.
-        let pattern = format!("% {}{}%", phrase.terms.join(" "), if phrase.is_prefix { "" } else { " " });
+    /// The numbers and names of the contacts whose names match this pattern of terms.
+    pub(super) async fn contacts_named(&mut self, pattern: &str) -> Result<Vec<(String, String)>, Error> {
         let sql = "SELECT number, name FROM contacts WHERE folded_name LIKE $1 ORDER BY folded_name, number LIMIT $2";
-        let rows = self.fetch(sql, args![pattern.as_str(), MOST_NAMED]).await?;
+        let rows = self.fetch(sql, args![pattern, MOST_NAMED]).await?;
         rows.iter().map(|row| Ok((row.text("number")?, row.text("name")?))).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Facets: the state and the numbers of a call as terms, which are indexed beside the words said in it. A search that is
+//! Facets: the state, the numbers and the id of a call as terms, which are indexed beside the words said in it. A search that is
 //! filtered by them costs no more than one for another word, however many calls there are.
 
 use super::filter::{Filter, Number};
@@ -11,10 +11,15 @@ const MARK: char = '§';
 /// indexed.
 const LONGEST_END: usize = 16;
 
-/// The facets of a call, each followed by a space.
-pub(super) fn of_call(state: &str, numbers: [Option<&str>; 2]) -> String {
-    let ends = numbers.into_iter().flatten().flat_map(ends);
-    std::iter::once(state).chain(ends).map(|facet| term(facet) + " ").collect()
+/// The facets of a call, each followed by a space: first its state, then the ends of its numbers, then its id.
+pub(super) fn of_call(state: &str, numbers: [Option<&str>; 2], id: &str) -> String {
+    let ends = numbers.into_iter().flatten().flat_map(ends).map(term);
+    std::iter::once(term(state)).chain(ends).chain([of_id(id)]).map(|facet| facet + " ").collect()
+}
+
+/// The facet of a call's id. No end of a number is as long.
+pub(super) fn of_id(id: &str) -> String {
+    term(&format!("id:{id}"))
 }
 
 /// The facet of the filter's state.
@@ -51,15 +56,16 @@ mod tests {
     use crate::model::search::folded;
 
     #[test]
-    fn the_facets_of_a_call_are_its_state_and_the_ends_of_its_numbers() {
-        assert_eq!(of_call("no-answer", [None, Some("+4178")]), "§no§answer §8 §78 §178 §4178 §§4178 ");
-        assert_eq!(of_call("busy", [Some("sip:Al@b.com"), None]), "§busy §sip§al§b§com ");
-        assert_eq!(of_call("busy", [Some("sip:alice@example.com"), Some("")]), "§busy §lice§example§com ");
+    fn the_facets_of_a_call_are_its_state_the_ends_of_its_numbers_and_its_id() {
+        let of_call = |state, numbers| of_call(state, numbers, "0a-1b");
+        assert_eq!(of_call("no-answer", [None, Some("+4178")]), "§no§answer §8 §78 §178 §4178 §§4178 §id§0a§1b ");
+        assert_eq!(of_call("busy", [Some("sip:Al@b.com"), None]), "§busy §sip§al§b§com §id§0a§1b ");
+        assert_eq!(of_call("busy", [Some("sip:alice@example.com"), Some("")]), "§busy §lice§example§com §id§0a§1b ");
     }
 
     #[test]
     fn no_facet_is_a_term_of_a_spoken_text() {
-        let facets = of_call("busy", [Some("+14155551234"), Some("sip:alice@example.com")]);
+        let facets = of_call("busy", [Some("+14155551234"), Some("sip:alice@example.com")], "0a");
         assert!(
             folded(&facets).split(' ').all(|said| facets.split(' ').all(|facet| facet != said || facet.is_empty()))
         );
@@ -73,7 +79,7 @@ mod tests {
             ("sip:44@example.com;user=12345678901234567890", &["345678901234567890", "90"]),
             ("+1415 (x) 'é'\u{a0}\\", &["+1415 (x) 'é'\u{a0}\\"]),
         ] {
-            let facets = of_call("in-progress", [Some(number), None]);
+            let facets = of_call("in-progress", [Some(number), None], "0a");
             for text in asked {
                 let filter =
                     Filter { state: CallState::named("in-progress"), number: Number::parse(text), ..Filter::default() };

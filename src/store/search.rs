@@ -2,7 +2,6 @@
 //! matches them is the dialect's.
 
 use super::conn::{Conn, args};
-use super::contacts::Named;
 use super::engine::Row;
 use super::error::Error;
 use super::filter::Filter;
@@ -20,6 +19,15 @@ const MOST_TEXT: usize = 2 << 20;
 
 /// Ranks that are tried for a transcript. Few calls are of the same millisecond.
 const RANKS_TRIED: i64 = 64;
+
+/// What a phrase of a query finds by a name as it is now.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// Numbers and names of contacts.
+    pub contacts: Vec<(String, String)>,
+    /// Ids of calls in which somebody with the name speaks.
+    pub calls: Vec<String>,
+}
 
 #[derive(Debug)]
 pub struct Hit {
@@ -53,13 +61,15 @@ fn last_rank(ms: i64) -> i64 {
 }
 
 impl Conn {
-    /// Whether transcripts wait to be indexed that are older than the index.
+    /// Whether transcripts, or names of speakers, wait to be indexed that are older than the index.
     pub(super) async fn has_unindexed(&mut self) -> Result<bool, Error> {
-        Ok(self.fetch_one("SELECT transcript FROM unsearched LIMIT 1", args![]).await?.is_some())
+        let transcript = self.fetch_one("SELECT transcript FROM unsearched LIMIT 1", args![]).await?;
+        Ok(transcript.is_some() || self.has_unindexed_speakers().await?)
     }
 
     /// Indexes some of them.
     pub(super) async fn index_some_unindexed(&mut self) -> Result<(), Error> {
+        self.index_speakers().await?;
         let sql = "DELETE FROM unsearched WHERE transcript IN
                    (SELECT transcript FROM unsearched ORDER BY transcript DESC LIMIT $1) RETURNING transcript";
         let rows = self.fetch(sql, args![BATCH]).await?;
@@ -84,7 +94,8 @@ impl Conn {
             Some(call) if call.text_if_set("deletion")?.is_some() => return Ok(()),
             Some(call) => {
                 let (to, from) = (call.text_if_set("to_number")?, call.text_if_set("from_number")?);
-                (call.int("created_at")?, facets::of_call(&call.text("state")?, [to.as_deref(), from.as_deref()]))
+                let facets = facets::of_call(&call.text("state")?, [to.as_deref(), from.as_deref()], &call.text("id")?);
+                (call.int("created_at")?, facets)
             }
             None => (requested_at, String::new()),
         };
@@ -138,13 +149,25 @@ impl Conn {
         Ok(())
     }
 
+    /// What each phrase of a query finds by a name. Names are in no index of words, so that they may change at any time.
+    pub async fn named(&mut self, query: &Query) -> Result<Vec<Named>, Error> {
+        let mut named = Vec::new();
+        for phrase in query.phrases() {
+            // Terms hold only letters and digits, so nothing needs escaping.
+            let pattern = format!("% {}{}%", phrase.terms.join(" "), if phrase.is_prefix { "" } else { " " });
+            let contacts = self.contacts_named(&pattern).await?;
+            named.push(Named { contacts, calls: self.calls_of_speakers_named(&pattern).await? });
+        }
+        Ok(named)
+    }
+
     /// The newest transcripts that match the query and whose calls match the filter; with `after`, those that follow this
-    /// rank. A phrase matches what was said, and the calls of the contacts that it names. A transcript of no call matches a
-    /// filter that has no state and no number.
+    /// rank. A phrase matches what was said, and what it finds by a name. A transcript of no call matches a filter that has no
+    /// state and no number.
     pub async fn hits(
         &mut self,
         query: &Query,
-        named: &Named,
+        named: &[Named],
         filter: &Filter,
         after: Option<i64>,
         limit: i64,
@@ -154,7 +177,10 @@ impl Conn {
         }
         let named: Vec<Vec<String>> = named
             .iter()
-            .map(|contacts| contacts.iter().filter_map(|(number, _)| facets::of_whole(number)).collect())
+            .map(|Named { contacts, calls }| {
+                let numbers = contacts.iter().filter_map(|(number, _)| facets::of_whole(number));
+                numbers.chain(calls.iter().map(|id| facets::of_id(id))).collect()
+            })
             .collect();
         let terms = self.dialect().terms(query, &named, facets::of_state(filter), facets::of_number(filter));
         let newest = first_rank(filter.before.saturating_sub(1));
@@ -166,7 +192,7 @@ impl Conn {
             let text = row.text_if_set("text")?.unwrap_or_default();
             let (passage, mut hit) = (query.passage(&text), hit(row)?);
             if passage.is_none() {
-                // Its contact was found, so it begins to tell what the call is about.
+                // A name was found, so it begins to tell what the call is about.
                 hit.passage = search::beginning(&text);
             }
             Ok((row.text("transcript")?, passage, hit))

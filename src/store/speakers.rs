@@ -8,8 +8,15 @@ use super::error::Error;
 use crate::model::call::{Call, CallId, CallName};
 use crate::model::history::Happened;
 use crate::model::name::Name;
+use crate::model::search::folded;
 use crate::model::speakers::Names;
 use crate::model::transcript::TranscriptId;
+
+/// Calls that a search finds by the name of a speaker. Of a name that is given in more calls, the newest are found.
+const MOST_NAMED: i64 = 100;
+
+/// Names that one transaction indexes.
+const BATCH: i64 = 200;
 
 /// A voice that AssemblyAI told apart, by its speaker and its channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +55,29 @@ impl Conn {
         Ok(voices)
     }
 
+    /// The newest calls in which somebody speaks whose name matches this pattern of terms.
+    pub(super) async fn calls_of_speakers_named(&mut self, pattern: &str) -> Result<Vec<String>, Error> {
+        let sql = "SELECT DISTINCT call_id FROM speakers WHERE folded_name LIKE $1 ORDER BY call_id DESC LIMIT $2";
+        self.fetch(sql, args![pattern, MOST_NAMED]).await?.iter().map(|row| row.text("call_id")).collect()
+    }
+
+    /// Whether there are names that search does not find yet, because they were given to an earlier version.
+    pub(super) async fn has_unindexed_speakers(&mut self) -> Result<bool, Error> {
+        let sql = "SELECT call_id FROM speakers WHERE folded_name IS NULL LIMIT 1";
+        Ok(self.fetch_one(sql, args![]).await?.is_some())
+    }
+
+    /// Lets search find them.
+    pub(super) async fn index_speakers(&mut self) -> Result<(), Error> {
+        let sql = "SELECT call_id, label, name FROM speakers WHERE folded_name IS NULL LIMIT $1";
+        for row in self.fetch(sql, args![BATCH]).await? {
+            let sql = "UPDATE speakers SET folded_name = $3 WHERE call_id = $1 AND label = $2";
+            let (call, label, folded_name) = (row.text("call_id")?, row.text("label")?, folded(&row.text("name")?));
+            self.execute(sql, args![call.as_str(), label.as_str(), folded_name.as_str()]).await?;
+        }
+        Ok(())
+    }
+
     /// The call to which a transcript belongs.
     pub async fn call_of_transcript(&mut self, id: &TranscriptId) -> Result<Option<Call>, Error> {
         let sql = "SELECT recordings.call_id FROM transcripts JOIN recordings
@@ -64,9 +94,9 @@ impl Conn {
             let sql = "DELETE FROM speakers WHERE call_id = $1 AND label = $2";
             return self.execute(sql, args![call, label]).await.map(drop);
         };
-        let sql = "INSERT INTO speakers (call_id, label, name) VALUES ($1, $2, $3)
-                   ON CONFLICT (call_id, label) DO UPDATE SET name = excluded.name";
-        self.execute(sql, args![call, label, name.as_str()]).await.map(drop)
+        let sql = "INSERT INTO speakers (call_id, label, name, folded_name) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (call_id, label) DO UPDATE SET name = $3, folded_name = $4";
+        self.execute(sql, args![call, label, name.as_str(), folded(name.as_str()).as_str()]).await.map(drop)
     }
 
     /// Stores which way round the sides are.

@@ -20,7 +20,7 @@ pub(super) async fn hits(context: &Shared, headers: &HeaderMap, search: &Search)
     let (query, filter) = (search::Query::parse(&search.q), search.filter()?);
     let mut conn = context.store.read().await?;
     let since = conn.newest_change().await?;
-    let named = conn.contacts_named(&query).await?;
+    let named = conn.named(&query).await?;
     let mut hits = conn.hits(&query, &named, &filter, after, HITS + 1).await?;
     drop(conn);
     let is_more = hits.len() > HITS as usize;

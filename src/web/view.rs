@@ -268,8 +268,8 @@ impl NamedNumber {
     }
 
     /// Each contact that any phrase of a search has found.
-    pub(super) fn of_all(named: Named) -> Vec<Self> {
-        let all: BTreeMap<String, String> = named.into_iter().flatten().collect();
+    pub(super) fn of_all(named: Vec<Named>) -> Vec<Self> {
+        let all: BTreeMap<String, String> = named.into_iter().flat_map(|named| named.contacts).collect();
         all.into_iter().map(|(number, name)| Self { number, name }).collect()
     }
 

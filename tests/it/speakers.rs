@@ -396,6 +396,46 @@ async fn a_speaker_is_named_by_the_same_rule_as_a_contact() {
 }
 
 #[tokio::test]
+async fn a_call_is_found_by_the_names_of_its_speakers_as_they_are_now() {
+    let world = World::new().await;
+    let (call, _) = said(&world, &few_words()).await;
+    let other = world.dial("14155559876").await;
+    world.settle().await;
+    let found = async |q: &str| {
+        let hits = world.get(&format!("/calls?q={q}")).await.json()["hits"].take();
+        let mut found: Vec<String> = hits
+            .as_array()
+            .expect("hits")
+            .iter()
+            .map(|hit| hit["call"]["sid"].as_str().expect("a SID").to_owned())
+            .collect();
+        found.dedup();
+        found
+    };
+    assert_eq!(found("okonkwo").await, [""; 0]);
+    name(&world, &call, &json!({"1": "Mr Ökonkwo", "2": "Dana"})).await;
+    for q in ["okonkwo", "OKONKWO", "okon*", "%22mr+okonkwo%22", "%22mr+ok%22*", "dana+okonkwo", "okonkwo+assemblyai"] {
+        assert_eq!(found(q).await, [call.as_str()], "{q}");
+    }
+    for q in ["okonk", "%22okonkwo+mr%22", "okonkwo+zebra", "okonkwo&state=busy", "okonkwo&number=9876"] {
+        assert_eq!(found(q).await, [""; 0], "{q}");
+    }
+    assert_eq!(found("okonkwo&number=1234").await, [call.as_str()]);
+    let snippet = world.get("/calls?q=okonkwo").await.json()["hits"][0]["snippet"][0].take();
+    assert_eq!(snippet["hit"], false, "{snippet}");
+    // Those that an earlier version has stored are found once the store was opened.
+    world.store.execute("UPDATE speakers SET folded_name = NULL").await.expect("SQL");
+    assert_eq!(found("okonkwo").await, [""; 0]);
+    world.another_app().await.stop().await;
+    assert_eq!(found("okonkwo").await, [call.as_str()]);
+    name(&world, &other, &json!({"A": "Okonkwo"})).await;
+    name(&world, &call, &json!({"1": "Mr Lee"})).await;
+    assert_eq!((found("okonkwo").await, found("lee").await), (vec![other], vec![call.clone()]));
+    assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
+    assert_eq!(found("lee").await, [""; 0]);
+}
+
+#[tokio::test]
 async fn names_are_deleted_with_their_call() {
     let world = World::new().await;
     let (call, _) = said(&world, &few_words()).await;

@@ -112,7 +112,7 @@ impl Dialect {
         macro_rules! call {
             ($lock:literal) => {
                 concat!(
-                    "SELECT state, to_number, from_number, deletion, created_at FROM calls
+                    "SELECT id, state, to_number, from_number, deletion, created_at FROM calls
                      WHERE id = (SELECT call_id FROM recordings WHERE sid = $1)",
                     $lock
                 )
@@ -235,7 +235,7 @@ impl Dialect {
     /// FTS5 takes the state of a call as one more term and finds the newest matches first. PostgreSQL's index would read
     /// all calls in that state; it uses an index by state and time instead.
     ///
-    /// In place of a phrase, one of its `facets` does: those of the contacts that it names. PostgreSQL compares such a
+    /// In place of a phrase, one of its `facets` does: those of the contacts and calls that it names. PostgreSQL compares such a
     /// phrase of several terms with regular expressions, which follow after a form feed.
     pub(in crate::store) fn terms(
         self,

@@ -38,6 +38,7 @@ macro_rules! migrations_of {
             ("contacts", include_str!(concat!("../migrations/", $database, "/0021_contacts.sql"))),
             ("legs in use", include_str!(concat!("../migrations/", $database, "/0022_legs_in_use.sql"))),
             ("tags", include_str!(concat!("../migrations/", $database, "/0023_tags.sql"))),
+            ("speakers found", include_str!(concat!("../migrations/", $database, "/0024_speakers_found.sql"))),
         ]
     };
 }

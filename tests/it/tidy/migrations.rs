@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of every migration.
-const RELEASED: [(&str, &str); 46] = [
+const RELEASED: [(&str, &str); 48] = [
     ("postgres/0001_calls.sql", "330e975a1d03843a77b41baa89cdd37b4a070e708be048d8f869d9aa1e092b25"),
     ("postgres/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("postgres/0003_dialling.sql", "de5fde81f394a25b5698f5d517935aadd433306b18f6ea805e8a09d219a08a79"),
@@ -30,6 +30,7 @@ const RELEASED: [(&str, &str); 46] = [
     ("postgres/0021_contacts.sql", "50f478cb9dc3e0fa1073c5778c2aac035296079ca4c50b22f2249c12610e30f7"),
     ("postgres/0022_legs_in_use.sql", "0e757d32a7ac822f109fe454ad785155130b211ae0ca9b2ca6a550719f357c1e"),
     ("postgres/0023_tags.sql", "74d033cd7add4419a70d52894b08308c32141ed605ee904c4ba5359c33fae688"),
+    ("postgres/0024_speakers_found.sql", "36ad6156cdd5e5732b4ee8fad01acf6b7f232dfbb51da2c66e0c4bb46e61629a"),
     ("sqlite/0001_calls.sql", "0beade2c03381404b0bf5432e7c88ace9560639a3b60498865960c1f851fa251"),
     ("sqlite/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("sqlite/0003_dialling.sql", "01e95bcafabf9050c51efd89516ec654ef5f609002e6c8716047f0b725749c89"),
@@ -53,6 +54,7 @@ const RELEASED: [(&str, &str); 46] = [
     ("sqlite/0021_contacts.sql", "9524e6c5dd30e1304491963e26859c9f6d9708405a5cc5468617878fb61ac18a"),
     ("sqlite/0022_legs_in_use.sql", "0e757d32a7ac822f109fe454ad785155130b211ae0ca9b2ca6a550719f357c1e"),
     ("sqlite/0023_tags.sql", "74d033cd7add4419a70d52894b08308c32141ed605ee904c4ba5359c33fae688"),
+    ("sqlite/0024_speakers_found.sql", "75850f8ab479e8137d9c3e092d76b30b583666347c95b4103a3f1e677c4345c8"),
 ];
 
 /// What is wrong with the migrations in this folder.

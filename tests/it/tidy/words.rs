@@ -59,7 +59,7 @@ const BANNED: [(&str, &str); 52] = [
 ];
 
 /// Names that are fixed elsewhere, and what is meant otherwise, with a part of the paths of the files that may use them.
-const FIXED: [(&str, &str); 24] = [
+const FIXED: [(&str, &str); 26] = [
     // A parameter of a query, a migration, a table, a column.
     ("", "dialled=before"),
     ("src/web/", "\"dialled\""),
@@ -88,6 +88,8 @@ const FIXED: [(&str, &str); 24] = [
     ("tests/it/transcripts_kept", "'folding'"),
     ("migrations.rs", "folding"),
     ("src/store/contacts", "fold"),
+    ("src/store/speakers", "fold"),
+    ("tests/it/speakers", "folded_name"),
 ];
 
 /// What is found in a file, as `line: word`.
