@@ -36,6 +36,13 @@ def post(base: str, path: str, fields: dict[str, str]):
     urlopen(Request(base + path, json.dumps(fields).encode(), headers)).close()
 
 
+def send(base: str, method: str, path: str, body: dict):
+    """Sends JSON, as curl does."""
+    request = Request(base + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
+    with urlopen(request) as answer:
+        answer.read()
+
+
 class Browser:
     """A window that records what must not happen: foreign requests, errors, console messages, dialogs."""
 
@@ -764,11 +771,16 @@ def works_without_scripts(base: str):
 
 
 def pictures_a_call(base: str):
-    """Takes the manual's picture: a finished call with its transcript."""
-    with browser(base, viewport={"width": 1100, "height": 770}, color_scheme="light") as window:
+    """Takes the manual's picture: a finished conversation with its transcript."""
+    number = "14155550131"
+    send(base, "PUT", f"/contacts/{number}", {"name": "Siobhan Kowalczyk", "keyterms": ["tacrolimus", "creatinine"]})
+    call = dial_by_url(base, f"{number}?with=me")
+    with browser(base, viewport={"width": 1100, "height": 900}, color_scheme="light") as window:
         page = window.page()
-        dial(page)
+        page.goto(f"/calls/{call}")
         is_done(page)
+        send(base, "POST", f"/calls/{call}/speakers", {"1": "Dana"})
+        expect(page.locator(".text")).to_contain_text("Dana")
         # The player shows the recording's length once it has loaded that.
         page.eval_on_selector("audio", "audio => { audio.preload = 'metadata'; audio.load(); }")
         page.wait_for_function("() => document.querySelector('audio').readyState > 0")
