@@ -165,7 +165,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "DIAL_PER_MINUTE",
         default: Value("5"),
-        meaning: "maximum number of calls placed within a minute; a conversation counts as two, and forwarded calls ring at most as many phones",
+        meaning: "maximum number of calls placed within a minute, where a conversation counts as two, and of calls forwarded",
     },
     Setting { name: "DIAL_PER_HOUR", default: Value("30"), meaning: "the same within an hour" },
     Setting { name: "DIAL_PER_DAY", default: Value("100"), meaning: "the same within 24 hours" },

@@ -26,17 +26,16 @@ pub(super) fn ring(context: &Context, greeter: &Greeter, body: &VoiceRequest) ->
     };
     // An operator who calls is not at that phone's other end.
     let numbers = context.call.forwarded_phones().iter().map(ToString::to_string);
-    let mut numbers: Vec<String> = numbers.filter(|number| body.from.as_ref() != Some(number)).collect();
-    let may_ring = greeter.rung.ring(&sid, numbers.len(), context);
-    if may_ring < numbers.len() {
-        let what = "a forwarded call rings fewer phones than OPERATOR_PHONES has: the limits of DIAL_PER_MINUTE, \
-                    DIAL_PER_HOUR and DIAL_PER_DAY hold for them, too";
-        if let Some(times) = context.repeats.count(what.to_owned(), context.clock.now_ms()) {
-            tracing::warn!(may_ring, times, "{what}");
-        }
-    }
-    numbers.truncate(may_ring);
+    let numbers: Vec<String> = numbers.filter(|number| body.from.as_ref() != Some(number)).collect();
     if numbers.is_empty() {
+        return None;
+    }
+    if !greeter.rung.may_ring(&sid, context) {
+        let what =
+            "a call was not forwarded: DIAL_PER_MINUTE, DIAL_PER_HOUR and DIAL_PER_DAY hold for forwarded calls, too";
+        if let Some(times) = context.repeats.count(what.to_owned(), context.clock.now_ms()) {
+            tracing::warn!(times, "{what}");
+        }
         return None;
     }
     Some(xml(twiml::response(&[
