@@ -72,9 +72,10 @@ impl Paragraph {
 
     fn goes_on(&self, next: &SpokenWord) -> bool {
         let Some(last) = self.words.last() else { return true };
-        // As turns end, so that no paragraph of a turn begins after another turn has begun.
-        let is_sentence_over = export::ends_sentence(&last.text, Some(&next.text));
-        !is_sentence_over || (next.start - last.end < PAUSE && self.words.len() < LONG)
+        let is_due = next.start - last.end >= PAUSE || self.words.len() >= LONG;
+        // Where a turn may end, or before a word in lower case, if AssemblyAI writes no other.
+        let may_end = export::ends_sentence(&last.text, Some(&next.text)) || export::ends_sentence(&last.text, None);
+        !(is_due && may_end)
     }
 
     /// Returns the class of the word at this index, as an attribute, if a search has found it.
@@ -197,12 +198,14 @@ mod tests {
 
     #[test]
     fn a_long_speech_is_broken_at_a_sentence() {
-        let words = (0..200).map(|n| word(if n % 10 == 9 { "End." } else { "Word" }, n * 100, None, None)).collect();
-        let lengths: Vec<usize> = paragraphs(words, &Query::default(), &Speakers::default())
-            .iter()
-            .map(|paragraph| paragraph.words.len())
-            .collect();
-        assert_eq!(lengths, [80, 80, 40]);
+        for [last, other] in [["End.", "Word"], ["end.", "word"]] {
+            let words = (0..200).map(|n| word(if n % 10 == 9 { last } else { other }, n * 100, None, None)).collect();
+            let lengths: Vec<usize> = paragraphs(words, &Query::default(), &Speakers::default())
+                .iter()
+                .map(|paragraph| paragraph.words.len())
+                .collect();
+            assert_eq!(lengths, [80, 80, 40]);
+        }
     }
 
     #[test]
