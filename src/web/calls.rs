@@ -19,7 +19,7 @@ use super::view::{
 };
 use super::{forms, reading, response, search};
 use crate::clients::twilio::{self, Recording};
-use crate::context::{Context, Shared};
+use crate::context::Shared;
 use crate::model;
 use crate::model::call::{Call, CallName, CallState, Deletion, FormNonce};
 use crate::model::job::JobKind;
@@ -104,9 +104,7 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     if !wants_page(&headers) {
         Named::<NoParameters>::of_query(&uri)?.alone()?;
-        let mut shown = shown(&context, &headers, &name).await?;
-        name_speakers(&context, &mut shown).await?;
-        return Ok(Json(shown).into_response());
+        return json(&context, &headers, &name).await;
     }
     let Arrival { dialed, q } = Named::of_query(&uri)?.named;
     let mut shown = shown(&context, &headers, &name).await?;
@@ -142,22 +140,21 @@ pub(super) async fn retry(
         let location = format!("/calls/{}", CallView::of(&call).name());
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
     }
-    Ok(Json(shown(&context, &headers, &name).await?).into_response())
+    json(&context, &headers, &name).await
 }
 
-/// Puts the speakers' names into the texts of a call, as in `/transcript/<id>?format=text`.
-async fn name_speakers(context: &Context, shown: &mut CallDetails) -> Result<(), ApiError> {
-    if shown.speakers.len() < 2 {
-        return Ok(());
-    }
-    for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
+/// A call as JSON. Its texts name the speakers of a dialog, as in `/transcript/<id>?format=text`.
+async fn json(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<Response, ApiError> {
+    let mut shown = shown(context, headers, name).await?;
+    let is_dialog = shown.speakers.len() > 1;
+    for transcript in shown.transcripts.iter_mut().filter(|transcript| is_dialog && transcript.text.is_some()) {
         let _turn = context.turn_to_show(transcript.json_bytes).await;
         let words = context.store.read().await?.words_of(&transcript.order).await?;
         if let Some(dialog) = reading::dialog(&words, &shown.naming) {
             transcript.text = Some(dialog);
         }
     }
-    Ok(())
+    Ok(Json(shown).into_response())
 }
 
 /// Returns a call from the store, or from Twilio if the store does not know it. For a leg, returns the call that has dialed
