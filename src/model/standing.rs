@@ -70,7 +70,7 @@ pub enum Unconnected {
     NoKey,
     /// The leg to the other number ended in this state.
     Party(CallState),
-    /// The other side answered, and hung up during the greeting.
+    /// The other side answered, and one of the two hung up during the greeting.
     HungUp,
 }
 

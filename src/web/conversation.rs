@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::response::Response;
 
 use super::callback::Callback;
+use super::forward;
 use super::greeter::{self, Greeter};
 use super::noted::note;
 use super::response::xml;
@@ -100,7 +101,11 @@ pub(super) async fn whisper(context: Shared, _: Arc<Greeter>, _: Callback<VoiceR
 }
 
 /// The other leg has ended. Tells the operator, who is still on the line, why nobody talked.
-pub(super) async fn done(context: Shared, _: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+pub(super) async fn done(context: Shared, greeter: Arc<Greeter>, callback: Callback<VoiceRequest>) -> Response {
+    // A forwarded call that was ringing while callscribe was updated has this address, too.
+    if callback.token.is_none() {
+        return forward::done(context, greeter, callback).await;
+    }
     let (status, is_bridged) = (callback.body.dial_call_status.clone(), callback.body.is_bridged());
     let call = callback.token.as_ref().map(CallId::as_str);
     tracing::info!(call, status, is_bridged, "the other leg has ended");

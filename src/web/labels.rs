@@ -168,7 +168,7 @@ pub(super) fn unconnected(unconnected: Unconnected) -> &'static str {
         Unconnected::Party(CallState::NoAnswer) => "Nobody answered at the other number.",
         Unconnected::Party(CallState::Canceled) => "Your phone hung up before the other number answered.",
         Unconnected::Party(_) => "The other number could not be reached.",
-        Unconnected::HungUp => "The other side hung up before it was connected.",
+        Unconnected::HungUp => "The call ended before the other side was connected.",
     }
 }
 
