@@ -19,7 +19,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Slow enough to watch: a message takes about ten seconds, a conversation of half a minute less than ten more than that.
+    /// Slow enough to watch. A message takes about ten seconds, a conversation of half a minute less than forty.
     pub fn live() -> Self {
         Self {
             call_queued: Duration::from_millis(500),

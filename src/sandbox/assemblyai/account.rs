@@ -32,10 +32,10 @@ impl Account {
     pub(super) fn transcribable(&self, audio_url: &str) -> Result<Upload, String> {
         match self.uploads.get(audio_url).filter(|upload| !upload.is_lost) {
             Some(upload) if upload.is_speech => Ok(upload.clone()),
-            Some(_) => {
-                Err("the sandbox transcribes only the recording that its own Twilio makes; this audio is another"
-                    .into())
-            }
+            Some(_) => Err(
+                "the sandbox transcribes only speech of its own Twilio: this is other audio, or the line was too bad"
+                    .into(),
+            ),
             None => Err(format!(
                 "Download error, unable to download {audio_url}. Please make sure the file exists and is accessible from \
                  the internet."

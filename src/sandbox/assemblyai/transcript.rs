@@ -177,16 +177,20 @@ fn names(channel: Option<u8>, speaker: Option<usize>) -> (Option<&'static str>, 
 /// After this many milliseconds without a word of its speaker, an utterance has ended.
 const UTTERANCE_ENDS: u64 = 700;
 
-/// Returns the words in utterances: what one speaker says without a longer pause. They are in the order in which they begin,
-/// and may overlap.
+/// Returns the words in utterances: what one speaker says without a longer pause, or until another speaker begins in a pause.
+/// They are in the order in which they begin, and may overlap.
 pub(super) fn utterances(words: &[Spoken]) -> Vec<Vec<Spoken>> {
     let mut all: Vec<Vec<Spoken>> = Vec::new();
     for spoken in words {
-        let own = all.iter_mut().rev().find(|open| open.last().is_some_and(|last| last.speaker == spoken.speaker));
-        let is_told_apart = spoken.speaker.is_some();
-        match own {
-            Some(open) if !is_told_apart || spoken.word.start < end(open) + UTTERANCE_ENDS => open.push(spoken.clone()),
-            _ => all.push(vec![spoken.clone()]),
+        let own = all.iter().rposition(|open| open.last().is_some_and(|last| last.speaker == spoken.speaker));
+        let goes_on = |own: usize| {
+            let (end, answers) = (end(&all[own]), &all[own + 1..]);
+            let is_answered = answers.iter().flat_map(|answer| answer.first()).any(|first| first.word.start >= end);
+            spoken.speaker.is_none() || (!is_answered && spoken.word.start < end + UTTERANCE_ENDS)
+        };
+        match own.filter(|own| goes_on(*own)) {
+            Some(own) => all[own].push(spoken.clone()),
+            None => all.push(vec![spoken.clone()]),
         }
     }
     all

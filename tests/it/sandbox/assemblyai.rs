@@ -278,7 +278,8 @@ async fn other_audio_and_planned_errors_end_in_status_error() {
     let elsewhere = "https://example.com/a.wav";
     let download_error = "Download error, unable to download https://example.com/a.wav. Please make sure the file exists \
                           and is accessible from the internet.";
-    let other_audio = "the sandbox transcribes only the recording that its own Twilio makes; this audio is another";
+    let other_audio =
+        "the sandbox transcribes only speech of its own Twilio: this is other audio, or the line was too bad";
     for (audio_url, error) in [(&*noise, other_audio), (elsewhere, download_error), (&*speech, "planned")] {
         if error == "planned" {
             sandbox.assemblyai.fail_next_transcript(error);
