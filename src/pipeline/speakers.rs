@@ -35,12 +35,15 @@ pub async fn name(context: &Shared, call: &CallName, naming: Naming) -> Result<(
     if found.deletion.is_some() {
         return Err(Error::Deleted);
     }
-    if naming.names.iter().any(|(label, _)| !is_label(label)) {
+    if !naming.names.is_empty() {
         let voices = conn.voices_of(&found.id).await?;
         let is_heard = |named: &str| {
             voices.iter().any(|voice| label(voice.speaker.as_deref(), voice.channel.as_deref()) == Some(named))
         };
-        if let Some((unknown, _)) = naming.names.iter().find(|(label, _)| !is_label(label) && !is_heard(label)) {
+        // A name that no words have would be shown nowhere. Before the first transcript, nobody knows the voices.
+        let is_known =
+            |label: &str| is_heard(label) || matches!(label, "1" | "2") || (voices.is_empty() && is_label(label));
+        if let Some((unknown, _)) = naming.names.iter().find(|(label, _)| !is_known(label)) {
             return Err(Error::NoSuchSpeaker(unknown.clone()));
         }
     }

@@ -318,7 +318,7 @@ async fn names_that_are_given_at_the_moment_of_a_swap_do_not_undo_it() {
     let mut expected = ["operator", "party"].iter().cycle();
     for _ in 0..10 {
         let namings = (0..8).map(|n| async move {
-            let naming = if n == 4 { json!({"swap": true}) } else { json!({"B": format!("Dana {n}")}) };
+            let naming = if n == 4 { json!({"swap": true}) } else { json!({"2": format!("Dana {n}")}) };
             assert_eq!(name(world, call, &naming).await.status, 200);
         });
         futures_util::future::join_all(namings).await;
@@ -361,6 +361,10 @@ async fn what_is_no_name_is_refused_with_its_field_and_changes_nothing() {
         (json!({"1": 7}), "1: expected a name"),
         (json!({"1": "Dana", "2": null}), "2: expected a name"),
         (json!({"swap": "yes"}), "swap: expected true or false"),
+        (
+            json!({"3": "Dana"}),
+            "3: there is no such speaker; expected a channel, such as 1, or AssemblyAI's speaker, such as A",
+        ),
         (
             json!({"1": "Dana", "swop": "x"}),
             "swop: there is no such speaker; expected a channel, such as 1, or AssemblyAI's speaker, such as A",
