@@ -31,9 +31,8 @@ pub(super) struct Options {
     #[serde(default)]
     keyterms: String,
     /// The operator's phone for a conversation, or `me`.
-    #[serde(default)]
-    with: String,
-    /// The operator's own label for the call.
+    with: Option<String>,
+    /// What the operator files the call under.
     #[serde(default)]
     tag: String,
 }
@@ -89,6 +88,13 @@ pub(super) async fn dial(
     if intent == DialIntent::NotMeant {
         return Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"));
     }
+    // An empty variable of a script must not turn a conversation into a message.
+    if with.as_ref().is_some_and(|with| with.trim().is_empty()) {
+        return Err(ApiError::BadRequest(
+            "with: expected me, or one of OPERATOR_PHONES; leave it out for a message".to_owned(),
+        ));
+    }
+    let with = with.unwrap_or_default();
     let form = DialForm { number: typed, with, keyterms, tag, ..DialForm::new(&context) };
     match dial_typed(&context, &headers, intent, &form).await {
         Err(error) if wants_page(&headers) => Ok(refused(&context, form, error)),
