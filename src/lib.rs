@@ -151,6 +151,7 @@
 //! | one-time value that makes two clicks one call | form nonce | [`FormNonce`](model::call::FormNonce) |
 //! | one of the two people on a call; what a speaker has from the channel | side; role | [`Role`](model::leg::Role) |
 //! | what tells a speaker apart: a channel, or AssemblyAI's letter | label | [`Speakers`](model::speakers::Speakers) |
+//! | what an operator files a call under | tag | [`Call`](model::call::Call) |
 //! | what one speaker or channel is in captions; what it says without interruption | voice; turn | [`export`] |
 //! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
 //! | full-text index over the words of transcripts | search index | `store::search` |

@@ -206,7 +206,7 @@ pub struct Call {
     pub contact: Option<Name>,
     /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
-    /// The operator's own label.
+    /// What the operator files the call under.
     pub tag: Option<Name>,
     pub state: CallState,
     /// Why the call is in this state, for a person.

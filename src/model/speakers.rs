@@ -99,7 +99,7 @@ pub fn is_label(text: &str) -> bool {
     !text.is_empty() && digits <= 2 && rest.len() <= 2 && letters
 }
 
-/// Returns the label under which the name of a speaker is stored, who has this one while the sides are swapped, or not.
+/// Returns the label that the name of the speaker with this label is stored under.
 pub fn stored_label(label: &str, is_swapped: bool) -> String {
     if is_swapped { other_side(label) } else { label.to_owned() }
 }

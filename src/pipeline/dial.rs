@@ -49,7 +49,7 @@ pub struct Request {
     pub operator: Option<PhoneNumber>,
     /// Key terms in addition to those of the settings.
     pub keyterms: Keyterms,
-    /// The operator's own label for the call.
+    /// What the operator files the call under.
     pub tag: Option<Name>,
     /// Whether to dial even if the number was dialed recently. A browser may open a URL again without its user: when it
     /// restores a session or duplicates a tab.

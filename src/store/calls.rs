@@ -180,8 +180,8 @@ impl Conn {
         self.fetch_one(sql, args).await?.as_ref().map(rows::call).transpose()
     }
 
-    /// When the phone was dialed that is followed by `newer` others, if that was after `since`. In a conversation, two phones
-    /// are dialed. Nothing may be dated after `now`.
+    /// When the phone was dialed after which exactly `newer` others were, if that is later than `since`. In a conversation,
+    /// two phones are dialed. Nothing may be dated after `now`.
     pub(crate) async fn dialed_before_newest(
         &mut self,
         newer: i64,

@@ -27,7 +27,7 @@ pub(super) struct DialForm {
     /// The operator's phones that can be chosen.
     pub(super) phones: Vec<PhoneNumber>,
     pub(super) keyterms: String,
-    /// The operator's own label for the call.
+    /// What the operator files the call under.
     pub(super) tag: String,
     /// A form that comes back keeps its nonce: if its call was placed nevertheless, the next click does not place another.
     pub(super) nonce: FormNonce,
@@ -61,7 +61,7 @@ impl DialForm {
         })
     }
 
-    /// The label, if there is one.
+    /// The tag, if there is one.
     pub(super) fn tag(&self) -> Result<Option<Name>, ApiError> {
         if self.tag.trim().is_empty() {
             return Ok(None);

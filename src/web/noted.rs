@@ -1,5 +1,5 @@
 //! What requests for TwiML tell about a call, stored in the background: Twilio must not wait for the database. If too much
-//! waits for it already, it is stored later.
+//! waits for it already, it is stored later, except of calls that were dialed here: polls tell that.
 
 use std::sync::Arc;
 

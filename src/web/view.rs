@@ -43,7 +43,7 @@ pub(super) struct CallView {
     pub(super) from: Option<String>,
     /// Who is at the other end, if its number has a name.
     pub(super) contact: Option<NamedNumber>,
-    /// The operator's own label.
+    /// What the operator files the call under.
     pub(super) tag: Option<String>,
     /// Twilio's status once Twilio has the call; before that `dialing`, `unknown` or `lost`.
     pub(super) state: String,

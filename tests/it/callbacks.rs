@@ -78,6 +78,8 @@ async fn a_call_of_each_kind_ends_the_same_however_its_callbacks_come() {
             assert!(call["legs"].as_array().is_some_and(|legs| legs.iter().all(is_timed)), "{callbacks:?}: {call:#}");
             assert_transcribed(&world, &sid).await;
             assert_happened(world.transcript_requests().len(), 1);
+            let is_dialed = matches!(kind, Message | Conversation);
+            assert_eq!(world.calls_placed(), usize::from(is_dialed), "{kind:?}, {callbacks:?}: calls at Twilio");
             let calls = world.get("/calls").await.json();
             assert_eq!(calls["calls"].as_array().map(Vec::len), Some(1), "{kind:?}, {callbacks:?}: a leg is no call");
         }
