@@ -95,9 +95,18 @@ fn see_other(location: &str) -> Response {
 
 async fn logged_in(context: &Shared, headers: &HeaderMap, way: &Way) -> Result<Response, ApiError> {
     tracing::info!("an operator logged in");
+    // Who has the token is logged in, even if the form that was sent before cannot be shown.
+    let mut response = way_back(context, way).await.unwrap_or_else(IntoResponse::into_response);
+    let cookie = session::opened(context, headers).parse().map_err(|_| ApiError::Internal)?;
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    Ok(response)
+}
+
+/// Returns what the browser asked for before it was logged in: a form with what was typed, or the way to a page.
+async fn way_back(context: &Shared, way: &Way) -> Result<Response, ApiError> {
     let (form, next) = (way.form.as_bytes(), way.next());
     let path: Vec<&str> = next.split('/').filter(|part| !part.is_empty()).collect();
-    let mut response = match path[..] {
+    Ok(match path[..] {
         _ if form.is_empty() => see_other(next),
         ["calls"] => dial::show_again(context, form)?,
         ["calls", call] => speakers::show_again(context, call.parse()?, form).await?,
@@ -105,8 +114,5 @@ async fn logged_in(context: &Shared, headers: &HeaderMap, way: &Way) -> Result<R
         ["contacts"] => contacts::show_again(context, None, form).await?,
         ["contacts", number] => contacts::show_again(context, Some(number), form).await?,
         _ => see_other(next),
-    };
-    let cookie = session::opened(context, headers).parse().map_err(|_| ApiError::Internal)?;
-    response.headers_mut().insert(SET_COOKIE, cookie);
-    Ok(response)
+    })
 }

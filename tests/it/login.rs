@@ -493,5 +493,11 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
         assert_eq!(back.status, 303, "{}", back.text());
         assert!(back.header("location").starts_with(page), "{}", back.header("location"));
     }
+    // Who has the token is logged in, also where the form cannot be shown again.
+    let fields = [("token", TOKEN), ("next", "/calls"), ("form", "number=1&press=wrong")];
+    let log_in = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let back = world.send(Method::POST, "/login", &[&SUBMITTED[..], &[FORM]].concat(), &log_in).await;
+    assert_eq!(back.status, 400, "{}", back.text());
+    assert!(!cookie(&back).0.is_empty());
     assert_eq!(world.vendor_requests(), requests);
 }
