@@ -69,8 +69,8 @@ pub struct App {
 }
 
 impl App {
-    /// Binds the listening addresses, before anything else starts. Without IPv6, the default is IPv4 alone. Panics outside of a
-    /// tokio runtime.
+    /// Binds the listening addresses, before anything else starts. Without IPv6, the default is IPv4 alone. Panics outside
+    /// of a tokio runtime.
     pub fn bind(config: &ServerConfig) -> Result<Vec<TcpListener>, Problem> {
         listen::bind(config)
     }
@@ -197,7 +197,8 @@ impl App {
         Box::pin(check_settings(&self.context))
     }
 
-    /// Waits until an operator at this computer must log in, or the last log-in link was used. Returns a text with a new link.
+    /// Waits until an operator at this computer must log in, or the last log-in link was used. Returns a text with a new
+    /// link.
     pub async fn log_in_link(&self) -> String {
         let exposure = &self.context.exposure;
         let reason = tokio::select! {

@@ -83,10 +83,10 @@
 //!
 //! Imports point one way: `main` → `app` → `web` → `pipeline` → `store` → `model`, and `pipeline` → `clients`. `web`
 //! also reads from the `store`, but writes through `pipeline`; from `clients` it takes callback bodies, signatures and
-//! the shapes that it passes on, and from `server` the slot of a request's connection. `clients` imports no other room; `model`, `twiml` and `export` know nothing of HTTP.
-//! The sandbox takes only the signer from `clients`, so that its wire formats are an independent reading of the
-//! vendors' documents. Imports never form a circle, not even inside a room. `tests/it/tidy.rs` checks all of that, and
-//! lists which room may import which.
+//! the shapes that it passes on, and from `server` the slot of a request's connection. `clients` imports no other room;
+//! `model`, `twiml` and `export` know nothing of HTTP. The sandbox takes only the signer from `clients`, so that its wire
+//! formats are an independent reading of the vendors' documents. Imports never form a circle, not even inside a room.
+//! `tests/it/tidy.rs` checks all of that, and lists which room may import which.
 //!
 //! # Where a change goes
 //!

@@ -114,7 +114,8 @@ fn own_text(path: &Path) -> Result<(String, bool), NotRead> {
     Ok((text, about.uid() != user || about.mode() & 0o077 == 0))
 }
 
-/// Replaces `$` while dotenvy reads a file. Otherwise dotenvy would substitute `$NAME` and silently change a secret with a `$`.
+/// Replaces `$` while dotenvy reads a file. Otherwise dotenvy would substitute `$NAME` and silently change a secret with a
+/// `$`.
 const DOLLAR: &str = "\u{e000}";
 
 /// Parses a `.env` file.

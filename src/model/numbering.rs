@@ -92,8 +92,8 @@ const NON_GEOGRAPHIC: [(&str, Barred); 10] = [
     ("991", Barred::Service("international trial")),
 ];
 
-/// A country or territory with its own numbers, by ISO 3166-1 code, or by the common codes XK, AC and TA for Kosovo, Ascension
-/// and Tristan da Cunha, which have none.
+/// A country or territory with its own numbers, by ISO 3166-1 code, or by the common codes XK, AC and TA for Kosovo,
+/// Ascension and Tristan da Cunha, which have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Country(&'static str);
 
@@ -160,8 +160,8 @@ pub enum BadCountries {
 }
 
 impl PhoneNumber {
-    /// Returns the country of the number, or `None` if its calling code has none or its area code is unknown. Area codes matter
-    /// in +1, which the United States share with more than twenty countries, not all of them cheap.
+    /// Returns the country of the number, or `None` if its calling code has none or its area code is unknown. Area codes
+    /// matter in +1, which the United States share with more than twenty countries, not all of them cheap.
     pub fn country(&self) -> Option<Country> {
         let (_, plan, rest) = self.split()?;
         prefixes(rest).find_map(|prefix| plan.countries.get(prefix)).copied()

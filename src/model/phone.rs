@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An E.164 number: 8 to 15 digits, or 7 where there are such numbers, the first not 0. `Display` writes it with its `+`; `Debug` and [`PhoneNumber::masked`],
-/// for logs, show only the last four digits.
+/// An E.164 number: 8 to 15 digits, or 7 where there are such numbers, the first not 0. `Display` writes it with its `+`;
+/// `Debug` and [`PhoneNumber::masked`], for logs, show only the last four digits.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PhoneNumber {
     digits: String,

@@ -1,7 +1,7 @@
 //! Who speaks in the recordings of a call. Names belong to the call, so that they outlive every transcript.
 //!
-//! A speaker is known by a label: the channel, such as `1`, or AssemblyAI's speaker, such as `A`, or `1A` for one of several on
-//! a channel. On each of the two channels is one side of the call.
+//! A speaker is known by a label: the channel, such as `1`, or AssemblyAI's speaker, such as `A`, or `1A` for one of
+//! several on a channel. On each of the two channels is one side of the call.
 
 use std::collections::BTreeMap;
 

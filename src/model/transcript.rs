@@ -6,7 +6,8 @@ use super::call::CallId;
 use super::recording::RecordingSid;
 use super::{BadId, new_id};
 
-/// AssemblyAI's id of a transcript: a UUID today, something similar in older accounts, so only length and alphabet are checked.
+/// AssemblyAI's id of a transcript: a UUID today, something similar in older accounts, so only length and alphabet are
+/// checked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TranscriptId(String);
 

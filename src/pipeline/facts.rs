@@ -12,8 +12,9 @@ pub async fn of(conn: &mut Conn, call: Call) -> Result<Facts, store::Error> {
     Ok(facts)
 }
 
-/// The facts of a call that was just read, without the JSON and text of its transcripts. The jobs are read first: what a job has committed before its end is then in
-/// what is read after it, and no call seems to have ended without the transcript that its job has just requested.
+/// The facts of a call that was just read, without the JSON and text of its transcripts. The jobs are read first: what a
+/// job has committed before its end is then in what is read after it, and no call seems to have ended without the
+/// transcript that its job has just requested.
 pub async fn without_words(conn: &mut Conn, call: Call) -> Result<Facts, store::Error> {
     let following = conn.job_state(JobKind::Call, call.id.as_str()).await?.map(|job| job.status);
     let deleting = conn.job_state(JobKind::Deletion, call.id.as_str()).await?.map(|job| job.status);

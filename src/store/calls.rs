@@ -308,8 +308,8 @@ impl Conn {
         .map(drop)
     }
 
-    /// Stores the SID and state from Twilio's response to a dialed call. Returns `false` and changes nothing if a callback has
-    /// stored the SID or a state as far, or if the state is final.
+    /// Stores the SID and state from Twilio's response to a dialed call. Returns `false` and changes nothing if a callback
+    /// has stored the SID or a state as far, or if the state is final.
     pub(crate) async fn mark_placed(
         &mut self,
         id: &CallId,

@@ -33,9 +33,9 @@ impl Conn {
         Ok(self.fetch_one(sql, args![id.as_str()]).await?.is_some())
     }
 
-    /// Removes numbers, names, key terms, words, and all that the vendors said about the call, its recordings and transcripts.
-    /// When it was dialed stays, and its kind, because they count, and so does the nonce of its form, which must not dial a
-    /// second time.
+    /// Removes numbers, names, key terms, words, and all that the vendors said about the call, its recordings and
+    /// transcripts. When it was dialed stays, and its kind, because they count, and so does the nonce of its form, which
+    /// must not dial a second time.
     pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
         for transcript in self.orders_of(id).await? {
             self.wipe_transcript(&transcript.id, now).await?;

@@ -1,5 +1,5 @@
-//! Facets: the state, the numbers and the id of a call as terms, which are indexed beside the words said in it. A search that is
-//! filtered by them costs no more than one for another word, however many calls there are.
+//! Facets: the state, the numbers and the id of a call as terms, which are indexed beside the words said in it. A search
+//! that is filtered by them costs no more than one for another word, however many calls there are.
 
 use super::filter::{Filter, Number};
 

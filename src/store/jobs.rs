@@ -112,8 +112,8 @@ impl Conn {
     }
 
     /// Claims due jobs, those due longest first. A claim after one that another
-    /// instance lost counts the loss; an instance that finds its own expired claim was held up, and has not ended. Of those that were lost more
-    /// than once, claims one at most.
+    /// instance lost counts the loss; an instance that finds its own expired claim was held up, and has not ended. Of those
+    /// that were lost more than once, claims one at most.
     pub(crate) async fn claim_jobs(&mut self, lease: Lease<'_>, now: i64, limit: i64) -> Result<Vec<Job>, Error> {
         let args = args![lease.owner, lease.until, now, now + FURTHEST_DUE, limit, lease.until + LEASE_SKEW];
         let rows = self.fetch(self.dialect().claim_jobs(), args).await?;
@@ -162,8 +162,8 @@ impl Conn {
         if self.execute(sql, args).await? == 0 { Err(Error::LeaseLost) } else { Ok(()) }
     }
 
-    /// Ends the claim of a job that is due later, and leaves its due time. Returns `false` and changes nothing if it is due by
-    /// now, was nudged meanwhile, or the claim was lost.
+    /// Ends the claim of a job that is due later, and leaves its due time. Returns `false` and changes nothing if it is due
+    /// by now, was nudged meanwhile, or the claim was lost.
     pub(crate) async fn release_until_due(&mut self, job: &Job, now: i64) -> Result<bool, Error> {
         let sql = "UPDATE jobs SET losses = 0, owner = NULL, lease_until = NULL
                    WHERE kind = $1 AND subject = $2 AND attempt = $3 AND nudged = 0 AND due_at > $4";

@@ -39,7 +39,8 @@ impl Conn {
             let advanced = "UPDATE legs SET state = $3, rank = $4, ended_at = $5, updated_at = $6
                             WHERE sid = $1 AND call_id = $2 AND rank < $4";
             moved = self.execute(advanced, args).await?;
-            // The end of the leg may have been reported first, without its number or its answer. Both times are then Twilio's.
+            // The end of the leg may have been reported first, without its number or its answer. Both times are then
+            // Twilio's.
             let answered_at = if moved > 0 { answered_at } else { leg.answered_at };
             let args = args![sid.as_str(), call.as_str(), number.as_deref(), answered_at, leg.ended_at];
             let filled_in = "UPDATE legs SET number = coalesce(number, $3), answered_at = coalesce(answered_at, $4),

@@ -162,8 +162,8 @@ impl Conn {
     }
 
     /// The newest transcripts that match the query and whose calls match the filter; with `after`, those that follow this
-    /// rank. A phrase matches what was said, and what it finds by a name. A transcript of no call matches a filter that has no
-    /// state and no number.
+    /// rank. A phrase matches what was said, and what it finds by a name. A transcript of no call matches a filter that has
+    /// no state and no number.
     pub async fn hits(
         &mut self,
         query: &Query,

@@ -6,7 +6,8 @@ use super::error::Error;
 /// Since when unreported calls to a number are searched for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unreported {
-    /// When calls to the number were first searched for, by our clock, in milliseconds since 1970. Earlier ones are none of ours.
+    /// When calls to the number were first searched for, by our clock, in milliseconds since 1970. Earlier ones are none of
+    /// ours.
     pub(crate) opened_at: i64,
     /// Since when, by Twilio's clock, in milliseconds since 1970. `None` before the first search.
     pub(crate) since: Option<i64>,

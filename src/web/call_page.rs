@@ -126,8 +126,8 @@ impl CallDetails {
         self.recordings.is_empty() && self.progress != Progress::Deleting
     }
 
-    /// Returns the contact's key terms that the newest transcript of a recording was made without, so that a form offers them. No
-    /// request orders a transcript again only because its contact has changed.
+    /// Returns the contact's key terms that the newest transcript of a recording was made without, so that a form offers
+    /// them. No request orders a transcript again only because its contact has changed.
     fn new_keyterms(&self, recording: &RecordingView) -> String {
         let newest = self.transcripts_of(recording).last().filter(|newest| newest.known_state.is_final());
         let Some(newest) = newest else { return String::new() };

@@ -291,8 +291,8 @@ pub(super) async fn speakers_of(context: &Shared, name: &CallName) -> Result<Vec
     Ok(speakers(&mut conn, &facts).await?.0)
 }
 
-/// Returns who speaks in a call, and what they are called. Before a transcript tells, both sides speak in a recording with two
-/// channels.
+/// Returns who speaks in a call, and what they are called. Before a transcript tells, both sides speak in a recording with
+/// two channels.
 async fn speakers(conn: &mut Conn, facts: &Facts) -> Result<(Vec<SpeakerView>, Speakers), ApiError> {
     let naming = pipeline::speakers::of(conn, &facts.call).await?;
     let mut voices = conn.voices_of(&facts.call.id).await?;

@@ -1,5 +1,5 @@
-//! `/record/take/…`, and what `/record/` answers if `INBOUND` forwards calls: what Twilio is to do so that a caller talks with
-//! the operator.
+//! `/record/take/…`, and what `/record/` answers if `INBOUND` forwards calls: what Twilio is to do so that a caller talks
+//! with the operator.
 //!
 //! The operator's phones ring at once, and the one at which a key is pressed takes the call: a voicemail box presses none.
 

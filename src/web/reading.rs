@@ -92,8 +92,8 @@ impl Paragraph {
         self.found.iter().filter(|found| **found == Found::First).count()
     }
 
-    /// Returns the milliseconds from the start of the previous word to the start of this one. A long page is mostly times, and
-    /// differences are short and alike.
+    /// Returns the milliseconds from the start of the previous word to the start of this one. A long page is mostly times,
+    /// and differences are short and alike.
     pub(super) fn after(&self, index: usize) -> i64 {
         index.checked_sub(1).map_or(0, |before| self.words[index].start - self.words[before].start)
     }

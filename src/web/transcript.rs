@@ -149,8 +149,8 @@ async fn speakers(context: &Shared, id: &TranscriptId) -> Result<Speakers, ApiEr
     }
 }
 
-/// Writes the captions of a transcript, without names if there are no `speakers`. A text whose words AssemblyAI has not timed has none: a file without captions would
-/// hide what was said.
+/// Writes the captions of a transcript, without names if there are no `speakers`. A text whose words AssemblyAI has not
+/// timed has none: a file without captions would hide what was said.
 async fn captions(
     context: &Shared,
     reply: Reply,

@@ -232,9 +232,9 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     let waits = is_even && matches!(point, "C1" | "C2" | "C3" | "C4" | "C5");
     // The database is aged as if the program had been down for minutes, past every deadline.
     let is_late = is_even && matches!(point, "C2" | "C14");
-    // C14 is reached twice, because the first order is refused. The first at C8 is the job that searches for unreported calls; then come
-    // the call's and the transcript's.
-    // The reports of a leg are: initiated, ringing, answered, and its end.
+    // C14 is reached twice, because the first order is refused. The first at C8 is the job that searches for unreported
+    // calls; then come the call's and the transcript's. The reports of a leg are: initiated, ringing, answered, and its
+    // end.
     let times = match point {
         "C24" | "C25" => [":1", ":2", ":3", ":4"][round as usize / 2 % 4],
         "C8" if is_even => ":2",

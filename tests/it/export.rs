@@ -280,8 +280,8 @@ fn delays(said: &[Said], cues: &[Cue]) -> Vec<u64> {
     cues.iter().map(delay).collect()
 }
 
-/// Two voices, `Dana` on the first channel and `Mr Lee` on the second, who speak at the same time. Each word tells its channel
-/// and is said once.
+/// Two voices, `Dana` on the first channel and `Mr Lee` on the second, who speak at the same time. Each word tells its
+/// channel and is said once.
 pub(crate) fn dialog(words: usize) -> Vec<Value> {
     let mut random = Random(20_269);
     let mut said = Vec::new();

@@ -37,8 +37,8 @@ async fn ordered(world: &World, request: &Value) -> String {
     answer.json()["id"].as_str().expect("an id").to_owned()
 }
 
-/// Makes a call whose recording has two channels, and a transcript of it with these words. Returns the SID of the call and the
-/// id of the transcript.
+/// Makes a call whose recording has two channels, and a transcript of it with these words. Returns the SID of the call and
+/// the id of the transcript.
 async fn said(world: &World, words: &[Value]) -> (String, String) {
     let (recording, call) = two_channels(world).await;
     let id = transcribed(world, &json!({"recording_sid": recording}), words).await;

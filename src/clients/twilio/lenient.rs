@@ -1,4 +1,5 @@
-//! Numbers and texts, which the APIs that are compatible with Twilio's do not tell apart: `"duration": 20`, `"channels": "1"`.
+//! Numbers and texts, which the APIs that are compatible with Twilio's do not tell apart: `"duration": 20`, `"channels":
+//! "1"`.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Streams the audio of recordings and detects damaged audio before a transcript is paid for. Source: <https://www.twilio.com/docs/voice/api/recording#fetch-a-recordings-media-file>.
+//! Streams the audio of recordings and detects damaged audio before a transcript is paid for. Source:
+//! <https://www.twilio.com/docs/voice/api/recording#fetch-a-recordings-media-file>.
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;

@@ -126,7 +126,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
 }
 
 /// Reads `{"code": 20404, "message": "…", "more_info": "https://…", "status": 404}`, as much of it as can be read. The
-/// code may be missing. Without a message and one of the two, it is no error of Twilio: a gateway on the way speaks JSON, too.
+/// code may be missing. Without a message and one of the two, it is no error of Twilio: a gateway on the way speaks JSON,
+/// too.
 fn error_from_json(status: StatusCode, body: &[u8]) -> ErrorBody {
     let Ok(fields) = json::read::<Map<String, Value>>(body) else { return ErrorBody::default() };
     let text = |name| fields.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -154,8 +154,8 @@ impl Wav {
         self.length_field.is_some() && self.length().is_none()
     }
 
-    /// Returns where in the file the samples are, and the length of a frame of both channels. `None` until that is read, and for
-    /// a file that does not consist of frames with two samples.
+    /// Returns where in the file the samples are, and the length of a frame of both channels. `None` until that is read,
+    /// and for a file that does not consist of frames with two samples.
     pub(super) fn frames(&self) -> Option<(Range<u64>, usize)> {
         let (Format { channels: 2, frame, .. }, Data { begin, length_field }) =
             (self.format.as_ref().filter(|format| format.constant_rate().is_some())?, self.data.as_ref()?)

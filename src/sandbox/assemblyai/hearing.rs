@@ -1,5 +1,5 @@
-//! The engine: what it hears of what is said. Words that are hard to hear come out wrong, mostly with a low confidence, unless
-//! the key terms hold them; then most come out right.
+//! The engine: what it hears of what is said. Words that are hard to hear come out wrong, mostly with a low confidence,
+//! unless the key terms hold them; then most come out right.
 //!
 //! It depends on nothing but the words, the key terms and a seed. The same seed hears the same words always alike.
 

@@ -2,7 +2,8 @@
 //!
 //! Reading order: `account` is what the account holds, `emulator` the handle that shares it. `api` routes requests;
 //! `params` checks the request for a transcript, `life` runs the transcript, `hearing` is what the
-//! engine hears of the words that were said, `wording` changes them as the request asks; `list` and `export` respond about it.
+//! engine hears of the words that were said, `wording` changes them as the request asks; `list` and `export` respond about
+//! it.
 //!
 //! A parameter that asks for what is missing, such as an analysis of the transcript, is refused with the words "the sandbox
 //! does not".

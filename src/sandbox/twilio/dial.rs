@@ -80,8 +80,8 @@ impl Twilio {
         self.wait_while_held(Stage::RecordingProcessing).await;
     }
 
-    /// Performs the whisper for a child that has picked up. Returns the final status if that ends the call; otherwise the child
-    /// is ready from then on, and `<Dial>` or a request ends it.
+    /// Performs the whisper for a child that has picked up. Returns the final status if that ends the call; otherwise the
+    /// child is ready from then on, and `<Dial>` or a request ends it.
     pub(super) async fn whisper(&self, child: &Call, document: Document) -> &'static str {
         if let Some(status) = self.converse(child, document).await {
             return status;

@@ -1,6 +1,7 @@
 //! Parses TwiML into verbs, or into the error that Twilio's debugger would show.
 //!
-//! Knows the verbs that the sandbox performs, and the attributes that it heeds. Any other is an error, also if Twilio knows it.
+//! Knows the verbs that the sandbox performs, and the attributes that it heeds. Any other is an error, also if Twilio knows
+//! it.
 
 use std::time::Duration;
 

@@ -235,8 +235,8 @@ impl Dialect {
     /// FTS5 takes the state of a call as one more term and finds the newest matches first. PostgreSQL's index would read
     /// all calls in that state; it uses an index by state and time instead.
     ///
-    /// In place of a phrase, one of its `facets` does: those of the contacts and calls that it names. PostgreSQL compares such a
-    /// phrase of several terms with regular expressions, which follow after a form feed.
+    /// In place of a phrase, one of its `facets` does: those of the contacts and calls that it names. PostgreSQL compares
+    /// such a phrase of several terms with regular expressions, which follow after a form feed.
     pub(in crate::store) fn terms(
         self,
         query: &Query,

@@ -1,5 +1,5 @@
-//! Every parameter in the vendors' OpenAPI files is done or refused. These tables say which; a parameter that is new in a file
-//! fails the tests until it is in one of them.
+//! Every parameter in the vendors' OpenAPI files is done or refused. These tables say which; a parameter that is new in a
+//! file fails the tests until it is in one of them.
 
 use std::collections::BTreeSet;
 

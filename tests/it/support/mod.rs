@@ -70,8 +70,8 @@ impl World {
         Self::with_clock(settings, deadlines, Clock::manual(now()), dial_timeout).await
     }
 
-    /// With a clock, which may differ from the vendors'. Dial requests wait for the call SID for `dial_timeout`, which must be
-    /// longer than placing the calls takes.
+    /// With a clock, which may differ from the vendors'. Dial requests wait for the call SID for `dial_timeout`, which must
+    /// be longer than placing the calls takes.
     pub(crate) async fn with_clock(
         settings: &[(&str, &str)],
         deadlines: Deadlines,
