@@ -3,10 +3,10 @@
 //! SIGKILL.
 //!
 //! `cargo test --features failpoints --test crash -- --rounds 20 --kills 500` kills it 20 times at each point of
-//! [`callscribe::failpoint`], and 500 times at random. `--points C3,C4` selects points, `--jobs` is the number of calls in
-//! progress during random kills, `--seed` fixes the times of those, and `--database` is `sqlite`, `postgres` (at
-//! `TEST_DATABASE_URL`) or `both`. With `--stops 20` and PostgreSQL, one of two instances is stopped and continued 20 times
-//! at random, and once at each point before a paid request.
+//! [`callscribe::failpoint`], in each kind of call in turn, and 500 times at random. `--points C3,C4` selects points,
+//! `--jobs` is the number of calls in progress during random kills, `--seed` fixes the times of those, and `--database` is
+//! `sqlite`, `postgres` (at `TEST_DATABASE_URL`) or `both`. With `--stops 20` and PostgreSQL, one of two instances is
+//! stopped and continued 20 times at random, and once at each point before a paid request.
 
 mod check;
 mod database;
@@ -31,7 +31,7 @@ use reqwest::Method;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use world::World;
+use world::{PHONE, World};
 
 /// A point not reached within this time counts as unreachable.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
@@ -220,6 +220,29 @@ fn summarize(plan: &Plan, found: &BTreeMap<String, Found>, took: Duration) -> Ex
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The kinds of calls.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Message,
+    Conversation,
+    /// The operator's only phone calls, so there is none to forward the call to, and it leaves a message.
+    Inbound,
+    /// The operator's phone takes it.
+    Forwarded,
+}
+
+impl Kind {
+    /// Two rounds of each kind in turn. Only dialed calls reach the first points, and only those with two legs the last ones.
+    fn of_round(point: &str, round: u32) -> Self {
+        let kinds: &[Self] = match point {
+            "C1" | "C2" | "C3" | "C4" | "C5" => &[Self::Message, Self::Conversation],
+            "C24" | "C25" => &[Self::Conversation, Self::Forwarded],
+            _ => &[Self::Message, Self::Conversation, Self::Inbound, Self::Forwarded],
+        };
+        kinds[round as usize / 2 % kinds.len()]
+    }
+}
+
 /// Kills the program once at this point. In every other round the vendors wait while the program is down, or the outage
 /// seems long.
 async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -> Outcome {
@@ -236,7 +259,7 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     // calls; then come the call's and the transcript's. The reports of a leg are: initiated, ringing, answered, and its
     // end.
     let times = match point {
-        "C24" | "C25" => [":1", ":2", ":3", ":4"][round as usize / 2 % 4],
+        "C24" | "C25" => [":1", ":2", ":3", ":4"][round as usize / 4 % 4],
         "C8" if is_even => ":2",
         "C8" => ":3",
         "C14" if !is_even => ":2",
@@ -246,16 +269,13 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
         world.twilio.hold(Stage::Ringing);
     }
     world.start(Some(format!("{point}:stop{times}"))).await;
-    let outside = world.outside.clone();
-    let (is_leg, twilio) = (matches!(point, "C24" | "C25"), world.twilio.clone());
+    let (outside, twilio, kind) = (world.outside.clone(), world.twilio.clone(), Kind::of_round(point, round));
     let dialing = tokio::spawn(async move {
-        match (is_leg, is_even) {
-            (false, _) => outside.dial().await,
-            (true, true) => outside.talk().await,
-            // The operator's phone takes a call to our number.
-            (true, false) => {
-                twilio.inbound_call(&format!("{}/record/", outside.base), &format!("+{}", outside.number()));
-            }
+        match kind {
+            Kind::Message => outside.dial().await,
+            Kind::Conversation => outside.talk().await,
+            Kind::Inbound => outside.call_in(&twilio, Some(PHONE)),
+            Kind::Forwarded => outside.call_in(&twilio, None),
         }
     });
     if !world.program.as_ref().expect("a running program").stops_at(point, REACHED_WITHIN).await {

@@ -21,7 +21,7 @@ use crate::support::{client, listen, variables};
 pub(crate) const TOKEN: &str = "a-token-for-the-crash-test";
 
 /// The operator's phone, at which somebody presses the key.
-const PHONE: &str = "+14155550100";
+pub(crate) const PHONE: &str = "+14155550100";
 
 /// The only speech model of the settings. AssemblyAI refuses it, so that each order is submitted twice.
 const RETIRED_MODEL: &str = "universal-3-5-pro";
@@ -187,6 +187,13 @@ impl Outside {
     /// The same for a conversation.
     pub(crate) async fn talk(&self) {
         self.place("?with=me").await;
+    }
+
+    /// Calls our number from this phone, or else from a new number.
+    pub(crate) fn call_in(&self, twilio: &twilio::Twilio, from: Option<&str>) {
+        // Each request for a call is counted by its number.
+        let number = format!("+{}", self.number());
+        twilio.inbound_call(&format!("{}/record/", self.base), from.unwrap_or(&number));
     }
 
     /// A new number, as digits.
