@@ -125,8 +125,8 @@ fn file_name(part: &Field<'_>) -> Option<String> {
     value.rsplit('\'').next().map(|name| name.trim().to_owned())
 }
 
-/// Returns the body in pieces, each of which must arrive in time. It yields after each, because the parser reads on as long
-/// as there is data, which on a fast line is the whole file. `rest` counts the bytes that are not part of the file.
+/// Returns the body in pieces, each of which must arrive in time. Other tasks have a turn after each piece: otherwise the
+/// parser would read a whole file in one go where the line is fast. `rest` counts the bytes that are not part of the file.
 fn pieces(
     body: SharedBody,
     stall: Duration,
