@@ -745,6 +745,82 @@ def reads_along(base: str):
         assert page.evaluate("scrollY") == 0
 
 
+def plays_by_keys(base: str):
+    """Keys play, pause, go back and forward, change the speed, and go to unsure words, also while somebody types."""
+    with browser(base) as window:
+        page = window.page()
+        call = dial(page)
+        is_done(page)
+        # Nothing plays on its own, so that each key moves by what it should.
+        page.add_init_script("HTMLMediaElement.prototype.play = function () { this.isPlaying = true; return Promise.resolve(); }")
+        page.add_init_script("HTMLMediaElement.prototype.pause = function () { this.isPlaying = false; }")
+        page.add_init_script(
+            "Object.defineProperty(HTMLMediaElement.prototype, 'paused', { get() { return !this.isPlaying; } })"
+        )
+        page.goto(f"/calls/{call}")
+        page.eval_on_selector("audio", "audio => { audio.preload = 'auto'; audio.load(); }")
+        page.wait_for_function("() => document.querySelector('audio').readyState === 4")
+        page.eval_on_selector("audio", "audio => { audio.currentTime = 1; }")
+
+        def plays(is_playing: bool):
+            assert page.eval_on_selector("audio", "audio => !audio.paused") == is_playing
+
+        page.locator("summary", has_text="other key terms").click()
+        field = page.get_by_label("Key terms")
+        for place in [page.locator("body"), page.locator(".text"), field]:
+            place.focus()
+            page.eval_on_selector("audio", "audio => { audio.currentTime = 1; }")
+            page.keyboard.press("Alt+k")
+            plays(True)
+            page.keyboard.press("Alt+l")
+            stands_at(page, 4000)
+            page.keyboard.press("Alt+j")
+            page.keyboard.press("Alt+j")
+            stands_at(page, 0)
+            page.eval_on_selector("audio", "audio => { audio.currentTime = 3; }")
+            page.keyboard.press("Alt+k")
+            plays(False)
+            # The last moment before a pause is heard again, unless one goes elsewhere meanwhile.
+            page.keyboard.press("Alt+k")
+            plays(True)
+            stands_at(page, 1500)
+            page.keyboard.press("Alt+k")
+            page.eval_on_selector("audio", "audio => { audio.currentTime = 2; }")
+            page.keyboard.press("Alt+k")
+            stands_at(page, 2000)
+            page.keyboard.press("Alt+k")
+            plays(False)
+        assert field.input_value() == "", field.input_value()
+
+        speed = page.locator(".playback output")
+        for key, rates in [("Alt+,", ["0.75×", "0.5×", "0.5×"]), ("Alt+.", ["0.75×", "1×", "1.25×"])]:
+            for rate in rates:
+                page.keyboard.press(key)
+                expect(speed).to_have_text(rate)
+        page.get_by_role("button", name="Faster").click()
+        assert page.eval_on_selector("audio", "audio => audio.playbackRate") == 1.5
+        page.reload()
+        expect(speed).to_have_text("1.5×")
+        page.eval_on_selector("audio", "audio => audio.load()")
+        assert page.eval_on_selector("audio", "audio => audio.playbackRate") == 1.5
+
+        doubtful = page.locator(".text mark")
+        page.keyboard.press("Alt+ArrowDown")
+        expect(doubtful).to_have_class(re.compile("spoken"))
+        expect(page.locator(".legend output")).to_have_text(f"“{doubtful.inner_text()}”: {doubtful.get_attribute('title')}.")
+
+        keys = page.get_by_role("dialog", name="Keys")
+        for way in ["?", "Alt+/"]:
+            page.keyboard.press(way)
+            expect(keys).to_be_visible()
+            page.keyboard.press("Escape")
+            expect(keys).to_be_hidden()
+        page.locator("summary", has_text="other key terms").click()
+        field.press("?")
+        assert field.input_value() == "?"
+        expect(keys).to_be_hidden()
+
+
 def works_without_scripts(base: str):
     """Without scripts, everything works except live updates and words synchronized with the audio."""
     with browser(base, java_script_enabled=False) as window:
@@ -789,5 +865,5 @@ def pictures_a_call(base: str):
 
 
 if __name__ == "__main__":
-    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, follows_names, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
+    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, plays_by_keys, follows_names, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

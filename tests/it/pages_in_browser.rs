@@ -73,6 +73,11 @@ fn the_text_follows_the_playback_and_the_focus_is_never_under_the_player() {
 }
 
 #[test]
+fn keys_play_a_recording_at_any_speed_and_go_to_unsure_words_even_while_somebody_types() {
+    operator("plays_by_keys");
+}
+
+#[test]
 fn a_name_that_is_given_elsewhere_reaches_an_open_page_and_what_it_copies() {
     operator("follows_names");
 }

@@ -90,6 +90,9 @@ static STYLE: LazyLock<Asset> =
 static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("page", "js", "text/javascript; charset=utf-8", include_str!("page.js")));
 
+static PLAY: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("play", "js", "text/javascript; charset=utf-8", include_str!("play.js")));
+
 static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("icon.svg")));
 
 impl Asset {
@@ -108,13 +111,19 @@ pub(super) fn script() -> String {
     format!("/assets/{}", SCRIPT.name)
 }
 
+/// The script for pages with a recording. It follows that of [`script`].
+pub(super) fn play_script() -> String {
+    format!("/assets/{}", PLAY.name)
+}
+
 pub(super) fn icon() -> String {
     format!("/assets/{}", ICON.name)
 }
 
 /// Browsers may cache an asset for good: its address never has other content.
 pub(super) async fn asset(Id(file): Id<String>) -> Result<Response, ApiError> {
-    let asset = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
+    let assets = [&*STYLE, &*SCRIPT, &*PLAY, &*ICON];
+    let asset = assets.into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
     let kept = "private, max-age=31536000, immutable";
     Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content).into_response())
 }

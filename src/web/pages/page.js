@@ -385,24 +385,6 @@ document.addEventListener('click', (event) => {
   tell(word.closest('article'), word);
 });
 
-document.addEventListener('keydown', (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1, ' ': 0, Enter: 0 }[event.key];
-  if (step === undefined || !event.target.matches('.text[tabindex]')) return;
-  event.preventDefault();
-  if (!step) {
-    const audio = event.target.closest('section').querySelector('audio');
-    if (!audio.paused) audio.pause();
-    else audio.play().catch(() => {});
-    return;
-  }
-  const list = words(event.target);
-  const marked = event.target.querySelector('.spoken');
-  let at = marked ? list.indexOf(marked) + step : 0;
-  while (marked && list[at] && start(list[at]) === start(marked)) at += step;
-  const word = list[at];
-  if (word) playAt(word.closest('section'), start(word));
-});
-
 // `#<recording>@<milliseconds>` is the moment of a search hit.
 function goToMoment() {
   const moment = /^#(RE[0-9a-f]{32})@(\d+)$/.exec(location.hash);

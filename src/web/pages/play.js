@@ -1,0 +1,119 @@
+// Playing a recording by keys, while one reads its transcript or types in it. Follows page.js. All texts come from the
+// server.
+'use strict';
+
+// Seconds by which a key goes back or forward.
+const STEP = 3;
+// Seconds that are heard again after a pause by key.
+const AGAIN = 1.5;
+const [SLOWEST, FASTEST] = [0.5, 3];
+
+// Returns the player that keys concern: beside what has the focus, or else the one that plays, or the first one.
+function playerOf(part) {
+  const audios = [...document.querySelectorAll('.recording audio')];
+  return part.closest?.('.recording')?.querySelector('audio') ?? audios.find((audio) => !audio.paused) ?? audios[0];
+}
+
+// Where a key has paused each player.
+const pausedAt = new WeakMap();
+
+function playOrPause(audio) {
+  if (!audio.paused) {
+    audio.pause();
+    pausedAt.set(audio, audio.currentTime);
+    return;
+  }
+  // Who goes elsewhere in a pause hears what is there.
+  if (Math.abs(pausedAt.get(audio) - audio.currentTime) < 0.01) move(audio, -AGAIN);
+  pausedAt.delete(audio);
+  audio.play().catch(() => {}); // a browser may want a click first
+}
+
+function move(audio, seconds) {
+  audio.currentTime = Math.max(0, audio.currentTime + seconds);
+}
+
+function setRate(rate) {
+  const within = Math.min(FASTEST, Math.max(SLOWEST, rate));
+  for (const audio of document.querySelectorAll('.recording audio')) {
+    audio.defaultPlaybackRate = audio.playbackRate = within;
+  }
+  localStorage.setItem('rate', within);
+}
+
+document.addEventListener('ratechange', ({ target }) => {
+  for (const shown of document.querySelectorAll('.playback output')) shown.textContent = `${target.playbackRate}×`;
+}, true);
+
+// Goes to the next word of this kind, after the one that was spoken last, and tells how sure it is.
+function goToNext(audio, kind, by) {
+  const section = audio.closest('section');
+  const list = words(section.querySelector('.text'));
+  const marked = section.querySelector('.spoken');
+  let at = marked ? list.indexOf(marked) + by : by < 0 ? list.length - 1 : 0;
+  while (list[at] && !list[at].matches(kind)) at += by;
+  if (list[at]) goToWord(audio, list[at]);
+}
+
+function goToWord(audio, word) {
+  audio.currentTime = start(word);
+  mark(audio);
+  scrollToWord(word);
+}
+
+function goToNeighbor(audio, by) {
+  const text = audio.closest('section').querySelector('.text');
+  const list = words(text);
+  const marked = text?.querySelector('.spoken');
+  let at = marked ? list.indexOf(marked) + by : 0;
+  while (marked && list[at] && start(list[at]) === start(marked)) at += by;
+  if (list[at]) playAt(audio.closest('section'), start(list[at]));
+}
+
+const deeds = {
+  play: playOrPause,
+  back: (audio) => move(audio, -STEP),
+  forward: (audio) => move(audio, STEP),
+  slower: (audio) => setRate(audio.playbackRate - 0.25),
+  faster: (audio) => setRate(audio.playbackRate + 0.25),
+  nextUnsure: (audio) => goToNext(audio, 'mark', 1),
+  lastUnsure: (audio) => goToNext(audio, 'mark', -1),
+  nextWord: (audio) => goToNeighbor(audio, 1),
+  lastWord: (audio) => goToNeighbor(audio, -1),
+  keys: () => document.getElementById('keys').showModal(),
+};
+
+// Keys with Alt, which types nothing, and which neither Chromium nor Firefox takes.
+const WITH_ALT = {
+  k: 'play', j: 'back', l: 'forward', ',': 'slower', '.': 'faster', '/': 'keys', ArrowDown: 'nextUnsure', ArrowUp: 'lastUnsure',
+};
+// Keys of the text while nobody types in it.
+const OF_TEXT = { ' ': 'play', Enter: 'play', ArrowLeft: 'lastWord', ArrowRight: 'nextWord' };
+const CODES = { KeyJ: 'j', KeyK: 'k', KeyL: 'l', Comma: ',', Period: '.', Slash: '/' };
+
+function isTyping(part) {
+  return part.isContentEditable || part.matches?.('input, textarea, select');
+}
+
+// Returns what a key does. On a Mac, Option turns a letter into another character, but its key keeps its place.
+function deedOf({ key, code, altKey, ctrlKey, metaKey, shiftKey, target }) {
+  if (ctrlKey || metaKey) return undefined;
+  if (altKey) return shiftKey ? undefined : WITH_ALT[key.toLowerCase()] ?? WITH_ALT[key] ?? WITH_ALT[CODES[code]];
+  if (key === '?' && !isTyping(target)) return 'keys';
+  return target.matches?.('.text[tabindex]') ? OF_TEXT[key] : undefined;
+}
+
+document.addEventListener('keydown', (event) => {
+  const deed = deedOf(event);
+  const audio = deed && playerOf(event.target);
+  if (!audio || document.querySelector('dialog[open]')) return;
+  event.preventDefault();
+  deeds[deed](audio);
+});
+
+document.addEventListener('click', ({ target }) => {
+  const { deed } = target.dataset;
+  if (deed) deeds[deed](playerOf(target));
+});
+
+setRate(Number(localStorage.getItem('rate')) || 1);
