@@ -63,6 +63,8 @@ pub enum Commit {
     Retry,
     /// An operator names speakers, or swaps them.
     NameSpeakers,
+    /// An operator corrects a transcript, or undoes a correction.
+    Correct,
     /// An operator logs out.
     EndSession,
     /// Jobs are claimed. A claim whose commit is not seen is no claim: its lease runs out.

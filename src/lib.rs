@@ -35,6 +35,8 @@
 //!    by their number or id.
 //!    `POST /transcribe` ([`pipeline::transcription`]) runs steps 4 and 5, too; `GET /transcript/<id>` answers a finished
 //!    transcript from the store.
+//!    Somebody may correct the words ([`pipeline::corrections`]). What AssemblyAI heard stays; each correction is a row, and
+//!    the words of a transcript follow from both ([`model::correction`]). The transaction that stores it indexes the new text.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
@@ -96,7 +98,7 @@
 //! | rule of what a state means or allows | [`model::standing`], which the pipeline asks and pages print |
 //! | leg of a call | [`model::leg`] and `store/legs.rs`; [`pipeline::ingest`] finds the call of a leg by the SID of its parent; [`twiml`] and `web/conversation.rs` and `web/forward.rs` connect it; [`model::standing`] says what its end means |
 //! | stream while a call runs, such as live captions | a WebSocket handler in [`web`] for Twilio's end, a streaming client in [`clients`] for AssemblyAI's, both ends emulated in [`sandbox`]; between them a task in [`pipeline`] that lives as long as the call (not a job: nothing of it is resumed); captions go to pages through a channel of their own in [`events`], which may drop some |
-//! | edit of a transcript, such as a corrected word | a table in [`store`] beside the vendor's JSON, which stays as it came; one function in [`model`] applies it, and [`store`] calls that wherever words are read, so that pages, exports and search agree |
+//! | edit of a transcript | a kind of change in [`model::correction`], which applies it; `store/corrections.rs` keeps it beside the words that AssemblyAI heard, and `words_of` applies it wherever words are read, so that pages, exports and search agree |
 //! | kind of background work | a [`JobKind`](model::job::JobKind), one file in [`pipeline`] with `run` and `give_up`, a line in `pipeline/runner.rs` |
 //! | message to the operator's own server | a client in [`clients`] for receivers from the settings; a kind of job, opened in the transaction that commits the change it reports |
 //! | work that is due by the clock, such as a nightly deletion | a kind of job whose subject is its own name, so that all instances share one row; [`app`] opens it when the program starts, and each run reschedules it. The run opens the existing deletion job of each old call |
@@ -132,6 +134,8 @@
 //! | sending audio to AssemblyAI, from Twilio or from a client's file | upload | `pipeline::upload`, `web::upload` |
 //! | sending `POST transcript` to AssemblyAI | submit | `pipeline::submit` |
 //! | the models and key terms that an order was last submitted with | submission | [`Submission`](model::transcript::Submission) |
+//! | AssemblyAI's words of a transcript, which stay as they came | heard words | `Conn::heard_words_of` |
+//! | a step by which somebody corrected a transcript; neighboring words that it replaced; the transcript as it leaves it | correction; change; version | [`model::correction`] |
 //! | an inbound call that no callback has reported to us | unreported | `pipeline::unreported` |
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |
 //! | finding out at a vendor whether a request with a lost answer was carried out; storing what is found | search for; adopt | `pipeline::follow`, `pipeline::listing` |

@@ -6,8 +6,9 @@
 use std::cmp::Reverse;
 
 use super::turns::{TimedTurn, ends_clause, ends_sentence, is_dialog, turns};
-use super::width::{is_spaced, split, width};
+use super::width::{split, width};
 use super::word::{Naming, Word};
+use crate::model::word::is_spaced;
 
 /// Maximum width of a line, in characters.
 const MAX_LINE: usize = 42;

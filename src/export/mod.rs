@@ -14,8 +14,9 @@ use std::fmt::Write as _;
 use cues::Cue;
 use turns::TimedTurn;
 pub use turns::ends_sentence;
-pub use width::is_spaced;
 pub use word::{Naming, Word};
+
+use crate::model::word::is_spaced;
 
 /// What one voice says without interruption.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The nouns: phone numbers, calls, recordings, transcripts, speakers, jobs, key terms, search queries, and what their
+//! The nouns: phone numbers, calls, recordings, transcripts, words and their corrections, speakers, jobs, key terms, search queries, and what their
 //! states mean.
 //!
 //! Plain types, parsed where they enter the program. No I/O, no HTTP, no limits of a vendor.
@@ -58,6 +58,7 @@ macro_rules! text_of {
 
 pub mod call;
 pub mod contact;
+pub mod correction;
 mod folding;
 pub mod history;
 pub mod job;
@@ -72,6 +73,7 @@ pub mod speakers;
 pub mod standing;
 pub mod transcript;
 pub mod typed_number;
+pub mod word;
 
 /// A new id that nobody can guess: 32 hex digits. It starts with the time, in milliseconds since 1970, so that new rows are
 /// neighbors in every index and share its pages.

@@ -146,7 +146,10 @@ pub struct Transcript {
     pub reason: Option<String>,
     /// AssemblyAI's latest JSON, unchanged.
     pub json: Option<Vec<u8>>,
+    /// With all corrections.
     pub text: Option<String>,
+    /// How often it was corrected.
+    pub version: i64,
     /// `None` until the order is submitted, and for orders of early versions.
     pub submission: Option<Submission>,
     /// The speech model that AssemblyAI says it used. `None` until the transcript is completed, and in early versions.

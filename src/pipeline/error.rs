@@ -8,9 +8,20 @@ use crate::clients;
 use crate::clients::twilio::NotDecryptable;
 use crate::model::call::{CallId, CallSid};
 use crate::model::contact::BadContact;
+use crate::model::correction::BadEdit;
 use crate::model::keyterms::BadKeyterms;
 use crate::model::standing::{NotDeletable, NothingToRetry};
+use crate::model::word::SpokenWord;
 use crate::store;
+
+/// Words that have changed since the version that an operator saw, as they are now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changed {
+    pub version: i64,
+    pub from: usize,
+    pub to: usize,
+    pub words: Vec<SpokenWord>,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,6 +39,20 @@ pub enum Error {
     NoSuchCall(String),
     #[error("{0}: there is no such speaker; expected a channel, such as 1, or AssemblyAI's speaker, such as A")]
     NoSuchSpeaker(String),
+    #[error("callscribe has no transcript {0}, so it cannot be corrected here")]
+    NoSuchTranscript(String),
+    #[error("transcript {id} is {state}; only a completed one can be corrected")]
+    NotCompleted { id: String, state: &'static str },
+    #[error(transparent)]
+    Edit(#[from] BadEdit),
+    #[error("version: expected 0 to {newest}, the newest version of this transcript")]
+    NoSuchVersion { newest: usize },
+    #[error("somebody else has changed these words since; nothing was changed")]
+    Changed(Box<Changed>),
+    #[error("there is no correction {0} of this transcript")]
+    NoSuchCorrection(String),
+    #[error("correction {0} is undone already")]
+    AlreadyUndone(String),
     #[error("{0} is no contact's number")]
     NoSuchContact(String),
     #[error(transparent)]

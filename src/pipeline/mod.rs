@@ -20,10 +20,11 @@
 //! | `follow`, `submit`, [`delete`], `unreported` | one file a job, with `run` and `give_up` |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
-//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`log_out`] | what operators and clients ask for |
+//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`log_out`] | what operators and clients ask for |
 
 pub mod allowed;
 pub mod contacts;
+pub mod corrections;
 pub mod delete;
 pub mod dial;
 mod error;
@@ -48,4 +49,5 @@ mod unreported;
 mod upload;
 pub mod worker;
 
-pub use error::Error;
+pub use error::{Changed, Error};
+pub(crate) use settle::spoken_word;

@@ -11,7 +11,7 @@ use crate::failpoint::Commit;
 use crate::model::job::JobKind;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{Submission, Transcript, TranscriptId, TranscriptState};
-use crate::store::SpokenWord;
+use crate::model::word::SpokenWord;
 
 /// The number of attempts at an order whose upload AssemblyAI has lost: uploads expire after a day or two.
 const MAX_ATTEMPTS: i64 = 2;
@@ -173,14 +173,16 @@ fn printable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "") } else { text }
 }
 
-fn spoken_word(word: assemblyai::Word) -> Option<SpokenWord> {
+/// Returns a word as it is stored. One without a text is not.
+pub(crate) fn spoken_word(word: assemblyai::Word) -> Option<SpokenWord> {
     let text = printable(word.text);
     (!text.is_empty()).then(|| SpokenWord {
         text,
         start: i64::try_from(word.start).unwrap_or(i64::MAX),
         end: i64::try_from(word.end).unwrap_or(i64::MAX),
-        confidence: word.confidence,
+        confidence: Some(word.confidence),
         speaker: word.speaker.map(printable),
         channel: word.channel.map(printable),
+        begins: None,
     })
 }

@@ -6,6 +6,7 @@ use super::error::Error;
 use crate::model::call::CallId;
 use crate::model::contact::CONTACTS;
 use crate::model::history::{Event, Happened};
+use crate::model::transcript::Transcript;
 
 /// How many numbers before the newest known one are read again on PostgreSQL, where a row may be committed after one with a
 /// higher number.
@@ -13,6 +14,9 @@ const LATE: i64 = 100;
 
 /// How many changes are returned one by one. After more, anything may have changed.
 const MOST_CHANGES: i64 = 1_000;
+
+/// The kind of a row that says only that a transcript has another version.
+const CORRECTION: &str = "correction";
 
 /// What was added after a number.
 #[derive(Debug, Default)]
@@ -73,10 +77,19 @@ impl Conn {
         self.execute(sql, args![CONTACTS, at]).await.map(drop)
     }
 
-    /// The history of a call with its recordings and transcripts, oldest first.
+    /// Notes that a transcript was corrected, for the open pages of all instances.
+    pub(super) async fn note_correction(&mut self, of: &Transcript, at: i64) -> Result<(), Error> {
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
+                   VALUES ($1, $2, $3, 'corrected', 0, 0, NULL, $4)";
+        let call = of.call.as_ref().map(CallId::as_str);
+        self.execute(sql, args![call, CORRECTION, of.id.as_str(), at]).await.map(drop)
+    }
+
+    /// The history of a call with its recordings and transcripts, oldest first. Corrections have a list of their own.
     pub async fn history(&mut self, call: &CallId) -> Result<Vec<Event>, Error> {
-        let sql = "SELECT kind, subject, state, round, reason, at FROM history WHERE call_id = $1 ORDER BY number";
-        self.fetch(sql, args![call.as_str()]).await?.iter().map(event).collect()
+        let sql = "SELECT kind, subject, state, round, reason, at FROM history WHERE call_id = $1 AND kind <> $2
+                   ORDER BY number";
+        self.fetch(sql, args![call.as_str(), CORRECTION]).await?.iter().map(event).collect()
     }
 }
 

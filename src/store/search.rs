@@ -244,19 +244,15 @@ impl Conn {
 
     async fn moment_among_words(&mut self, query: &Query, transcript: &str) -> Result<Option<i64>, Error> {
         let order = OrderId::from(transcript.to_owned());
-        let (mut text, mut starts, mut position) = (String::new(), Vec::new(), 0);
-        while text.len() < MOST_TEXT {
-            let some = self.some_words_of(&order, position).await?;
-            if some.is_empty() {
-                break;
+        let (mut text, mut starts) = (String::new(), Vec::new());
+        for spoken in self.words_of(&order).await? {
+            for word in spoken.text.split_whitespace() {
+                text.push_str(word);
+                text.push(' ');
+                starts.push(spoken.start);
             }
-            position += some.len();
-            for spoken in some {
-                for word in spoken.text.split_whitespace() {
-                    text.push_str(word);
-                    text.push(' ');
-                    starts.push(spoken.start);
-                }
+            if text.len() > MOST_TEXT {
+                break;
             }
         }
         Ok(query.passage(&text).and_then(|passage| starts.get(passage.word).copied()))

@@ -7,8 +7,10 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::CallId;
+use crate::model::correction::Sequence;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Submission, Transcript, TranscriptId, TranscriptState};
+use crate::model::word::SpokenWord;
 
 /// A transcript order to insert.
 #[derive(Debug, Clone)]
@@ -30,22 +32,6 @@ pub struct NewTranscript {
     pub created_at: i64,
 }
 
-/// A word of a transcript.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct SpokenWord {
-    /// With its punctuation.
-    pub text: String,
-    /// In milliseconds from the start of the audio.
-    pub start: i64,
-    pub end: i64,
-    /// From 0 to 1.
-    pub confidence: f64,
-    /// `None` unless AssemblyAI labeled speakers.
-    pub speaker: Option<String>,
-    /// `None` unless the channels were transcribed separately.
-    pub channel: Option<String>,
-}
-
 /// How many words are read at once.
 const WORDS_AT_ONCE: i64 = 1_000;
 
@@ -56,7 +42,7 @@ macro_rules! select {
     ($said:literal, $rest:literal) => {
         concat!(
             "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason,
-             created_at, submission, speech_model_used, channels_differ, ",
+             created_at, submission, speech_model_used, channels_differ, version, ",
             $said,
             ", (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
              CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current
@@ -139,6 +125,12 @@ impl Conn {
         row.as_ref().map(transcript).transpose()
     }
 
+    /// The same without JSON and text, which are large and take long to read.
+    pub async fn order_by_transcript_id(&mut self, id: &TranscriptId) -> Result<Option<Transcript>, Error> {
+        let sql = select!("CAST(NULL AS BYTEA) AS json, CAST(NULL AS TEXT) AS text", "WHERE transcript_id = $1");
+        self.fetch_one(sql, args![id.as_str()]).await?.as_ref().map(transcript).transpose()
+    }
+
     /// The transcripts of a call's recordings, oldest first.
     pub async fn transcripts_of(&mut self, call: &CallId) -> Result<Vec<Transcript>, Error> {
         let sql =
@@ -155,34 +147,44 @@ impl Conn {
         self.fetch(sql, args![call.as_str()]).await?.iter().map(transcript).collect()
     }
 
-    /// The words of a transcript, in order.
+    /// The words of a transcript with all corrections, in order.
     pub async fn words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
-        let mut words = Vec::new();
-        loop {
-            let mut some = self.some_words_of(order, words.len()).await?;
-            if some.is_empty() {
-                return Ok(words);
-            }
-            words.append(&mut some);
+        let heard = self.heard_words_of(order).await?;
+        let corrections = self.corrections_of(order).await?;
+        if corrections.is_empty() {
+            return Ok(heard);
         }
+        let mut sequence = Sequence::of_heard(heard.len());
+        corrections.iter().try_for_each(|one| sequence.apply(one)).ok_or(Error::Unreadable("corrections.spans"))?;
+        Ok(sequence.words(heard))
     }
 
-    /// Some of the words of a transcript, from this position: all at once would take several times the memory. None if
-    /// there are no more.
-    pub(super) async fn some_words_of(&mut self, order: &OrderId, from: usize) -> Result<Vec<SpokenWord>, Error> {
+    /// The words that AssemblyAI heard, in order.
+    pub async fn heard_words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
         let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words
                    WHERE transcript = $1 AND position >= $2 ORDER BY position LIMIT $3";
-        let word = |row: &Row| {
+        let word = |row: &Row| -> Result<SpokenWord, Error> {
             Ok(SpokenWord {
                 text: row.text("word")?,
                 start: row.int("start_ms")?,
                 end: row.int("end_ms")?,
-                confidence: row.real("confidence")?,
+                confidence: Some(row.real("confidence")?),
                 speaker: row.text_if_set("speaker")?,
                 channel: row.text_if_set("channel")?,
+                begins: None,
             })
         };
-        self.fetch(sql, args![order.as_str(), from as i64, WORDS_AT_ONCE]).await?.iter().map(word).collect()
+        let mut words = Vec::new();
+        loop {
+            // All rows at once would take several times the memory.
+            let rows = self.fetch(sql, args![order.as_str(), words.len() as i64, WORDS_AT_ONCE]).await?;
+            if rows.is_empty() {
+                return Ok(words);
+            }
+            for row in &rows {
+                words.push(word(row)?);
+            }
+        }
     }
 
     /// Whether a transcript of this recording was requested.
@@ -306,9 +308,10 @@ impl Conn {
     pub(super) async fn wipe_transcript(&mut self, id: &OrderId, now: i64) -> Result<(), Error> {
         self.unindex_transcript(id.as_str()).await?;
         let sql = "UPDATE transcripts SET audio = '', parameters = '{}', request_key = NULL, audio_url = NULL,
-                   reason = NULL, json = NULL, text = NULL, submission = NULL, speech_model_used = NULL,
+                   reason = NULL, json = NULL, text = NULL, submission = NULL, speech_model_used = NULL, version = 0,
                    updated_at = $2 WHERE id = $1";
         self.execute(sql, args![id.as_str(), now]).await?;
+        self.wipe_corrections(id).await?;
         self.execute("DELETE FROM words WHERE transcript = $1", args![id.as_str()]).await.map(drop)
     }
 
@@ -423,6 +426,7 @@ fn transcript(row: &Row) -> Result<Transcript, Error> {
         submission: submission.map_err(|_| Error::Unreadable("transcripts.submission"))?,
         speech_model_used: row.text_if_set("speech_model_used")?,
         channels_differ: row.int_if_set("channels_differ")?.map(|differ| differ == 1),
+        version: row.int("version")?,
         created_at: row.int("created_at")?,
     })
 }

@@ -9,12 +9,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::words::WordView;
 use crate::auth::TooManyGuesses;
 use crate::clients::{self, Kind, Refusal, Service};
 use crate::model::BadId;
 use crate::model::phone::BadPhoneNumber;
 use crate::model::typed_number::BadTypedNumber;
-use crate::pipeline;
+use crate::pipeline::{self, Changed};
 use crate::store;
 
 /// Pause before a client asks again for something that is not finished.
@@ -131,6 +132,19 @@ pub(super) struct Problem {
     /// The vendor's own page on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) more_info: Option<String>,
+    /// What stands now where a correction was meant to go.
+    #[serde(flatten)]
+    pub(super) changed: Option<ChangedView>,
+}
+
+/// Words that have changed since the version that a client saw.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ChangedView {
+    version: i64,
+    /// Their positions in this version.
+    from: usize,
+    to: usize,
+    words: Vec<WordView>,
 }
 
 impl Problem {
@@ -147,6 +161,12 @@ impl Problem {
     /// Returns the vendor's page on the error, if its address is safe in a link.
     pub(super) fn page(&self) -> Option<&str> {
         self.more_info.as_deref().filter(|page| page.starts_with("https://") || page.starts_with("http://"))
+    }
+}
+
+impl ChangedView {
+    fn of(Changed { version, from, to, words }: &Changed) -> Self {
+        Self { version: *version, from: *from, to: *to, words: words.iter().cloned().map(WordView::of).collect() }
     }
 }
 
@@ -180,6 +200,10 @@ impl IntoResponse for ApiError {
             Self::Pipeline(pipeline::Error::Vendor(clients::Error { kind: Kind::BeyondEnd { total }, .. })) => *total,
             _ => None,
         };
+        let changed = match &self {
+            Self::Pipeline(pipeline::Error::Changed(changed)) => Some(ChangedView::of(changed)),
+            _ => None,
+        };
         let asks_for_token = matches!(self, Self::TokenNeeded);
         let ProblemParts { status, slug, title, detail, refusal, retry_after } = self.parts();
         let problem = Problem {
@@ -190,6 +214,7 @@ impl IntoResponse for ApiError {
             request_id: String::new(),
             code: refusal.as_ref().and_then(|refusal| refusal.code),
             more_info: refusal.and_then(|refusal| refusal.more_info),
+            changed,
         };
         let mut response = status.into_response();
         if let Some(seconds) = retry_after {
@@ -273,6 +298,12 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
             ((StatusCode::CONFLICT, "not-decryptable", "The recording cannot be decrypted"), None)
         }
         E::NoSuchSpeaker(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
+        E::Edit(_) | E::NoSuchVersion { .. } => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
+        E::NoSuchTranscript(_) => ((StatusCode::NOT_FOUND, "no-such-transcript", "No such transcript"), None),
+        E::NotCompleted { .. } => ((StatusCode::CONFLICT, "not-completed", "The transcript is not completed"), None),
+        E::Changed(_) => ((StatusCode::CONFLICT, "changed", "These words have changed"), None),
+        E::NoSuchCorrection(_) => ((StatusCode::NOT_FOUND, "no-such-correction", "No such correction"), None),
+        E::AlreadyUndone(_) => ((StatusCode::CONFLICT, "already-undone", "The correction is undone already"), None),
         E::NoSuchCall(_) => ((StatusCode::NOT_FOUND, "no-such-call", "No such call"), None),
         E::NoSuchContact(_) => ((StatusCode::NOT_FOUND, "no-such-contact", "No such contact"), None),
         E::Contact(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),

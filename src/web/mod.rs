@@ -8,6 +8,7 @@ mod calls;
 mod contact_calls;
 mod contacts;
 mod conversation;
+mod corrections;
 mod delete;
 mod dial;
 mod error;
@@ -37,6 +38,7 @@ mod recording_url;
 mod recordings;
 mod response;
 mod rung;
+mod said;
 mod search;
 mod session;
 mod speakers;
@@ -45,6 +47,7 @@ mod transcribe;
 mod transcript;
 mod upload;
 mod view;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -118,6 +121,8 @@ pub fn router(context: Shared) -> Router {
         .at("/recordings/{file}", get(recordings::listen))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
         .at("/transcript/{id}", get(transcript::transcript))
+        .at("/transcript/{id}/corrections", get(corrections::list).post(corrections::correct))
+        .at("/transcript/{id}/corrections/{correction}/undo", post(corrections::undo))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))

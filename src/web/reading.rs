@@ -4,7 +4,7 @@ use crate::export;
 use crate::model::name::turns_direction;
 use crate::model::search::{Found, Query};
 use crate::model::speakers::Speakers;
-use crate::store::SpokenWord;
+use crate::model::word::{SpokenWord, is_spaced};
 
 /// Words with a lower confidence are marked.
 pub(super) const UNSURE: f64 = 0.7;
@@ -22,6 +22,8 @@ pub(super) struct Paragraph {
     /// What its speaker is called, if AssemblyAI told speakers apart.
     pub(super) speaker: Option<String>,
     pub(super) words: Vec<SpokenWord>,
+    /// Their positions in the transcript.
+    pub(super) positions: Vec<usize>,
     /// Which of the words a search has found.
     found: Vec<Found>,
 }
@@ -37,10 +39,17 @@ pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speak
         for (index, word) in turn.words.into_iter().filter_map(|index| Some((index, words[index].take()?))) {
             if !paragraphs.last().is_some_and(|last| last.voice == turn.voice && last.goes_on(&word)) {
                 let (voice, speaker) = (turn.voice, turn.name.clone());
-                paragraphs.push(Paragraph { voice, speaker, words: Vec::new(), found: Vec::new() });
+                paragraphs.push(Paragraph {
+                    voice,
+                    speaker,
+                    words: Vec::new(),
+                    positions: Vec::new(),
+                    found: Vec::new(),
+                });
             }
             if let Some(last) = paragraphs.last_mut() {
                 last.words.push(word);
+                last.positions.push(index);
                 last.found.push(found[index]);
             }
         }
@@ -58,7 +67,7 @@ pub(super) fn called(speakers: &Speakers, word: &export::Word<'_>) -> Option<Str
     speakers.name(word.speaker, word.channel).or_else(|| word.voice())
 }
 
-fn heard(word: &SpokenWord) -> export::Word<'_> {
+pub(super) fn heard(word: &SpokenWord) -> export::Word<'_> {
     let SpokenWord { text, speaker, channel, .. } = word;
     let [start, end] = [word.start, word.end].map(|ms| ms.try_into().unwrap_or_default());
     export::Word { text, start, end, speaker: speaker.as_deref(), channel: channel.as_deref() }
@@ -67,11 +76,14 @@ fn heard(word: &SpokenWord) -> export::Word<'_> {
 impl Paragraph {
     /// Whether there is a space before the word at this index.
     pub(super) fn is_spaced(&self, index: usize) -> bool {
-        index == 0 || export::is_spaced(&self.words[index - 1].text, &self.words[index].text)
+        index == 0 || is_spaced(&self.words[index - 1].text, &self.words[index].text)
     }
 
     fn goes_on(&self, next: &SpokenWord) -> bool {
         let Some(last) = self.words.last() else { return true };
+        if let Some(begins) = next.begins {
+            return !begins;
+        }
         let is_due = next.start - last.end >= PAUSE || self.words.len() >= LONG;
         // Where a turn may end, or before a word in lower case, if AssemblyAI writes no other.
         let may_end = export::ends_sentence(&last.text, Some(&next.text)) || export::ends_sentence(&last.text, None);
@@ -126,7 +138,7 @@ pub(super) fn upright(word: &SpokenWord) -> String {
 
 /// Returns the confidence of a word in percent, if it must be marked.
 pub(super) fn doubt(word: &SpokenWord) -> Option<i64> {
-    (word.confidence < UNSURE).then_some((word.confidence * 100.0).round() as i64)
+    word.confidence.filter(|confidence| *confidence < UNSURE).map(|confidence| (confidence * 100.0).round() as i64)
 }
 
 /// Formats seconds as `m:ss` or `h:mm:ss`.
@@ -145,7 +157,15 @@ mod tests {
     fn word(text: &str, start: i64, speaker: Option<&str>, channel: Option<&str>) -> SpokenWord {
         let own = |text: Option<&str>| text.map(str::to_owned);
         let (speaker, channel) = (own(speaker), own(channel));
-        SpokenWord { text: text.to_owned(), start, end: start + 100, confidence: 0.5, speaker, channel }
+        SpokenWord {
+            text: text.to_owned(),
+            start,
+            end: start + 100,
+            confidence: Some(0.5),
+            speaker,
+            channel,
+            begins: None,
+        }
     }
 
     fn read(words: Vec<SpokenWord>) -> Vec<(Option<String>, String)> {
@@ -212,6 +232,6 @@ mod tests {
     fn lengths_and_doubts_are_written_for_people() {
         assert_eq!([5, 65, 3_600 + 61].map(|seconds| length(&seconds)), ["0:05", "1:05", "1:01:01"]);
         assert_eq!(doubt(&word("x", 0, None, None)), Some(50));
-        assert_eq!(doubt(&SpokenWord { confidence: UNSURE, ..word("x", 0, None, None) }), None);
+        assert_eq!(doubt(&SpokenWord { confidence: Some(UNSURE), ..word("x", 0, None, None) }), None);
     }
 }

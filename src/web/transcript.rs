@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use askama::Template;
+use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
@@ -15,10 +16,11 @@ use super::extract::{Id, Named, preferred, wants_page};
 use super::labels;
 use super::list_page::back;
 use super::pages::Notices;
-use super::reading::{called, paragraphs};
+use super::reading::paragraphs;
 use super::response::{file_name, json, page, text};
+use super::said::Said;
 use super::view::{CallView, SubmissionView, TranscriptView, ordered_keyterms};
-use crate::clients::assemblyai::{Reply, Transcript, TranscriptStatus, Word};
+use crate::clients::assemblyai::{Transcript, TranscriptStatus};
 use crate::clients::json::most_bytes;
 use crate::context::Shared;
 use crate::export;
@@ -42,6 +44,8 @@ pub(super) struct Options {
     q: Option<String>,
     /// `none` to leave speakers out.
     speakers: Option<String>,
+    /// Whether to leave all corrections out.
+    original: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -51,6 +55,7 @@ enum Format {
     Text,
     Srt,
     Vtt,
+    Words,
     Html,
 }
 
@@ -88,6 +93,11 @@ pub(super) async fn transcript(
     if options.speakers.as_deref().is_some_and(|speakers| speakers != "none") {
         return Err(ApiError::BadRequest("speakers: expected none, to leave them out".to_owned()));
     }
+    let is_original = match options.original.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(ApiError::BadRequest("original: expected true or false".to_owned())),
+    };
     if options.format == Some(Format::Html) {
         let q = options.q.unwrap_or_default();
         return shown(&context, &headers, &id, Duration::from_secs(wait), &q).await;
@@ -118,19 +128,21 @@ pub(super) async fn transcript(
                 Some(_) => None,
                 None => Some(speakers(&context, &id).await?),
             };
+            let said = Said::of(&context, &id, reply, is_original).await?;
             Ok(match format {
                 Format::Srt => {
-                    let srt = captions(&context, reply, speakers, export::srt).await?;
+                    let srt = said.captions(&context, speakers, export::srt).await?;
                     as_file(with_type(srt, "application/x-subrip; charset=utf-8"), "srt")
                 }
                 Format::Vtt => {
-                    let vtt = captions(&context, reply, speakers, export::vtt).await?;
+                    let vtt = said.captions(&context, speakers, export::vtt).await?;
                     as_file(with_type(vtt, "text/vtt; charset=utf-8"), "vtt")
                 }
+                Format::Words => Json(said.words(&context, speakers.unwrap_or_default()).await?).into_response(),
                 Format::Json | Format::Html | Format::Text => {
-                    let whole = reply.transcript.text.clone().unwrap_or_default();
+                    let whole = said.text();
                     let dialog = match speakers {
-                        Some(speakers) => dialog(&context, reply, speakers).await?,
+                        Some(speakers) => said.dialog(&context, speakers).await?,
                         None => None,
                     };
                     as_file(text(&dialog.unwrap_or(whole)), "txt")
@@ -147,60 +159,6 @@ async fn speakers(context: &Shared, id: &TranscriptId) -> Result<Speakers, ApiEr
         Some(call) => Ok(pipeline::speakers::of(&mut conn, &call).await?),
         None => Ok(Speakers::default()),
     }
-}
-
-/// Writes the captions of a transcript, without names if there are no `speakers`. A text whose words AssemblyAI has not
-/// timed has none: a file without captions would hide what was said.
-async fn captions(
-    context: &Shared,
-    reply: Reply,
-    speakers: Option<Speakers>,
-    write: fn(&[export::Word], export::Naming) -> String,
-) -> Result<String, ApiError> {
-    let is_said = reply.transcript.text.as_ref().is_some_and(|text| !text.trim().is_empty());
-    let id = reply.transcript.id.clone();
-    let empty = write(&[], &|_| None);
-    let naming = move |word: &export::Word<'_>| called(speakers.as_ref()?, word);
-    let captions = read(context, reply, move |reply| with_words(&reply, |words| write(words, &naming))).await?;
-    if is_said && captions == empty { Err(ApiError::NoTimes(id)) } else { Ok(captions) }
-}
-
-/// Writes who said what, if two speakers or more are told apart. First it looks whether they are, which keeps no words in
-/// memory.
-async fn dialog(context: &Shared, reply: Reply, speakers: Speakers) -> Result<Option<String>, ApiError> {
-    let write = move |reply: Reply| {
-        let (mut first, mut is_dialog) = (None, false);
-        reply.each_word(|word| {
-            if !is_dialog && (word.speaker.is_some() || word.channel.is_some()) {
-                let voice = (word.speaker, word.channel);
-                is_dialog = *first.get_or_insert_with(|| voice.clone()) != voice;
-            }
-        });
-        is_dialog.then(|| with_words(&reply, |words| export::text(words, &|word| called(&speakers, word)))).flatten()
-    };
-    read(context, reply, write).await
-}
-
-/// Reads a transcript. A large one takes a second, during which other tasks have the thread.
-async fn read<T: Send + 'static>(
-    context: &Shared,
-    reply: Reply,
-    write: impl FnOnce(Reply) -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let _turn = context.turn_to_read(&reply.json).await;
-    if !reply.json.is_large() {
-        return Ok(write(reply));
-    }
-    tokio::task::spawn_blocking(move || write(reply)).await.map_err(|panic| {
-        tracing::error!("reading a transcript panicked: {panic}");
-        ApiError::Internal
-    })
-}
-
-fn with_words<T>(reply: &Reply, write: impl FnOnce(&[export::Word]) -> T) -> T {
-    let mut words = Vec::new();
-    reply.each_word(|word| words.push(word));
-    write(&words.iter().map(heard).collect::<Vec<_>>())
 }
 
 /// Answers with the transcript's page, or redirects to the page of its call.
@@ -253,6 +211,7 @@ async fn shown(
         submitted,
         may_retry: false,
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),
+        version: stored.as_ref().map_or(0, |stored| stored.version),
         paragraphs,
         json_bytes,
         order: stored.map_or_else(|| OrderId::from(id.to_string()), |stored| stored.id),
@@ -288,11 +247,6 @@ fn as_file(mut response: Response, contact: Option<&Name>, id: &TranscriptId, ex
     let name = file_name(contact, &format!("transcript-{id}.{extension}"));
     response.headers_mut().insert(CONTENT_DISPOSITION, name);
     response
-}
-
-fn heard(word: &Word) -> export::Word<'_> {
-    let Word { text, start, end, speaker, channel, .. } = word;
-    export::Word { text, start: *start, end: *end, speaker: speaker.as_deref(), channel: channel.as_deref() }
 }
 
 /// 202. A browser asks again automatically.

@@ -193,6 +193,8 @@ pub(super) struct TranscriptView {
     /// The key terms it was ordered with, for pages.
     #[serde(skip)]
     pub(super) keyterms: Vec<String>,
+    /// How often it was corrected.
+    pub(super) version: i64,
     /// Its words, for pages.
     #[serde(skip)]
     pub(super) paragraphs: Vec<Paragraph>,
@@ -498,6 +500,7 @@ impl TranscriptView {
             submitted: SubmissionView::of(transcript),
             may_retry: facts.may_retry_transcript(transcript),
             keyterms: ordered_keyterms(transcript),
+            version: transcript.version,
             paragraphs: Vec::new(),
             json_bytes: transcript.json.as_deref().map_or(0, most_bytes),
             created_at: Timestamp::from_millisecond(transcript.created_at).ok(),

@@ -39,6 +39,7 @@ mod absence;
 mod callbacks;
 mod contacts;
 mod conversations;
+mod corrections;
 mod deletion;
 mod encrypted;
 mod hearing;

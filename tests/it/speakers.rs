@@ -39,7 +39,7 @@ async fn ordered(world: &World, request: &Value) -> String {
 
 /// Makes a call whose recording has two channels, and a transcript of it with these words. Returns the SID of the call and
 /// the id of the transcript.
-async fn said(world: &World, words: &[Value]) -> (String, String) {
+pub(crate) async fn said(world: &World, words: &[Value]) -> (String, String) {
     let (recording, call) = two_channels(world).await;
     let id = transcribed(world, &json!({"recording_sid": recording}), words).await;
     (call, id)
@@ -67,7 +67,7 @@ fn few_words() -> Vec<Value> {
     vec![word("Ahoy!", "1", 0), word("Who?", "2", 1_000), word("Me.", "1", 2_000)]
 }
 
-async fn text(world: &World, id: &str) -> String {
+pub(crate) async fn text(world: &World, id: &str) -> String {
     world.get(&format!("/transcript/{id}?format=text")).await.text()
 }
 
@@ -79,7 +79,7 @@ async fn text_in_call(world: &World, call: &str, id: &str) -> String {
     transcript["text"].as_str().expect("a text").to_owned()
 }
 
-async fn page(world: &World, call: &str) -> String {
+pub(crate) async fn page(world: &World, call: &str) -> String {
     world.get_with(&format!("/calls/{call}"), &[("accept", "text/html")]).await.text()
 }
 

@@ -39,7 +39,7 @@ const ROOMS: [(&str, &str); 24] = [
     ("token_bucket", ""),
     ("repeats", ""),
     ("clients", ""),
-    ("export", ""),
+    ("export", "model"),
     ("twiml", ""),
     ("model", ""),
     ("events", ""),

@@ -334,7 +334,7 @@ impl Dialect {
                     "SELECT transcript, word, start_ms FROM words WHERE (transcript, position) IN
                      (SELECT value->>0, CAST(value->>1 AS BIGINT) FROM ",
                     $each,
-                    ")"
+                    ") AND (SELECT version FROM transcripts WHERE id = transcript) = 0"
                 )
             };
         }

@@ -39,6 +39,7 @@ macro_rules! migrations_of {
             ("legs in use", include_str!(concat!("../migrations/", $database, "/0022_legs_in_use.sql"))),
             ("tags", include_str!(concat!("../migrations/", $database, "/0023_tags.sql"))),
             ("speakers found", include_str!(concat!("../migrations/", $database, "/0024_speakers_found.sql"))),
+            ("corrections", include_str!(concat!("../migrations/", $database, "/0025_corrections.sql"))),
         ]
     };
 }

@@ -1,0 +1,324 @@
+//! Corrections of a transcript: which words somebody replaced by which, and the transcript that results.
+//!
+//! What AssemblyAI heard is never changed. A correction hides some of the words and shows others in their place, so that
+//! undoing it is a correction, too, which hides and shows the other way round. Every word that was ever in a transcript keeps
+//! its id and its place among the others. So it is known of each word whether it has changed since an older version, and an
+//! edit that was made there finds its place in the current one.
+
+mod align;
+
+use serde::{Deserialize, Serialize};
+
+use super::word::SpokenWord;
+pub use align::{BadEdit, Edit, Voice, correct};
+
+/// The id of a word in its transcript. Heard words count from 0 in the order of time; words that somebody typed continue in
+/// the order of the corrections.
+pub type WordId = u32;
+
+/// A step by which somebody corrected a transcript.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Correction {
+    pub id: String,
+    /// The version that it made. AssemblyAI's words are version 0.
+    pub version: i64,
+    /// In milliseconds since 1970.
+    pub at: i64,
+    /// Who made it, for people.
+    pub by: String,
+    pub spans: Vec<Span>,
+}
+
+/// A stretch of words that somebody corrected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// Positions of the words in the version before. `to` is not among them.
+    pub from: usize,
+    pub to: usize,
+    /// What stood there, and what stands there since.
+    pub before: String,
+    pub after: String,
+    /// What changed in it, in the order of the words.
+    pub changes: Vec<Change>,
+}
+
+/// Neighboring words that others took the place of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Positions in the version before.
+    pub from: usize,
+    pub to: usize,
+    pub before: Vec<SpokenWord>,
+    pub after: Vec<SpokenWord>,
+    /// The ids of the words in `before`.
+    hidden: Vec<WordId>,
+    place: Place,
+}
+
+/// Where the words come from that a change shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    /// Somebody typed them. They stand before this word, or at the end.
+    Typed { next: Option<WordId> },
+    /// Another change had hidden them: the one with this id.
+    Undone { change: String, shown: Vec<WordId> },
+}
+
+/// Words that cannot be corrected as somebody wants, because they have changed since. These positions of the current version
+/// are where they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    pub from: usize,
+    pub to: usize,
+}
+
+impl Correction {
+    /// The changes with their ids, in the order of the words.
+    pub fn changes(&self) -> impl Iterator<Item = (String, &Change)> {
+        self.spans.iter().enumerate().flat_map(move |(span, Span { changes, .. })| {
+            let id = self.span_id(span);
+            changes.iter().enumerate().map(move |(change, one)| (format!("{id}.{}", change + 1), one))
+        })
+    }
+
+    /// The id of the span at this index: that of the whole, if there is no other.
+    pub fn span_id(&self, index: usize) -> String {
+        if self.spans.len() == 1 { self.id.clone() } else { format!("{}-{}", self.id, index + 1) }
+    }
+}
+
+impl Change {
+    /// The id of the change that this one undoes.
+    pub fn undoes(&self) -> Option<&str> {
+        match &self.place {
+            Place::Typed { .. } => None,
+            Place::Undone { change, .. } => Some(change),
+        }
+    }
+
+    /// Whether only the voices or the paragraphs of its words changed.
+    pub fn keeps_texts(&self) -> bool {
+        self.before.iter().map(|word| &word.text).eq(self.after.iter().map(|word| &word.text))
+    }
+}
+
+/// All words that were ever in a transcript, in their order, and which of them are in it now.
+#[derive(Debug, Clone)]
+pub struct Sequence {
+    /// The word after each, and the one before; the first entry stands for both ends. Entries are ids plus one.
+    next: Vec<u32>,
+    previous: Vec<u32>,
+    is_shown: Vec<bool>,
+    heard: usize,
+    typed: Vec<SpokenWord>,
+}
+
+/// A sequence with the place of each word in the transcript.
+#[derive(Debug)]
+pub struct Transcribed {
+    sequence: Sequence,
+    /// The ids of the words in the transcript.
+    ids: Vec<WordId>,
+    /// For each id, the position of the word, or that of the next one in the transcript.
+    positions: Vec<usize>,
+}
+
+impl Sequence {
+    /// The words of a transcript that nobody has corrected, by their number.
+    pub fn of_heard(count: usize) -> Self {
+        let entries = u32::try_from(count + 1).unwrap_or(u32::MAX);
+        let next = (1..entries).chain([0]).collect();
+        let previous = std::iter::once(entries - 1).chain(0..entries - 1).collect();
+        Self { next, previous, is_shown: vec![true; count], heard: count, typed: Vec::new() }
+    }
+
+    /// Applies the next correction. Returns `None` if it does not fit this transcript.
+    pub fn apply(&mut self, correction: &Correction) -> Option<()> {
+        correction.changes().try_for_each(|(_, change)| self.change(change))
+    }
+
+    fn change(&mut self, change: &Change) -> Option<()> {
+        for id in &change.hidden {
+            *self.is_shown.get_mut(*id as usize)? = false;
+        }
+        match &change.place {
+            Place::Undone { shown, .. } => {
+                for id in shown {
+                    *self.is_shown.get_mut(*id as usize)? = true;
+                }
+            }
+            Place::Typed { next } => {
+                let next = next.map_or(0, |id| id + 1);
+                for word in &change.after {
+                    let entry = u32::try_from(self.next.len()).ok()?;
+                    let previous = std::mem::replace(self.previous.get_mut(next as usize)?, entry);
+                    *self.next.get_mut(previous as usize)? = entry;
+                    self.next.push(next);
+                    self.previous.push(previous);
+                    self.is_shown.push(true);
+                    self.typed.push(word.clone());
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Returns the words of the transcript, given those that AssemblyAI heard.
+    pub fn words(self, heard: Vec<SpokenWord>) -> Vec<SpokenWord> {
+        let mut words: Vec<Option<SpokenWord>> = heard.into_iter().chain(self.typed).map(Some).collect();
+        let mut shown = Vec::with_capacity(words.len());
+        let mut entry = self.next[0];
+        while entry != 0 {
+            let id = (entry - 1) as usize;
+            if self.is_shown[id] {
+                shown.extend(words.get_mut(id).and_then(Option::take));
+            }
+            entry = self.next[entry as usize];
+        }
+        shown
+    }
+
+    /// Finds the place of each word.
+    pub fn transcribed(self) -> Transcribed {
+        let (mut ids, mut positions) = (Vec::new(), vec![0; self.is_shown.len()]);
+        let mut entry = self.next[0];
+        while entry != 0 {
+            let id = entry - 1;
+            positions[id as usize] = ids.len();
+            if self.is_shown[id as usize] {
+                ids.push(id);
+            }
+            entry = self.next[entry as usize];
+        }
+        Transcribed { sequence: self, ids, positions }
+    }
+}
+
+impl Transcribed {
+    /// The number of words in the transcript.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Returns the word at a position, given those that AssemblyAI heard.
+    pub fn word<'w>(&'w self, position: usize, heard: &'w [SpokenWord]) -> Option<&'w SpokenWord> {
+        let id = *self.ids.get(position)? as usize;
+        heard.get(id).or_else(|| self.sequence.typed.get(id.checked_sub(self.sequence.heard)?))
+    }
+
+    /// Finds words of an older version of the transcript in this one. They must be there still, with no others between them.
+    pub fn find(&self, older: &Self, from: usize, to: usize) -> Result<usize, Conflict> {
+        let ids = &older.ids[from..to];
+        let position = |id: WordId| self.positions[id as usize];
+        let Some((first, last)) = ids.first().zip(ids.last()) else {
+            // Where an insertion goes: before the same word, or what stands in its place.
+            return Ok(older.ids.get(from).map_or(self.len(), |id| position(*id)));
+        };
+        let begin = position(*first);
+        let is_same = ids.iter().enumerate().all(|(at, id)| self.ids.get(begin + at).is_some_and(|here| here == id));
+        if is_same { Ok(begin) } else { Err(Conflict { from: begin, to: self.end_of(*last).max(begin) }) }
+    }
+
+    /// The word that typed words stand before which take the place of the word before this position, or are inserted there.
+    fn next_of(&self, position: usize, has_words: bool) -> Option<WordId> {
+        let entry = match position.checked_sub(1).filter(|_| has_words) {
+            Some(before) => self.sequence.next[self.ids[before] as usize + 1],
+            None => return self.ids.get(position).copied(),
+        };
+        entry.checked_sub(1)
+    }
+
+    /// The position after a word, which may be hidden, and after all hidden or typed ones that took its place.
+    fn end_of(&self, id: WordId) -> usize {
+        if self.sequence.is_shown[id as usize] {
+            return self.positions[id as usize] + 1;
+        }
+        // What was typed in its place follows it, after all others that it replaced.
+        let mut entry = self.sequence.next[id as usize + 1];
+        while entry != 0 && (entry as usize > self.sequence.heard || !self.sequence.is_shown[entry as usize - 1]) {
+            entry = self.sequence.next[entry as usize];
+        }
+        if entry == 0 { self.len() } else { self.positions[entry as usize - 1] }
+    }
+
+    /// Undoes changes of a correction: all of those that `is_wanted`. Fails if their words have changed since.
+    pub fn undo<'c>(
+        &self,
+        changes: impl IntoIterator<Item = (String, &'c Change, Vec<WordId>)>,
+    ) -> Result<Vec<Span>, Conflict> {
+        changes.into_iter().map(|(id, change, after)| self.undo_one(id, change, &after)).collect()
+    }
+
+    fn undo_one(&self, id: String, change: &Change, after: &[WordId]) -> Result<Span, Conflict> {
+        let begin = after.first().or(change.hidden.first()).map_or(0, |id| self.positions[*id as usize]);
+        let is_same = after.iter().enumerate().all(|(at, id)| self.ids.get(begin + at) == Some(id));
+        if !is_same {
+            let end = after.last().map_or(begin, |last| self.end_of(*last));
+            return Err(Conflict { from: begin, to: end.max(begin) });
+        }
+        let (from, to) = (begin, begin + after.len());
+        let text = |words: &[SpokenWord]| super::word::join(words);
+        Ok(Span {
+            from,
+            to,
+            before: text(&change.after),
+            after: text(&change.before),
+            changes: vec![Change {
+                from,
+                to,
+                before: change.after.clone(),
+                after: change.before.clone(),
+                hidden: after.to_vec(),
+                place: Place::Undone { change: id, shown: change.hidden.clone() },
+            }],
+        })
+    }
+}
+
+/// Returns the id of the correction that a change, or a span, is part of.
+pub fn step_of(id: &str) -> &str {
+    id.split(['-', '.']).next().unwrap_or_default()
+}
+
+/// A change that was made, with what became of it.
+#[derive(Debug)]
+pub struct Made<'c> {
+    pub id: String,
+    pub change: &'c Change,
+    /// The ids of the words in `after`.
+    pub after: Vec<WordId>,
+    /// The id of the correction that undid it, unless that was undone.
+    pub undone_by: Option<String>,
+}
+
+/// Lists the changes of all corrections of a transcript, oldest first, given the number of words that AssemblyAI heard.
+pub fn made(heard: usize, corrections: &[Correction]) -> Vec<Made<'_>> {
+    let mut made: Vec<Made<'_>> = Vec::new();
+    let mut index = std::collections::HashMap::new();
+    let mut free = WordId::try_from(heard).unwrap_or(WordId::MAX);
+    for correction in corrections {
+        for (id, change) in correction.changes() {
+            let after = match &change.place {
+                Place::Typed { .. } => {
+                    let begin = free;
+                    free += change.after.len() as WordId;
+                    (begin..free).collect()
+                }
+                Place::Undone { shown, .. } => shown.clone(),
+            };
+            // Undoing an undo makes the first change again, and so on.
+            let (mut undone, mut by) = (change.undoes(), Some(correction.id.clone()));
+            while let Some(at) = undone.and_then(|id| index.get(id).copied()) {
+                let one: &mut Made<'_> = &mut made[at];
+                let is_undone = by.is_some();
+                one.undone_by = by;
+                undone = one.change.undoes();
+                by = (!is_undone).then(|| step_of(&one.id).to_owned());
+            }
+            index.insert(id.clone(), made.len());
+            made.push(Made { id, change, after, undone_by: None });
+        }
+    }
+    made
+}

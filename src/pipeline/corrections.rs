@@ -1,0 +1,237 @@
+//! Corrects transcripts, and undoes corrections.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::error::{Changed, Error};
+use super::task::{Panicked, run_to_end};
+use crate::clients;
+use crate::context::Shared;
+use crate::failpoint::Commit;
+use crate::model::correction::{
+    BadEdit, Conflict, Correction, Edit, Made, Sequence, Span, Transcribed, Voice, correct, made, step_of,
+};
+use crate::model::speakers::{is_label, label};
+use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
+use crate::model::word::{SpokenWord, join};
+use crate::store::Conn;
+
+/// Maximum number of edits in one step.
+pub const MOST_EDITS: usize = 10_000;
+
+/// What an operator wants of a transcript, as one step.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The version that the positions are of.
+    pub version: i64,
+    pub edits: Vec<Labeled>,
+    /// Who asks, for people.
+    pub by: String,
+    /// The same request sent twice has the same key, and is carried out once.
+    pub key: Option<String>,
+}
+
+/// An edit with the labels of speakers that it names.
+#[derive(Debug, Clone, Default)]
+pub struct Labeled {
+    pub edit: Edit,
+    pub speaker: Option<String>,
+    pub of: Option<String>,
+}
+
+/// A transcript as a step leaves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Corrected {
+    pub version: i64,
+    /// The id of the correction. `None` if nothing changed.
+    pub correction: Option<String>,
+}
+
+/// A transcript with all that is known of its words.
+pub struct Text {
+    pub transcript: Transcript,
+    pub heard: Vec<SpokenWord>,
+    pub corrections: Vec<Correction>,
+}
+
+impl Text {
+    /// Reads a completed transcript.
+    pub async fn read(conn: &mut Conn, id: &TranscriptId) -> Result<Self, Error> {
+        let found = conn.order_by_transcript_id(id).await?;
+        let transcript = found.ok_or_else(|| Error::NoSuchTranscript(id.to_string()))?;
+        if let Some(call) = &transcript.call
+            && conn.is_deletion_wanted(call).await?
+        {
+            return Err(Error::Deleted);
+        }
+        if transcript.state != TranscriptState::Completed {
+            return Err(Error::NotCompleted { id: id.to_string(), state: transcript.state.as_str() });
+        }
+        let heard = conn.heard_words_of(&transcript.id).await?;
+        let corrections = conn.corrections_of(&transcript.id).await?;
+        // A correction may have come between the two reads.
+        let transcript = Transcript { version: corrections.len() as i64, ..transcript };
+        Ok(Self { transcript, heard, corrections })
+    }
+
+    fn sequence(&self, version: usize) -> Result<Sequence, Error> {
+        let mut sequence = Sequence::of_heard(self.heard.len());
+        let fits = self.corrections[..version].iter().try_for_each(|correction| sequence.apply(correction));
+        fits.map(|()| sequence).ok_or(Error::Store(crate::store::Error::Unreadable("corrections.spans")))
+    }
+
+    /// Finds what changes by these edits of a version.
+    fn spans(&self, version: i64, edits: &[Labeled]) -> Result<Vec<Span>, Error> {
+        let current = self.sequence(self.corrections.len())?.transcribed();
+        let version = usize::try_from(version).ok().filter(|version| *version <= self.corrections.len());
+        let version = version.ok_or(Error::NoSuchVersion { newest: self.corrections.len() })?;
+        let older = if version == self.corrections.len() { None } else { Some(self.sequence(version)?.transcribed()) };
+        let mut moved = Vec::new();
+        for labeled in edits {
+            let Edit { from, to, .. } = labeled.edit;
+            let mut edit = Edit {
+                voice: self.voice(labeled.speaker.as_deref())?,
+                of: self.voice(labeled.of.as_deref())?,
+                ..labeled.edit.clone()
+            };
+            if let Some(older) = older.as_ref().filter(|_| from <= to) {
+                if to > older.len() {
+                    return Err(BadEdit::OutOfRange(older.len()).into());
+                }
+                edit.from = current.find(older, from, to).map_err(|conflict| self.changed(&current, &conflict))?;
+                edit.to = edit.from + (to - from);
+            }
+            moved.push(edit);
+        }
+        moved.sort_by_key(|edit| (edit.from, edit.to));
+        if moved.windows(2).any(|pair| pair[1].from < pair[0].to || pair[0] == pair[1]) {
+            return Err(BadEdit::Overlapping.into());
+        }
+        Ok(moved.iter().map(|edit| correct(&current, &self.heard, edit)).collect::<Result<_, _>>()?)
+    }
+
+    /// Finds what changes if a correction, or a part of it, is undone.
+    fn undone(&self, id: &str) -> Result<Vec<Span>, Error> {
+        let made = made(self.heard.len(), &self.corrections);
+        let is_meant = |one: &&Made<'_>| {
+            one.id == id || step_of(&one.id) == id || one.id.strip_prefix(id).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let meant: Vec<&Made<'_>> = made.iter().filter(is_meant).collect();
+        if meant.is_empty() {
+            return Err(Error::NoSuchCorrection(id.to_owned()));
+        }
+        let current = self.sequence(self.corrections.len())?.transcribed();
+        let in_effect = meant.into_iter().filter(|one| one.undone_by.is_none());
+        let changes: Vec<_> = in_effect.map(|one| (one.id.clone(), one.change, one.after.clone())).collect();
+        if changes.is_empty() {
+            return Err(Error::AlreadyUndone(id.to_owned()));
+        }
+        current.undo(changes).map_err(|conflict| self.changed(&current, &conflict))
+    }
+
+    fn changed(&self, current: &Transcribed, conflict: &Conflict) -> Error {
+        let Conflict { from, to } = *conflict;
+        let words = (from..to).filter_map(|at| current.word(at, &self.heard)).cloned().collect();
+        Error::Changed(Box::new(Changed { version: self.corrections.len() as i64, from, to, words }))
+    }
+
+    /// Returns the voice that a label names: one of the transcript's, or a new one.
+    fn voice(&self, named: Option<&str>) -> Result<Option<Voice>, Error> {
+        let Some(named) = named else { return Ok(None) };
+        let typed = self.corrections.iter().flat_map(Correction::changes).flat_map(|(_, change)| &change.after);
+        let is_it = |word: &&SpokenWord| label(word.speaker.as_deref(), word.channel.as_deref()) == Some(named);
+        if let Some(SpokenWord { speaker, channel, .. }) = self.heard.iter().chain(typed).find(is_it) {
+            return Ok(Some(Voice { speaker: speaker.clone(), channel: channel.clone() }));
+        }
+        if !is_label(named) {
+            return Err(Error::NoSuchSpeaker(named.to_owned()));
+        }
+        let channel = named.trim_end_matches(|char: char| char.is_ascii_uppercase());
+        let channel = Some(channel).filter(|channel| !channel.is_empty()).map(str::to_owned);
+        Ok(Some(Voice { speaker: Some(named.to_owned()), channel }))
+    }
+
+    /// Returns the text after a correction.
+    fn text_after(&self, correction: &Correction) -> Result<String, Error> {
+        let mut sequence = self.sequence(self.corrections.len())?;
+        let fits = sequence.apply(correction);
+        fits.ok_or(Error::Store(crate::store::Error::Unreadable("corrections.spans")))?;
+        Ok(join(&sequence.words(self.heard.clone())))
+    }
+}
+
+/// Corrects a transcript.
+pub async fn edit(context: &Shared, id: &TranscriptId, wanted: Wanted) -> Result<Corrected, Error> {
+    let Wanted { version, edits, by, key } = wanted;
+    step(context, id, by, key, move |text| text.spans(version, &edits)).await
+}
+
+/// Undoes a correction, or a part of it.
+pub async fn undo(context: &Shared, id: &TranscriptId, correction: String, by: String) -> Result<Corrected, Error> {
+    step(context, id, by, None, move |text| text.undone(&correction)).await
+}
+
+async fn step(
+    context: &Shared,
+    id: &TranscriptId,
+    by: String,
+    key: Option<String>,
+    find: impl Fn(&Text) -> Result<Vec<Span>, Error> + Send + Sync + 'static,
+) -> Result<Corrected, Error> {
+    let (shared, id) = (Arc::clone(context), id.clone());
+    run_to_end(context, async move { store(&shared, &id, by, key, Arc::new(find)).await }).await
+}
+
+async fn store<F>(
+    context: &Shared,
+    id: &TranscriptId,
+    by: String,
+    key: Option<String>,
+    find: Arc<F>,
+) -> Result<Corrected, Error>
+where
+    F: Fn(&Text) -> Result<Vec<Span>, Error> + Send + Sync + 'static,
+{
+    let new = match key {
+        Some(key) => clients::hex(&Sha256::digest(format!("{id} {key}")))[..32].to_owned(),
+        None => Uuid::new_v4().simple().to_string(),
+    };
+    loop {
+        let mut conn = context.store.read().await?;
+        let text = Text::read(&mut conn, id).await?;
+        if let Some(version) = conn.version_of_correction(&text.transcript.id, &new).await? {
+            return Ok(Corrected { version, correction: Some(new) });
+        }
+        drop(conn);
+        let (step, at, by, find) = (new.clone(), context.clock.now_ms(), by.clone(), Arc::clone(&find));
+        // Of a long transcript, this takes a while, during which other tasks have the thread.
+        let found = tokio::task::spawn_blocking(move || {
+            let mut spans = find(&text)?;
+            spans.retain(|span| !span.changes.is_empty());
+            let version = text.transcript.version + 1;
+            let correction = Correction { id: step, version, at, by, spans };
+            let after = text.text_after(&correction)?;
+            Ok::<_, Error>((text.transcript, correction, after))
+        });
+        let (transcript, correction, after) = &found.await.map_err(|_| Panicked)??;
+        if correction.spans.is_empty() {
+            return Ok(Corrected { version: transcript.version, correction: None });
+        }
+        let is_stored = context
+            .store
+            .write(Commit::Correct, &new, |mut tx| async move {
+                let is_stored = tx.add_correction(transcript, correction, after).await?
+                    // The outcome of an earlier try may have been unknown.
+                    || tx.version_of_correction(&transcript.id, &correction.id).await? == Some(correction.version);
+                Ok((tx, is_stored))
+            })
+            .await?;
+        // Otherwise somebody else was first, and this is another step after theirs.
+        if is_stored {
+            context.events.changed(transcript.call.as_ref().map_or(transcript.id.as_str(), |call| call.as_str()));
+            return Ok(Corrected { version: correction.version, correction: Some(new) });
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Corrections of transcripts. Rows are added and never changed.
+
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
+use crate::model::correction::Correction;
+use crate::model::transcript::{OrderId, Transcript};
+
+impl Conn {
+    /// The corrections of a transcript, oldest first.
+    pub async fn corrections_of(&mut self, order: &OrderId) -> Result<Vec<Correction>, Error> {
+        let sql = "SELECT id, version, made_at, made_by, spans FROM corrections WHERE transcript = $1 ORDER BY version";
+        self.fetch(sql, args![order.as_str()]).await?.iter().map(correction).collect()
+    }
+
+    /// The version that a correction of a transcript made, if it has one with this id.
+    pub(crate) async fn version_of_correction(&mut self, order: &OrderId, id: &str) -> Result<Option<i64>, Error> {
+        let sql = "SELECT version FROM corrections WHERE transcript = $1 AND id = $2";
+        self.fetch_one(sql, args![order.as_str(), id]).await?.map(|row| row.int("version")).transpose()
+    }
+
+    /// Stores a correction of a completed transcript with the text that follows from it, and indexes that. Returns `false`
+    /// if the transcript has another version than the one before by now, or is deleted.
+    pub(crate) async fn add_correction(
+        &mut self,
+        of: &Transcript,
+        correction: &Correction,
+        text: &str,
+    ) -> Result<bool, Error> {
+        let Correction { id, version, at, by, spans } = correction;
+        if let Some(call) = &of.call
+            && !self.lock_call(call, *at).await?
+        {
+            return Ok(false);
+        }
+        let (order, before) = (of.id.as_str(), version - 1);
+        // Also keeps others from it until this transaction ends.
+        let sql = "UPDATE transcripts SET version = $3 WHERE id = $1 AND version = $2 AND text IS NOT NULL";
+        if self.execute(sql, args![order, before, *version]).await? == 0 {
+            return Ok(false);
+        }
+        self.unindex_transcript(order).await?;
+        let sql = "UPDATE transcripts SET text = $2, updated_at = $3 WHERE id = $1";
+        self.execute(sql, args![order, text, *at]).await?;
+        self.index_transcript(order).await?;
+        let sql = "INSERT INTO corrections (transcript, version, id, made_at, made_by, spans)
+                   VALUES ($1, $2, $3, $4, $5, $6)";
+        let spans = serde_json::to_string(spans).unwrap_or_default();
+        self.execute(sql, args![order, *version, id.as_str(), *at, by.as_str(), spans.as_str()]).await?;
+        self.note_correction(of, *at).await?;
+        Ok(true)
+    }
+
+    pub(super) async fn wipe_corrections(&mut self, order: &OrderId) -> Result<(), Error> {
+        self.execute("DELETE FROM corrections WHERE transcript = $1", args![order.as_str()]).await.map(drop)
+    }
+}
+
+fn correction(row: &Row) -> Result<Correction, Error> {
+    Ok(Correction {
+        id: row.text("id")?,
+        version: row.int("version")?,
+        at: row.int("made_at")?,
+        by: row.text("made_by")?,
+        spans: serde_json::from_str(&row.text("spans")?).map_err(|_| Error::Unreadable("corrections.spans"))?,
+    })
+}

@@ -1,0 +1,214 @@
+//! `/transcript/<id>/corrections`: corrects a transcript, undoes corrections and lists them.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::access::Who;
+use super::error::ApiError;
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
+use super::session;
+use crate::context::Shared;
+use crate::model::correction::{Correction, Edit, Made, Span, made};
+use crate::model::transcript::TranscriptId;
+use crate::model::word::join;
+use crate::pipeline::corrections::{self, Corrected, Labeled, MOST_EDITS, Text, Wanted};
+
+/// Maximum size of a body in bytes.
+const LARGEST: usize = 2 << 20;
+
+/// What a client wants of a stretch of words.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EditBody {
+    version: i64,
+    from: usize,
+    to: usize,
+    text: Option<String>,
+    speaker: Option<String>,
+    /// Only the words of this speaker get the other one.
+    of: Option<String>,
+    /// Whether a paragraph begins at `from`.
+    #[serde(rename = "break")]
+    begins: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct CorrectionView {
+    id: String,
+    version: i64,
+    at: Option<Timestamp>,
+    by: String,
+    from: usize,
+    to: usize,
+    before: String,
+    after: String,
+    /// The correction that undid all of it.
+    undone_by: Option<String>,
+    /// The change that it undoes.
+    undoes: Option<String>,
+    changes: Vec<ChangeView>,
+}
+
+/// Neighboring words that others took the place of.
+#[derive(Serialize)]
+struct ChangeView {
+    id: String,
+    from: usize,
+    to: usize,
+    before: String,
+    after: String,
+    /// AssemblyAI's confidence in each of the words before.
+    confidence: Vec<Option<f64>>,
+    undone_by: Option<String>,
+}
+
+/// Answers with the new version. A form leads back to the page.
+pub(super) async fn correct(
+    State(context): State<Shared>,
+    Extension(who): Extension<Who>,
+    headers: HeaderMap,
+    Id(id): Id<TranscriptId>,
+    _: Query<NoParameters>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let edits = read(&headers, &read_body(body, LARGEST).await?)?;
+    let version = edits.first().map(|edit| edit.version);
+    let version = version.ok_or_else(|| ApiError::BadRequest("expected a correction, or a list of them".to_owned()))?;
+    if edits.iter().any(|edit| edit.version != version) {
+        let why = "version: expected the same one in each correction of a list";
+        return Err(ApiError::BadRequest(why.to_owned()));
+    }
+    if edits.len() > MOST_EDITS {
+        return Err(ApiError::BadRequest(format!("expected at most {MOST_EDITS} corrections in a list")));
+    }
+    let edits = edits.into_iter().map(EditBody::labeled).collect();
+    let key = only_header(&headers, "idempotency-key").map(str::to_owned);
+    let wanted = Wanted { version, edits, by: by(&context, who, &headers), key };
+    let corrected = corrections::edit(&context, &id, wanted).await?;
+    Ok(answer(&headers, &id, corrected))
+}
+
+/// Undoes a correction. That is a correction, too.
+pub(super) async fn undo(
+    State(context): State<Shared>,
+    Extension(who): Extension<Who>,
+    headers: HeaderMap,
+    Path((id, correction)): Path<(String, String)>,
+    _: Query<NoParameters>,
+    _: NoFields,
+) -> Result<Response, ApiError> {
+    let id: TranscriptId = id.parse()?;
+    let corrected = corrections::undo(&context, &id, correction, by(&context, who, &headers)).await?;
+    Ok(answer(&headers, &id, corrected))
+}
+
+/// Lists the corrections of a transcript, oldest first.
+pub(super) async fn list(
+    State(context): State<Shared>,
+    Id(id): Id<TranscriptId>,
+    _: Query<NoParameters>,
+) -> Result<Response, ApiError> {
+    let text = Text::read(&mut context.store.read().await?, &id).await?;
+    Ok(Json(json!({ "corrections": views(&text) })).into_response())
+}
+
+fn answer(headers: &HeaderMap, id: &TranscriptId, Corrected { version, correction }: Corrected) -> Response {
+    if wants_page(headers) {
+        let location = format!("/transcript/{id}?format=html");
+        return (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
+    }
+    Json(json!({ "version": version, "correction": correction })).into_response()
+}
+
+/// Says who sends a request, for people.
+fn by(context: &Shared, who: Who, headers: &HeaderMap) -> String {
+    match who {
+        Who::Here => "this computer".to_owned(),
+        Who::Token => "operator token".to_owned(),
+        Who::Session => match session::signed(context, headers).first() {
+            // The id ends with random digits, which open nothing without the signature.
+            Some(session) => format!("browser {}", &session.id[session.id.len().saturating_sub(6)..]),
+            None => "browser".to_owned(),
+        },
+    }
+}
+
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<Vec<EditBody>, ApiError> {
+    let bad = |error: serde_json::Error| ApiError::BadRequest(error.to_string());
+    if body.trim_ascii_start().starts_with(b"[") {
+        return serde_json::from_slice(body).map_err(bad);
+    }
+    let mut fields = match Fields::read(headers, body)? {
+        Fields::Json(fields) => fields,
+        form @ Fields::Form(_) => {
+            let mut fields = form.into_object()?;
+            for name in ["version", "from", "to"] {
+                if let Some(number) = fields.get(name).and_then(Value::as_str).and_then(|text| text.parse::<i64>().ok())
+                {
+                    fields.insert(name.to_owned(), number.into());
+                }
+            }
+            fields
+        }
+    };
+    fields.retain(|_, value| !value.is_null());
+    serde_json::from_value(Value::Object(fields)).map(|edit| vec![edit]).map_err(bad)
+}
+
+impl EditBody {
+    fn labeled(self) -> Labeled {
+        let Self { from, to, text, speaker, of, begins, .. } = self;
+        Labeled { edit: Edit { from, to, text, begins, ..Edit::default() }, speaker, of }
+    }
+}
+
+fn views(text: &Text) -> Vec<CorrectionView> {
+    let mut made = made(text.heard.len(), &text.corrections).into_iter();
+    let mut views = Vec::new();
+    for correction in &text.corrections {
+        for (index, span) in correction.spans.iter().enumerate() {
+            let changes = made.by_ref().take(span.changes.len()).map(|one| ChangeView::of(&one)).collect();
+            views.push(CorrectionView::of(correction, index, span, changes));
+        }
+    }
+    views
+}
+
+impl CorrectionView {
+    fn of(correction: &Correction, index: usize, span: &Span, changes: Vec<ChangeView>) -> Self {
+        let first = changes.first().and_then(|change| change.undone_by.clone());
+        Self {
+            id: correction.span_id(index),
+            version: correction.version,
+            at: Timestamp::from_millisecond(correction.at).ok(),
+            by: correction.by.clone(),
+            from: span.from,
+            to: span.to,
+            before: span.before.clone(),
+            after: span.after.clone(),
+            undone_by: first.filter(|_| changes.iter().all(|change| change.undone_by.is_some())),
+            undoes: span.changes.first().and_then(|change| change.undoes()).map(str::to_owned),
+            changes,
+        }
+    }
+}
+
+impl ChangeView {
+    fn of(made: &Made<'_>) -> Self {
+        Self {
+            id: made.id.clone(),
+            from: made.change.from,
+            to: made.change.to,
+            before: join(&made.change.before),
+            after: join(&made.change.after),
+            confidence: made.change.before.iter().map(|word| word.confidence).collect(),
+            undone_by: made.undone_by.clone(),
+        }
+    }
+}
