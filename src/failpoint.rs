@@ -65,6 +65,10 @@ pub enum Commit {
     NameSpeakers,
     /// An operator corrects a transcript, or undoes a correction.
     Correct,
+    /// An operator wants a text replaced in many transcripts.
+    BeginReplacement,
+    /// Some of these transcripts were looked at.
+    AdvanceReplacement,
     /// An operator logs out.
     EndSession,
     /// Jobs are claimed. A claim whose commit is not seen is no claim: its lease runs out.

@@ -136,6 +136,7 @@
 //! | the models and key terms that an order was last submitted with | submission | [`Submission`](model::transcript::Submission) |
 //! | AssemblyAI's words of a transcript, which stay as they came | heard words | `Conn::heard_words_of` |
 //! | a step by which somebody corrected a transcript; neighboring words that it replaced; the transcript as it leaves it | correction; change; version | [`model::correction`] |
+//! | a text that takes the place of another wherever that is said in many transcripts | replacement; place | [`pipeline::replace`] |
 //! | an inbound call that no callback has reported to us | unreported | `pipeline::unreported` |
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |
 //! | finding out at a vendor whether a request with a lost answer was carried out; storing what is found | search for; adopt | `pipeline::follow`, `pipeline::listing` |

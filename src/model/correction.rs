@@ -26,6 +26,8 @@ pub struct Correction {
     pub at: i64,
     /// Who made it, for people.
     pub by: String,
+    /// The id of the replacement in many transcripts that it is part of.
+    pub replacement: Option<String>,
     pub spans: Vec<Span>,
 }
 
@@ -199,6 +201,16 @@ impl Transcribed {
     /// The number of words in the transcript.
     pub fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Returns the id of the word at a position.
+    pub fn id(&self, position: usize) -> Option<WordId> {
+        self.ids.get(position).copied()
+    }
+
+    /// Returns the words, given those that AssemblyAI heard.
+    pub fn words<'w>(&'w self, heard: &'w [SpokenWord]) -> Vec<&'w SpokenWord> {
+        (0..self.len()).filter_map(|position| self.word(position, heard)).collect()
     }
 
     /// Returns the word at a position, given those that AssemblyAI heard.

@@ -11,6 +11,8 @@ pub enum JobKind {
     Deletion,
     /// Search for calls that Twilio has not reported to us. The subject is [`UNREPORTED`].
     Unreported,
+    /// Replace a text in many transcripts. The subject is the id of the replacement.
+    Replacement,
 }
 
 /// The subject of the one job of the kind [`JobKind::Unreported`], so that all instances share it.
@@ -40,6 +42,7 @@ words! {
     Transcript = "transcript",
     Deletion = "deletion",
     Unreported = "unreported",
+    Replacement = "replacement",
 }
 
 words! {

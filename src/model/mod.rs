@@ -68,6 +68,7 @@ pub mod name;
 pub mod numbering;
 pub mod phone;
 pub mod recording;
+pub mod replace;
 pub mod search;
 pub mod speakers;
 pub mod standing;

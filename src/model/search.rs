@@ -278,6 +278,13 @@ impl Query {
         query
     }
 
+    /// The query for a text as it stands.
+    pub fn phrase(text: &str) -> Self {
+        let terms: Vec<String> = Terms::of(text).iter().take(MAX_QUERY_TERMS).map(str::to_owned).collect();
+        let phrases = if terms.is_empty() { Vec::new() } else { vec![Phrase { terms, is_prefix: false }] };
+        Self { phrases }
+    }
+
     /// Returns `true` if there is no term to search for.
     pub fn is_empty(&self) -> bool {
         self.phrases.is_empty()

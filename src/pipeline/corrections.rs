@@ -82,9 +82,14 @@ impl Text {
         fits.map(|()| sequence).ok_or(Error::Store(crate::store::Error::Unreadable("corrections.spans")))
     }
 
+    /// The words of the current version, with their places.
+    pub(super) fn transcribed(&self) -> Result<Transcribed, Error> {
+        Ok(self.sequence(self.corrections.len())?.transcribed())
+    }
+
     /// Finds what changes by these edits of a version.
     fn spans(&self, version: i64, edits: &[Labeled]) -> Result<Vec<Span>, Error> {
-        let current = self.sequence(self.corrections.len())?.transcribed();
+        let current = self.transcribed()?;
         let version = usize::try_from(version).ok().filter(|version| *version <= self.corrections.len());
         let version = version.ok_or(Error::NoSuchVersion { newest: self.corrections.len() })?;
         let older = if version == self.corrections.len() { None } else { Some(self.sequence(version)?.transcribed()) };
@@ -113,7 +118,7 @@ impl Text {
     }
 
     /// Finds what changes if a correction, or a part of it, is undone.
-    fn undone(&self, id: &str) -> Result<Vec<Span>, Error> {
+    pub(super) fn undone(&self, id: &str) -> Result<Vec<Span>, Error> {
         let made = made(self.heard.len(), &self.corrections);
         let is_meant = |one: &&Made<'_>| {
             one.id == id || step_of(&one.id) == id || one.id.strip_prefix(id).is_some_and(|rest| rest.starts_with('.'))
@@ -122,13 +127,22 @@ impl Text {
         if meant.is_empty() {
             return Err(Error::NoSuchCorrection(id.to_owned()));
         }
-        let current = self.sequence(self.corrections.len())?.transcribed();
+        let current = self.transcribed()?;
         let in_effect = meant.into_iter().filter(|one| one.undone_by.is_none());
         let changes: Vec<_> = in_effect.map(|one| (one.id.clone(), one.change, one.after.clone())).collect();
         if changes.is_empty() {
             return Err(Error::AlreadyUndone(id.to_owned()));
         }
         current.undo(changes).map_err(|conflict| self.changed(&current, &conflict))
+    }
+
+    /// Finds what changes if a correction is undone wherever its words are still there.
+    pub(super) fn undone_where_unchanged(&self, id: &str) -> Result<Vec<Span>, Error> {
+        let made = made(self.heard.len(), &self.corrections);
+        let in_effect = made.iter().filter(|one| step_of(&one.id) == id && one.undone_by.is_none());
+        let current = self.transcribed()?;
+        let spans = in_effect.filter_map(|one| current.undo([(one.id.clone(), one.change, one.after.clone())]).ok());
+        Ok(spans.flatten().collect())
     }
 
     fn changed(&self, current: &Transcribed, conflict: &Conflict) -> Error {
@@ -162,56 +176,79 @@ impl Text {
     }
 }
 
+/// A step that is about to be taken.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    /// The id of the correction. Only one step is taken with the same id.
+    pub(super) id: String,
+    pub(super) by: String,
+    /// The replacement that it is part of.
+    pub(super) replacement: Option<String>,
+}
+
+impl Step {
+    /// With the same key, it has the same id in a transcript.
+    pub(super) fn with_key(transcript: &TranscriptId, key: &str, by: String) -> Self {
+        Self { id: id_of(&format!("{transcript} {key}")), by, replacement: None }
+    }
+}
+
 /// Corrects a transcript.
 pub async fn edit(context: &Shared, id: &TranscriptId, wanted: Wanted) -> Result<Corrected, Error> {
     let Wanted { version, edits, by, key } = wanted;
-    step(context, id, by, key, move |text| text.spans(version, &edits)).await
+    let step = match key {
+        Some(key) => Step::with_key(id, &key, by),
+        None => Step { id: new_id(), by, replacement: None },
+    };
+    to_end(context, id, step, move |text| text.spans(version, &edits)).await
 }
 
 /// Undoes a correction, or a part of it.
 pub async fn undo(context: &Shared, id: &TranscriptId, correction: String, by: String) -> Result<Corrected, Error> {
-    step(context, id, by, None, move |text| text.undone(&correction)).await
+    let step = Step { id: new_id(), by, replacement: None };
+    to_end(context, id, step, move |text| text.undone(&correction)).await
 }
 
-async fn step(
+/// The id that always follows from a key.
+pub(super) fn id_of(key: &str) -> String {
+    clients::hex(&Sha256::digest(key))[..32].to_owned()
+}
+
+pub(super) fn new_id() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+async fn to_end(
     context: &Shared,
     id: &TranscriptId,
-    by: String,
-    key: Option<String>,
+    step: Step,
     find: impl Fn(&Text) -> Result<Vec<Span>, Error> + Send + Sync + 'static,
 ) -> Result<Corrected, Error> {
     let (shared, id) = (Arc::clone(context), id.clone());
-    run_to_end(context, async move { store(&shared, &id, by, key, Arc::new(find)).await }).await
+    run_to_end(context, async move { take(&shared, &id, step, find).await }).await
 }
 
-async fn store<F>(
+/// Takes a step. It changes what `find` returns for the newest version.
+pub(super) async fn take(
     context: &Shared,
     id: &TranscriptId,
-    by: String,
-    key: Option<String>,
-    find: Arc<F>,
-) -> Result<Corrected, Error>
-where
-    F: Fn(&Text) -> Result<Vec<Span>, Error> + Send + Sync + 'static,
-{
-    let new = match key {
-        Some(key) => clients::hex(&Sha256::digest(format!("{id} {key}")))[..32].to_owned(),
-        None => Uuid::new_v4().simple().to_string(),
-    };
+    step: Step,
+    find: impl Fn(&Text) -> Result<Vec<Span>, Error> + Send + Sync + 'static,
+) -> Result<Corrected, Error> {
+    let find = Arc::new(find);
     loop {
         let mut conn = context.store.read().await?;
         let text = Text::read(&mut conn, id).await?;
-        if let Some(version) = conn.version_of_correction(&text.transcript.id, &new).await? {
-            return Ok(Corrected { version, correction: Some(new) });
+        if let Some(version) = conn.version_of_correction(&text.transcript.id, &step.id).await? {
+            return Ok(Corrected { version, correction: Some(step.id) });
         }
         drop(conn);
-        let (step, at, by, find) = (new.clone(), context.clock.now_ms(), by.clone(), Arc::clone(&find));
+        let (Step { id, by, replacement }, at, find) = (step.clone(), context.clock.now_ms(), Arc::clone(&find));
         // Of a long transcript, this takes a while, during which other tasks have the thread.
         let found = tokio::task::spawn_blocking(move || {
             let mut spans = find(&text)?;
             spans.retain(|span| !span.changes.is_empty());
-            let version = text.transcript.version + 1;
-            let correction = Correction { id: step, version, at, by, spans };
+            let correction = Correction { id, version: text.transcript.version + 1, at, by, replacement, spans };
             let after = text.text_after(&correction)?;
             Ok::<_, Error>((text.transcript, correction, after))
         });
@@ -221,7 +258,7 @@ where
         }
         let is_stored = context
             .store
-            .write(Commit::Correct, &new, |mut tx| async move {
+            .write(Commit::Correct, &step.id, |mut tx| async move {
                 let is_stored = tx.add_correction(transcript, correction, after).await?
                     // The outcome of an earlier try may have been unknown.
                     || tx.version_of_correction(&transcript.id, &correction.id).await? == Some(correction.version);
@@ -231,7 +268,7 @@ where
         // Otherwise somebody else was first, and this is another step after theirs.
         if is_stored {
             context.events.changed(transcript.call.as_ref().map_or(transcript.id.as_str(), |call| call.as_str()));
-            return Ok(Corrected { version: correction.version, correction: Some(new) });
+            return Ok(Corrected { version: correction.version, correction: Some(step.id) });
         }
     }
 }

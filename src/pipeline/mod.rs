@@ -20,7 +20,7 @@
 //! | `follow`, `submit`, [`delete`], `unreported` | one file a job, with `run` and `give_up` |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
-//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`log_out`] | what operators and clients ask for |
+//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`log_out`] | what operators and clients ask for |
 
 pub mod allowed;
 pub mod contacts;
@@ -36,6 +36,7 @@ mod listing;
 pub mod log_out;
 pub mod lookup;
 mod refused;
+pub mod replace;
 mod request;
 pub mod retry;
 mod right;

@@ -7,7 +7,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::job::{Claimed, JobError, Next, claim_again, jittered, ms};
-use super::{Error, delete, follow, submit, unreported};
+use super::{Error, delete, follow, replace, submit, unreported};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::job::JobKind;
@@ -53,7 +53,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
     match job.kind {
         JobKind::Call | JobKind::Deletion => span.record("call", &job.subject),
         JobKind::Transcript => span.record("transcript", &job.subject),
-        JobKind::Unreported => &span,
+        JobKind::Unreported | JobKind::Replacement => &span,
     };
     if job.losses >= MOST_LOSSES {
         let failure = JobError::fail(Error::LostEachTime(job.losses));
@@ -72,6 +72,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
                 JobKind::Transcript => submit::run(&context, &job).await,
                 JobKind::Deletion => delete::run(&context, &job).await,
                 JobKind::Unreported => unreported::run(&context, &job).await,
+                JobKind::Replacement => replace::run(&context, &job).await,
             }
         };
         // In a task of its own, so that a panic ends this job only.
@@ -169,5 +170,6 @@ async fn fail(tx: &mut Conn, context: &Context, job: &Job, reason: &str, now: i6
         JobKind::Deletion => Ok(()),
         // The next start opens it again.
         JobKind::Unreported => Ok(()),
+        JobKind::Replacement => tx.end_replacement(&job.subject, Some(reason)).await,
     }
 }

@@ -9,7 +9,7 @@ use crate::model::transcript::{OrderId, Transcript};
 impl Conn {
     /// The corrections of a transcript, oldest first.
     pub async fn corrections_of(&mut self, order: &OrderId) -> Result<Vec<Correction>, Error> {
-        let sql = "SELECT id, version, made_at, made_by, spans FROM corrections WHERE transcript = $1 ORDER BY version";
+        let sql = "SELECT id, version, made_at, made_by, replacement, spans FROM corrections WHERE transcript = $1 ORDER BY version";
         self.fetch(sql, args![order.as_str()]).await?.iter().map(correction).collect()
     }
 
@@ -27,7 +27,8 @@ impl Conn {
         correction: &Correction,
         text: &str,
     ) -> Result<bool, Error> {
-        let Correction { id, version, at, by, spans } = correction;
+        let Correction { id, version, at, by, replacement, spans } = correction;
+        let places = spans.len() as i64;
         if let Some(call) = &of.call
             && !self.lock_call(call, *at).await?
         {
@@ -43,10 +44,14 @@ impl Conn {
         let sql = "UPDATE transcripts SET text = $2, updated_at = $3 WHERE id = $1";
         self.execute(sql, args![order, text, *at]).await?;
         self.index_transcript(order).await?;
-        let sql = "INSERT INTO corrections (transcript, version, id, made_at, made_by, spans)
-                   VALUES ($1, $2, $3, $4, $5, $6)";
+        let sql = "INSERT INTO corrections (transcript, version, id, made_at, made_by, replacement, spans)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let spans = serde_json::to_string(spans).unwrap_or_default();
-        self.execute(sql, args![order, *version, id.as_str(), *at, by.as_str(), spans.as_str()]).await?;
+        let replacement = replacement.as_deref();
+        self.execute(sql, args![order, *version, id.as_str(), *at, by.as_str(), replacement, spans.as_str()]).await?;
+        if let Some(replacement) = replacement {
+            self.count_replaced(replacement, places).await?;
+        }
         self.note_correction(of, *at).await?;
         Ok(true)
     }
@@ -62,6 +67,7 @@ fn correction(row: &Row) -> Result<Correction, Error> {
         version: row.int("version")?,
         at: row.int("made_at")?,
         by: row.text("made_by")?,
+        replacement: row.text_if_set("replacement")?,
         spans: serde_json::from_str(&row.text("spans")?).map_err(|_| Error::Unreadable("corrections.spans"))?,
     })
 }

@@ -52,11 +52,11 @@ const MAX_MS: i64 = (1 << 46) - 1;
 
 /// The first rank of a time. Ranks fall as time rises: FTS5 reads rows forward cheaply, and backward over many rows at a
 /// quadratic cost. All are at least 2^62. Older programs used rising ranks, which are smaller; the table refuses those.
-fn first_rank(ms: i64) -> i64 {
+pub(super) fn first_rank(ms: i64) -> i64 {
     ((i64::MAX >> LOW_BITS) - ms.clamp(0, MAX_MS)) << LOW_BITS
 }
 
-fn last_rank(ms: i64) -> i64 {
+pub(super) fn last_rank(ms: i64) -> i64 {
     first_rank(ms) | ((1 << LOW_BITS) - 1)
 }
 
@@ -175,14 +175,7 @@ impl Conn {
         if query.is_empty() {
             return Ok(Vec::new());
         }
-        let named: Vec<Vec<String>> = named
-            .iter()
-            .map(|Named { contacts, calls }| {
-                let numbers = contacts.iter().filter_map(|(number, _)| facets::of_whole(number));
-                numbers.chain(calls.iter().map(|id| facets::of_id(id))).collect()
-            })
-            .collect();
-        let terms = self.dialect().terms(query, &named, facets::of_state(filter), facets::of_number(filter));
+        let terms = self.search_terms(query, named, filter);
         let newest = first_rank(filter.before.saturating_sub(1));
         let after = after.unwrap_or_default().max(newest - 1);
         let (until, number) = (last_rank(filter.since), filter.number_pattern());
@@ -205,6 +198,18 @@ impl Conn {
             ..hit
         };
         Ok(found.into_iter().zip(moments).map(with_moment).collect())
+    }
+
+    /// What the index is asked for.
+    pub(super) fn search_terms(&self, query: &Query, named: &[Named], filter: &Filter) -> String {
+        let named: Vec<Vec<String>> = named
+            .iter()
+            .map(|Named { contacts, calls }| {
+                let numbers = contacts.iter().filter_map(|(number, _)| facets::of_whole(number));
+                numbers.chain(calls.iter().map(|id| facets::of_id(id))).collect()
+            })
+            .collect();
+        self.dialect().terms(query, &named, facets::of_state(filter), facets::of_number(filter))
     }
 
     /// When the first match in each passage is said. Its position in the text is nearly always that among the words, so one

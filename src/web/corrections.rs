@@ -127,7 +127,7 @@ fn answer(headers: &HeaderMap, id: &TranscriptId, Corrected { version, correctio
 }
 
 /// Says who sends a request, for people.
-fn by(context: &Shared, who: Who, headers: &HeaderMap) -> String {
+pub(super) fn by(context: &Shared, who: Who, headers: &HeaderMap) -> String {
     match who {
         Who::Here => "this computer".to_owned(),
         Who::Token => "operator token".to_owned(),

@@ -36,6 +36,7 @@ mod reading;
 mod record;
 mod recording_url;
 mod recordings;
+mod replace;
 mod response;
 mod rung;
 mod said;
@@ -123,6 +124,9 @@ pub fn router(context: Shared) -> Router {
         .at("/transcript/{id}", get(transcript::transcript))
         .at("/transcript/{id}/corrections", get(corrections::list).post(corrections::correct))
         .at("/transcript/{id}/corrections/{correction}/undo", post(corrections::undo))
+        .at("/replace", get(replace::ask).post(replace::replace))
+        .at("/replace/{id}", get(replace::progress))
+        .at("/replace/{id}/undo", post(replace::undo))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))

@@ -46,6 +46,7 @@ mod hearing;
 mod large_transcripts;
 mod paid_once;
 mod pipeline;
+mod replace;
 mod search;
 mod store;
 mod transcripts_kept;

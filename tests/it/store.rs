@@ -115,7 +115,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          DROP INDEX transcripts_unasked; DROP INDEX transcripts_redated; \
          ALTER TABLE transcripts DROP COLUMN unasked_at; DROP TABLE IF EXISTS transcribing; \
          ALTER TABLE transcripts DROP COLUMN submission; ALTER TABLE transcripts DROP COLUMN speech_model_used; \
-         DROP TABLE corrections; ALTER TABLE transcripts DROP COLUMN version; \
+         DROP TABLE corrections; DROP TABLE replacements; ALTER TABLE transcripts DROP COLUMN version; \
          DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
          DROP INDEX calls_active_operator; DROP INDEX calls_dialed_conversations; DROP TABLE legs; \
          ALTER TABLE calls DROP COLUMN operator_number; ALTER TABLE calls DROP COLUMN kind; ALTER TABLE calls DROP COLUMN tag; \

@@ -341,7 +341,14 @@ mod tests {
         let sequence = Sequence::of_heard(heard.len());
         let span = correct(&sequence.clone().transcribed(), heard, edit).expect("an edit");
         let mut sequence = sequence;
-        let step = Correction { id: "a".to_owned(), version: 1, at: 0, by: String::new(), spans: vec![span.clone()] };
+        let step = Correction {
+            id: "a".to_owned(),
+            version: 1,
+            at: 0,
+            by: String::new(),
+            replacement: None,
+            spans: vec![span.clone()],
+        };
         sequence.apply(&step).expect("it fits");
         (span, sequence.words(heard.to_vec()))
     }

@@ -17,6 +17,41 @@ macro_rules! pause_after_losses {
 }
 pub(in crate::store) use pause_after_losses;
 
+/// Transcripts in the search index that match `$1` and the filter, newest first.
+macro_rules! found_in_index {
+    ($is_found:expr) => {
+        concat!(
+            "SELECT place, transcript, ",
+            call_columns!(),
+            " FROM spoken_text
+                JOIN spoken ON spoken.place = spoken_text.rowid
+                LEFT JOIN recordings ON recordings.sid = spoken.source
+                LEFT JOIN calls ON calls.id = recordings.call_id
+                WHERE ",
+            $is_found,
+            r" AND spoken_text.rowid > $2 AND spoken_text.rowid <= $3
+                AND coalesce(calls.state = $4, CAST($4 AS TEXT) IS NULL)
+                AND coalesce(to_number LIKE $5 ESCAPE '\' OR from_number LIKE $5 ESCAPE '\', CAST($5 AS TEXT) IS NULL)
+                ORDER BY spoken_text.rowid LIMIT $6"
+        )
+    };
+}
+
+macro_rules! matches_in_postgres {
+    () => {
+        "terms @@ CAST(split_part(split_part($1, chr(12), 1), chr(10), 1) AS tsquery)
+         AND said LIKE ALL ((string_to_array(split_part($1, chr(12), 1), chr(10)))[2:])
+         AND said ~ ALL (string_to_array(split_part($1, chr(12), 2), chr(10)))
+         AND (CAST($4 AS TEXT) IS NULL OR spoken_text.state = $4)"
+    };
+}
+
+macro_rules! matches_in_sqlite {
+    () => {
+        "spoken_text MATCH $1"
+    };
+}
+
 impl Dialect {
     fn is_postgres(self) -> bool {
         self == Self::Postgres
@@ -281,35 +316,25 @@ impl Dialect {
     /// long address. `coalesce` hides that from PostgreSQL's planner, which would count a facet twice in its estimate.
     pub(in crate::store) fn search(self) -> &'static str {
         macro_rules! search {
-            ($is_found:literal) => {
+            ($is_found:ident) => {
                 concat!(
-                    "SELECT found.*, transcript_id, recording_sid, text FROM (
-                        SELECT place, transcript, ",
-                    call_columns!(),
-                    "   FROM spoken_text
-                        JOIN spoken ON spoken.place = spoken_text.rowid
-                        LEFT JOIN recordings ON recordings.sid = spoken.source
-                        LEFT JOIN calls ON calls.id = recordings.call_id
-                        WHERE ",
-                    $is_found,
-                    r"  AND spoken_text.rowid > $2 AND spoken_text.rowid <= $3
-                        AND coalesce(calls.state = $4, CAST($4 AS TEXT) IS NULL)
-                        AND coalesce(to_number LIKE $5 ESCAPE '\' OR from_number LIKE $5 ESCAPE '\', CAST($5 AS TEXT) IS NULL)
-                        ORDER BY spoken_text.rowid LIMIT $6
-                    ) AS found JOIN transcripts ON transcripts.id = found.transcript ORDER BY found.place"
+                    "SELECT found.*, transcript_id, recording_sid, text FROM (",
+                    found_in_index!($is_found!()),
+                    ") AS found JOIN transcripts ON transcripts.id = found.transcript ORDER BY found.place"
                 )
             };
         }
-        if self.is_postgres() {
-            search!(
-                "terms @@ CAST(split_part(split_part($1, chr(12), 1), chr(10), 1) AS tsquery)
-                 AND said LIKE ALL ((string_to_array(split_part($1, chr(12), 1), chr(10)))[2:])
-                 AND said ~ ALL (string_to_array(split_part($1, chr(12), 2), chr(10)))
-                 AND (CAST($4 AS TEXT) IS NULL OR spoken_text.state = $4)"
-            )
-        } else {
-            search!("spoken_text MATCH $1")
+        if self.is_postgres() { search!(matches_in_postgres) } else { search!(matches_in_sqlite) }
+    }
+
+    /// The number of transcripts that hold the terms.
+    pub(in crate::store) fn count_found(self) -> &'static str {
+        macro_rules! count {
+            ($is_found:ident) => {
+                concat!("SELECT count(*) AS transcripts FROM (", found_in_index!($is_found!()), ") AS found")
+            };
         }
+        if self.is_postgres() { count!(matches_in_postgres) } else { count!(matches_in_sqlite) }
     }
 
     /// Deletes a text from the search index. FTS5 stores no texts and needs the deleted one.

@@ -40,6 +40,7 @@ macro_rules! migrations_of {
             ("tags", include_str!(concat!("../migrations/", $database, "/0023_tags.sql"))),
             ("speakers found", include_str!(concat!("../migrations/", $database, "/0024_speakers_found.sql"))),
             ("corrections", include_str!(concat!("../migrations/", $database, "/0025_corrections.sql"))),
+            ("replacements", include_str!(concat!("../migrations/", $database, "/0026_replacements.sql"))),
         ]
     };
 }

@@ -1,0 +1,200 @@
+//! Find and replace: where a text is said, and what stands there afterwards. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::word::{SpokenWord, is_spaced, is_unspaced, join};
+
+/// Words around a place that are shown with it, on each side.
+const AROUND: usize = 6;
+
+/// Maximum length of both texts, in characters.
+const LONGEST: usize = 500;
+
+/// What to look for, and what to put there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacing {
+    pub find: String,
+    pub with: String,
+    /// Whether case matters.
+    pub case: bool,
+    pub whole_words: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadReplacing {
+    #[error("find: expected a text to look for")]
+    Nothing,
+    #[error("find and with: expected at most {LONGEST} characters")]
+    Long,
+}
+
+/// A place at which the text is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Positions of the words that change. `to` is not among them.
+    pub from: usize,
+    pub to: usize,
+    /// What stands there afterwards.
+    pub text: String,
+    /// The words around it, with those that change.
+    pub context: String,
+    /// When it is said, in milliseconds from the start of the audio.
+    pub at: i64,
+}
+
+/// Neighboring words in which the text is found.
+struct Match {
+    from: usize,
+    to: usize,
+    /// Where, in bytes of all words as one text.
+    ranges: Vec<(usize, usize)>,
+}
+
+impl Replacing {
+    /// Both texts may have any spaces between their words.
+    pub fn new(find: &str, with: &str, case: bool, whole_words: bool) -> Result<Self, BadReplacing> {
+        let spaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (find, with) = (spaced(find), spaced(with));
+        if find.is_empty() {
+            return Err(BadReplacing::Nothing);
+        }
+        if [&find, &with].iter().any(|text| text.chars().count() > LONGEST) {
+            return Err(BadReplacing::Long);
+        }
+        Ok(Self { find, with, case, whole_words })
+    }
+
+    /// Returns the places in these words, in order. What two voices say between them is no place.
+    pub fn places(&self, words: &[&SpokenWord]) -> Vec<Place> {
+        let (text, ends) = text_of(words);
+        let chars: Vec<(char, usize, usize)> = self.compared(&text);
+        let needle: Vec<char> = self.compared(&self.find).into_iter().map(|(c, ..)| c).collect();
+        let word_at = |byte: usize| ends.partition_point(|end| *end <= byte);
+        let mut matches: Vec<Match> = Vec::new();
+        let mut at = 0;
+        while at + needle.len() <= chars.len() {
+            let found = &chars[at..at + needle.len()];
+            if !found.iter().map(|(c, ..)| c).eq(&needle) || !self.is_whole(&chars, at, at + needle.len()) {
+                at += 1;
+                continue;
+            }
+            at += needle.len();
+            let (begin, end) = (found[0].1, found[found.len() - 1].2);
+            let (from, to) = (word_at(begin), word_at(end - 1) + 1);
+            if !words[from..to].iter().all(|word| word.has_voice_of(words[from])) {
+                continue;
+            }
+            // A word may have several.
+            match matches.last_mut().filter(|last| last.to > from) {
+                Some(last) => {
+                    last.to = to;
+                    last.ranges.push((begin, end));
+                }
+                None => matches.push(Match { from, to, ranges: vec![(begin, end)] }),
+            }
+        }
+        let place = |Match { from, to, ranges }: Match| {
+            let begin = from.checked_sub(1).map_or(0, |before| ends[before]);
+            let (mut after, mut done) = (String::new(), begin);
+            for (begin, end) in ranges {
+                after += &text[done..begin];
+                after += &self.with;
+                done = end;
+            }
+            after += &text[done..ends[to - 1]];
+            // Where a word goes, its punctuation goes as well.
+            let is_gone = self.with.is_empty() && !after.contains(char::is_alphanumeric);
+            let around = from.saturating_sub(AROUND)..(to + AROUND).min(words.len());
+            let (text, at) = (if is_gone { String::new() } else { after.trim().to_owned() }, words[from].start);
+            Place { from, to, text, context: join(words[around].iter().copied()), at }
+        };
+        matches.into_iter().map(place).collect()
+    }
+
+    /// The characters of a text as they are compared, each with its place in the text.
+    fn compared(&self, text: &str) -> Vec<(char, usize, usize)> {
+        let mut compared = Vec::with_capacity(text.len());
+        for (at, c) in text.char_indices() {
+            let end = at + c.len_utf8();
+            if self.case {
+                compared.push((c, at, end));
+            } else {
+                compared.extend(c.to_lowercase().map(|lower| (lower, at, end)));
+            }
+        }
+        compared
+    }
+
+    /// Whether no word goes on before or after these characters.
+    fn is_whole(&self, chars: &[(char, usize, usize)], from: usize, to: usize) -> bool {
+        let char_at = |at: Option<usize>| at.and_then(|at| chars.get(at)).map(|(c, ..)| *c);
+        let is_end = |outer: Option<char>, inner: Option<char>| {
+            let goes_on = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_unspaced(c));
+            !(goes_on(outer) && goes_on(inner))
+        };
+        !self.whole_words
+            || is_end(char_at(from.checked_sub(1)), char_at(Some(from)))
+                && is_end(char_at(Some(to)), char_at(to.checked_sub(1)))
+    }
+}
+
+/// Joins words, and tells where each ends in the text.
+fn text_of(words: &[&SpokenWord]) -> (String, Vec<usize>) {
+    let (mut text, mut ends) = (String::new(), Vec::with_capacity(words.len()));
+    for word in words {
+        text += if text.is_empty() || !is_spaced(&text, &word.text) { "" } else { " " };
+        text += &word.text;
+        ends.push(text.len());
+    }
+    (text, ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replaced(find: &str, with: &str, case: bool, whole_words: bool, text: &str) -> Vec<(usize, usize, String)> {
+        let word = |(at, text): (usize, &str)| SpokenWord {
+            text: text.to_owned(),
+            start: at as i64,
+            end: at as i64,
+            confidence: Some(1.0),
+            speaker: text.starts_with('#').then(|| "B".to_owned()),
+            channel: None,
+            begins: None,
+        };
+        let words: Vec<SpokenWord> = text.split(' ').enumerate().map(word).collect();
+        let replacing = Replacing::new(find, with, case, whole_words).expect("texts");
+        let places = replacing.places(&words.iter().collect::<Vec<_>>());
+        places.into_iter().map(|place| (place.from, place.to, place.text)).collect()
+    }
+
+    #[test]
+    fn a_text_is_found_in_whole_words_and_punctuation_stays() {
+        let text = "Ring Clerk Ridge, please. The clerk ridge-line of Clerk Ridges";
+        let expected = [(1, 3, "Clara Ridge,".to_owned()), (5, 7, "Clara Ridge-line".to_owned())];
+        assert_eq!(replaced("clerk  ridge", "Clara Ridge", false, true, text), expected);
+        assert_eq!(replaced("Clerk Ridge", "Clara Ridge", true, true, text), expected[..1]);
+        let parts = replaced("ridge", "bridge", false, false, text);
+        assert_eq!(parts.iter().map(|(from, ..)| *from).collect::<Vec<_>>(), [2, 6, 9]);
+        assert_eq!(replaced("a", "o", false, false, "banana split"), [(0, 1, "bonono".to_owned())]);
+    }
+
+    #[test]
+    fn a_word_that_is_taken_out_takes_its_punctuation_with_it() {
+        assert_eq!(replaced("um", "", false, true, "Well, um, yes"), [(1, 2, String::new())]);
+    }
+
+    #[test]
+    fn texts_without_spaces_are_found_and_what_two_people_say_is_not() {
+        assert_eq!(replaced("天気", "電気", false, true, "今日は天気が いい"), [(0, 1, "今日は電気が".to_owned())]);
+        assert_eq!(replaced("a #b", "x", false, true, "a #b"), []);
+        assert_eq!(replaced("STRASSE", "Weg", false, true, "die Strasse İ"), [(1, 2, "Weg".to_owned())]);
+    }
+
+    #[test]
+    fn an_empty_or_long_text_is_refused() {
+        assert_eq!(Replacing::new(" \n", "x", false, true), Err(BadReplacing::Nothing));
+        assert_eq!(Replacing::new("x", &"y".repeat(501), false, true), Err(BadReplacing::Long));
+    }
+}

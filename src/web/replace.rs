@@ -1,0 +1,324 @@
+//! `/replace`: finds a text and replaces it, in one transcript or in many.
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::access::Who;
+use super::corrections::by;
+use super::error::ApiError;
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
+use super::filter::Search;
+use super::pages::Notices;
+use super::reading::length;
+use super::response::page;
+use crate::context::Shared;
+use crate::model::recording::RecordingSid;
+use crate::model::replace::{BadReplacing, Place, Replacing};
+use crate::model::transcript::TranscriptId;
+use crate::pipeline::corrections::Corrected;
+use crate::pipeline::replace::{self, Found};
+use crate::store::{Asked, Filter, Replacement};
+
+/// Maximum size of a body in bytes.
+const LARGEST: usize = 2 << 20;
+
+/// Seconds until the page of a replacement that still runs is loaded again.
+const LOOK_AGAIN: u64 = 2;
+
+/// What a client asks for. A form has the fields of the filter beside the others.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    find: String,
+    with: String,
+    /// Whether case matters.
+    case: bool,
+    /// By default.
+    whole_words: Option<bool>,
+    transcript: Option<String>,
+    filter: Option<FilterBody>,
+    apply: bool,
+    /// The ids of places that are left out.
+    except: Vec<String>,
+}
+
+/// The calls in which to look, as the parameters of `/calls` say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FilterBody {
+    state: String,
+    number: String,
+    since: String,
+    until: String,
+}
+
+/// The query of the page.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Options {
+    find: String,
+    with: String,
+    case: Option<String>,
+    whole_words: Option<String>,
+    transcript: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PlaceView {
+    id: String,
+    transcript: String,
+    from: usize,
+    to: usize,
+    /// The words around it, with those that change.
+    context: String,
+    /// What would stand there.
+    after: String,
+    at_ms: i64,
+    /// The address of the recording, from that moment on.
+    audio: Option<String>,
+}
+
+/// How far a replacement in many transcripts is.
+#[derive(Debug, Serialize)]
+struct ProgressView {
+    id: String,
+    /// `running`, `done` or `failed`.
+    state: &'static str,
+    undoes: Option<String>,
+    at: Option<Timestamp>,
+    by: String,
+    /// Transcripts that may have such a place, and how many of them were looked at.
+    total: i64,
+    looked_at: i64,
+    /// Transcripts that were corrected, and the places in them.
+    transcripts: i64,
+    places: i64,
+    reason: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "replace.html", config = "src/web/pages/askama.toml")]
+struct ReplacePage {
+    notices: Notices,
+    wanted: Options,
+    /// `None` before something is looked for.
+    places: Option<Vec<PlaceView>>,
+    is_more: bool,
+    problem: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "replacement.html", config = "src/web/pages/askama.toml")]
+struct ReplacementPage {
+    notices: Notices,
+    progress: ProgressView,
+    refresh: Option<u64>,
+}
+
+/// A form, and the places that would change. Changes nothing.
+pub(super) async fn ask(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Query(options): Query<Options>,
+) -> Result<Response, ApiError> {
+    let wanted = Wanted {
+        find: options.find.clone(),
+        with: options.with.clone(),
+        case: options.is_case(),
+        whole_words: Some(options.is_whole()),
+        transcript: Some(options.transcript.clone()).filter(|id| !id.is_empty()),
+        filter: Some(FilterBody::default()),
+        ..Wanted::default()
+    };
+    let looked = if options.find.trim().is_empty() { None } else { Some(places(&context, &wanted).await) };
+    let (places, problem) = match looked {
+        Some(Ok(found)) => (Some(found), None),
+        Some(Err(error @ ApiError::BadRequest(_))) if wants_page(&headers) => (None, Some(error.to_string())),
+        Some(Err(error)) => return Err(error),
+        None => (None, None),
+    };
+    if !wants_page(&headers) {
+        let (places, more) = places.unwrap_or_default();
+        return Ok(Json(json!({ "places": places, "more": more })).into_response());
+    }
+    let (places, is_more) = places.map_or((None, false), |(places, is_more)| (Some(places), is_more));
+    Ok(page(ReplacePage { notices: Notices::of(&context), wanted: options, places, is_more, problem }.render()))
+}
+
+/// Lists the places, or replaces. In many transcripts, it begins to.
+pub(super) async fn replace(
+    State(context): State<Shared>,
+    Extension(who): Extension<Who>,
+    headers: HeaderMap,
+    _: Query<NoParameters>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let wanted = Wanted::read(&headers, &read_body(body, LARGEST).await?)?;
+    if wanted.transcript.is_none() && wanted.filter.is_none() {
+        let why = "expected transcript, the id of one, or filter; {} as a filter stands for all calls";
+        return Err(ApiError::BadRequest(why.to_owned()));
+    }
+    if !wanted.apply {
+        let (places, more) = places(&context, &wanted).await?;
+        return Ok(Json(json!({ "places": places, "more": more })).into_response());
+    }
+    let (by, key) = (by(&context, who, &headers), only_header(&headers, "idempotency-key").map(str::to_owned));
+    let replacing = wanted.replacing()?;
+    let Some(id) = wanted.transcript()? else {
+        let asked = Asked::new(replacing, wanted.except.clone(), &wanted.filter()?);
+        let begun = replace::begin(&context, asked, by, key).await?;
+        return Ok(accepted(&headers, begun));
+    };
+    let (mut places, _) = places(&context, &wanted).await?;
+    let except = wanted.except.clone();
+    places.retain(|place| !except.contains(&place.id));
+    let Corrected { version, correction } = replace::replace_in(&context, &id, replacing, except, by, key).await?;
+    if wants_page(&headers) {
+        let location = format!("/transcript/{id}?format=html");
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+    }
+    Ok(Json(json!({ "places": places, "version": version, "correction": correction })).into_response())
+}
+
+/// Tells how far a replacement is.
+pub(super) async fn progress(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Id(id): Id<String>,
+    _: Query<NoParameters>,
+) -> Result<Response, ApiError> {
+    let progress = ProgressView::of(replace::get(&context, &id).await?);
+    if !wants_page(&headers) {
+        return Ok(Json(progress).into_response());
+    }
+    let refresh = (progress.state == RUNNING).then_some(LOOK_AGAIN);
+    Ok(page(ReplacementPage { notices: Notices::of(&context), progress, refresh }.render()))
+}
+
+/// Begins to undo a replacement.
+pub(super) async fn undo(
+    State(context): State<Shared>,
+    Extension(who): Extension<Who>,
+    headers: HeaderMap,
+    Id(id): Id<String>,
+    _: Query<NoParameters>,
+    _: NoFields,
+) -> Result<Response, ApiError> {
+    let begun = replace::undo(&context, &id, by(&context, who, &headers)).await?;
+    Ok(accepted(&headers, begun))
+}
+
+/// The state of a replacement that has not ended.
+const RUNNING: &str = "running";
+
+fn accepted(headers: &HeaderMap, begun: Replacement) -> Response {
+    let location = [(header::LOCATION, format!("/replace/{}", begun.id))];
+    if wants_page(headers) {
+        return (StatusCode::SEE_OTHER, location).into_response();
+    }
+    (StatusCode::ACCEPTED, location, Json(ProgressView::of(begun))).into_response()
+}
+
+async fn places(context: &Shared, wanted: &Wanted) -> Result<(Vec<PlaceView>, bool), ApiError> {
+    let replacing = wanted.replacing()?;
+    let (found, more) = match wanted.transcript()? {
+        Some(id) => (replace::places_in(context, &id, &replacing).await?, false),
+        None => {
+            let asked = Asked::new(replacing, Vec::new(), &wanted.filter()?);
+            replace::places(context, &asked).await?
+        }
+    };
+    Ok((found.into_iter().map(PlaceView::of).collect(), more))
+}
+
+impl Wanted {
+    fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
+        let fields = match Fields::read(headers, body)? {
+            Fields::Json(fields) => fields,
+            Fields::Form(pairs) => Self::of_form(pairs),
+        };
+        serde_json::from_value(Value::Object(fields)).map_err(|error| ApiError::BadRequest(error.to_string()))
+    }
+
+    /// A checkbox that is not ticked is not sent, so a form says `whole_words` to ask for them.
+    fn of_form(pairs: Vec<(String, String)>) -> Map<String, Value> {
+        let (mut fields, mut filter, mut except) = (Map::new(), Map::new(), Vec::new());
+        fields.insert("whole_words".to_owned(), Value::Bool(false));
+        for (name, text) in pairs {
+            match &*name {
+                "case" | "whole_words" | "apply" => {
+                    fields.insert(name, Value::Bool(text != "false"));
+                }
+                "state" | "number" | "since" | "until" => {
+                    filter.insert(name, Value::String(text));
+                }
+                "except" => except.push(Value::String(text)),
+                "transcript" if text.is_empty() => {}
+                _ => {
+                    fields.insert(name, Value::String(text));
+                }
+            }
+        }
+        fields.insert("filter".to_owned(), Value::Object(filter));
+        fields.insert("except".to_owned(), Value::Array(except));
+        fields
+    }
+
+    fn replacing(&self) -> Result<Replacing, ApiError> {
+        let bad = |bad: BadReplacing| ApiError::BadRequest(bad.to_string());
+        Replacing::new(&self.find, &self.with, self.case, self.whole_words.unwrap_or(true)).map_err(bad)
+    }
+
+    fn transcript(&self) -> Result<Option<TranscriptId>, ApiError> {
+        Ok(self.transcript.as_deref().map(str::parse).transpose()?)
+    }
+
+    fn filter(&self) -> Result<Filter, ApiError> {
+        let FilterBody { state, number, since, until } = self.filter.clone().unwrap_or_default();
+        Search { state, number, since, until, ..Search::default() }.filter()
+    }
+}
+
+impl Options {
+    fn is_case(&self) -> bool {
+        self.case.as_deref().is_some_and(|case| case != "false")
+    }
+
+    fn is_whole(&self) -> bool {
+        self.whole_words.as_deref().is_none_or(|whole| whole != "false")
+    }
+}
+
+impl PlaceView {
+    fn of(Found { id, transcript, recording, place }: Found) -> Self {
+        let Place { from, to, text: after, context, at: at_ms } = place;
+        let at = |sid: RecordingSid| format!("/recordings/{sid}.wav#t={}.{:03}", at_ms / 1_000, at_ms % 1_000);
+        Self { id, transcript: transcript.to_string(), from, to, context, after, at_ms, audio: recording.map(at) }
+    }
+
+    fn clock(&self) -> String {
+        length(&(self.at_ms / 1_000))
+    }
+}
+
+impl ProgressView {
+    fn of(replacement: Replacement) -> Self {
+        let Replacement {
+            id, undoes, made_at, made_by, total, looked_at, transcripts, places, is_done, reason, ..
+        } = replacement;
+        let state = match (is_done, &reason) {
+            (false, _) => RUNNING,
+            (true, None) => "done",
+            (true, Some(_)) => "failed",
+        };
+        let at = Timestamp::from_millisecond(made_at).ok();
+        Self { id, state, undoes, at, by: made_by, total, looked_at, transcripts, places, reason }
+    }
+}

@@ -1,0 +1,169 @@
+//! Finding a text and replacing it, in one transcript and in all of them.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::corrections::transcribed;
+use crate::speakers::text;
+use crate::support::{Answer, World};
+
+async fn replace(world: &World, wanted: &Value) -> Answer {
+    world.post_json("/replace", wanted).await
+}
+
+async fn places(world: &World, wanted: &Value) -> Vec<Value> {
+    let answer = replace(world, wanted).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["places"].as_array().expect("places").clone()
+}
+
+/// Replaces in many transcripts, and returns how that ended.
+async fn replaced(world: &World, wanted: &Value) -> Value {
+    ended(world, replace(world, wanted).await).await
+}
+
+async fn ended(world: &World, begun: Answer) -> Value {
+    assert_eq!(begun.status, 202, "{}", begun.text());
+    world.settle().await;
+    let progress = world.get(begun.header("location")).await.json();
+    assert_eq!(progress["state"], "done", "{progress}");
+    progress
+}
+
+#[tokio::test]
+async fn a_text_is_replaced_in_one_transcript_as_one_step_but_where_it_is_left_out() {
+    let world = World::new().await;
+    let (_, id) =
+        transcribed(&world, "Ring Clerk Ridge. Is Clerk Ridge there? No, clerk Ridges are. Clerk Ridge!").await;
+    let wanted = json!({"find": "clerk ridge", "with": "Clara Ridge", "transcript": id});
+    let found = places(&world, &wanted).await;
+    assert_eq!(found.len(), 3);
+    let first = json!({"id": found[0]["id"], "transcript": id, "from": 1, "to": 3, "at_ms": 500, "after": "Clara Ridge.",
+        "context": "Ring Clerk Ridge. Is Clerk Ridge there? No, clerk", "audio": found[0]["audio"]});
+    assert_eq!(found[0], first);
+    assert!(found[0]["audio"].as_str().expect("audio").ends_with(".wav#t=0.500"));
+    let mut apply = wanted.clone();
+    apply["apply"] = json!(true);
+    apply["except"] = json!([found[1]["id"]]);
+    let answer = replace(&world, &apply).await.json();
+    assert_eq!((&answer["version"], answer["places"].as_array().map(Vec::len)), (&json!(1), Some(2)));
+    let expected = "Ring Clara Ridge. Is Clerk Ridge there? No, clerk Ridges are. Clara Ridge!\n";
+    assert_eq!(text(&world, &id).await, expected);
+    let undo = format!("/transcript/{id}/corrections/{}/undo", answer["correction"].as_str().expect("an id"));
+    assert_eq!(world.post_json(&undo, &json!({})).await.status, 200);
+    assert!(text(&world, &id).await.starts_with("Ring Clerk Ridge."));
+    assert_eq!(places(&world, &json!({"find": "Ridge", "with": "", "transcript": id, "case": true})).await.len(), 3);
+    let parts = json!({"find": "idge", "with": "", "transcript": id, "whole_words": false});
+    assert_eq!(places(&world, &parts).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_text_is_replaced_in_all_transcripts_that_match_and_that_is_undone() {
+    let world = World::new().await;
+    let (_, first) = transcribed(&world, "Ring Clerk Ridge.").await;
+    let (_, second) = transcribed(&world, "Clerk Ridge is here. Clerk Ridge, who else?").await;
+    let (_, third) = transcribed(&world, "Nobody is here.").await;
+    let wanted = json!({"find": "Clerk Ridge", "with": "Clara Ridge", "filter": {}});
+    let found = places(&world, &wanted).await;
+    assert_eq!(found.iter().map(|place| &place["transcript"]).filter(|id| **id == json!(second)).count(), 2);
+    assert_eq!(found.len(), 3);
+    let left_out = found.iter().find(|place| place["transcript"] == json!(second)).expect("a place");
+    let mut apply = wanted.clone();
+    apply["apply"] = json!(true);
+    apply["except"] = json!([left_out["id"]]);
+    let progress = replaced(&world, &apply).await;
+    assert_eq!((&progress["transcripts"], &progress["places"]), (&json!(2), &json!(2)));
+    assert_eq!((&progress["total"], &progress["looked_at"]), (&json!(2), &json!(2)));
+    assert_eq!(text(&world, &first).await, "Ring Clara Ridge.\n");
+    assert_eq!(text(&world, &second).await, "Clerk Ridge is here. Clara Ridge, who else?\n");
+    assert_eq!(text(&world, &third).await, "Nobody is here.\n");
+    let hits = world.get("/calls?q=%22clara+ridge%22").await.json()["hits"].as_array().expect("hits").len();
+    assert_eq!(hits, 2);
+    // What was looked for is forgotten.
+    assert_eq!(world.store.number("SELECT count(*) FROM replacements WHERE asked IS NOT NULL").await, 0);
+
+    let correction = json!({"version": 1, "from": 1, "to": 2, "text": "Klara"});
+    assert_eq!(world.post_json(&format!("/transcript/{first}/corrections"), &correction).await.status, 200);
+    let undo = format!("/replace/{}/undo", progress["id"].as_str().expect("an id"));
+    let undone = ended(&world, world.post_json(&undo, &json!({})).await).await;
+    assert_eq!((&undone["transcripts"], &undone["undoes"]), (&json!(1), &progress["id"]));
+    assert_eq!(text(&world, &first).await, "Ring Klara Ridge.\n");
+    assert_eq!(text(&world, &second).await, "Clerk Ridge is here. Clerk Ridge, who else?\n");
+}
+
+#[tokio::test]
+async fn parts_of_words_are_replaced_everywhere_though_no_index_has_them() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, "Klerkridge is here.").await;
+    let wanted =
+        json!({"find": "lerk", "with": "lark", "whole_words": false, "filter": {"number": "1234"}, "apply": true});
+    assert_eq!(replaced(&world, &wanted).await["places"], 1);
+    assert_eq!(text(&world, &id).await, "Klarkridge is here.\n");
+    let elsewhere =
+        json!({"find": "lark", "with": "lurk", "whole_words": false, "filter": {"number": "9999"}, "apply": true});
+    assert_eq!(replaced(&world, &elsewhere).await["places"], 0);
+}
+
+#[tokio::test]
+async fn the_same_request_replaces_once_and_each_place_once_after_a_crash() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, "a b a").await;
+    let body = json!({"find": "a", "with": "a a", "filter": {}, "apply": true}).to_string();
+    let headers = [("content-type", "application/json"), ("idempotency-key", "once")];
+    let first = world.send(Method::POST, "/replace", &headers, &body).await;
+    world.settle().await;
+    let again = world.send(Method::POST, "/replace", &headers, &body).await;
+    assert_eq!((again.status, again.json()["state"].clone()), (first.status, json!("done")));
+    assert_eq!(text(&world, &id).await, "a a b a a\n");
+    // As if the program had died before it stored how far it is.
+    let again = "UPDATE replacements SET is_done = 0, looked_at = 0, after_place = NULL, asked = '%'";
+    let asked = r#"{"replacing":{"find":"a","with":"a a","case":false,"whole_words":true},"except":[],"state":null,
+        "number":null,"is_whole_number":false,"since":0,"before":9223372036854775807}"#;
+    world.store.execute(&again.replace('%', asked)).await.expect("a replacement");
+    world.store.execute("UPDATE jobs SET state = 'open', due_at = 0 WHERE kind = 'replacement'").await.expect("a job");
+    world.settle().await;
+    assert_eq!(world.store.number("SELECT is_done FROM replacements").await, 1);
+    assert_eq!(text(&world, &id).await, "a a b a a\n");
+}
+
+#[tokio::test]
+async fn bad_replacements_are_refused() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, "a b a").await;
+    for bad in [
+        json!({"find": " ", "with": "b", "transcript": id}),
+        json!({"find": "a", "with": "b"}),
+        json!({"find": "a", "with": "b", "transcript": "?"}),
+        json!({"find": "a", "with": "b".repeat(501), "transcript": id}),
+        json!({"find": "a", "with": "b", "filter": {"mood": "red"}}),
+        json!({"find": "a", "with": "b", "filter": {"state": "red"}}),
+        json!({"find": "a", "with": "b", "transcript": id, "whole": true}),
+    ] {
+        replace(&world, &bad).await.problem(400, "bad-request");
+    }
+    let control = json!({"find": "a", "with": "\u{7}", "transcript": id, "apply": true});
+    replace(&world, &control).await.problem(400, "bad-request");
+    world.get("/replace/nothing").await.problem(404, "no-such-replacement");
+    assert_eq!(text(&world, &id).await, "a b a\n");
+}
+
+#[tokio::test]
+async fn a_page_shows_the_places_and_replaces_without_a_script() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, "Ring <i>Clerk Ridge. Clerk Ridge!").await;
+    let html = [("accept", "text/html")];
+    let seen = world.get_with("/replace?find=clerk+ridge&with=Clara+Ridge", &html).await.text();
+    assert!(seen.contains("2 places") && seen.contains("Ring &#60;i&#62;Clerk Ridge."), "{seen}");
+    let found = places(&world, &json!({"find": "clerk ridge", "with": "", "filter": {}})).await;
+    let form = format!(
+        "find=clerk+ridge&with=Clara+Ridge&case=false&whole_words=true&transcript=&apply=true&except={}",
+        found[1]["id"].as_str().expect("an id")
+    );
+    let headers = [("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded")];
+    let answer = world.send(Method::POST, "/replace", &headers, &form).await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    world.settle().await;
+    let seen = world.get_with(answer.header("location"), &html).await.text();
+    assert!(seen.contains("1 place in 1 transcript replaced"), "{seen}");
+    assert_eq!(text(&world, &id).await, "Ring <i>Clara Ridge. Clerk Ridge!\n");
+}
