@@ -208,10 +208,16 @@ impl Program {
         String::from_utf8_lossy(&fs::read(path).expect("a process that runs")).replace('\0', " ")
     }
 
-    /// Its peak memory so far, in bytes.
+    /// Its peak memory since the last `reset_peak_memory`, or since its start, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn peak_memory(&self) -> u64 {
         self.figure("status", "VmHWM:") * 1_024
+    }
+
+    /// Makes its peak memory what it has in memory now.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn reset_peak_memory(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("a process that runs");
     }
 
     /// The bytes that it has sent to storage so far, including files that it has removed since.

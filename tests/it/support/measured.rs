@@ -19,8 +19,12 @@ pub(crate) struct Measured {
     folder: Folder,
 }
 
-/// Peak memory, bytes written to disk, and files in the program's folder.
-type Usage = (u64, u64, Vec<PathBuf>);
+/// What the program had in memory, in bytes, how many it had written to disk, and the files in its folder.
+pub(crate) struct Usage {
+    memory: u64,
+    written: u64,
+    files: Vec<PathBuf>,
+}
 
 impl Measured {
     pub(crate) async fn start() -> Self {
@@ -42,18 +46,25 @@ impl Measured {
         Self { twilio, assemblyai, url, program, folder }
     }
 
+    /// What it uses now. `growth` is counted from here, until the next call.
     pub(crate) fn usage(&self) -> Usage {
-        (self.program.peak_memory(), self.program.bytes_written(), self.folder.files())
+        // An earlier peak would hide what grows below it.
+        self.program.reset_peak_memory();
+        Usage { memory: self.program.peak_memory(), written: self.program.bytes_written(), files: self.folder.files() }
+    }
+
+    /// How many bytes more than then the program had in memory at its peak since then.
+    pub(crate) fn growth(&self, since: &Usage) -> u64 {
+        self.program.peak_memory().saturating_sub(since.memory)
     }
 
     /// Asserts that the program hardly needed more memory since then, and wrote nothing of a large file to disk.
-    pub(crate) fn assert_little_more_than(&self, (memory, written, files): &Usage) {
+    pub(crate) fn assert_little_more_than(&self, before: &Usage) {
         const GROWTH: u64 = 16_000_000;
-        let (growth, written) =
-            (self.program.peak_memory().saturating_sub(*memory), self.program.bytes_written() - written);
-        println!("peak memory {memory} + {growth} bytes, {written} bytes written to disk");
-        assert!(growth < GROWTH, "peak memory grew by {growth} bytes, from {memory}");
-        assert_eq!(self.folder.files(), *files);
+        let (growth, written) = (self.growth(before), self.program.bytes_written() - before.written);
+        println!("memory {} + {growth} bytes, {written} bytes written to disk", before.memory);
+        assert!(growth < GROWTH, "memory grew by {growth} bytes, from {}", before.memory);
+        assert_eq!(self.folder.files(), before.files);
         assert!(written < GROWTH, "the audio was written to disk");
     }
 }
