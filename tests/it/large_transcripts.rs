@@ -101,7 +101,7 @@ async fn of_large_transcripts_that_come_at_once_one_is_in_memory() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn of_large_transcripts_that_are_read_at_once_one_is_in_memory() {
-    /// Bytes of memory for one of text: reading one at a time needs 58 to 70, all at once 135 to 143.
+    /// Bytes of memory for one of text: reading one at a time needs 46 to 78, all at once 135 to 143.
     const MOST: u64 = 105;
     more_for_many(&real_words(6_000), &["srt", "vtt", "html", "json"], MOST).await;
 }
@@ -109,7 +109,7 @@ async fn of_large_transcripts_that_are_read_at_once_one_is_in_memory() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn of_pages_with_many_words_and_little_text_one_is_built_at_a_time() {
-    /// Bytes of memory for one of text: building one at a time needs 43 to 55, all at once 103 to 133.
+    /// Bytes of memory for one of text: building one at a time needs 34 to 55, all at once 103 to 133.
     const MOST: u64 = 80;
     more_for_many(&format!("[{}{{}}]", r#"{"text":"a"},"#.repeat(60_000)), &["html"], MOST).await;
 }
