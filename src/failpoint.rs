@@ -244,6 +244,11 @@ mod armed {
         let _ = PLAN.set(plan);
     }
 
+    /// Stops the process that starts this shell script. A signal stops one thread after the other, and the one that waits
+    /// for the script must be stopped before it goes on: so the script ends once it has seen all of them stopped.
+    const STOP_PARENT: &str = "kill -STOP $PPID
+        while grep -sL '^State:.T' /proc/$PPID/task/*/status | grep -q .; do :; done";
+
     static HOLDS: Mutex<Vec<Held>> = Mutex::new(Vec::new());
 
     struct Held {
@@ -312,8 +317,7 @@ mod armed {
             Some(Plan::Freeze { name, point: planned, left }) if *planned == point => {
                 if std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner)) {
                     eprintln!("failpoint {name}");
-                    // The shell's built-in `kill`. The process stops before it learns that the shell has ended.
-                    _ = std::process::Command::new("sh").args(["-c", "kill -STOP $PPID"]).status();
+                    _ = std::process::Command::new("sh").args(["-c", STOP_PARENT]).status();
                 }
                 Ok(())
             }
