@@ -69,6 +69,8 @@ pub enum Commit {
     BeginReplacement,
     /// Some of these transcripts were looked at.
     AdvanceReplacement,
+    /// An operator marks a stretch of a transcript as checked by ear, or takes that back.
+    Check,
     /// An operator logs out.
     EndSession,
     /// Jobs are claimed. A claim whose commit is not seen is no claim: its lease runs out.

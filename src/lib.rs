@@ -37,6 +37,8 @@
 //!    transcript from the store.
 //!    Somebody may correct the words ([`pipeline::corrections`]). What AssemblyAI heard stays; each correction is a row, and
 //!    the words of a transcript follow from both ([`model::correction`]). The transaction that stores it indexes the new text.
+//!    Somebody may also mark a stretch of time as checked by ear ([`pipeline::checks`]). What is checked follows from all checks
+//!    ([`model::checked`]); the call's row and the search index tell whether that is the whole transcript.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
@@ -137,6 +139,7 @@
 //! | AssemblyAI's words of a transcript, which stay as they came | heard words | `Conn::heard_words_of` |
 //! | a step by which somebody corrected a transcript; neighboring words that it replaced; the transcript as it leaves it | correction; change; version | [`model::correction`] |
 //! | a text that takes the place of another wherever that is said in many transcripts | replacement; place | [`pipeline::replace`] |
+//! | a stretch of a transcript, or all of it, that somebody says is as it was spoken; saying so, or taking it back | checked by ear; check | [`model::checked`] |
 //! | an inbound call that no callback has reported to us | unreported | `pipeline::unreported` |
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |
 //! | finding out at a vendor whether a request with a lost answer was carried out; storing what is found | search for; adopt | `pipeline::follow`, `pipeline::listing` |
@@ -160,7 +163,7 @@
 //! | what one speaker or channel is in captions; what it says without interruption | voice; turn | [`export`] |
 //! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
 //! | full-text index over the words of transcripts | search index | `store::search` |
-//! | the call's state, the ends of its numbers and its id, as words in that index | facets | `store::facets` |
+//! | the call's state, the ends of its numbers and its id, and whether the transcript is checked, as words in that index | facets | `store::facets` |
 //! | SQLite's write-ahead log | WAL, checkpoint | `store::engine::wal` |
 //! | transactions that share one commit | group commit | `store::engine` |
 //! | one of the limited number of open connections; one for requests that must always get through | slot; reserved slot | `server::slots` |

@@ -217,6 +217,8 @@ pub struct Call {
     /// When callscribe first knew of the call, in milliseconds since 1970.
     pub created_at: i64,
     pub ended_at: Option<i64>,
+    /// When the last of its transcripts was checked by ear, if those are that it is listed by.
+    pub checked_at: Option<i64>,
 }
 
 // From `Queued` on, the words are Twilio's.
@@ -303,6 +305,7 @@ impl Call {
             deletion: None,
             created_at: now,
             ended_at: None,
+            checked_at: None,
         }
     }
 
@@ -341,6 +344,7 @@ impl Call {
             deletion: None,
             created_at: now,
             ended_at: None,
+            checked_at: None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The nouns: phone numbers, calls, recordings, transcripts, words and their corrections, speakers, jobs, key terms, search queries, and what their
-//! states mean.
+//! The nouns: phone numbers, calls, recordings, transcripts, words, their corrections and checks, speakers, jobs, key terms,
+//! search queries, and what their states mean.
 //!
 //! Plain types, parsed where they enter the program. No I/O, no HTTP, no limits of a vendor.
 
@@ -57,6 +57,7 @@ macro_rules! text_of {
 }
 
 pub mod call;
+pub mod checked;
 pub mod contact;
 pub mod correction;
 mod folding;

@@ -150,6 +150,10 @@ pub struct Transcript {
     pub text: Option<String>,
     /// How often it was corrected.
     pub version: i64,
+    /// When the last stretch of it was checked by ear, in milliseconds since 1970, if all of it is checked.
+    pub checked_at: Option<i64>,
+    /// Who that was, for people.
+    pub checked_by: Option<String>,
     /// `None` until the order is submitted, and for orders of early versions.
     pub submission: Option<Submission>,
     /// The speech model that AssemblyAI says it used. `None` until the transcript is completed, and in early versions.

@@ -59,16 +59,7 @@ pub struct Text {
 impl Text {
     /// Reads a completed transcript.
     pub async fn read(conn: &mut Conn, id: &TranscriptId) -> Result<Self, Error> {
-        let found = conn.order_by_transcript_id(id).await?;
-        let transcript = found.ok_or_else(|| Error::NoSuchTranscript(id.to_string()))?;
-        if let Some(call) = &transcript.call
-            && conn.is_deletion_wanted(call).await?
-        {
-            return Err(Error::Deleted);
-        }
-        if transcript.state != TranscriptState::Completed {
-            return Err(Error::NotCompleted { id: id.to_string(), state: transcript.state.as_str() });
-        }
+        let transcript = completed(conn, id).await?;
         let heard = conn.heard_words_of(&transcript.id).await?;
         let corrections = conn.corrections_of(&transcript.id).await?;
         // A correction may have come between the two reads.
@@ -191,6 +182,21 @@ impl Step {
     pub(super) fn with_key(transcript: &TranscriptId, key: &str, by: String) -> Self {
         Self { id: id_of(&format!("{transcript} {key}")), by, replacement: None }
     }
+}
+
+/// Returns a completed transcript without its JSON and text. Fails if it is not there, or not completed, or to be deleted.
+pub(super) async fn completed(conn: &mut Conn, id: &TranscriptId) -> Result<Transcript, Error> {
+    let found = conn.order_by_transcript_id(id).await?;
+    let transcript = found.ok_or_else(|| Error::NoSuchTranscript(id.to_string()))?;
+    if let Some(call) = &transcript.call
+        && conn.is_deletion_wanted(call).await?
+    {
+        return Err(Error::Deleted);
+    }
+    if transcript.state != TranscriptState::Completed {
+        return Err(Error::NotCompleted { id: id.to_string(), state: transcript.state.as_str() });
+    }
+    Ok(transcript)
 }
 
 /// Corrects a transcript.

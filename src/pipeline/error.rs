@@ -39,9 +39,9 @@ pub enum Error {
     NoSuchCall(String),
     #[error("{0}: there is no such speaker; expected a channel, such as 1, or AssemblyAI's speaker, such as A")]
     NoSuchSpeaker(String),
-    #[error("callscribe has no transcript {0}, so it cannot be corrected here")]
+    #[error("callscribe has no transcript {0}, so it can be neither corrected nor checked here")]
     NoSuchTranscript(String),
-    #[error("transcript {id} is {state}; only a completed one can be corrected")]
+    #[error("transcript {id} is {state}; only a completed one can be corrected or checked")]
     NotCompleted { id: String, state: &'static str },
     #[error(transparent)]
     Edit(#[from] BadEdit),

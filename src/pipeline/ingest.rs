@@ -379,8 +379,9 @@ pub(super) async fn put_recording(
     }
     let is_transcribed = tx.has_transcript(&recording.sid).await?;
     if is_transcribed {
-        // The transcript was indexed before its call was known.
+        // The transcript was indexed before its call was known, and may have been checked.
         tx.reindex_call(&recording.call).await?;
+        tx.count_checked(&recording.sid).await?;
     }
     if tx.is_deletion_wanted(&recording.call).await? {
         tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;

@@ -20,9 +20,10 @@
 //! | `follow`, `submit`, [`delete`], `unreported` | one file a job, with `run` and `give_up` |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
-//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`log_out`] | what operators and clients ask for |
+//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`checks`], [`log_out`] | what operators and clients ask for |
 
 pub mod allowed;
+pub mod checks;
 pub mod contacts;
 pub mod corrections;
 pub mod delete;

@@ -255,13 +255,16 @@ impl Conn {
         after: Option<&Cursor>,
         limit: i64,
     ) -> Result<Vec<Call>, Error> {
-        let sql = self.dialect().calls_matching(filter.state.is_some(), filter.number_end().is_some());
+        // Few calls are checked, so their own index finds them, and no other is needed.
+        let end = filter.number_end().filter(|_| filter.is_checked != Some(true));
+        let sql = self.dialect().calls_matching(filter.is_checked, filter.state.is_some(), end.is_some());
         let number = filter.number_pattern();
         // One upper bound instead of two: PostgreSQL would start its index scan at the last one given.
         let after = after.map_or((i64::MAX, ""), |Cursor { created_at, id }| (*created_at, id.as_str()));
         let (at, id) = after.min((filter.before, ""));
-        let (number, end) = (number.as_deref(), filter.number_end());
-        let args = args![filter.state_word(), number, filter.since, at, id, limit, end.as_deref()];
+        let is_checked = filter.is_checked.map(i64::from);
+        let args =
+            args![filter.state_word(), number.as_deref(), filter.since, at, id, limit, end.as_deref(), is_checked,];
         self.fetch(sql, args).await?.iter().map(rows::call).collect()
     }
 

@@ -62,7 +62,7 @@ impl Conn {
         let legs = "UPDATE legs SET number = NULL, updated_at = $2 WHERE call_id = $1";
         self.execute(legs, args![id.as_str(), now]).await?;
         let call = "UPDATE calls SET to_number = NULL, from_number = NULL, operator_number = NULL, keyterms = '[]',
-                    tag = NULL, reason = NULL, code = NULL, base_url = NULL, updated_at = $2 WHERE id = $1";
+                    tag = NULL, reason = NULL, code = NULL, base_url = NULL, checked_at = NULL, updated_at = $2 WHERE id = $1";
         self.execute(call, args![id.as_str(), now]).await?;
         self.wipe_speakers(id).await?;
         let done = "UPDATE calls SET deletion = $2 WHERE id = $1 AND deletion <> $2";

@@ -1,5 +1,6 @@
-//! Facets: the state, the numbers and the id of a call as terms, which are indexed beside the words said in it. A search
-//! that is filtered by them costs no more than one for another word, however many calls there are.
+//! Facets: the state, the numbers and the id of a call as terms, and whether its transcript is checked, which are indexed
+//! beside the words said in it. A search that is filtered by them costs no more than one for another word, however many
+//! calls there are.
 
 use super::filter::{Filter, Number};
 
@@ -20,6 +21,11 @@ pub(super) fn of_call(state: &str, numbers: [Option<&str>; 2], id: &str) -> Stri
 /// The facet of a call's id. No end of a number is as long.
 pub(super) fn of_id(id: &str) -> String {
     term(&format!("id:{id}"))
+}
+
+/// The facet of a transcript that is checked by ear.
+pub(super) fn of_checked() -> String {
+    term("is:checked")
 }
 
 /// The facet of the filter's state.

@@ -1,4 +1,4 @@
-//! Which calls to list: by state, number and time.
+//! Which calls to list: by state, number and time, and whether they are checked by ear.
 
 use crate::model::call::CallState;
 
@@ -11,6 +11,8 @@ pub struct Filter {
     pub state: Option<CallState>,
     /// Of either party.
     pub number: Option<Number>,
+    /// Whether the transcripts are checked by ear. A call without one is not.
+    pub is_checked: Option<bool>,
     /// Inclusive, in milliseconds since 1970.
     pub since: i64,
     /// Exclusive, in milliseconds since 1970.
@@ -28,7 +30,7 @@ pub enum Number {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { state: None, number: None, since: 0, before: i64::MAX }
+        Self { state: None, number: None, is_checked: None, since: 0, before: i64::MAX }
     }
 }
 

@@ -15,8 +15,9 @@ const LATE: i64 = 100;
 /// How many changes are returned one by one. After more, anything may have changed.
 const MOST_CHANGES: i64 = 1_000;
 
-/// The kind of a row that says only that a transcript has another version.
+/// The kinds of rows that say only that a transcript has another version, or that another stretch of it is checked.
 const CORRECTION: &str = "correction";
+const CHECK: &str = "check";
 
 /// What was added after a number.
 #[derive(Debug, Default)]
@@ -79,17 +80,28 @@ impl Conn {
 
     /// Notes that a transcript was corrected, for the open pages of all instances.
     pub(super) async fn note_correction(&mut self, of: &Transcript, at: i64) -> Result<(), Error> {
-        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
-                   VALUES ($1, $2, $3, 'corrected', 0, 0, NULL, $4)";
-        let call = of.call.as_ref().map(CallId::as_str);
-        self.execute(sql, args![call, CORRECTION, of.id.as_str(), at]).await.map(drop)
+        self.note_edit(of, CORRECTION, "corrected", at).await
     }
 
-    /// The history of a call with its recordings and transcripts, oldest first. Corrections have a list of their own.
+    /// Notes that what is checked of a transcript has changed, for the open pages of all instances.
+    pub(super) async fn note_check(&mut self, of: &Transcript, at: i64) -> Result<(), Error> {
+        self.note_edit(of, CHECK, "changed", at).await
+    }
+
+    async fn note_edit(&mut self, of: &Transcript, kind: &str, state: &str, at: i64) -> Result<(), Error> {
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
+                   VALUES ($1, $2, $3, $4, 0, 0, NULL, $5)";
+        let call = of.call.as_ref().map(CallId::as_str);
+        self.execute(sql, args![call, kind, of.id.as_str(), state, at]).await.map(drop)
+    }
+
+    /// The history of a call with its recordings and transcripts, oldest first. Corrections and checks have tables of their
+    /// own.
     pub async fn history(&mut self, call: &CallId) -> Result<Vec<Event>, Error> {
-        let sql = "SELECT kind, subject, state, round, reason, at FROM history WHERE call_id = $1 AND kind <> $2
+        let sql =
+            "SELECT kind, subject, state, round, reason, at FROM history WHERE call_id = $1 AND kind NOT IN ($2, $3)
                    ORDER BY number";
-        self.fetch(sql, args![call.as_str(), CORRECTION]).await?.iter().map(event).collect()
+        self.fetch(sql, args![call.as_str(), CORRECTION, CHECK]).await?.iter().map(event).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 //! statements to [`Conn`]; [`engine`] below them opens the database and runs statements.
 
 mod calls;
+mod checks;
 mod columns;
 mod conn;
 mod contacts;

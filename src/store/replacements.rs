@@ -60,7 +60,8 @@ pub struct Indexed {
 
 impl Asked {
     pub fn new(replacing: Replacing, except: Vec<String>, filter: &Filter) -> Self {
-        let Filter { state, number, since, before } = filter;
+        // No replacement asks for what is checked.
+        let Filter { state, number, since, before, is_checked: _ } = filter;
         let (number, is_whole_number) = match number {
             Some(Number::Whole(text)) => (Some(text.clone()), true),
             Some(Number::Ending(digits)) => (Some(digits.clone()), false),
@@ -74,7 +75,7 @@ impl Asked {
         let number = self.number.clone();
         let number = number.map(if self.is_whole_number { Number::Whole } else { Number::Ending });
         let state = self.state.as_deref().and_then(CallState::named);
-        Filter { state, number, since: self.since, before: self.before }
+        Filter { state, number, since: self.since, before: self.before, ..Filter::default() }
     }
 
     /// The query that finds all transcripts with such a place. Parts of words are in no index.

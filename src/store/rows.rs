@@ -30,5 +30,6 @@ pub(super) fn call(row: &Row) -> Result<Call, Error> {
         deletion: deletion?,
         created_at: row.int("created_at")?,
         ended_at: row.int_if_set("ended_at")?,
+        checked_at: row.int_if_set("checked_at")?,
     })
 }

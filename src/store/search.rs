@@ -42,6 +42,8 @@ pub struct Hit {
     pub passage: Vec<Piece>,
     /// When the first match in the passage is said, in milliseconds from the start of the audio.
     pub moment: Option<i64>,
+    /// Whether all of the transcript is checked by ear.
+    pub is_checked: bool,
 }
 
 /// The low bits of a rank, which tell transcripts of the same millisecond apart.
@@ -85,20 +87,25 @@ impl Conn {
     /// Adds a finished transcript to the search index. It replaces an older one of the same recording, unless its text is
     /// empty: then the older one still says what was said.
     pub(super) async fn index_transcript(&mut self, id: &str) -> Result<(), Error> {
-        let sql = "SELECT text, coalesce(recording_sid, audio) AS source, created_at FROM transcripts WHERE id = $1";
+        let sql = "SELECT text, coalesce(recording_sid, audio) AS source, created_at, checked_at FROM transcripts
+                   WHERE id = $1";
         let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
         let Some(text) = row.text_if_set("text")?.filter(|text| !text.is_empty()) else { return Ok(()) };
         let (source, requested_at) = (row.text("source")?, row.int("created_at")?);
-        let (at, facets) = match self.fetch_one(self.dialect().lock_call_of_recording(), args![source.as_str()]).await?
-        {
-            Some(call) if call.text_if_set("deletion")?.is_some() => return Ok(()),
-            Some(call) => {
-                let (to, from) = (call.text_if_set("to_number")?, call.text_if_set("from_number")?);
-                let facets = facets::of_call(&call.text("state")?, [to.as_deref(), from.as_deref()], &call.text("id")?);
-                (call.int("created_at")?, facets)
-            }
-            None => (requested_at, String::new()),
-        };
+        let (at, mut facets) =
+            match self.fetch_one(self.dialect().lock_call_of_recording(), args![source.as_str()]).await? {
+                Some(call) if call.text_if_set("deletion")?.is_some() => return Ok(()),
+                Some(call) => {
+                    let (to, from) = (call.text_if_set("to_number")?, call.text_if_set("from_number")?);
+                    let facets =
+                        facets::of_call(&call.text("state")?, [to.as_deref(), from.as_deref()], &call.text("id")?);
+                    (call.int("created_at")?, facets)
+                }
+                None => (requested_at, String::new()),
+            };
+        if row.int_if_set("checked_at")?.is_some() {
+            facets += &(facets::of_checked() + " ");
+        }
         // Older programs have indexed empty texts.
         let other = "SELECT transcript, created_at, CAST(CASE WHEN text <> '' THEN 1 ELSE 0 END AS BIGINT) AS is_spoken
                      FROM spoken JOIN transcripts ON id = transcript WHERE source = $1";
@@ -209,7 +216,13 @@ impl Conn {
                 numbers.chain(calls.iter().map(|id| facets::of_id(id))).collect()
             })
             .collect();
-        self.dialect().terms(query, &named, facets::of_state(filter), facets::of_number(filter))
+        let (mut others, mut excluded) = (Vec::from_iter(facets::of_number(filter)), None);
+        match filter.is_checked {
+            Some(true) => others.push(facets::of_checked()),
+            Some(false) => excluded = Some(facets::of_checked()),
+            None => {}
+        }
+        self.dialect().terms(query, &named, facets::of_state(filter), &others, excluded)
     }
 
     /// When the first match in each passage is said. Its position in the text is nearly always that among the words, so one
@@ -274,6 +287,7 @@ fn hit(row: &Row) -> Result<Hit, Error> {
         transcript: transcript.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?,
         passage: Vec::new(),
         moment: None,
+        is_checked: row.int_if_set("transcript_checked_at")?.is_some(),
     })
 }
 

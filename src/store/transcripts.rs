@@ -42,7 +42,8 @@ macro_rules! select {
     ($said:literal, $rest:literal) => {
         concat!(
             "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason,
-             created_at, submission, speech_model_used, channels_differ, version, ",
+             created_at, submission, speech_model_used, channels_differ, version,
+             checked_at, checked_by, ",
             $said,
             ", (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
              CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current
@@ -284,6 +285,9 @@ impl Conn {
                 position += some.len() as i64;
             }
             self.index_transcript(of.id.as_str()).await?;
+            if let Some(recording) = &of.recording {
+                self.count_checked(recording).await?;
+            }
         }
         Ok(moved)
     }
@@ -309,9 +313,10 @@ impl Conn {
         self.unindex_transcript(id.as_str()).await?;
         let sql = "UPDATE transcripts SET audio = '', parameters = '{}', request_key = NULL, audio_url = NULL,
                    reason = NULL, json = NULL, text = NULL, submission = NULL, speech_model_used = NULL, version = 0,
-                   updated_at = $2 WHERE id = $1";
+                   checked_at = NULL, checked_by = NULL, updated_at = $2 WHERE id = $1";
         self.execute(sql, args![id.as_str(), now]).await?;
         self.wipe_corrections(id).await?;
+        self.wipe_checks(id).await?;
         self.execute("DELETE FROM words WHERE transcript = $1", args![id.as_str()]).await.map(drop)
     }
 
@@ -427,6 +432,8 @@ fn transcript(row: &Row) -> Result<Transcript, Error> {
         speech_model_used: row.text_if_set("speech_model_used")?,
         channels_differ: row.int_if_set("channels_differ")?.map(|differ| differ == 1),
         version: row.int("version")?,
+        checked_at: row.int_if_set("checked_at")?,
+        checked_by: row.text_if_set("checked_by")?,
         created_at: row.int("created_at")?,
     })
 }

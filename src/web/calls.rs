@@ -117,8 +117,7 @@ pub(super) async fn show(
     let query = model::search::Query::parse(&q);
     let _turn = context.turn_to_show(shown.transcripts.iter().map(|transcript| transcript.json_bytes).sum()).await;
     for transcript in shown.transcripts.iter_mut().filter(|transcript| transcript.text.is_some()) {
-        let words = context.store.read().await?.words_of(&transcript.order).await?;
-        transcript.paragraphs = reading::paragraphs(words, &query, &shown.naming);
+        transcript.read_words(&mut context.store.read().await?, &query, &shown.naming).await?;
     }
     let sentence = shown.call.sentence();
     let (was_there, back) = (dialed == "before", back(&headers));

@@ -22,6 +22,8 @@ pub(super) struct Search {
     pub(super) state: String,
     /// A number that the call is to or from, or its last digits.
     pub(super) number: String,
+    /// `true` if the transcript is checked by ear, or `false`.
+    pub(super) checked: String,
     /// The earliest date or time. A page's form sends the first moment of a day of its reader.
     pub(super) since: String,
     /// The latest date or time. A page's form sends the last moment of a day of its reader.
@@ -33,8 +35,8 @@ pub(super) struct Search {
 impl Search {
     /// Whether nothing restricts the list.
     pub(super) fn is_any(&self) -> bool {
-        let Self { q, state, number, since, until, .. } = self;
-        [q, state, number, since, until].iter().all(|field| field.trim().is_empty())
+        let Self { q, state, number, checked, since, until, .. } = self;
+        [q, state, number, checked, since, until].iter().all(|field| field.trim().is_empty())
     }
 
     pub(super) fn filter(&self) -> Result<Filter, ApiError> {
@@ -42,7 +44,8 @@ impl Search {
         let state = state_named(&self.state)?;
         let since = time("since", &self.since)?.map_or(any.since, |(first, _)| first);
         let before = time("until", &self.until)?.map_or(any.before, |(_, last)| last.saturating_add(1));
-        Ok(Filter { state, number: Number::parse(&self.number), since, before })
+        let is_checked = is_checked(&self.checked)?;
+        Ok(Filter { state, number: Number::parse(&self.number), is_checked, since, before })
     }
 
     /// Returns the first moment of the calls that match, if there is one.
@@ -59,6 +62,7 @@ impl Search {
     pub(super) fn wrong_field(&self) -> &'static str {
         match self {
             Self { state, .. } if state_named(state).is_err() => "state",
+            Self { checked, .. } if is_checked(checked).is_err() => "checked",
             Self { since, .. } if time("since", since).is_err() => "since",
             Self { until, .. } if time("until", until).is_err() => "until",
             _ => "",
@@ -73,8 +77,9 @@ impl Search {
     /// Returns the address of the page after the one that ends at this cursor.
     pub(super) fn next(&self, after: &str) -> String {
         let mut query = form_urlencoded::Serializer::for_suffix("/calls?".to_owned(), "/calls?".len());
-        let Self { q, state, number, since, until, .. } = self;
-        for (name, value) in [("q", q), ("state", state), ("number", number), ("since", since), ("until", until)] {
+        let Self { q, state, number, checked, since, until, .. } = self;
+        let (words, state, number) = (("q", q), ("state", state), ("number", number));
+        for (name, value) in [words, state, number, ("checked", checked), ("since", since), ("until", until)] {
             if !value.trim().is_empty() {
                 query.append_pair(name, value);
             }
@@ -90,6 +95,13 @@ fn state_named(name: &str) -> Result<Option<CallState>, ApiError> {
             let names = CallState::ALL.map(CallState::as_str).join(", ");
             ApiError::BadRequest(format!("state: expected one of {names}"))
         }),
+    }
+}
+
+fn is_checked(text: &str) -> Result<Option<bool>, ApiError> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| ApiError::BadRequest("checked: expected true or false".to_owned())),
     }
 }
 

@@ -5,6 +5,7 @@ mod access;
 mod call_page;
 mod callback;
 mod calls;
+mod checks;
 mod contact_calls;
 mod contacts;
 mod conversation;
@@ -122,6 +123,7 @@ pub fn router(context: Shared) -> Router {
         .at("/recordings/{file}", get(recordings::listen))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
         .at("/transcript/{id}", get(transcript::transcript))
+        .at("/transcript/{id}/checked", post(checks::check))
         .at("/transcript/{id}/corrections", get(corrections::list).post(corrections::correct))
         .at("/transcript/{id}/corrections/{correction}/undo", post(corrections::undo))
         .at("/replace", get(replace::ask).post(replace::replace))

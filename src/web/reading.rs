@@ -1,6 +1,7 @@
 //! A transcript for reading: paragraphs of one speaker each, with unsure words marked. Knows nothing of HTTP.
 
 use crate::export;
+use crate::model::checked::Checked;
 use crate::model::name::turns_direction;
 use crate::model::search::{Found, Query};
 use crate::model::speakers::Speakers;
@@ -128,6 +129,13 @@ impl Paragraph {
     /// Returns its start in seconds, for the fragment of an audio URL.
     pub(super) fn start_seconds(&self) -> String {
         format!("{}.{:03}", self.start() / 1_000, self.start() % 1_000)
+    }
+}
+
+/// Makes words certain that are checked by ear.
+pub(super) fn accept(words: &mut [SpokenWord], checked: &Checked) {
+    for word in words.iter_mut().filter(|word| checked.covers(word)) {
+        word.confidence = word.confidence.map(|_| 1.0);
     }
 }
 

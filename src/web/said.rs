@@ -6,6 +6,7 @@ use super::words::WordsView;
 use crate::clients::assemblyai::{Reply, Word};
 use crate::context::Shared;
 use crate::export;
+use crate::model::checked::Checked;
 use crate::model::speakers::Speakers;
 use crate::model::transcript::{Transcript, TranscriptId};
 use crate::model::word::SpokenWord;
@@ -100,16 +101,27 @@ impl Said {
         self.read(context, write).await
     }
 
-    /// Returns the words with their positions.
-    pub(super) async fn words(self, context: &Shared, speakers: Speakers) -> Result<WordsView, ApiError> {
+    /// Returns the words with their positions, and what is checked of them.
+    pub(super) async fn words(
+        self,
+        context: &Shared,
+        id: &TranscriptId,
+        speakers: Speakers,
+    ) -> Result<WordsView, ApiError> {
+        let mut conn = context.store.read().await?;
+        let checked = match conn.order_by_transcript_id(id).await? {
+            Some(stored) => (stored.checked_at.is_some(), Checked::of(&conn.checks_of(&stored.id).await?)),
+            None => (false, Checked::default()),
+        };
+        drop(conn);
         let write = move |said: Self| {
-            let id = said.reply.transcript.id.clone();
+            let (id, checked) = (said.reply.transcript.id.clone(), (checked.0, &checked.1));
             match said.corrected {
-                Some(Corrected { version, words, .. }) => WordsView::of(id, version, words, &speakers),
+                Some(Corrected { version, words, .. }) => WordsView::of(id, version, checked, words, &speakers),
                 None => {
                     let mut words = Vec::new();
                     said.reply.each_word(|word| words.extend(spoken_word(word)));
-                    WordsView::of(id, 0, words, &speakers)
+                    WordsView::of(id, 0, checked, words, &speakers)
                 }
             }
         };

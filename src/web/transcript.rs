@@ -16,10 +16,9 @@ use super::extract::{Id, Named, preferred, wants_page};
 use super::labels;
 use super::list_page::back;
 use super::pages::Notices;
-use super::reading::paragraphs;
 use super::response::{file_name, json, page, text};
 use super::said::Said;
-use super::view::{CallView, SubmissionView, TranscriptView, ordered_keyterms};
+use super::view::{CallView, CheckView, SubmissionView, TranscriptView, ordered_keyterms};
 use crate::clients::assemblyai::{Transcript, TranscriptStatus};
 use crate::clients::json::most_bytes;
 use crate::context::Shared;
@@ -138,7 +137,10 @@ pub(super) async fn transcript(
                     let vtt = said.captions(&context, speakers, export::vtt).await?;
                     as_file(with_type(vtt, "text/vtt; charset=utf-8"), "vtt")
                 }
-                Format::Words => Json(said.words(&context, speakers.unwrap_or_default()).await?).into_response(),
+                Format::Words => {
+                    let speakers = speakers.unwrap_or_default();
+                    Json(said.words(&context, &id, speakers).await?).into_response()
+                }
                 Format::Json | Format::Html | Format::Text => {
                     let whole = said.text();
                     let dialog = match speakers {
@@ -193,14 +195,7 @@ async fn shown(
     // Others may need the connection while this waits.
     drop(conn);
     let _turn = context.turn_to_show(json_bytes).await;
-    let paragraphs = match &stored {
-        Some(stored) => {
-            let words = context.store.read().await?.words_of(&stored.id).await?;
-            paragraphs(words, &search::Query::parse(q), &Speakers::default())
-        }
-        None => Vec::new(),
-    };
-    let shown = TranscriptView {
+    let mut shown = TranscriptView {
         id: Some(id.to_string()),
         recording_sid: stored.as_ref().and_then(|stored| Some(stored.recording.as_ref()?.to_string())),
         state: state.as_str(),
@@ -212,10 +207,12 @@ async fn shown(
         may_retry: false,
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),
         version: stored.as_ref().map_or(0, |stored| stored.version),
-        paragraphs,
+        check: stored.as_ref().map(CheckView::of).unwrap_or_default(),
+        paragraphs: Vec::new(),
         json_bytes,
         order: stored.map_or_else(|| OrderId::from(id.to_string()), |stored| stored.id),
     };
+    shown.read_words(&mut context.store.read().await?, &search::Query::parse(q), &Speakers::default()).await?;
     let (notices, refresh, back) = (Notices::of(context), LOOK_AGAIN.as_secs(), back(headers));
     let audio = transcript.audio_url;
     Ok(page(TranscriptPage { notices, back, transcript: shown, progress, audio, since, refresh }.render()))

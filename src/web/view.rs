@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::labels;
-use super::reading::{Paragraph, called, doubt};
+use super::reading::{Paragraph, accept, called, doubt, paragraphs};
 use super::recordings;
 use crate::clients::assemblyai::Reply;
 use crate::clients::json::{Json, most_bytes};
@@ -16,18 +16,19 @@ use crate::clients::twilio;
 use crate::context::Shared;
 use crate::export;
 use crate::model::call::{Call, CallSid, CallState, Direction, Kind};
+use crate::model::checked::Checked;
 use crate::model::history::{Event, Happened};
 use crate::model::job::JobState;
 use crate::model::keyterms::Keyterms;
 use crate::model::leg::{Leg, Role};
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::{Recording, RecordingState};
-use crate::model::search::Piece;
+use crate::model::search::{Piece, Query};
 use crate::model::speakers::{Speakers, label};
 use crate::model::standing::{Facts, Progress, Step, Unconnected, WaitsFor};
 use crate::model::transcript::{OrderId, Transcript, TranscriptState, other_models};
 use crate::pipeline::lookup;
-use crate::store::{CallSummary, Hit, Named, Voice};
+use crate::store::{self, CallSummary, Conn, Hit, Named, Voice};
 
 /// A call's own facts.
 #[derive(Debug, Serialize)]
@@ -55,6 +56,8 @@ pub(super) struct CallView {
     pub(super) is_deleting: bool,
     pub(super) created_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
+    /// Whether its transcript is checked by ear: of each recording, the one that search and lists show.
+    pub(super) checked: bool,
 }
 
 /// The number of a contact and its name.
@@ -195,12 +198,29 @@ pub(super) struct TranscriptView {
     pub(super) keyterms: Vec<String>,
     /// How often it was corrected.
     pub(super) version: i64,
+    #[serde(flatten)]
+    pub(super) check: CheckView,
     /// Its words, for pages.
     #[serde(skip)]
     pub(super) paragraphs: Vec<Paragraph>,
     /// How many bytes of JSON its words are in, at most.
     #[serde(skip)]
     pub(super) json_bytes: usize,
+}
+
+/// What of a transcript is checked by ear.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct CheckView {
+    /// Whether all of it is.
+    pub(super) checked: bool,
+    pub(super) checked_at: Option<Timestamp>,
+    pub(super) checked_by: Option<String>,
+    /// How often somebody marked a stretch as checked or took that back, for pages.
+    #[serde(skip)]
+    pub(super) times: usize,
+    /// Whether a stretch is checked, for pages.
+    #[serde(skip)]
+    pub(super) has_parts: bool,
 }
 
 /// What an order was submitted with, and which model made the transcript.
@@ -252,6 +272,8 @@ pub(super) struct HitView {
     pub(super) at_ms: Option<i64>,
     /// The recording's address, with that moment as its fragment: browsers start playing there.
     pub(super) audio: Option<String>,
+    /// Whether the transcript is checked by ear.
+    pub(super) checked: bool,
 }
 
 /// The address of the list of the calls with a number.
@@ -300,6 +322,7 @@ impl CallView {
             is_deleting: call.deletion.is_some(),
             created_at: Timestamp::from_millisecond(call.created_at).ok(),
             ended_at: call.ended_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+            checked: call.checked_at.is_some(),
         }
     }
 
@@ -321,6 +344,7 @@ impl CallView {
             reason: None,
             code: None,
             is_deleting: false,
+            checked: false,
         }
     }
 
@@ -501,10 +525,27 @@ impl TranscriptView {
             may_retry: facts.may_retry_transcript(transcript),
             keyterms: ordered_keyterms(transcript),
             version: transcript.version,
+            check: CheckView::of(transcript),
             paragraphs: Vec::new(),
             json_bytes: transcript.json.as_deref().map_or(0, most_bytes),
             created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
         }
+    }
+
+    /// Reads its words, and which of them are checked, for its page.
+    pub(super) async fn read_words(
+        &mut self,
+        conn: &mut Conn,
+        query: &Query,
+        speakers: &Speakers,
+    ) -> Result<(), store::Error> {
+        let mut words = conn.words_of(&self.order).await?;
+        let checks = conn.checks_of(&self.order).await?;
+        let checked = Checked::of(&checks);
+        accept(&mut words, &checked);
+        self.paragraphs = paragraphs(words, query, speakers);
+        (self.check.times, self.check.has_parts) = (checks.len(), !checked.stretches().is_empty());
+        Ok(())
     }
 
     /// Returns how often it contains what a search looked for.
@@ -522,6 +563,18 @@ impl TranscriptView {
     /// Whether a word of it is marked as unsure.
     pub(super) fn has_doubts(&self) -> bool {
         self.paragraphs.iter().flat_map(|paragraph| &paragraph.words).any(|word| doubt(word).is_some())
+    }
+}
+
+impl CheckView {
+    pub(super) fn of(transcript: &Transcript) -> Self {
+        let at = transcript.checked_at;
+        Self {
+            checked: at.is_some(),
+            checked_at: at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+            checked_by: transcript.checked_by.clone(),
+            ..Self::default()
+        }
     }
 }
 
@@ -579,7 +632,7 @@ pub(super) fn ordered_keyterms(transcript: &Transcript) -> Vec<String> {
 impl HitView {
     /// `address` is the address of a recording's audio.
     pub(super) fn of(hit: Hit, address: impl Fn(&str) -> String) -> Self {
-        let Hit { call, recording, transcript, passage, moment, .. } = hit;
+        let Hit { call, recording, transcript, passage, moment, is_checked: checked, .. } = hit;
         let audio = recording.as_ref().map(|sid| match moment {
             Some(ms) => format!("{}#t={}.{:03}", address(sid.as_str()), ms / 1000, ms % 1000),
             None => address(sid.as_str()),
@@ -591,6 +644,7 @@ impl HitView {
             snippet: passage,
             at_ms: moment,
             audio,
+            checked,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The words of a transcript as JSON, with their positions and paragraphs.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::reading::{Paragraph, paragraphs};
+use crate::model::checked::{Checked, OPEN_END, Stretch};
 use crate::model::search::Query;
 use crate::model::speakers::Speakers;
 use crate::model::word::SpokenWord;
@@ -28,11 +30,23 @@ struct ParagraphView {
     speaker: Option<String>,
 }
 
+/// A stretch of a transcript that was checked by ear.
+#[derive(Debug, Serialize)]
+pub(super) struct PartView {
+    from_ms: i64,
+    to_ms: i64,
+    at: Option<Timestamp>,
+    by: String,
+}
+
 /// A version of a transcript.
 #[derive(Debug, Serialize)]
 pub(super) struct WordsView {
     pub(super) id: String,
     pub(super) version: i64,
+    /// Whether all of it is checked by ear.
+    checked: bool,
+    checked_parts: Vec<PartView>,
     words: Vec<WordView>,
     paragraphs: Vec<ParagraphView>,
 }
@@ -45,10 +59,32 @@ impl WordView {
     }
 }
 
+impl PartView {
+    /// The checked stretches of a transcript with these words, by time.
+    pub(super) fn all(checked: &Checked, words: &[SpokenWord]) -> Vec<Self> {
+        let end = words.iter().map(|word| word.end).max().unwrap_or_default();
+        let of = |part: &Stretch| Self {
+            from_ms: part.from,
+            to_ms: if part.to == OPEN_END { end.max(part.from) } else { part.to },
+            at: Timestamp::from_millisecond(part.at).ok(),
+            by: part.by.clone(),
+        };
+        checked.stretches().iter().map(of).collect()
+    }
+}
+
 impl WordsView {
-    pub(super) fn of(id: String, version: i64, words: Vec<SpokenWord>, speakers: &Speakers) -> Self {
+    pub(super) fn of(
+        id: String,
+        version: i64,
+        (is_checked, checked): (bool, &Checked),
+        words: Vec<SpokenWord>,
+        speakers: &Speakers,
+    ) -> Self {
+        let checked_parts = PartView::all(checked, &words);
         let paragraphs = runs(words.len(), paragraphs(words.clone(), &Query::default(), speakers));
-        Self { id, version, words: words.into_iter().map(WordView::of).collect(), paragraphs }
+        let words = words.into_iter().map(WordView::of).collect();
+        Self { id, version, checked: is_checked, checked_parts, words, paragraphs }
     }
 }
 

@@ -29,6 +29,7 @@ fn operator_routes() -> Vec<(Method, String)> {
         (Method::POST, "/transcribe".to_owned()),
         get(&format!("/transcript/{TRANSCRIPT}")),
         get(&format!("/transcript/{TRANSCRIPT}?format=text&wait=1")),
+        (Method::POST, format!("/transcript/{TRANSCRIPT}/checked")),
         get(&format!("/transcript/{TRANSCRIPT}/corrections")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/corrections")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/corrections/abc/undo")),

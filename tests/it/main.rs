@@ -37,6 +37,7 @@ mod pages_in_browser;
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
 mod callbacks;
+mod checked;
 mod contacts;
 mod conversations;
 mod corrections;

@@ -116,6 +116,8 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          ALTER TABLE transcripts DROP COLUMN unasked_at; DROP TABLE IF EXISTS transcribing; \
          ALTER TABLE transcripts DROP COLUMN submission; ALTER TABLE transcripts DROP COLUMN speech_model_used; \
          DROP TABLE corrections; DROP TABLE replacements; ALTER TABLE transcripts DROP COLUMN version; \
+         DROP TABLE checks; DROP INDEX calls_checked; ALTER TABLE calls DROP COLUMN checked_at; \
+         ALTER TABLE transcripts DROP COLUMN checked_at; ALTER TABLE transcripts DROP COLUMN checked_by; \
          DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
          DROP INDEX calls_active_operator; DROP INDEX calls_dialed_conversations; DROP TABLE legs; \
          ALTER TABLE calls DROP COLUMN operator_number; ALTER TABLE calls DROP COLUMN kind; ALTER TABLE calls DROP COLUMN tag; \

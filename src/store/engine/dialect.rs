@@ -213,13 +213,19 @@ impl Dialect {
 
     /// The newest calls that match a filter. With the last digits of a number, the calls to it and those from it are
     /// selected apart, each by its own index in order: one's own number, which is in every call, is found as fast as any
-    /// other.
-    pub(in crate::store) fn calls_matching(self, has_state: bool, has_number_end: bool) -> &'static str {
+    /// other. The calls that are checked are few, and their index serves with every other filter.
+    pub(in crate::store) fn calls_matching(
+        self,
+        is_checked: Option<bool>,
+        has_state: bool,
+        has_number_end: bool,
+    ) -> &'static str {
         macro_rules! matching {
             ($also:expr) => {
                 concat!(
                     " (deletion IS NULL OR deletion <> 'done') AND (CAST($1 AS TEXT) IS NULL OR state = $1)
-                     AND created_at >= $3 AND (created_at, id) < ($4, $5) ",
+                     AND created_at >= $3 AND (created_at, id) < ($4, $5)
+                     AND (CAST($8 AS BIGINT) IS NULL OR CASE WHEN checked_at IS NULL THEN 0 ELSE 1 END = $8) ",
                     $also,
                     " ORDER BY created_at DESC, id DESC LIMIT $6"
                 )
@@ -246,9 +252,9 @@ impl Dialect {
             };
         }
         macro_rules! by_time {
-            ($state:literal) => {
+            ($first:literal) => {
                 select!(concat!(
-                    $state,
+                    $first,
                     matching!(
                         r"AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\'
                             OR from_number LIKE $2 ESCAPE '\') AND CAST($7 AS TEXT) IS NULL"
@@ -257,6 +263,7 @@ impl Dialect {
             };
         }
         match (has_number_end, has_state) {
+            _ if is_checked == Some(true) => by_time!("checked_at IS NOT NULL AND"),
             (true, _) if self.is_postgres() => by_number_end!("right(to_number, 4)", "right(from_number, 4)"),
             (true, _) => by_number_end!("substr(to_number, -4)", "substr(from_number, -4)"),
             (false, true) => by_time!("state = $1 AND"),
@@ -264,8 +271,8 @@ impl Dialect {
         }
     }
 
-    /// The terms of a query and of facets, as an FTS5 expression; for PostgreSQL, as a tsquery and, on a line each, the
-    /// patterns of its phrases. Terms hold only letters, digits and the mark of facets, so nothing needs escaping.
+    /// The terms of a query and of facets, one of which may be excluded, as an FTS5 expression; for PostgreSQL, as a tsquery
+    /// and, on a line each, the patterns of its phrases. Terms hold only letters, digits and the mark of facets, so nothing needs escaping.
     ///
     /// FTS5 takes the state of a call as one more term and finds the newest matches first. PostgreSQL's index would read
     /// all calls in that state; it uses an index by state and time instead.
@@ -277,7 +284,8 @@ impl Dialect {
         query: &Query,
         facets: &[Vec<String>],
         state: Option<String>,
-        number: Option<String>,
+        others: &[String],
+        excluded: Option<String>,
     ) -> String {
         let phrases = || {
             query.phrases().iter().enumerate().map(|(n, phrase)| (phrase, facets.get(n).map_or(&[][..], Vec::as_slice)))
@@ -289,10 +297,12 @@ impl Dialect {
                 let facets = facets.iter().map(|facet| format!(" OR \"{facet}\"")).collect::<String>();
                 format!("({said}{facets})")
             });
-            let filtered = state.into_iter().chain(number).map(|facet| format!("\"{facet}\""));
-            return each.chain(filtered).collect::<Vec<_>>().join(" AND ");
+            let filtered = state.iter().chain(others).map(|facet| format!("\"{facet}\""));
+            let wanted = each.chain(filtered).collect::<Vec<_>>().join(" AND ");
+            return excluded.map_or(wanted.clone(), |facet| format!("({wanted}) NOT \"{facet}\""));
         }
-        let mut terms: Vec<String> = number.iter().map(|facet| format!("'{facet}'")).collect();
+        let mut terms: Vec<String> = others.iter().map(|facet| format!("'{facet}'")).collect();
+        terms.extend(excluded.map(|facet| format!("!'{facet}'")));
         let (mut patterns, mut expressions) = (String::new(), Vec::new());
         for (phrase, facets) in phrases() {
             let last = phrase.terms.len() - 1;
@@ -318,7 +328,8 @@ impl Dialect {
         macro_rules! search {
             ($is_found:ident) => {
                 concat!(
-                    "SELECT found.*, transcript_id, recording_sid, text FROM (",
+                    "SELECT found.*, transcript_id, recording_sid, text,
+                     transcripts.checked_at AS transcript_checked_at FROM (",
                     found_in_index!($is_found!()),
                     ") AS found JOIN transcripts ON transcripts.id = found.transcript ORDER BY found.place"
                 )

@@ -41,6 +41,7 @@ macro_rules! migrations_of {
             ("speakers found", include_str!(concat!("../migrations/", $database, "/0024_speakers_found.sql"))),
             ("corrections", include_str!(concat!("../migrations/", $database, "/0025_corrections.sql"))),
             ("replacements", include_str!(concat!("../migrations/", $database, "/0026_replacements.sql"))),
+            ("checks", include_str!(concat!("../migrations/", $database, "/0027_checks.sql"))),
         ]
     };
 }
