@@ -65,6 +65,8 @@ pub enum Commit {
     NameSpeakers,
     /// An operator corrects a transcript, or undoes a correction.
     Correct,
+    /// An operator makes a transcript the current one of its recording.
+    Choose,
     /// An operator wants a text replaced in many transcripts.
     BeginReplacement,
     /// Some of these transcripts were looked at.

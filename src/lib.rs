@@ -138,6 +138,7 @@
 //! | the models and key terms that an order was last submitted with | submission | [`Submission`](model::transcript::Submission) |
 //! | AssemblyAI's words of a transcript, which stay as they came | heard words | `Conn::heard_words_of` |
 //! | a step by which somebody corrected a transcript; neighboring words that it replaced; the transcript as it leaves it | correction; change; version | [`model::correction`] |
+//! | the transcript of a recording that search and lists show | current transcript | `Conn::choose_transcript` |
 //! | a text that takes the place of another wherever that is said in many transcripts | replacement; place | [`pipeline::replace`] |
 //! | a stretch of a transcript, or all of it, that somebody says is as it was spoken; saying so, or taking it back | checked by ear; check | [`model::checked`] |
 //! | an inbound call that no callback has reported to us | unreported | `pipeline::unreported` |

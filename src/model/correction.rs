@@ -10,7 +10,7 @@ mod align;
 use serde::{Deserialize, Serialize};
 
 use super::word::SpokenWord;
-pub use align::{BadEdit, Edit, Voice, correct};
+pub use align::{BadEdit, Difference, Edit, Voice, carried, compared, correct};
 
 /// The id of a word in its transcript. Heard words count from 0 in the order of time; words that somebody typed continue in
 /// the order of the corrections.
@@ -181,6 +181,30 @@ impl Sequence {
         shown
     }
 
+    /// Returns where the words differ from those that AssemblyAI heard.
+    pub fn corrected(&self) -> Vec<Corrected> {
+        let (mut corrected, mut words, mut begin) = (Vec::new(), Vec::new(), 0);
+        let mut entry = self.next[0];
+        while entry != 0 {
+            let id = (entry - 1) as usize;
+            entry = self.next[entry as usize];
+            match (id.checked_sub(self.heard), self.is_shown[id]) {
+                (Some(typed), true) => words.extend(self.typed.get(typed).cloned()),
+                (None, true) => {
+                    if begin < id || !words.is_empty() {
+                        corrected.push(Corrected { heard: begin..id, words: std::mem::take(&mut words) });
+                    }
+                    begin = id + 1;
+                }
+                (_, false) => {}
+            }
+        }
+        if begin < self.heard || !words.is_empty() {
+            corrected.push(Corrected { heard: begin..self.heard, words });
+        }
+        corrected
+    }
+
     /// Finds the place of each word.
     pub fn transcribed(self) -> Transcribed {
         let (mut ids, mut positions) = (Vec::new(), vec![0; self.is_shown.len()]);
@@ -291,6 +315,14 @@ impl Transcribed {
 /// Returns the id of the correction that a change, or a span, is part of.
 pub fn step_of(id: &str) -> &str {
     id.split(['-', '.']).next().unwrap_or_default()
+}
+
+/// Heard words that others stand in place of now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Corrected {
+    /// Their positions among all that AssemblyAI heard.
+    pub heard: std::ops::Range<usize>,
+    pub words: Vec<SpokenWord>,
 }
 
 /// A change that was made, with what became of it.

@@ -11,7 +11,8 @@ use crate::clients;
 use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::correction::{
-    BadEdit, Conflict, Correction, Edit, Made, Sequence, Span, Transcribed, Voice, correct, made, step_of,
+    BadEdit, Conflict, Correction, Difference, Edit, Made, Sequence, Span, Transcribed, Voice, carried, compared,
+    correct, made, step_of,
 };
 use crate::model::speakers::{is_label, label};
 use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
@@ -165,6 +166,91 @@ impl Text {
         fits.ok_or(Error::Store(crate::store::Error::Unreadable("corrections.spans")))?;
         Ok(join(&sequence.words(self.heard.clone())))
     }
+}
+
+/// What a transcript that somebody made current got from the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    /// Corrections that it got, because the same was heard there.
+    pub carried_over: usize,
+    /// Corrections of words that were heard differently. They stay with the other transcript.
+    pub left: usize,
+}
+
+/// Makes a transcript the current one of its recording: the one that search and lists show. The corrections of the one
+/// before it are carried over where the same was heard.
+pub async fn choose(context: &Shared, id: &TranscriptId, by: String) -> Result<Chosen, Error> {
+    let (shared, id) = (Arc::clone(context), id.clone());
+    run_to_end(context, async move { choose_to_end(&shared, &id, by).await }).await
+}
+
+async fn choose_to_end(context: &Shared, id: &TranscriptId, by: String) -> Result<Chosen, Error> {
+    let mut conn = context.store.read().await?;
+    let text = Text::read(&mut conn, id).await?;
+    let mut chosen = Chosen { carried_over: 0, left: 0 };
+    let current = conn.current_beside(&text.transcript).await?.filter(|current| current != id);
+    if let Some(current) = current {
+        let from = Text::read(&mut conn, &current).await?;
+        drop(conn);
+        let corrected = from.sequence(from.corrections.len())?.corrected();
+        let edits = move |text: &Text| -> Result<(Vec<Edit>, usize), Error> {
+            let words = text.sequence(text.corrections.len())?.words(text.heard.clone());
+            Ok(carried(&from.heard, &corrected, &words))
+        };
+        let (carried_over, left) = edits(&text)?;
+        chosen = Chosen { carried_over: carried_over.len(), left };
+        let find = move |text: &Text| {
+            let current = text.transcribed()?;
+            let (edits, _) = edits(text)?;
+            edits.iter().map(|edit| Ok(correct(&current, &text.heard, edit)?)).collect()
+        };
+        take(context, id, Step { id: new_id(), by, replacement: None }, find).await?;
+    }
+    let transcript = &text.transcript;
+    let is_there = context
+        .store
+        .write(Commit::Choose, id.as_str(), |mut tx| async move {
+            let is_there = tx.choose_transcript(transcript, context.clock.now_ms()).await?;
+            Ok((tx, is_there))
+        })
+        .await?;
+    context.events.changed(transcript.call.as_ref().map_or(transcript.id.as_str(), |call| call.as_str()));
+    if is_there { Ok(chosen) } else { Err(Error::Deleted) }
+}
+
+/// Two transcripts of a recording, word by word.
+#[derive(Debug)]
+pub struct Comparison {
+    pub words: Vec<SpokenWord>,
+    pub other: Vec<SpokenWord>,
+    /// In the order of the words.
+    pub differences: Vec<Difference>,
+    /// The number of words that are the same.
+    pub same: usize,
+    /// The id of the current transcript of the recording.
+    pub current: Option<TranscriptId>,
+}
+
+/// Compares two transcripts of a recording, with their corrections.
+pub async fn compare(context: &Shared, id: &TranscriptId, other: &TranscriptId) -> Result<Comparison, Error> {
+    let mut conn = context.store.read().await?;
+    let (one, other) = (Text::read(&mut conn, id).await?, Text::read(&mut conn, other).await?);
+    let of = |text: &Text| match &text.transcript.recording {
+        Some(recording) => recording.to_string(),
+        None => text.transcript.audio.clone(),
+    };
+    if of(&one) != of(&other) {
+        return Err(Error::OtherRecording);
+    }
+    let current = conn.current_beside(&one.transcript).await?;
+    drop(conn);
+    let compared = tokio::task::spawn_blocking(move || {
+        let words = |text: Text| Ok::<_, Error>(text.sequence(text.corrections.len())?.words(text.heard));
+        let (words, other) = (words(one)?, words(other)?);
+        let (differences, same) = compared(&words, &other);
+        Ok(Comparison { words, other, differences, same, current })
+    });
+    compared.await.map_err(|_| Panicked)?
 }
 
 /// A step that is about to be taken.

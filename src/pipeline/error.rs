@@ -53,6 +53,8 @@ pub enum Error {
     NoSuchCorrection(String),
     #[error("correction {0} is undone already")]
     AlreadyUndone(String),
+    #[error("these are transcripts of different recordings")]
+    OtherRecording,
     #[error("there is no replacement {0}")]
     NoSuchReplacement(String),
     #[error("{0} is no contact's number")]

@@ -4,7 +4,7 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::correction::Correction;
-use crate::model::transcript::{OrderId, Transcript};
+use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 
 impl Conn {
     /// The corrections of a transcript, oldest first.
@@ -40,6 +40,10 @@ impl Conn {
         if self.execute(sql, args![order, before, *version]).await? == 0 {
             return Ok(false);
         }
+        // What somebody corrects stays the current transcript of its recording, until somebody chooses another one.
+        let sql = "UPDATE transcripts SET chosen_at = $2 WHERE id = $1 AND chosen_at IS NULL
+                   AND EXISTS (SELECT 1 FROM spoken WHERE transcript = $1)";
+        self.execute(sql, args![order, *at]).await?;
         self.unindex_transcript(order).await?;
         let sql = "UPDATE transcripts SET text = $2, updated_at = $3 WHERE id = $1";
         self.execute(sql, args![order, text, *at]).await?;
@@ -53,6 +57,36 @@ impl Conn {
             self.count_replaced(replacement, places).await?;
         }
         self.note_correction(of, *at).await?;
+        Ok(true)
+    }
+
+    /// The current transcript of the same recording or audio: the one that search and lists show.
+    pub(crate) async fn current_beside(&mut self, of: &Transcript) -> Result<Option<TranscriptId>, Error> {
+        let sql = "SELECT transcript_id FROM spoken JOIN transcripts ON transcripts.id = spoken.transcript
+                   WHERE source = (SELECT coalesce(recording_sid, audio) FROM transcripts WHERE id = $1)";
+        let Some(row) = self.fetch_one(sql, args![of.id.as_str()]).await? else { return Ok(None) };
+        let id = row.text("transcript_id")?.parse();
+        Ok(Some(id.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?))
+    }
+
+    /// Makes a completed transcript the current one of its recording. Returns `false` if it is deleted.
+    pub(crate) async fn choose_transcript(&mut self, of: &Transcript, now: i64) -> Result<bool, Error> {
+        if let Some(call) = &of.call
+            && !self.lock_call(call, now).await?
+        {
+            return Ok(false);
+        }
+        let sql = "SELECT coalesce(chosen_at, 0) AS chosen_at FROM spoken JOIN transcripts ON transcripts.id = spoken.transcript
+                   WHERE source = (SELECT coalesce(recording_sid, audio) FROM transcripts WHERE id = $1)";
+        let before = self.fetch_one(sql, args![of.id.as_str()]).await?.map_or(Ok(0), |row| row.int("chosen_at"))?;
+        // After the one before it, whatever the clock says.
+        let sql = "UPDATE transcripts SET chosen_at = $2 WHERE id = $1 AND text IS NOT NULL";
+        if self.execute(sql, args![of.id.as_str(), now.max(before + 1)]).await? == 0 {
+            return Ok(false);
+        }
+        self.unindex_transcript(of.id.as_str()).await?;
+        self.index_transcript(of.id.as_str()).await?;
+        self.note_correction(of, now).await?;
         Ok(true)
     }
 

@@ -84,14 +84,14 @@ impl Conn {
         Ok(())
     }
 
-    /// Adds a finished transcript to the search index. It replaces an older one of the same recording, unless its text is
-    /// empty: then the older one still says what was said.
+    /// Adds a finished transcript to the search index. It replaces an older one of the same recording, unless somebody chose
+    /// or corrected that one, or the text is empty: then the older one still says what was said.
     pub(super) async fn index_transcript(&mut self, id: &str) -> Result<(), Error> {
-        let sql = "SELECT text, coalesce(recording_sid, audio) AS source, created_at, checked_at FROM transcripts
-                   WHERE id = $1";
+        let sql = "SELECT text, coalesce(recording_sid, audio) AS source, created_at, checked_at,
+                   coalesce(chosen_at, 0) AS chosen_at FROM transcripts WHERE id = $1";
         let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
         let Some(text) = row.text_if_set("text")?.filter(|text| !text.is_empty()) else { return Ok(()) };
-        let (source, requested_at) = (row.text("source")?, row.int("created_at")?);
+        let (source, requested_at, chosen_at) = (row.text("source")?, row.int("created_at")?, row.int("chosen_at")?);
         let (at, mut facets) =
             match self.fetch_one(self.dialect().lock_call_of_recording(), args![source.as_str()]).await? {
                 Some(call) if call.text_if_set("deletion")?.is_some() => return Ok(()),
@@ -107,11 +107,13 @@ impl Conn {
             facets += &(facets::of_checked() + " ");
         }
         // Older programs have indexed empty texts.
-        let other = "SELECT transcript, created_at, CAST(CASE WHEN text <> '' THEN 1 ELSE 0 END AS BIGINT) AS is_spoken
+        let other = "SELECT transcript, created_at, coalesce(chosen_at, 0) AS chosen_at,
+                     CAST(CASE WHEN text <> '' THEN 1 ELSE 0 END AS BIGINT) AS is_spoken
                      FROM spoken JOIN transcripts ON id = transcript WHERE source = $1";
         if let Some(other) = self.fetch_one(other, args![source.as_str()]).await? {
             let other_id = other.text("transcript")?;
-            if other.int("is_spoken")? == 1 && (other.int("created_at")?, other_id.as_str()) > (requested_at, id) {
+            let others = (other.int("chosen_at")?, other.int("created_at")?, other_id.as_str());
+            if other.int("is_spoken")? == 1 && others > (chosen_at, requested_at, id) {
                 return Ok(());
             }
             self.unindex_transcript(&other_id).await?;

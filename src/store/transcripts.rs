@@ -313,7 +313,7 @@ impl Conn {
         self.unindex_transcript(id.as_str()).await?;
         let sql = "UPDATE transcripts SET audio = '', parameters = '{}', request_key = NULL, audio_url = NULL,
                    reason = NULL, json = NULL, text = NULL, submission = NULL, speech_model_used = NULL, version = 0,
-                   checked_at = NULL, checked_by = NULL, updated_at = $2 WHERE id = $1";
+                   checked_at = NULL, checked_by = NULL, chosen_at = NULL, updated_at = $2 WHERE id = $1";
         self.execute(sql, args![id.as_str(), now]).await?;
         self.wipe_corrections(id).await?;
         self.wipe_checks(id).await?;

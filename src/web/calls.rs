@@ -26,6 +26,7 @@ use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::speakers::Speakers;
 use crate::model::standing::{self, Facts, Progress, Unconnected, WaitsFor};
+use crate::model::transcript::TranscriptState;
 use crate::pipeline::lookup;
 use crate::pipeline::{self, facts, retry as again};
 use crate::store::{Conn, Voice};
@@ -227,6 +228,13 @@ async fn stored(
             let of_call = call.keyterms.as_slice().iter().filter(|term| !view.keyterms.contains(term));
             view.keyterms.extend(of_call.cloned().collect::<Vec<_>>());
         }
+        let mut before = shown.transcripts.iter().rev();
+        view.before = before
+            .find(|before| {
+                before.recording_sid == view.recording_sid && before.known_state == TranscriptState::Completed
+            })
+            .and_then(|before| before.id.clone())
+            .filter(|_| transcript.state == TranscriptState::Completed);
         shown.transcripts.push(view);
     }
     (shown.speakers, shown.naming) = speakers(&mut conn, &facts).await?;

@@ -303,6 +303,7 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         E::NotCompleted { .. } => ((StatusCode::CONFLICT, "not-completed", "The transcript is not completed"), None),
         E::Changed(_) => ((StatusCode::CONFLICT, "changed", "These words have changed"), None),
         E::NoSuchCorrection(_) => ((StatusCode::NOT_FOUND, "no-such-correction", "No such correction"), None),
+        E::OtherRecording => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchReplacement(_) => ((StatusCode::NOT_FOUND, "no-such-replacement", "No such replacement"), None),
         E::AlreadyUndone(_) => ((StatusCode::CONFLICT, "already-undone", "The correction is undone already"), None),
         E::NoSuchCall(_) => ((StatusCode::NOT_FOUND, "no-such-call", "No such call"), None),

@@ -6,6 +6,7 @@ mod call_page;
 mod callback;
 mod calls;
 mod checks;
+mod compare;
 mod contact_calls;
 mod contacts;
 mod conversation;
@@ -126,6 +127,8 @@ pub fn router(context: Shared) -> Router {
         .at("/transcript/{id}/checked", post(checks::check))
         .at("/transcript/{id}/corrections", get(corrections::list).post(corrections::correct))
         .at("/transcript/{id}/corrections/{correction}/undo", post(corrections::undo))
+        .at("/transcript/{id}/compare/{other}", get(compare::compare))
+        .at("/transcript/{id}/current", post(compare::choose))
         .at("/replace", get(replace::ask).post(replace::replace))
         .at("/replace/{id}", get(replace::progress))
         .at("/replace/{id}/undo", post(replace::undo))

@@ -206,6 +206,7 @@ async fn shown(
         submitted,
         may_retry: false,
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),
+        before: None,
         version: stored.as_ref().map_or(0, |stored| stored.version),
         check: stored.as_ref().map(CheckView::of).unwrap_or_default(),
         paragraphs: Vec::new(),

@@ -200,6 +200,9 @@ pub(super) struct TranscriptView {
     pub(super) version: i64,
     #[serde(flatten)]
     pub(super) check: CheckView,
+    /// The transcript of the same recording before it, to be compared.
+    #[serde(skip)]
+    pub(super) before: Option<String>,
     /// Its words, for pages.
     #[serde(skip)]
     pub(super) paragraphs: Vec<Paragraph>,
@@ -526,6 +529,7 @@ impl TranscriptView {
             keyterms: ordered_keyterms(transcript),
             version: transcript.version,
             check: CheckView::of(transcript),
+            before: None,
             paragraphs: Vec::new(),
             json_bytes: transcript.json.as_deref().map_or(0, most_bytes),
             created_at: Timestamp::from_millisecond(transcript.created_at).ok(),

@@ -51,6 +51,8 @@ fn operator_routes() -> Vec<(Method, String)> {
         (Method::POST, "/contacts/+14155551234/delete".to_owned()),
         get("/contacts/+14155551234/delete-calls"),
         (Method::POST, "/contacts/+14155551234/delete-calls".to_owned()),
+        get(&format!("/transcript/{TRANSCRIPT}/compare/{TRANSCRIPT}")),
+        (Method::POST, format!("/transcript/{TRANSCRIPT}/current")),
         get("/replace?find=a"),
         (Method::POST, "/replace".to_owned()),
         get("/replace/abc"),

@@ -1,5 +1,7 @@
 //! Correcting transcripts: what becomes of words, times, exports and search, and of edits that meet.
 
+use std::time::Duration;
+
 use callscribe::sandbox::control::Fault;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -341,4 +343,52 @@ async fn a_form_corrects_a_stretch_and_leads_back() {
     let answer = world.get_with(answer.header("location"), &[("accept", "text/html")]).await;
     assert_eq!(answer.header("location"), format!("/calls/{call}"));
     assert!(text(&world, &id).await.contains("metoprolol succinate"));
+}
+
+#[tokio::test]
+async fn a_second_transcript_stands_beside_a_corrected_one_and_gets_its_corrections_when_it_is_chosen() {
+    let world = World::new().await;
+    let (call, id) = transcribed(&world, "Ring Clerk Ridge and take four metro today.").await;
+    corrected(&world, &id, &json!({"version": 0, "from": 1, "to": 2, "text": "Clara"})).await;
+    corrected(&world, &id, &json!({"version": 1, "from": 5, "to": 7, "text": "for metoprolol"})).await;
+    world.after(Duration::from_secs(1)).await;
+    world.assemblyai.hold();
+    let recording = world.call(&call).await["recordings"][0]["sid"].clone();
+    let request = json!({"recording_sid": recording, "keyterms": "metoprolol"});
+    let second = world.post_json("/transcribe", &request).await.json()["id"].as_str().expect("an id").to_owned();
+    let said = "Ring Clerk Ridge and take for metoprolol today, please.";
+    let body = json!({"id": second, "status": "completed", "text": said, "words": spoken(said)}).to_string();
+    for _ in 0..10 {
+        world.assemblyai.control.fail_next(Method::GET, &second, Fault::wrong_body(body.clone()));
+    }
+    world.assemblyai.release();
+    world.settle().await;
+    // Search and lists still show the corrected one.
+    assert_eq!(found(&world, "clara").await[0]["transcript_id"], json!(id));
+    assert_eq!(found(&world, "please").await, Vec::<Value>::new());
+    let row = world.get("/calls").await.json()["calls"][0]["words"].clone();
+    assert!(row.as_str().expect("words").starts_with("Ring Clara"), "{row}");
+
+    let compared = world.get(&format!("/transcript/{id}/compare/{second}")).await.json();
+    assert_eq!((&compared["current"], &compared["same"]), (&json!(id), &json!(7)));
+    let texts = |difference: &Value| (difference["text"].clone(), difference["other_text"].clone());
+    let differences = compared["differences"].as_array().expect("differences").iter().map(texts).collect::<Vec<_>>();
+    assert_eq!(differences, [(json!("Clara"), json!("Clerk")), (json!(""), json!("please."))]);
+    let html = world.get_with(&format!("/transcript/{id}/compare/{second}"), &[("accept", "text/html")]).await.text();
+    assert!(html.contains("<del>Clara</del> <ins>Clerk</ins>"), "{html}");
+    let html = page(&world, &call).await;
+    assert!(html.contains(&format!("/transcript/{id}/compare/{second}")), "{html}");
+
+    let chosen = world.post_json(&format!("/transcript/{second}/current"), &json!({})).await;
+    assert_eq!(chosen.json(), json!({"current": true, "carried_over": 1, "left": 1}));
+    assert_eq!(text(&world, &second).await, "Ring Clara Ridge and take for metoprolol today, please.\n");
+    assert_eq!(found(&world, "clara").await[0]["transcript_id"], json!(second));
+    assert_eq!(found(&world, "please").await.len(), 1);
+    assert_eq!(list(&world, &id).await.len(), 2);
+    // And back.
+    let chosen = world.post_json(&format!("/transcript/{id}/current"), &json!({})).await;
+    assert_eq!(chosen.json()["current"], true);
+    assert_eq!(found(&world, "please").await, Vec::<Value>::new());
+    let (_, elsewhere) = transcribed(&world, "Nobody is here.").await;
+    world.get(&format!("/transcript/{id}/compare/{elsewhere}")).await.problem(400, "bad-request");
 }

@@ -118,6 +118,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          DROP TABLE corrections; DROP TABLE replacements; ALTER TABLE transcripts DROP COLUMN version; \
          DROP TABLE checks; DROP INDEX calls_checked; ALTER TABLE calls DROP COLUMN checked_at; \
          ALTER TABLE transcripts DROP COLUMN checked_at; ALTER TABLE transcripts DROP COLUMN checked_by; \
+         ALTER TABLE transcripts DROP COLUMN chosen_at; \
          DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
          DROP INDEX calls_active_operator; DROP INDEX calls_dialed_conversations; DROP TABLE legs; \
          ALTER TABLE calls DROP COLUMN operator_number; ALTER TABLE calls DROP COLUMN kind; ALTER TABLE calls DROP COLUMN tag; \

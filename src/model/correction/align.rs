@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
-use super::{Change, Place, Span, Transcribed};
+use super::{Change, Corrected, Place, Span, Transcribed};
 use crate::model::name::turns_direction;
 use crate::model::word::{SpokenWord, is_unspaced, join};
 
@@ -104,7 +104,7 @@ pub fn correct(transcribed: &Transcribed, heard: &[SpokenWord], edit: &Edit) -> 
         None => old.iter().map(|word| Token { text: word.text.clone(), begins_line: false }).collect(),
     };
     let hunks = match text {
-        Some(_) => hunks(&old, &tokens),
+        Some(_) => hunks(old.iter().map(|word| &*word.text), tokens.iter().map(|token| &*token.text)),
         None => (0..old.len()).map(|at| Hunk { old: at..at + 1, new: at..at + 1, is_same: true }).collect(),
     };
     let around = Around { before: from.checked_sub(1).and_then(at), after: at(to) };
@@ -151,6 +151,50 @@ pub fn correct(transcribed: &Transcribed, heard: &[SpokenWord], edit: &Edit) -> 
         });
     }
     Ok(Span { from: *from, to, before: join(old), after: join(&after), changes })
+}
+
+/// Words of a transcript, and what another one of the same recording has in their place, by positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    pub words: Range<usize>,
+    pub other: Range<usize>,
+}
+
+/// Compares two transcripts word by word. Case and punctuation make no difference. Returns also how many words are the same.
+pub fn compared(words: &[SpokenWord], other: &[SpokenWord]) -> (Vec<Difference>, usize) {
+    let hunks = hunks(words.iter().map(|word| &*word.text), other.iter().map(|word| &*word.text));
+    let same = hunks.iter().filter(|hunk| hunk.is_same).count();
+    let differences = hunks.into_iter().filter(|hunk| !hunk.is_same);
+    (differences.map(|Hunk { old, new, .. }| Difference { words: old, other: new }).collect(), same)
+}
+
+/// Returns the edits that make the corrections of a transcript in another one of the same recording, wherever the corrected
+/// words were heard the same there; and the number of the other corrections.
+pub fn carried(heard: &[SpokenWord], corrected: &[Corrected], other: &[SpokenWord]) -> (Vec<Edit>, usize) {
+    let hunks = hunks(heard.iter().map(|word| &*word.text), other.iter().map(|word| &*word.text));
+    let mut same = vec![None; heard.len()];
+    for hunk in hunks.iter().filter(|hunk| hunk.is_same) {
+        same[hunk.old.start] = Some(hunk.new.start);
+    }
+    let place = |range: &Range<usize>| {
+        if range.is_empty() {
+            let before = range.start.checked_sub(1).map_or(Some(0), |before| Some(same[before]? + 1))?;
+            let after = same.get(range.start).copied().unwrap_or(Some(other.len()))?;
+            return (before == after).then_some(before..after);
+        }
+        let begin = same[range.start]?;
+        let is_there = range.clone().enumerate().all(|(at, word)| same[word] == Some(begin + at));
+        is_there.then(|| begin..begin + range.len())
+    };
+    let mut edits = Vec::new();
+    for Corrected { heard: range, words } in corrected {
+        let Some(Range { start: from, end: to }) = place(range) else { continue };
+        let voice =
+            words.first().map(Voice::of).filter(|voice| !heard[range.clone()].iter().all(|word| voice.says(word)));
+        edits.push(Edit { from, to, text: Some(join(words)), voice, ..Edit::default() });
+    }
+    let left = corrected.len() - edits.len();
+    (edits, left)
 }
 
 /// The words beside a span.
@@ -225,9 +269,8 @@ fn split<'t>(text: &'t str, known: &[&str]) -> Vec<&'t str> {
 }
 
 /// Compares words with a text. Words that differ only in case and punctuation count as the same.
-fn hunks(old: &[&SpokenWord], new: &[Token]) -> Vec<Hunk> {
-    let old: Vec<String> = old.iter().map(|word| bare(&word.text)).collect();
-    let new: Vec<String> = new.iter().map(|token| bare(&token.text)).collect();
+fn hunks<'t>(old: impl Iterator<Item = &'t str>, new: impl Iterator<Item = &'t str>) -> Vec<Hunk> {
+    let (old, new): (Vec<String>, Vec<String>) = (old.map(bare).collect(), new.map(bare).collect());
     let deadline = Instant::now().checked_add(LONGEST_COMPARISON);
     let mut hunks: Vec<Hunk> = Vec::new();
     for op in capture_diff_slices_deadline(Algorithm::Patience, &old, &new, deadline) {
@@ -425,6 +468,37 @@ mod tests {
         let of = Some(Voice { speaker: Some("B".to_owned()), channel: None });
         assert_eq!(speakers(&Edit { from: 1, to: 4, voice: voice.clone(), of, ..Edit::default() }), "AACC");
         assert_eq!(speakers(&Edit { from: 1, to: 2, voice, ..Edit::default() }), "ACBB");
+    }
+
+    #[test]
+    fn corrections_are_carried_over_where_the_same_was_heard() {
+        let words = heard("Ring clerk Ridge and ask four metro today");
+        let mut sequence = Sequence::of_heard(words.len());
+        for (version, edit) in
+            [edit(1, 2, "Clara"), edit(5, 7, "for metoprolol"), edit(8, 8, "please.")].iter().enumerate()
+        {
+            let span = correct(&sequence.clone().transcribed(), &words, edit).expect("an edit");
+            let version = version as i64 + 1;
+            let step = Correction {
+                id: String::new(),
+                version,
+                at: 0,
+                by: String::new(),
+                replacement: None,
+                spans: vec![span],
+            };
+            sequence.apply(&step).expect("it fits");
+        }
+        let corrected = sequence.corrected();
+        assert_eq!(corrected.iter().map(|one| one.heard.clone()).collect::<Vec<_>>(), [1..2, 5..7, 8..8]);
+        let (edits, left) = carried(&words, &corrected, &heard("Please ring Clerk Ridge, and ask for metro today"));
+        let expected = [edit(2, 3, "Clara"), edit(9, 9, "please.")];
+        assert_eq!((edits.as_slice(), left), (&expected[..], 1));
+        let (differences, same) = compared(&words, &heard("ring clerk Bridge and ask four metro today now"));
+        assert_eq!(
+            (differences, same),
+            (vec![Difference { words: 2..3, other: 2..3 }, Difference { words: 8..8, other: 8..9 }], 7)
+        );
     }
 
     #[test]

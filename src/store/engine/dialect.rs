@@ -181,7 +181,8 @@ impl Dialect {
                             AS untranscribed,
                         (SELECT substr(text, 1, 200) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
                             WHERE call_id = calls.id AND text <> ''
-                            ORDER BY transcripts.created_at DESC, transcripts.id DESC LIMIT 1) AS words
+                            ORDER BY coalesce(chosen_at, 0) DESC, transcripts.created_at DESC, transcripts.id DESC
+                            LIMIT 1) AS words
                     FROM calls LEFT JOIN jobs AS job ON job.kind = 'call' AND job.subject = calls.id
                     WHERE calls.id IN (SELECT ",
                     $ids,

@@ -42,6 +42,10 @@ macro_rules! migrations_of {
             ("corrections", include_str!(concat!("../migrations/", $database, "/0025_corrections.sql"))),
             ("replacements", include_str!(concat!("../migrations/", $database, "/0026_replacements.sql"))),
             ("checks", include_str!(concat!("../migrations/", $database, "/0027_checks.sql"))),
+            (
+                "current transcripts",
+                include_str!(concat!("../migrations/", $database, "/0028_current_transcripts.sql")),
+            ),
         ]
     };
 }
