@@ -366,3 +366,151 @@ pub fn made(heard: usize, corrections: &[Correction]) -> Vec<Made<'_>> {
     }
     made
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Random numbers, the same in each run with the same seed.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as usize % end.max(1)
+        }
+
+        fn words(&mut self, most: usize) -> Vec<String> {
+            let word = |random: &mut Self| {
+                ["a", "B", "c,", "D.", "天気", "は", "שלום", "e-f", "<g>", "😀"][random.below(10)].to_owned()
+            };
+            (0..self.below(most + 1)).map(|_| word(self)).collect()
+        }
+    }
+
+    fn heard(random: &mut Random, count: usize) -> Vec<SpokenWord> {
+        let mut start = 0;
+        let word = |at: usize| {
+            start += random.below(700) as i64;
+            let speaker = (at % 9 < 5).then(|| ["A", "B"][at / 20 % 2].to_owned());
+            let (text, confidence) = (format!("w{}", random.below(5)), Some(random.below(100) as f64 / 100.0));
+            let end = start + random.below(900) as i64;
+            SpokenWord { text, start, end, confidence, speaker, channel: None, begins: None }
+        };
+        (0..count).map(word).collect()
+    }
+
+    fn after(heard: &[SpokenWord], corrections: &[Correction]) -> Sequence {
+        let mut sequence = Sequence::of_heard(heard.len());
+        corrections.iter().try_for_each(|correction| sequence.apply(correction)).expect("they fit");
+        sequence
+    }
+
+    fn step(corrections: &mut Vec<Correction>, spans: Vec<Span>) {
+        let version = corrections.len() as i64 + 1;
+        let id = format!("{version:x}");
+        corrections.push(Correction { id, version, at: 0, by: String::new(), replacement: None, spans });
+    }
+
+    /// As the program reads it from its row.
+    fn stored(span: &Span) -> Span {
+        serde_json::from_str(&serde_json::to_string(span).expect("JSON")).expect("a span")
+    }
+
+    #[test]
+    fn any_edits_are_those_of_the_plain_text_and_touch_no_other_words() {
+        for seed in 0..200 {
+            let random = &mut Random(seed);
+            let heard = heard(random, 40);
+            let mut plain: Vec<String> = heard.iter().map(|word| word.text.clone()).collect();
+            let mut corrections = Vec::new();
+            for _ in 0..20 {
+                let words = after(&heard, &corrections).words(heard.clone());
+                let from = random.below(plain.len() + 1);
+                let to = (from + random.below(6)).min(plain.len());
+                let typed = random.words(5);
+                let edit = Edit { from, to, text: Some(typed.join(" ")), ..Edit::default() };
+                let transcribed = after(&heard, &corrections).transcribed();
+                let span = correct(&transcribed, &heard, &edit).expect("an edit");
+                plain.splice(from..to, typed);
+                step(&mut corrections, vec![stored(&span)]);
+                let now = after(&heard, &corrections).words(heard.clone());
+                let spaceless = |texts: Vec<&str>| texts.concat();
+                assert_eq!(
+                    spaceless(now.iter().map(|word| &*word.text).collect()),
+                    spaceless(plain.iter().map(|text| &**text).collect()),
+                    "seed {seed}"
+                );
+                // What is written without spaces may be split elsewhere.
+                plain = now.iter().map(|word| word.text.clone()).collect();
+                assert_eq!((&now[..from], &now[now.len() - (words.len() - to)..]), (&words[..from], &words[to..]));
+                assert!(now.windows(2).all(|pair| pair[0].start <= pair[1].start), "seed {seed}: {now:?}");
+                assert!(now.iter().all(|word| word.is_corrected() || heard.contains(word)), "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn undoing_everything_gives_what_was_heard_and_undoing_that_all_corrections() {
+        for seed in 0..100 {
+            let random = &mut Random(seed);
+            let heard = heard(random, 30);
+            let mut corrections = Vec::new();
+            for _ in 0..10 {
+                let transcribed = after(&heard, &corrections).transcribed();
+                let from = random.below(transcribed.len() + 1);
+                let to = (from + random.below(6)).min(transcribed.len());
+                let edit = Edit { from, to, text: Some(random.words(5).join(" ")), ..Edit::default() };
+                step(&mut corrections, vec![correct(&transcribed, &heard, &edit).expect("an edit")]);
+            }
+            let corrected = after(&heard, &corrections).words(heard.clone());
+            let undo = |corrections: &mut Vec<Correction>, id: &str| {
+                let made = made(heard.len(), corrections);
+                let meant = made.iter().filter(|one| step_of(&one.id) == id && one.undone_by.is_none());
+                let meant: Vec<_> = meant.map(|one| (one.id.clone(), one.change.clone(), one.after.clone())).collect();
+                let current = after(&heard, corrections).transcribed();
+                let changes = meant.iter().map(|(id, change, after)| (id.clone(), change, after.clone()));
+                let spans = current.undo(changes).expect("no conflict");
+                step(corrections, spans.iter().map(stored).collect());
+            };
+            for version in (1..=10).rev() {
+                undo(&mut corrections, &format!("{version:x}"));
+            }
+            assert_eq!(after(&heard, &corrections).words(heard.clone()), heard, "seed {seed}");
+            for version in (11..=20).rev() {
+                undo(&mut corrections, &format!("{version:x}"));
+            }
+            let redone = after(&heard, &corrections).words(heard.clone());
+            assert_eq!(redone, corrected, "seed {seed}");
+            let made = made(heard.len(), &corrections);
+            let is_first =
+                |one: &&Made<'_>| i64::from_str_radix(step_of(&one.id), 16).is_ok_and(|version| version <= 10);
+            assert!(made.iter().filter(is_first).all(|one| one.undone_by.is_none()), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn edits_of_an_older_version_find_their_words_or_say_that_they_changed() {
+        for seed in 0..200 {
+            let random = &mut Random(seed);
+            let heard = heard(random, 30);
+            let older = Sequence::of_heard(30).transcribed();
+            let first = random.below(25);
+            let edit = Edit { from: first, to: first + 5, text: Some(random.words(7).join(" ")), ..Edit::default() };
+            let mut corrections = Vec::new();
+            step(&mut corrections, vec![correct(&older, &heard, &edit).expect("an edit")]);
+            let current = after(&heard, &corrections).transcribed();
+            let now = after(&heard, &corrections).words(heard.clone());
+            for from in 0..28 {
+                let words = &heard[from..from + 2];
+                let is_apart = from + 2 <= first || from >= first + 5;
+                match current.find(&older, from, from + 2) {
+                    Ok(begin) => assert_eq!(&now[begin..begin + 2], words, "seed {seed}"),
+                    Err(Conflict { from: begin, to }) => {
+                        assert!(!is_apart && begin <= to && to <= now.len(), "seed {seed}: {from}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -273,8 +273,11 @@ fn hunks<'t>(old: impl Iterator<Item = &'t str>, new: impl Iterator<Item = &'t s
     let (old, new): (Vec<String>, Vec<String>) = (old.map(bare).collect(), new.map(bare).collect());
     let deadline = Instant::now().checked_add(LONGEST_COMPARISON);
     let mut hunks: Vec<Hunk> = Vec::new();
+    // An insertion of `similar` does not always say where it goes, so its steps are counted.
+    let (mut old_at, mut new_at) = (0, 0);
     for op in capture_diff_slices_deadline(Algorithm::Patience, &old, &new, deadline) {
-        let (old, new) = (op.old_range(), op.new_range());
+        let (old, new) = (old_at..old_at + op.old_range().len(), new_at..new_at + op.new_range().len());
+        (old_at, new_at) = (old.end, new.end);
         if matches!(op, DiffOp::Equal { .. }) {
             let pairs = old.zip(new);
             hunks.extend(pairs.map(|(old, new)| Hunk { old: old..old + 1, new: new..new + 1, is_same: true }));
