@@ -175,7 +175,11 @@ async fn intend(
                 }
                 let legs = if request.operator.is_some() { 2 } else { 1 };
                 if let Some((cap, left)) = reached_cap(&mut tx, context.dial.caps, legs, now).await? {
-                    return Ok((tx, Intent::TooMany(cap, left)));
+                    let intent = match call_in_the_way(&mut tx, request).await? {
+                        Some(other) => Intent::Other(other),
+                        None => Intent::TooMany(cap, left),
+                    };
+                    return Ok((tx, intent));
                 }
                 let call = Call { created_at: now, ..call.clone() };
                 is_intended.store(true, Ordering::Relaxed);
@@ -207,14 +211,14 @@ async fn asked_before(
     {
         return Ok(Some(other));
     }
-    if let Some(other) = call_in_the_way(tx, request).await? {
-        return Ok(Some(other));
-    }
     if request.again {
         return Ok(None);
     }
     let since = now - ms(context.dial.redial_after);
-    tx.newest_dialed_since(&request.number, request.operator.as_ref(), since, now).await
+    let Some(recent) = tx.newest_dialed_since(&request.number, request.operator.as_ref(), since, now).await? else {
+        return Ok(None);
+    };
+    Ok(Some(call_in_the_way(tx, request).await?.unwrap_or(recent)))
 }
 
 /// The call that uses a phone of this request, so that none rings a second time.

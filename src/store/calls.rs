@@ -81,7 +81,12 @@ impl Conn {
             .execute(
                 "INSERT INTO calls (id, direction, to_number, from_number, keyterms, state, rank, holds_number,
                  created_at, updated_at, dialled_at, base_url, press, kind, operator_number, tag)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10, $11, $12, $13)
+                 SELECT $1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $8, $9, $10, $11, $12, $13 WHERE NOT EXISTS (
+                    SELECT 1 FROM calls AS other WHERE other.operator_number = $3 AND other.holds_number = 1
+                    UNION ALL SELECT 1 FROM calls AS other WHERE other.to_number = $12 AND other.holds_number = 1
+                    UNION ALL SELECT 1 FROM legs JOIN calls AS other ON other.id = legs.call_id
+                    JOIN jobs ON jobs.kind = 'call' AND jobs.subject = other.id AND jobs.state = 'open'
+                    WHERE legs.number IN ($3, $12) AND legs.state = 'in-progress' AND other.rank <= $14)
                  ON CONFLICT DO NOTHING",
                 args![
                     call.id.as_str(),
@@ -97,6 +102,7 @@ impl Conn {
                     call.kind.as_str(),
                     call.operator.as_deref(),
                     call.tag.as_ref().map(Name::as_str),
+                    CallState::InProgress.rank(),
                 ],
             )
             .await?;
