@@ -57,13 +57,15 @@ impl Way {
             return Self::to(target.to_owned());
         }
         let deeds: &[&str] = if target.starts_with("/contacts/") { &["/delete"] } else { &["/retry", "/speakers"] };
-        let next = match target {
-            "/logout" => "/",
-            target => deeds.iter().find_map(|deed| target.strip_suffix(deed)).unwrap_or(target),
+        let of_transcript = target.strip_suffix("/checked").filter(|target| target.starts_with("/transcript/"));
+        let next = match (target, of_transcript) {
+            ("/logout", _) => "/".to_owned(),
+            (_, Some(transcript)) => format!("{transcript}?format=html"),
+            (target, None) => deeds.iter().find_map(|deed| target.strip_suffix(deed)).unwrap_or(target).to_owned(),
         };
         let form = if is_form(&parts.headers) { read_body(body, LARGEST_KEPT).await.ok() } else { None };
         let form = form.and_then(|form| String::from_utf8(form.into()).ok()).unwrap_or_default();
-        Self { next: next.to_owned(), form }
+        Self { next, form }
     }
 
     fn url(&self) -> String {

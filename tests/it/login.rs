@@ -482,12 +482,14 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
         }
     }
     // A button leads back to the page that it was on.
+    let (call, transcript) = ("/calls/CA00000000000000000000000000000001", "/transcript/9ea68fd3");
     for (page, button, form) in [
-        ("/calls/CA00000000000000000000000000000001", "retry", ""),
-        ("/calls/CA00000000000000000000000000000001", "speakers", "swapped=false&swap=true"),
-        ("/contacts/+14155551234", "delete", ""),
+        (call, format!("{call}/retry"), ""),
+        (call, format!("{call}/speakers"), "swapped=false&swap=true"),
+        ("/contacts/+14155551234", "/contacts/+14155551234/delete".to_owned(), ""),
+        ("/transcript/9ea68fd3?format=html", format!("{transcript}/checked"), "checked=true"),
     ] {
-        let asked = world.send(Method::POST, &format!("{page}/{button}"), &pressed, form).await;
+        let asked = world.send(Method::POST, &button, &pressed, form).await;
         assert!(asked.text().contains(&format!("name=\"next\" value=\"{page}\"")), "{}", asked.text());
         let fields = [("token", TOKEN), ("next", page), ("form", form)];
         let log_in = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
