@@ -181,7 +181,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 25] = [
+    pub const CRASH_POINTS: [(&str, Point); 29] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -207,6 +207,10 @@ mod armed {
         ("C23", After(Commit::FindUnreported)),
         ("C24", Before(Commit::IngestLeg)),
         ("C25", After(Commit::IngestLeg)),
+        ("C26", Before(Commit::Correct)),
+        ("C27", After(Commit::Correct)),
+        ("C28", After(Commit::BeginReplacement)),
+        ("C29", Before(Commit::AdvanceReplacement)),
     ];
 
     enum Plan {

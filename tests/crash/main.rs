@@ -28,6 +28,7 @@ use callscribe::sandbox::splitmix::SplitMix64;
 use callscribe::sandbox::twilio::Stage;
 use check::Outcome;
 use reqwest::Method;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -44,6 +45,9 @@ const ALIVE: usize = 40;
 
 /// The points at which an intent is committed and its request is not sent.
 const INTENDED: [&str; 2] = ["C2", "C14"];
+
+/// The points in corrections of a transcript, and in replacements.
+const CORRECTING: [&str; 4] = ["C26", "C27", "C28", "C29"];
 
 /// A call in progress for this long no longer counts towards `--jobs`.
 const STUCK: Duration = Duration::from_secs(3);
@@ -249,6 +253,9 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     if point == "C19" {
         return deleting(world, busy).await;
     }
+    if CORRECTING.contains(&point) {
+        return correcting(world, point, busy).await;
+    }
     let turn = busy.acquire().await;
     let is_even = round.is_multiple_of(2);
     // No callee answers while the program is down, so that the call is recorded after the restart.
@@ -326,6 +333,63 @@ async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
     world.start(None).await;
     drop(turn);
     world.check_deleted(&calls).await
+}
+
+/// Kills the program while it corrects a transcript, or replaces a word in all of them. Both are done once, and what was
+/// acknowledged is there after the next kill.
+async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome {
+    let turn = busy.acquire().await;
+    world.start(Some(format!("{point}:stop"))).await;
+    world.outside.dial().await;
+    let calls = world.end().await;
+    let transcript = |calls: &BTreeMap<String, Value>| {
+        calls.values().next().map(|call| call["transcripts"][0].clone()).unwrap_or_default()
+    };
+    let (heard, outside) = (transcript(&calls), world.outside.clone());
+    let (path, body) = match point {
+        "C26" | "C27" => {
+            let path = format!("/transcript/{}/corrections", heard["id"].as_str().unwrap_or_default());
+            (path, json!({"version": 0, "from": 0, "to": 0, "text": "Corrected"}))
+        }
+        _ => ("/replace".to_owned(), json!({"find": "call", "with": "call call", "filter": {}, "apply": true})),
+    };
+    let (sent, again) = ((path.clone(), body.clone()), (path, body));
+    let correcting = tokio::spawn(async move { outside.post(&sent.0, &sent.1).await });
+    if !world.program.as_ref().expect("a running program").stops_at(point, REACHED_WITHIN).await {
+        world.violations.push("the point was not reached".to_owned());
+    }
+    world.kill();
+    _ = correcting.await;
+    world.check_file().await;
+    world.start(None).await;
+    // The client got no answer, and sends the same again.
+    if let Err(error) = world.outside.post(&again.0, &again.1).await {
+        world.violations.push(format!("the correction is refused: {}", error.without_url()));
+    }
+    let heard = heard["text"].as_str().unwrap_or_default().to_owned();
+    let expected = match point {
+        "C26" | "C27" => format!("Corrected {heard}"),
+        _ => heard.replace("call", "call call"),
+    };
+    let started = Instant::now();
+    let is_corrected = async |world: &World| {
+        let mut calls = BTreeMap::new();
+        _ = world.outside.add_ended(&mut calls).await;
+        let seen = transcript(&calls);
+        (seen["text"] == *expected && seen["version"] == 1, seen)
+    };
+    // A job whose lease has to run out first does it.
+    while !is_corrected(&world).await.0 && started.elapsed() < REACHED_WITHIN {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    world.kill();
+    world.start(None).await;
+    let (is_there, seen) = is_corrected(&world).await;
+    if !is_there {
+        world.violations.push(format!("expected {expected:?} once; the transcript is {seen}"));
+    }
+    drop(turn);
+    world.check().await
 }
 
 /// Kills the program each time it stores the same transcript, as if storing it were what ends the program.

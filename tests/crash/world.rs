@@ -226,6 +226,13 @@ impl Outside {
         _ = request.send().await;
     }
 
+    /// Sends this JSON, with a key, so that the same request sent twice is carried out once.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<(), reqwest::Error> {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(TOKEN).json(body);
+        let request = request.header("idempotency-key", path).timeout(Duration::from_secs(30));
+        request.send().await?.error_for_status().map(drop)
+    }
+
     /// Adds ended calls to `ended`, by call id. Returns a description of each call that has not ended.
     pub(crate) async fn add_ended(&self, ended: &mut BTreeMap<String, Value>) -> Result<Vec<String>, reqwest::Error> {
         let (mut page, mut open) = ("/calls".to_owned(), Vec::new());
