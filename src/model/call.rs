@@ -217,7 +217,7 @@ pub struct Call {
     /// When callscribe first knew of the call, in milliseconds since 1970.
     pub created_at: i64,
     pub ended_at: Option<i64>,
-    /// When the last of its transcripts was checked by ear, if those are that it is listed by.
+    /// When the last of its current transcripts was checked by ear, in milliseconds since 1970, if all of them are.
     pub checked_at: Option<i64>,
 }
 

@@ -64,15 +64,15 @@ impl Conn {
         Ok(Some((after, is_all)))
     }
 
-    /// Counts the call of a recording as checked if the transcripts are that it is listed by: of each recording, the newest
-    /// in which something was said, or the newest.
+    /// Counts the call of a recording as checked if the current transcript of each of its recordings is. Where nothing was
+    /// said, that is the newest one.
     pub(crate) async fn count_checked(&mut self, recording: &RecordingSid) -> Result<(), Error> {
         let sql = "UPDATE calls SET checked_at = listed.last FROM (
                        SELECT call_id, CASE WHEN count(checked_at) = count(*) THEN max(checked_at) END AS last FROM (
                            SELECT call_id, (SELECT checked_at FROM transcripts
                                WHERE recording_sid = recordings.sid AND state = 'completed'
-                               ORDER BY CASE WHEN text <> '' THEN 0 ELSE 1 END, created_at DESC, id DESC LIMIT 1)
-                               AS checked_at
+                               ORDER BY CASE WHEN text <> '' THEN 0 ELSE 1 END, coalesce(chosen_at, 0) DESC,
+                               created_at DESC, id DESC LIMIT 1) AS checked_at
                            FROM recordings WHERE call_id = (SELECT call_id FROM recordings WHERE sid = $1)
                            AND EXISTS (SELECT 1 FROM transcripts
                                WHERE recording_sid = recordings.sid AND state = 'completed')

@@ -86,6 +86,9 @@ impl Conn {
         }
         self.unindex_transcript(of.id.as_str()).await?;
         self.index_transcript(of.id.as_str()).await?;
+        if let Some(recording) = &of.recording {
+            self.count_checked(recording).await?;
+        }
         self.note_correction(of, now).await?;
         Ok(true)
     }

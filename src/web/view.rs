@@ -56,7 +56,7 @@ pub(super) struct CallView {
     pub(super) is_deleting: bool,
     pub(super) created_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
-    /// Whether its transcript is checked by ear: of each recording, the one that search and lists show.
+    /// Whether the current transcript of each of its recordings is checked by ear.
     pub(super) checked: bool,
 }
 

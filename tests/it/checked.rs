@@ -271,6 +271,17 @@ async fn another_transcript_of_the_recording_is_unchecked() {
     assert_eq!(world.call(&call).await["checked"], false);
     assert_eq!(listed(&world, "checked=true").await, [""; 0]);
     assert_eq!(listed(&world, "checked=false&q=tomorrow").await, [call.as_str()]);
+    // The one that somebody chooses counts.
+    let choose = async |id: &str| {
+        let chosen = world.post_json(&format!("/transcript/{id}/current"), &json!({})).await;
+        assert_eq!(chosen.status, 200, "{}", chosen.text());
+    };
+    choose(&id).await;
+    assert_eq!(listed(&world, "checked=true").await, [call.as_str()]);
+    assert_eq!(listed(&world, "checked=true&q=tomorrow").await, [call.as_str()]);
+    choose(&other).await;
+    assert_eq!(listed(&world, "checked=true").await, [""; 0]);
+    assert_eq!(listed(&world, "checked=true&q=tomorrow").await, [""; 0]);
     checked(&world, &other, &json!({"checked": true})).await;
     checked(&world, &id, &json!({"checked": false})).await;
     assert_eq!(listed(&world, "checked=true&q=tomorrow").await, [call.as_str()]);
