@@ -120,7 +120,9 @@ pub fn correct(transcribed: &Transcribed, heard: &[SpokenWord], edit: &Edit) -> 
             typed(&old, range.clone(), &tokens[new.clone()], &around)
         };
         if let (Some(first), Some(replaced)) = (words.first_mut(), old.get(range.start).filter(|_| !range.is_empty())) {
-            first.begins = replaced.begins;
+            // Words that are inserted before it may begin the paragraph instead.
+            let is_passed = *begins == Some(true) && range.start == 0 && !is_first;
+            first.begins = replaced.begins.filter(|_| !is_passed);
         }
         for (word, token) in words.iter_mut().zip(&tokens[new]) {
             if token.begins_line {
@@ -452,6 +454,9 @@ mod tests {
         assert!(after.iter().all(|word| !word.is_corrected()));
         let joined = Edit { from: 1, to: 1, begins: Some(false), ..Edit::default() };
         assert_eq!(corrected(&after, &joined).1[1].begins, Some(false));
+        let begun = Edit { begins: Some(true), ..edit(1, 2, "so two") };
+        let (_, begun) = corrected(&after, &begun);
+        assert_eq!(begun.iter().map(|word| word.begins).collect::<Vec<_>>(), [None, Some(true), None, None]);
     }
 
     #[test]
