@@ -1,5 +1,7 @@
-//! `/transcript/<id>/corrections`: corrects a transcript, undoes corrections and lists them.
+//! `/transcript/<id>/corrections`: corrects a transcript, undoes corrections and lists them, as JSON or as a page. Browsers
+//! without scripts correct with a form.
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,6 +14,8 @@ use serde_json::{Value, json};
 use super::access::Who;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
+use super::pages::Notices;
+use super::response::page;
 use super::session;
 use crate::context::Shared;
 use crate::model::correction::{Correction, Edit, Made, Span, made};
@@ -36,6 +40,31 @@ struct EditBody {
     /// Whether a paragraph begins at `from`.
     #[serde(rename = "break")]
     begins: Option<bool>,
+}
+
+/// What was changed, word by word.
+#[derive(Template)]
+#[template(path = "corrections.html", config = "src/web/pages/askama.toml")]
+struct CorrectionsPage {
+    notices: Notices,
+    id: String,
+    corrections: Vec<CorrectionView>,
+}
+
+#[derive(Template)]
+#[template(path = "correct.html", config = "src/web/pages/askama.toml")]
+struct CorrectPage {
+    notices: Notices,
+    id: String,
+    version: i64,
+    stretches: Vec<Stretch>,
+}
+
+/// Neighboring words for a form.
+struct Stretch {
+    from: usize,
+    to: usize,
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -108,14 +137,55 @@ pub(super) async fn undo(
     Ok(answer(&headers, &id, corrected))
 }
 
-/// Lists the corrections of a transcript, oldest first.
+/// Lists the corrections of a transcript, oldest first. The page has the newest first.
 pub(super) async fn list(
     State(context): State<Shared>,
+    headers: HeaderMap,
     Id(id): Id<TranscriptId>,
     _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
     let text = Text::read(&mut context.store.read().await?, &id).await?;
-    Ok(Json(json!({ "corrections": views(&text) })).into_response())
+    let mut corrections = views(&text);
+    if !wants_page(&headers) {
+        return Ok(Json(json!({ "corrections": corrections })).into_response());
+    }
+    corrections.reverse();
+    let (notices, id) = (Notices::of(&context), id.to_string());
+    Ok(page(CorrectionsPage { notices, id, corrections }.render()))
+}
+
+/// What a form corrects.
+#[derive(Deserialize)]
+pub(super) struct Wish {
+    /// A version, and positions in it, such as `0:3-9 12-14`.
+    at: String,
+}
+
+/// Shows a form for each stretch. Leads back to the page if the transcript has another version by now.
+pub(super) async fn form(
+    State(context): State<Shared>,
+    Id(id): Id<TranscriptId>,
+    Query(Wish { at }): Query<Wish>,
+) -> Result<Response, ApiError> {
+    let bad = || ApiError::BadRequest("at: expected a version and positions, such as 0:3-9".to_owned());
+    let (version, runs) = at.split_once(':').ok_or_else(bad)?;
+    let version: i64 = version.parse().map_err(|_| bad())?;
+    let mut conn = context.store.read().await?;
+    let text = Text::read(&mut conn, &id).await?;
+    if text.transcript.version != version {
+        let location = format!("/transcript/{id}?format=html");
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+    }
+    let words = conn.words_of(&text.transcript.id).await?;
+    drop(conn);
+    let stretch = |run: &str| {
+        let (from, to) = run.split_once('-')?;
+        let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+        Some(Stretch { from, to, text: join(words.get(from..to)?) })
+    };
+    let stretches: Vec<Stretch> = runs.split(' ').map(stretch).collect::<Option<_>>().ok_or_else(bad)?;
+    let (notices, id) = (Notices::of(&context), id.to_string());
+    Ok(page(CorrectPage { notices, id, version, stretches }.render()))
 }
 
 fn answer(headers: &HeaderMap, id: &TranscriptId, Corrected { version, correction }: Corrected) -> Response {

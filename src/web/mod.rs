@@ -125,6 +125,7 @@ pub fn router(context: Shared) -> Router {
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
         .at("/transcript/{id}", get(transcript::transcript))
         .at("/transcript/{id}/checked", post(checks::check))
+        .at("/transcript/{id}/correct", get(corrections::form))
         .at("/transcript/{id}/corrections", get(corrections::list).post(corrections::correct))
         .at("/transcript/{id}/corrections/{correction}/undo", post(corrections::undo))
         .at("/transcript/{id}/compare/{other}", get(compare::compare))

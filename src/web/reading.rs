@@ -1,10 +1,13 @@
 //! A transcript for reading: paragraphs of one speaker each, with unsure words marked. Knows nothing of HTTP.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use crate::export;
 use crate::model::checked::Checked;
 use crate::model::name::turns_direction;
 use crate::model::search::{Found, Query};
-use crate::model::speakers::Speakers;
+use crate::model::speakers::{Speakers, label};
 use crate::model::word::{SpokenWord, is_spaced};
 
 /// Words with a lower confidence are marked.
@@ -27,6 +30,8 @@ pub(super) struct Paragraph {
     pub(super) positions: Vec<usize>,
     /// Which of the words a search has found.
     found: Vec<Found>,
+    /// How many paragraphs before this one begin at the same time.
+    place: usize,
 }
 
 /// Returns the words in paragraphs, with the same speakers and names as in captions. A speaker who is interrupted continues
@@ -46,6 +51,7 @@ pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speak
                     words: Vec::new(),
                     positions: Vec::new(),
                     found: Vec::new(),
+                    place: 0,
                 });
             }
             if let Some(last) = paragraphs.last_mut() {
@@ -54,6 +60,12 @@ pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speak
                 last.found.push(found[index]);
             }
         }
+    }
+    let mut begun: HashMap<i64, usize> = HashMap::new();
+    for paragraph in &mut paragraphs {
+        let here = begun.entry(paragraph.start()).or_default();
+        paragraph.place = *here;
+        *here += 1;
     }
     paragraphs
 }
@@ -75,6 +87,35 @@ pub(super) fn heard(word: &SpokenWord) -> export::Word<'_> {
 }
 
 impl Paragraph {
+    /// Returns its place among those that begin at the same time: the first one has none.
+    pub(super) fn place(&self) -> String {
+        if self.place == 0 { String::new() } else { format!(".{}", self.place) }
+    }
+
+    /// Returns the label of its speaker, if AssemblyAI told speakers apart.
+    pub(super) fn label(&self) -> Option<&str> {
+        self.words.first().and_then(|word| label(word.speaker.as_deref(), word.channel.as_deref()))
+    }
+
+    /// Returns the positions of its words in the transcript, such as `3-9 12-14`: where two people talk at once, the words
+    /// of one are not neighbors.
+    pub(super) fn runs(&self) -> String {
+        let runs = self.positions.chunk_by(|one, next| *next == one + 1);
+        let run = |run: &[usize]| Some(format!("{}-{}", run.first()?, run.last()? + 1));
+        runs.filter_map(run).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Returns a key that is another one if the paragraph looks different.
+    pub(super) fn key(&self) -> String {
+        let mut hash = DefaultHasher::new();
+        (self.voice, &self.speaker, self.label()).hash(&mut hash);
+        for (word, found) in self.words.iter().zip(&self.found) {
+            (&word.text, word.start, doubt(word), word.is_corrected(), *found as u8).hash(&mut hash);
+        }
+        // Half of it: a long page has many, and they cannot be compressed.
+        format!("{:x}", hash.finish() as u32)
+    }
+
     /// Whether there is a space before the word at this index.
     pub(super) fn is_spaced(&self, index: usize) -> bool {
         index == 0 || is_spaced(&self.words[index - 1].text, &self.words[index].text)
@@ -91,12 +132,15 @@ impl Paragraph {
         !(is_due && may_end)
     }
 
-    /// Returns the class of the word at this index, as an attribute, if a search has found it.
+    /// Returns the class of the word at this index, as an attribute, if a search has found it, or somebody typed it.
     pub(super) fn class(&self, index: usize) -> &'static str {
-        match self.found[index] {
-            Found::No => "",
-            Found::Further => " class=\"found\"",
-            Found::First => " class=\"found first\"",
+        match (self.found[index], self.words[index].is_corrected()) {
+            (Found::No, false) => "",
+            (Found::No, true) => " class=\"typed\"",
+            (Found::Further, false) => " class=\"found\"",
+            (Found::Further, true) => " class=\"found typed\"",
+            (Found::First, false) => " class=\"found first\"",
+            (Found::First, true) => " class=\"found first typed\"",
         }
     }
 

@@ -31,6 +31,7 @@ fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/transcript/{TRANSCRIPT}?format=text&wait=1")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/checked")),
         get(&format!("/transcript/{TRANSCRIPT}/corrections")),
+        get(&format!("/transcript/{TRANSCRIPT}/correct?at=0:0-1")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/corrections")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/corrections/abc/undo")),
         get(&format!("/recordings/{RECORDING}")),

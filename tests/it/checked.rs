@@ -397,8 +397,8 @@ async fn open_pages_of_every_instance_learn_of_a_check() {
     for (base, to) in [(&world.base, 1_000), (&url, 2_000)] {
         let Ok(mut stream) = Stream::open(&world.http, base, "", &[]).await else { panic!("no stream") };
         let key = |page: &str| {
-            let article = page.split_once("data-version=").expect("a transcript").1;
-            article.split('"').nth(3).expect("a key").to_owned()
+            let part = page.split_once("-check\" data-live data-key=\"").expect("what is checked").1;
+            part.split('"').next().expect("a key").to_owned()
         };
         let before = key(&page(&world, &call).await);
         checked(&world, &id, &json!({"checked": true, "to_ms": to})).await;

@@ -193,7 +193,7 @@ async fn the_words_that_a_search_found_are_marked_on_the_page_that_it_leads_to()
     for word in [
         "<span class=\"found first\" data-after=",
         "<span class=\"found\" data-after=",
-        "<mark class=\"found first\" data-after=\"155\" title=\"62% sure\">Ahoy</mark>",
+        "<mark class=\"found first\" data-after=\"155\" data-lasts=\"290\" title=\"62% sure\">Ahoy</mark>",
         "2 found <output></output>",
     ] {
         assert!(page.contains(word), "{word} in {page}");
@@ -267,7 +267,7 @@ async fn every_word_has_its_time_and_doubtful_words_their_confidence() {
     let page = world.page(&format!("/calls/{call}")).await;
     for word in [
         "<span data-after=\"0\">Hello,</span> <span data-after=\"430\">this</span>",
-        "<mark data-after=\"155\" title=\"62% sure\">Ahoy</mark>",
+        "<mark data-after=\"155\" data-lasts=\"290\" title=\"62% sure\">Ahoy</mark>",
         &format!(
             "<a class=\"from\" dir=\"ltr\" href=\"/recordings/{recording}.wav#t=0.200\" data-start=\"200\">0:00</a>"
         ),
@@ -363,7 +363,7 @@ async fn every_writing_system_is_shown_in_its_own_way() {
     for (word, shown) in [
         ("会议", "<span data-after=\"0\">会议</span><span data-after"),
         ("회의", "<span data-after=\"0\">회의</span> <span data-after"),
-        ("שלום", "<p dir=\"auto\"><a class=\"from\" dir=\"ltr\""),
+        ("שלום", "<p dir=\"auto\" id=\""),
         // Bidirectional controls would reverse the text that follows.
         ("\u{202E}no\u{2067}", "<span data-after=\"0\">no</span> <span"),
     ] {
@@ -478,7 +478,7 @@ async fn assets_are_cached_by_browsers_and_change_their_address_with_their_conte
     let page = world.page(&format!("/calls/{call}")).await;
     let assets = ["href", "src"].into_iter().flat_map(|name| attributes(&page, name));
     let assets: Vec<&str> = assets.filter(|link| link.starts_with("/assets/")).collect();
-    assert_eq!(assets.len(), 4, "style sheet, icon and scripts: {assets:?}");
+    assert_eq!(assets.len(), 6, "style sheet, icon and scripts: {assets:?}");
     let mut size = page.len();
     for asset in assets {
         let answer = world.get(asset).await;
@@ -491,7 +491,7 @@ async fn assets_are_cached_by_browsers_and_change_their_address_with_their_conte
         other.problem(404, "no-such-path");
         assert_eq!(other.header("cache-control"), "no-store");
     }
-    assert!(size < 60_000, "{size} bytes");
+    assert!(size < 90_000, "{size} bytes");
 }
 
 /// A pseudo-random generator.
@@ -553,7 +553,7 @@ async fn a_page_is_small_however_much_was_said() {
     let plain = world.page(&path).await;
     assert_eq!(attributes(&plain, "data-after").len(), 9_016);
     let bytes = transferred(&world, &path).await;
-    assert!(bytes < 60_000, "{bytes} bytes");
+    assert!(bytes < 72_000, "{bytes} bytes");
 
     let row = |n: u64| {
         let id = format!("{:016x}{:016x}", chance.below(1 << 31), chance.below(1 << 31));

@@ -148,7 +148,7 @@ def follows(base: str):
         page.wait_for_function("() => document.querySelector('audio').currentTime > 0.3")
         expect(page.locator(".text .spoken")).to_have_count(1)
         page.locator(".text").focus()
-        for key, is_paused in [("Space", True), ("Enter", False), ("Space", True)]:
+        for key, is_paused in [("Space", True), ("Space", False), ("Space", True)]:
             page.keyboard.press(key)
             page.wait_for_function("is_paused => document.querySelector('audio').paused === is_paused", arg=is_paused)
         page.eval_on_selector("audio", "audio => { audio.play = () => Promise.resolve(); }")
@@ -466,8 +466,8 @@ class Wire:
         self.port = self.listener.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}"
         self.ends: list[socket.socket] = []
-        self.flows = threading.Event()
-        self.flows.set()
+        self.flows, self.answers = threading.Event(), threading.Event()
+        self.release()
         threading.Thread(target=self.accept, args=[self.listener], daemon=True).start()
 
     def accept(self, listener):
@@ -478,13 +478,13 @@ class Wire:
                 return
             far = socket.create_connection(self.there)
             self.ends += [near, far]
-            for one, other in [(near, far), (far, near)]:
-                threading.Thread(target=self.carry, args=[one, other], daemon=True).start()
+            for one, other, may_pass in [(near, far, self.flows), (far, near, self.answers)]:
+                threading.Thread(target=self.carry, args=[one, other, may_pass], daemon=True).start()
 
-    def carry(self, one, other):
+    def carry(self, one, other, may_pass):
         try:
             while piece := one.recv(65536):
-                self.flows.wait()
+                may_pass.wait()
                 other.sendall(piece)
         except OSError:
             pass
@@ -508,9 +508,15 @@ class Wire:
     def hold(self):
         """Keeps connections open, and passes nothing on."""
         self.flows.clear()
+        self.answers.clear()
+
+    def mute(self):
+        """Passes on requests, and no answers."""
+        self.answers.clear()
 
     def release(self):
         self.flows.set()
+        self.answers.set()
 
 
 def says_what_it_is_connected_to(base: str):
@@ -824,6 +830,329 @@ def plays_by_keys(base: str):
         expect(keys).to_be_hidden()
 
 
+def transcript_of(base: str, call: str) -> str:
+    return json.loads(get(base, f"/calls/{call}"))["transcripts"][0]["id"]
+
+
+def text_of(base: str, transcript: str) -> str:
+    """What the server has stored."""
+    return get(base, f"/transcript/{transcript}?format=text").strip()
+
+
+def is_saved(page: Page):
+    expect(page.locator(".sign")).to_have_text("Saved")
+
+
+def select_word(page: Page, word: str):
+    """Clicks a word twice, which selects it without its punctuation."""
+    page.locator(".words > *", has_text=re.compile(f"^{re.escape(word)}$")).first.dblclick()
+
+
+def be_silent(page: Page):
+    page.add_init_script("HTMLMediaElement.prototype.play = () => Promise.resolve();")
+
+
+def shown(page: Page) -> str:
+    """What stands in the paragraphs of a page."""
+    return " ".join(" ".join(page.locator(".words").all_text_contents()).split())
+
+
+def shows(page: Page, text: str):
+    """The page gets this text."""
+    page.wait_for_function(
+        "text => [...document.querySelectorAll('.words')].map((part) => part.textContent).join(' ').trim().split(/\\s+/).join(' ') === text",
+        arg=text,
+    )
+
+
+def corrects(base: str):
+    """Who clicks into the text types there. What was typed is saved, comes to other pages, and can be taken back."""
+    with browser(base, permissions=["clipboard-read", "clipboard-write"]) as window:
+        page = window.page()
+        be_silent(page)
+        call = dial(page)
+        is_done(page)
+        transcript = transcript_of(base, call)
+        other = window.page()
+        other.goto(f"/calls/{call}")
+        page.bring_to_front()
+
+        def saves(text: str):
+            is_saved(page)
+            shows(page, text)
+            assert text_of(base, transcript) == text, text_of(base, transcript)
+
+        # A word is replaced by clicking and typing. The caret stays, also when the newer copy of the page has come.
+        select_word(page, "forty")
+        page.keyboard.type("fifty")
+        fifty = SAID.replace("forty", "fifty")
+        saves(fifty)
+        page.wait_for_function("() => document.querySelector('.text > p').dataset.key !== ''")
+        page.keyboard.type("-one")
+        one = SAID.replace("forty", "fifty-one")
+        saves(one)
+        shows(other, one)
+        # What stayed has its time, and what was typed plays, too.
+        expect(page.locator(".words [data-start]", has_text=re.compile("^fifty-one$"))).to_be_visible()
+        street = page.locator(".words [data-start]", has_text="Street")
+        street.click(modifiers=["Alt"])
+        stands_at(page, float(street.get_attribute("data-start")))
+
+        # Deleting, inserting and pasting; keys of the transcript type nothing.
+        page.keyboard.press("Control+End")
+        for _ in "Friday.":
+            page.keyboard.press("Backspace")
+        for key in ["Alt+k", "Alt+k", "Alt+j", "Alt+."]:
+            page.keyboard.press(key)
+        page.evaluate("navigator.clipboard.writeText('Monday  and\\tTuesday.')")
+        page.keyboard.press("Control+v")
+        tuesday = one.replace("Friday.", "Monday and Tuesday.")
+        saves(tuesday)
+
+        # Saved steps are taken back one by one, and done again. On a slow computer there are more of them.
+        def comes_to(text: str, key: str):
+            while shown(page) != text:
+                before = shown(page)
+                page.keyboard.press(key)
+                is_saved(page)
+                assert shown(page) != before, f"{key} does nothing to {before}"
+            assert text_of(base, transcript) == text, text_of(base, transcript)
+
+        for key, texts in [("Control+z", [one, fifty, SAID]), ("Control+Shift+z", [fifty, one, tuesday])]:
+            for text in texts:
+                comes_to(text, key)
+        shows(other, tuesday)
+
+        # What is not sent yet is taken back, too.
+        page.keyboard.press("Control+End")
+        page.keyboard.insert_text(" Now")
+        page.keyboard.press("Control+z")
+        saves(tuesday)
+        page.keyboard.press("Control+Shift+z")
+        saves(f"{tuesday} Now")
+
+        # Enter begins a paragraph, and Backspace at its begin ends that.
+        paragraphs = page.locator(".text > p")
+        select_word(page, "Please")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Enter")
+        expect(paragraphs).to_have_count(2)
+        is_saved(page)
+        page.keyboard.type("So ")
+        so = f"{tuesday} Now".replace("Please", "So Please")
+        saves(so)
+        expect(paragraphs.nth(1)).to_contain_text("So Please ship")
+        expect(other.locator(".text > p")).to_have_count(2)
+        page.keyboard.press("Home")
+        page.keyboard.press("Backspace")
+        expect(paragraphs).to_have_count(1)
+        page.keyboard.type("And ")
+        saves(so.replace("So Please", "And So Please"))
+        expect(other.locator(".text > p")).to_have_count(1)
+        page.reload()
+        shows(page, so.replace("So Please", "And So Please"))
+        expect(paragraphs).to_have_count(1)
+
+        # An unsure word is right.
+        expect(page.locator(".text mark")).to_have_count(1)
+        page.keyboard.press("Alt+ArrowDown")
+        page.keyboard.press("Alt+Enter")
+        expect(page.locator(".text mark")).to_have_count(0)
+        expect(other.locator(".text mark")).to_have_count(0)
+        page.keyboard.press("Alt+Shift+ArrowUp")
+        expect(page.locator(".spoken")).to_have_class(re.compile("typed"))
+
+        # By keyboard alone: the Tab key reaches the text, and Enter types at the word that was heard last.
+        page.eval_on_selector("audio", "audio => { audio.currentTime = 0; mark(audio); }")
+        expect(page.locator(".spoken")).to_have_count(0)
+        page.locator(".text").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        page.keyboard.type("was")
+        page.keyboard.press("Escape")
+        expect(page.locator(".text")).to_be_focused()
+        saves(so.replace("So Please", "And So Please").replace("this is", "this was"))
+
+
+def corrects_at_once(base: str):
+    """Two people correct one transcript: changes of different words merge, and of the same words one has to choose."""
+    with browser(base) as window:
+        window.expected = "status of 409 "
+        first, second = [window.page() for _ in range(2)]
+        for page in [first, second]:
+            be_silent(page)
+        call = dial(first)
+        is_done(first)
+        transcript = transcript_of(base, call)
+        second.goto(f"/calls/{call}")
+
+        # What one of them is typing stays, while the other's correction comes.
+        first.evaluate("void (window.sendNow = send, window.send = async () => {})")
+        select_word(first, "forty")
+        first.keyboard.type("fifty")
+        select_word(second, "call.")
+        second.keyboard.type("meeting")
+        is_saved(second)
+        first.wait_for_function("() => document.querySelector('.transcript').dataset.version === '1'")
+        assert first.evaluate("typedIn().textContent.slice(0, caretIn(typedIn()))").endswith("ship order fifty")
+        first.evaluate("void (window.send = window.sendNow)")
+        first.keyboard.type("-one")
+        is_saved(first)
+        both = SAID.replace("call.", "meeting.").replace("forty", "fifty-one")
+        for page in [first, second]:
+            shows(page, both)
+        assert text_of(base, transcript) == both
+
+        # Both change the same word, and the second one chooses.
+        for mine, theirs, button, result in [
+            ("Abbey", "Ahoi", "Keep yours", "Abbey"),
+            ("Aboy", "Abbot", "Take the other", "Abbot"),
+        ]:
+            now = re.search("to (.*) Street", shown(first)).group(1)
+            first.evaluate("void (window.send = async () => {})")
+            select_word(first, now)
+            first.keyboard.type(mine)
+            select_word(second, now)
+            second.keyboard.type(theirs)
+            is_saved(second)
+            first.evaluate("window.send = window.sendNow; sendSoon(document.querySelector('.transcript'))")
+            choice = first.get_by_role("group", name="Two versions")
+            expect(choice.locator(".mine")).to_contain_text(f"to {mine} Street")
+            expect(choice.locator(".theirs")).to_contain_text(f"to {theirs} Street")
+            choice.get_by_role("button", name=button).click()
+            expect(choice).to_have_count(0)
+            is_saved(first)
+            for page in [first, second]:
+                shows(page, both.replace("Ahoy", result))
+            assert text_of(base, transcript) == both.replace("Ahoy", result)
+
+
+def says_who_speaks(base: str):
+    """The name of a speaker opens a choice of who says a paragraph, or everything from there on."""
+    with browser(base) as window:
+        page = window.page()
+        be_silent(page)
+        page.goto("/")
+        page.get_by_label("Number, with country code").fill("+1 415 555 0131")
+        page.get_by_label("What to do").select_option("Talk: ring +14155550100 first")
+        page.get_by_role("button", name="Dial").click()
+        page.wait_for_url("**/calls/CA*")
+        is_done(page)
+        transcript = transcript_of(base, urlsplit(page.url).path.rsplit("/", 1)[1])
+        before = text_of(base, transcript)
+        names = page.locator(".text .name")
+        first = names.all_text_contents()
+        assert first[:3] == ["Callee:", "Operator:", "Callee:"], first
+        dialog = page.get_by_role("dialog", name="Who says this?")
+
+        # By mouse, with something typed just before.
+        select_word(page, "clinic.")
+        page.keyboard.type("center")
+        names.nth(1).click()
+        dialog.get_by_role("button", name="Callee").click()
+        expect(page.locator(".text p").first).to_contain_text("I have the chart open.")
+        is_saved(page)
+        after = text_of(base, transcript)
+        assert "center." in after and after.count("Operator: ") == before.count("Operator: ") - 1, after
+
+        # By keyboard: another speaker from there on.
+        last = names.last.text_content().removesuffix(":")
+        count = names.all_text_contents().count(f"{last}:")
+        names.nth(names.all_text_contents().index(f"{last}:")).press("Enter")
+        expect(dialog).to_be_visible()
+        dialog.get_by_role("checkbox").press("Space")
+        dialog.get_by_role("button", name="Somebody else").press("Enter")
+        expect(dialog).to_be_hidden()
+        expect(names.last).not_to_have_text(f"{last}:")
+        is_saved(page)
+        assert f"{last}:" not in names.all_text_contents() and count > 1, names.all_text_contents()
+        page.locator(".text").press("Control+z")
+        expect(names.last).to_have_text(f"{last}:")
+        is_saved(page)
+        assert text_of(base, transcript) == after
+
+
+def loses_nothing(base: str):
+    """What is typed while there is no connection, or before the page is gone, arrives later, and once."""
+    wire = Wire(base)
+    with browser(wire.base) as window:
+        window.expected = "ERR_"
+        page = window.page()
+        be_silent(page)
+        call = dial(page)
+        is_done(page)
+        transcript = transcript_of(base, call)
+        select_word(page, "forty")
+        wire.cut()
+        page.keyboard.type("fifty")
+        expect(page.locator(".sign")).to_contain_text("Not saved yet: no connection")
+        page.keyboard.type(" one")
+        assert text_of(base, transcript) == SAID
+        wire.mend()
+        is_saved(page)
+        said = SAID.replace("forty", "fifty one")
+        assert text_of(base, transcript) == said, text_of(base, transcript)
+
+        # The answer is lost: what was sent is not sent twice.
+        page.keyboard.press("Control+End")
+        wire.mute()
+        page.keyboard.type(" Ahoy!")
+        said += " Ahoy!"
+        while text_of(base, transcript) != said:
+            page.wait_for_timeout(50)
+        page.keyboard.type(" Ahoy!")
+        said += " Ahoy!"
+        wire.cut()
+        wire.release()
+        expect(page.locator(".sign")).to_contain_text("Not saved yet: no connection")
+        wire.mend()
+        is_saved(page)
+        shows(page, said)
+        assert text_of(base, transcript) == said, text_of(base, transcript)
+
+        # The page is closed before anything was sent.
+        page.keyboard.type(" Bye!")
+        page.evaluate("onbeforeunload = null")
+        page.close(run_before_unload=False)
+        assert text_of(base, transcript) == said
+        page = window.page()
+        page.goto(f"/calls/{call}")
+        is_saved(page)
+        shows(page, f"{said} Bye!")
+        assert text_of(base, transcript) == f"{said} Bye!"
+        assert page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('unsaved'))") == []
+
+
+def corrects_after_log_in(base: str):
+    """What is typed after the log-in has ended is sent when it is renewed in another tab."""
+    with browser(base, extra_http_headers={"x-forwarded-for": "203.0.113.7"}) as window:
+        window.expected = "status of 401 "
+        page = window.page()
+        be_silent(page)
+
+        def log_in(page: Page):
+            page.get_by_label("Operator token").fill(os.environ["TOKEN"])
+            page.get_by_role("button", name="Log in").click()
+
+        page.goto("/")
+        log_in(page)
+        call = dial(page)
+        is_done(page)
+        select_word(page, "forty")
+        window.context.request.post(f"{base}/logout")
+        page.keyboard.type("fifty")
+        expect(page.locator(".sign")).to_contain_text("you are logged out")
+        shows(page, SAID.replace("forty", "fifty"))
+        other = window.page()
+        other.goto("/calls")
+        log_in(other)
+        other.wait_for_url("**/calls")
+        is_saved(page)
+        page.reload()
+        shows(page, SAID.replace("forty", "fifty"))
+
+
 def works_without_scripts(base: str):
     """Without scripts, everything works except live updates and words synchronized with the audio."""
     with browser(base, java_script_enabled=False) as window:
@@ -847,6 +1176,19 @@ def works_without_scripts(base: str):
         page.goto(f"/calls/{call}")
         page.get_by_role("button", name="Not checked").click()
         expect(page.get_by_role("button", name="Checked by ear")).to_be_visible()
+        page.get_by_role("link", name="Correct").click()
+        said = page.get_by_label("What is said here")
+        expect(said).to_have_value(SAID)
+        said.fill(SAID.replace("forty two", "fifty"))
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_url("**/calls/CA*")
+        expect(page.locator(".words")).to_have_text(SAID.replace("forty two", "fifty"))
+        page.get_by_role("link", name="Corrections").click()
+        expect(page.locator("del")).to_have_text("forty two")
+        expect(page.locator("ins")).to_have_text("fifty")
+        page.get_by_role("button", name="Undo").click()
+        page.wait_for_url("**/calls/CA*")
+        expect(page.locator(".words")).to_have_text(SAID)
         page.goto("/transcribe")
         page.get_by_label("Audio or video file").set_input_files(os.environ["SPEECH"])
         page.get_by_role("button", name="Upload and transcribe").click()
@@ -877,5 +1219,5 @@ def pictures_a_call(base: str):
 
 
 if __name__ == "__main__":
-    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, plays_by_keys, follows_names, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
+    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, plays_by_keys, corrects, corrects_at_once, says_who_speaks, loses_nothing, corrects_after_log_in, follows_names, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

@@ -78,6 +78,31 @@ fn keys_play_a_recording_at_any_speed_and_go_to_unsure_words_even_while_somebody
 }
 
 #[test]
+fn who_clicks_into_a_transcript_corrects_it_by_typing_and_can_take_that_back() {
+    operator("corrects");
+}
+
+#[test]
+fn two_who_correct_a_transcript_see_each_others_words_and_choose_where_both_changed_the_same() {
+    operator("corrects_at_once");
+}
+
+#[test]
+fn the_name_of_a_speaker_opens_a_choice_of_who_says_a_paragraph_or_all_from_there_on() {
+    operator("says_who_speaks");
+}
+
+#[test]
+fn corrections_survive_a_lost_connection_and_a_closed_page_and_arrive_once() {
+    operator("loses_nothing");
+}
+
+#[test]
+fn corrections_that_are_typed_after_a_session_has_ended_are_saved_after_the_next_log_in() {
+    operator_with("corrects_after_log_in", &[("OPERATOR_TOKEN", TOKEN)]);
+}
+
+#[test]
 fn a_name_that_is_given_elsewhere_reaches_an_open_page_and_what_it_copies() {
     operator("follows_names");
 }

@@ -543,6 +543,7 @@ async fn what_is_said_into_a_long_speech_is_read_where_it_was_said() {
 /// Returns the name in a paragraph of a page, and its words.
 fn spoken_on_page(paragraph: &str) -> (String, String) {
     let (paragraph, _) = paragraph.split_once("</p>").expect("the end of a paragraph");
+    let (paragraph, _) = paragraph.split_once(" <a class=\"correct\"").expect("a link to correct it");
     let (_, rest) = paragraph.split_once("<b dir=\"auto\">").expect("a name");
     let (name, rest) = rest.split_once('<').expect("the end of the name");
     let (_, rest) = rest.split_once("</b>").expect("words");

@@ -93,6 +93,12 @@ static SCRIPT: LazyLock<Asset> =
 static PLAY: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("play", "js", "text/javascript; charset=utf-8", include_str!("play.js")));
 
+static SAVE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("save", "js", "text/javascript; charset=utf-8", include_str!("save.js")));
+
+static EDIT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("edit", "js", "text/javascript; charset=utf-8", include_str!("edit.js")));
+
 static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("icon.svg")));
 
 impl Asset {
@@ -111,9 +117,9 @@ pub(super) fn script() -> String {
     format!("/assets/{}", SCRIPT.name)
 }
 
-/// The script for pages with a recording. It follows that of [`script`].
-pub(super) fn play_script() -> String {
-    format!("/assets/{}", PLAY.name)
+/// The scripts for pages with a recording, in their order. They follow that of [`script`].
+pub(super) fn transcript_scripts() -> [String; 3] {
+    [&PLAY, &SAVE, &EDIT].map(|script| format!("/assets/{}", script.name))
 }
 
 pub(super) fn icon() -> String {
@@ -122,7 +128,7 @@ pub(super) fn icon() -> String {
 
 /// Browsers may cache an asset for good: its address never has other content.
 pub(super) async fn asset(Id(file): Id<String>) -> Result<Response, ApiError> {
-    let assets = [&*STYLE, &*SCRIPT, &*PLAY, &*ICON];
+    let assets = [&*STYLE, &*SCRIPT, &*PLAY, &*SAVE, &*EDIT, &*ICON];
     let asset = assets.into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
     let kept = "private, max-age=31536000, immutable";
     Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content).into_response())

@@ -65,7 +65,6 @@ function holdBack(newer) {
 // playing. A part with a key is replaced only if the key differs.
 function merge(newer, isAll) {
   localize(newer);
-  time(newer);
   if (!isAll) holdBack(newer);
   for (const list of newer.querySelectorAll('[data-list]')) {
     const here = document.getElementById(list.id);
@@ -74,7 +73,7 @@ function merge(newer, isAll) {
     let next = here.firstElementChild;
     for (const part of list.children) {
       if (next && next.id === part.id) next = next.nextElementSibling;
-      else here.insertBefore(document.getElementById(part.id) || document.importNode(part, true), next);
+      else here.insertBefore(document.getElementById(part.id) || timed(document.importNode(part, true)), next);
     }
   }
   for (const part of newer.querySelectorAll('[data-live]')) {
@@ -85,11 +84,20 @@ function merge(newer, isAll) {
     const focused = here.contains(document.activeElement) ? document.activeElement : null;
     const place = focused && [...here.querySelectorAll('a, button, input')].indexOf(focused);
     here.replaceChildren(...copies(part.childNodes));
-    if (key !== undefined) here.dataset.key = key;
+    time(here);
+    Object.assign(here.dataset, part.dataset);
     if (focused) (here.querySelectorAll('a, button, input')[place] || here).focus();
+  }
+  for (const text of newer.querySelectorAll('[data-text]')) {
+    const here = document.getElementById(text.id);
+    if (here) mergeText(here, text);
   }
   body.dataset.about = newer.body.dataset.about;
 }
+
+// What edit.js knows: whether the reader types in a transcript at this moment, and whether the caret, or something that is not
+// sent, is in one.
+const typist = { isTyping: () => false, isHere: () => false };
 
 let isAsking = false;
 let isStale = false;
@@ -106,6 +114,8 @@ async function refresh() {
   isAsking = true;
   while (isStale) {
     isStale = false;
+    // To take over a long page takes a moment, in which keys would wait.
+    while (typist.isTyping()) await new Promise((later) => setTimeout(later, 200));
     try {
       const answer = await askAgain();
       if (answer.type === 'opaqueredirect') {
@@ -173,7 +183,7 @@ function logOut() {
   clearTimeout(alarm);
   isLost = false;
   const fields = [...document.querySelectorAll('form[method=post] input:not([type=hidden])')];
-  if (fields.some((field) => field.value !== field.defaultValue)) return say('out');
+  if (fields.some((field) => field.value !== field.defaultValue) || typist.isHere()) return say('out');
   location.replace(`/login?next=${encodeURIComponent(location.pathname + location.search + location.hash)}`);
 }
 
@@ -217,13 +227,18 @@ function listen() {
 
 // The server sends the difference between the starts of two words, which is shorter than the start itself.
 function time(root) {
-  for (const from of root.querySelectorAll('.text a.from')) {
+  for (const from of root.querySelectorAll('a.from')) {
     let at = Number(from.dataset.start);
     for (const word of from.parentNode.querySelectorAll('[data-after]')) {
       at += Number(word.dataset.after);
       word.dataset.start = at;
     }
   }
+}
+
+function timed(part) {
+  time(part);
+  return part;
 }
 
 function start(word) {
@@ -288,7 +303,7 @@ function mark(audio) {
     if (word === marked) continue;
     marked?.classList.remove('spoken');
     word?.classList.add('spoken');
-    if (word && !audio.paused && isFollowing && !isInSight(word)) scrollToWord(word);
+    if (word && !audio.paused && isFollowing && !typist.isTyping() && !isInSight(word)) scrollToWord(word);
     tell(article, word);
   }
 }
@@ -317,7 +332,7 @@ async function copy(button) {
   const paragraphs = [...button.closest('article').querySelectorAll('.text p, p.text')];
   const said = (paragraph) => {
     const text = paragraph.cloneNode(true);
-    text.querySelector('.from')?.remove();
+    for (const part of text.querySelectorAll('.from, .correct')) part.remove();
     return text.textContent.trim();
   };
   const text = paragraphs.map(said).join('\n\n');
@@ -380,6 +395,8 @@ document.addEventListener('click', (event) => {
   }
   const word = target.closest('.text [data-start]');
   if (!word || event.ctrlKey || event.metaKey || event.shiftKey || String(getSelection())) return;
+  // In the words, edit.js places the caret.
+  if (word.closest('.words') && !event.altKey) return;
   event.preventDefault();
   playAt(word.closest('section'), start(word));
   tell(word.closest('article'), word);

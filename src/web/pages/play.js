@@ -45,12 +45,12 @@ document.addEventListener('ratechange', ({ target }) => {
   for (const shown of document.querySelectorAll('.playback output')) shown.textContent = `${target.playbackRate}×`;
 }, true);
 
-// Goes to the next word of this kind, after the one that was spoken last, and tells how sure it is.
+// Goes to the next word of this kind, after the caret or else the one that was spoken last, and tells how sure it is.
 function goToNext(audio, kind, by) {
   const section = audio.closest('section');
   const list = words(section.querySelector('.text'));
-  const marked = section.querySelector('.spoken');
-  let at = marked ? list.indexOf(marked) + by : by < 0 ? list.length - 1 : 0;
+  const here = wordAtCaret() ?? section.querySelector('.spoken');
+  let at = here ? list.indexOf(here) + by : by < 0 ? list.length - 1 : 0;
   while (list[at] && !list[at].matches(kind)) at += by;
   if (list[at]) goToWord(audio, list[at]);
 }
@@ -59,6 +59,7 @@ function goToWord(audio, word) {
   audio.currentTime = start(word);
   mark(audio);
   scrollToWord(word);
+  if (typedIn()) editWord(word);
 }
 
 function goToNeighbor(audio, by) {
@@ -76,6 +77,9 @@ const deeds = {
   forward: (audio) => move(audio, STEP),
   slower: (audio) => setRate(audio.playbackRate - 0.25),
   faster: (audio) => setRate(audio.playbackRate + 0.25),
+  nextTyped: (audio) => goToNext(audio, '.typed', 1),
+  lastTyped: (audio) => goToNext(audio, '.typed', -1),
+  accept: (audio) => accept(wordAtCaret() ?? audio.closest('section').querySelector('.spoken')),
   nextUnsure: (audio) => goToNext(audio, 'mark', 1),
   lastUnsure: (audio) => goToNext(audio, 'mark', -1),
   nextWord: (audio) => goToNeighbor(audio, 1),
@@ -85,10 +89,11 @@ const deeds = {
 
 // Keys with Alt, which types nothing, and which neither Chromium nor Firefox takes.
 const WITH_ALT = {
-  k: 'play', j: 'back', l: 'forward', ',': 'slower', '.': 'faster', '/': 'keys', ArrowDown: 'nextUnsure', ArrowUp: 'lastUnsure',
+  k: 'play', j: 'back', l: 'forward', ',': 'slower', '.': 'faster', '/': 'keys', ArrowDown: 'nextUnsure', ArrowUp: 'lastUnsure', Enter: 'accept',
 };
+const WITH_ALT_AND_SHIFT = { ArrowDown: 'nextTyped', ArrowUp: 'lastTyped' };
 // Keys of the text while nobody types in it.
-const OF_TEXT = { ' ': 'play', Enter: 'play', ArrowLeft: 'lastWord', ArrowRight: 'nextWord' };
+const OF_TEXT = { ' ': 'play', ArrowLeft: 'lastWord', ArrowRight: 'nextWord' };
 const CODES = { KeyJ: 'j', KeyK: 'k', KeyL: 'l', Comma: ',', Period: '.', Slash: '/' };
 
 function isTyping(part) {
@@ -98,7 +103,8 @@ function isTyping(part) {
 // Returns what a key does. On a Mac, Option turns a letter into another character, but its key keeps its place.
 function deedOf({ key, code, altKey, ctrlKey, metaKey, shiftKey, target }) {
   if (ctrlKey || metaKey) return undefined;
-  if (altKey) return shiftKey ? undefined : WITH_ALT[key.toLowerCase()] ?? WITH_ALT[key] ?? WITH_ALT[CODES[code]];
+  if (altKey && shiftKey) return WITH_ALT_AND_SHIFT[key];
+  if (altKey) return WITH_ALT[key.toLowerCase()] ?? WITH_ALT[key] ?? WITH_ALT[CODES[code]];
   if (key === '?' && !isTyping(target)) return 'keys';
   return target.matches?.('.text[tabindex]') ? OF_TEXT[key] : undefined;
 }

@@ -1,0 +1,658 @@
+// Typing in a transcript: who clicks into a paragraph corrects it. Follows save.js, which sends what was typed. All texts come
+// from the server.
+'use strict';
+
+// Milliseconds without a key, after which what was typed is sent.
+const REST = 600;
+// Milliseconds without a key, after which a newer copy of the page may come: that of a long transcript takes a moment.
+const CALM = document.querySelectorAll('.words > *').length > 5000 ? 3000 : 1000;
+
+let typedAt = -Infinity;
+// Whether a word is being composed of several keys.
+let isComposing = false;
+
+typist.isTyping = () => isComposing || performance.now() - typedAt < CALM;
+typist.isHere = () => typedIn() !== null || [...drafts.values()].some(isUnsent);
+
+function articleOf(part) {
+  return part?.closest?.('.transcript[data-version][data-transcript]') ?? null;
+}
+
+// The words that somebody types in.
+function typedIn() {
+  const part = document.activeElement;
+  return part?.matches('.words[contenteditable]') ? part : null;
+}
+
+function wordAtCaret() {
+  const node = typedIn() && getSelection().focusNode;
+  return (node?.nodeType === Node.TEXT_NODE ? node.parentElement : node)?.closest('[data-start]') ?? null;
+}
+
+// Reading the page.
+
+// The id of a paragraph tells when it begins.
+function beginOf(id) {
+  return Number(id.split('.')[1]);
+}
+
+function textOf(part) {
+  if (!part.querySelector('br, div')) return part.textContent;
+  const copy = part.cloneNode(true);
+  for (const line of copy.querySelectorAll('br')) line.replaceWith('\n');
+  for (const line of copy.querySelectorAll('div')) line.before('\n');
+  return copy.textContent;
+}
+
+function positionsOf(paragraph) {
+  return paragraph.dataset.words.split(' ').flatMap((run) => {
+    const [from, to] = run.split('-').map(Number);
+    return Array.from({ length: to - from }, (_, n) => from + n);
+  });
+}
+
+// Returns a paragraph of the server's as a draft in which nothing was typed yet.
+function draftOf(paragraphs, article) {
+  const draft = { transcript: article.dataset.transcript, id: paragraphs[0].id, version: Number(article.dataset.version) };
+  Object.assign(draft, { base: '', spans: [], at: 0, joins: [], pending: null, choice: false, isStale: false, why: null });
+  draft.begins = paragraphs[0].previousElementSibling !== null;
+  for (const paragraph of paragraphs) {
+    const positions = positionsOf(paragraph);
+    if (!draft.spans.length) [draft.at] = positions;
+    if (draft.base) draft.base += '\n';
+    paragraph.querySelectorAll('.words > *').forEach((word, n) => {
+      const text = word.textContent.replace(/\s+/g, ' ').trim();
+      if (n > 0 && word.previousSibling !== word.previousElementSibling) draft.base += ' ';
+      draft.spans.push([draft.base.length, draft.base.length + text.length, positions[n]]);
+      draft.base += text;
+    });
+  }
+  draft.text = draft.base;
+  return draft;
+}
+
+function draftHere(paragraph) {
+  if (!drafts.has(paragraph.id)) {
+    const draft = draftOf([paragraph], articleOf(paragraph));
+    catchUp(draft);
+    drafts.set(draft.id, draft);
+  }
+  return drafts.get(paragraph.id);
+}
+
+// The caret, by the number of characters before it.
+
+function caretIn(host) {
+  const selection = getSelection();
+  if (!selection.rangeCount || !host.contains(selection.focusNode)) return null;
+  const range = document.createRange();
+  range.setStart(host, 0);
+  range.setEnd(selection.focusNode, selection.focusOffset);
+  return String(range).length;
+}
+
+function putCaret(host, offset) {
+  const walk = document.createTreeWalker(host, NodeFilter.SHOW_TEXT);
+  let left = offset;
+  while (walk.nextNode()) {
+    const { length } = walk.currentNode;
+    if (left <= length) return getSelection().collapse(walk.currentNode, left);
+    left -= length;
+  }
+  getSelection().selectAllChildren(host);
+  getSelection().collapseToEnd();
+}
+
+// Typing.
+
+function edit(host) {
+  if (host !== typedIn()) {
+    const label = host.closest('.text').dataset.typing;
+    const attributes = { role: 'textbox', 'aria-multiline': 'true', 'aria-label': label, spellcheck: 'false' };
+    for (const [name, value] of Object.entries(attributes)) host.setAttribute(name, value);
+    host.setAttribute('contenteditable', 'plaintext-only');
+    host.focus({ preventScroll: true });
+  }
+  draftHere(host.parentNode);
+}
+
+function editAt(host, offset) {
+  edit(host);
+  putCaret(host, offset);
+  host.parentNode.scrollIntoView({ block: 'nearest' });
+}
+
+// Puts the caret on a word, selected so that typing replaces it.
+function editWord(word) {
+  edit(word.closest('.words'));
+  getSelection().selectAllChildren(word);
+}
+
+document.addEventListener('focusout', ({ target }) => {
+  // Who looks at another window comes back to the caret.
+  if (!target.matches?.('.words[contenteditable]') || !document.hasFocus()) return;
+  for (const name of ['contenteditable', 'role', 'aria-multiline', 'aria-label', 'spellcheck']) target.removeAttribute(name);
+  isComposing = false;
+  const draft = drafts.get(target.parentNode.id);
+  if (!draft) return;
+  if (isUnsent(draft)) sendSoon(articleOf(target), 0);
+  // The server's copy has the times of the new words.
+  else if (target.parentNode.dataset.key === '') refresh();
+  else drop(draft);
+});
+
+const timers = new Map();
+
+function sendSoon(article, rest = REST) {
+  const { transcript } = article.dataset;
+  clearTimeout(timers.get(transcript));
+  timers.set(transcript, setTimeout(() => (isComposing ? sendSoon(article) : send(article)), rest));
+}
+
+// Takes over what stands in a paragraph now.
+function typed(host) {
+  const paragraph = host.parentNode;
+  const draft = draftHere(paragraph);
+  const text = normalize(textOf(host));
+  if (text === draft.text) return;
+  draft.text = text;
+  paragraph.dataset.key = '';
+  keep(draft);
+  if (draft.choice) return;
+  if (isUnsent(draft)) report(articleOf(host), 'saving');
+  sendSoon(articleOf(host));
+}
+
+document.addEventListener('compositionstart', () => { isComposing = true; });
+document.addEventListener('compositionend', ({ target }) => {
+  isComposing = false;
+  if (target.matches?.('.words')) typed(target);
+});
+
+document.addEventListener('input', ({ target }) => {
+  if (!target.matches?.('.words')) return;
+  typedAt = performance.now();
+  pauseToType(target);
+  typed(target);
+});
+
+document.addEventListener('beforeinput', (event) => {
+  if (!event.target.matches?.('.words')) return;
+  if (event.inputType.startsWith('history')) {
+    event.preventDefault();
+    takeBack(articleOf(event.target), event.inputType === 'historyUndo' ? 'undo' : 'redo');
+  }
+  if (event.inputType.startsWith('format')) event.preventDefault();
+});
+
+function pauseToType(part) {
+  const audio = part.closest('.recording')?.querySelector('audio');
+  if (!audio || audio.paused || !document.querySelector('.playback input')?.checked) return;
+  playOrPause(audio);
+}
+
+for (const box of document.querySelectorAll('.playback input')) {
+  box.checked = localStorage.getItem('pauses') === 'true';
+  box.addEventListener('change', () => {
+    localStorage.setItem('pauses', box.checked);
+    for (const other of document.querySelectorAll('.playback input')) other.checked = box.checked;
+  });
+}
+
+// A click places the caret. While the recording is paused, it will play on from there.
+document.addEventListener('click', (event) => {
+  const host = event.target.closest('.words');
+  if (!host || !articleOf(host) || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!getSelection().isCollapsed) return;
+  const word = event.target.closest('[data-after]');
+  if (host !== typedIn()) {
+    const place = caretAt(event.clientX, event.clientY);
+    edit(host);
+    if (place && host.contains(place.node)) getSelection().collapse(place.node, place.offset);
+  }
+  const audio = host.closest('.recording')?.querySelector('audio');
+  if (audio?.paused && word?.dataset.start) audio.currentTime = start(word);
+  tell(host.closest('article'), word);
+});
+
+document.addEventListener('dblclick', ({ target }) => {
+  const word = target.closest('.words [data-start]');
+  if (word) playAt(word.closest('section'), start(word));
+});
+
+function caretAt(x, y) {
+  const place = document.caretPositionFromPoint?.(x, y);
+  if (place) return { node: place.offsetNode, offset: place.offset };
+  const range = document.caretRangeFromPoint?.(x, y);
+  return range ? { node: range.startContainer, offset: range.startOffset } : null;
+}
+
+// Keys.
+
+function neighborOf(host, by) {
+  const hosts = [...host.closest('.text').querySelectorAll('.words')];
+  return hosts[hosts.indexOf(host) + by];
+}
+
+// Whether the caret is in the first or last line.
+function isAtEdge(host, by) {
+  const range = getSelection().getRangeAt(0);
+  const caret = range.getClientRects()[0] ?? range.startContainer.parentElement.getBoundingClientRect();
+  const lines = host.getClientRects();
+  const line = lines[by < 0 ? 0 : lines.length - 1];
+  return !line || (by < 0 ? caret.top < line.bottom - 2 : caret.bottom > line.top + 2) && { x: caret.left };
+}
+
+// Moves the caret from paragraph to paragraph, as in one text.
+function cross(host, key) {
+  const by = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 }[key];
+  const other = by && neighborOf(host, by);
+  if (!other || !getSelection().isCollapsed) return false;
+  if (key === 'ArrowLeft' || key === 'ArrowRight') {
+    if (caretIn(host) !== (by < 0 ? 0 : host.textContent.length)) return false;
+    editAt(other, by < 0 ? other.textContent.length : 0);
+    return true;
+  }
+  const edge = isAtEdge(host, by);
+  if (!edge) return false;
+  editAt(other, by < 0 ? other.textContent.length : 0);
+  const lines = other.getClientRects();
+  const line = lines[by < 0 ? lines.length - 1 : 0];
+  const place = line && edge.x !== undefined && caretAt(edge.x, (line.top + line.bottom) / 2);
+  if (place && other.contains(place.node)) getSelection().collapse(place.node, place.offset);
+  return true;
+}
+
+// Joins a paragraph to the one before it, if the same speaker goes on.
+function join(before, after) {
+  const [one, other] = [before, after].map((host) => host.parentNode);
+  if (one.dataset.speaker !== other.dataset.speaker) return;
+  const article = articleOf(one);
+  const [draft, added] = [draftHere(one), draftHere(other)];
+  if (draft.pending || added.pending || draft.choice || added.choice || draft.version !== added.version) return;
+  const offset = before.textContent.length;
+  const from = draft.base.length + 1;
+  draft.base += ` ${added.base}`;
+  draft.text += ` ${added.text}`;
+  draft.spans.push(...added.spans.map(([begin, end, position]) => [begin + from, end + from, position]));
+  draft.joins.push(...added.joins, added.at);
+  before.append(' ', ...after.childNodes);
+  other.remove();
+  drop(added);
+  one.dataset.key = '';
+  keep(draft);
+  editAt(before, offset + 1);
+  sendSoon(article, 0);
+}
+
+document.addEventListener('keydown', (event) => {
+  const host = typedIn();
+  const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+  if (event.isComposing) return;
+  const isUndo = (ctrlKey || metaKey) && !altKey && ['z', 'y'].includes(key.toLowerCase());
+  const isText = event.target.matches?.('.text') && articleOf(event.target);
+  if (isUndo && (host || isText)) {
+    event.preventDefault();
+    takeBack(articleOf(event.target), key.toLowerCase() === 'y' || shiftKey ? 'redo' : 'undo');
+  } else if (isText && key === 'Enter') {
+    event.preventDefault();
+    const word = event.target.querySelector('.spoken');
+    if (word) editWord(word);
+    else editAt(event.target.querySelector('.words'), 0);
+  } else if (host && key === 'Escape') {
+    host.closest('.text').focus({ preventScroll: true });
+  } else if (host && !ctrlKey && !metaKey && !altKey && !shiftKey) {
+    const isStart = getSelection().isCollapsed && caretIn(host) === 0;
+    const isEnd = getSelection().isCollapsed && caretIn(host) === host.textContent.length;
+    if (key === 'Backspace' && isStart && neighborOf(host, -1)) join(neighborOf(host, -1), host);
+    else if (key === 'Delete' && isEnd && neighborOf(host, 1)) join(host, neighborOf(host, 1));
+    else if (!cross(host, key)) return;
+    event.preventDefault();
+  }
+});
+
+// Speakers.
+
+// Offers the speakers of the transcript for a paragraph, and a new one.
+function askWho(paragraph) {
+  const article = articleOf(paragraph);
+  const dialog = document.getElementById('says');
+  const { speaker } = paragraph.dataset;
+  const named = new Map();
+  for (const name of article.querySelectorAll('.text .name')) {
+    const label = name.closest('p').dataset.speaker;
+    if (!named.has(label)) named.set(label, name.querySelector('b').firstChild.textContent);
+  }
+  const choose = (label) => {
+    dialog.close();
+    setSpeaker(article, paragraph.id, label, dialog.querySelector('input').checked);
+  };
+  const button = ([label, name]) => {
+    const made = document.createElement('button');
+    Object.assign(made, { type: 'button', className: 'lesser', textContent: name, dir: 'auto', onclick: () => choose(label) });
+    if (label === speaker) made.setAttribute('aria-current', 'true');
+    return made;
+  };
+  dialog.querySelector('.voices').replaceChildren(...[...named].map(button));
+  dialog.querySelector('label b').textContent = named.get(speaker);
+  dialog.querySelector('[data-new]').onclick = () => choose(newLabel(speaker, named));
+  dialog.querySelector('input').checked = false;
+  dialog.showModal();
+}
+
+// A label as AssemblyAI gives them: a letter, after the channel if there is one, whose first speaker has none.
+function newLabel(speaker, named) {
+  const channel = /^\d*/.exec(speaker)[0];
+  const letters = channel ? 'BCDEFGHIJKLMNOPQRSTUVWXYZ' : 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+  return [...letters].map((letter) => channel + letter).find((label) => !named.has(label)) ?? speaker;
+}
+
+// Sends what is typed first, so that the positions are those of the newest version.
+async function setSpeaker(article, id, speaker, isOnward) {
+  const { transcript } = article.dataset;
+  const waits = () => [...drafts.values()].some((draft) => draft.transcript === transcript && isUnsent(draft) && !draft.choice && !draft.why);
+  while (waits() || sending.has(transcript)) {
+    await send(article);
+    await new Promise((later) => setTimeout(later, 50));
+  }
+  await refreshNow();
+  const paragraph = document.getElementById(id);
+  if (!paragraph) return;
+  const version = Number(article.dataset.version);
+  const runs = (part) => part.dataset.words.split(' ').map((run) => run.split('-').map(Number));
+  const [[first]] = runs(paragraph);
+  const end = Math.max(...[...article.querySelectorAll('.text > p')].map((part) => runs(part).at(-1)[1]));
+  const edits = isOnward
+    ? [{ version, from: first, to: end, speaker, of: paragraph.dataset.speaker }]
+    : runs(paragraph).map(([from, to]) => ({ version, from, to, speaker }));
+  report(article, 'saving');
+  const answer = await persist(article, `/transcript/${transcript}/corrections`, JSON.stringify(edits));
+  const { correction, detail } = await answer.json();
+  if (!answer.ok) return report(article, 'refused', detail);
+  if (correction) remember(transcript, correction);
+  await refreshNow();
+  report(article, 'saved');
+  document.getElementById(id)?.querySelector('.name')?.focus();
+}
+
+document.addEventListener('click', ({ target }) => {
+  const name = target.closest('button.name');
+  if (name && articleOf(name)) askWho(name.closest('p'));
+});
+
+// An unsure word is right: that moment is checked by ear.
+async function accept(word) {
+  if (!word?.matches('mark')) return;
+  const article = articleOf(word);
+  const from = Number(word.dataset.start);
+  const check = { checked: true, from_ms: from, to_ms: from + Math.max(1, Number(word.dataset.lasts)) };
+  const answer = await persist(article, `/transcript/${article.dataset.transcript}/checked`, JSON.stringify(check));
+  if (answer.ok) await refreshNow();
+}
+
+// Undo and redo.
+
+// The corrections of each transcript that this page has made, and those that it has undone.
+function steps(transcript, kind) {
+  return JSON.parse(sessionStorage.getItem(`${kind} ${transcript}`) ?? '[]');
+}
+
+function setSteps(transcript, kind, list) {
+  sessionStorage.setItem(`${kind} ${transcript}`, JSON.stringify(list.slice(-1000)));
+}
+
+function remember(transcript, correction) {
+  setSteps(transcript, 'undo', [...steps(transcript, 'undo'), correction]);
+  setSteps(transcript, 'redo', []);
+}
+
+// What was dropped before it was sent, by paragraph.
+let dropped = null;
+
+async function takeBack(article, kind) {
+  const host = typedIn();
+  const draft = host && drafts.get(host.parentNode.id);
+  if (kind === 'undo' && draft && !draft.pending && draft.text !== draft.base) {
+    dropped = { id: draft.id, text: draft.text };
+    return retype(host, draft.base);
+  }
+  if (kind === 'redo' && dropped && dropped.id === draft?.id) {
+    const { text } = dropped;
+    dropped = null;
+    return retype(host, text);
+  }
+  const { transcript } = article.dataset;
+  const list = steps(transcript, kind);
+  if (!list.length || sending.has(transcript)) return;
+  const last = list.pop();
+  report(article, 'saving');
+  const answer = await persist(article, `/transcript/${transcript}/corrections/${last}/undo`, '{}');
+  setSteps(transcript, kind, list);
+  if (!answer.ok) return report(article, 'changed');
+  const { correction } = await answer.json();
+  const other = kind === 'undo' ? 'redo' : 'undo';
+  if (correction) setSteps(transcript, other, [...steps(transcript, other), correction]);
+  await refreshNow();
+  send(article);
+}
+
+function retype(host, text) {
+  host.textContent = text;
+  putCaret(host, text.length);
+  typed(host);
+}
+
+// A newer copy of the page.
+
+// Fetches one at once. Returns whether it came.
+async function refreshNow() {
+  try {
+    const answer = await askAgain();
+    if (!answer.ok) throw new Error(answer.statusText);
+    merge(new DOMParser().parseFromString(await answer.text(), 'text/html'), false);
+    return true;
+  } catch {
+    refresh();
+    return false;
+  }
+}
+
+// Takes over the paragraphs of a newer copy. What somebody types in, or what is not sent, stays.
+function mergeText(here, newer) {
+  const article = articleOf(here);
+  if (!article) return here.replaceChildren(...copies(newer.childNodes));
+  const { version } = articleOf(newer).dataset;
+  // It was on its way while a correction was saved.
+  if (Number(version) < (newest.get(article.dataset.transcript) ?? 0)) return refresh();
+  article.dataset.version = version;
+  inTime.delete(here);
+  const fresh = [...newer.children].filter((part) => part.matches('p'));
+  const held = holdDrafts(here, fresh);
+  const kept = new Set([...fresh.map(({ id }) => id), ...[...held.values()].map(({ id }) => id)]);
+  for (const part of [...here.children]) if (!kept.has(part.id) && !part.matches('.choice') && !holds(part)) part.remove();
+  let next = here.firstElementChild;
+  const pass = (part) => {
+    while (next?.matches('.choice')) next = next.nextElementSibling;
+    if (next === part) next = next.nextElementSibling;
+    else here.insertBefore(part, next);
+  };
+  for (let at = 0; at < fresh.length; at += 1) {
+    const paragraph = held.get(fresh[at]);
+    if (paragraph) {
+      // It stands for all of these, also for one to which others have joined it.
+      for (const { id } of fresh.slice(at, at + drafts.get(paragraph.id).base.split('\n').length)) {
+        const other = document.getElementById(id);
+        if (!other || other === paragraph) continue;
+        if (other === next) next = next.nextElementSibling;
+        other.remove();
+      }
+      pass(paragraph);
+      at += mergeDraft(paragraph, fresh.slice(at), article);
+      continue;
+    }
+    const old = document.getElementById(fresh[at].id);
+    if (old && old.dataset.key === fresh[at].dataset.key) {
+      old.dataset.words = fresh[at].dataset.words;
+      pass(old);
+    } else {
+      if (old && old === next) next = next.nextElementSibling;
+      old?.remove();
+      pass(imported(fresh[at]));
+    }
+  }
+}
+
+function imported(paragraph) {
+  return timed(document.importNode(paragraph, true));
+}
+
+// Whether something in a paragraph is not sent.
+function holds(paragraph) {
+  return drafts.has(paragraph.id) && isUnsent(drafts.get(paragraph.id));
+}
+
+// Finds the paragraph of the newer copy for each one that must stay: the same one, or if that is gone, the one in its place.
+function holdDrafts(here, fresh) {
+  const held = new Map();
+  const byId = new Map(fresh.map((paragraph) => [paragraph.id, paragraph]));
+  for (const paragraph of here.querySelectorAll(':scope > p')) {
+    if (!drafts.has(paragraph.id)) continue;
+    const before = fresh.findLast((other) => beginOf(other.id) <= beginOf(paragraph.id)) ?? fresh[0];
+    const other = byId.get(paragraph.id) ?? before;
+    if (other && !held.has(other)) held.set(other, paragraph);
+  }
+  return held;
+}
+
+// Merges the newer copy of a paragraph that somebody types in, or that is not sent. Returns the number of further paragraphs
+// that it stands for: those into which it was split.
+function mergeDraft(paragraph, fresh, article) {
+  const draft = drafts.get(paragraph.id);
+  const host = paragraph.querySelector('.words');
+  const lines = draft.base.split('\n').length;
+  const group = fresh.slice(0, lines);
+  const server = draftOf(group, article);
+  const merged = mergeTexts(draft.base, draft.text, server.base);
+  const raw = textOf(host);
+  Object.assign(draft, { base: server.base, spans: server.spans, at: server.at, begins: server.begins, version: server.version, isStale: false });
+  draft.choice = merged === null;
+  if (merged !== null) draft.text = merged;
+  drafts.delete(paragraph.id);
+  if (draft.choice) offer(paragraph, draft);
+  else if (paragraph.nextElementSibling?.matches('.choice')) paragraph.nextElementSibling.remove();
+  sendSoon(article);
+  if (isUnsent(draft)) {
+    if (normalize(raw) !== draft.text && !isComposing) withCaret(host, () => { host.textContent = draft.text; });
+    localStorage.removeItem(stored(draft));
+    paragraph.id = draft.id = group[0].id;
+    paragraph.dataset.words = group[0].dataset.words;
+    drafts.set(draft.id, draft);
+    keep(draft);
+    return lines - 1;
+  }
+  localStorage.removeItem(stored(draft));
+  const isSame = paragraph.dataset.key === group[0].dataset.key;
+  const isBusy = host === typedIn() && (isComposing || !getSelection().isCollapsed || raw !== draft.text);
+  if (lines === 1 && (isSame || (isBusy && normalize(raw) === draft.text))) {
+    // A space at the end waits for its word, and what is selected stays selected.
+    paragraph.id = draft.id = group[0].id;
+    paragraph.dataset.words = group[0].dataset.words;
+    drafts.set(draft.id, draft);
+    if (host !== typedIn()) drop(draft);
+    return lines - 1;
+  }
+  replace(paragraph, group.map(imported));
+  return lines - 1;
+}
+
+// Shows the server's copies instead of a paragraph, with the caret where it was.
+function replace(paragraph, copied) {
+  const host = paragraph.querySelector('.words');
+  const offset = host === typedIn() ? caretIn(host) : null;
+  const [first, ...others] = copied;
+  // Only what is in it is replaced, so that the focus stays.
+  for (const { name, value } of first.attributes) paragraph.setAttribute(name, value);
+  const words = first.querySelector('.words');
+  for (const part of [...paragraph.children]) if (part !== host) part.remove();
+  for (const text of [...paragraph.childNodes]) if (text !== host) text.remove();
+  const old = host.textContent;
+  const parts = [...first.childNodes];
+  host.before(...parts.slice(0, parts.indexOf(words)));
+  host.replaceChildren(...words.childNodes);
+  paragraph.after(...others);
+  if (offset === null) return;
+  if (!others.length) return editAt(host, moved(old, host.textContent, offset));
+  // After a split, the caret may be in another paragraph.
+  const lines = old.slice(0, offset).split('\n');
+  const at = Math.min(lines.slice(0, -1).filter((line) => line.trim()).length, others.length);
+  editAt([paragraph, ...others][at].querySelector('.words'), lines.at(-1).replace(/\s+/g, ' ').trimStart().length);
+}
+
+// Where a caret belongs after a text has changed.
+function moved(old, now, offset) {
+  const { start: begin, end, otherEnd } = difference(old, now);
+  return offset >= end ? offset + otherEnd - end : offset <= begin ? offset : Math.min(offset, otherEnd);
+}
+
+function withCaret(host, change) {
+  const offset = host === typedIn() ? caretIn(host) : null;
+  const old = host.textContent;
+  change();
+  if (offset !== null) putCaret(host, moved(old, host.textContent, offset));
+}
+
+// Shows both versions of a paragraph that somebody else has changed, too.
+function offer(paragraph, draft) {
+  paragraph.nextElementSibling?.matches('.choice') && paragraph.nextElementSibling.remove();
+  const choice = document.importNode(document.getElementById('sayings').content.querySelector('.choice'), true);
+  choice.querySelector('.mine').textContent = draft.text;
+  choice.querySelector('.theirs').textContent = draft.base;
+  const [mine, theirs] = choice.querySelectorAll('button');
+  mine.onclick = () => decide(draft.text);
+  theirs.onclick = () => decide(draft.base);
+  const decide = (text) => {
+    const { text: typedSince } = draft;
+    draft.choice = false;
+    draft.text = text === draft.base ? text : typedSince;
+    keep(draft);
+    choice.remove();
+    const host = paragraph.querySelector('.words');
+    if (normalize(textOf(host)) !== draft.text) host.textContent = draft.text;
+    if (isUnsent(draft)) sendSoon(articleOf(paragraph), 0);
+    else refresh();
+    editAt(host, host.textContent.length);
+  };
+  paragraph.after(choice);
+}
+
+// Shows again what an earlier page has not sent.
+function restore(article) {
+  const { transcript } = article.dataset;
+  const prefix = `unsaved ${transcript} `;
+  const names = Object.keys(localStorage).filter((name) => name.startsWith(prefix));
+  for (const name of names) {
+    const old = JSON.parse(localStorage.getItem(name));
+    const paragraphs = [...article.querySelectorAll('.text > p')];
+    const here = paragraphs.find(({ id }) => id === old.id)
+      ?? paragraphs.findLast((other) => beginOf(other.id) <= beginOf(old.id)) ?? paragraphs[0];
+    localStorage.removeItem(name);
+    if (!here || drafts.has(here.id)) continue;
+    const at = paragraphs.indexOf(here);
+    const lines = paragraphs.slice(at, at + old.text.split('\n').length);
+    if (draftOf(lines, article).base === old.text && !old.joins.length) continue;
+    const draft = draftHere(here);
+    const merged = mergeTexts(old.base, old.text, draft.base);
+    Object.assign(draft, { text: merged ?? old.text, choice: merged === null });
+    if (!isUnsent(draft)) {
+      drop(draft);
+      continue;
+    }
+    here.dataset.key = '';
+    here.querySelector('.words').textContent = draft.text;
+    keep(draft);
+    if (draft.choice) offer(here, draft);
+  }
+  if (names.length) sendSoon(article);
+}
+
+for (const article of document.querySelectorAll('.transcript')) if (articleOf(article)) restore(article);
