@@ -2,10 +2,10 @@
 
 use askama::Template;
 
-use super::labels;
+use super::labels::{self, SettingUp};
 use super::pages::Notices;
 use super::view::{CallDetails, RecordingView, SpeakerView, TranscriptView};
-use crate::model::call::{Direction, FormNonce, Kind};
+use crate::model::call::{CallState, Direction, FormNonce, Kind};
 use crate::model::contact::CONTACTS;
 use crate::model::keyterms::Keyterms;
 use crate::model::standing::{Mark, Progress, Step};
@@ -80,14 +80,33 @@ impl CallDetails {
         }
     }
 
+    /// Returns how far a conversation is in which nobody talks yet. It was dialed here, so the operator's phone is first.
+    fn setting_up(&self) -> Option<SettingUp> {
+        if self.call.operator.is_none() || self.progress != Progress::Calling {
+            return None;
+        }
+        let other = self.legs.get(1..).and_then(<[_]>::last).map(|leg| leg.known_state);
+        match (self.call.known_state?, other) {
+            (CallState::Ringing, _) => Some(SettingUp::OperatorRings),
+            (CallState::InProgress, None) => Some(SettingUp::Key),
+            (CallState::InProgress, Some(CallState::InProgress)) => None,
+            (CallState::InProgress, Some(other)) => (!other.is_over()).then_some(SettingUp::PartyRings),
+            _ => None,
+        }
+    }
+
     fn headline(&self) -> &'static str {
-        match self.unconnected {
-            Some(unconnected) => labels::unconnected_headline(unconnected),
-            None => labels::headline(self.call.known_state, self.progress),
+        match (self.unconnected, self.setting_up()) {
+            (Some(unconnected), _) => labels::unconnected_headline(unconnected),
+            (None, Some(setting_up)) => labels::setting_up(setting_up).0,
+            (None, None) => labels::headline(self.call.known_state, self.progress),
         }
     }
 
     fn waits_for(&self) -> &'static str {
+        if let Some(setting_up) = self.setting_up() {
+            return labels::setting_up(setting_up).1;
+        }
         match (self.waits_for, self.unconnected) {
             (Some(waits_for), _) => labels::waits_for(waits_for),
             (None, Some(unconnected)) => labels::unconnected(unconnected),

@@ -90,6 +90,24 @@ pub(super) fn headline(state: Option<CallState>, progress: Progress) -> &'static
     }
 }
 
+/// How far a conversation is in which nobody talks yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SettingUp {
+    OperatorRings,
+    /// The operator is asked for a key.
+    Key,
+    PartyRings,
+}
+
+/// The same in a word or two, and in a sentence.
+pub(super) fn setting_up(setting_up: SettingUp) -> (&'static str, &'static str) {
+    match setting_up {
+        SettingUp::OperatorRings => ("Ringing you", "Pick up your phone and press a key."),
+        SettingUp::Key => ("Press a key", "Press any key on your phone to be connected."),
+        SettingUp::PartyRings => ("Ringing", "Waiting for an answer on the other side."),
+    }
+}
+
 /// A state of a call, as the filter of the list names it.
 pub(super) fn state(state: CallState) -> &'static str {
     match state {

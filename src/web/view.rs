@@ -143,7 +143,7 @@ pub(super) struct LegView {
     ended_at: Option<Timestamp>,
     reason: Option<String>,
     #[serde(skip)]
-    known_state: CallState,
+    pub(super) known_state: CallState,
 }
 
 /// A new state of the call, of a recording, or of a transcript.

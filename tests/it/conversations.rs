@@ -323,6 +323,31 @@ async fn no_phone_of_a_conversation_rings_a_second_time() {
 }
 
 #[tokio::test]
+async fn its_page_says_whose_phone_rings_and_who_must_press_a_key() {
+    let one = Ringing::new().await;
+    let path = format!("/hooks/twilio/call?t={}", one.token);
+    let reported = async |status: &str| {
+        let own = [("AccountSid", ACCOUNT_SID), ("CallSid", &*one.sid), ("CallStatus", status)];
+        let of_leg = [("Direction", "outbound-api"), ("To", PHONE), ("From", PHONE_NUMBER)];
+        assert_eq!(one.world.callback(&path, &[&own[..], &of_leg].concat()).await.status, 204);
+    };
+    let state = async || {
+        let page = one.world.get_with(&format!("/calls/{}", one.sid), &[("accept", "text/html")]).await.text();
+        let state =
+            page.split_once(r#"id="state""#).and_then(|(_, rest)| rest.split_once("</strong>")).expect("a state");
+        state.0.rsplit('>').next().expect("a headline").to_owned()
+    };
+    reported("ringing").await;
+    assert_eq!(state().await, "Ringing you");
+    reported("in-progress").await;
+    assert_eq!(state().await, "Press a key");
+    one.report(LEG, "ringing").await;
+    assert_eq!(state().await, "Ringing");
+    one.report(LEG, "in-progress").await;
+    assert_eq!(state().await, "On the phone");
+}
+
+#[tokio::test]
 async fn two_conversations_at_one_phone_at_the_same_moment_are_one() {
     let world = World::with(&[PHONES]).await;
     world.twilio.hold(Stage::Ringing);
