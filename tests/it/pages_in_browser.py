@@ -1020,6 +1020,11 @@ def corrects_at_once(base: str):
             choice = first.get_by_role("group", name="Two versions")
             expect(choice.locator(".mine")).to_contain_text(f"to {mine} Street")
             expect(choice.locator(".theirs")).to_contain_text(f"to {theirs} Street")
+            # A newer copy of the page decides nothing.
+            first.evaluate("refreshNow()")
+            expect(choice).to_have_count(1)
+            expect(first.locator(".sign")).to_contain_text("choose one of two versions")
+            assert f"to {theirs} Street" in text_of(base, transcript)
             choice.get_by_role("button", name=button).click()
             expect(choice).to_have_count(0)
             is_saved(first)
@@ -1101,8 +1106,8 @@ def loses_nothing(base: str):
         said += " Ahoy!"
         while text_of(base, transcript) != said:
             page.wait_for_timeout(50)
-        page.keyboard.type(" Ahoy!")
-        said += " Ahoy!"
+        page.keyboard.type(" Again!")
+        said += " Again!"
         wire.cut()
         wire.release()
         expect(page.locator(".sign")).to_contain_text("Not saved yet: no connection")

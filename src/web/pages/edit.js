@@ -530,9 +530,16 @@ function mergeDraft(paragraph, fresh, article) {
   const draft = drafts.get(paragraph.id);
   const host = paragraph.querySelector('.words');
   const lines = draft.base.split('\n').length;
+  if (draft.pending) {
+    // What is on its way may be in the newer copy already. The answer tells.
+    draft.isStale = true;
+    return lines - 1;
+  }
   const group = fresh.slice(0, lines);
   const server = draftOf(group, article);
-  const merged = mergeTexts(draft.base, draft.text, server.base);
+  // A choice between two versions stays open when a newer copy comes.
+  const isChosen = draft.text === server.base;
+  const merged = draft.choice && !isChosen ? null : mergeTexts(draft.base, draft.text, server.base);
   const raw = textOf(host);
   Object.assign(draft, { base: server.base, spans: server.spans, at: server.at, begins: server.begins, version: server.version, isStale: false });
   draft.choice = merged === null;

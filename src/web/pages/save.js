@@ -220,8 +220,8 @@ async function sendDraft(article, draft) {
     const { version: newest, correction } = await answer.json();
     if (correction) remember(draft.transcript, correction);
     if (pending.step.joins) draft.joins = [];
-    draft.isStale = pending.step.joins ? true : !adopt(draft, newest, pending.step, pending.text);
-    if (!correction && !pending.step.joins) draft.isStale = true;
+    const isKnown = !pending.step.joins && adopt(draft, newest, pending.step, pending.text) && correction !== null;
+    draft.isStale ||= !isKnown;
   } else if (answer.status === 409) {
     // The newer copy of the page shows what has changed.
     draft.isStale = true;
