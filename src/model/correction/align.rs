@@ -1,5 +1,5 @@
 //! Finds what changes when a text takes the place of words. Words that stay as they are keep their times and all that is
-//! known of them. A word of which only case or punctuation changes keeps its time. All others share the time of those that
+//! known of them. If only its case or punctuation changes, a word keeps its time. All others share the time of those that
 //! they replace, by their lengths.
 
 use std::ops::Range;

@@ -272,8 +272,9 @@ impl Dialect {
         }
     }
 
-    /// The terms of a query and of facets, one of which may be excluded, as an FTS5 expression; for PostgreSQL, as a tsquery
-    /// and, on a line each, the patterns of its phrases. Terms hold only letters, digits and the mark of facets, so nothing needs escaping.
+    /// The terms of a query and of facets as an FTS5 expression; for PostgreSQL, as a tsquery and, on a line each, the patterns
+    /// of its phrases. What has the facet `excluded` is left out. Terms hold only letters, digits and the mark of facets, so
+    /// nothing needs escaping.
     ///
     /// FTS5 takes the state of a call as one more term and finds the newest matches first. PostgreSQL's index would read
     /// all calls in that state; it uses an index by state and time instead.

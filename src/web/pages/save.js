@@ -5,8 +5,9 @@
 // A paragraph that somebody types in, as `drafts` has it by the paragraph's id:
 // `base` is the text that the server has, in its `version`, with `spans`, one `[start, end, position]` for each word.
 // `text` is what stands there now. `joins` are positions before which no paragraph begins any more. `pending` is a request
-// of which it is unknown whether it has arrived. `isStale` says that the server has more than `base`, `choice` that the reader
-// has to choose, `begins` that another paragraph is before it, and `why` is the reason for which the server refuses it.
+// that has no answer yet, so it may have arrived or not. `isStale` says that the server has more than `base`, `choice` that
+// the reader has to choose, `begins` that another paragraph is before it, and `why` is the reason for which the server refuses
+// it.
 const drafts = new Map();
 
 // Milliseconds until something is sent again that did not arrive.
