@@ -79,7 +79,7 @@
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
-//! | [`token_bucket`], [`repeats`], [`failpoint`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill |
+//! | [`token_bucket`], [`repeats`], [`failpoint`], [`splitmix`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill; random numbers that a seed determines |
 //! | [`clients`] | thin clients of both vendors: deadlines, what may be repeated, errors. Vendors' words only |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //! | `src/manual`, `src/docs` | the operator's manual, served at `/help`; [`development`] and [`performance`] |
@@ -232,6 +232,7 @@ mod pipeline;
 mod repeats;
 pub mod sandbox;
 mod server;
+pub mod splitmix;
 mod store;
 pub mod telemetry;
 mod token_bucket;

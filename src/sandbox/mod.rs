@@ -13,5 +13,4 @@ mod ordered_map;
 mod outgoing;
 pub mod pace;
 pub mod speech;
-pub mod splitmix;
 pub mod twilio;

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callscribe::failpoint::CRASH_POINTS;
-use callscribe::sandbox::splitmix::SplitMix64;
 use callscribe::sandbox::twilio::Stage;
+use callscribe::splitmix::SplitMix64;
 use check::Outcome;
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use callscribe::sandbox::splitmix::SplitMix64;
+use callscribe::splitmix::SplitMix64;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use sha2::{Digest as _, Sha256};
 
 use crate::sandbox::speech::Word;
-use crate::sandbox::splitmix::SplitMix64;
+use crate::splitmix::SplitMix64;
 
 /// How many percent of the hard words are heard right without being key terms. Close to what open engines reach.
 const RIGHT_BY_ITSELF: u64 = 20;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::Method;
 
-use crate::sandbox::splitmix::SplitMix64;
+use crate::splitmix::SplitMix64;
 
 /// Something that goes wrong with one request.
 #[derive(Debug, Clone, PartialEq, Eq)]

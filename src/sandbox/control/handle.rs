@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::faults::{Fault, Faults, RandomFaults};
 use super::request_log::{LoggedRequest, RequestLog, path};
 use crate::sandbox::lock::lock;
-use crate::sandbox::splitmix::SplitMix64;
+use crate::splitmix::SplitMix64;
 
 /// How a request with [`Fault::Late`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

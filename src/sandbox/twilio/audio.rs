@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::sandbox::speech::{self, Form, Scene};
-use crate::sandbox::splitmix;
+use crate::splitmix;
 
 /// Bytes of generated audio in memory at a time.
 const CHUNK: u64 = 1 << 16;

@@ -3,10 +3,12 @@
 /// The generator's increment.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// The generator. Its state is the last number before the mixing.
 #[derive(Debug, Default)]
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
+    /// Starts the sequence of this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -17,7 +19,8 @@ impl SplitMix64 {
         mix(self.0) % end
     }
 
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    /// Puts the items into an order that the next numbers determine.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for end in (1..=items.len()).rev() {
             // Less than `end`, so it fits.
             items.swap(end - 1, self.below(end as u64) as usize);
@@ -26,7 +29,7 @@ impl SplitMix64 {
 }
 
 /// Returns the number at this index of the sequence with seed 0.
-pub(super) fn nth(index: u64) -> u64 {
+pub fn nth(index: u64) -> u64 {
     mix(index.wrapping_add(1).wrapping_mul(STEP))
 }
 
