@@ -14,7 +14,7 @@ use crate::model::job::JobKind;
 use crate::model::recording::RecordingSid;
 use crate::model::replace::{Place, Replacing};
 use crate::model::transcript::TranscriptId;
-use crate::store::{self, Asked, Indexed, Job, Replacement};
+use crate::store::{self, Asked, Indexed, Job, Replaced, Replacement};
 
 /// How many places are listed. More are replaced all the same.
 const MOST_PLACES: usize = 1_000;
@@ -152,7 +152,8 @@ async fn start(
         looked_at: 0,
         transcripts: 0,
         places: 0,
-        cursor: None,
+        after_rank: None,
+        after_order: None,
         is_done: false,
         reason: None,
     };
@@ -191,11 +192,11 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
             return end(context, job).await;
         }
         replacement.looked_at += looked_at;
-        let (id, looked_at, cursor) = (&replacement.id, replacement.looked_at, replacement.cursor);
+        let (id, advanced) = (&replacement.id, &replacement);
         context
             .store
             .write_unsynced(Commit::AdvanceReplacement, id, |mut tx| async move {
-                tx.advance_replacement(id, looked_at, cursor).await?;
+                tx.advance_replacement(advanced).await?;
                 Ok((tx, ()))
             })
             .await?;
@@ -215,20 +216,21 @@ async fn step(context: &Shared, replacement: &mut Replacement) -> Result<i64, Er
     };
     let mut looked_at = 0;
     if let Some(undone) = &replacement.undoes {
-        let some = context.store.read().await?.replaced_by(undone, replacement.looked_at, BATCH).await?;
-        for (transcript, correction) in some {
+        let some = context.store.read().await?.replaced_by(undone, replacement.after_order.as_ref(), BATCH).await?;
+        for Replaced { order, transcript, correction } in some {
             looked_at += 1;
             let find = move |text: &Text| text.undone_where_unchanged(&correction);
             there(take(context, &transcript, step(&transcript), find).await)?;
+            replacement.after_order = Some(order);
         }
         return Ok(looked_at);
     }
     let Some(asked) = replacement.asked.clone() else { return Ok(0) };
-    for Indexed { rank, transcript, .. } in indexed(context, &asked, replacement.cursor).await? {
+    for Indexed { rank, transcript, .. } in indexed(context, &asked, replacement.after_rank).await? {
         looked_at += 1;
         let except = asked.except.iter().cloned().collect();
         there(replace(context, &transcript, step(&transcript), asked.replacing.clone(), except).await)?;
-        replacement.cursor = Some(rank);
+        replacement.after_rank = Some(rank);
     }
     Ok(looked_at)
 }

@@ -40,7 +40,7 @@ pub use error::{BadDatabase, Error};
 pub use filter::{Filter, Number};
 pub use jobs::Job;
 pub(crate) use jobs::Lease;
-pub use replacements::{Asked, Indexed, Replacement};
+pub use replacements::{Asked, Indexed, Replaced, Replacement};
 pub use search::{Hit, Named};
 pub use speakers::Voice;
 pub use transcripts::NewTranscript;

@@ -10,7 +10,7 @@ use super::search::{first_rank, last_rank};
 use crate::model::call::CallState;
 use crate::model::replace::Replacing;
 use crate::model::search::Query;
-use crate::model::transcript::TranscriptId;
+use crate::model::transcript::{OrderId, TranscriptId};
 
 /// What an operator wants to be replaced.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,8 +44,9 @@ pub struct Replacement {
     /// Those that were corrected, and the places in them.
     pub transcripts: i64,
     pub places: i64,
-    /// After the last one that was looked at.
-    pub cursor: Option<i64>,
+    /// The last one that was looked at: by its rank, or of those to be undone by its order.
+    pub after_rank: Option<i64>,
+    pub after_order: Option<OrderId>,
     pub is_done: bool,
     /// Why it ended before its end.
     pub reason: Option<String>,
@@ -56,6 +57,14 @@ pub struct Replacement {
 pub struct Indexed {
     pub rank: i64,
     pub transcript: TranscriptId,
+}
+
+/// A correction that is part of a replacement.
+#[derive(Debug, Clone)]
+pub struct Replaced {
+    pub order: OrderId,
+    pub transcript: TranscriptId,
+    pub correction: String,
 }
 
 impl Asked {
@@ -141,20 +150,26 @@ impl Conn {
         rows.first().map_or(Ok(0), |row| row.int("transcripts"))
     }
 
-    /// The transcripts that a replacement has corrected, in an order that stays, after `after` of them.
+    /// The corrections that a replacement has made, by their orders; with `after`, those that follow this one. Each is in a
+    /// transcript of its own.
     pub(crate) async fn replaced_by(
         &mut self,
         replacement: &str,
-        after: i64,
+        after: Option<&OrderId>,
         limit: i64,
-    ) -> Result<Vec<(TranscriptId, String)>, Error> {
-        let sql = "SELECT transcript_id, corrections.id FROM corrections
+    ) -> Result<Vec<Replaced>, Error> {
+        let sql = "SELECT transcript, transcript_id, corrections.id FROM corrections
                    JOIN transcripts ON transcripts.id = corrections.transcript
-                   WHERE replacement = $1 ORDER BY transcript LIMIT $3 OFFSET $2";
+                   WHERE replacement = $1 AND transcript > $2 ORDER BY transcript LIMIT $3";
         let read = |row: &Row| {
             let transcript = row.text("transcript_id")?.parse();
-            Ok((transcript.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?, row.text("id")?))
+            Ok(Replaced {
+                order: row.text("transcript")?.into(),
+                transcript: transcript.map_err(|_| Error::Unreadable("transcripts.transcript_id"))?,
+                correction: row.text("id")?,
+            })
         };
+        let after = after.map_or("", OrderId::as_str);
         self.fetch(sql, args![replacement, after, limit]).await?.iter().map(read).collect()
     }
 
@@ -169,19 +184,16 @@ impl Conn {
 
     pub async fn replacement(&mut self, id: &str) -> Result<Option<Replacement>, Error> {
         let sql = "SELECT id, undoes, asked, made_at, made_by, total, looked_at, transcripts, places, after_place,
-                   is_done, reason FROM replacements WHERE id = $1";
+                   after_transcript, is_done, reason FROM replacements WHERE id = $1";
         self.fetch_one(sql, args![id]).await?.as_ref().map(replacement).transpose()
     }
 
     /// Stores how far a replacement is.
-    pub(crate) async fn advance_replacement(
-        &mut self,
-        id: &str,
-        looked_at: i64,
-        cursor: Option<i64>,
-    ) -> Result<(), Error> {
-        let sql = "UPDATE replacements SET looked_at = $2, after_place = $3 WHERE id = $1";
-        self.execute(sql, args![id, looked_at, cursor]).await.map(drop)
+    pub(crate) async fn advance_replacement(&mut self, advanced: &Replacement) -> Result<(), Error> {
+        let Replacement { id, looked_at, after_rank, after_order, .. } = advanced;
+        let sql = "UPDATE replacements SET looked_at = $2, after_place = $3, after_transcript = $4 WHERE id = $1";
+        let after_order = after_order.as_ref().map(OrderId::as_str);
+        self.execute(sql, args![id.as_str(), *looked_at, *after_rank, after_order]).await.map(drop)
     }
 
     /// Counts the places of a correction that is part of a replacement.
@@ -209,7 +221,8 @@ fn replacement(row: &Row) -> Result<Replacement, Error> {
         looked_at: row.int("looked_at")?,
         transcripts: row.int("transcripts")?,
         places: row.int("places")?,
-        cursor: row.int_if_set("after_place")?,
+        after_rank: row.int_if_set("after_place")?,
+        after_order: row.text_if_set("after_transcript")?.map(OrderId::from),
         is_done: row.int("is_done")? == 1,
         reason: row.text_if_set("reason")?,
     })

@@ -127,6 +127,31 @@ async fn the_same_request_replaces_once_and_each_place_once_after_a_crash() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_deleted_while_a_replacement_is_undone_hides_no_other() {
+    let world = World::new().await;
+    for n in 0..3 {
+        transcribed(&world, &format!("Ring Clerk Ridge {n}.")).await;
+    }
+    let wanted = json!({"find": "Clerk Ridge", "with": "Clara Ridge", "filter": {}, "apply": true});
+    let progress = replaced(&world, &wanted).await;
+    let first = "FROM corrections JOIN transcripts ON transcripts.id = transcript ORDER BY transcript LIMIT 1";
+    let order = world.store.texts(&format!("SELECT transcript {first}")).await.remove(0);
+    let recording = world.store.texts(&format!("SELECT recording_sid {first}")).await.remove(0);
+    let call = format!("SELECT call_id FROM recordings WHERE sid = '{recording}'");
+    let call = world.store.texts(&call).await.remove(0);
+    assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
+    world.settle().await;
+    let undo = format!("/replace/{}/undo", progress["id"].as_str().expect("an id"));
+    let begun = world.post_json(&undo, &json!({})).await;
+    // As if the program had looked at the call before it was deleted, and then died.
+    let looked_at = format!("looked_at = 1, after_transcript = '{order}' WHERE undoes IS NOT NULL");
+    world.store.execute(&format!("UPDATE replacements SET {looked_at}")).await.expect("a replacement");
+    assert_eq!(ended(&world, begun).await["transcripts"], 2);
+    let left = world.get("/calls?q=%22clerk+ridge%22").await.json()["hits"].as_array().expect("hits").len();
+    assert_eq!(left, 2);
+}
+
+#[tokio::test]
 async fn bad_replacements_are_refused() {
     let world = World::new().await;
     let (_, id) = transcribed(&world, "a b a").await;

@@ -46,6 +46,10 @@ macro_rules! migrations_of {
                 "current transcripts",
                 include_str!(concat!("../migrations/", $database, "/0028_current_transcripts.sql")),
             ),
+            (
+                "undone replacements",
+                include_str!(concat!("../migrations/", $database, "/0029_undone_replacements.sql")),
+            ),
         ]
     };
 }
