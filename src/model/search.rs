@@ -285,6 +285,12 @@ impl Query {
         Self { phrases }
     }
 
+    /// The query for what both find.
+    pub fn and(mut self, other: Self) -> Self {
+        self.phrases.extend(other.phrases);
+        self
+    }
+
     /// Returns `true` if there is no term to search for.
     pub fn is_empty(&self) -> bool {
         self.phrases.is_empty()

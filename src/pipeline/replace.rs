@@ -76,7 +76,7 @@ pub async fn places(context: &Shared, asked: &Asked) -> Result<(Vec<Found>, bool
 }
 
 async fn indexed(context: &Shared, asked: &Asked, after: Option<i64>) -> Result<Vec<Indexed>, store::Error> {
-    context.store.read().await?.indexed(&asked.query(), &asked.filter(), after, BATCH).await
+    context.store.read().await?.indexed(asked, after, BATCH).await
 }
 
 /// Replaces in one transcript, as one step.
@@ -119,7 +119,7 @@ async fn replace(
 
 /// Begins to replace in many transcripts. With the same key, it begins once.
 pub async fn begin(context: &Shared, asked: Asked, by: String, key: Option<String>) -> Result<Replacement, Error> {
-    let total = context.store.read().await?.count_indexed(&asked.query(), &asked.filter()).await?;
+    let total = context.store.read().await?.count_indexed(&asked).await?;
     start(context, None, Some(asked), total, by, key).await
 }
 

@@ -18,10 +18,14 @@ pub struct Asked {
     pub replacing: Replacing,
     /// The ids of the places that are left out.
     pub except: Vec<String>,
-    /// Of the calls.
+    /// What else was said in the calls, as a query.
+    #[serde(default)]
+    said: String,
     state: Option<String>,
     number: Option<String>,
     is_whole_number: bool,
+    #[serde(default)]
+    is_checked: Option<bool>,
     since: i64,
     before: i64,
 }
@@ -68,42 +72,43 @@ pub struct Replaced {
 }
 
 impl Asked {
-    pub fn new(replacing: Replacing, except: Vec<String>, filter: &Filter) -> Self {
-        // No replacement asks for what is checked.
-        let Filter { state, number, since, before, is_checked: _ } = filter;
+    /// `said` is a query for transcripts to look in, besides the filter.
+    pub fn new(replacing: Replacing, except: Vec<String>, said: String, filter: &Filter) -> Self {
+        let Filter { state, number, since, before, is_checked } = filter;
         let (number, is_whole_number) = match number {
             Some(Number::Whole(text)) => (Some(text.clone()), true),
             Some(Number::Ending(digits)) => (Some(digits.clone()), false),
             None => (None, false),
         };
         let state = state.map(|state| state.as_str().to_owned());
-        Self { replacing, except, state, number, is_whole_number, since: *since, before: *before }
+        let (since, before, is_checked) = (*since, *before, *is_checked);
+        Self { replacing, except, said, state, number, is_whole_number, is_checked, since, before }
     }
 
-    pub fn filter(&self) -> Filter {
+    fn filter(&self) -> Filter {
         let number = self.number.clone();
         let number = number.map(if self.is_whole_number { Number::Whole } else { Number::Ending });
         let state = self.state.as_deref().and_then(CallState::named);
-        Filter { state, number, since: self.since, before: self.before, ..Filter::default() }
+        Filter { state, number, is_checked: self.is_checked, since: self.since, before: self.before }
     }
 
     /// The query that finds all transcripts with such a place. Parts of words are in no index.
-    pub fn query(&self) -> Query {
+    fn query(&self) -> Query {
         let is_indexed = self.replacing.whole_words;
-        if is_indexed { Query::phrase(&self.replacing.find) } else { Query::default() }
+        let place = if is_indexed { Query::phrase(&self.replacing.find) } else { Query::default() };
+        Query::parse(&self.said).and(place)
     }
 }
 
 impl Conn {
-    /// Transcripts in the search index that match the query, if it is not empty, and whose calls match the filter; with
-    /// `after`, those that follow this rank.
+    /// Transcripts in the search index that may have such a place, newest first; with `after`, those that follow this rank.
     pub(crate) async fn indexed(
         &mut self,
-        query: &Query,
-        filter: &Filter,
+        asked: &Asked,
         after: Option<i64>,
         limit: i64,
     ) -> Result<Vec<Indexed>, Error> {
+        let (query, filter) = (asked.query(), asked.filter());
         let newest = first_rank(filter.before.saturating_sub(1));
         let after = after.unwrap_or_default().max(newest - 1);
         let (until, number) = (last_rank(filter.since), filter.number_pattern());
@@ -114,10 +119,13 @@ impl Conn {
                         LEFT JOIN calls ON calls.id = recordings.call_id
                         WHERE place > $1 AND place <= $2 AND coalesce(calls.state = $3, CAST($3 AS TEXT) IS NULL)
                         AND coalesce(to_number LIKE $4 ESCAPE '\' OR from_number LIKE $4 ESCAPE '\', CAST($4 AS TEXT) IS NULL)
+                        AND coalesce((transcripts.checked_at IS NOT NULL) = ($6 = 1), CAST($6 AS BIGINT) IS NULL)
                         ORDER BY place LIMIT $5";
-            self.fetch(sql, args![after, until, filter.state_word(), number.as_deref(), limit]).await?
+            let is_checked = filter.is_checked.map(i64::from);
+            let args = args![after, until, filter.state_word(), number.as_deref(), limit, is_checked];
+            self.fetch(sql, args).await?
         } else {
-            let terms = self.search_terms(query, &[], filter);
+            let terms = self.terms_of(asked, &query, &filter).await?;
             let args = args![terms.as_str(), after, until, filter.state_word(), number.as_deref(), limit];
             self.fetch_with_fresh_plan(self.dialect().search(), args).await?
         };
@@ -131,19 +139,30 @@ impl Conn {
         rows.iter().map(indexed).collect()
     }
 
+    /// What the index is asked for. The text to replace must be said, and everything else may be a name.
+    async fn terms_of(&mut self, asked: &Asked, query: &Query, filter: &Filter) -> Result<String, Error> {
+        let named = self.named(&Query::parse(&asked.said)).await?;
+        Ok(self.search_terms(query, &named, filter))
+    }
+
     /// The number of transcripts that [`indexed`](Self::indexed) finds.
-    pub(crate) async fn count_indexed(&mut self, query: &Query, filter: &Filter) -> Result<i64, Error> {
+    pub(crate) async fn count_indexed(&mut self, asked: &Asked) -> Result<i64, Error> {
+        let (query, filter) = (asked.query(), asked.filter());
         let newest = first_rank(filter.before.saturating_sub(1));
         let (until, number) = (last_rank(filter.since), filter.number_pattern());
         let rows = if query.is_empty() {
             let sql = r"SELECT count(*) AS transcripts FROM spoken
+                        JOIN transcripts ON transcripts.id = spoken.transcript
                         LEFT JOIN recordings ON recordings.sid = spoken.source
                         LEFT JOIN calls ON calls.id = recordings.call_id
                         WHERE place > $1 AND place <= $2 AND coalesce(calls.state = $3, CAST($3 AS TEXT) IS NULL)
-                        AND coalesce(to_number LIKE $4 ESCAPE '\' OR from_number LIKE $4 ESCAPE '\', CAST($4 AS TEXT) IS NULL)";
-            self.fetch(sql, args![newest - 1, until, filter.state_word(), number.as_deref()]).await?
+                        AND coalesce(to_number LIKE $4 ESCAPE '\' OR from_number LIKE $4 ESCAPE '\', CAST($4 AS TEXT) IS NULL)
+                        AND coalesce((transcripts.checked_at IS NOT NULL) = ($5 = 1), CAST($5 AS BIGINT) IS NULL)";
+            let is_checked = filter.is_checked.map(i64::from);
+            let args = args![newest - 1, until, filter.state_word(), number.as_deref(), is_checked];
+            self.fetch(sql, args).await?
         } else {
-            let terms = self.search_terms(query, &[], filter);
+            let terms = self.terms_of(asked, &query, &filter).await?;
             let args = args![terms.as_str(), newest - 1, until, filter.state_word(), number.as_deref(), i64::MAX];
             self.fetch_with_fresh_plan(self.dialect().count_found(), args).await?
         };

@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::access::Who;
@@ -24,7 +25,7 @@ use crate::model::replace::{BadReplacing, Place, Replacing};
 use crate::model::transcript::TranscriptId;
 use crate::pipeline::corrections::Corrected;
 use crate::pipeline::replace::{self, Found};
-use crate::store::{Asked, Filter, Replacement};
+use crate::store::{Asked, Replacement};
 
 /// Maximum size of a body in bytes.
 const LARGEST: usize = 2 << 20;
@@ -49,14 +50,26 @@ struct Wanted {
     except: Vec<String>,
 }
 
-/// The calls in which to look, as the parameters of `/calls` say.
+/// The transcripts in which to look, as the parameters of `/calls` say.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct FilterBody {
+    q: String,
     state: String,
     number: String,
+    #[serde(deserialize_with = "text_or_bool")]
+    checked: String,
     since: String,
     until: String,
+}
+
+/// Reads `true` as JSON has it, or as a text, which is how a query or a form has it.
+fn text_or_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(text),
+        Value::Bool(is_it) => Ok(is_it.to_string()),
+        _ => Err(D::Error::custom("expected true or false")),
+    }
 }
 
 /// The query of the page.
@@ -172,8 +185,7 @@ pub(super) async fn replace(
     let (by, key) = (by(&context, who, &headers), only_header(&headers, "idempotency-key").map(str::to_owned));
     let replacing = wanted.replacing()?;
     let Some(id) = wanted.transcript()? else {
-        let asked = Asked::new(replacing, wanted.except.clone(), &wanted.filter()?);
-        let begun = replace::begin(&context, asked, by, key).await?;
+        let begun = replace::begin(&context, wanted.asked(replacing)?, by, key).await?;
         return Ok(accepted(&headers, begun));
     };
     let (mut places, _) = places(&context, &wanted).await?;
@@ -230,10 +242,7 @@ async fn places(context: &Shared, wanted: &Wanted) -> Result<(Vec<PlaceView>, bo
     let replacing = wanted.replacing()?;
     let (found, more) = match wanted.transcript()? {
         Some(id) => (replace::places_in(context, &id, &replacing).await?, false),
-        None => {
-            let asked = Asked::new(replacing, Vec::new(), &wanted.filter()?);
-            replace::places(context, &asked).await?
-        }
+        None => replace::places(context, &wanted.asked(replacing)?).await?,
     };
     Ok((found.into_iter().map(PlaceView::of).collect(), more))
 }
@@ -256,7 +265,7 @@ impl Wanted {
                 "case" | "whole_words" | "apply" => {
                     fields.insert(name, Value::Bool(text != "false"));
                 }
-                "state" | "number" | "since" | "until" => {
+                "q" | "state" | "number" | "checked" | "since" | "until" => {
                     filter.insert(name, Value::String(text));
                 }
                 "except" => except.push(Value::String(text)),
@@ -280,9 +289,10 @@ impl Wanted {
         Ok(self.transcript.as_deref().map(str::parse).transpose()?)
     }
 
-    fn filter(&self) -> Result<Filter, ApiError> {
-        let FilterBody { state, number, since, until } = self.filter.clone().unwrap_or_default();
-        Search { state, number, since, until, ..Search::default() }.filter()
+    fn asked(&self, replacing: Replacing) -> Result<Asked, ApiError> {
+        let FilterBody { q, state, number, checked, since, until } = self.filter.clone().unwrap_or_default();
+        let filter = Search { state, number, checked, since, until, ..Search::default() }.filter()?;
+        Ok(Asked::new(replacing, self.except.clone(), q, &filter))
     }
 }
 

@@ -105,6 +105,45 @@ async fn parts_of_words_are_replaced_everywhere_though_no_index_has_them() {
 }
 
 #[tokio::test]
+async fn a_replacement_looks_where_its_filter_says_as_the_list_of_calls_does() {
+    let world = World::new().await;
+    let (_, checked) = transcribed(&world, "Ring Clerk Ridge today.").await;
+    let (_, other) = transcribed(&world, "Ring Clerk Ridge tomorrow.").await;
+    assert_eq!(world.post_json(&format!("/transcript/{checked}/checked"), &json!({"checked": true})).await.status, 200);
+    let (json, contact) = ([("content-type", "application/json")], r#"{"name": "Clara Ames"}"#);
+    assert_eq!(world.send(Method::PUT, "/contacts/14155551234", &json, contact).await.status, 201);
+    for (filter, expected) in [
+        (json!({}), vec![&checked, &other]),
+        (json!({"checked": true}), vec![&checked]),
+        (json!({"checked": "true"}), vec![&checked]),
+        (json!({"checked": false}), vec![&other]),
+        (json!({"q": "tomorrow"}), vec![&other]),
+        (json!({"q": "tomorrow", "checked": true}), vec![]),
+        (json!({"q": "ames today"}), vec![&checked]),
+        (
+            json!({"number": "1234", "state": "completed", "since": "2020-01-01", "until": "2099-01-01"}),
+            vec![&checked, &other],
+        ),
+        (json!({"number": "9999"}), vec![]),
+        (json!({"state": "busy"}), vec![]),
+        (json!({"until": "2020-01-01"}), vec![]),
+    ] {
+        for whole_words in [true, false] {
+            let mut wanted = json!({"find": "Ridge", "with": "Rich", "whole_words": whole_words, "filter": filter});
+            let found = places(&world, &wanted).await;
+            let mut found: Vec<_> = found.iter().map(|place| place["transcript"].as_str().expect("an id")).collect();
+            let mut expected = expected.clone();
+            found.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{wanted}");
+            wanted["apply"] = json!(true);
+            wanted["with"] = json!("Ridge");
+            assert_eq!(replaced(&world, &wanted).await["total"], expected.len(), "{wanted}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_same_request_replaces_once_and_each_place_once_after_a_crash() {
     let world = World::new().await;
     let (_, id) = transcribed(&world, "a b a").await;
@@ -162,6 +201,9 @@ async fn bad_replacements_are_refused() {
         json!({"find": "a", "with": "b".repeat(501), "transcript": id}),
         json!({"find": "a", "with": "b", "filter": {"mood": "red"}}),
         json!({"find": "a", "with": "b", "filter": {"state": "red"}}),
+        json!({"find": "a", "with": "b", "filter": {"checked": "red"}}),
+        json!({"find": "a", "with": "b", "filter": {"checked": 1}}),
+        json!({"find": "a", "with": "b", "filter": {"after": "1.2"}}),
         json!({"find": "a", "with": "b", "transcript": id, "whole": true}),
     ] {
         replace(&world, &bad).await.problem(400, "bad-request");
