@@ -78,6 +78,7 @@
 //! | [`store`] | calls, recordings, transcripts, contacts, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
+//! | [`accuracy`] | how right a transcript is, against a reference: words, key terms, speakers, and how sure that is. Pure |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
 //! | [`token_bucket`], [`repeats`], [`failpoint`], [`splitmix`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill; random numbers that a seed determines |
 //! | [`clients`] | thin clients of both vendors: deadlines, what may be repeated, errors. Vendors' words only |
@@ -88,7 +89,7 @@
 //! Imports point one way: `main` → `app` → `web` → `pipeline` → `store` → `model`, and `pipeline` → `clients`. `web`
 //! also reads from the `store`, but writes through `pipeline`; from `clients` it takes callback bodies, signatures and
 //! the shapes that it passes on, and from `server` the slot of a request's connection. `clients` imports no other room;
-//! `model`, `twiml` and `export` know nothing of HTTP. The sandbox takes only the signer from `clients`, so that its wire
+//! `model`, `accuracy`, `twiml` and `export` know nothing of HTTP. The sandbox takes only the signer from `clients`, so that its wire
 //! formats are an independent reading of the vendors' documents. Imports never form a circle, not even inside a room.
 //! `tests/it/tidy.rs` checks all of that, and lists which room may import which.
 //!
@@ -105,6 +106,7 @@
 //! | message to the operator's own server | a client in [`clients`] for receivers from the settings; a kind of job, opened in the transaction that commits the change it reports |
 //! | work that is due by the clock, such as a nightly deletion | a kind of job whose subject is its own name, so that all instances share one row; [`app`] opens it when the program starts, and each run reschedules it. The run opens the existing deletion job of each old call |
 //! | request to a vendor | a file in [`clients`], its emulation in [`sandbox`] |
+//! | figure of how right transcripts are | [`accuracy`], as counts that add up over calls and a rate of them |
 //! | setting | `config/settings.rs`, its field in `config/`, the manual |
 //! | route or page | a handler in [`web`], a line in `web/mod.rs`, the manual |
 //!
@@ -163,6 +165,9 @@
 //! | what an operator files a call under | tag | [`Call`](model::call::Call) |
 //! | what one speaker or channel is in captions; what it says without interruption | voice; turn | [`export`] |
 //! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
+//! | what was said; what was heard, to be compared with it | reference; hypothesis | [`Comparison`](accuracy::Comparison) |
+//! | making two texts comparable; a word as it is compared | normalization; token | [`Normalization`](accuracy::Normalization), [`Token`](accuracy::Token) |
+//! | substitutions, deletions and insertions, and their share of the words of the reference | edits; word error rate (WER) | [`Edits`](accuracy::Edits) |
 //! | full-text index over the words of transcripts | search index | `store::search` |
 //! | the call's state, the ends of its numbers and its id, and whether the transcript is checked, as words in that index | facets | `store::facets` |
 //! | SQLite's write-ahead log | WAL, checkpoint | `store::engine::wal` |
@@ -217,6 +222,7 @@
 //! - The log masks phone numbers and contains no secrets, bodies or media URLs. It names requests by their route. What
 //!   strangers can cause again and again it says once, and then at most once a minute with a count.
 
+pub mod accuracy;
 pub mod app;
 mod auth;
 mod clients;

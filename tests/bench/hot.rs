@@ -1,4 +1,4 @@
-//! The functions behind every callback and every export, each alone: `cargo bench --bench hot`.
+//! The functions behind every callback and every export, and the accuracy of a call, each alone: `cargo bench --bench hot`.
 
 // The other benchmarks use more of it.
 #[expect(dead_code)]
@@ -6,6 +6,7 @@ mod client;
 
 use std::hint::black_box;
 
+use callscribe::accuracy::{Comparison, Terms};
 use callscribe::export;
 use callscribe::internals::signature::{self, Algorithm};
 use callscribe::internals::{RecordingProgress, Reply, callbacks};
@@ -16,6 +17,9 @@ use serde_json::json;
 
 /// Number of words in the transcript: half an hour of talk.
 const WORDS: u64 = 5_000;
+
+/// Number of words of a call whose accuracy is measured: ten minutes of talk.
+const CALL_WORDS: u64 = 1_500;
 
 const URL: &str = "https://callscribe.invalid/hooks/twilio/recording?t=0123456789abcdef0123456789abcdef";
 
@@ -94,5 +98,19 @@ fn captions(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(hot, callbacks, instructions, captions);
+/// How right a transcript is, with its key terms.
+fn accuracy(criterion: &mut Criterion) {
+    let word = |n: u64| format!("word{}", n * n % 997);
+    let reference = (0..CALL_WORDS).map(word).collect::<Vec<_>>().join(" ");
+    let hypothesis = (0..CALL_WORDS).map(|n| word(n + u64::from(n % 10 == 3))).collect::<Vec<_>>().join(", ");
+    let terms = Terms::new((0..500).map(word));
+    let tokens = |text: &str| Terms::NORMALIZATION.tokens_of(black_box(text));
+    let compare = || Comparison::of(tokens(&reference), tokens(&hypothesis));
+    assert_eq!(compare().edits().words(), CALL_WORDS);
+    criterion.bench_function("the word error rate of a call", |each| each.iter(|| compare().edits().rate()));
+    let comparison = compare();
+    criterion.bench_function("its key terms", |each| each.iter(|| terms.count(&terms.places(&comparison))));
+}
+
+criterion_group!(hot, callbacks, instructions, captions, accuracy);
 criterion_main!(hot);

@@ -75,6 +75,9 @@ mod server;
 mod settings;
 mod tidy;
 
+// How right a transcript is.
+mod accuracy;
+
 // All of it on the other kind of store, and two programs on one.
 mod failover;
 mod postgres;

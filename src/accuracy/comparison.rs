@@ -1,0 +1,64 @@
+//! A hypothesis against its reference.
+
+use super::align::align;
+use super::edits::{Edits, Step};
+use super::normalization::{Normalization, Token, texts};
+use crate::model::word::is_unspaced;
+
+/// Two texts, aligned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// What was said.
+    pub reference: Vec<Token>,
+    /// What was heard.
+    pub hypothesis: Vec<Token>,
+    /// The indices are those of the tokens.
+    pub steps: Vec<Step>,
+}
+
+impl Comparison {
+    /// Compares texts by their words.
+    pub fn new<'w>(
+        normalization: Normalization,
+        reference: impl IntoIterator<Item = &'w str, IntoIter: Clone>,
+        hypothesis: impl IntoIterator<Item = &'w str, IntoIter: Clone>,
+    ) -> Self {
+        Self::of(normalization.tokens(reference), normalization.tokens(hypothesis))
+    }
+
+    /// Compares texts that are normalized the same way.
+    pub fn of(reference: Vec<Token>, hypothesis: Vec<Token>) -> Self {
+        let steps = align(&texts(&reference), &texts(&hypothesis));
+        Self { reference, hypothesis, steps }
+    }
+
+    /// Counts words.
+    pub fn edits(&self) -> Edits {
+        Edits::of(&self.steps)
+    }
+
+    /// Counts characters instead of words, without white space: the character error rate. For scripts without spaces, whose
+    /// sentences would count as single words.
+    pub fn character_edits(&self) -> Edits {
+        Edits::of(&align(&characters(&self.reference), &characters(&self.hypothesis)))
+    }
+
+    /// Whether most characters of the reference are of scripts without spaces.
+    pub fn is_unspaced(&self) -> bool {
+        let characters = characters(&self.reference);
+        characters.iter().filter(|c| is_unspaced(**c)).count() * 2 > characters.len()
+    }
+
+    /// Returns the words of the hypothesis that are wrong, by their indices in it: those of which a token stands for another
+    /// one of the reference, or for none.
+    pub fn wrong(&self) -> impl Iterator<Item = usize> {
+        let wrong = self.steps.iter().filter(|step| !step.is_hit()).filter_map(|step| step.hypothesis());
+        let mut words: Vec<usize> = wrong.map(|token| self.hypothesis[token].word).collect();
+        words.dedup();
+        words.into_iter()
+    }
+}
+
+fn characters(tokens: &[Token]) -> Vec<char> {
+    tokens.iter().flat_map(|token| token.text.chars()).collect()
+}
