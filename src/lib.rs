@@ -78,7 +78,7 @@
 //! | [`store`] | calls, recordings, transcripts, contacts, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
-//! | [`accuracy`] | how right a transcript is, against a reference: words, key terms, speakers, and how sure that is. Pure |
+//! | [`accuracy`], [`wer`] | how right a transcript is, against a reference: words, key terms, speakers, and how sure that is. Pure; and the command `callscribe wer` for files |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
 //! | [`token_bucket`], [`repeats`], [`failpoint`], [`splitmix`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill; random numbers that a seed determines |
 //! | [`clients`] | thin clients of both vendors: deadlines, what may be repeated, errors. Vendors' words only |
@@ -246,6 +246,7 @@ pub mod twiml;
 mod urls;
 mod web;
 mod webhook_secret;
+pub mod wer;
 
 #[doc = include_str!("docs/development.md")]
 pub mod development {}

@@ -1,13 +1,14 @@
 //! The command line: reads flags and settings, starts the program, and stops it on a signal. SIGHUP reads the key terms'
 //! file again.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
 
 use callscribe::app::App;
 use callscribe::config::{Config, Problem, settings};
-use callscribe::telemetry;
+use callscribe::{telemetry, wer};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,8 +20,10 @@ const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let (mut sandbox, mut check) = (false, false);
-    for argument in std::env::args_os().skip(1) {
+    let mut arguments = std::env::args_os().skip(1);
+    while let Some(argument) = arguments.next() {
         match argument.to_str() {
+            Some("wer") if !sandbox && !check => return measure(arguments),
             Some("--sandbox") => sandbox = true,
             Some("check") => check = true,
             Some("-h" | "--help") => {
@@ -68,6 +71,20 @@ fn report(problems: Vec<Problem>, sandbox: bool) -> ExitCode {
         eprintln!("try it without accounts: cargo run -- --sandbox");
     }
     ExitCode::from(EXIT_USAGE)
+}
+
+/// Prints how right a transcript is, given the arguments after `wer`.
+fn measure(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    match wer::run(arguments) {
+        Ok(report) => {
+            print(&report);
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
 }
 
 /// Prints whether the settings are right, without starting the program.

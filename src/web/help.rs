@@ -17,8 +17,9 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 13] = [
+const MARKDOWN: [(&str, &str); 14] = [
     (INDEX, include_str!("../manual/README.md")),
+    ("accuracy", include_str!("../manual/accuracy.md")),
     ("calls", include_str!("../manual/calls.md")),
     ("contacts", include_str!("../manual/contacts.md")),
     ("database", include_str!("../manual/database.md")),

@@ -77,6 +77,7 @@ mod tidy;
 
 // How right a transcript is.
 mod accuracy;
+mod wer;
 
 // All of it on the other kind of store, and two programs on one.
 mod failover;
