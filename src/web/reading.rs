@@ -1,6 +1,7 @@
 //! A transcript for reading: paragraphs of one speaker each, with unsure words marked. Knows nothing of HTTP.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::export;
@@ -32,6 +33,19 @@ pub(super) struct Paragraph {
     found: Vec<Found>,
     /// How many paragraphs before this one begin at the same time.
     place: usize,
+}
+
+/// A word as the page has it.
+pub(super) struct ShownWord {
+    /// What is before it.
+    pub(super) space: &'static str,
+    pub(super) text: String,
+    pub(super) class: &'static str,
+    /// The confidence in percent, if it is marked, and how long it is spoken, in milliseconds.
+    pub(super) doubt: Option<i64>,
+    pub(super) lasts: i64,
+    /// Whether it needs no element: a long page with one for each word comes slowly. A script makes them where it is read.
+    pub(super) is_bare: bool,
 }
 
 /// Returns the words in paragraphs, with the same speakers and names as in captions. A speaker who is interrupted continues
@@ -117,7 +131,7 @@ impl Paragraph {
     }
 
     /// Whether there is a space before the word at this index.
-    pub(super) fn is_spaced(&self, index: usize) -> bool {
+    fn is_spaced(&self, index: usize) -> bool {
         index == 0 || is_spaced(&self.words[index - 1].text, &self.words[index].text)
     }
 
@@ -132,16 +146,29 @@ impl Paragraph {
         !(is_due && may_end)
     }
 
-    /// Returns the class of the word at this index, as an attribute, if a search has found it, or somebody typed it.
-    pub(super) fn class(&self, index: usize) -> &'static str {
-        match (self.found[index], self.words[index].is_corrected()) {
-            (Found::No, false) => "",
-            (Found::No, true) => " class=\"typed\"",
-            (Found::Further, false) => " class=\"found\"",
-            (Found::Further, true) => " class=\"found typed\"",
-            (Found::First, false) => " class=\"found first\"",
-            (Found::First, true) => " class=\"found first typed\"",
-        }
+    /// Returns its words for the page.
+    pub(super) fn shown(&self) -> impl Iterator<Item = ShownWord> {
+        let has_plain_words = self.has_plain_words();
+        self.words.iter().zip(&self.found).enumerate().map(move |(index, (word, found))| {
+            let (class, doubt) = (class(*found, word.is_corrected()), doubt(word));
+            ShownWord {
+                space: if index > 0 && self.is_spaced(index) { " " } else { "" },
+                text: upright(word),
+                is_bare: has_plain_words && class.is_empty(),
+                lasts: word.end - word.start,
+                doubt,
+                class,
+            }
+        })
+    }
+
+    /// Whether its words are what is between its spaces, so that a script can tell them apart.
+    fn has_plain_words(&self) -> bool {
+        let is_plain = |word: &SpokenWord| {
+            let mut visible = word.text.chars().filter(|c| !turns_direction(*c)).peekable();
+            visible.peek().is_some() && !visible.any(char::is_whitespace)
+        };
+        self.words.iter().all(is_plain) && (1..self.words.len()).all(|index| self.is_spaced(index))
     }
 
     /// Returns the number of hits that begin here.
@@ -149,10 +176,15 @@ impl Paragraph {
         self.found.iter().filter(|found| **found == Found::First).count()
     }
 
-    /// Returns the milliseconds from the start of the previous word to the start of this one. A long page is mostly times,
+    /// Returns for each word the milliseconds from the start of the previous one to its start. A long page is mostly times,
     /// and differences are short and alike.
-    pub(super) fn after(&self, index: usize) -> i64 {
-        index.checked_sub(1).map_or(0, |before| self.words[index].start - self.words[before].start)
+    pub(super) fn times(&self) -> String {
+        let mut times = String::new();
+        for (index, word) in self.words.iter().enumerate() {
+            let before = index.checked_sub(1).map_or(word, |before| &self.words[before]);
+            _ = write!(times, "{}{}", if index == 0 { "" } else { " " }, word.start - before.start);
+        }
+        times
     }
 
     /// Returns the class that colors its speaker. A fifth one has the color of the first.
@@ -176,6 +208,18 @@ impl Paragraph {
     }
 }
 
+/// Returns the class of a word, as an attribute, if a search has found it, or somebody typed it.
+fn class(found: Found, is_typed: bool) -> &'static str {
+    match (found, is_typed) {
+        (Found::No, false) => "",
+        (Found::No, true) => " class=\"typed\"",
+        (Found::Further, false) => " class=\"found\"",
+        (Found::Further, true) => " class=\"found typed\"",
+        (Found::First, false) => " class=\"found first\"",
+        (Found::First, true) => " class=\"found first typed\"",
+    }
+}
+
 /// Makes words certain that are checked by ear.
 pub(super) fn accept(words: &mut [SpokenWord], checked: &Checked) {
     for word in words.iter_mut().filter(|word| checked.covers(word)) {
@@ -184,7 +228,7 @@ pub(super) fn accept(words: &mut [SpokenWord], checked: &Checked) {
 }
 
 /// Returns a word without bidirectional control characters, which would reverse the text after it.
-pub(super) fn upright(word: &SpokenWord) -> String {
+fn upright(word: &SpokenWord) -> String {
     word.text.chars().filter(|c| !turns_direction(*c)).collect()
 }
 

@@ -736,10 +736,10 @@ def reads_along(base: str):
 
         # Each word has a line of its own, far below the one before.
         page.goto(f"/calls/{call}")
-        page.add_style_tag(content=".text [data-after] { display: block; margin-bottom: 300px; }")
+        page.add_style_tag(content=".words > * { display: block; margin-bottom: 300px; }")
         page.eval_on_selector("audio", "audio => { audio.muted = audio.loop = true; return audio.play(); }")
         in_sight = """after => {
-            const words = [...document.querySelectorAll('.text [data-after]')];
+            const words = [...document.querySelectorAll('.words > *')];
             const word = document.querySelector('.text .spoken');
             const { top, bottom } = word?.getBoundingClientRect() ?? {};
             return words.indexOf(word) >= after && top >= 0 && bottom <= innerHeight;

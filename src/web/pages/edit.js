@@ -24,17 +24,19 @@ function typedIn() {
   return part?.matches('.words[contenteditable]') ? part : null;
 }
 
+// What the caret is in, or before.
+function caretNode() {
+  const host = typedIn();
+  const { focusNode, focusOffset } = getSelection();
+  return host && focusNode === host ? host.childNodes[focusOffset] ?? host.lastChild ?? host : host && focusNode;
+}
+
 function wordAtCaret() {
-  const node = typedIn() && getSelection().focusNode;
+  const node = caretNode();
   return (node?.nodeType === Node.TEXT_NODE ? node.parentElement : node)?.closest('[data-start]') ?? null;
 }
 
 // Reading the page.
-
-// The id of a paragraph tells when it begins.
-function beginOf(id) {
-  return Number(id.split('.')[1]);
-}
 
 function textOf(part) {
   if (!part.querySelector('br, div')) return part.textContent;
@@ -60,7 +62,7 @@ function draftOf(paragraphs, article) {
     const positions = positionsOf(paragraph);
     if (!draft.spans.length) [draft.at] = positions;
     if (draft.base) draft.base += '\n';
-    paragraph.querySelectorAll('.words > *').forEach((word, n) => {
+    spread(paragraph.querySelector('.words')).forEach((word, n) => {
       const text = word.textContent.replace(/\s+/g, ' ').trim();
       if (n > 0 && word.previousSibling !== word.previousElementSibling) draft.base += ' ';
       draft.spans.push([draft.base.length, draft.base.length + text.length, positions[n]]);
@@ -106,6 +108,7 @@ function putCaret(host, offset) {
 // Typing.
 
 function edit(host) {
+  spread(host);
   if (host !== typedIn()) {
     const label = host.closest('.text').dataset.typing;
     const attributes = { role: 'textbox', 'aria-multiline': 'true', 'aria-label': label, spellcheck: 'false' };
@@ -204,14 +207,15 @@ document.addEventListener('click', (event) => {
   const host = event.target.closest('.words');
   if (!host || !articleOf(host) || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
   if (!getSelection().isCollapsed) return;
-  const word = event.target.closest('[data-after]');
+  spread(host);
+  const word = document.elementFromPoint(event.clientX, event.clientY)?.closest('.words > [data-start]');
   if (host !== typedIn()) {
     const place = caretAt(event.clientX, event.clientY);
     edit(host);
     if (place && host.contains(place.node)) getSelection().collapse(place.node, place.offset);
   }
   const audio = host.closest('.recording')?.querySelector('audio');
-  if (audio?.paused && word?.dataset.start) audio.currentTime = start(word);
+  if (audio?.paused && word) audio.currentTime = start(word);
   tell(host.closest('article'), word);
 });
 
@@ -503,7 +507,9 @@ function mergeText(here, newer) {
 }
 
 function imported(paragraph) {
-  return timed(document.importNode(paragraph, true));
+  const copy = document.importNode(paragraph, true);
+  sight.observe(copy);
+  return copy;
 }
 
 // Whether something in a paragraph is not sent.
@@ -586,6 +592,9 @@ function replace(paragraph, copied) {
   const parts = [...first.childNodes];
   host.before(...parts.slice(0, parts.indexOf(words)));
   host.replaceChildren(...words.childNodes);
+  host.dataset.after = words.dataset.after;
+  spreadOut.delete(host);
+  spread(host);
   paragraph.after(...others);
   if (offset === null) return;
   if (!others.length) return editAt(host, moved(old, host.textContent, offset));

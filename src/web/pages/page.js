@@ -73,7 +73,7 @@ function merge(newer, isAll) {
     let next = here.firstElementChild;
     for (const part of list.children) {
       if (next && next.id === part.id) next = next.nextElementSibling;
-      else here.insertBefore(document.getElementById(part.id) || timed(document.importNode(part, true)), next);
+      else here.insertBefore(document.getElementById(part.id) || watched(document.importNode(part, true)), next);
     }
   }
   for (const part of newer.querySelectorAll('[data-live]')) {
@@ -84,7 +84,7 @@ function merge(newer, isAll) {
     const focused = here.contains(document.activeElement) ? document.activeElement : null;
     const place = focused && [...here.querySelectorAll('a, button, input')].indexOf(focused);
     here.replaceChildren(...copies(part.childNodes));
-    time(here);
+    watch(here);
     Object.assign(here.dataset, part.dataset);
     if (focused) (here.querySelectorAll('a, button, input')[place] || here).focus();
   }
@@ -225,36 +225,83 @@ function listen() {
 
 // Words and audio.
 
-// The server sends the difference between the starts of two words, which is shorter than the start itself.
-function time(root) {
-  for (const from of root.querySelectorAll('a.from')) {
-    let at = Number(from.dataset.start);
-    for (const word of from.parentNode.querySelectorAll('[data-after]')) {
-      at += Number(word.dataset.after);
-      word.dataset.start = at;
-    }
-  }
+// The id of a paragraph tells when it begins.
+function beginOf(id) {
+  return Number(id.split('.')[1]);
 }
 
-function timed(part) {
-  time(part);
+// When each word of a paragraph begins, in milliseconds. The server sends differences, which are shorter.
+function timesOf(host) {
+  let at = beginOf(host.parentNode.id);
+  return (host.dataset.after ?? '').split(' ').map((after) => (at += Number(after)));
+}
+
+const spreadOut = new WeakMap();
+
+// Returns the words of a paragraph as elements, with their times. As the server sends it, most of its words are plain text,
+// because a long page of elements comes slowly: they become elements where they are in sight, or needed.
+function spread(host) {
+  if (spreadOut.has(host)) return spreadOut.get(host);
+  const list = [];
+  const element = (word) => {
+    list.push(word);
+    return word;
+  };
+  const parts = [...host.childNodes].flatMap((node) => {
+    if (node.nodeType !== Node.TEXT_NODE) return [element(node)];
+    return node.data.split(/( +)/).filter(Boolean).map((piece) => {
+      if (piece.startsWith(' ')) return piece;
+      const word = document.createElement('span');
+      word.textContent = piece;
+      return element(word);
+    });
+  });
+  if (parts.length !== host.childNodes.length) host.replaceChildren(...parts);
+  const times = timesOf(host);
+  list.forEach((word, n) => { word.dataset.start = times[n]; });
+  spreadOut.set(host, list);
+  return list;
+}
+
+const sight = new IntersectionObserver((entries) => {
+  const selection = getSelection();
+  for (const { target, isIntersecting } of entries) {
+    const host = isIntersecting && target.querySelector('.words');
+    // What is selected would not be any longer.
+    if (host && (selection.isCollapsed || !selection.containsNode(host, true))) spread(host);
+  }
+}, { rootMargin: '50% 0px' });
+
+function watch(root) {
+  for (const paragraph of root.querySelectorAll('.text > p')) sight.observe(paragraph);
+}
+
+function watched(part) {
+  watch(part);
   return part;
 }
 
 function start(word) {
+  if (word.dataset.start === undefined) spread(word.closest('.words'));
   return Number(word.dataset.start) / 1000;
 }
 
 const inTime = new WeakMap();
 
-// Returns the words in the order in which they are spoken. When two people speak at once, their paragraphs overlap.
+// Returns when each word begins, and where it is, in the order in which they are spoken. When two people speak at once, their
+// paragraphs overlap.
 function words(text) {
   if (!text) return [];
   if (!inTime.has(text)) {
-    const list = [...text.querySelectorAll('[data-start]:not(.from)')];
-    inTime.set(text, list.sort((one, other) => start(one) - start(other)));
+    const hosts = [...text.querySelectorAll('.words')];
+    const list = hosts.flatMap((host) => timesOf(host).map((at, n) => ({ at, host, n })));
+    inTime.set(text, list.sort((one, other) => one.at - other.at));
   }
   return inTime.get(text);
+}
+
+function elementOf(place) {
+  return place && spread(place.host)[place.n];
 }
 
 // Returns the last word that has begun at this time.
@@ -262,10 +309,10 @@ function spoken(list, time) {
   let [from, to] = [0, list.length];
   while (from < to) {
     const middle = (from + to) >> 1;
-    if (start(list[middle]) <= time) from = middle + 1;
+    if (list[middle].at / 1000 <= time) from = middle + 1;
     else to = middle;
   }
-  return list[from - 1];
+  return elementOf(list[from - 1]);
 }
 
 // Shows the confidence of a marked word to readers who cannot hover.
@@ -408,7 +455,7 @@ function goToMoment() {
   const section = moment && document.getElementById(moment[1]);
   if (!section) return;
   playAt(section, Number(moment[2]) / 1000);
-  const found = [...section.querySelectorAll('.first')].find((word) => word.dataset.start === moment[2]);
+  const found = [...section.querySelectorAll('.first')].find((word) => start(word) === Number(moment[2]) / 1000);
   if (found) goToFound(found.closest('article'), found);
   else scrollToWord(section.querySelector('.spoken') || section);
 }
@@ -417,7 +464,7 @@ function goToMoment() {
 if (!matchMedia('(max-width: 44rem)').matches) document.querySelector('.way details')?.setAttribute('open', '');
 
 localize(document);
-time(document);
+watch(document);
 goToMoment();
 addEventListener('hashchange', goToMoment);
 listen();

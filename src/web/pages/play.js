@@ -47,12 +47,17 @@ document.addEventListener('ratechange', ({ target }) => {
 
 // Goes to the next word of this kind, after the caret or else the one that was spoken last, and tells how sure it is.
 function goToNext(audio, kind, by) {
-  const section = audio.closest('section');
-  const list = words(section.querySelector('.text'));
-  const here = wordAtCaret() ?? section.querySelector('.spoken');
-  let at = here ? list.indexOf(here) + by : by < 0 ? list.length - 1 : 0;
-  while (list[at] && !list[at].matches(kind)) at += by;
-  if (list[at]) goToWord(audio, list[at]);
+  const text = audio.closest('section').querySelector('.text');
+  const found = [...text?.querySelectorAll(kind) ?? []];
+  const here = caretNode() ?? text?.querySelector('.spoken');
+  const isBeyond = (word) => {
+    const place = here.compareDocumentPosition(word);
+    if (by > 0) return place & Node.DOCUMENT_POSITION_FOLLOWING;
+    return place & Node.DOCUMENT_POSITION_PRECEDING && !(place & Node.DOCUMENT_POSITION_CONTAINS);
+  };
+  const beyond = here ? found.filter(isBeyond) : found;
+  const word = beyond.at(by > 0 ? 0 : -1);
+  if (word) goToWord(audio, word);
 }
 
 function goToWord(audio, word) {
@@ -66,9 +71,10 @@ function goToNeighbor(audio, by) {
   const text = audio.closest('section').querySelector('.text');
   const list = words(text);
   const marked = text?.querySelector('.spoken');
-  let at = marked ? list.indexOf(marked) + by : 0;
-  while (marked && list[at] && start(list[at]) === start(marked)) at += by;
-  if (list[at]) playAt(audio.closest('section'), start(list[at]));
+  const from = marked ? list.findIndex((place) => place.host === marked.parentNode && elementOf(place) === marked) : -1;
+  let at = marked ? from + by : 0;
+  while (marked && list[at] && list[at].at === list[from]?.at) at += by;
+  if (list[at]) playAt(audio.closest('section'), list[at].at / 1000);
 }
 
 const deeds = {
