@@ -10,7 +10,7 @@ mod align;
 use serde::{Deserialize, Serialize};
 
 use super::word::SpokenWord;
-pub use align::{BadEdit, Difference, Edit, Voice, carried, compared, correct};
+pub use align::{BadEdit, Difference, Edit, Voice, carried, compared, correct, replaced};
 
 /// The id of a word in its transcript. Heard words count from 0 in the order of time; words that somebody typed continue in
 /// the order of the corrections.

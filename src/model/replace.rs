@@ -10,6 +10,15 @@ const AROUND: usize = 6;
 /// Maximum length of both texts, in characters.
 const LONGEST: usize = 500;
 
+/// What stands before or after a word without being part of it.
+const AROUND_WORDS: &[char] = &[
+    '.', ',', ';', ':', '!', '?', '…', '"', '\'', '(', ')', '[', ']', '“', '”', '„', '‘', '’', '«', '»', '¿', '¡', '–',
+    '—', '。', '、', '،', '؟',
+];
+
+/// Shorter words of ASCII characters are heard everywhere, rightly as a rule.
+const SHORTEST_ALIKE: usize = 4;
+
 /// What to look for, and what to put there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replacing {
@@ -62,6 +71,20 @@ impl Replacing {
             return Err(BadReplacing::Long);
         }
         Ok(Self { find, with, case, whole_words })
+    }
+
+    /// Returns what corrects other places where the same was heard, after somebody has corrected one of them. `None` if
+    /// that would do harm: for a short word, for one that is only taken out, and if the new text contains the old one,
+    /// so that it would be found again.
+    pub fn alike(heard: &str, now: &str) -> Option<Self> {
+        let bare = |text: &str| text.trim_matches(AROUND_WORDS).to_owned();
+        let (find, with) = (bare(heard), bare(now));
+        let is_short = find.chars().all(|c| c.is_ascii_alphanumeric()) && find.len() < SHORTEST_ALIKE;
+        let lower = |text: &str| format!(" {} ", text.to_lowercase());
+        if is_short || with.is_empty() || lower(&with).contains(&lower(&find)) {
+            return None;
+        }
+        Self::new(&find, &with, false, true).ok()
     }
 
     /// Returns the places in these words, in order. What two voices say between them is no place.
@@ -190,6 +213,21 @@ mod tests {
         assert_eq!(replaced("天気", "電気", false, true, "今日は天気が いい"), [(0, 1, "今日は電気が".to_owned())]);
         assert_eq!(replaced("a #b", "x", false, true, "a #b"), []);
         assert_eq!(replaced("STRASSE", "Weg", false, true, "die Strasse İ"), [(1, 2, "Weg".to_owned())]);
+    }
+
+    #[test]
+    fn a_correction_is_offered_elsewhere_unless_it_would_do_harm() {
+        let alike = |heard: &str, now: &str| Replacing::alike(heard, now).map(|alike| (alike.find, alike.with));
+        let offered = |find: &str, with: &str| Some((find.to_owned(), with.to_owned()));
+        assert_eq!(alike("Clerk Ridge.", "“Clara Ridge”,"), offered("Clerk Ridge", "Clara Ridge"));
+        assert_eq!(alike("see plus plus", "C++"), offered("see plus plus", "C++"));
+        assert_eq!(alike("天気", "電気"), offered("天気", "電気"));
+        for (heard, now) in
+            [("a", "the"), ("um, I", "I"), ("meter", ""), ("Ridge", "Clerk Ridge"), ("", "new"), ("...", "so")]
+        {
+            assert_eq!(alike(heard, now), None, "{heard} {now}");
+        }
+        assert_eq!(alike("meter", &"x".repeat(501)), None);
     }
 
     #[test]

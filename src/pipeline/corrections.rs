@@ -12,8 +12,9 @@ use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::correction::{
     BadEdit, Conflict, Correction, Difference, Edit, Made, Sequence, Span, Transcribed, Voice, carried, compared,
-    correct, made, step_of,
+    correct, made, replaced, step_of,
 };
+use crate::model::replace::Replacing;
 use crate::model::speakers::{is_label, label};
 use crate::model::transcript::{Transcript, TranscriptId, TranscriptState};
 use crate::model::word::{SpokenWord, join};
@@ -21,6 +22,9 @@ use crate::store::Conn;
 
 /// Maximum number of edits in one step.
 pub const MOST_EDITS: usize = 10_000;
+
+/// Number of words of a change that are looked at to find out what could be corrected alike.
+const LONGEST_ALIKE: usize = 10;
 
 /// What an operator wants of a transcript, as one step.
 #[derive(Debug, Clone)]
@@ -75,7 +79,7 @@ impl Text {
     }
 
     /// The words of the current version, with their places.
-    pub(super) fn transcribed(&self) -> Result<Transcribed, Error> {
+    pub fn transcribed(&self) -> Result<Transcribed, Error> {
         Ok(self.sequence(self.corrections.len())?.transcribed())
     }
 
@@ -135,6 +139,25 @@ impl Text {
         let current = self.transcribed()?;
         let spans = in_effect.filter_map(|one| current.undo([(one.id.clone(), one.change, one.after.clone())]).ok());
         Ok(spans.flatten().collect())
+    }
+
+    /// Returns what corrects other places like those that a correction has changed.
+    pub(super) fn alike(&self, correction: &str) -> Result<Option<Replacing>, Error> {
+        let made = made(self.heard.len(), &self.corrections);
+        let mut of_it = made.iter().filter(|one| step_of(&one.id) == correction).peekable();
+        if of_it.peek().is_none() {
+            return Err(Error::NoSuchCorrection(correction.to_owned()));
+        }
+        let current = self.transcribed()?;
+        Ok(of_it.find_map(|one| self.alike_of(&current, one)))
+    }
+
+    /// Returns what corrects other places like the one that a change has made, as it is now.
+    pub fn alike_of(&self, current: &Transcribed, made: &Made<'_>) -> Option<Replacing> {
+        // What is longer is hardly heard elsewhere.
+        let words = made.after.iter().take(LONGEST_ALIKE);
+        let mut replaced = words.filter_map(|word| replaced(current, &self.heard, *word));
+        replaced.find_map(|(heard, now)| Replacing::alike(&heard, &now))
     }
 
     fn changed(&self, current: &Transcribed, conflict: &Conflict) -> Error {

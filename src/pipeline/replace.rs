@@ -14,10 +14,13 @@ use crate::model::job::JobKind;
 use crate::model::recording::RecordingSid;
 use crate::model::replace::{Place, Replacing};
 use crate::model::transcript::TranscriptId;
-use crate::store::{self, Asked, Indexed, Job, Replaced, Replacement};
+use crate::store::{self, Asked, Filter, Indexed, Job, Replaced, Replacement};
 
 /// How many places are listed. More are replaced all the same.
-const MOST_PLACES: usize = 1_000;
+pub const MOST_PLACES: usize = 1_000;
+
+/// How many places are counted that are like a corrected one.
+const MOST_ALIKE: usize = 100;
 
 /// Transcripts after which the progress is stored.
 const BATCH: i64 = 100;
@@ -52,8 +55,8 @@ fn found(id: &TranscriptId, text: &Text, transcribed: &Transcribed, replacing: &
     replacing.places(&transcribed.words(&text.heard)).into_iter().map(found).collect()
 }
 
-/// Lists the places in all transcripts that search finds, in the newest calls first, and whether there are more.
-pub async fn places(context: &Shared, asked: &Asked) -> Result<(Vec<Found>, bool), Error> {
+/// Lists places in all transcripts that search finds, in the newest calls first, and whether there are more than `most`.
+pub async fn places(context: &Shared, asked: &Asked, most: usize) -> Result<(Vec<Found>, bool), Error> {
     let (mut places, mut cursor) = (Vec::new(), None);
     loop {
         let some = indexed(context, asked, cursor).await?;
@@ -67,12 +70,35 @@ pub async fn places(context: &Shared, asked: &Asked) -> Result<(Vec<Found>, bool
                 Err(Error::Deleted | Error::NoSuchTranscript(_)) => {}
                 Err(error) => return Err(error),
             }
-            if places.len() > MOST_PLACES {
-                places.truncate(MOST_PLACES);
+            if places.len() > most {
+                places.truncate(most);
                 return Ok((places, true));
             }
         }
     }
+}
+
+/// What corrects the places where the same was heard as in one that somebody has corrected, and how many these are.
+#[derive(Debug)]
+pub struct Alike {
+    pub replacing: Replacing,
+    /// In the same transcript.
+    pub here: usize,
+    /// In all transcripts.
+    pub everywhere: usize,
+    /// Whether there are more.
+    pub is_more: bool,
+}
+
+/// Finds the places where the same was heard as in those that a correction has changed. `None` if there is nothing that
+/// could be corrected alike.
+pub async fn alike(context: &Shared, id: &TranscriptId, correction: &str) -> Result<Option<Alike>, Error> {
+    let text = Text::read(&mut context.store.read().await?, id).await?;
+    let Some(replacing) = text.alike(correction)? else { return Ok(None) };
+    let here = places_in(context, id, &replacing).await?.len();
+    let asked = Asked::new(replacing.clone(), Vec::new(), String::new(), &Filter::default());
+    let (found, is_more) = places(context, &asked, MOST_ALIKE.max(here)).await?;
+    Ok(Some(Alike { replacing, here, everywhere: found.len(), is_more }))
 }
 
 async fn indexed(context: &Shared, asked: &Asked, after: Option<i64>) -> Result<Vec<Indexed>, store::Error> {

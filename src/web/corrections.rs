@@ -16,9 +16,10 @@ use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
 use super::pages::Notices;
 use super::response::page;
-use super::session;
+use super::{alike, session};
 use crate::context::Shared;
 use crate::model::correction::{Correction, Edit, Made, Span, made};
+use crate::model::replace::Replacing;
 use crate::model::transcript::TranscriptId;
 use crate::model::word::join;
 use crate::pipeline::corrections::{self, Corrected, Labeled, MOST_EDITS, Text, Wanted};
@@ -95,6 +96,9 @@ struct ChangeView {
     /// AssemblyAI's confidence in each of the words before.
     confidence: Vec<Option<f64>>,
     undone_by: Option<String>,
+    /// The address at which the same is corrected elsewhere.
+    #[serde(skip)]
+    alike: Option<String>,
 }
 
 /// Answers with the new version. A form leads back to the page.
@@ -145,7 +149,7 @@ pub(super) async fn list(
     _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
     let text = Text::read(&mut context.store.read().await?, &id).await?;
-    let mut corrections = views(&text);
+    let mut corrections = views(&text)?;
     if !wants_page(&headers) {
         return Ok(Json(json!({ "corrections": corrections })).into_response());
     }
@@ -238,16 +242,18 @@ impl EditBody {
     }
 }
 
-fn views(text: &Text) -> Vec<CorrectionView> {
+fn views(text: &Text) -> Result<Vec<CorrectionView>, ApiError> {
+    let current = text.transcribed()?;
+    let of = |one: &Made<'_>| ChangeView::of(one, text.alike_of(&current, one));
     let mut made = made(text.heard.len(), &text.corrections).into_iter();
     let mut views = Vec::new();
     for correction in &text.corrections {
         for (index, span) in correction.spans.iter().enumerate() {
-            let changes = made.by_ref().take(span.changes.len()).map(|one| ChangeView::of(&one)).collect();
+            let changes = made.by_ref().take(span.changes.len()).map(|one| of(&one)).collect();
             views.push(CorrectionView::of(correction, index, span, changes));
         }
     }
-    views
+    Ok(views)
 }
 
 impl CorrectionView {
@@ -270,7 +276,7 @@ impl CorrectionView {
 }
 
 impl ChangeView {
-    fn of(made: &Made<'_>) -> Self {
+    fn of(made: &Made<'_>, alike: Option<Replacing>) -> Self {
         Self {
             id: made.id.clone(),
             from: made.change.from,
@@ -279,6 +285,7 @@ impl ChangeView {
             after: join(&made.change.after),
             confidence: made.change.before.iter().map(|word| word.confidence).collect(),
             undone_by: made.undone_by.clone(),
+            alike: alike.map(|alike| alike::address(&alike, None)),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! here.
 
 mod access;
+mod alike;
 mod call_page;
 mod callback;
 mod calls;
@@ -128,6 +129,7 @@ pub fn router(context: Shared) -> Router {
         .at("/transcript/{id}/correct", get(corrections::form))
         .at("/transcript/{id}/corrections", get(corrections::list).post(corrections::correct))
         .at("/transcript/{id}/corrections/{correction}/undo", post(corrections::undo))
+        .at("/transcript/{id}/corrections/{correction}/alike", get(alike::alike))
         .at("/transcript/{id}/compare/{other}", get(compare::compare))
         .at("/transcript/{id}/current", post(compare::choose))
         .at("/replace", get(replace::ask).post(replace::replace))

@@ -24,7 +24,7 @@ use crate::model::recording::RecordingSid;
 use crate::model::replace::{BadReplacing, Place, Replacing};
 use crate::model::transcript::TranscriptId;
 use crate::pipeline::corrections::Corrected;
-use crate::pipeline::replace::{self, Found};
+use crate::pipeline::replace::{self, Found, MOST_PLACES};
 use crate::store::{Asked, Replacement};
 
 /// Maximum size of a body in bytes.
@@ -242,7 +242,7 @@ async fn places(context: &Shared, wanted: &Wanted) -> Result<(Vec<PlaceView>, bo
     let replacing = wanted.replacing()?;
     let (found, more) = match wanted.transcript()? {
         Some(id) => (replace::places_in(context, &id, &replacing).await?, false),
-        None => replace::places(context, &wanted.asked(replacing)?).await?,
+        None => replace::places(context, &wanted.asked(replacing)?, MOST_PLACES).await?,
     };
     Ok((found.into_iter().map(PlaceView::of).collect(), more))
 }

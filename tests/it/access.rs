@@ -34,6 +34,7 @@ fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/transcript/{TRANSCRIPT}/correct?at=0:0-1")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/corrections")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/corrections/abc/undo")),
+        get(&format!("/transcript/{TRANSCRIPT}/corrections/abc/alike")),
         get(&format!("/recordings/{RECORDING}")),
         get(&format!("/recordings/{RECORDING}.mp3")),
         get("/calls"),

@@ -479,7 +479,7 @@ async fn assets_are_cached_by_browsers_and_change_their_address_with_their_conte
     let page = world.page(&format!("/calls/{call}")).await;
     let assets = ["href", "src"].into_iter().flat_map(|name| attributes(&page, name));
     let assets: Vec<&str> = assets.filter(|link| link.starts_with("/assets/")).collect();
-    assert_eq!(assets.len(), 6, "style sheet, icon and scripts: {assets:?}");
+    assert_eq!(assets.len(), 7, "style sheet, icon and scripts: {assets:?}");
     let mut size = page.len();
     for asset in assets {
         let answer = world.get(asset).await;
@@ -492,7 +492,7 @@ async fn assets_are_cached_by_browsers_and_change_their_address_with_their_conte
         other.problem(404, "no-such-path");
         assert_eq!(other.header("cache-control"), "no-store");
     }
-    assert!(size < 90_000, "{size} bytes");
+    assert!(size < 96_000, "{size} bytes");
 }
 
 /// A pseudo-random generator.

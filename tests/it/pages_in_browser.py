@@ -975,6 +975,40 @@ def corrects(base: str):
         saves(so.replace("So Please", "And So Please").replace("this is", "this was"))
 
 
+def corrects_alike(base: str):
+    """A correction offers the other places where the same was heard, beside what is typed and without taking the focus."""
+    with browser(base) as window:
+        page = window.page()
+        be_silent(page)
+        calls = [dial(page, number) for page, number in [(page, NUMBER), (window.page(), "14155551235")]]
+        page.bring_to_front()
+        is_done(page)
+        other = transcript_of(base, calls[1])
+        while json.loads(get(base, f"/calls/{calls[1]}"))["progress"] != "done":
+            page.wait_for_timeout(100)
+        select_word(page, "forty")
+        page.keyboard.type("fourteen")
+        is_saved(page)
+        offer = page.get_by_role("status", name="The same elsewhere")
+        expect(offer).to_contain_text("“forty” is also heard in all calls (1)")
+        expect(offer.get_by_role("link", name="in this transcript")).to_have_count(0)
+        expect(page.locator(".words")).to_be_focused()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.type("x")
+        page.keyboard.press("Backspace")
+        is_saved(page)
+        offer.get_by_role("link", name="in all calls").click()
+        page.wait_for_url("**/replace?find=forty&with=fourteen")
+        expect(page.locator(".places li")).to_have_count(1)
+        page.get_by_role("button", name="Replace", exact=True).click()
+        page.wait_for_url("**/replace/*")
+        while "fourteen" not in text_of(base, other):
+            page.wait_for_timeout(100)
+        page.goto(f"/calls/{calls[0]}")
+        page.get_by_role("link", name="Corrections").click()
+        expect(page.get_by_role("link", name="Correct forty alike elsewhere")).to_have_attribute("href", "/replace?find=forty&with=fourteen")
+
+
 def corrects_at_once(base: str):
     """Two people correct one transcript: changes of different words merge, and of the same words one has to choose."""
     with browser(base) as window:
@@ -1224,5 +1258,5 @@ def pictures_a_call(base: str):
 
 
 if __name__ == "__main__":
-    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, plays_by_keys, corrects, corrects_at_once, says_who_speaks, loses_nothing, corrects_after_log_in, follows_names, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
+    scenarios = [follows, talks, is_not_disturbed, loses_no_call, finds, finds_by_day, says_what_it_is_connected_to, logs_in, reads_along, plays_by_keys, corrects, corrects_alike, corrects_at_once, says_who_speaks, loses_nothing, corrects_after_log_in, follows_names, reads_on_a_phone, is_accessible, works_without_scripts, pictures_a_call]
     {scenario.__name__: scenario for scenario in scenarios}[sys.argv[1]](sys.argv[2])

@@ -83,6 +83,11 @@ fn who_clicks_into_a_transcript_corrects_it_by_typing_and_can_take_that_back() {
 }
 
 #[test]
+fn corrections_are_offered_wherever_the_same_was_heard() {
+    operator("corrects_alike");
+}
+
+#[test]
 fn two_who_correct_a_transcript_see_each_others_words_and_choose_where_both_changed_the_same() {
     operator("corrects_at_once");
 }

@@ -92,6 +92,37 @@ async fn a_text_is_replaced_in_all_transcripts_that_match_and_that_is_undone() {
 }
 
 #[tokio::test]
+async fn a_correction_tells_where_else_the_same_was_heard_and_leads_to_these_places() {
+    let world = World::new().await;
+    let (_, other) = transcribed(&world, "No clerk ridge here.").await;
+    let (_, id) = transcribed(&world, "Ring Clerk Ridge. Is Clerk Ridge there? Clerk Ridge! A bus.").await;
+    let corrections = format!("/transcript/{id}/corrections");
+    let correct = async |version: u32, from: usize, to: usize, text: &str| {
+        let edit = json!({"version": version, "from": from, "to": to, "text": text});
+        let answer = world.post_json(&corrections, &edit).await.json();
+        world.get(&format!("{corrections}/{}/alike", answer["correction"].as_str().expect("an id"))).await
+    };
+    // While somebody types, a word takes several corrections until it is right.
+    correct(0, 1, 3, "Cla").await;
+    let found = correct(1, 1, 2, "Clara Reed.").await;
+    assert_eq!(found.status, 200, "{}", found.text());
+    let url = "/replace?find=Clerk+Ridge&with=Clara+Reed";
+    let expected = json!({"find": "Clerk Ridge", "with": "Clara Reed", "here": 2, "everywhere": 3, "more": false,
+        "url": url, "transcript_url": format!("{url}&transcript={id}")});
+    assert_eq!(found.json(), expected);
+    let page = world.get_with(&corrections, &[("accept", "text/html")]).await.text();
+    assert!(page.contains(&format!("href=\"{}\"", url.replace('&', "&#38;"))), "{page}");
+    let shown = world.get_with(url, &[("accept", "text/html")]).await.text();
+    assert_eq!(shown.matches("name=\"except\"").count(), 3, "{shown}");
+
+    // A short word is heard everywhere, and what was heard once only is corrected already.
+    assert_eq!(correct(2, 9, 10, "The").await.status, 204);
+    assert_eq!(correct(3, 10, 11, "coach.").await.status, 204);
+    world.get(&format!("{corrections}/none/alike")).await.problem(404, "no-such-correction");
+    world.get(&format!("/transcript/{other}/corrections/none/alike")).await.problem(404, "no-such-correction");
+}
+
+#[tokio::test]
 async fn parts_of_words_are_replaced_everywhere_though_no_index_has_them() {
     let world = World::new().await;
     let (_, id) = transcribed(&world, "Klerkridge is here.").await;

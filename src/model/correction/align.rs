@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
-use super::{Change, Corrected, Place, Span, Transcribed};
+use super::{Change, Corrected, Place, Span, Transcribed, WordId};
 use crate::model::name::turns_direction;
 use crate::model::word::{SpokenWord, is_unspaced, join};
 
@@ -20,6 +20,10 @@ const TIME_OF_CHARACTER: i64 = 100;
 /// After this time the rest of two texts is not compared word by word any more. Only large texts with little in common take
 /// longer.
 const LONGEST_COMPARISON: Duration = Duration::from_secs(1);
+
+/// Maximum number of neighboring typed words, and of those that they replace, that are compared to find out what one of them
+/// replaces.
+const MOST_COMPARED: usize = 200;
 
 /// Who says words, as AssemblyAI tells voices apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +201,28 @@ pub fn carried(heard: &[SpokenWord], corrected: &[Corrected], other: &[SpokenWor
     }
     let left = corrected.len() - edits.len();
     (edits, left)
+}
+
+/// Returns what was heard where a word stands that somebody typed, and what stands there now: the words around it that
+/// differ. `None` if the word is not in the transcript, or was heard so, or if more than [`MOST_COMPARED`] are around it.
+pub fn replaced(transcribed: &Transcribed, heard: &[SpokenWord], word: WordId) -> Option<(String, String)> {
+    let position = *transcribed.positions.get(word as usize)?;
+    if transcribed.id(position) != Some(word) {
+        return None;
+    }
+    let heard_id = |position: usize| transcribed.id(position).map(|id| id as usize).filter(|id| *id < heard.len());
+    let from = (0..=position).rev().take_while(|at| heard_id(*at).is_none()).last()?;
+    let to = (position..transcribed.len()).find(|at| heard_id(*at).is_some()).unwrap_or(transcribed.len());
+    let begin = from.checked_sub(1).and_then(heard_id).map_or(0, |before| before + 1);
+    let end = heard_id(to).unwrap_or(heard.len());
+    if to - from > MOST_COMPARED || end - begin > MOST_COMPARED {
+        return None;
+    }
+    let now: Vec<SpokenWord> = (from..to).filter_map(|at| transcribed.word(at, heard)).cloned().collect();
+    let replaced = &heard[begin..end];
+    let (differences, _) = compared(replaced, &now);
+    let Difference { words, other } = differences.into_iter().find(|one| one.other.contains(&(position - from)))?;
+    Some((join(&replaced[words]), join(&now[other])))
 }
 
 /// The words beside a span.

@@ -99,6 +99,9 @@ static SAVE: LazyLock<Asset> =
 static EDIT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("edit", "js", "text/javascript; charset=utf-8", include_str!("edit.js")));
 
+static ALIKE: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("alike", "js", "text/javascript; charset=utf-8", include_str!("alike.js")));
+
 static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("icon.svg")));
 
 impl Asset {
@@ -118,8 +121,8 @@ pub(super) fn script() -> String {
 }
 
 /// The scripts for pages with a recording, in their order. They follow that of [`script`].
-pub(super) fn transcript_scripts() -> [String; 3] {
-    [&PLAY, &SAVE, &EDIT].map(|script| format!("/assets/{}", script.name))
+pub(super) fn transcript_scripts() -> [String; 4] {
+    [&PLAY, &SAVE, &EDIT, &ALIKE].map(|script| format!("/assets/{}", script.name))
 }
 
 pub(super) fn icon() -> String {
@@ -128,7 +131,7 @@ pub(super) fn icon() -> String {
 
 /// Browsers may cache an asset for good: its address never has other content.
 pub(super) async fn asset(Id(file): Id<String>) -> Result<Response, ApiError> {
-    let assets = [&*STYLE, &*SCRIPT, &*PLAY, &*SAVE, &*EDIT, &*ICON];
+    let assets = [&*STYLE, &*SCRIPT, &*PLAY, &*SAVE, &*EDIT, &*ALIKE, &*ICON];
     let asset = assets.into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
     let kept = "private, max-age=31536000, immutable";
     Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content).into_response())

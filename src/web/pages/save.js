@@ -219,7 +219,10 @@ async function sendDraft(article, draft) {
   draft.pending = null;
   if (answer.ok) {
     const { version: newest, correction } = await answer.json();
-    if (correction) remember(draft.transcript, correction);
+    if (correction) {
+      remember(draft.transcript, correction);
+      offerAlike(article, correction);
+    }
     if (pending.step.joins) draft.joins = [];
     const isKnown = !pending.step.joins && adopt(draft, newest, pending.step, pending.text) && correction !== null;
     draft.isStale ||= !isKnown;
