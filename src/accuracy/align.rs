@@ -81,6 +81,7 @@ fn between<T: Eq + Hash>(reference: &[T], hypothesis: &[T], first: usize) -> imp
     while let (Some(words), Some(row)) = (chunks.pop(), kept.pop()) {
         let width = row.len();
         let mut rows = row;
+        rows.reserve(words.len() * width);
         for columns in words {
             let end = rows.len();
             rows.extend_from_within(end - width..);

@@ -100,40 +100,38 @@ fn each_part<'w>(words: impl Iterator<Item = (usize, &'w str)>, normalized: impl
 
 /// Normalizes a part of a word for AssemblyAI's tool.
 fn without_punctuation(part: &str) -> String {
-    let is_kept =
-        |c: &char| c.is_ascii_alphanumeric() || c.general_category_group() != GeneralCategoryGroup::Punctuation;
-    part.to_lowercase().chars().filter(is_kept).collect()
+    let mut lower = part.to_lowercase();
+    lower.retain(|c| c.is_ascii_alphanumeric() || c.general_category_group() != GeneralCategoryGroup::Punctuation);
+    lower
 }
 
 fn whisper_basic<'w>(words: impl Iterator<Item = (usize, &'w str)> + Clone) -> Vec<Token> {
     let mut tokens = Vec::new();
     // White space bounds all that is done here to single characters, so each part may be normalized alone.
-    let mut add = |word, part: &str| {
-        let separated = without_signs(part);
-        tokens.extend(parts(&separated).map(|part| Token { text: part.to_owned(), word }));
-    };
     if words.clone().any(|(_, text)| text.contains(['<', '[', '('])) {
         for part in outside_brackets(words).split(|(c, _)| is_space(*c)) {
             let text: String = part.iter().map(|(c, _)| c).collect();
-            part.first().into_iter().for_each(|(_, word)| add(*word, &text));
+            part.first().into_iter().for_each(|(_, word)| split_at_signs(&text, *word, &mut tokens));
         }
     } else {
-        words.for_each(|(word, text)| parts(text).for_each(|part| add(word, part)));
+        words.for_each(|(word, text)| parts(text).for_each(|part| split_at_signs(part, word, &mut tokens)));
     }
     tokens
 }
 
-/// Puts spaces in the place of marks, symbols and punctuation, and makes the rest lower case.
-fn without_signs(part: &str) -> String {
+/// Appends what marks, symbols and punctuation separate in a part of a word, in lower case.
+fn split_at_signs(part: &str, word: usize, tokens: &mut Vec<Token>) {
+    let mut add = |text: String| tokens.extend((!text.is_empty()).then_some(Token { text, word }));
     if part.is_ascii() {
-        return part.to_ascii_lowercase().replace(|c: char| c.is_ascii_punctuation(), " ");
+        // The same, in less time.
+        part.split(|c: char| c.is_ascii_punctuation()).for_each(|piece| add(piece.to_ascii_lowercase()));
+        return;
     }
     use GeneralCategoryGroup::{Mark, Punctuation, Symbol};
     let is_sign = |c: char| matches!(c.general_category_group(), Mark | Punctuation | Symbol);
-    let characters = part.to_lowercase();
-    let separated: String = characters.nfkc().map(|c| if is_sign(c) { ' ' } else { c }).collect();
+    let composed: String = part.to_lowercase().nfkc().map(|c| if is_sign(c) { ' ' } else { c }).collect();
     // NFKC makes capital letters of some symbols, such as ℡.
-    separated.to_lowercase()
+    parts(&composed.to_lowercase()).for_each(|piece| add(piece.to_owned()));
 }
 
 /// Returns what does not stand in brackets, in lower case, with the index of the word of each character.
