@@ -1,5 +1,7 @@
 //! A hypothesis against its reference.
 
+use std::ops::Range;
+
 use super::align::align;
 use super::edits::{Edits, Step};
 use super::normalization::{Normalization, Token, texts};
@@ -47,6 +49,18 @@ impl Comparison {
     pub fn is_unspaced(&self) -> bool {
         let characters = characters(&self.reference);
         characters.iter().filter(|c| is_unspaced(**c)).count() * 2 > characters.len()
+    }
+
+    /// Returns the tokens of the hypothesis that stand in the place of these of the reference: all between the nearest hits
+    /// around them. What an engine mishears often becomes several words, and the words beside it may be wrong, too.
+    pub fn heard_for(&self, reference: Range<usize>) -> Range<usize> {
+        let mut hits = self.steps.iter().filter_map(|step| match *step {
+            Step::Hit { reference, hypothesis } => Some((reference, hypothesis)),
+            _ => None,
+        });
+        let before = hits.clone().rev().find(|(hit, _)| *hit < reference.start).map(|(_, hypothesis)| hypothesis);
+        let after = hits.find(|(hit, _)| *hit >= reference.end).map(|(_, hypothesis)| hypothesis);
+        before.map_or(0, |before| before + 1)..after.unwrap_or(self.hypothesis.len())
     }
 
     /// Returns the words of the hypothesis that are wrong, by their indices in it: those of which a token stands for another

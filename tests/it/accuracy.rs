@@ -298,6 +298,24 @@ fn places_of_terms_are_those_of_the_words_and_rates_of_nothing_are_undefined() {
 }
 
 #[test]
+fn what_was_heard_for_words_is_all_between_the_hits_around_them() {
+    let words = |text: &'static str| text.split(' ').filter(|word| !word.is_empty());
+    for (reference, hypothesis, place, expected) in [
+        ("takes spironolactone daily", "takes sparing the lactone daily", 1..2, "sparing the lactone"),
+        ("takes spironolactone daily", "take sparing the lactone daily", 1..2, "take sparing the lactone"),
+        ("spironolactone", "sparing the", 0..1, "sparing the"),
+        ("takes spironolactone daily", "takes daily", 1..2, ""),
+        ("ask Anna Kowalczyk now", "ask Anna cold check now", 1..3, "Anna cold check"),
+        ("ask Anna", "ask Anna", 1..2, "Anna"),
+    ] {
+        let comparison = Comparison::new(Normalization::None, words(reference), words(hypothesis));
+        let heard: Vec<&str> =
+            comparison.hypothesis[comparison.heard_for(place)].iter().map(|token| &*token.text).collect();
+        assert_eq!(heard.join(" "), expected, "{reference}: {hypothesis}");
+    }
+}
+
+#[test]
 fn marks_are_judged_at_each_threshold() {
     let words = [(0.2, true), (0.5, false), (0.6, true), (0.9, true), (0.95, false)];
     let found: Vec<_> = marks(&words, &[0.0, 0.6, 0.7, 1.1])
