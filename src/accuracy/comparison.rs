@@ -22,8 +22,8 @@ impl Comparison {
     /// Compares texts by their words.
     pub fn new<'w>(
         normalization: Normalization,
-        reference: impl IntoIterator<Item = &'w str, IntoIter: Clone>,
-        hypothesis: impl IntoIterator<Item = &'w str, IntoIter: Clone>,
+        reference: impl IntoIterator<Item = &'w str>,
+        hypothesis: impl IntoIterator<Item = &'w str>,
     ) -> Self {
         Self::of(normalization.tokens(reference), normalization.tokens(hypothesis))
     }

@@ -46,18 +46,23 @@ impl Normalization {
     }
 
     /// Normalizes words of one text, given in their order. The result is that of the words joined with spaces.
-    pub fn tokens<'w>(self, words: impl IntoIterator<Item = &'w str, IntoIter: Clone>) -> Vec<Token> {
-        let words = words.into_iter().enumerate();
-        match self {
-            Self::WhisperBasic => whisper_basic(words),
-            Self::AssemblyAi => each_part(words, without_punctuation),
-            Self::None => each_part(words, str::to_owned),
-        }
+    pub fn tokens<'w>(self, words: impl IntoIterator<Item = &'w str>) -> Vec<Token> {
+        let of_word = |(word, text)| parts(text).map(move |part| (word, part));
+        self.normalized(words.into_iter().enumerate().flat_map(of_word).collect())
     }
 
     /// Normalizes a text. Its words are what white space separates.
     pub fn tokens_of(self, text: &str) -> Vec<Token> {
-        self.tokens(parts(text))
+        self.normalized(parts(text).enumerate().collect())
+    }
+
+    /// Normalizes parts of a text, each with the index of its word, of which it may be all.
+    fn normalized(self, parts: Vec<(usize, &str)>) -> Vec<Token> {
+        match self {
+            Self::WhisperBasic => whisper_basic(&parts),
+            Self::AssemblyAi => each(parts, without_punctuation),
+            Self::None => each(parts, str::to_owned),
+        }
     }
 }
 
@@ -87,14 +92,13 @@ fn is_space(c: char) -> bool {
 }
 
 /// What white space separates.
-fn parts(text: &str) -> impl Iterator<Item = &str> + Clone {
+fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|part| !part.is_empty())
 }
 
-/// Makes a token of each part of each word, unless nothing is left of it.
-fn each_part<'w>(words: impl Iterator<Item = (usize, &'w str)>, normalized: impl Fn(&str) -> String) -> Vec<Token> {
-    let of_word = |(word, text): (usize, &'w str)| parts(text).map(move |part| (word, part));
-    let tokens = words.flat_map(of_word).map(|(word, part)| Token { text: normalized(part), word });
+/// Makes a token of each part, unless nothing is left of it.
+fn each(parts: Vec<(usize, &str)>, normalized: impl Fn(&str) -> String) -> Vec<Token> {
+    let tokens = parts.into_iter().map(|(word, part)| Token { text: normalized(part), word });
     tokens.filter(|token| !token.text.is_empty()).collect()
 }
 
@@ -105,16 +109,16 @@ fn without_punctuation(part: &str) -> String {
     lower
 }
 
-fn whisper_basic<'w>(words: impl Iterator<Item = (usize, &'w str)> + Clone) -> Vec<Token> {
-    let mut tokens = Vec::new();
+fn whisper_basic(all: &[(usize, &str)]) -> Vec<Token> {
+    let mut tokens = Vec::with_capacity(all.len());
     // White space bounds all that is done here to single characters, so each part may be normalized alone.
-    if words.clone().any(|(_, text)| text.contains(['<', '[', '('])) {
-        for part in outside_brackets(words).split(|(c, _)| is_space(*c)) {
+    if all.iter().any(|(_, part)| part.contains(['<', '[', '('])) {
+        for part in outside_brackets(all).split(|(c, _)| is_space(*c)) {
             let text: String = part.iter().map(|(c, _)| c).collect();
             part.first().into_iter().for_each(|(_, word)| split_at_signs(&text, *word, &mut tokens));
         }
     } else {
-        words.for_each(|(word, text)| parts(text).for_each(|part| split_at_signs(part, word, &mut tokens)));
+        all.iter().for_each(|(word, part)| split_at_signs(part, *word, &mut tokens));
     }
     tokens
 }
@@ -135,11 +139,11 @@ fn split_at_signs(part: &str, word: usize, tokens: &mut Vec<Token>) {
 }
 
 /// Returns what does not stand in brackets, in lower case, with the index of the word of each character.
-fn outside_brackets<'w>(words: impl Iterator<Item = (usize, &'w str)>) -> Vec<(char, usize)> {
+fn outside_brackets(parts: &[(usize, &str)]) -> Vec<(char, usize)> {
     let mut characters: Vec<(char, usize)> = Vec::new();
-    for (word, text) in words {
-        characters.extend(text.to_lowercase().chars().map(|c| (c, word)));
-        characters.push((' ', word));
+    for (word, part) in parts {
+        characters.extend(part.to_lowercase().chars().map(|c| (c, *word)));
+        characters.push((' ', *word));
     }
     // An opening bracket of either kind reaches to the next closing one of either.
     remove_between(&mut characters, &['<', '['], &['>', ']'], 0);

@@ -52,7 +52,7 @@ impl Interval {
 }
 
 /// Returns the interval of the pooled rate of calls. `None` if there are less than two calls, because one call says nothing
-/// of others, or if all denominators are 0.
+/// of others, or if all denominators are 0. The time grows with the number of calls: it is some 40 ms for 1,000.
 pub fn interval(calls: &[Share]) -> Option<Interval> {
     resampled(calls, |sum: &mut Share, call| *sum = sum.plus(call), |sum| sum.rate())
 }

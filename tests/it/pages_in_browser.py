@@ -624,6 +624,7 @@ def is_accessible(base: str):
                 "contact": "/contacts/+14155551234",
                 "deletion of all calls": "/contacts/+14155551234/delete-calls",
                 "manual": "/help",
+                "manual accuracy": "/help/accuracy",
                 "manual routes": "/help/routes",
                 "manual settings": "/help/settings",
                 "problem": "/calls/CA00000000000000000000000000000000",
