@@ -28,7 +28,7 @@ use crate::config::{Accounts, Config, Problem, ServerConfig, Vendors};
 use crate::context::{ANSWERED_SLOTS, Context, Models, Shared};
 use crate::events::Events;
 use crate::exposure::{Exposure, Prober};
-use crate::pipeline::worker;
+use crate::pipeline::{vocabulary, worker};
 use crate::repeats::Repeats;
 use crate::server::{Limits, Server};
 use crate::store::{BadDatabase, Location, Store};
@@ -48,6 +48,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Pause between two checks whether the database can be written.
 const CHECK_PAUSE: Duration = Duration::from_secs(10);
+
+/// Pause between two looks whether the file of key terms has changed.
+const LOOK_AT_FILE: Duration = Duration::from_secs(2);
 
 /// Maximum number of concurrent uploads from Twilio to AssemblyAI.
 const TRANSFERS: usize = 4;
@@ -152,6 +155,7 @@ impl App {
                 notice,
             });
             warn_of_calls_dialed_elsewhere(&context).await;
+            store_keyterms(&context).await;
             let routes = web::router(Arc::clone(&context));
             let server = Server::start(&routes, listeners, &Limits::default(), web::is_privileged)
                 .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened on: {}", error.kind())))?;
@@ -161,6 +165,7 @@ impl App {
                 let (context, ports) = (Arc::clone(&app.context), app.ports());
                 tokio::spawn(async move { prober(&context, ports).watch(&context.stopping).await });
                 tokio::spawn(check_database(Arc::clone(&app.context)));
+                tokio::spawn(watch_keyterms(Arc::clone(&app.context)));
             }
             // The sandbox has no settings to check.
             if config.work.checks_settings && app.scratch.is_none() {
@@ -219,6 +224,7 @@ impl App {
     /// Reads the file of key terms again, and logs how many there are, or why they stay as they were.
     pub async fn read_keyterms_again(&self) {
         self.context.read_keyterms_again().await;
+        store_keyterms(&self.context).await;
     }
 
     /// Preallocates the WAL and checks a database that is too large to be checked before the start. Completes only if the
@@ -347,6 +353,34 @@ async fn warn_of_calls_dialed_elsewhere(context: &Shared) {
              callscribe polls Twilio, which takes longer"
         ),
         Err(error) => tracing::warn!("could not count the calls dialed with another BASE_URL: {error}"),
+    }
+}
+
+/// Stores the key terms of the settings in the vocabulary, whose page shows them.
+async fn store_keyterms(context: &Shared) {
+    if let Err(error) = vocabulary::store_settings(context).await {
+        tracing::warn!("could not store the key terms of the settings: {error}");
+    }
+}
+
+/// Reads the file of key terms again whenever it has changed, until the program stops.
+async fn watch_keyterms(context: Shared) {
+    let stamp = || {
+        let config = context.transcript.clone();
+        tokio::task::spawn_blocking(move || config.stamp_of_file())
+    };
+    let mut seen = stamp().await.ok().flatten();
+    while seen.is_some() && !context.stopping.is_cancelled() {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_AT_FILE) => {}
+            () = context.stopping.cancelled() => return,
+        }
+        // A file that is being replaced may be gone for a moment.
+        let Some(now) = stamp().await.ok().flatten() else { continue };
+        if seen.replace(now) != Some(now) {
+            context.read_keyterms_again().await;
+            store_keyterms(&context).await;
+        }
     }
 }
 

@@ -239,6 +239,13 @@ impl Context {
         self.keyterms.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Returns the key terms of the settings: those of `KEYTERMS_FILE` alone, after all others.
+    pub fn keyterms_by_setting(&self) -> (Keyterms, Keyterms) {
+        let (all, others) = (self.keyterms(), self.transcript.sources.others());
+        let filed = all.without(&others);
+        (others, filed)
+    }
+
     /// Reads the file of key terms again. If it cannot be read or has too many, the key terms stay as they were.
     pub async fn read_keyterms_again(&self) {
         let config = self.transcript.clone();

@@ -59,6 +59,12 @@ pub enum Commit {
     StoreContact,
     /// An operator deletes a contact.
     DeleteContact,
+    /// An operator adds terms to the vocabulary, or changes one; or the settings have others.
+    StoreTerms,
+    /// An operator deletes a term.
+    DeleteTerm,
+    /// What the corrections of a transcript say of terms is stored.
+    Learn,
     /// An operator's request to retry what failed.
     Retry,
     /// An operator names speakers, or swaps them.

@@ -23,8 +23,8 @@
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`), and is decrypted on the way if
 //!    Twilio encrypted it. Then the order is submitted, once,
-//!    with the key terms of the settings, of the request, of the call and of its contact, and with a webhook URL whose secret only
-//!    AssemblyAI knows. If AssemblyAI refuses it because of a speech model, or ends it for that later, the order is submitted
+//!    with the key terms of the settings, of the request, of the call and of the [vocabulary](model::vocabulary), and with a
+//!    webhook URL whose secret only AssemblyAI knows. If AssemblyAI refuses it because of a speech model, or ends it for that later, the order is submitted
 //!    with others, as a new intent. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
 //!    has the whole file, its order is committed and then submitted as any other.
 //! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the transcript job due at once. The job fetches the transcript and
@@ -39,6 +39,8 @@
 //!    the words of a transcript follow from both ([`model::correction`]). The transaction that stores it indexes the new text.
 //!    Somebody may also mark a stretch of time as checked by ear ([`pipeline::checks`]). What is checked follows from all checks
 //!    ([`model::checked`]); the call's row and the search index tell whether that is the whole transcript.
+//!    Some seconds after a correction, a job proposes the names and rare words that it put right for the vocabulary
+//!    (`pipeline::learn`).
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
@@ -75,7 +77,7 @@
 //! | [`auth`] | what lets an operator in: token, sessions, log-in link |
 //! | [`exposure`] | whether a tunnel at `BASE_URL` makes strangers look local |
 //! | [`pipeline`] | what happens to a call: dial, ingest, follow, upload, submit, settle, delete; and the worker |
-//! | [`store`] | calls, recordings, transcripts, contacts, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
+//! | [`store`] | calls, recordings, transcripts, contacts, the vocabulary, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
 //! | [`accuracy`], [`wer`] | how right a transcript is, against a reference: words, key terms, speakers, and how sure that is. Pure; and the command `callscribe wer` for files |
@@ -142,6 +144,9 @@
 //! | a step by which somebody corrected a transcript; neighboring words that it replaced; the transcript as it leaves it | correction; change; version | [`model::correction`] |
 //! | the transcript of a recording that search and lists show | current transcript | `Conn::choose_transcript` |
 //! | a text that takes the place of another wherever that is said in many transcripts | replacement; place | [`pipeline::replace`] |
+//! | a name or phrase that transcripts must get right, as it is stored with its scope, source and state; all of them | term; vocabulary | [`Term`](model::vocabulary::Term) |
+//! | what was heard where a term was said | mishearing | `store::Misheard` |
+//! | a term that a correction put in the place of what was heard | lesson | [`Lesson`](model::learned::Lesson) |
 //! | a stretch of a transcript, or all of it, that somebody says is as it was spoken; saying so, or taking it back | checked by ear; check | [`model::checked`] |
 //! | an inbound call that no callback has reported to us | unreported | `pipeline::unreported` |
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |

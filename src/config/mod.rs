@@ -191,6 +191,20 @@ pub struct TranscriptConfig {
     pub options: Map<String, Value>,
     /// `TRANSCRIBE_PER_DAY`, by default 100; `None` for no limit.
     pub per_day: Option<u32>,
+    /// `VOCABULARY_LEARNS` and `VOCABULARY_LEARNS_AFTER`.
+    pub learns: Learns,
+}
+
+/// What becomes of names and rare words that people correct something to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learns {
+    Nothing,
+    /// They are proposed for the vocabulary.
+    Proposals,
+    /// Those that were corrected this often become part of it.
+    Terms {
+        after: u32,
+    },
 }
 
 /// What the key terms are put together from when their file is read again.
@@ -204,13 +218,14 @@ pub struct KeytermSources {
 /// Leaves out the values of the options, which may be secrets.
 impl fmt::Debug for TranscriptConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { speech_models, keyterms, sources: _, options, per_day } = self;
+        let Self { speech_models, keyterms, sources: _, options, per_day, learns } = self;
         let options: Vec<&String> = options.keys().collect();
         f.debug_struct("TranscriptConfig")
             .field("speech_models", speech_models)
             .field("keyterms", &keyterms.as_slice().len())
             .field("options", &options)
             .field("per_day", per_day)
+            .field("learns", learns)
             .finish()
     }
 }

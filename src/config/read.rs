@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use url::Url;
 
 use super::env::{self, Env, Found};
 use super::{
-    Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, KeytermSources, LogConfig, LogFormat, Problem,
-    ServerConfig, TranscriptConfig, TwilioConfig, Vendors, WorkConfig, read_call::read_call, speech_models,
+    Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, KeytermSources, Learns, LogConfig, LogFormat,
+    Problem, ServerConfig, TranscriptConfig, TwilioConfig, Vendors, WorkConfig, read_call::read_call, speech_models,
 };
 use crate::auth::SAFE_TOKEN;
 use crate::clients::{self, Deadlines, twilio};
@@ -235,6 +236,7 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         _ => text.parse().map(Some).map_err(|_| "expected a whole number of transcripts, or * for no limit".to_owned()),
     });
 
+    let learns = read_learns(env);
     let has_models = models.is_some();
     let speech_models = models.unwrap_or_default();
     let listed = env.read_if_set("KEYTERMS", |text| checked(Keyterms::from_list(text), &speech_models));
@@ -250,11 +252,31 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         env.refuse("KEYTERMS", &error);
         Keyterms::default()
     });
-    let (options, per_day) = (options?, per_day?);
-    has_models.then_some(TranscriptConfig { speech_models, keyterms, sources, options, per_day })
+    let (options, per_day, learns) = (options?, per_day?, learns?);
+    has_models.then_some(TranscriptConfig { speech_models, keyterms, sources, options, per_day, learns })
+}
+
+fn read_learns(env: &mut Env) -> Option<Learns> {
+    let after = env.read("VOCABULARY_LEARNS_AFTER", |text| {
+        let after = text.parse().ok().filter(|after| (1..=1_000).contains(after));
+        after.ok_or_else(|| "expected a whole number of corrections from 1 to 1000".to_owned())
+    })?;
+    env.read("VOCABULARY_LEARNS", |text| match text {
+        "propose" => Ok(Learns::Proposals),
+        "auto" => Ok(Learns::Terms { after }),
+        "off" => Ok(Learns::Nothing),
+        _ => Err("expected propose, auto or off".to_owned()),
+    })
 }
 
 impl TranscriptConfig {
+    /// When `KEYTERMS_FILE` was last changed, in seconds and nanoseconds since 1970, and its length in bytes. Returns `None`
+    /// if it is not set, or no file is there.
+    pub fn stamp_of_file(&self) -> Option<(i64, i64, u64)> {
+        let metadata = std::fs::metadata(self.sources.file.as_ref()?).ok()?;
+        Some((metadata.mtime(), metadata.mtime_nsec(), metadata.len()))
+    }
+
     /// Reads the key terms again, with those of the file as it is now. Returns `None` if `KEYTERMS_FILE` is not set.
     pub fn read_keyterms_again(&self) -> Option<Result<Keyterms, Problem>> {
         let file = self.sources.file.as_ref()?;
@@ -265,6 +287,11 @@ impl TranscriptConfig {
 }
 
 impl KeytermSources {
+    /// The key terms of the settings other than the file.
+    pub fn others(&self) -> Keyterms {
+        self.listed.and(&self.optional)
+    }
+
     /// Returns the key terms of all three settings, if the speech models accept that many.
     fn together(&self, filed: &Keyterms, models: &[String]) -> Result<Keyterms, String> {
         let keyterms = checked(self.listed.and(filed).and(&self.optional), models);

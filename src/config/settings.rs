@@ -103,6 +103,16 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting { name: "KEYTERMS_FILE", default: Nothing, meaning: "path of a file with more key terms, one per line" },
     Setting {
+        name: "VOCABULARY_LEARNS",
+        default: Value("propose"),
+        meaning: "what becomes of names and rare words that you correct something to: propose them for the vocabulary, add them (auto), or nothing (off)",
+    },
+    Setting {
+        name: "VOCABULARY_LEARNS_AFTER",
+        default: Value("3"),
+        meaning: "corrections to the same term after which VOCABULARY_LEARNS=auto adds it: 1 to 1000",
+    },
+    Setting {
         name: "TRANSCRIPT_OPTIONS",
         default: Value("{}"),
         meaning: "JSON object of AssemblyAI parameters for every transcript, such as '{\"speaker_labels\": true}'",

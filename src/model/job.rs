@@ -13,6 +13,8 @@ pub enum JobKind {
     Unreported,
     /// Replace a text in many transcripts. The subject is the id of the replacement.
     Replacement,
+    /// Learn from the corrections of a transcript. The subject is the order id.
+    Learning,
 }
 
 /// The subject of the one job of the kind [`JobKind::Unreported`], so that all instances share it.
@@ -43,6 +45,7 @@ words! {
     Deletion = "deletion",
     Unreported = "unreported",
     Replacement = "replacement",
+    Learning = "learning",
 }
 
 words! {

@@ -64,6 +64,7 @@ mod folding;
 pub mod history;
 pub mod job;
 pub mod keyterms;
+pub mod learned;
 pub mod leg;
 pub mod name;
 pub mod numbering;
@@ -75,6 +76,7 @@ pub mod speakers;
 pub mod standing;
 pub mod transcript;
 pub mod typed_number;
+pub mod vocabulary;
 pub mod word;
 
 /// A new id that nobody can guess: 32 hex digits. It starts with the time, in milliseconds since 1970, so that new rows are

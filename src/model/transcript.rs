@@ -96,6 +96,8 @@ pub struct Submission {
     pub keyterms: Vec<String>,
     /// The key terms that the models would have refused or ignored.
     pub keyterms_left_out: Vec<String>,
+    /// How many more terms of the vocabulary there was no room for.
+    pub others_left_out: i64,
 }
 
 /// Says why the models of a transcript are not those that were asked for. Returns `None` if they are.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::corrections::completed;
 use super::error::Error;
+use super::learn;
 use super::task::run_to_end;
 use crate::context::Shared;
 use crate::failpoint::Commit;
@@ -52,6 +53,9 @@ async fn store(
         .store
         .write(Commit::Check, id.as_str(), |mut tx| async move {
             let checked = tx.add_check(transcript, spoken, check).await?;
+            if checked.is_some() {
+                learn::open(&mut tx, &transcript.id, check.stretch.at).await?;
+            }
             Ok((tx, checked))
         })
         .await?;

@@ -50,15 +50,20 @@ impl Receipt {
 }
 
 /// Stores a change of a contact, or a new one. Returns the contact, and whether it is new.
-pub async fn change(context: &Shared, number: PhoneNumber, change: Change) -> Result<(Contact, bool), Error> {
+pub async fn change(
+    context: &Shared,
+    number: PhoneNumber,
+    change: Change,
+    by: String,
+) -> Result<(Contact, bool), Error> {
     if let Some(keyterms) = &change.keyterms {
         speech_models::check(&context.transcript.speech_models, &context.keyterms().and(keyterms))?;
     }
     let shared = Arc::clone(context);
-    run_to_end(context, async move { store(&shared, &number, &change).await }).await
+    run_to_end(context, async move { store(&shared, &number, &change, &by).await }).await
 }
 
-async fn store(context: &Shared, number: &PhoneNumber, change: &Change) -> Result<(Contact, bool), Error> {
+async fn store(context: &Shared, number: &PhoneNumber, change: &Change, by: &str) -> Result<(Contact, bool), Error> {
     let subject = number.to_string();
     // Decided here, because a transaction whose outcome is unknown runs twice.
     let is_new = context.store.read().await?.contact(number).await?.is_none();
@@ -77,7 +82,7 @@ async fn store(context: &Shared, number: &PhoneNumber, change: &Change) -> Resul
             keyterms: change.keyterms.clone().unwrap_or(keyterms),
             notes: change.notes.clone().unwrap_or(notes),
         };
-        tx.put_contact(&contact, context.clock.now_ms()).await?;
+        tx.put_contact(&contact, by, context.clock.now_ms()).await?;
         Ok((tx, Ok((contact, is_new))))
     });
     let stored = stored.await?;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::error::{Changed, Error};
+use super::learn;
 use super::task::{Panicked, run_to_end};
 use crate::clients;
 use crate::context::Shared;
@@ -377,6 +378,9 @@ pub(super) async fn take(
                 let is_stored = tx.add_correction(transcript, correction, after).await?
                     // The outcome of an earlier try may have been unknown.
                     || tx.version_of_correction(&transcript.id, &correction.id).await? == Some(correction.version);
+                if is_stored {
+                    learn::open(&mut tx, &transcript.id, correction.at).await?;
+                }
                 Ok((tx, is_stored))
             })
             .await?;

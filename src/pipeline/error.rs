@@ -11,6 +11,7 @@ use crate::model::contact::BadContact;
 use crate::model::correction::BadEdit;
 use crate::model::keyterms::BadKeyterms;
 use crate::model::standing::{NotDeletable, NothingToRetry};
+use crate::model::vocabulary::BadTerm;
 use crate::model::word::SpokenWord;
 use crate::store;
 
@@ -61,6 +62,14 @@ pub enum Error {
     NoSuchContact(String),
     #[error(transparent)]
     Contact(#[from] BadContact),
+    #[error(transparent)]
+    Term(#[from] BadTerm),
+    #[error("there is no term {0}")]
+    NoSuchTerm(String),
+    #[error("this scope has the term {0} already; change or delete that one")]
+    SameTerm(String),
+    #[error("the term is in {0}; change it there, or retire it here")]
+    TermOfSetting(&'static str),
     /// `later` is whether a recording may still appear.
     #[error("call {call} is {state}; {recording}")]
     NoRecording { call: CallSid, state: String, recording: String, later: bool },

@@ -33,6 +33,7 @@ pub mod facts;
 mod follow;
 pub mod ingest;
 mod job;
+mod learn;
 mod listing;
 pub mod log_out;
 pub mod lookup;
@@ -49,6 +50,7 @@ mod task;
 pub mod transcription;
 mod unreported;
 mod upload;
+pub mod vocabulary;
 pub mod worker;
 
 pub use error::{Changed, Error};

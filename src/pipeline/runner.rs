@@ -7,7 +7,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::job::{Claimed, JobError, Next, claim_again, jittered, ms};
-use super::{Error, delete, follow, replace, submit, unreported};
+use super::{Error, delete, follow, learn, replace, submit, unreported};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::job::JobKind;
@@ -52,7 +52,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
     let span = tracing::info_span!("job", call = Empty, transcript = Empty);
     match job.kind {
         JobKind::Call | JobKind::Deletion => span.record("call", &job.subject),
-        JobKind::Transcript => span.record("transcript", &job.subject),
+        JobKind::Transcript | JobKind::Learning => span.record("transcript", &job.subject),
         JobKind::Unreported | JobKind::Replacement => &span,
     };
     if job.losses >= MOST_LOSSES {
@@ -73,6 +73,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
                 JobKind::Deletion => delete::run(&context, &job).await,
                 JobKind::Unreported => unreported::run(&context, &job).await,
                 JobKind::Replacement => replace::run(&context, &job).await,
+                JobKind::Learning => learn::run(&context, &job).await,
             }
         };
         // In a task of its own, so that a panic ends this job only.
@@ -168,8 +169,8 @@ async fn fail(tx: &mut Conn, context: &Context, job: &Job, reason: &str, now: i6
         JobKind::Transcript => submit::give_up(tx, job, reason, now).await,
         // The deletion stays requested; its job holds the reason for the failure.
         JobKind::Deletion => Ok(()),
-        // The next start opens it again.
-        JobKind::Unreported => Ok(()),
+        // The next start, or the next correction, opens it again.
+        JobKind::Unreported | JobKind::Learning => Ok(()),
         JobKind::Replacement => tx.end_replacement(&job.subject, Some(reason)).await,
     }
 }

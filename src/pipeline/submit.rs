@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::job::{self, JobError, Next, ms, poll_pause};
 use super::request::{keyterms_of, models_of};
 use super::right::Right;
+use super::vocabulary::{self, Offered};
 use super::{Error, listing, refused, settle, upload};
 use crate::clients::assemblyai::Reply;
 use crate::clients::{self, Kind, Service};
@@ -162,15 +163,19 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         Some(sid) => conn.recording(sid).await?,
         None => None,
     };
-    let (mut keyterms, mut of_contact) = (keyterms_of(&body), Keyterms::default());
-    if let Some(recording) = recording
-        && let Some(call) = conn.call(&CallName::Id(recording.call)).await?
-    {
+    let (mut keyterms, mut of_contact) =
+        (keyterms_of(&body).without(&conn.unwanted_settings().await?), Keyterms::default());
+    let call = match recording {
+        Some(recording) => conn.call(&CallName::Id(recording.call)).await?,
+        None => None,
+    };
+    if let Some(call) = &call {
         keyterms = keyterms.and(&call.keyterms);
-        if let Some(contact) = conn.contact_of(&call).await? {
+        if let Some(contact) = conn.contact_of(call).await? {
             of_contact = contact.keyterms_of_calls();
         }
     }
+    let Offered { terms, others } = vocabulary::offered(&mut conn, call.as_ref()).await?;
     drop(conn);
     let asked = models_of(&body);
     let refused = transcript.submission.as_ref().map_or(&[][..], |submission| &submission.refused);
@@ -179,7 +184,8 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         _ => asked.as_ref(),
     };
     let ended = transcript.submission.as_ref().map(|submission| submission.ended.clone()).unwrap_or_default();
-    // To name a number must not take a model from its calls, so a contact's key terms choose none, wherever they come from.
+    // To name a number, or to accept a term, must not take a model from calls, so these choose none. A contact's do not even
+    // where they are among the others.
     let choosing = keyterms.without(&of_contact);
     let mut able = speech_models::able(wanted.unwrap_or(&context.transcript.speech_models), &choosing);
     let mut refused = refused.to_vec();
@@ -194,8 +200,8 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         refused.extend(detour.refused);
         able = speech_models::able(&instead, &choosing);
     }
-    // Last, because where there are too many, these are left out first.
-    let (sent, left_out) = keyterms.and(&of_contact).fit(&speech_models::limit(&able));
+    // Where there are too many, the last are left out first.
+    let (sent, left_out) = keyterms.and(&of_contact).and(&terms).fit(&speech_models::limit(&able));
     if wanted.is_some() {
         body.insert("speech_models".to_owned(), json!(able));
     }
@@ -209,6 +215,7 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         ended,
         keyterms: sent.as_slice().to_vec(),
         keyterms_left_out: left_out.as_slice().to_vec(),
+        others_left_out: others,
     };
     // Each voice has a channel of its own. If both channels are the same, this would double the text. A choice in
     // the request or in the settings is obeyed.

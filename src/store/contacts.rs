@@ -5,13 +5,13 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::Call;
-use crate::model::contact::Contact;
-use crate::model::keyterms::Keyterms;
+use crate::model::contact::{CONTACTS, Contact};
 use crate::model::name::Name;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingSid;
 use crate::model::search::folded;
 use crate::model::transcript::TranscriptId;
+use crate::model::vocabulary::Scope;
 
 /// Contacts whose calls a search finds by a name. Of a name that more have, the first are found.
 const MOST_NAMED: i64 = 100;
@@ -31,8 +31,11 @@ macro_rules! of_call {
 impl Conn {
     /// The contact with this number.
     pub async fn contact(&mut self, number: &PhoneNumber) -> Result<Option<Contact>, Error> {
-        let sql = "SELECT number, name, keyterms, notes FROM contacts WHERE number = $1";
-        self.fetch_one(sql, args![number.to_string().as_str()]).await?.as_ref().map(contact).transpose()
+        let sql = "SELECT number, name, notes FROM contacts WHERE number = $1";
+        match self.fetch_one(sql, args![number.to_string().as_str()]).await? {
+            Some(row) => Ok(Some(self.contact_in(&row).await?)),
+            None => Ok(None),
+        }
     }
 
     /// The contact at the other end of a call.
@@ -61,30 +64,43 @@ impl Conn {
             Some(after) => (folded(after.name.as_str()), after.number.to_string()),
             None => (String::new(), String::new()),
         };
-        let sql = "SELECT number, name, keyterms, notes FROM contacts WHERE (folded_name, number) > ($1, $2)
+        let sql = "SELECT number, name, notes FROM contacts WHERE (folded_name, number) > ($1, $2)
                    ORDER BY folded_name, number LIMIT $3";
-        self.fetch(sql, args![folded_name.as_str(), number.as_str(), limit]).await?.iter().map(contact).collect()
+        let mut contacts = Vec::new();
+        for row in self.fetch(sql, args![folded_name.as_str(), number.as_str(), limit]).await? {
+            contacts.push(self.contact_in(&row).await?);
+        }
+        Ok(contacts)
     }
 
-    /// Stores a contact in place of the one that has its number.
-    pub(crate) async fn put_contact(&mut self, contact: &Contact, now: i64) -> Result<(), Error> {
+    /// Stores a contact in place of the one that has its number. Its key terms become the terms of its scope in the
+    /// vocabulary, by `by`.
+    pub(crate) async fn put_contact(&mut self, contact: &Contact, by: &str, now: i64) -> Result<(), Error> {
         let (number, name) = (contact.number.to_string(), contact.name.as_str());
         let (folded_name, notes) = (folded(name), contact.notes.as_str());
-        let keyterms = serde_json::to_string(contact.keyterms.as_slice()).unwrap_or_default();
-        let (number, folded_name, keyterms) = (number.as_str(), folded_name.as_str(), keyterms.as_str());
+        let (number, folded_name) = (number.as_str(), folded_name.as_str());
         let sql = "INSERT INTO contacts (number, name, folded_name, keyterms, notes, created_at, updated_at)
-                   VALUES ($1, $2, $3, $4, $5, $6, $6)
-                   ON CONFLICT (number) DO UPDATE
-                   SET name = $2, folded_name = $3, keyterms = $4, notes = $5, updated_at = $6";
-        self.execute(sql, args![number, name, folded_name, keyterms, notes, now]).await?;
-        self.note_contacts(now).await
+                   VALUES ($1, $2, $3, '[]', $4, $5, $5)
+                   ON CONFLICT (number) DO UPDATE SET name = $2, folded_name = $3, notes = $4, updated_at = $5";
+        self.execute(sql, args![number, name, folded_name, notes, now]).await?;
+        self.put_active_terms(&Scope::Contact(contact.number.clone()), &contact.keyterms, by, now).await?;
+        self.note_changed(CONTACTS, now).await
     }
 
-    /// Deletes a contact. Its calls stay.
+    /// Deletes a contact with its terms. Its calls stay.
     pub(crate) async fn delete_contact(&mut self, number: &PhoneNumber, now: i64) -> Result<(), Error> {
+        self.delete_scope(&Scope::Contact(number.clone()), now).await?;
         let sql = "DELETE FROM contacts WHERE number = $1";
         self.execute(sql, args![number.to_string().as_str()]).await?;
-        self.note_contacts(now).await
+        self.note_changed(CONTACTS, now).await
+    }
+
+    /// Reads a contact from its row, and its key terms from the vocabulary.
+    async fn contact_in(&mut self, row: &Row) -> Result<Contact, Error> {
+        let number: PhoneNumber = row.text("number")?.parse().map_err(|_| Error::Unreadable("contacts.number"))?;
+        let keyterms = self.active_terms_of(&Scope::Contact(number.clone())).await?;
+        let notes = row.text("notes")?.parse().map_err(|_| Error::Unreadable("contacts.notes"))?;
+        Ok(Contact { number, name: name(row)?, keyterms, notes })
     }
 
     /// The numbers and names of the contacts whose names match this pattern of terms.
@@ -97,15 +113,4 @@ impl Conn {
 
 fn name(row: &Row) -> Result<Name, Error> {
     row.text("name")?.parse().map_err(|_| Error::Unreadable("contacts.name"))
-}
-
-fn contact(row: &Row) -> Result<Contact, Error> {
-    let keyterms: Vec<String> =
-        serde_json::from_str(&row.text("keyterms")?).map_err(|_| Error::Unreadable("contacts.keyterms"))?;
-    Ok(Contact {
-        number: row.text("number")?.parse().map_err(|_| Error::Unreadable("contacts.number"))?,
-        name: name(row)?,
-        keyterms: Keyterms::from_terms(keyterms),
-        notes: row.text("notes")?.parse().map_err(|_| Error::Unreadable("contacts.notes"))?,
-    })
 }

@@ -4,7 +4,6 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::CallId;
-use crate::model::contact::CONTACTS;
 use crate::model::history::{Event, Happened};
 use crate::model::transcript::Transcript;
 
@@ -71,11 +70,11 @@ impl Conn {
         self.execute(sql, args).await.map(drop)
     }
 
-    /// Notes that the contacts have changed, for the open pages of all instances.
-    pub(super) async fn note_contacts(&mut self, at: i64) -> Result<(), Error> {
+    /// Notes that the contacts or the vocabulary have changed, for the open pages of all instances.
+    pub(super) async fn note_changed(&mut self, what: &str, at: i64) -> Result<(), Error> {
         let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
                    VALUES (NULL, $1, $1, 'changed', 0, 0, NULL, $2)";
-        self.execute(sql, args![CONTACTS, at]).await.map(drop)
+        self.execute(sql, args![what, at]).await.map(drop)
     }
 
     /// Notes that a transcript was corrected, for the open pages of all instances.

@@ -30,6 +30,7 @@ mod sessions;
 mod speakers;
 mod transcripts;
 mod unreported;
+mod vocabulary;
 
 pub(crate) use calls::Transition;
 pub use calls::{CallSummary, Cursor};
@@ -44,3 +45,5 @@ pub use replacements::{Asked, Indexed, Replaced, Replacement};
 pub use search::{Hit, Named};
 pub use speakers::Voice;
 pub use transcripts::NewTranscript;
+pub use vocabulary::Example;
+pub(crate) use vocabulary::{Misheard, Use};

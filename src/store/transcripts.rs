@@ -317,6 +317,7 @@ impl Conn {
         self.execute(sql, args![id.as_str(), now]).await?;
         self.wipe_corrections(id).await?;
         self.wipe_checks(id).await?;
+        self.wipe_uses(id, now).await?;
         self.execute("DELETE FROM words WHERE transcript = $1", args![id.as_str()]).await.map(drop)
     }
 

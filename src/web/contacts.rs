@@ -1,19 +1,21 @@
 //! `/contacts`: names for numbers, with the key terms of their calls. Each contact has a page and the same as JSON.
 
 use askama::Template;
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::Who;
+use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
-use super::response::page;
+use super::response::{page, see_other};
 use super::view::{calls_with, in_query};
 use crate::context::Shared;
 use crate::model::contact::{BadContact, Contact};
@@ -135,6 +137,7 @@ pub(super) async fn list(
 pub(super) async fn add(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Extension(who): Extension<Who>,
     _: Query<NoParameters>,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -142,7 +145,7 @@ pub(super) async fn add(
     let stored = async {
         let number = number(&context, &headers, form.number.as_deref().unwrap_or_default())?;
         // The form may be about a contact whose key terms and notes it does not show.
-        Ok(contacts::change(&context, number, form.without_blanks().change()?).await?)
+        Ok(contacts::change(&context, number, form.without_blanks().change()?, by(&context, who, &headers)).await?)
     };
     match stored.await {
         Ok(_) if wants_page(&headers) => Ok(see_other("/contacts")),
@@ -179,6 +182,7 @@ pub(super) async fn show(
 pub(super) async fn put(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Extension(who): Extension<Who>,
     Id(typed): Id<String>,
     _: Query<NoParameters>,
     body: Body,
@@ -192,20 +196,23 @@ pub(super) async fn put(
     let Change { name, keyterms, notes } = sent.change()?;
     let name = Some(name.ok_or_else(|| pipeline::Error::from(BadContact::from(BadName::Empty)))?);
     let (keyterms, notes) = (Some(keyterms.unwrap_or_default()), Some(notes.unwrap_or_default()));
-    changed(contacts::change(&context, number, Change { name, keyterms, notes }).await?)
+    let by = by(&context, who, &headers);
+    changed(contacts::change(&context, number, Change { name, keyterms, notes }, by).await?)
 }
 
 /// Changes what a form or JSON has of a contact, and leaves the rest of it.
 pub(super) async fn edit(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Extension(who): Extension<Who>,
     Id(typed): Id<String>,
     _: Query<NoParameters>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let form = Sent::read(&headers, body).await?;
     let number = number(&context, &headers, &typed)?;
-    let stored = async { Ok(contacts::change(&context, number.clone(), form.change()?).await?) };
+    let by = by(&context, who, &headers);
+    let stored = async { Ok(contacts::change(&context, number.clone(), form.change()?, by).await?) };
     match stored.await {
         Ok(_) if wants_page(&headers) => Ok(see_other(form.back().unwrap_or("/contacts"))),
         Err(error) if wants_page(&headers) => {
@@ -260,10 +267,6 @@ fn name_of(contact: Option<&Contact>) -> Option<String> {
 fn changed((contact, is_new): (Contact, bool)) -> Result<Response, ApiError> {
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(ContactView::of(contact))).into_response())
-}
-
-fn see_other(location: &str) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, location.to_owned())]).into_response()
 }
 
 /// The field that is to blame, or `otherwise`.

@@ -308,7 +308,10 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         E::AlreadyUndone(_) => ((StatusCode::CONFLICT, "already-undone", "The correction is undone already"), None),
         E::NoSuchCall(_) => ((StatusCode::NOT_FOUND, "no-such-call", "No such call"), None),
         E::NoSuchContact(_) => ((StatusCode::NOT_FOUND, "no-such-contact", "No such contact"), None),
-        E::Contact(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
+        E::Contact(_) | E::Term(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
+        E::NoSuchTerm(_) => ((StatusCode::NOT_FOUND, "no-such-term", "No such term"), None),
+        E::SameTerm(_) => ((StatusCode::CONFLICT, "same-term", "The term is there already"), None),
+        E::TermOfSetting(_) => ((StatusCode::CONFLICT, "term-of-setting", "The term is in a setting"), None),
         E::Unsettled { .. } => {
             ((StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not accepted the call yet"), soon)
         }

@@ -62,7 +62,7 @@ pub(super) struct Options {
     since: Option<String>,
 }
 
-/// The call ids, and the order ids of transcripts without a call, that changed; and `contacts`, if a name did.
+/// The call ids, and the order ids of transcripts without a call, that changed; `contacts`, if a name did; and `vocabulary`, if a term did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct Changes {
     changed: BTreeSet<String>,

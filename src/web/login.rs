@@ -11,7 +11,8 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::extract::{Named, read_body, read_form, wants_page};
 use super::login_page::{self, Way};
-use super::{access, contacts, dial, session, speakers, transcribe};
+use super::response::see_other;
+use super::{access, contacts, dial, session, speakers, transcribe, vocabulary};
 use crate::context::Shared;
 use crate::pipeline;
 
@@ -89,10 +90,6 @@ pub(super) async fn log_out(State(context): State<Shared>, headers: HeaderMap) -
     Ok((StatusCode::SEE_OTHER, [(LOCATION, "/login".to_owned()), (SET_COOKIE, cookie)]).into_response())
 }
 
-fn see_other(location: &str) -> Response {
-    (StatusCode::SEE_OTHER, [(LOCATION, location.to_owned())]).into_response()
-}
-
 async fn logged_in(context: &Shared, headers: &HeaderMap, way: &Way) -> Result<Response, ApiError> {
     tracing::info!("an operator logged in");
     // Who has the token is logged in, even if the form that was sent before cannot be shown.
@@ -113,6 +110,8 @@ async fn way_back(context: &Shared, way: &Way) -> Result<Response, ApiError> {
         ["transcribe"] => transcribe::show_again(context, form),
         ["contacts"] => contacts::show_again(context, None, form).await?,
         ["contacts", number] => contacts::show_again(context, Some(number), form).await?,
+        ["vocabulary"] => vocabulary::show_again(context, form)?,
+        ["vocabulary", ..] => see_other("/vocabulary"),
         _ => see_other(next),
     })
 }

@@ -51,6 +51,7 @@ mod transcribe;
 mod transcript;
 mod upload;
 mod view;
+mod vocabulary;
 mod words;
 
 use std::net::SocketAddr;
@@ -59,7 +60,7 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Uri};
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, patch, post};
 use axum::{Extension, Router};
 use serde::Deserialize;
 
@@ -135,6 +136,9 @@ pub fn router(context: Shared) -> Router {
         .at("/replace", get(replace::ask).post(replace::replace))
         .at("/replace/{id}", get(replace::progress))
         .at("/replace/{id}/undo", post(replace::undo))
+        .at("/vocabulary", get(vocabulary::list).post(vocabulary::add))
+        .at("/vocabulary/{id}", patch(vocabulary::change).post(vocabulary::change).delete(vocabulary::forget))
+        .at("/vocabulary/{id}/delete", post(vocabulary::forget))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))

@@ -1,7 +1,7 @@
 //! What handlers answer with: a page, text, TwiML, or JSON.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use futures_util::stream;
@@ -25,6 +25,11 @@ pub(super) fn page(rendered: askama::Result<String>) -> Response {
             ApiError::Internal.into_response()
         }
     }
+}
+
+/// Sends a browser to another page, with GET.
+pub(super) fn see_other(location: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location.to_owned())]).into_response()
 }
 
 /// Plain text that ends with a line feed, so that a shell's prompt starts on a line of its own.

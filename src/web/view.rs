@@ -227,6 +227,12 @@ pub(super) struct CheckView {
 }
 
 /// What an order was submitted with, and which model made the transcript.
+/// For serde, which passes a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_none(count: &i64) -> bool {
+    *count == 0
+}
+
 #[derive(Debug, Default, Serialize)]
 pub(super) struct SubmissionView {
     /// `None` until the order is submitted.
@@ -237,11 +243,26 @@ pub(super) struct SubmissionView {
     /// `None` until the order is submitted.
     pub(super) keyterms_sent: Option<Vec<String>>,
     pub(super) keyterms_left_out: Option<Vec<String>>,
+    /// How many more terms of the vocabulary were left out.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(super) keyterms_left_out_more: i64,
     /// Whether the two channels of the audio differ. `None` if it has not two, or was not seen here.
     pub(super) channels_differ: Option<bool>,
     /// Whether two equal channels were transcribed as one.
     #[serde(skip)]
     pub(super) is_made_one: bool,
+}
+
+impl SubmissionView {
+    /// The first key terms that were left out, and how many others there are, for people.
+    pub(super) fn some_left_out(&self, left_out: &[String]) -> String {
+        const SHOWN: usize = 50;
+        let shown = left_out.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        match (left_out.len() - left_out.len().min(SHOWN)) as i64 + self.keyterms_left_out_more {
+            0 => shown,
+            more => format!("{shown}, and {more} more"),
+        }
+    }
 }
 
 /// A page of `/calls`.
@@ -596,6 +617,7 @@ impl SubmissionView {
             speech_model_used: used,
             keyterms_sent: submission.map(|submission| submission.keyterms.clone()),
             keyterms_left_out: submission.map(|submission| submission.keyterms_left_out.clone()),
+            keyterms_left_out_more: submission.map_or(0, |submission| submission.others_left_out),
             channels_differ: transcript.channels_differ,
             is_made_one: transcript.channels_differ == Some(false) && multichannel != Value::Bool(true),
         }

@@ -52,6 +52,7 @@ mod search;
 mod store;
 mod transcripts_kept;
 mod unreported_calls;
+mod vocabulary;
 
 // The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
 mod faults;

@@ -310,9 +310,8 @@ fn a_hangup_signal_reads_the_key_terms_of_the_file_again_and_says_so() {
     };
     assert_eq!(terms(), json!(["Friday", "Ahoy Street"]));
 
+    // Without a signal, within seconds.
     folder.write("terms.txt", "order forty-two\ntest call\n");
-    assert_eq!(terms(), json!(["Friday", "Ahoy Street"]), "the file is not read for each order");
-    program.signal("HUP");
     program.wait_for_log("read KEYTERMS_FILE again");
     assert_eq!(terms(), json!(["Friday", "order forty-two", "test call"]));
 

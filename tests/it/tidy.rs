@@ -25,7 +25,7 @@ const ROOMS: [(&str, &str); 27] = [
         "web",
         "auth clients clock context events export exposure model pipeline server store token_bucket twiml urls webhook_secret",
     ),
-    ("pipeline", "clients clock config context events failpoint model store urls webhook_secret"),
+    ("pipeline", "accuracy clients clock config context events failpoint model store urls webhook_secret"),
     ("context", "auth clients clock config events exposure model repeats store urls webhook_secret"),
     ("telemetry", "config"),
     ("wer", "accuracy clients config model"),

@@ -50,6 +50,7 @@ macro_rules! migrations_of {
                 "undone replacements",
                 include_str!(concat!("../migrations/", $database, "/0029_undone_replacements.sql")),
             ),
+            ("vocabulary", include_str!(concat!("../migrations/", $database, "/0030_vocabulary.sql"))),
         ]
     };
 }

@@ -1,0 +1,388 @@
+//! The vocabulary, and how often its terms were said and heard.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::conn::{Conn, args};
+use super::engine::Row;
+use super::error::Error;
+use crate::model::call::CallId;
+use crate::model::keyterms::Keyterms;
+use crate::model::recording::RecordingSid;
+use crate::model::transcript::{OrderId, TranscriptId};
+use crate::model::vocabulary::{Counts, Scope, Source, Term, TermId, TermState, TermText, VOCABULARY, rank};
+
+/// The uses of a term that its rank follows from: the newest.
+const RANKED_USES: i64 = 200;
+
+/// The columns of a term. There must be one `FROM terms`.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, term, scope, source, state, made_at, made_by, said, heard, heard_wrongly, corrected FROM terms ",
+            $rest
+        )
+    };
+}
+
+/// How often a term was said and heard in one transcript.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Use {
+    pub term: TermId,
+    pub counts: Counts,
+    pub places: Vec<Misheard>,
+}
+
+/// What was heard instead of a term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misheard {
+    pub heard: String,
+    /// In milliseconds from the start of the audio.
+    pub at_ms: i64,
+}
+
+/// A place in a transcript where a term was misheard.
+#[derive(Debug)]
+pub struct Example {
+    pub misheard: Misheard,
+    pub transcript: TranscriptId,
+    /// `None` for audio that is no recording of Twilio's.
+    pub call: Option<CallId>,
+    pub recording: Option<RecordingSid>,
+}
+
+impl Use {
+    /// A term that was neither said nor heard so far.
+    pub(crate) fn of(term: TermId) -> Self {
+        Self { term, counts: Counts::default(), places: Vec::new() }
+    }
+}
+
+impl Conn {
+    /// Terms in the order of their states and of the alphabet; with `after`, those that follow this one.
+    pub async fn terms(
+        &mut self,
+        state: Option<TermState>,
+        after: Option<&Term>,
+        limit: i64,
+    ) -> Result<Vec<Term>, Error> {
+        let after = after.map(|term| (term.state.as_str(), term.term.lower_case(), term.id.clone()));
+        let (in_state, lower_case, id) = match &after {
+            Some((state, lower_case, id)) => (*state, lower_case.as_str(), id.as_str()),
+            None => ("", "", ""),
+        };
+        let rows = match state {
+            Some(state) => {
+                let sql = select!("WHERE state = $1 AND (lower_case, id) > ($2, $3) ORDER BY lower_case, id LIMIT $4");
+                self.fetch(sql, args![state.as_str(), lower_case, id, limit]).await?
+            }
+            None => {
+                let sql =
+                    select!("WHERE (state, lower_case, id) > ($1, $2, $3) ORDER BY state, lower_case, id LIMIT $4");
+                self.fetch(sql, args![in_state, lower_case, id, limit]).await?
+            }
+        };
+        rows.iter().map(term).collect()
+    }
+
+    pub async fn term(&mut self, id: &TermId) -> Result<Option<Term>, Error> {
+        self.fetch_one(select!("WHERE id = $1"), args![id.as_str()]).await?.as_ref().map(term).transpose()
+    }
+
+    /// The term that this scope has with the same letters, in any case.
+    pub(crate) async fn same_term(&mut self, scope: &Scope, text: &TermText) -> Result<Option<Term>, Error> {
+        let sql = select!("WHERE scope = $1 AND lower_case = $2");
+        let args = args![scope.to_string().as_str(), text.lower_case().as_str()];
+        self.fetch_one(sql, args).await?.as_ref().map(term).transpose()
+    }
+
+    /// The most useful active terms of a scope, at most `limit` of them, and how many there are.
+    pub(crate) async fn ranked_terms(&mut self, scope: &Scope, limit: i64) -> Result<Vec<Term>, Error> {
+        let sql = select!("WHERE scope = $1 AND state = 'active' ORDER BY rank DESC, made_at, id LIMIT $2");
+        self.fetch(sql, args![scope.to_string().as_str(), limit]).await?.iter().map(term).collect()
+    }
+
+    pub(crate) async fn count_active_terms(&mut self, scope: &Scope) -> Result<i64, Error> {
+        let sql = "SELECT count(*) AS terms FROM terms WHERE scope = $1 AND state = 'active'";
+        self.fetch_one(sql, args![scope.to_string().as_str()]).await?.map_or(Ok(0), |row| row.int("terms"))
+    }
+
+    /// The active terms of a scope, in the order in which they were added.
+    pub(super) async fn active_terms_of(&mut self, scope: &Scope) -> Result<Keyterms, Error> {
+        let sql = "SELECT term FROM terms WHERE scope = $1 AND state = 'active' ORDER BY made_at, id";
+        let rows = self.fetch(sql, args![scope.to_string().as_str()]).await?;
+        Ok(Keyterms::from_terms(rows.iter().map(|row| row.text("term")).collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// Makes these the active terms of a scope, in this order. What somebody typed and is not among them is deleted; other
+    /// terms are retired.
+    pub(super) async fn put_active_terms(
+        &mut self,
+        scope: &Scope,
+        terms: &Keyterms,
+        by: &str,
+        now: i64,
+    ) -> Result<(), Error> {
+        let mut known = self.known_terms(scope).await?;
+        for (text, made_at) in terms.as_slice().iter().zip(now..) {
+            let text = TermText::stored(text.clone());
+            match known.remove(&text.lower_case()) {
+                Some(same) => {
+                    self.change_term(&Term { term: text, state: TermState::Active, made_at, ..same }, now).await?
+                }
+                None => self.add_term(&Term::typed(text, scope.clone(), by.to_owned(), made_at), now).await?,
+            };
+        }
+        for other in known.into_values().filter(|term| term.state == TermState::Active) {
+            match other.source {
+                Source::Typed => self.delete_term(&other.id, now).await?,
+                _ => _ = self.change_term(&Term { state: TermState::Retired, ..other }, now).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the terms of a setting in place of those that it had, unless somebody does not want them or has added them.
+    pub(crate) async fn put_settings(&mut self, source: Source, terms: &Keyterms, now: i64) -> Result<(), Error> {
+        let of_settings = |source| matches!(source, Source::Setting | Source::File);
+        let mut gone: BTreeMap<TermId, Term> =
+            self.terms_of_settings().await?.into_iter().map(|term| (term.id.clone(), term)).collect();
+        for (text, made_at) in terms.as_slice().iter().zip(now..) {
+            let text = TermText::stored(text.clone());
+            let same = self.same_term(&Scope::All, &text).await?;
+            if let Some(same) = &same {
+                gone.remove(&same.id);
+            }
+            match same {
+                Some(same) if same.state == TermState::Active || of_settings(same.source) => {}
+                Some(same) => _ = self.change_term(&Term { source, state: TermState::Active, ..same }, now).await?,
+                None => {
+                    let by = "the settings".to_owned();
+                    self.add_term(&Term { source, ..Term::typed(text, Scope::All, by, made_at) }, now).await?;
+                }
+            }
+        }
+        for gone in gone.into_values().filter(|term| term.source == source) {
+            self.delete_term(&gone.id, now).await?;
+        }
+        Ok(())
+    }
+
+    /// The terms of the settings, whatever became of them.
+    pub(crate) async fn terms_of_settings(&mut self) -> Result<Vec<Term>, Error> {
+        let sql = select!("WHERE scope = 'all' AND source IN ('setting', 'file') ORDER BY made_at, id");
+        self.fetch(sql, args![]).await?.iter().map(term).collect()
+    }
+
+    /// All terms of a scope, whatever became of them.
+    pub(crate) async fn all_terms_of(&mut self, scope: &Scope) -> Result<Vec<(TermId, TermText)>, Error> {
+        let sql = "SELECT id, term FROM terms WHERE scope = $1";
+        let rows = self.fetch(sql, args![scope.to_string().as_str()]).await?;
+        rows.iter().map(|row| Ok((row.text("id")?.into(), TermText::stored(row.text("term")?)))).collect()
+    }
+
+    /// Deletes all terms of a scope.
+    pub(super) async fn delete_scope(&mut self, scope: &Scope, now: i64) -> Result<(), Error> {
+        for term in self.known_terms(scope).await?.into_values() {
+            self.delete_term(&term.id, now).await?;
+        }
+        Ok(())
+    }
+
+    /// The terms of a scope, by their text without case.
+    async fn known_terms(&mut self, scope: &Scope) -> Result<BTreeMap<String, Term>, Error> {
+        let rows = self.fetch(select!("WHERE scope = $1"), args![scope.to_string().as_str()]).await?;
+        rows.iter().map(term).map(|term| term.map(|term| (term.term.lower_case(), term))).collect()
+    }
+
+    /// The terms of the settings that somebody does not want.
+    pub(crate) async fn unwanted_settings(&mut self) -> Result<Keyterms, Error> {
+        let sql = "SELECT term FROM terms WHERE scope = 'all' AND state IN ('rejected', 'retired')
+                   AND source IN ('setting', 'file')";
+        let terms =
+            self.fetch(sql, args![]).await?.iter().map(|row| row.text("term")).collect::<Result<Vec<_>, _>>()?;
+        Ok(Keyterms::from_terms(terms))
+    }
+
+    /// Stores a new term. Returns `false` if its scope has it.
+    pub(crate) async fn add_term(&mut self, new: &Term, now: i64) -> Result<bool, Error> {
+        let sql = "INSERT INTO terms (id, term, lower_case, scope, source, state, made_at, made_by, rank)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+        let Term { id, term, scope, source, state, made_at, made_by, .. } = new;
+        // Somebody who adds a term needs it: that counts as a use. The place in a list is no reason for another rank.
+        let rank = rank([(now, 1.0)]);
+        let args = args![
+            id.as_str(),
+            term.as_str(),
+            term.lower_case().as_str(),
+            scope.to_string().as_str(),
+            source.as_str(),
+            state.as_str(),
+            *made_at,
+            made_by.as_str(),
+            rank,
+        ];
+        let added = self.execute(sql, args).await? > 0;
+        if added {
+            self.note_changed(VOCABULARY, now).await?;
+        }
+        Ok(added)
+    }
+
+    /// Stores a changed term. Returns `false` if there is none with its id.
+    pub(crate) async fn change_term(&mut self, changed: &Term, now: i64) -> Result<bool, Error> {
+        let sql = "UPDATE terms SET term = $2, lower_case = $3, scope = $4, source = $5, state = $6, made_at = $7 WHERE id = $1";
+        let Term { id, term, scope, source, state, made_at, .. } = changed;
+        let (lower_case, scope) = (term.lower_case(), scope.to_string());
+        let (source, state) = (source.as_str(), state.as_str());
+        let args = args![id.as_str(), term.as_str(), lower_case.as_str(), scope.as_str(), source, state, *made_at];
+        let is_there = self.execute(sql, args).await? > 0;
+        if is_there {
+            self.note_changed(VOCABULARY, now).await?;
+        }
+        Ok(is_there)
+    }
+
+    pub(crate) async fn delete_term(&mut self, id: &TermId, now: i64) -> Result<(), Error> {
+        self.execute("DELETE FROM term_uses WHERE term = $1", args![id.as_str()]).await?;
+        self.execute("DELETE FROM terms WHERE id = $1", args![id.as_str()]).await?;
+        self.note_changed(VOCABULARY, now).await
+    }
+
+    /// The newest places where a term was misheard, in transcripts that are there.
+    pub async fn examples_of(&mut self, term: &TermId, limit: usize) -> Result<Vec<Example>, Error> {
+        let sql = "SELECT places, transcript_id, call_id, recording_sid FROM term_uses
+                   JOIN transcripts ON transcripts.id = term_uses.transcript
+                   LEFT JOIN recordings ON recordings.sid = transcripts.recording_sid
+                   WHERE term = $1 AND places <> '[]' AND transcript_id IS NOT NULL ORDER BY at DESC LIMIT $2";
+        let rows = self.fetch(sql, args![term.as_str(), limit as i64]).await?;
+        let mut examples = Vec::new();
+        for row in rows {
+            let transcript: TranscriptId =
+                row.text("transcript_id")?.parse().map_err(|_| Error::Unreadable("transcripts.transcript_id"))?;
+            let call = row
+                .text_if_set("call_id")?
+                .map(|id| id.parse())
+                .transpose()
+                .map_err(|_| Error::Unreadable("recordings.call_id"))?;
+            let recording = row.text_if_set("recording_sid")?.map(|sid| sid.parse());
+            let recording = recording.transpose().map_err(|_| Error::Unreadable("transcripts.recording_sid"))?;
+            for misheard in places(&row)? {
+                let (transcript, call) = (transcript.clone(), call.clone());
+                let recording: Option<RecordingSid> = recording.clone();
+                examples.push(Example { misheard, transcript, call, recording });
+            }
+        }
+        examples.truncate(limit);
+        Ok(examples)
+    }
+
+    /// Stores how often terms were said and heard in a transcript, in place of what was stored of it, with their sums.
+    /// Deletes the proposals that no transcript gives a reason for any more. Returns whether any term has changed.
+    pub(crate) async fn put_uses(&mut self, order: &OrderId, at: i64, uses: &[Use], now: i64) -> Result<bool, Error> {
+        let before = self.terms_used_in(order).await?;
+        self.execute("DELETE FROM term_uses WHERE transcript = $1", args![order.as_str()]).await?;
+        for Use { term, counts: Counts { said, heard, heard_wrongly, corrected }, places } in uses {
+            let sql = "INSERT INTO term_uses (transcript, term, at, said, heard, heard_wrongly, corrected, places)
+                       SELECT $1, id, $3, $4, $5, $6, $7, $8 FROM terms WHERE id = $2";
+            let places = serde_json::to_string(places).unwrap_or_default();
+            let args =
+                args![order.as_str(), term.as_str(), at, *said, *heard, *heard_wrongly, *corrected, places.as_str()];
+            self.execute(sql, args).await?;
+        }
+        let is_new = |term: &&TermId| !before.contains(term);
+        let after = uses.iter().map(|one| &one.term);
+        let mut has_changed = false;
+        for term in before.iter().chain(after.filter(is_new)) {
+            self.sum_uses(term).await?;
+            let sql = "DELETE FROM terms WHERE id = $1 AND state = 'proposed' AND source = 'learned' AND corrected = 0";
+            if self.execute(sql, args![term.as_str()]).await? > 0 {
+                self.execute("DELETE FROM term_uses WHERE term = $1", args![term.as_str()]).await?;
+            }
+            has_changed = true;
+        }
+        if has_changed {
+            self.note_changed(VOCABULARY, now).await?;
+        }
+        Ok(has_changed)
+    }
+
+    /// Makes those of these terms active that are proposed and were corrected at least this often.
+    pub(crate) async fn accept_proposals(&mut self, uses: &[Use], after: i64, now: i64) -> Result<(), Error> {
+        for Use { term, .. } in uses {
+            let sql = "UPDATE terms SET state = 'active' WHERE id = $1 AND state = 'proposed' AND corrected >= $2";
+            if self.execute(sql, args![term.as_str(), after]).await? > 0 {
+                self.note_changed(VOCABULARY, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The proposal whose text differs from this one by hyphens and spaces, or by one letter of many.
+    pub(crate) async fn proposal_like(&mut self, text: &TermText) -> Result<Option<TermId>, Error> {
+        let sql = select!("WHERE state = 'proposed' AND source = 'learned'");
+        for row in self.fetch(sql, args![]).await? {
+            let proposed = term(&row)?;
+            if proposed.term.is_like(text) {
+                return Ok(Some(proposed.id));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn terms_used_in(&mut self, order: &OrderId) -> Result<Vec<TermId>, Error> {
+        let sql = "SELECT term FROM term_uses WHERE transcript = $1";
+        self.fetch(sql, args![order.as_str()]).await?.iter().map(|row| Ok(row.text("term")?.into())).collect()
+    }
+
+    /// Stores the sums over the uses of a term, and its rank.
+    async fn sum_uses(&mut self, term: &TermId) -> Result<(), Error> {
+        let sql = "SELECT at, said, corrected, heard, heard_wrongly FROM term_uses WHERE term = $1
+                   ORDER BY at DESC LIMIT $2";
+        let rows = self.fetch(sql, args![term.as_str(), RANKED_USES]).await?;
+        let mut uses =
+            rows.iter().map(|row| Ok((row.int("at")?, counts(row)?.weight()))).collect::<Result<Vec<_>, Error>>()?;
+        let made_at = self.fetch_one("SELECT made_at FROM terms WHERE id = $1", args![term.as_str()]).await?;
+        uses.extend(made_at.map(|row| Ok::<_, Error>((row.int("made_at")?, 1.0))).transpose()?);
+        let sql =
+            "UPDATE terms SET rank = $2, said = uses.said, heard = uses.heard, heard_wrongly = uses.heard_wrongly,
+                   corrected = uses.corrected FROM (SELECT CAST(coalesce(sum(said), 0) AS BIGINT) AS said,
+                   CAST(coalesce(sum(heard), 0) AS BIGINT) AS heard,
+                   CAST(coalesce(sum(heard_wrongly), 0) AS BIGINT) AS heard_wrongly,
+                   CAST(coalesce(sum(corrected), 0) AS BIGINT) AS corrected FROM term_uses WHERE term = $1) AS uses
+                   WHERE id = $1";
+        self.execute(sql, args![term.as_str(), rank(uses)]).await.map(drop)
+    }
+
+    /// Deletes what was counted in a transcript.
+    pub(super) async fn wipe_uses(&mut self, order: &OrderId, now: i64) -> Result<(), Error> {
+        self.put_uses(order, 0, &[], now).await.map(drop)
+    }
+}
+
+fn places(row: &Row) -> Result<Vec<Misheard>, Error> {
+    serde_json::from_str(&row.text("places")?).map_err(|_| Error::Unreadable("term_uses.places"))
+}
+
+fn counts(row: &Row) -> Result<Counts, Error> {
+    Ok(Counts {
+        said: row.int("said")?,
+        heard: row.int("heard")?,
+        heard_wrongly: row.int("heard_wrongly")?,
+        corrected: row.int("corrected")?,
+    })
+}
+
+fn term(row: &Row) -> Result<Term, Error> {
+    Ok(Term {
+        id: row.text("id")?.into(),
+        term: TermText::stored(row.text("term")?),
+        scope: row.text("scope")?.parse().map_err(|_| Error::Unreadable("terms.scope"))?,
+        source: Source::named(&row.text("source")?).ok_or(Error::Unreadable("terms.source"))?,
+        state: TermState::named(&row.text("state")?).ok_or(Error::Unreadable("terms.state"))?,
+        made_at: row.int("made_at")?,
+        made_by: row.text("made_by")?,
+        counts: counts(row)?,
+    })
+}
