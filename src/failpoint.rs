@@ -187,7 +187,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 29] = [
+    pub const CRASH_POINTS: [(&str, Point); 31] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -217,6 +217,8 @@ mod armed {
         ("C27", After(Commit::Correct)),
         ("C28", After(Commit::BeginReplacement)),
         ("C29", Before(Commit::AdvanceReplacement)),
+        ("C30", Before(Commit::Check)),
+        ("C31", After(Commit::Check)),
     ];
 
     enum Plan {

@@ -46,8 +46,8 @@ const ALIVE: usize = 40;
 /// The points at which an intent is committed and its request is not sent.
 const INTENDED: [&str; 2] = ["C2", "C14"];
 
-/// The points in corrections of a transcript, and in replacements.
-const CORRECTING: [&str; 4] = ["C26", "C27", "C28", "C29"];
+/// The points in corrections and checks of a transcript, and in replacements.
+const CORRECTING: [&str; 6] = ["C26", "C27", "C28", "C29", "C30", "C31"];
 
 /// A call in progress for this long no longer counts towards `--jobs`.
 const STUCK: Duration = Duration::from_secs(3);
@@ -335,8 +335,8 @@ async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
     world.check_deleted(&calls).await
 }
 
-/// Kills the program while it corrects a transcript, or replaces a word in all of them. Both are done once, and what was
-/// acknowledged is there after the next kill.
+/// Kills the program while it corrects or checks a transcript, or replaces a word in all of them. Each is done once, and what
+/// was acknowledged is there after the next kill.
 async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome {
     let turn = busy.acquire().await;
     world.start(Some(format!("{point}:stop"))).await;
@@ -345,14 +345,20 @@ async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome 
     let transcript = |calls: &BTreeMap<String, Value>| {
         calls.values().next().map(|call| call["transcripts"][0].clone()).unwrap_or_default()
     };
-    let (heard, outside) = (transcript(&calls), world.outside.clone());
-    let (path, body) = match point {
+    let (before, outside) = (transcript(&calls), world.outside.clone());
+    let (id, heard) = (before["id"].as_str().unwrap_or_default(), before["text"].as_str().unwrap_or_default());
+    let (path, body, text, version) = match point {
         "C26" | "C27" => {
-            let path = format!("/transcript/{}/corrections", heard["id"].as_str().unwrap_or_default());
-            (path, json!({"version": 0, "from": 0, "to": 0, "text": "Corrected"}))
+            let body = json!({"version": 0, "from": 0, "to": 0, "text": "Corrected"});
+            (format!("/transcript/{id}/corrections"), body, format!("Corrected {heard}"), 1)
         }
-        _ => ("/replace".to_owned(), json!({"find": "call", "with": "call call", "filter": {}, "apply": true})),
+        "C28" | "C29" => {
+            let body = json!({"find": "call", "with": "call call", "filter": {}, "apply": true});
+            ("/replace".to_owned(), body, heard.replace("call", "call call"), 1)
+        }
+        _ => (format!("/transcript/{id}/checked"), json!({"checked": true}), heard.to_owned(), 0),
     };
+    let expected = json!({"text": text, "version": version, "checked": version == 0});
     let (sent, again) = ((path.clone(), body.clone()), (path, body));
     let correcting = tokio::spawn(async move { outside.post(&sent.0, &sent.1).await });
     if !world.program.as_ref().expect("a running program").stops_at(point, REACHED_WITHIN).await {
@@ -364,19 +370,15 @@ async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome 
     world.start(None).await;
     // The client got no answer, and sends the same again.
     if let Err(error) = world.outside.post(&again.0, &again.1).await {
-        world.violations.push(format!("the correction is refused: {}", error.without_url()));
+        world.violations.push(format!("the same is refused: {}", error.without_url()));
     }
-    let heard = heard["text"].as_str().unwrap_or_default().to_owned();
-    let expected = match point {
-        "C26" | "C27" => format!("Corrected {heard}"),
-        _ => heard.replace("call", "call call"),
-    };
     let started = Instant::now();
     let is_corrected = async |world: &World| {
         let mut calls = BTreeMap::new();
         _ = world.outside.add_ended(&mut calls).await;
         let seen = transcript(&calls);
-        (seen["text"] == *expected && seen["version"] == 1, seen)
+        let mut expected = expected.as_object().into_iter().flatten();
+        (expected.all(|(name, value)| seen[name] == *value), seen)
     };
     // A job whose lease has to run out first does it.
     while !is_corrected(&world).await.0 && started.elapsed() < REACHED_WITHIN {
@@ -386,7 +388,7 @@ async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome 
     world.start(None).await;
     let (is_there, seen) = is_corrected(&world).await;
     if !is_there {
-        world.violations.push(format!("expected {expected:?} once; the transcript is {seen}"));
+        world.violations.push(format!("expected {expected} once; the transcript is {seen}"));
     }
     drop(turn);
     world.check().await
