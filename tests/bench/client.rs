@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use callscribe::internals::signature::{self, Algorithm, Param};
 use callscribe::sandbox::twilio;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::form_urlencoded;
@@ -73,6 +74,21 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 /// A GET request.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
+}
+
+/// A GET request of a browser for a page.
+pub(crate) fn get_page(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\naccept-encoding: gzip\r\n\r\n").into_bytes()
+}
+
+/// A POST request with JSON.
+pub(crate) fn post_json(path: &str, json: &Value) -> Vec<u8> {
+    let json = json.to_string();
+    let length = json.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{json}"
+    )
+    .into_bytes()
 }
 
 /// A form body.

@@ -16,8 +16,12 @@ use crate::store::Database;
 /// Number of concurrent clients.
 pub(crate) const CLIENTS: usize = 16;
 
-/// Number of words in each transcript.
+/// Number of words in each transcript of a history.
 pub(crate) const WORDS: u64 = 20;
+
+/// Said in every [`SELDOM`]th call.
+pub(crate) const SAID_SELDOM: &str = "saidseldom";
+pub(crate) const SELDOM: u64 = 100;
 
 /// Number of different words. The n-th is about 1/n as frequent as the first.
 const VOCABULARY: u64 = 30_000;
@@ -66,10 +70,15 @@ pub(crate) struct Measured {
 impl History {
     /// Fills a store with this many calls, each with a recording and a transcript in the search index.
     pub(crate) async fn of(calls: u64, database: Database) -> Self {
+        Self::with_words(calls, WORDS, database).await
+    }
+
+    /// The same, with this many words in each transcript. The two sides of a conversation say twelve at a time.
+    pub(crate) async fn with_words(calls: u64, words: u64, database: Database) -> Self {
         let history = Self { folder: Folder::new(), database };
         // Creates the tables.
         history.start().stop();
-        fill(&history.database, calls).await;
+        fill(&history.database, calls, words).await;
         let begun = Instant::now();
         // The program indexes existing transcripts before it listens.
         history.start().stop();
@@ -179,21 +188,30 @@ impl Dice {
     }
 }
 
+/// The id of a call, and that of its transcript at AssemblyAI.
+pub(crate) fn id(number: u64) -> String {
+    // The first half orders ids by time, the second is random.
+    format!("{number:016x}{:016x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
 /// Inserts calls with a recording and a transcript each, for the program to index when it starts.
-async fn fill(database: &Database, calls: u64) {
+async fn fill(database: &Database, calls: u64, words: u64) {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let (channels, channel) = if words > WORDS { (2, "1 + key / 12 % 2") } else { (1, "NULL") };
     for first in (0..calls).step_by(AT_ONCE as usize) {
         let (mut some_calls, mut recordings, mut transcripts) = (String::new(), String::new(), String::new());
         for number in first..(first + AT_ONCE).min(calls) {
             let comma = if number == first { ' ' } else { ',' };
-            // The first half orders ids by time, the second is random.
-            let id = format!("{number:016x}{:016x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let id = id(number);
             let at = 1_700_000_000_000 + number * 60_000;
             let state = if number % 10 == 0 { "busy" } else { "completed" };
             let mut spoken: Vec<String> =
-                (0..WORDS).map(|_| word((VOCABULARY as f64).powf(dice.throw()) as u64 - 1)).collect();
+                (0..words).map(|_| word((VOCABULARY as f64).powf(dice.throw()) as u64 - 1)).collect();
             if number == 17 {
                 spoken[3] = "saidonce".to_owned();
+            }
+            if number % SELDOM == SELDOM / 2 {
+                spoken[7] = SAID_SELDOM.to_owned();
             }
             let spoken = spoken.join(" ");
             // Only 20 different numbers, so that each fills a page.
@@ -202,7 +220,7 @@ async fn fill(database: &Database, calls: u64) {
                 some_calls,
                 "{comma}('{id}', 'CA{id}', 'outbound', '+{to}', '+15005550006', '[]', '{state}', 6, 0, {at}, {at}, {at}, {at})"
             );
-            _ = write!(recordings, "{comma}('RE{id}', '{id}', 'completed', 2, 32, {at}, {at})");
+            _ = write!(recordings, "{comma}('RE{id}', '{id}', 'completed', 2, 32, {channels}, {at}, {at})");
             _ = write!(
                 transcripts,
                 "{comma}('{id}', '{id}', 'RE{id}', '', '{{}}', '{id}', 'completed', 4, 1, '{spoken}', {at}, {at})"
@@ -211,7 +229,7 @@ async fn fill(database: &Database, calls: u64) {
         let rows = format!(
             "BEGIN; INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, \
              created_at, ended_at, updated_at, dialled_at) VALUES {some_calls}; \
-             INSERT INTO recordings (sid, call_id, state, rank, duration_seconds, created_at, updated_at) \
+             INSERT INTO recordings (sid, call_id, state, rank, duration_seconds, channels, created_at, updated_at) \
              VALUES {recordings}; \
              INSERT INTO transcripts (id, transcript_id, recording_sid, audio, parameters, request_key, state, rank, \
              round, text, created_at, updated_at) VALUES {transcripts}; COMMIT"
@@ -225,8 +243,9 @@ async fn fill(database: &Database, calls: u64) {
     };
     let first = i64::from(database.is_postgres());
     let words = format!(
-        "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence) \
-         SELECT transcripts.id, key - {first}, value, (key - {first}) * 400, (key - {first}) * 400 + 300, 0.9 FROM transcripts, {each}; \
+        "INSERT INTO words (transcript, position, word, start_ms, end_ms, confidence, channel) \
+         SELECT transcripts.id, key - {first}, value, (key - {first}) * 400, (key - {first}) * 400 + 300, 0.9, \
+         CAST({channel} AS TEXT) FROM transcripts, {each}; \
          INSERT INTO unsearched (transcript) SELECT id FROM transcripts"
     );
     database.execute(&words).await.expect("words");

@@ -1,7 +1,7 @@
 //! The program's speed and costs: each figure beside its yardstick, measured in the same run on the same machine. The
 //! release binary runs as a child process; both vendors run in the benchmark, on loopback.
 //!
-//! `cargo bench --bench service` prints the whole table in about four minutes. Options, after `--`:
+//! `cargo bench --bench service` prints the whole table in about seven minutes. Options, after `--`:
 //! - `record callback`: only these rows;
 //! - `--calls 100000`: another size of the large history;
 //! - `--database postgres`: histories and the pipeline's store in PostgreSQL, at `TEST_DATABASE_URL`, which `.ci/postgres`
@@ -20,6 +20,7 @@ mod client;
 #[path = "../it/support/command.rs"]
 #[expect(dead_code)]
 mod command;
+mod corrections;
 mod history;
 mod http;
 #[expect(dead_code)]
@@ -45,6 +46,7 @@ use rusqlite::Connection as Sqlite;
 use audio::Servers;
 use callbacks::{CONNECTIONS, Load, isolated, listen, lost, send_callbacks};
 use client::{Connection, Times, VOICE, form, get, post};
+use corrections::{Corrected, FEW_WORDS, MANY_WORDS, Yardstick};
 use history::History;
 use process::Process;
 use store::Database;
@@ -68,6 +70,14 @@ struct Size {
     /// Per client and kind of request.
     requests: usize,
     starts: u32,
+    /// Corrections of each transcript, and five times as many where there is one client.
+    saves: usize,
+    /// Times that a long transcript is read.
+    reads: usize,
+    /// Keys that are typed in a browser, which a short run does without.
+    keys: usize,
+    /// Calls in which a text is replaced.
+    replaced_calls: u64,
 }
 
 const WHOLE: Size = Size {
@@ -81,6 +91,10 @@ const WHOLE: Size = Size {
     many_calls: 1_000_000,
     requests: 100,
     starts: 15,
+    saves: 20,
+    reads: 25,
+    keys: 200,
+    replaced_calls: 100_000,
 };
 
 /// Enough to tell a ratio at half of its goal from noise.
@@ -95,6 +109,10 @@ const SHORT: Size = Size {
     many_calls: 20_000,
     requests: 30,
     starts: 5,
+    saves: 2,
+    reads: 5,
+    keys: 0,
+    replaced_calls: 5_000,
 };
 
 const TINY: Size = Size {
@@ -108,6 +126,10 @@ const TINY: Size = Size {
     many_calls: 50,
     requests: 1,
     starts: 1,
+    saves: 1,
+    reads: 1,
+    keys: 0,
+    replaced_calls: 100,
 };
 
 struct Options {
@@ -133,7 +155,9 @@ impl Options {
     }
 }
 
-const ROWS: [&str; 8] = ["record", "callback", "dial", "audio", "pipeline", "history", "start", "idle"];
+const ROWS: [&str; 12] = [
+    "record", "callback", "dial", "audio", "pipeline", "history", "start", "correct", "read", "type", "replace", "idle",
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -160,6 +184,15 @@ async fn main() -> ExitCode {
     }
     if options.wants("history") || options.wants("start") {
         history(&mut table, &options).await;
+    }
+    if options.wants("correct") {
+        corrections(&mut table, options.size).await;
+    }
+    if options.wants("read") || options.wants("type") {
+        long_transcript(&mut table, &options).await;
+    }
+    if options.wants("replace") {
+        replacement(&mut table, &options).await;
     }
     if options.wants("idle") {
         idle(&mut table).await;
@@ -472,6 +505,96 @@ async fn median_of_starts(times: u32, start: impl AsyncFn() -> Process) -> f64 {
         assert_eq!(answer.status, 200);
     }
     median(starts)
+}
+
+/// Corrections of one word.
+async fn corrections(table: &mut Table, size: Size) {
+    table.about(&format!(
+        "one word of a transcript of {FEW_WORDS} words corrected, each client in a transcript of its own; SQLite's own \
+         commits of the same change, from as many threads"
+    ));
+    let rounds = size.rounds as usize;
+    let clients = [1, 16];
+    let transcripts = rounds as u64 * clients.iter().sum::<u64>();
+    let corrected = Corrected::of(transcripts, FEW_WORDS).await;
+    let yardstick = Yardstick::of(yardstick_file(corrected.program.folder.path()));
+    let (mut times, mut yardsticks) = ([Times::default(), Times::default()], [Times::default(), Times::default()]);
+    let mut first = 0;
+    for _ in 0..rounds {
+        for (which, clients) in clients.into_iter().enumerate() {
+            let transcripts = first..first + clients;
+            let saves = if clients == 1 { 5 * size.saves } else { size.saves };
+            let texts = corrected.texts(transcripts.clone());
+            yardsticks[which].extend(tokio::task::block_in_place(|| yardstick.save(&texts, saves)));
+            times[which].extend(corrected.save(transcripts, saves).await);
+            first += clients;
+        }
+    }
+    for ((times, yardstick), clients) in times.iter().zip(&yardsticks).zip(clients) {
+        let name = |what| format!("correct    {clients} at once, {what} ms");
+        table.row(name("p50"), times.percentile(0.5), yardstick.percentile(0.5), Goal::RatioAtMost(2.0));
+        // Of few, it is that of the slowest, which may be slow for any reason.
+        let goal = if times.len() < 100 { Goal::None } else { Goal::RatioAtMost(2.0) };
+        table.row(name("p99"), times.percentile(0.99), yardstick.percentile(0.99), goal);
+    }
+}
+
+/// A transcript of three hours.
+async fn long_transcript(table: &mut Table, options: &Options) {
+    let Size { reads, keys, .. } = options.size;
+    table.about(&format!("a conversation of {MANY_WORDS} words, p50 unless it says p99; one of {FEW_WORDS} words"));
+    let (long, short) = (Corrected::of(1, MANY_WORDS).await, Corrected::of(1, FEW_WORDS).await);
+    if options.wants("read") {
+        let rows = [
+            ("page ms", long.open(reads).await, short.open(reads).await, 0.5, Goal::None),
+            ("?format=words ms", long.read(reads).await, short.read(reads).await, 0.5, Goal::None),
+            (
+                "one word corrected, p99 ms",
+                long.save(0..1, reads).await,
+                short.save(0..1, reads).await,
+                0.99,
+                Goal::AtMost(50.0),
+            ),
+            ("sides swapped, p99 ms", long.swap(reads).await, short.swap(reads).await, 0.99, Goal::AtMost(100.0)),
+            ("speaker named, p99 ms", long.name(reads).await, short.name(reads).await, 0.99, Goal::AtMost(100.0)),
+        ];
+        for (what, long, short, share, goal) in rows {
+            table.row(format!("read       {what}"), long.percentile(share), short.percentile(share), goal);
+        }
+    }
+    if options.wants("type") && keys > 0 {
+        let show = |of: &Corrected| corrections::show(of.program.address, keys);
+        match tokio::task::block_in_place(|| show(&short).zip(show(&long))) {
+            Some((short, long)) => {
+                table.row("type       first paint ms", long.first_paint, short.first_paint, Goal::RatioAtMost(2.0));
+                table.row("type       first letter ms", long.typed, short.typed, Goal::RatioAtMost(2.0));
+                table.row(
+                    "type       from a key to its paint, p99 ms",
+                    long.key_p99,
+                    short.key_p99,
+                    Goal::AtMost(100.0),
+                );
+            }
+            None => println!(
+                "(type is left out: CALLSCRIBE_TEST_PYTHON names no Python with playwright, or there is no chromium)"
+            ),
+        }
+    }
+}
+
+/// A text replaced in many transcripts.
+async fn replacement(table: &mut Table, options: &Options) {
+    let calls = options.size.replaced_calls;
+    table.about(&format!(
+        "a word replaced that is said in every {}th of {calls} calls of {} words each",
+        history::SELDOM,
+        history::WORDS
+    ));
+    let history = History::of(calls, options.database()).await;
+    let replaced = corrections::replace(&history, options.size.reads).await;
+    let rate = replaced.places as f64 / replaced.time.as_secs_f64();
+    table.row("replace    search for the places, p50 ms", replaced.search.percentile(0.5), None, Goal::None);
+    table.row("replace    words/s", rate, None, Goal::None);
 }
 
 /// Memory and size of the idle program.
