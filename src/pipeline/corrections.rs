@@ -84,11 +84,15 @@ impl Text {
         Ok(self.sequence(self.corrections.len())?.transcribed())
     }
 
+    fn known(&self, version: i64) -> Result<usize, Error> {
+        let version = usize::try_from(version).ok().filter(|version| *version <= self.corrections.len());
+        version.ok_or(Error::NoSuchVersion { newest: self.corrections.len() })
+    }
+
     /// Finds what changes by these edits of a version.
     fn spans(&self, version: i64, edits: &[Labeled]) -> Result<Vec<Span>, Error> {
         let current = self.transcribed()?;
-        let version = usize::try_from(version).ok().filter(|version| *version <= self.corrections.len());
-        let version = version.ok_or(Error::NoSuchVersion { newest: self.corrections.len() })?;
+        let version = self.known(version)?;
         let older = if version == self.corrections.len() { None } else { Some(self.sequence(version)?.transcribed()) };
         let mut moved = Vec::new();
         for labeled in edits {
@@ -307,6 +311,39 @@ pub(super) async fn completed(conn: &mut Conn, id: &TranscriptId) -> Result<Tran
         return Err(Error::NotCompleted { id: id.to_string(), state: transcript.state.as_str() });
     }
     Ok(transcript)
+}
+
+/// Returns the words of a version.
+pub async fn words_at(context: &Shared, id: &TranscriptId, version: i64) -> Result<Vec<SpokenWord>, Error> {
+    let text = Text::read(&mut context.store.read().await?, id).await?;
+    Ok(text.sequence(text.known(version)?)?.words(text.heard))
+}
+
+/// What stands now where words of a version were.
+#[derive(Debug)]
+pub struct Now {
+    pub version: i64,
+    /// Positions in this version. `to` is not among them.
+    pub from: usize,
+    pub to: usize,
+    pub words: Vec<SpokenWord>,
+    pub is_changed: bool,
+}
+
+/// Finds words of a version in the newest one.
+pub async fn now(context: &Shared, id: &TranscriptId, version: i64, from: usize, to: usize) -> Result<Now, Error> {
+    let text = Text::read(&mut context.store.read().await?, id).await?;
+    let older = text.sequence(text.known(version)?)?.transcribed();
+    let current = text.transcribed()?;
+    if from > to || to > older.len() {
+        return Err(BadEdit::OutOfRange(older.len()).into());
+    }
+    let (from, to, is_changed) = match current.find(&older, from, to) {
+        Ok(begin) => (begin, begin + (to - from), false),
+        Err(Conflict { from, to }) => (from, to, true),
+    };
+    let words = (from..to).filter_map(|at| current.word(at, &text.heard)).cloned().collect();
+    Ok(Now { version: text.transcript.version, from, to, words, is_changed })
 }
 
 /// Corrects a transcript.

@@ -1,5 +1,5 @@
 //! `/transcript/<id>/corrections`: corrects a transcript, undoes corrections and lists them, as JSON or as a page. Browsers
-//! without scripts correct with a form.
+//! without scripts correct with a form (`correct_page`).
 
 use askama::Template;
 use axum::body::Body;
@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 
 use super::access::Who;
 use super::error::ApiError;
-use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
+use super::extract::{
+    Fields, Id, NoFields, NoParameters, Query, is_form, only_header, read_body, read_form, wants_page,
+};
 use super::pages::Notices;
 use super::response::page;
-use super::{alike, session};
+use super::{alike, correct_page, session};
 use crate::context::Shared;
 use crate::model::correction::{Correction, Edit, Made, Span, made};
 use crate::model::replace::Replacing;
@@ -50,22 +52,6 @@ struct CorrectionsPage {
     notices: Notices,
     id: String,
     corrections: Vec<CorrectionView>,
-}
-
-#[derive(Template)]
-#[template(path = "correct.html", config = "src/web/pages/askama.toml")]
-struct CorrectPage {
-    notices: Notices,
-    id: String,
-    version: i64,
-    stretches: Vec<Stretch>,
-}
-
-/// Neighboring words for a form.
-struct Stretch {
-    from: usize,
-    to: usize,
-    text: String,
 }
 
 #[derive(Serialize)]
@@ -110,7 +96,12 @@ pub(super) async fn correct(
     _: Query<NoParameters>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let edits = read(&headers, &read_body(body, LARGEST).await?)?;
+    let (body, by) = (read_body(body, LARGEST).await?, by(&context, who, &headers));
+    let is_form_of_page = wants_page(&headers) && is_form(&headers);
+    if let Some(typed) = is_form_of_page.then(|| read_form(&body).ok()).flatten() {
+        return correct_page::correct(&context, &id, typed, by).await;
+    }
+    let edits = read(&headers, &body)?;
     let version = edits.first().map(|edit| edit.version);
     let version = version.ok_or_else(|| ApiError::BadRequest("expected a correction, or a list of them".to_owned()))?;
     if edits.iter().any(|edit| edit.version != version) {
@@ -122,7 +113,7 @@ pub(super) async fn correct(
     }
     let edits = edits.into_iter().map(EditBody::labeled).collect();
     let key = only_header(&headers, "idempotency-key").map(str::to_owned);
-    let wanted = Wanted { version, edits, by: by(&context, who, &headers), key };
+    let wanted = Wanted { version, edits, by, key };
     let corrected = corrections::edit(&context, &id, wanted).await?;
     Ok(answer(&headers, &id, corrected))
 }
@@ -156,40 +147,6 @@ pub(super) async fn list(
     corrections.reverse();
     let (notices, id) = (Notices::of(&context), id.to_string());
     Ok(page(CorrectionsPage { notices, id, corrections }.render()))
-}
-
-/// What a form corrects.
-#[derive(Deserialize)]
-pub(super) struct Wish {
-    /// A version, and positions in it, such as `0:3-9 12-14`.
-    at: String,
-}
-
-/// Shows a form for each stretch. Leads back to the page if the transcript has another version by now.
-pub(super) async fn form(
-    State(context): State<Shared>,
-    Id(id): Id<TranscriptId>,
-    Query(Wish { at }): Query<Wish>,
-) -> Result<Response, ApiError> {
-    let bad = || ApiError::BadRequest("at: expected a version and positions, such as 0:3-9".to_owned());
-    let (version, runs) = at.split_once(':').ok_or_else(bad)?;
-    let version: i64 = version.parse().map_err(|_| bad())?;
-    let mut conn = context.store.read().await?;
-    let text = Text::read(&mut conn, &id).await?;
-    if text.transcript.version != version {
-        let location = format!("/transcript/{id}?format=html");
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
-    }
-    let words = conn.words_of(&text.transcript.id).await?;
-    drop(conn);
-    let stretch = |run: &str| {
-        let (from, to) = run.split_once('-')?;
-        let (from, to) = (from.parse().ok()?, to.parse().ok()?);
-        Some(Stretch { from, to, text: join(words.get(from..to)?) })
-    };
-    let stretches: Vec<Stretch> = runs.split(' ').map(stretch).collect::<Option<_>>().ok_or_else(bad)?;
-    let (notices, id) = (Notices::of(&context), id.to_string());
-    Ok(page(CorrectPage { notices, id, version, stretches }.render()))
 }
 
 fn answer(headers: &HeaderMap, id: &TranscriptId, Corrected { version, correction }: Corrected) -> Response {

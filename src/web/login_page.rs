@@ -57,11 +57,14 @@ impl Way {
             return Self::to(target.to_owned());
         }
         let deeds: &[&str] = if target.starts_with("/contacts/") { &["/delete"] } else { &["/retry", "/speakers"] };
-        let of_transcript = target.strip_suffix("/checked").filter(|target| target.starts_with("/transcript/"));
-        let next = match (target, of_transcript) {
-            ("/logout", _) => "/".to_owned(),
-            (_, Some(transcript)) => format!("{transcript}?format=html"),
-            (target, None) => deeds.iter().find_map(|deed| target.strip_suffix(deed)).unwrap_or(target).to_owned(),
+        let of_transcript = ["/checked", "/current"].iter().find_map(|deed| target.strip_suffix(deed));
+        let of_transcript = of_transcript.filter(|target| target.starts_with("/transcript/"));
+        let next = match (target, of_transcript, target.strip_suffix("/undo")) {
+            ("/logout", ..) => "/".to_owned(),
+            (_, Some(transcript), _) => format!("{transcript}?format=html"),
+            // Of a correction, or of a replacement, which has a page.
+            (_, _, Some(undone)) => undone.find("/corrections/").map_or(undone, |end| &undone[..end + 12]).to_owned(),
+            (target, ..) => deeds.iter().find_map(|deed| target.strip_suffix(deed)).unwrap_or(target).to_owned(),
         };
         let form = if is_form(&parts.headers) { read_body(body, LARGEST_KEPT).await.ok() } else { None };
         let form = form.and_then(|form| String::from_utf8(form.into()).ok()).unwrap_or_default();

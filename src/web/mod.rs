@@ -11,6 +11,7 @@ mod compare;
 mod contact_calls;
 mod contacts;
 mod conversation;
+mod correct_page;
 mod corrections;
 mod delete;
 mod dial;
@@ -127,7 +128,7 @@ pub fn router(context: Shared) -> Router {
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
         .at("/transcript/{id}", get(transcript::transcript))
         .at("/transcript/{id}/checked", post(checks::check))
-        .at("/transcript/{id}/correct", get(corrections::form))
+        .at("/transcript/{id}/correct", get(correct_page::form))
         .at("/transcript/{id}/corrections", get(corrections::list).post(corrections::correct))
         .at("/transcript/{id}/corrections/{correction}/undo", post(corrections::undo))
         .at("/transcript/{id}/corrections/{correction}/alike", get(alike::alike))

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::speakers::{page, said, text};
+use crate::support::callbacks::FORM;
 use crate::support::{Answer, World};
 
 const SAID: &str = "Please take metro pollen sucks in eight twice a day. Ring Clerk Ridge tomorrow.";
@@ -391,4 +392,44 @@ async fn a_second_transcript_stands_beside_a_corrected_one_and_gets_its_correcti
     assert_eq!(found(&world, "please").await, Vec::<Value>::new());
     let (_, elsewhere) = transcribed(&world, "Nobody is here.").await;
     world.get(&format!("/transcript/{id}/compare/{elsewhere}")).await.problem(400, "bad-request");
+}
+
+#[tokio::test]
+async fn a_form_that_meets_other_corrections_merges_or_comes_back_with_both_texts() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, SAID).await;
+    let path = format!("/transcript/{id}/corrections");
+    let post = async |fields: &[(&str, &str)]| {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        world.send(Method::POST, &path, &[("accept", "text/html"), FORM], &form).await
+    };
+    // The form has the whole paragraph; what counts are the words that differ.
+    corrected(&world, &id, &json!({"version": 0, "from": 0, "to": 1, "text": "Kindly"})).await;
+    let mine = SAID.replace("Clerk", "Clara");
+    let old = [("version", "0"), ("from", "0"), ("to", "14")];
+    let saved = post(&[&old[..], &[("text", &*mine)]].concat()).await;
+    assert_eq!(saved.status, 303, "{}", saved.text());
+    let both = mine.replace("Please", "Kindly");
+    assert_eq!(text(&world, &id).await, format!("{both}\n"));
+
+    let mine = SAID.replace("Clerk", "<Clark>");
+    let met = post(&[&old[..], &[("text", &*mine)]].concat()).await;
+    let page = met.text();
+    assert_eq!(met.status, 409, "{page}");
+    let shown = mine.replace('<', "&#60;").replace('>', "&#62;");
+    assert!(page.contains(&format!(">{shown}</textarea>")), "what was typed: {page}");
+    assert!(page.contains(&format!("<span dir=\"auto\">{both}</span>")), "what stands there: {page}");
+    for field in ["name=\"version\" value=\"2\"", "name=\"from\" value=\"0\"", "name=\"to\" value=\"14\""] {
+        assert!(page.contains(field), "{field} in {page}");
+    }
+    assert_eq!(text(&world, &id).await, format!("{both}\n"), "nothing has changed");
+    let kept = post(&[("version", "2"), ("from", "0"), ("to", "14"), ("text", &mine)]).await;
+    assert_eq!(kept.status, 303, "{}", kept.text());
+    assert_eq!(text(&world, &id).await, format!("{mine}\n"));
+
+    // What is refused comes back, too.
+    let refused = post(&[("version", "3"), ("from", "0"), ("to", "14"), ("text", "a \u{202e} b")]).await;
+    let page = refused.text();
+    assert_eq!(refused.status, 400, "{page}");
+    assert!(page.contains(">a \u{202e} b</textarea>") && page.contains("U+202E"), "{page}");
 }

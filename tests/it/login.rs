@@ -435,6 +435,10 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
     world.assemblyai.hold();
     world.post_json("/transcribe", &json!({"recording_sid": world.twilio.add_recording(two)})).await;
     let speakers = format!("/calls/{call}/speakers");
+    let transcripts = world.call(&call).await["transcripts"].take();
+    let transcript = transcripts.as_array().expect("transcripts").iter().find(|one| one["state"] == "completed");
+    let transcript = transcript.and_then(|one| one["id"].as_str()).expect("an id").to_owned();
+    let corrections = format!("/transcript/{transcript}/corrections");
     let requests = world.vendor_requests();
     for (path, form, shown) in [
         (
@@ -460,6 +464,11 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
             "/contacts/+14155551234",
             "name=Dana+Lee&back=%2Fcalls%2FCA1",
             vec!["value=\"Dana Lee\"", "value=\"/calls/CA1\"", ">kept</textarea>"],
+        ),
+        (
+            &*corrections,
+            "version=0&from=0&to=3&text=Hello%2C+this+%3Cwas%3E",
+            vec![">Hello, this &#60;was&#62;</textarea>", "name=\"version\" value=\"0\"", "Nothing was saved"],
         ),
         (&*speakers, "swapped=true&1=Mr+Lee&2=Dana", vec!["value=\"Mr Lee\"", "value=\"Dana\"", "value=\"true\""]),
     ] {
@@ -488,6 +497,10 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
         (call, format!("{call}/speakers"), "swapped=false&swap=true"),
         ("/contacts/+14155551234", "/contacts/+14155551234/delete".to_owned(), ""),
         ("/transcript/9ea68fd3?format=html", format!("{transcript}/checked"), "checked=true"),
+        ("/transcript/9ea68fd3?format=html", format!("{transcript}/current"), ""),
+        ("/transcript/9ea68fd3/corrections", format!("{transcript}/corrections/abc.1/undo"), ""),
+        ("/replace", "/replace".to_owned(), "find=clerk&with=clara&apply=true"),
+        ("/replace/abc", "/replace/abc/undo".to_owned(), ""),
     ] {
         let asked = world.send(Method::POST, &button, &pressed, form).await;
         assert!(asked.text().contains(&format!("name=\"next\" value=\"{page}\"")), "{}", asked.text());
@@ -495,7 +508,8 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
         let log_in = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let back = world.send(Method::POST, "/login", &[&SUBMITTED[..], &[FORM]].concat(), &log_in).await;
         assert_eq!(back.status, 303, "{}", back.text());
-        assert!(back.header("location").starts_with(page), "{}", back.header("location"));
+        let shown = if page == "/replace" { format!("{page}?{form}") } else { page.to_owned() };
+        assert!(back.header("location").starts_with(&shown), "{}", back.header("location"));
     }
     // Who has the token is logged in, also where the form cannot be shown again.
     let fields = [("token", TOKEN), ("next", "/calls"), ("form", "number=1&press=wrong")];
