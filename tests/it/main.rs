@@ -84,3 +84,4 @@ mod wer;
 mod failover;
 mod postgres;
 mod two_programs;
+mod typed_call;

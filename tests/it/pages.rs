@@ -492,7 +492,7 @@ async fn assets_are_cached_by_browsers_and_change_their_address_with_their_conte
         other.problem(404, "no-such-path");
         assert_eq!(other.header("cache-control"), "no-store");
     }
-    assert!(size < 96_000, "{size} bytes");
+    assert!(size < 100_000, "{size} bytes");
 }
 
 /// A pseudo-random generator.

@@ -4,10 +4,12 @@
 //! These tests run where `chromium` is installed and `CALLSCRIBE_TEST_PYTHON` names a Python with
 //! `tests/it/requirements.txt`. With `SCREENSHOTS=<folder>`, they save screenshots there.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Output, Stdio};
 
 use crate::support::browser;
 use crate::support::command::{Folder, Program};
+use crate::typed_call;
 use crate::vendor_clients::test_python;
 
 /// The operator token of the scenarios that log in.
@@ -24,16 +26,22 @@ fn operator_with(scenario: &str, settings: &[(&str, &str)]) {
     let folder = Folder::new();
     let mut program = Program::sandbox(folder.path(), settings);
     let base = format!("http://{}", program.address());
-    let Output { status, stdout, stderr } = Command::new(python)
-        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/pages_in_browser.py"), scenario, &base])
+    let Output { status, stdout, stderr } =
+        player(python, scenario, &base).output().expect("CALLSCRIBE_TEST_PYTHON starts");
+    let output = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(status.success(), "{output}");
+}
+
+/// The operator in this scenario.
+fn player(python: impl AsRef<std::ffi::OsStr>, scenario: &str, base: &str) -> Command {
+    let mut player = Command::new(python);
+    player
+        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/pages_in_browser.py"), scenario, base])
         .env("NO_PROXY", "*")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("TOKEN", TOKEN)
-        .env("SPEECH", concat!(env!("CARGO_MANIFEST_DIR"), "/src/sandbox/speech/speech.wav"))
-        .output()
-        .expect("CALLSCRIBE_TEST_PYTHON starts");
-    let output = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(status.success(), "{output}");
+        .env("SPEECH", concat!(env!("CARGO_MANIFEST_DIR"), "/src/sandbox/speech/speech.wav"));
+    player
 }
 
 #[test]
@@ -80,6 +88,42 @@ fn keys_play_a_recording_at_any_speed_and_go_to_unsure_words_even_while_somebody
 #[test]
 fn who_clicks_into_a_transcript_corrects_it_by_typing_and_can_take_that_back() {
     operator("corrects");
+}
+
+/// Prints the keys that each kind of correction costs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn corrections_of_a_ten_minute_call_by_keyboard_alone_survive_a_kill_of_the_server() {
+    let Some(python) = test_python().filter(|_| browser::is_there()) else { return };
+    let mut call = typed_call::TypedCall::start().await;
+    let mut player = player(python, "corrects_by_keyboard", &call.base)
+        .env("TRANSCRIPT", &call.transcript)
+        .env("CORRECTIONS", call.corrections())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("CALLSCRIBE_TEST_PYTHON starts");
+    let mut answer = player.stdin.take().expect("a pipe");
+    for line in BufReader::new(player.stdout.take().expect("a pipe")).lines() {
+        match line.expect("text").as_str() {
+            "kill" => call.kill(),
+            "start" => {
+                call.start_again();
+                writeln!(answer, "started").expect("the player reads");
+            }
+            other => println!("{other}"),
+        }
+    }
+    assert!(player.wait().expect("a child").success());
+}
+
+#[test]
+fn corrections_are_made_by_key_where_there_is_no_player() {
+    operator("corrects_without_a_player");
+}
+
+#[test]
+fn corrections_tell_speakers_apart_where_there_was_one_voice() {
+    operator("says_who_speaks_where_nobody_was_told_apart");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 // Milliseconds without a key, after which what was typed is sent.
 const REST = 600;
 // Milliseconds without a key, after which a newer copy of the page may come: that of a long transcript takes a moment.
-const CALM = document.querySelectorAll('.words > *').length > 5000 ? 3000 : 1000;
+const CALM = 1000;
 
 let typedAt = -Infinity;
 // Whether a word is being composed of several keys.
@@ -47,8 +47,7 @@ function textOf(part) {
 }
 
 function positionsOf(paragraph) {
-  return paragraph.dataset.words.split(' ').flatMap((run) => {
-    const [from, to] = run.split('-').map(Number);
+  return runsOf(paragraph).flatMap(([from, to]) => {
     return Array.from({ length: to - from }, (_, n) => from + n);
   });
 }
@@ -125,10 +124,13 @@ function editAt(host, offset) {
   host.parentNode.scrollIntoView({ block: 'nearest' });
 }
 
-// Puts the caret on a word, selected so that typing replaces it.
+// Puts the caret on a word, selected so that typing replaces it: without the punctuation around it, which stays.
 function editWord(word) {
   edit(word.closest('.words'));
   getSelection().selectAllChildren(word);
+  const [text] = word.childNodes;
+  const inner = /[\p{L}\p{N}](?:.*[\p{L}\p{N}\p{M}])?/u.exec(text?.data ?? '');
+  if (inner) getSelection().setBaseAndExtent(text, inner.index, text, inner.index + inner[0].length);
 }
 
 document.addEventListener('focusout', ({ target }) => {
@@ -186,7 +188,23 @@ document.addEventListener('beforeinput', (event) => {
     takeBack(articleOf(event.target), event.inputType === 'historyUndo' ? 'undo' : 'redo');
   }
   if (event.inputType.startsWith('format')) event.preventDefault();
+  if (event.inputType === 'insertText' && !isComposing && typeOver(event.target, event.data)) event.preventDefault();
 });
+
+// Types over several selected words. A browser would give the new text the looks of the old. Returns `false` if it does no harm.
+function typeOver(host, text) {
+  const selection = getSelection();
+  if (selection.isCollapsed || !text) return false;
+  const range = selection.getRangeAt(0);
+  const { startContainer: node, startOffset, endContainer } = range;
+  if (node === endContainer || node.nodeType !== Node.TEXT_NODE || !host.contains(node) || !host.contains(endContainer)) return false;
+  range.deleteContents();
+  for (const word of host.querySelectorAll('[data-start]')) if (!word.textContent && !word.contains(node)) word.remove();
+  node.insertData(startOffset, text);
+  selection.collapse(node, startOffset + text.length);
+  host.dispatchEvent(new InputEvent('input', { bubbles: true }));
+  return true;
+}
 
 function pauseToType(part) {
   const audio = part.closest('.recording')?.querySelector('audio');
@@ -289,6 +307,30 @@ function join(before, after) {
   sendSoon(article, 0);
 }
 
+// Where selected words go, a space beside them goes, too.
+function takeSpace(host) {
+  const { rangeCount, isCollapsed } = getSelection();
+  if (!rangeCount || isCollapsed || !host.contains(getSelection().anchorNode) || !host.contains(getSelection().focusNode)) return;
+  const range = getSelection().getRangeAt(0);
+  const said = String(range);
+  const until = document.createRange();
+  until.setStart(host, 0);
+  until.setEnd(range.startContainer, range.startOffset);
+  const begin = String(until).length;
+  const text = host.textContent;
+  const [before, after] = [text[begin - 1], text[begin + said.length]];
+  if (said !== said.trim() || !(before === undefined ? after === ' ' : before === ' ' && !/[\p{L}\p{N}]/u.test(after ?? ''))) return;
+  if (before === undefined) select(host, 0, said.length + 1);
+  else select(host, begin - 1, begin + said.length);
+}
+
+function select(host, begin, end) {
+  putCaret(host, end);
+  const { focusNode, focusOffset } = getSelection();
+  putCaret(host, begin);
+  getSelection().extend(focusNode, focusOffset);
+}
+
 document.addEventListener('keydown', (event) => {
   const host = typedIn();
   const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
@@ -298,7 +340,7 @@ document.addEventListener('keydown', (event) => {
   if (isUndo && (host || isText)) {
     event.preventDefault();
     takeBack(articleOf(event.target), key.toLowerCase() === 'y' || shiftKey ? 'redo' : 'undo');
-  } else if (isText && key === 'Enter') {
+  } else if (isText && key === 'Enter' && !altKey) {
     event.preventDefault();
     const word = event.target.querySelector('.spoken');
     if (word) editWord(word);
@@ -306,6 +348,7 @@ document.addEventListener('keydown', (event) => {
   } else if (host && key === 'Escape') {
     host.closest('.text').focus({ preventScroll: true });
   } else if (host && !ctrlKey && !metaKey && !altKey && !shiftKey) {
+    if (key === 'Backspace' || key === 'Delete') takeSpace(host);
     const isStart = getSelection().isCollapsed && caretIn(host) === 0;
     const isEnd = getSelection().isCollapsed && caretIn(host) === host.textContent.length;
     if (key === 'Backspace' && isStart && neighborOf(host, -1)) join(neighborOf(host, -1), host);
@@ -320,10 +363,11 @@ document.addEventListener('keydown', (event) => {
 // Offers the speakers of the transcript for a paragraph, and a new one.
 function askWho(paragraph) {
   const article = articleOf(paragraph);
+  if (!article) return;
   const dialog = document.getElementById('says');
   const { speaker } = paragraph.dataset;
   const named = new Map();
-  for (const name of article.querySelectorAll('.text .name')) {
+  for (const name of article.querySelectorAll('.text .name:not(.nobody)')) {
     const label = name.closest('p').dataset.speaker;
     if (!named.has(label)) named.set(label, name.querySelector('b').firstChild.textContent);
   }
@@ -338,6 +382,8 @@ function askWho(paragraph) {
     return made;
   };
   dialog.querySelector('.voices').replaceChildren(...[...named].map(button));
+  dialog.querySelector('label').hidden = speaker === undefined && named.size > 0;
+  dialog.querySelector('label span').hidden = speaker === undefined;
   dialog.querySelector('label b').textContent = named.get(speaker);
   dialog.querySelector('[data-new]').onclick = () => choose(newLabel(speaker, named));
   dialog.querySelector('input').checked = false;
@@ -345,10 +391,14 @@ function askWho(paragraph) {
 }
 
 // A label as AssemblyAI gives them: a letter, after the channel if there is one, whose first speaker has none.
-function newLabel(speaker, named) {
+function newLabel(speaker = '', named) {
   const channel = /^\d*/.exec(speaker)[0];
   const letters = channel ? 'BCDEFGHIJKLMNOPQRSTUVWXYZ' : 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
   return [...letters].map((letter) => channel + letter).find((label) => !named.has(label)) ?? speaker;
+}
+
+function runsOf(paragraph) {
+  return paragraph.dataset.words.split(' ').map((run) => run.split('-').map(Number));
 }
 
 // Sends what is typed first, so that the positions are those of the newest version.
@@ -363,12 +413,22 @@ async function setSpeaker(article, id, speaker, isOnward) {
   const paragraph = document.getElementById(id);
   if (!paragraph) return;
   const version = Number(article.dataset.version);
-  const runs = (part) => part.dataset.words.split(' ').map((run) => run.split('-').map(Number));
-  const [[first]] = runs(paragraph);
-  const end = Math.max(...[...article.querySelectorAll('.text > p')].map((part) => runs(part).at(-1)[1]));
-  const edits = isOnward
-    ? [{ version, from: first, to: end, speaker, of: paragraph.dataset.speaker }]
-    : runs(paragraph).map(([from, to]) => ({ version, from, to, speaker }));
+  const runs = runsOf(paragraph);
+  const [[first]] = runs;
+  const end = Math.max(...[...article.querySelectorAll('.text > p')].map((part) => runsOf(part).at(-1)[1]));
+  const of = paragraph.dataset.speaker;
+  const said = isOnward ? [[first, end]] : runs;
+  const edits = said.map(([from, to]) => ({ version, from, to, speaker, ...isOnward && of && { of } }));
+  // Where nobody was told apart, all others are another speaker's.
+  if (of === undefined && !article.querySelector('.text .name:not(.nobody)')) {
+    const [mine, other] = first === 0 ? ['A', 'B'] : ['B', 'A'];
+    for (const edit of edits) edit.speaker = mine;
+    let from = 0;
+    for (const [begin, after] of [...said, [end, end]]) {
+      if (from < begin) edits.push({ version, from, to: begin, speaker: other });
+      from = after;
+    }
+  }
   report(article, 'saving');
   const answer = await persist(article, `/transcript/${transcript}/corrections`, JSON.stringify(edits));
   const { correction, detail } = await answer.json();
@@ -386,12 +446,15 @@ document.addEventListener('click', ({ target }) => {
 
 // An unsure word is right: that moment is checked by ear.
 async function accept(word) {
-  if (!word?.matches('mark')) return;
+  if (!word?.matches(UNSURE)) return;
   const article = articleOf(word);
+  // The newer copy of the page waits until nobody types in the paragraph.
+  word.classList.add('sure');
   const from = Number(word.dataset.start);
   const check = { checked: true, from_ms: from, to_ms: from + Math.max(1, Number(word.dataset.lasts)) };
   const answer = await persist(article, `/transcript/${article.dataset.transcript}/checked`, JSON.stringify(check));
   if (answer.ok) await refreshNow();
+  else word.classList.remove('sure');
 }
 
 // Undo and redo.
@@ -470,6 +533,7 @@ function mergeText(here, newer) {
   if (Number(version) < (newest.get(article.dataset.transcript) ?? 0)) return refresh();
   article.dataset.version = version;
   inTime.delete(here);
+  const spokenAt = here.querySelector('.spoken')?.dataset.start;
   const fresh = [...newer.children].filter((part) => part.matches('p'));
   const held = holdDrafts(here, fresh);
   const kept = new Set([...fresh.map(({ id }) => id), ...[...held.values()].map(({ id }) => id)]);
@@ -504,6 +568,14 @@ function mergeText(here, newer) {
       pass(imported(fresh[at]));
     }
   }
+  if (spokenAt !== undefined && !here.querySelector('.spoken')) markAgain(here, Number(spokenAt));
+}
+
+// Marks the word at which the reader was, which the newer copy has not marked.
+function markAgain(text, at) {
+  const paragraph = [...text.querySelectorAll(':scope > p')].findLast(({ id }) => beginOf(id) <= at);
+  const host = paragraph?.querySelector('.words');
+  if (host) spread(host).find((word) => Number(word.dataset.start) === at)?.classList.add('spoken');
 }
 
 function imported(paragraph) {
@@ -591,6 +663,7 @@ function replace(paragraph, copied) {
   const old = host.textContent;
   const parts = [...first.childNodes];
   host.before(...parts.slice(0, parts.indexOf(words)));
+  host.after(...parts.slice(parts.indexOf(words) + 1));
   host.replaceChildren(...words.childNodes);
   host.dataset.after = words.dataset.after;
   spreadOut.delete(host);

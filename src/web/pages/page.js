@@ -327,9 +327,9 @@ let scrolledTo = 0;
 
 // Whether a word is between the player and the lower end of the window.
 function isInSight(word) {
-  const player = word.closest('section').querySelector('audio').getBoundingClientRect();
+  const player = word.closest('section').querySelector('audio')?.getBoundingClientRect();
   const { top, bottom } = word.getBoundingClientRect();
-  return top >= Math.max(0, player.bottom) && bottom <= innerHeight - 80;
+  return top >= Math.max(0, player?.bottom ?? 0) && bottom <= innerHeight - 80;
 }
 
 function scrollToWord(word) {
@@ -346,13 +346,18 @@ function mark(audio) {
   const section = audio.closest('section');
   for (const article of section?.querySelectorAll('.transcript') ?? []) {
     const word = spoken(words(article.querySelector('.text')), audio.currentTime + 0.01);
-    const marked = article.querySelector('.spoken');
-    if (word === marked) continue;
-    marked?.classList.remove('spoken');
-    word?.classList.add('spoken');
-    if (word && !audio.paused && isFollowing && !typist.isTyping() && !isInSight(word)) scrollToWord(word);
-    tell(article, word);
+    if (markWord(article, word) && word && !audio.paused && isFollowing && !typist.isTyping() && !isInSight(word)) scrollToWord(word);
   }
+}
+
+// Returns whether another word was marked before.
+function markWord(article, word) {
+  const marked = article.querySelector('.spoken');
+  if (word === marked) return false;
+  marked?.classList.remove('spoken');
+  word?.classList.add('spoken');
+  tell(article, word);
+  return true;
 }
 
 function playAt(section, time) {
@@ -379,7 +384,7 @@ async function copy(button) {
   const paragraphs = [...button.closest('article').querySelectorAll('.text p, p.text')];
   const said = (paragraph) => {
     const text = paragraph.cloneNode(true);
-    for (const part of text.querySelectorAll('.from, .correct')) part.remove();
+    for (const part of text.querySelectorAll('.from, .correct, .nobody')) part.remove();
     return text.textContent.trim();
   };
   const text = paragraphs.map(said).join('\n\n');

@@ -8,10 +8,11 @@ const STEP = 3;
 const AGAIN = 1.5;
 const [SLOWEST, FASTEST] = [0.5, 3];
 
-// Returns the player that keys concern: beside what has the focus, or else the one that plays, or the first one.
-function playerOf(part) {
-  const audios = [...document.querySelectorAll('.recording audio')];
-  return part.closest?.('.recording')?.querySelector('audio') ?? audios.find((audio) => !audio.paused) ?? audios[0];
+// Returns the recording that keys concern: the one that has the focus, or else the one that plays, or the first one. There is
+// no player for a file that Twilio does not have.
+function recordingOf(part) {
+  const sections = [...document.querySelectorAll('.recording')].filter((section) => section.querySelector('audio, .text'));
+  return part.closest?.('.recording') ?? sections.find((section) => section.querySelector('audio')?.paused === false) ?? sections[0];
 }
 
 // Where a key has paused each player.
@@ -46,8 +47,8 @@ document.addEventListener('ratechange', ({ target }) => {
 }, true);
 
 // Goes to the next word of this kind, after the caret or else the one that was spoken last, and tells how sure it is.
-function goToNext(audio, kind, by) {
-  const text = audio.closest('section').querySelector('.text');
+function goToNext(section, kind, by) {
+  const text = section.querySelector('.text');
   const found = [...text?.querySelectorAll(kind) ?? []];
   const here = caretNode() ?? text?.querySelector('.spoken');
   const isBeyond = (word) => {
@@ -57,39 +58,52 @@ function goToNext(audio, kind, by) {
   };
   const beyond = here ? found.filter(isBeyond) : found;
   const word = beyond.at(by > 0 ? 0 : -1);
-  if (word) goToWord(audio, word);
+  if (word) goToWord(section, word);
 }
 
-function goToWord(audio, word) {
-  audio.currentTime = start(word);
-  mark(audio);
-  scrollToWord(word);
+function goToWord(section, word) {
+  const audio = section.querySelector('audio');
+  if (audio) {
+    audio.currentTime = start(word);
+    mark(audio);
+  } else {
+    markWord(word.closest('article'), word);
+  }
+  if (!isInSight(word)) scrollToWord(word);
   if (typedIn()) editWord(word);
 }
 
-function goToNeighbor(audio, by) {
-  const text = audio.closest('section').querySelector('.text');
+function goToNeighbor(section, by) {
+  const text = section.querySelector('.text');
   const list = words(text);
   const marked = text?.querySelector('.spoken');
   const from = marked ? list.findIndex((place) => place.host === marked.parentNode && elementOf(place) === marked) : -1;
   let at = marked ? from + by : 0;
   while (marked && list[at] && list[at].at === list[from]?.at) at += by;
-  if (list[at]) playAt(audio.closest('section'), list[at].at / 1000);
+  if (!list[at]) return;
+  if (section.querySelector('audio')) playAt(section, list[at].at / 1000);
+  else goToWord(section, elementOf(list[at]));
 }
 
+// What a key does to a player.
 const deeds = {
   play: playOrPause,
   back: (audio) => move(audio, -STEP),
   forward: (audio) => move(audio, STEP),
   slower: (audio) => setRate(audio.playbackRate - 0.25),
   faster: (audio) => setRate(audio.playbackRate + 0.25),
-  nextTyped: (audio) => goToNext(audio, '.typed', 1),
-  lastTyped: (audio) => goToNext(audio, '.typed', -1),
-  accept: (audio) => accept(wordAtCaret() ?? audio.closest('section').querySelector('.spoken')),
-  nextUnsure: (audio) => goToNext(audio, 'mark', 1),
-  lastUnsure: (audio) => goToNext(audio, 'mark', -1),
-  nextWord: (audio) => goToNeighbor(audio, 1),
-  lastWord: (audio) => goToNeighbor(audio, -1),
+};
+// What it does in the text of a recording.
+const UNSURE = 'mark:not(.sure)';
+const deedsOfText = {
+  nextTyped: (section) => goToNext(section, '.typed', 1),
+  lastTyped: (section) => goToNext(section, '.typed', -1),
+  accept: (section) => accept(wordAtCaret() ?? section.querySelector('.spoken')),
+  who: (section) => askWho((wordAtCaret() ?? section.querySelector('.spoken'))?.closest('.text > p')),
+  nextUnsure: (section) => goToNext(section, UNSURE, 1),
+  lastUnsure: (section) => goToNext(section, UNSURE, -1),
+  nextWord: (section) => goToNeighbor(section, 1),
+  lastWord: (section) => goToNeighbor(section, -1),
   keys: () => document.getElementById('keys').showModal(),
 };
 
@@ -97,7 +111,7 @@ const deeds = {
 const WITH_ALT = {
   k: 'play', j: 'back', l: 'forward', ',': 'slower', '.': 'faster', '/': 'keys', ArrowDown: 'nextUnsure', ArrowUp: 'lastUnsure', Enter: 'accept',
 };
-const WITH_ALT_AND_SHIFT = { ArrowDown: 'nextTyped', ArrowUp: 'lastTyped' };
+const WITH_ALT_AND_SHIFT = { ArrowDown: 'nextTyped', ArrowUp: 'lastTyped', Enter: 'who' };
 // Keys of the text while nobody types in it.
 const OF_TEXT = { ' ': 'play', ArrowLeft: 'lastWord', ArrowRight: 'nextWord' };
 const CODES = { KeyJ: 'j', KeyK: 'k', KeyL: 'l', Comma: ',', Period: '.', Slash: '/' };
@@ -115,17 +129,25 @@ function deedOf({ key, code, altKey, ctrlKey, metaKey, shiftKey, target }) {
   return target.matches?.('.text[tabindex]') ? OF_TEXT[key] : undefined;
 }
 
+// Returns whether there is something here that it can be done to.
+function carryOut(deed, part) {
+  const section = recordingOf(part);
+  const audio = section?.querySelector('audio');
+  if (deeds[deed] ? !audio : !section) return false;
+  if (deeds[deed]) deeds[deed](audio);
+  else deedsOfText[deed](section);
+  return true;
+}
+
 document.addEventListener('keydown', (event) => {
   const deed = deedOf(event);
-  const audio = deed && playerOf(event.target);
-  if (!audio || document.querySelector('dialog[open]')) return;
-  event.preventDefault();
-  deeds[deed](audio);
+  if (!deed || document.querySelector('dialog[open]')) return;
+  if (carryOut(deed, event.target)) event.preventDefault();
 });
 
 document.addEventListener('click', ({ target }) => {
   const { deed } = target.dataset;
-  if (deed) deeds[deed](playerOf(target));
+  if (deed) carryOut(deed, target);
 });
 
 setRate(Number(localStorage.getItem('rate')) || 1);
