@@ -150,6 +150,7 @@ impl App {
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 events: Events::new(),
+                intervals: Default::default(),
                 repeats: Repeats::default(),
                 wrong_settings: Mutex::default(),
                 notice,

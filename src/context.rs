@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accuracy::resample::Memo;
 use crate::auth::Auth;
 use crate::clients::assemblyai::{AssemblyAi, models};
 use crate::clients::json::{self, Json};
@@ -92,6 +93,8 @@ pub struct Context {
     pub repeats: Repeats,
     /// What was wrong with the settings when both vendors were asked at the start, for the pages.
     pub wrong_settings: Mutex<Vec<(Service, String)>>,
+    /// Confidence intervals of `/accuracy`.
+    pub intervals: Memo,
     /// A sentence that every page shows, such as that no phone rings in the sandbox.
     pub notice: Option<&'static str>,
 }

@@ -39,8 +39,9 @@
 //!    the words of a transcript follow from both ([`model::correction`]). The transaction that stores it indexes the new text.
 //!    Somebody may also mark a stretch of time as checked by ear ([`pipeline::checks`]). What is checked follows from all checks
 //!    ([`model::checked`]); the call's row and the search index tell whether that is the whole transcript.
-//!    Some seconds after a correction, a job proposes the names and rare words that it put right for the vocabulary
-//!    (`pipeline::learn`).
+//!    Some seconds after a correction or check, a job proposes the names and rare words that it put right for the vocabulary
+//!    (`pipeline::learn`), and measures how right the transcript was (`pipeline::measure`). `/accuracy` groups these measures
+//!    ([`pipeline::accuracy`]), and the threshold below which words of a model are marked as unsure follows from them.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
@@ -171,6 +172,9 @@
 //! | what one speaker or channel is in captions; what it says without interruption | voice; turn | [`export`] |
 //! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
 //! | what was said; what was heard, to be compared with it | reference; hypothesis | [`Comparison`](accuracy::Comparison) |
+//! | the figures of one transcript, or of one channel of it, as they are stored | measure | `store::Measure` |
+//! | what a transcript is measured against: words that somebody corrected, or checked by ear | kind of reference | [`Reference`](model::measure::Reference) |
+//! | the underline of an unsure word; the confidence below which words have it | mark; threshold | [`Confidences`](accuracy::marks::Confidences) |
 //! | making two texts comparable; a word as it is compared | normalization; token | [`Normalization`](accuracy::Normalization), [`Token`](accuracy::Token) |
 //! | substitutions, deletions and insertions, and their share of the words of the reference | edits; word error rate (WER) | [`Edits`](accuracy::Edits) |
 //! | full-text index over the words of transcripts | search index | `store::search` |

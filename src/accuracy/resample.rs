@@ -2,6 +2,9 @@
 //! as often as it comes; the rates of all draws tell how much the rate depends on which calls there happened to be. Whole
 //! calls are drawn, because the words of one are not independent of each other.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::edits::ratio;
 use crate::splitmix::SplitMix64;
 
@@ -14,8 +17,11 @@ pub const CONFIDENCE: f64 = 95.0;
 /// Makes the result the same each time.
 const SEED: u64 = 2_611;
 
+/// How many calls a [`Memo`] remembers, over all intervals: some megabytes.
+const REMEMBERED: usize = 200_000;
+
 /// What a call adds to a pooled rate: such as its errors, and the words of its reference.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Share {
     /// Added to the numerator.
     pub part: u64,
@@ -30,6 +36,29 @@ pub struct Interval {
     pub low: f64,
     /// The end that is greater.
     pub high: f64,
+}
+
+/// Remembers intervals by the calls that they are of, because drawing takes long: what has not changed is not drawn again.
+#[derive(Debug, Default)]
+pub struct Memo {
+    known: Mutex<HashMap<Vec<Share>, Option<Interval>>>,
+}
+
+impl Memo {
+    /// Returns the same as [`interval`].
+    pub fn interval(&self, calls: Vec<Share>) -> Option<Interval> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(interval) = known().get(&calls) {
+            return *interval;
+        }
+        let interval = interval(&calls);
+        let mut known = known();
+        if known.keys().map(Vec::len).sum::<usize>() > REMEMBERED {
+            known.clear();
+        }
+        known.insert(calls, interval);
+        interval
+    }
 }
 
 impl Share {

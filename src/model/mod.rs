@@ -66,6 +66,7 @@ pub mod job;
 pub mod keyterms;
 pub mod learned;
 pub mod leg;
+pub mod measure;
 pub mod name;
 pub mod numbering;
 pub mod phone;

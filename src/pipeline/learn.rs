@@ -1,11 +1,13 @@
-//! The job that learns from the corrections of a transcript: it proposes what they put right for the vocabulary, and counts
-//! how often each term was misheard. It runs some seconds after a correction or check, so that one run serves many.
+//! The job that learns from the corrections of a transcript: it proposes what they put right for the vocabulary, counts how
+//! often each term was misheard, and measures how right the transcript was. It runs some seconds after a correction or check,
+//! so that one run serves many.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::Error;
 use super::job::{self, JobError, ms};
+use super::measure::{figures, measures};
 use crate::accuracy::{Comparison, Place, Terms, Token};
 use crate::config::Learns;
 use crate::context::Shared;
@@ -57,11 +59,19 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let language = language_of(transcript);
     // Of a long transcript, this takes a while, during which other tasks have the thread.
     let read = tokio::task::spawn_blocking(move || {
-        let lessons = lessons(&heard, &sequence.corrected(), &CommonWords::of(&language));
-        (lessons, counted(&heard, sequence, &checked, &terms))
+        let corrected = sequence.corrected();
+        let lessons = lessons(&heard, &corrected, &CommonWords::of(&language));
+        let said = sequence.words(heard.clone());
+        let counted = counted(&heard, &said, &checked, &terms);
+        // Somebody has just said that these are terms.
+        let learned = lessons.iter().map(|lesson| lesson.term.as_str());
+        let terms = Terms::new(terms.iter().map(|(_, term)| term.as_str()).chain(learned));
+        let figures = figures(&heard, &said, &checked, !corrected.is_empty(), &terms);
+        (lessons, counted, figures)
     });
-    let (learned, counted) = &read.await.map_err(|_| Error::Panicked)?;
+    let (learned, counted, figures) = &read.await.map_err(|_| Error::Panicked)?;
     let learns = context.transcript.learns;
+    let measures = &measures(transcript, call.as_ref(), figures);
     let has_changed = context
         .store
         .write(Commit::Learn, &format!("{order} {}", job.claim), |mut tx| async move {
@@ -76,6 +86,9 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
                     one.counts.corrected += 1;
                     one.places.push(Misheard { heard: lesson.heard.clone(), at_ms: lesson.at_ms });
                 }
+            }
+            if is_there {
+                tx.put_measures(order, measures).await?;
             }
             let uses: Vec<Use> = uses.into_values().collect();
             let has_changed = tx.put_uses(order, transcript.created_at, &uses, now).await?;
@@ -95,7 +108,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
 /// first counts.
 fn counted(
     heard: &[SpokenWord],
-    sequence: Sequence,
+    said: &[SpokenWord],
     checked: &Checked,
     terms: &[(TermId, TermText)],
 ) -> BTreeMap<TermId, Use> {
@@ -103,9 +116,8 @@ fn counted(
     if checked.stretches().is_empty() {
         return uses;
     }
-    let said = sequence.words(heard.to_vec());
     let texts = |words: &[SpokenWord]| words.iter().map(|word| word.text.clone()).collect::<Vec<_>>();
-    let (reference, hypothesis) = (texts(&said), texts(heard));
+    let (reference, hypothesis) = (texts(said), texts(heard));
     let [reference, hypothesis] = [&reference, &hypothesis].map(|texts| texts.iter().map(String::as_str));
     let comparison = Comparison::new(Terms::NORMALIZATION, reference, hypothesis);
     let mut ids = HashMap::new();
@@ -119,7 +131,7 @@ fn counted(
         let (term, is_checked, counts) = match place {
             Place::Said { term, reference, is_heard } => {
                 let counts = Counts { said: 1, heard: is_heard.into(), ..Counts::default() };
-                (term, is_checked(&said, &comparison.reference[reference]), counts)
+                (term, is_checked(said, &comparison.reference[reference]), counts)
             }
             Place::False { term, hypothesis } => {
                 let counts = Counts { heard_wrongly: 1, ..Counts::default() };

@@ -18,10 +18,12 @@
 //! | `refused` | how an order goes on whose speech model AssemblyAI refuses |
 //! | `upload`, `settle` | steps of the transcript job: upload the audio; poll for the result |
 //! | `follow`, `submit`, [`delete`], `unreported` | one file a job, with `run` and `give_up` |
+//! | `learn`, `measure` | what follows from corrections and checks |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
-//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`checks`], [`log_out`] | what operators and clients ask for |
+//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`checks`], [`accuracy`], [`log_out`] | what operators and clients ask for |
 
+pub mod accuracy;
 pub mod allowed;
 pub mod checks;
 pub mod contacts;
@@ -37,6 +39,7 @@ mod learn;
 mod listing;
 pub mod log_out;
 pub mod lookup;
+mod measure;
 mod refused;
 pub mod replace;
 mod request;

@@ -318,6 +318,7 @@ impl Conn {
         self.wipe_corrections(id).await?;
         self.wipe_checks(id).await?;
         self.wipe_uses(id, now).await?;
+        self.put_measures(id, &[]).await?;
         self.execute("DELETE FROM words WHERE transcript = $1", args![id.as_str()]).await.map(drop)
     }
 

@@ -2,6 +2,7 @@
 //! here.
 
 mod access;
+mod accuracy;
 mod alike;
 mod call_page;
 mod callback;
@@ -140,6 +141,7 @@ pub fn router(context: Shared) -> Router {
         .at("/vocabulary", get(vocabulary::list).post(vocabulary::add))
         .at("/vocabulary/{id}", patch(vocabulary::change).post(vocabulary::change).delete(vocabulary::forget))
         .at("/vocabulary/{id}/delete", post(vocabulary::forget))
+        .at("/accuracy", get(accuracy::show))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))

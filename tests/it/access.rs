@@ -52,6 +52,7 @@ fn operator_routes() -> Vec<(Method, String)> {
         (Method::DELETE, "/contacts/+14155551234".to_owned()),
         (Method::POST, "/contacts/+14155551234/delete".to_owned()),
         get("/vocabulary"),
+        get("/accuracy"),
         (Method::POST, "/vocabulary".to_owned()),
         (Method::PATCH, "/vocabulary/x".to_owned()),
         (Method::POST, "/vocabulary/x".to_owned()),

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use callscribe::accuracy::marks::Confidences;
 use callscribe::accuracy::resample::{self, Share};
-use callscribe::accuracy::{Comparison, Edits, Normalization, Place, TermCounts, Terms, Token, attribute, marks};
+use callscribe::accuracy::{Comparison, Edits, Normalization, Place, TermCounts, Terms, Token, attribute};
 use callscribe::splitmix::SplitMix64;
 use serde_json::{Value, json};
 
@@ -315,13 +316,20 @@ fn what_was_heard_for_words_is_all_between_the_hits_around_them() {
     }
 }
 
+/// The words with these confidences, of which some are wrong.
+fn confidences(words: &[(f64, bool)]) -> Confidences {
+    let mut confidences = Confidences::default();
+    words.iter().for_each(|(confidence, is_wrong)| confidences.add(*confidence, *is_wrong));
+    confidences
+}
+
 #[test]
 fn marks_are_judged_at_each_threshold() {
-    let words = [(0.2, true), (0.5, false), (0.6, true), (0.9, true), (0.95, false)];
-    let found: Vec<_> = marks(&words, &[0.0, 0.6, 0.7, 1.1])
-        .iter()
-        .map(|marks| (marks.caught, marks.marked, marks.wrong, marks.catch_rate(), marks.precision()))
-        .collect();
+    let words = confidences(&[(0.2, true), (0.5, false), (0.6, true), (0.9, true), (1.0, false)]);
+    let found = [0.0, 0.6, 0.7, 1.0].map(|threshold| {
+        let marks = words.at(threshold);
+        (marks.caught, marks.marked, marks.wrong, marks.catch_rate(), marks.precision())
+    });
     let third = Some(1.0 / 3.0);
     assert_eq!(
         found,
@@ -332,7 +340,19 @@ fn marks_are_judged_at_each_threshold() {
             (3, 5, 3, Some(1.0), Some(0.6)),
         ]
     );
-    assert_eq!(marks(&[(0.5, false)], &[0.7])[0].catch_rate(), None);
+    assert_eq!(confidences(&[(0.5, false)]).at(0.7).catch_rate(), None);
+    assert_eq!(words.to_string().parse(), Ok(words));
+    assert_eq!(Confidences::default().to_string().parse(), Ok(Confidences::default()));
+    assert!(["1", "1 2", "20 1 1", "x 1 1"].iter().all(|text| text.parse::<Confidences>().is_err()));
+}
+
+#[test]
+fn the_threshold_is_where_marks_go_best_with_wrong_words_once_enough_are_known() {
+    // Wrong are the words below 0.5, and some of those above.
+    let words: Vec<(f64, bool)> = (0..1_000).map(|at| (f64::from(at) / 1_000.0, at < 500 || at % 10 == 0)).collect();
+    assert_eq!(confidences(&words).threshold(), 0.5);
+    let few: Vec<(f64, bool)> = words.into_iter().take(29).collect();
+    assert_eq!(confidences(&few).threshold(), 0.7);
 }
 
 /// Calls of 100 words each, with these numbers of errors.

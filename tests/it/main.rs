@@ -56,6 +56,7 @@ mod vocabulary;
 
 // The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
 mod faults;
+mod figures;
 mod lists;
 mod media;
 mod models;

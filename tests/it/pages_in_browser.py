@@ -621,6 +621,7 @@ def is_accessible(base: str):
                 "deletion": f"/calls/{call}/delete",
                 "transcribe": "/transcribe",
                 "contacts": "/contacts",
+                "accuracy": "/accuracy?by=model,month",
                 "contact": "/contacts/+14155551234",
                 "deletion of all calls": "/contacts/+14155551234/delete-calls",
                 "manual": "/help",

@@ -119,7 +119,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          DROP TABLE checks; DROP INDEX calls_checked; ALTER TABLE calls DROP COLUMN checked_at; \
          ALTER TABLE transcripts DROP COLUMN checked_at; ALTER TABLE transcripts DROP COLUMN checked_by; \
          ALTER TABLE transcripts DROP COLUMN chosen_at; \
-         DROP TABLE term_uses; DROP TABLE terms; DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
+         DROP TABLE measures; DROP TABLE confidences; DROP TABLE term_uses; DROP TABLE terms; DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
          DROP INDEX calls_active_operator; DROP INDEX calls_dialed_conversations; DROP TABLE legs; \
          ALTER TABLE calls DROP COLUMN operator_number; ALTER TABLE calls DROP COLUMN kind; ALTER TABLE calls DROP COLUMN tag; \
          DROP TABLE speakers; DROP TABLE swapped_calls; ALTER TABLE transcripts DROP COLUMN channels_differ; \

@@ -51,6 +51,7 @@ macro_rules! migrations_of {
                 include_str!(concat!("../migrations/", $database, "/0029_undone_replacements.sql")),
             ),
             ("vocabulary", include_str!(concat!("../migrations/", $database, "/0030_vocabulary.sql"))),
+            ("measures", include_str!(concat!("../migrations/", $database, "/0031_measures.sql"))),
         ]
     };
 }

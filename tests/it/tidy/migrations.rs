@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of every migration.
-const RELEASED: [(&str, &str); 60] = [
+const RELEASED: [(&str, &str); 62] = [
     ("postgres/0001_calls.sql", "330e975a1d03843a77b41baa89cdd37b4a070e708be048d8f869d9aa1e092b25"),
     ("postgres/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("postgres/0003_dialling.sql", "de5fde81f394a25b5698f5d517935aadd433306b18f6ea805e8a09d219a08a79"),
@@ -37,6 +37,7 @@ const RELEASED: [(&str, &str); 60] = [
     ("postgres/0028_current_transcripts.sql", "3a403a5f6b8568e2502ddaa031c43fb77dcfa1726c45f9a716187712ca589e7c"),
     ("postgres/0029_undone_replacements.sql", "b2a7d938800fbf6693657f64f0ef079e68193e77ba373c361abe376381cdad59"),
     ("postgres/0030_vocabulary.sql", "71be1d7f73e69f260e2f46254246f006ac5cd178c8088be4a6646512206ae251"),
+    ("postgres/0031_measures.sql", "e8a04d4c82dea0f2ab8588b030bee2fc186eac88c97fea3cddeadf1c0cf3e51a"),
     ("sqlite/0001_calls.sql", "0beade2c03381404b0bf5432e7c88ace9560639a3b60498865960c1f851fa251"),
     ("sqlite/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("sqlite/0003_dialling.sql", "01e95bcafabf9050c51efd89516ec654ef5f609002e6c8716047f0b725749c89"),
@@ -67,6 +68,7 @@ const RELEASED: [(&str, &str); 60] = [
     ("sqlite/0028_current_transcripts.sql", "cb37115bb6e833a703d899e2f1b80785b681078e756cdce7ecc0633ea6a70b1c"),
     ("sqlite/0029_undone_replacements.sql", "b2a7d938800fbf6693657f64f0ef079e68193e77ba373c361abe376381cdad59"),
     ("sqlite/0030_vocabulary.sql", "cb3f56f6949cf0da906bd06cce1adcdba28dc0db2c5d4ff8699c5b8338a63c58"),
+    ("sqlite/0031_measures.sql", "a27eba3caa3be414beb64f32d48bfefdf473ca10835e26e07721537bdba00bfa"),
 ];
 
 /// What is wrong with the migrations in this folder.

@@ -1,0 +1,220 @@
+//! `/accuracy`: how right the transcripts are that somebody has corrected or checked. A page, and the same as JSON.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::error::ApiError;
+use super::extract::{Query, wants_page};
+use super::filter::Search;
+use super::pages::Notices;
+use super::response::page;
+use crate::context::Shared;
+use crate::model::measure::{Dimension, Reference};
+use crate::pipeline::accuracy::{Group, NORMALIZATION, TermReport, report};
+use crate::store::Filter;
+
+/// The query.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    /// What figures are grouped by, with commas between.
+    by: String,
+    /// As for `/calls`.
+    since: String,
+    until: String,
+}
+
+/// The report as JSON.
+#[derive(Debug, Serialize)]
+struct AccuracyView {
+    normalize: &'static str,
+    groups: Vec<GroupView>,
+    terms: Vec<TermView>,
+}
+
+#[derive(Debug, Serialize)]
+struct GroupView {
+    by: BTreeMap<&'static str, Option<String>>,
+    reference: &'static str,
+    calls: usize,
+    words: u64,
+    substitutions: u64,
+    deletions: u64,
+    insertions: u64,
+    /// `None`, because undefined, if nothing was said.
+    wer: Option<f64>,
+    wer_low: Option<f64>,
+    wer_high: Option<f64>,
+    keyterms: KeytermsView,
+    marks: MarksView,
+}
+
+#[derive(Debug, Serialize)]
+struct KeytermsView {
+    said: u64,
+    heard: u64,
+    #[serde(rename = "false")]
+    wrongly_heard: u64,
+    recall: Option<f64>,
+    precision: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct MarksView {
+    /// `None` if models with different thresholds are in one group.
+    threshold: Option<f64>,
+    caught: u64,
+    marked: u64,
+    wrong: u64,
+    catch_rate: Option<f64>,
+    precision: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct TermView {
+    id: String,
+    term: String,
+    said: i64,
+    heard: i64,
+    missed: i64,
+    #[serde(rename = "false")]
+    heard_wrongly: i64,
+    /// How often somebody corrected something else to it.
+    corrections: i64,
+    misheard_as: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "accuracy.html", config = "src/web/pages/askama.toml")]
+struct AccuracyPage {
+    notices: Notices,
+    asked: Asked,
+    by: Vec<Dimension>,
+    view: AccuracyView,
+}
+
+pub(super) async fn show(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+) -> Result<Response, ApiError> {
+    let by = asked.by()?;
+    let found = report(&context, by.clone(), asked.range()?).await?;
+    let groups = found.groups.into_iter().map(GroupView::of).collect();
+    let terms = found.terms.into_iter().map(TermView::of).collect();
+    let view = AccuracyView { normalize: NORMALIZATION.as_str(), groups, terms };
+    if !wants_page(&headers) {
+        return Ok(Json(view).into_response());
+    }
+    Ok(page(AccuracyPage { notices: Notices::of(&context), asked, by, view }.render()))
+}
+
+impl Asked {
+    /// Each dimension once, in the order of the query.
+    fn by(&self) -> Result<Vec<Dimension>, ApiError> {
+        let mut by = Vec::new();
+        for word in self.by.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            let dimension = Dimension::named(word).ok_or_else(|| {
+                let words = Dimension::ALL.map(Dimension::as_str).join(", ");
+                ApiError::BadRequest(format!("by: expected some of {words}, with commas between"))
+            })?;
+            if !by.contains(&dimension) {
+                by.push(dimension);
+            }
+        }
+        Ok(by)
+    }
+
+    fn range(&self) -> Result<Option<(i64, i64)>, ApiError> {
+        let Self { since, until, .. } = self.clone();
+        let search = Search { since, until, ..Search::default() };
+        let Filter { since, before, .. } = search.filter()?;
+        Ok((!search.is_any()).then_some((since, before)))
+    }
+}
+
+impl GroupView {
+    fn of(group: Group) -> Self {
+        let Group { by, reference, calls, edits, interval, terms, marks, has_one_threshold } = group;
+        Self {
+            by: by.into_iter().map(|(dimension, value)| (dimension.as_str(), value)).collect(),
+            reference: reference.as_str(),
+            calls,
+            words: edits.words(),
+            substitutions: edits.substitutions,
+            deletions: edits.deletions,
+            insertions: edits.insertions,
+            wer: edits.rate(),
+            wer_low: interval.map(|interval| interval.low),
+            wer_high: interval.map(|interval| interval.high),
+            keyterms: KeytermsView {
+                said: terms.said,
+                heard: terms.heard,
+                wrongly_heard: terms.wrongly_heard,
+                recall: terms.recall(),
+                precision: terms.precision(),
+            },
+            marks: MarksView {
+                threshold: has_one_threshold.then_some(marks.threshold),
+                caught: marks.caught,
+                marked: marks.marked,
+                wrong: marks.wrong,
+                catch_rate: marks.catch_rate(),
+                precision: marks.precision(),
+            },
+        }
+    }
+
+    /// Returns what a page calls its value of a dimension.
+    fn value(&self, dimension: &Dimension) -> &str {
+        self.by.get(dimension.as_str()).and_then(Option::as_deref).unwrap_or("not known")
+    }
+
+    fn rate(&self) -> String {
+        self.wer.map_or_else(|| "undefined: nothing was said".to_owned(), percent)
+    }
+
+    fn range(&self) -> String {
+        match (self.wer_low, self.wer_high) {
+            (Some(low), Some(high)) => format!("{} to {}", percent(low), percent(high)),
+            _ => "one call says nothing of others".to_owned(),
+        }
+    }
+
+    fn is_corrected(&self) -> bool {
+        self.reference == Reference::Corrected.as_str()
+    }
+}
+
+impl MarksView {
+    fn below(&self) -> String {
+        self.threshold.map_or_else(String::new, |threshold| format!(", below {}", percent(threshold)))
+    }
+}
+
+impl TermView {
+    fn of(TermReport { said, misheard_as }: TermReport) -> Self {
+        let counts = said.counts;
+        Self {
+            id: said.id.to_string(),
+            term: said.term,
+            said: counts.said,
+            heard: counts.heard,
+            missed: counts.said - counts.heard,
+            heard_wrongly: counts.heard_wrongly,
+            corrections: counts.corrected,
+            misheard_as,
+        }
+    }
+}
+
+/// Writes a share for people.
+fn percent(share: f64) -> String {
+    format!("{:.1}\u{a0}%", share * 100.0)
+}
