@@ -11,9 +11,6 @@ use crate::model::search::{Found, Query};
 use crate::model::speakers::{Speakers, label};
 use crate::model::word::{SpokenWord, is_spaced};
 
-/// Words with a lower confidence are marked.
-pub(super) const UNSURE: f64 = 0.7;
-
 /// Minimum silence between two sentences that begins a new paragraph, in milliseconds.
 const PAUSE: i64 = 1_500;
 
@@ -33,6 +30,8 @@ pub(super) struct Paragraph {
     found: Vec<Found>,
     /// How many paragraphs before this one begin at the same time.
     place: usize,
+    /// Words with a lower confidence are marked.
+    threshold: f64,
 }
 
 /// A word as the page has it.
@@ -49,8 +48,9 @@ pub(super) struct ShownWord {
 }
 
 /// Returns the words in paragraphs, with the same speakers and names as in captions. A speaker who is interrupted continues
-/// in the same paragraph to the end of the sentence, so the next paragraph may begin earlier than this one ends.
-pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speakers) -> Vec<Paragraph> {
+/// in the same paragraph to the end of the sentence, so the next paragraph may begin earlier than this one ends. Words with
+/// a confidence below the threshold are marked.
+pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speakers, threshold: f64) -> Vec<Paragraph> {
     let found = query.found(words.iter().map(|word| &*word.text));
     let turns = export::turns(&words.iter().map(heard).collect::<Vec<_>>(), &|word| called(speakers, word));
     let mut words: Vec<Option<SpokenWord>> = words.into_iter().map(Some).collect();
@@ -66,6 +66,7 @@ pub(super) fn paragraphs(words: Vec<SpokenWord>, query: &Query, speakers: &Speak
                     positions: Vec::new(),
                     found: Vec::new(),
                     place: 0,
+                    threshold,
                 });
             }
             if let Some(last) = paragraphs.last_mut() {
@@ -124,10 +125,21 @@ impl Paragraph {
         let mut hash = DefaultHasher::new();
         (self.voice, &self.speaker, self.label()).hash(&mut hash);
         for (word, found) in self.words.iter().zip(&self.found) {
-            (&word.text, word.start, doubt(word), word.is_corrected(), *found as u8).hash(&mut hash);
+            (&word.text, word.start, self.doubt(word), word.is_corrected(), *found as u8).hash(&mut hash);
         }
         // Half of it: a long page has many, and they cannot be compressed.
         format!("{:x}", hash.finish() as u32)
+    }
+
+    /// Returns the confidence of a word in percent, if it must be marked.
+    fn doubt(&self, word: &SpokenWord) -> Option<i64> {
+        let unsure = word.confidence.filter(|confidence| *confidence < self.threshold);
+        unsure.map(|confidence| (confidence * 100.0).round() as i64)
+    }
+
+    /// Whether a word is marked.
+    pub(super) fn has_doubts(&self) -> bool {
+        self.words.iter().any(|word| self.doubt(word).is_some())
     }
 
     /// Whether there is a space before the word at this index.
@@ -150,7 +162,7 @@ impl Paragraph {
     pub(super) fn shown(&self) -> impl Iterator<Item = ShownWord> {
         let has_plain_words = self.has_plain_words();
         self.words.iter().zip(&self.found).enumerate().map(move |(index, (word, found))| {
-            let (class, doubt) = (class(*found, word.is_corrected()), doubt(word));
+            let (class, doubt) = (class(*found, word.is_corrected()), self.doubt(word));
             ShownWord {
                 space: if index > 0 && self.is_spaced(index) { " " } else { "" },
                 text: upright(word),
@@ -232,11 +244,6 @@ fn upright(word: &SpokenWord) -> String {
     word.text.chars().filter(|c| !turns_direction(*c)).collect()
 }
 
-/// Returns the confidence of a word in percent, if it must be marked.
-pub(super) fn doubt(word: &SpokenWord) -> Option<i64> {
-    word.confidence.filter(|confidence| *confidence < UNSURE).map(|confidence| (confidence * 100.0).round() as i64)
-}
-
 /// Formats seconds as `m:ss` or `h:mm:ss`.
 pub(super) fn length(seconds: &i64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
@@ -266,7 +273,7 @@ mod tests {
 
     fn read(words: Vec<SpokenWord>) -> Vec<(Option<String>, String)> {
         let text = |words: &[SpokenWord]| words.iter().map(|word| &*word.text).collect::<Vec<_>>().join(" ");
-        paragraphs(words, &Query::default(), &Speakers::default())
+        paragraphs(words, &Query::default(), &Speakers::default(), 0.7)
             .into_iter()
             .map(|paragraph| (paragraph.speaker, text(&paragraph.words)))
             .collect()
@@ -316,7 +323,7 @@ mod tests {
     fn a_long_speech_is_broken_at_a_sentence() {
         for [last, other] in [["End.", "Word"], ["end.", "word"]] {
             let words = (0..200).map(|n| word(if n % 10 == 9 { last } else { other }, n * 100, None, None)).collect();
-            let lengths: Vec<usize> = paragraphs(words, &Query::default(), &Speakers::default())
+            let lengths: Vec<usize> = paragraphs(words, &Query::default(), &Speakers::default(), 0.7)
                 .iter()
                 .map(|paragraph| paragraph.words.len())
                 .collect();
@@ -327,7 +334,9 @@ mod tests {
     #[test]
     fn lengths_and_doubts_are_written_for_people() {
         assert_eq!([5, 65, 3_600 + 61].map(|seconds| length(&seconds)), ["0:05", "1:05", "1:01:01"]);
-        assert_eq!(doubt(&word("x", 0, None, None)), Some(50));
-        assert_eq!(doubt(&SpokenWord { confidence: Some(UNSURE), ..word("x", 0, None, None) }), None);
+        for (threshold, expected) in [(0.51, Some(50)), (0.5, None)] {
+            let read = paragraphs(vec![word("x", 0, None, None)], &Query::default(), &Speakers::default(), threshold);
+            assert_eq!((read[0].shown().next().unwrap().doubt, read[0].has_doubts()), (expected, expected.is_some()));
+        }
     }
 }

@@ -19,6 +19,7 @@ use super::pages::Notices;
 use super::response::{file_name, json, page, text};
 use super::said::Said;
 use super::view::{CallView, CheckView, SubmissionView, TranscriptView, ordered_keyterms};
+use crate::accuracy::marks::UNKNOWN;
 use crate::clients::assemblyai::{Transcript, TranscriptStatus};
 use crate::clients::json::most_bytes;
 use crate::context::Shared;
@@ -210,6 +211,7 @@ async fn shown(
         version: stored.as_ref().map_or(0, |stored| stored.version),
         check: stored.as_ref().map(CheckView::of).unwrap_or_default(),
         paragraphs: Vec::new(),
+        threshold: UNKNOWN,
         json_bytes,
         order: stored.map_or_else(|| OrderId::from(id.to_string()), |stored| stored.id),
     };

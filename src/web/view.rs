@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::labels;
-use super::reading::{Paragraph, accept, called, doubt, paragraphs};
+use super::reading::{Paragraph, accept, called, paragraphs};
 use super::recordings;
+use crate::accuracy::marks::UNKNOWN;
 use crate::clients::assemblyai::Reply;
 use crate::clients::json::{Json, most_bytes};
 use crate::clients::twilio;
@@ -203,9 +204,11 @@ pub(super) struct TranscriptView {
     /// The transcript of the same recording before it, to be compared.
     #[serde(skip)]
     pub(super) before: Option<String>,
-    /// Its words, for pages.
+    /// Its words, for pages, and the confidence below which they are marked.
     #[serde(skip)]
     pub(super) paragraphs: Vec<Paragraph>,
+    #[serde(skip)]
+    pub(super) threshold: f64,
     /// How many bytes of JSON its words are in, at most.
     #[serde(skip)]
     pub(super) json_bytes: usize,
@@ -552,6 +555,7 @@ impl TranscriptView {
             check: CheckView::of(transcript),
             before: None,
             paragraphs: Vec::new(),
+            threshold: UNKNOWN,
             json_bytes: transcript.json.as_deref().map_or(0, most_bytes),
             created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
         }
@@ -568,7 +572,10 @@ impl TranscriptView {
         let checks = conn.checks_of(&self.order).await?;
         let checked = Checked::of(&checks);
         accept(&mut words, &checked);
-        self.paragraphs = paragraphs(words, query, speakers);
+        if let Some(model) = &self.submitted.speech_model_used {
+            self.threshold = conn.confidences_of(model).await?.threshold();
+        }
+        self.paragraphs = paragraphs(words, query, speakers, self.threshold);
         (self.check.times, self.check.has_parts) = (checks.len(), !checked.stretches().is_empty());
         Ok(())
     }
@@ -585,9 +592,14 @@ impl TranscriptView {
         named.any(|paragraph| Some(paragraph.voice) != first)
     }
 
+    /// Returns the confidence below which words are marked, in percent.
+    pub(super) fn unsure(&self) -> i64 {
+        (self.threshold * 100.0).round() as i64
+    }
+
     /// Whether a word of it is marked as unsure.
     pub(super) fn has_doubts(&self) -> bool {
-        self.paragraphs.iter().flat_map(|paragraph| &paragraph.words).any(|word| doubt(word).is_some())
+        self.paragraphs.iter().any(Paragraph::has_doubts)
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::reading::{Paragraph, paragraphs};
+use crate::accuracy::marks::UNKNOWN;
 use crate::model::checked::{Checked, OPEN_END, Stretch};
 use crate::model::search::Query;
 use crate::model::speakers::Speakers;
@@ -82,7 +83,7 @@ impl WordsView {
         speakers: &Speakers,
     ) -> Self {
         let checked_parts = PartView::all(checked, &words);
-        let paragraphs = runs(words.len(), paragraphs(words.clone(), &Query::default(), speakers));
+        let paragraphs = runs(words.len(), paragraphs(words.clone(), &Query::default(), speakers, UNKNOWN));
         let words = words.into_iter().map(WordView::of).collect();
         Self { id, version, checked: is_checked, checked_parts, words, paragraphs }
     }

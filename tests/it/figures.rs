@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::corrections::transcribed;
-use crate::speakers::said;
+use crate::speakers::{page, said};
 use crate::support::World;
 
 const HTML: (&str, &str) = ("accept", "text/html");
@@ -174,6 +174,35 @@ async fn of_chinese_each_character_counts() {
     correct(&world, &id, 1..2, "不好。").await;
     measure(&world).await;
     assert_eq!(groups(&world, "").await, [group(json!({}), "corrected", 1, [6, 1, 0, 0])]);
+}
+
+#[tokio::test]
+async fn words_are_marked_below_the_threshold_that_checked_transcripts_of_the_model_show() {
+    let world = World::new().await;
+    // Words are right from a confidence of 0.4 on.
+    let heard: Vec<(&str, f64)> = (0..80).map(|at| ("word", if at < 40 { 0.3 } else { 0.5 })).collect();
+    let (first, id) = heard_by(&world, "model-a", &heard).await;
+    let marked = async |call: &str| page(&world, call).await.matches("<mark data-lasts").count();
+    assert_eq!(marked(&first).await, 80, "below 0.7, as long as nothing is known");
+    correct(&world, &id, 0..40, &["said"; 40].join(" ")).await;
+    measure(&world).await;
+    let (next, _) = heard_by(&world, "model-a", &heard).await;
+    assert_eq!(marked(&next).await, 80, "who only corrects has not heard all");
+    check(&world, &id, &json!({"checked": true})).await;
+    measure(&world).await;
+    assert_eq!(marked(&next).await, 40);
+    let shown = page(&world, &next).await;
+    assert!(shown.contains("less than 35% sure"), "{shown}");
+    let (other, _) = heard_by(&world, "model-b", &heard).await;
+    assert_eq!(marked(&other).await, 80, "another model");
+    let marks = accuracy(&world, "?by=model").await["groups"][0]["marks"].clone();
+    let expected = json!({
+        "threshold": 0.35, "caught": 40, "marked": 40, "wrong": 40, "catch_rate": 1.0, "precision": 1.0,
+    });
+    assert_eq!(marks, expected);
+    check(&world, &id, &json!({"checked": false})).await;
+    measure(&world).await;
+    assert_eq!(marked(&next).await, 80, "nothing is known again");
 }
 
 #[tokio::test]
