@@ -1282,6 +1282,14 @@ def loses_nothing(base: str):
         assert text_of(base, transcript) == f"{said} Bye!"
         assert page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('unsaved'))") == []
 
+        # A browser without room for what was typed sends it all the same.
+        page.evaluate("void (Storage.prototype.setItem = function () { if (this === localStorage) throw new DOMException('full', 'QuotaExceededError'); })")
+        page.locator(".words").click()
+        page.keyboard.press("Control+End")
+        page.keyboard.type(" Full!")
+        page.wait_for_function("() => document.querySelector('.sign').dataset.says === 'saved' && ![...drafts.values()].some(isUnsent)")
+        assert text_of(base, transcript) == f"{said} Bye! Full!"
+
 
 def corrects_after_log_in(base: str):
     """What is typed after the log-in has ended is sent when it is renewed in another tab."""

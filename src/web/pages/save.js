@@ -134,8 +134,13 @@ function stored(draft) {
 }
 
 function keep(draft) {
-  if (isUnsent(draft)) localStorage.setItem(stored(draft), JSON.stringify(draft));
-  else localStorage.removeItem(stored(draft));
+  if (!isUnsent(draft)) return localStorage.removeItem(stored(draft));
+  try {
+    localStorage.setItem(stored(draft), JSON.stringify(draft));
+  } catch {
+    // The browser has no room for it, as for a long text that is pasted. It is sent all the same.
+    localStorage.removeItem(stored(draft));
+  }
 }
 
 function drop(draft) {
