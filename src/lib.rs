@@ -271,11 +271,15 @@ pub mod internals {
     pub use crate::clients::{Deadlines, Kind};
     pub use crate::clock::{Clock, now};
     pub use crate::model::call::{CallId, CallName, CallSid};
+    pub use crate::model::correction::{Correction, Edit, Sequence, correct};
+    pub use crate::model::learned::{CommonWords, lessons};
     pub use crate::model::numbering::{Barred, Countries};
     pub use crate::model::phone::PhoneNumber;
     pub use crate::model::recording::RecordingSid;
     pub use crate::model::transcript::TranscriptId;
+    pub use crate::model::word::SpokenWord;
     pub use crate::server::{BUSY, Limits, Server, Slot};
+    pub use crate::splitmix::SplitMix64;
     pub use crate::web::is_privileged;
     pub use crate::webhook_secret::{SECRET_HEADER, WebhookSecrets};
 }

@@ -97,7 +97,24 @@ impl Conn {
         self.fetch_one(sql, args).await?.as_ref().map(term).transpose()
     }
 
-    /// The most useful active terms of a scope, at most `limit` of them, and how many there are.
+    /// Active terms that were heard more often where they were not said than where they were, or that are for all calls and
+    /// were not said in any call checked since `unsaid_since`.
+    pub async fn doubtful_terms(&mut self, unsaid_since: i64, limit: i64) -> Result<Vec<Term>, Error> {
+        let sql = select!(
+            "WHERE state = 'active' AND (heard_wrongly > heard OR scope = 'all' AND said = 0 AND made_at < $1)
+             ORDER BY heard_wrongly DESC, lower_case, id LIMIT $2"
+        );
+        self.fetch(sql, args![unsaid_since, limit]).await?.iter().map(term).collect()
+    }
+
+    /// When the checked call began that has this many newer ones, in milliseconds since 1970; 0 if there is none.
+    pub async fn checked_call_before(&mut self, newer: i64) -> Result<i64, Error> {
+        let sql = "SELECT created_at FROM calls WHERE checked_at IS NOT NULL ORDER BY created_at DESC, id DESC
+                   LIMIT 1 OFFSET $1";
+        self.fetch_one(sql, args![newer]).await?.map_or(Ok(0), |row| row.int("created_at"))
+    }
+
+    /// The most useful active terms of a scope, at most `limit` of them.
     pub(crate) async fn ranked_terms(&mut self, scope: &Scope, limit: i64) -> Result<Vec<Term>, Error> {
         let sql = select!("WHERE scope = $1 AND state = 'active' ORDER BY rank DESC, made_at, id LIMIT $2");
         self.fetch(sql, args![scope.to_string().as_str(), limit]).await?.iter().map(term).collect()

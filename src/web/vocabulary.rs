@@ -21,7 +21,7 @@ use super::reading::length;
 use super::response::{page, see_other};
 use crate::context::Shared;
 use crate::model::name::Name;
-use crate::model::vocabulary::{BadTerm, Scope, Term, TermId, TermState, TermText};
+use crate::model::vocabulary::{BadTerm, Counts, Scope, Term, TermId, TermState, TermText};
 use crate::pipeline;
 use crate::pipeline::vocabulary::{self, Change};
 use crate::store::{Conn, Example};
@@ -31,6 +31,12 @@ const PAGE: usize = 200;
 
 /// Maximum size of a body in bytes: a list of a hundred thousand terms.
 const LARGEST: usize = 4 << 20;
+
+/// A term that was said in none of this many checked calls is not needed.
+const UNSAID_IN: i64 = 50;
+
+/// Doubtful terms that the page shows.
+const DOUBTFUL: i64 = 50;
 
 /// Places that are shown of a term.
 const EXAMPLES: usize = 10;
@@ -54,6 +60,8 @@ struct TermView {
     /// How often somebody corrected something else to it.
     corrections: i64,
     examples: Vec<ExampleView>,
+    /// Why it should be retired, if it should.
+    retire: Option<String>,
 }
 
 /// A place where something else was heard.
@@ -136,6 +144,8 @@ struct VocabularyPage {
     since: i64,
     /// Those that wait for somebody, unless they are what is listed.
     proposed: Vec<TermView>,
+    /// Those that should be retired.
+    doubtful: Vec<TermView>,
     state: TermState,
     list: TermList,
     form: Sent,
@@ -165,13 +175,17 @@ pub(super) async fn list(
 async fn show(context: &Shared, state: TermState, after: &str) -> Result<Response, ApiError> {
     let since = context.store.read().await?.newest_change().await?;
     let list = listed(context, Some(state), after).await?;
-    let proposed = if state == TermState::Proposed || !after.is_empty() {
-        Vec::new()
-    } else {
-        listed(context, Some(TermState::Proposed), "").await?.terms
-    };
     let shown = VocabularyPage::of_form(context, Sent::default());
-    Ok(page(VocabularyPage { since, proposed, state, list, ..shown }.render()))
+    if state != TermState::Active || !after.is_empty() {
+        return Ok(page(VocabularyPage { since, state, list, ..shown }.render()));
+    }
+    let proposed = listed(context, Some(TermState::Proposed), "").await?.terms;
+    let (mut conn, mut doubtful) = (context.store.read().await?, Vec::new());
+    let unsaid_since = unsaid_since(&mut conn).await?;
+    for term in conn.doubtful_terms(unsaid_since, DOUBTFUL).await? {
+        doubtful.push(TermView::read(&mut conn, term).await?);
+    }
+    Ok(page(VocabularyPage { since, proposed, doubtful, list, ..shown }.render()))
 }
 
 async fn listed(context: &Shared, state: Option<TermState>, after: &str) -> Result<TermList, ApiError> {
@@ -279,8 +293,18 @@ impl VocabularyPage {
     /// The form alone.
     fn of_form(context: &Shared, form: Sent) -> Self {
         let list = TermList { terms: Vec::new(), limit: LimitView::of(context), next: None };
-        let (notices, proposed, state) = (Notices::of(context), Vec::new(), TermState::Active);
-        Self { notices, since: 0, proposed, state, list, form, refused: None, is_kept: false }
+        let (notices, state) = (Notices::of(context), TermState::Active);
+        Self {
+            notices,
+            since: 0,
+            proposed: Vec::new(),
+            doubtful: Vec::new(),
+            state,
+            list,
+            form,
+            refused: None,
+            is_kept: false,
+        }
     }
 }
 
@@ -295,6 +319,7 @@ impl LimitView {
 
 impl TermView {
     async fn read(conn: &mut Conn, term: Term) -> Result<Self, ApiError> {
+        let retire = doubt(&term, unsaid_since(conn).await?);
         let examples = if term.counts.corrected > 0 { conn.examples_of(&term.id, EXAMPLES).await? } else { Vec::new() };
         let mut misheard_as: Vec<String> = Vec::new();
         for Example { misheard, .. } in &examples {
@@ -316,6 +341,7 @@ impl TermView {
             heard_wrongly: term.counts.heard_wrongly,
             corrections: term.counts.corrected,
             examples: examples.into_iter().map(ExampleView::of).collect(),
+            retire,
         })
     }
 
@@ -335,8 +361,35 @@ impl TermView {
     }
 }
 
+/// For people.
+fn times(count: i64) -> String {
+    match count {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    }
+}
+
 fn encoded(parameters: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+}
+
+/// The time of the last checked calls: what was added before and was said in none of them is not needed.
+async fn unsaid_since(conn: &mut Conn) -> Result<i64, ApiError> {
+    Ok(conn.checked_call_before(UNSAID_IN - 1).await?)
+}
+
+/// Says why an active term should be retired.
+fn doubt(term: &Term, unsaid_since: i64) -> Option<String> {
+    let Counts { said, heard, heard_wrongly, .. } = term.counts;
+    if term.state != TermState::Active {
+        return None;
+    }
+    if heard_wrongly > heard {
+        return Some(format!("heard {} where it was not said, {} where it was", times(heard_wrongly), times(heard)));
+    }
+    let is_unsaid = term.scope == Scope::All && said == 0 && term.made_at < unsaid_since;
+    is_unsaid.then(|| format!("not said in the last {UNSAID_IN} calls that were checked"))
 }
 
 impl ExampleView {

@@ -53,7 +53,7 @@ async fn a_term_is_added_changed_listed_and_deleted() {
     let expected = json!({
         "id": term["id"], "term": "met oprolol", "scope": {"all": true}, "source": "typed", "state": "active",
         "at": term["at"], "by": "this computer", "misheard_as": [], "said": 0, "heard": 0, "false": 0,
-        "corrections": 0, "examples": [],
+        "corrections": 0, "examples": [], "retire": null,
     });
     assert_eq!(term, expected);
     let changed = patch(&world, &term["id"], &json!({"term": "metoprolol", "scope": {"tag": "spring"}})).await;
@@ -130,6 +130,7 @@ async fn an_order_sends_the_terms_of_its_call_the_narrowest_scope_first() {
     assert_eq!(order, json!(["invoice", "of Dana", "of spring", "for all"]));
     assert_eq!(sent(&world, "/dial/14155550000").await, json!(["for all"]));
     // Audio of no call, too; and what is added counts at once.
+    world.after(Duration::from_secs(1)).await;
     add(&world, &json!({"term": "newest"})).await;
     world.post_json("/transcribe", &json!({"audio_url": "https://example.com/a.wav"})).await;
     let order = world.transcript_requests().last().expect("an order")["keyterms_prompt"].clone();
@@ -384,7 +385,31 @@ async fn in_what_is_checked_by_ear_it_counts_how_often_a_term_was_said_and_heard
     world.post_json(&format!("/transcript/{id}/checked"), &json!({"checked": true})).await;
     learn(&world).await;
     assert_eq!(counts().await, of([[2, 2, 0], [0, 0, 1], [0; 3], [2, 1, 0]]));
+    let doubts: Vec<Value> = terms(&world, "").await.iter().map(|term| term["retire"].clone()).collect();
+    let doubt = json!("heard once where it was not said, never where it was");
+    assert_eq!(doubts, [Value::Null, doubt, Value::Null, Value::Null]);
+    let page = world.get_with("/vocabulary", &[HTML]).await.text();
+    assert!(page.contains("Better retired") && page.contains("heard once where it was not said"), "{page}");
     world.post_json(&format!("/transcript/{id}/checked"), &json!({"checked": false})).await;
     learn(&world).await;
     assert_eq!(counts().await, of([[0; 3]; 4]));
+}
+
+#[tokio::test]
+async fn what_was_said_in_none_of_fifty_checked_calls_is_better_retired() {
+    let world = World::new().await;
+    add(&world, &json!({"term": "Ahoy"})).await;
+    add(&world, &json!({"term": "of Dana", "scope": {"contact": NUMBER}})).await;
+    for (calls, expected) in [(49, Value::Null), (50, json!("not said in the last 50 calls that were checked"))] {
+        // In the year 2100.
+        let checked = format!(
+            "INSERT INTO calls (id, direction, keyterms, state, rank, holds_number, created_at, updated_at, checked_at)
+             WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {calls})
+             SELECT 'checked-' || n, 'outbound', '[]', 'completed', 4, 0, 4102444800000, 4102444800000, 4102444800000
+             FROM number WHERE true ON CONFLICT DO NOTHING"
+        );
+        world.store.execute(&checked).await.expect("calls");
+        let doubts: Vec<Value> = terms(&world, "").await.iter().map(|term| term["retire"].clone()).collect();
+        assert_eq!(doubts, [expected, Value::Null], "{calls}");
+    }
 }
