@@ -187,7 +187,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 31] = [
+    pub const CRASH_POINTS: [(&str, Point); 34] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -219,6 +219,9 @@ mod armed {
         ("C29", Before(Commit::AdvanceReplacement)),
         ("C30", Before(Commit::Check)),
         ("C31", After(Commit::Check)),
+        ("C32", Before(Commit::StoreTerms)),
+        ("C33", After(Commit::StoreTerms)),
+        ("C34", Before(Commit::Learn)),
     ];
 
     enum Plan {

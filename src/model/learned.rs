@@ -10,8 +10,11 @@ use super::word::{SpokenWord, join};
 /// A term of an order may have this many words. A correction with more words is a text, not a term.
 const MOST_WORDS: usize = 6;
 
-/// A phrase of at most this many words keeps the common words in its middle, as "bill of lading" does.
+/// A phrase of at most this many words keeps the common words in its middle, as "writ of mandamus" does.
 const WHOLE_PHRASE: usize = 4;
+
+/// A name may have this many words.
+const MOST_IN_NAME: usize = 3;
 
 /// A name or rare word that somebody put in the place of what was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,26 +25,57 @@ pub struct Lesson {
     pub at_ms: i64,
 }
 
-/// The common words of a language, in lower case.
+/// Words that are no terms, in lower case: the common ones of a language, and those of one's own calls.
 #[derive(Debug)]
-pub struct CommonWords(HashSet<&'static str>);
+pub struct CommonWords {
+    of_language: HashSet<&'static str>,
+    own: HashSet<String>,
+}
 
 impl CommonWords {
     /// Those of a language by its code, such as `en_us`; none for a language that is not known.
     pub fn of(language: &str) -> Self {
         let code = language.split(['_', '-']).next().unwrap_or_default().to_lowercase();
-        Self(stop_words::lookup(&code).unwrap_or_default().iter().copied().collect())
+        Self {
+            of_language: stop_words::lookup(&code).unwrap_or_default().iter().copied().collect(),
+            own: HashSet::new(),
+        }
+    }
+
+    /// Adds a word of one's own calls if it is common there: it was heard right in several, and needed no correction in most.
+    pub fn add_own(&mut self, word: &str, heard_in: i64, corrected_in: i64) {
+        const SEVERAL: i64 = 3;
+        if heard_in >= SEVERAL && heard_in >= corrected_in * SEVERAL {
+            self.own.insert(word.to_lowercase());
+        }
     }
 
     /// Whether a word may be a term: a name, or a word that is not common.
     fn is_hard(&self, word: &str) -> bool {
-        let lower = word.to_lowercase();
+        self.is_rare(word) && !self.own.contains(&word.to_lowercase())
+    }
+
+    /// Whether a word has letters and is not common in the language.
+    fn is_rare(&self, word: &str) -> bool {
+        let lower = word.to_lowercase().replace('’', "'");
         // Numbers are none, but `C3` and `B12` are.
         let has_letters = word.chars().any(char::is_alphabetic) && word.chars().count() > 1;
         // "we've", "doctor's"
-        let stem = lower.split(['\'', '’']).next().unwrap_or_default();
-        has_letters && !self.0.contains(lower.as_str()) && !self.0.contains(stem)
+        let (stem, ending) = lower.rsplit_once('\'').unwrap_or((&lower, ""));
+        let stem = if matches!(ending, "s" | "t" | "d" | "m" | "re" | "ve" | "ll") { stem } else { &lower };
+        has_letters && !self.of_language.contains(lower.as_str()) && !self.of_language.contains(stem)
     }
+
+    /// Whether a word is a name, or a part of one, as far as its capital tells. Some names are common in one's own calls.
+    fn is_name(&self, word: &str) -> bool {
+        self.is_rare(word) && word.starts_with(char::is_uppercase)
+    }
+}
+
+/// Returns the words that somebody typed and that may be terms, in lower case.
+pub fn typed_words(corrected: &[Corrected], common: &CommonWords) -> HashSet<String> {
+    let words = corrected.iter().flat_map(|stretch| &stretch.words).map(|word| bare(&word.text));
+    words.filter(|word| common.is_hard(word)).map(str::to_lowercase).collect()
 }
 
 /// Returns the lessons of a transcript in the order of its words, given what AssemblyAI heard and where people corrected it.
@@ -54,16 +88,46 @@ fn lessons_of(heard: &[SpokenWord], stretch: &Corrected, common: &CommonWords) -
     let words: Vec<&str> = stretch.words.iter().map(|word| bare(&word.text)).collect();
     let letters =
         |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-    // Only case, spaces or punctuation were put right: the words were heard.
-    if before.is_empty() || letters(&join(before)) == letters(&words.concat()) {
+    // If only case or punctuation was put right, the words were heard.
+    let is_same = before.len() == words.len() && letters(&join(before)) == letters(&words.concat());
+    if before.is_empty() || is_same {
         return Vec::new();
     }
-    let at_ms = before[0].start;
+    let (all_before, all_after) = heard.split_at(stretch.heard.start);
+    let all_after = &all_after[before.len()..];
     let lesson = |range: Range<usize>| {
-        let term = words[range].join(" ").parse().ok()?;
-        Some(Lesson { term, heard: bare(&join(before)).to_owned(), at_ms })
+        // Of a name, one part may have been heard right, and stands beside the correction.
+        let room = MOST_IN_NAME.saturating_sub(range.len());
+        let left =
+            if range.start == 0 && common.is_name(words[0]) { names_before(all_before, common, room) } else { 0 };
+        let is_last = range.end == words.len() && stretch.words[range.end - 1].text.ends_with(char::is_alphanumeric);
+        let right = if is_last && common.is_name(words[range.end - 1]) {
+            names_after(all_after, common, room - left)
+        } else {
+            0
+        };
+        let (left, right) = (&all_before[all_before.len() - left..], &all_after[..right]);
+        let texts = |words: &[SpokenWord]| words.iter().map(|word| bare(&word.text).to_owned()).collect::<Vec<_>>();
+        let term = [texts(left), words[range].iter().map(|word| (*word).to_owned()).collect(), texts(right)].concat();
+        let heard: Vec<SpokenWord> = [left, before, right].concat();
+        let at_ms = heard[0].start;
+        Some(Lesson { term: term.join(" ").parse().ok()?, heard: bare(&join(&heard)).to_owned(), at_ms })
     };
     phrases(&words, common).into_iter().filter_map(lesson).collect()
+}
+
+/// Counts the words of a name at the end of these, at most `room`.
+fn names_before(words: &[SpokenWord], common: &CommonWords, room: usize) -> usize {
+    let is_name = |word: &&SpokenWord| word.text.ends_with(char::is_alphanumeric) && common.is_name(&word.text);
+    words.iter().rev().take(room).take_while(is_name).count()
+}
+
+/// Counts the words of a name at the beginning of these, at most `room`.
+fn names_after(words: &[SpokenWord], common: &CommonWords, room: usize) -> usize {
+    let names = words.iter().take(room).take_while(|word| common.is_name(bare(&word.text))).count();
+    // A name ends where its sentence does.
+    let ends = words.iter().take(names).position(|word| !word.text.ends_with(char::is_alphanumeric));
+    ends.map_or(names, |end| end + 1)
 }
 
 /// Finds the phrases of hard words.
@@ -126,7 +190,7 @@ mod tests {
                 "spironolactone,",
                 vec![("spironolactone", "sparing the lactone", 500)],
             ),
-            ("a build of lady.", 1..4, "bill of lading.", vec![("bill of lading", "build of lady", 500)]),
+            ("a rid of man dame us.", 1..6, "writ of mandamus.", vec![("writ of mandamus", "rid of man dame us", 500)]),
             (
                 "met a prolol suck sinate",
                 0..5,
@@ -135,7 +199,22 @@ mod tests {
             ),
             ("of the cause of it", 1..4, "because of", vec![]),
             ("was done in see three", 3..5, "C3", vec![("C3", "see three", 1_500)]),
-            ("x ray", 0..2, "X-ray", vec![]),
+            ("the x ray", 1..3, "X-ray", vec![("X-ray", "x ray", 500)]),
+            ("a x-ray", 1..2, "X-ray,", vec![]),
+            ("call Oh shaughnessy", 1..3, "O'Shaughnessy", vec![("O'Shaughnessy", "Oh shaughnessy", 500)]),
+            (
+                "this is Shove on Kowalczyk. Hello",
+                2..4,
+                "Siobhan",
+                vec![("Siobhan Kowalczyk", "Shove on Kowalczyk", 1_000)],
+            ),
+            (
+                "is Guillermo at chevy. Hello",
+                2..4,
+                "Echeverria.",
+                vec![("Guillermo Echeverria", "Guillermo at chevy", 500)],
+            ),
+            ("is Anna, at chevy", 2..4, "Echeverria", vec![("Echeverria", "at chevy", 1_000)]),
             ("forty two", 0..2, "42", vec![]),
             ("and dana", 1..2, "Dana", vec![]),
             (
@@ -152,6 +231,14 @@ mod tests {
                 expected.into_iter().map(|(term, heard, at)| (term.to_owned(), heard.to_owned(), at)).collect();
             assert_eq!(learned(heard, at, typed), expected, "{heard} -> {typed}");
         }
+        // What is common in one's own calls is no term, and a rare word that needs correction in most of them is.
+        let mut common = CommonWords::of("en");
+        common.add_own("Logs", 9, 3);
+        common.add_own("tacrolimus", 9, 8);
+        let corrected = Corrected { heard: 0..3, words: words("tacrolimus logs") };
+        assert_eq!(typed_words(std::slice::from_ref(&corrected), &common), HashSet::from(["tacrolimus".to_owned()]));
+        let lessons = lessons(&words("tackle a box"), &[corrected], &common);
+        assert_eq!(lessons.iter().map(|lesson| lesson.term.as_str()).collect::<Vec<_>>(), ["tacrolimus"]);
         // What was inserted was heard as nothing.
         assert_eq!(learned("a b", 1..1, "spironolactone"), []);
     }

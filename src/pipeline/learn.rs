@@ -15,11 +15,12 @@ use crate::failpoint::Commit;
 use crate::model::checked::Checked;
 use crate::model::correction::Sequence;
 use crate::model::job::JobKind;
-use crate::model::learned::{CommonWords, Lesson, lessons};
+use crate::model::learned::{CommonWords, Lesson, lessons, typed_words};
+use crate::model::replace::Replacing;
 use crate::model::transcript::{OrderId, Transcript};
 use crate::model::vocabulary::{Counts, Scope, Source, Term, TermId, TermState, TermText, VOCABULARY};
 use crate::model::word::SpokenWord;
-use crate::store::{self, Conn, Job, Misheard, Use};
+use crate::store::{self, Asked, Conn, Filter, Job, Misheard, Use};
 
 /// From a correction to the run of the job.
 const PAUSE: Duration = Duration::from_secs(4);
@@ -51,16 +52,22 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     for scope in scopes {
         terms.extend(conn.all_terms_of(scope).await?);
     }
-    drop(conn);
     let mut sequence = Sequence::of_heard(heard.len());
     if corrections.iter().try_for_each(|correction| sequence.apply(correction)).is_none() {
         return Err(store::Error::Unreadable("corrections.spans").into());
     }
-    let language = language_of(transcript);
+    let (corrected, mut common) = (sequence.corrected(), CommonWords::of(&language_of(transcript)));
+    for word in typed_words(&corrected, &common) {
+        let Ok(find) = Replacing::new(&word, "", false, true) else { continue };
+        let found_in = conn.count_indexed(&Asked::new(find, Vec::new(), String::new(), &Filter::default())).await?;
+        // With this transcript, whose uses may not be stored yet.
+        let corrected_in = conn.corrections_to(&word).await?.max(1);
+        common.add_own(&word, found_in - corrected_in, corrected_in);
+    }
+    drop(conn);
     // Of a long transcript, this takes a while, during which other tasks have the thread.
     let read = tokio::task::spawn_blocking(move || {
-        let corrected = sequence.corrected();
-        let lessons = lessons(&heard, &corrected, &CommonWords::of(&language));
+        let lessons = lessons(&heard, &corrected, &common);
         let said = sequence.words(heard.clone());
         let counted = counted(&heard, &said, &checked, &terms);
         // Somebody has just said that these are terms.

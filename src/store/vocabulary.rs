@@ -336,6 +336,15 @@ impl Conn {
         Ok(())
     }
 
+    /// In how many transcripts somebody corrected something to a term with this word, at most.
+    pub(crate) async fn corrections_to(&mut self, word: &str) -> Result<i64, Error> {
+        let sql = "SELECT CAST(coalesce(sum(corrected), 0) AS BIGINT) AS corrections FROM terms
+                   WHERE corrected > 0 AND (' ' || lower_case || ' ') LIKE $1 ESCAPE '!'";
+        let escaped = word.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        let pattern = format!("% {escaped} %");
+        self.fetch_one(sql, args![pattern.as_str()]).await?.map_or(Ok(0), |row| row.int("corrections"))
+    }
+
     /// The proposal whose text differs from this one by hyphens and spaces, or by one letter of many.
     pub(crate) async fn proposal_like(&mut self, text: &TermText) -> Result<Option<TermId>, Error> {
         let sql = select!("WHERE state = 'proposed' AND source = 'learned'");

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use callscribe::accuracy::resample::{self, Share};
 use callscribe::accuracy::{Comparison, Edits, Place, Terms};
-use callscribe::internals::{CommonWords, Correction, Edit, Sequence, SpokenWord, SplitMix64, correct, lessons};
+use callscribe::internals::{CommonWords, Correction, Edit, Sequence, SplitMix64, SpokenWord, correct, lessons};
 
 const SEEDS: u64 = 5;
 
@@ -37,7 +37,7 @@ struct Sentence {
 /// What the engine wrote where a term was said, by the field of the term and then by the term.
 #[derive(Default)]
 struct Engine {
-    /// How many of a hundred terms come out right, without a list and with one that has them.
+    /// Of a hundred hard terms, how many come out right, without a list and with one that has them.
     right: [u64; 2],
     /// The wrong ones, without a list and with one.
     wrong: [BTreeMap<String, Vec<String>>; 2],
@@ -81,24 +81,26 @@ fn read() -> Vec<Sentence> {
 
 /// Learns from the sentences how each field is misheard.
 fn engines(sentences: &[Sentence]) -> BTreeMap<&str, Engine> {
-    let mut engines: BTreeMap<&str, (Engine, [u64; 2], u64)> = BTreeMap::new();
+    let mut engines: BTreeMap<&str, Engine> = BTreeMap::new();
     for sentence in sentences {
-        let (engine, right, all) = engines.entry(&sentence.field).or_default();
+        let engine = engines.entry(&sentence.field).or_default();
         for term in &sentence.terms {
-            *all += 1;
             for (at, heard) in [&sentence.heard, &sentence.heard_with_list].into_iter().enumerate() {
-                match misheard(&sentence.said, heard, term) {
-                    None => right[at] += 1,
-                    Some(wrong) if wrong.is_empty() => {}
-                    Some(wrong) => engine.wrong[at].entry(term.clone()).or_default().push(wrong),
+                if let Some(wrong) = misheard(&sentence.said, heard, term).filter(|wrong| !wrong.is_empty()) {
+                    engine.wrong[at].entry(term.clone()).or_default().push(wrong);
                 }
             }
         }
     }
-    let engine = |(field, (engine, right, all)): (_, (Engine, [u64; 2], u64))| {
-        (field, Engine { right: right.map(|right| right * 100 / all), ..engine })
-    };
-    engines.into_iter().map(engine).collect()
+    // Some terms always come out right. The rates are those of the others, each of which is in two sentences.
+    for engine in engines.values_mut() {
+        let hard = engine.wrong[0].len() as u64 * 2;
+        engine.right = [0, 1].map(|at| {
+            let wrong = engine.wrong[at].iter().filter(|(term, _)| engine.wrong[0].contains_key(*term));
+            100 - wrong.map(|(_, wrong)| wrong.len() as u64).sum::<u64>() * 100 / hard
+        });
+    }
+    engines
 }
 
 /// What was heard where a term was said, or `None` if it was heard right.
@@ -173,11 +175,9 @@ fn hear(
             // As many numbers are drawn for every list.
             let (draw, other, which) = (random.below(100), random.below(100), random.below(1 << 32));
             let is_listed = usize::from(list.contains(term));
-            if draw < engine.right[is_listed] {
-                continue;
-            }
-            let variants = [is_listed, 0, 1].into_iter().find_map(|at| engine.wrong[at].get(*term));
-            let mut wrong = variants.map_or("", |variants| &variants[which as usize % variants.len()]);
+            let variants = [is_listed, 0].into_iter().find_map(|at| engine.wrong[at].get(*term));
+            let Some(variants) = variants.filter(|_| draw >= engine.right[is_listed]) else { continue };
+            let mut wrong = variants[which as usize % variants.len()].as_str();
             let mut listed = list.iter().filter(|listed| *listed != term && engine.wrong[0].contains_key(**listed));
             if other < OTHER_TERM
                 && !list.is_empty()
@@ -228,7 +228,7 @@ fn themselves(sentences: &[Sentence], all: &BTreeSet<&str>, seed: u64) {
 
 /// Corrects each call to what was said in it, and returns what that teaches.
 fn learn(calls: &[Call]) -> BTreeSet<String> {
-    let common = CommonWords::of("en");
+    let common = common_words(calls);
     let mut learned = BTreeSet::new();
     for call in calls {
         let word = |(at, text): (i64, &str)| {
@@ -242,7 +242,8 @@ fn learn(calls: &[Call]) -> BTreeSet<String> {
         let mut sequence = Sequence::of_heard(heard.len());
         let (id, version, at, by, replacement) = ("1".to_owned(), 1, 0, String::new(), None);
         sequence.apply(&Correction { id, version, at, by, replacement, spans: vec![span] }).expect("it fits");
-        learned.extend(lessons(&heard, &sequence.corrected(), &common).into_iter().map(|lesson| lesson.term.to_string()));
+        learned
+            .extend(lessons(&heard, &sequence.corrected(), &common).into_iter().map(|lesson| lesson.term.to_string()));
     }
     // As the vocabulary does, which has each term once, in any case.
     let mut once: BTreeMap<String, String> = BTreeMap::new();
@@ -250,6 +251,25 @@ fn learn(calls: &[Call]) -> BTreeSet<String> {
         once.entry(term.to_lowercase()).or_insert(term);
     }
     once.into_values().collect()
+}
+
+/// The common words of English and of these calls, as the vocabulary counts them.
+fn common_words(calls: &[Call]) -> CommonWords {
+    let mut words: BTreeMap<String, [i64; 2]> = BTreeMap::new();
+    for Call { said, heard } in calls {
+        let said = Comparison::new(Terms::NORMALIZATION, said.split_whitespace(), heard.split_whitespace());
+        let hits: BTreeSet<usize> =
+            said.steps.iter().filter(|step| step.is_hit()).filter_map(|step| step.reference()).collect();
+        let corrected = (0..said.reference.len()).filter(|at| !hits.contains(at));
+        for (which, at) in hits.iter().map(|at| (0, *at)).chain(corrected.map(|at| (1, at))) {
+            words.entry(said.reference[at].text.clone()).or_default()[which] += 1;
+        }
+    }
+    let mut common = CommonWords::of("en");
+    for (word, [heard, corrected]) in words {
+        common.add_own(&word, heard, corrected);
+    }
+    common
 }
 
 /// A list that somebody makes who knows the terms, but not how often each is said.
@@ -292,7 +312,8 @@ fn report(seed: u64, learned: &BTreeSet<&str>, all: &BTreeSet<&str>, calls: &[Ve
 
 /// A rate over all calls, with its interval.
 fn figure(calls: &[Share]) -> String {
-    let sum = Share { part: calls.iter().map(|call| call.part).sum(), whole: calls.iter().map(|call| call.whole).sum() };
+    let sum =
+        Share { part: calls.iter().map(|call| call.part).sum(), whole: calls.iter().map(|call| call.whole).sum() };
     let interval = resample::interval(calls);
     let interval = interval.map_or(String::new(), |interval| format!(" ({:.3} to {:.3})", interval.low, interval.high));
     sum.rate().map_or("undefined".to_owned(), |rate| format!("{rate:.3}{interval}"))

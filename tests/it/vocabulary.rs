@@ -320,14 +320,14 @@ async fn a_deleted_call_takes_its_proposals_and_examples_along_and_an_accepted_t
 async fn a_rejected_term_is_not_proposed_again() {
     let world = World::new().await;
     let (_, id) = transcribed(&world, HEARD).await;
-    correct(&world, &id, 0, 7..9, "Kowalczyk").await;
+    correct(&world, &id, 0, 9..11, "Kowalczyk").await;
     correct(&world, &id, 1, 2..5, "spironolactone").await;
     learn(&world).await;
     for term in terms(&world, "").await {
         patch(&world, &term["id"], &json!({"state": "rejected"})).await;
     }
     let (_, other) = transcribed(&world, HEARD).await;
-    correct(&world, &other, 0, 7..9, "Kowalczyk").await;
+    correct(&world, &other, 0, 9..11, "Kowalczyk").await;
     learn(&world).await;
     let states: Vec<(String, String)> = terms(&world, "").await.iter().map(word_and_state).collect();
     let rejected = |term: &str| (term.to_owned(), "rejected".to_owned());
