@@ -19,6 +19,7 @@ pub type WordId = u32;
 /// A step by which somebody corrected a transcript.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Correction {
+    /// Letters and digits. Those of its parts begin with it.
     pub id: String,
     /// The version that it made. AssemblyAI's words are version 0.
     pub version: i64,
@@ -28,6 +29,7 @@ pub struct Correction {
     pub by: String,
     /// The id of the replacement in many transcripts that it is part of.
     pub replacement: Option<String>,
+    /// In the order of the words. None overlaps another.
     pub spans: Vec<Span>,
 }
 

@@ -9,6 +9,7 @@ pub struct SpokenWord {
     pub text: String,
     /// In milliseconds from the start of the audio.
     pub start: i64,
+    /// In milliseconds from the start of the audio.
     pub end: i64,
     /// AssemblyAI's, from 0 to 1. `None` if a person typed the word.
     pub confidence: Option<f64>,

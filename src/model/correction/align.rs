@@ -35,8 +35,9 @@ pub struct Voice {
 /// What somebody wants of a stretch of words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edit {
-    /// Positions in the transcript. `to` is not part of it; if both are equal, the text is inserted there.
+    /// Position in the transcript of the first word.
     pub from: usize,
+    /// Position after the last word. If it is that of the first one, the text is inserted there.
     pub to: usize,
     /// What stands there from now on. A line break begins a paragraph. `None` leaves the words.
     pub text: Option<String>,
