@@ -17,6 +17,13 @@ pub const CONFIDENCE: f64 = 95.0;
 /// Makes the result the same each time.
 const SEED: u64 = 2_611;
 
+/// The most calls that are drawn for [`interval`]. The rates of draws of more are distributed normally, so that the interval
+/// follows from how the calls spread.
+const MOST_DRAWN: usize = 500;
+
+/// Half the width of an interval of [`CONFIDENCE`], in standard deviations.
+const DEVIATIONS: f64 = 1.96;
+
 /// How many calls a [`Memo`] remembers, over all intervals: some megabytes.
 const REMEMBERED: usize = 200_000;
 
@@ -81,8 +88,11 @@ impl Interval {
 }
 
 /// Returns the interval of the pooled rate of calls. `None` if there are less than two calls, because one call says nothing
-/// of others, or if all denominators are 0. The time grows with the number of calls: it is some 40 ms for 1,000.
+/// of others, or if all denominators are 0. It takes at most some 20 ms, for the most calls that are drawn.
 pub fn interval(calls: &[Share]) -> Option<Interval> {
+    if calls.len() > MOST_DRAWN {
+        return spread(calls);
+    }
     resampled(calls, |sum: &mut Share, call| *sum = sum.plus(call), |sum| sum.rate())
 }
 
@@ -91,6 +101,15 @@ pub fn interval(calls: &[Share]) -> Option<Interval> {
 pub fn difference(calls: &[(Share, Share)]) -> Option<Interval> {
     let add = |sum: &mut (Share, Share), call: &(Share, Share)| *sum = (sum.0.plus(&call.0), sum.1.plus(&call.1));
     resampled(calls, add, |(one, other)| Some(other.rate()? - one.rate()?))
+}
+
+/// Returns the interval of the pooled rate of many calls from how far each is from that rate.
+fn spread(calls: &[Share]) -> Option<Interval> {
+    let sum = calls.iter().fold(Share::default(), Share::plus);
+    let rate = sum.rate()?;
+    let squares = calls.iter().map(|call| (call.part as f64 - rate * call.whole as f64).powi(2)).sum::<f64>();
+    let half = DEVIATIONS * squares.sqrt() / sum.whole as f64;
+    Some(Interval { low: (rate - half).max(0.0), high: rate + half })
 }
 
 /// Draws calls, adds them up, and returns the interval of what follows from the sums.

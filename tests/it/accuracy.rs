@@ -397,6 +397,26 @@ fn a_difference_of_the_same_calls_is_shown_where_each_call_shows_it_and_not_wher
 }
 
 #[test]
+fn of_many_calls_the_interval_is_calculated_and_is_that_of_draws() {
+    let mut random = SplitMix64::new(20_267);
+    // Of different lengths; most are good, and some are very bad.
+    let mut call = || {
+        let whole = 20 + random.below(2_000);
+        let most = if random.below(10) == 0 { whole } else { whole / 20 + 1 };
+        Share { part: random.below(most), whole }
+    };
+    let calls: Vec<Share> = (0..600).map(|_| call()).collect();
+    let calculated = resample::interval(&calls).expect("many calls");
+    let nothing = Share { part: 0, whole: 1 };
+    let pairs: Vec<(Share, Share)> = calls.iter().map(|call| (nothing, *call)).collect();
+    let drawn = resample::difference(&pairs).expect("many calls");
+    let width = drawn.high - drawn.low;
+    for (end, expected) in [(calculated.low, drawn.low), (calculated.high, drawn.high)] {
+        assert!((end - expected).abs() < 0.03 * width, "{calculated:?}, {drawn:?}");
+    }
+}
+
+#[test]
 fn nothing_is_said_of_less_than_two_calls_or_of_calls_without_words() {
     assert_eq!(resample::interval(&[]), None);
     assert_eq!(resample::interval(&calls(&[5])), None);
