@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -14,6 +14,7 @@ use super::filter::{Search, cursor};
 use super::forms::Refused;
 use super::list_page::{CallsPage, back};
 use super::pages::Notices;
+use super::response::see_other;
 use super::view::{
     CallDetails, CallList, CallRow, CallView, EventView, LegView, RecordingView, SpeakerView, TranscriptView,
 };
@@ -113,7 +114,7 @@ pub(super) async fn show(
         // The name is that of a leg.
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let location = format!("/calls/{}{query}", shown.call.name());
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     let query = model::search::Query::parse(&q);
     let _turn = context.turn_to_show(shown.transcripts.iter().map(|transcript| transcript.json_bytes).sum()).await;
@@ -138,7 +139,7 @@ pub(super) async fn retry(
     again::retry(&context, call.id.clone()).await?;
     if wants_page(&headers) {
         let location = format!("/calls/{}", CallView::of(&call).name());
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     json(&context, &headers, &name).await
 }

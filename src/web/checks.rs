@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use super::access::Who;
 use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, read_body, wants_page};
+use super::response::see_other;
 use super::words::PartView;
 use crate::context::Shared;
 use crate::model::checked::OPEN_END;
@@ -54,7 +55,7 @@ pub(super) async fn check(
     let Standing { is_all, checked, words } = checks::check(&context, &id, wanted).await?;
     if wants_page(&headers) {
         let location = format!("/transcript/{id}?format=html");
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     Ok(Json(json!({ "checked": is_all, "parts": PartView::all(&checked, &words) })).into_response())
 }

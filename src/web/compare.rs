@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
 use super::pages::Notices;
-use super::response::page;
+use super::response::{page, see_other};
 use crate::context::Shared;
 use crate::model::transcript::TranscriptId;
 use crate::model::word::{SpokenWord, join};
@@ -95,7 +95,7 @@ pub(super) async fn choose(
     let Chosen { carried_over, left } = corrections::choose(&context, &id, by(&context, who, &headers)).await?;
     if wants_page(&headers) {
         let location = format!("/transcript/{id}?format=html");
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     Ok(Json(json!({ "current": true, "carried_over": carried_over, "left": left })).into_response())
 }

@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use super::extract::{
     Fields, Id, NoFields, NoParameters, Query, is_form, only_header, read_body, read_form, wants_page,
 };
 use super::pages::Notices;
-use super::response::page;
+use super::response::{page, see_other};
 use super::{alike, correct_page, session};
 use crate::context::Shared;
 use crate::model::correction::{Correction, Edit, Made, Span, made};
@@ -152,7 +152,7 @@ pub(super) async fn list(
 fn answer(headers: &HeaderMap, id: &TranscriptId, Corrected { version, correction }: Corrected) -> Response {
     if wants_page(headers) {
         let location = format!("/transcript/{id}?format=html");
-        return (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response();
+        return see_other(&location);
     }
     Json(json!({ "version": version, "correction": correction })).into_response()
 }

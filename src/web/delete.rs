@@ -3,13 +3,13 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
 use super::pages::Notices;
-use super::response::page;
+use super::response::{page, see_other};
 use super::view::CallView;
 use crate::context::Shared;
 use crate::model::call::CallName;
@@ -50,7 +50,7 @@ pub(super) async fn delete(
     delete::delete(&context, name.clone()).await?;
     if wants_page(&headers) {
         let location = format!("/calls/{}", name.as_str());
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     let call = context.store.read().await?.call(&name).await?;
     let name = call.map(|call| CallView::of(&call).name().to_owned());

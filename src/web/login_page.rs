@@ -2,8 +2,8 @@
 
 use askama::Template;
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::Method;
+use axum::response::Response;
 use serde::Deserialize;
 use url::form_urlencoded;
 
@@ -11,7 +11,7 @@ use super::error::{ApiError, Problem};
 use super::extract::{is_form, read_body};
 use super::forms::{self, Refused};
 use super::pages::Notices;
-use super::response::page;
+use super::response::{page, see_other};
 use crate::context::{Context, Shared};
 
 /// Largest form that goes through the log-in page, in bytes.
@@ -89,7 +89,7 @@ pub(super) async fn lead(context: &Shared, request: Request) -> Response {
     if is_post {
         return ask(context, way, "", ApiError::TokenNeeded);
     }
-    (StatusCode::SEE_OTHER, [(header::LOCATION, way.url())]).into_response()
+    see_other(&way.url())
 }
 
 /// Shows the form again, with the reason.

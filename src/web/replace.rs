@@ -18,7 +18,7 @@ use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, rea
 use super::filter::Search;
 use super::pages::Notices;
 use super::reading::length;
-use super::response::page;
+use super::response::{page, see_other};
 use crate::context::Shared;
 use crate::model::recording::RecordingSid;
 use crate::model::replace::{BadReplacing, Place, Replacing};
@@ -194,7 +194,7 @@ pub(super) async fn replace(
     let Corrected { version, correction } = replace::replace_in(&context, &id, replacing, except, by, key).await?;
     if wants_page(&headers) {
         let location = format!("/transcript/{id}?format=html");
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     Ok(Json(json!({ "places": places, "version": version, "correction": correction })).into_response())
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
-use super::response::page;
+use super::response::{page, see_other};
 use super::view::SpeakerView;
 use crate::context::Shared;
 use crate::model::call::CallName;
@@ -58,7 +58,7 @@ pub(super) async fn name(
     match named.await {
         Ok(()) if wants_page(&headers) => {
             let location = format!("/calls/{}#speakers", call.as_str());
-            Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response())
+            Ok(see_other(&location))
         }
         Ok(()) => {
             let named = speakers_of(&context, &call).await?;
@@ -81,7 +81,7 @@ pub(super) async fn show_again(context: &Shared, call: CallName, form: &[u8]) ->
     let fields = Fields::of_form(form).into_object()?;
     if fields.contains_key(SWAP) {
         let location = format!("/calls/{}#speakers", call.as_str());
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     let (speakers, seen_swapped) = typed(context, &call, &fields).await?;
     let (notices, call) = (Notices::of(context), call.as_str().to_owned());

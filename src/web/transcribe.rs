@@ -5,10 +5,9 @@ use std::fmt::Write;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::LOCATION;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -16,7 +15,7 @@ use super::error::ApiError;
 use super::extract::{Fields, media_type, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
-use super::response::{json, page};
+use super::response::{json, page, see_other};
 use super::upload;
 use crate::clients::assemblyai::parameters;
 use crate::context::Shared;
@@ -76,7 +75,7 @@ async fn order(context: &Shared, parts: &Parts, body: Body, typed: &mut Typed) -
     let id = reply.transcript.id.parse::<TranscriptId>();
     if let (true, Ok(id)) = (wants_page(&parts.headers), id) {
         let location = format!("/transcript/{id}?format=html");
-        return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     Ok(json(&reply.json))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use super::extract::{Id, Named, preferred, wants_page};
 use super::labels;
 use super::list_page::back;
 use super::pages::Notices;
-use super::response::{file_name, json, page, text};
+use super::response::{file_name, json, page, see_other, text};
 use super::said::Said;
 use super::view::{CallView, CheckView, SubmissionView, TranscriptView, ordered_keyterms};
 use crate::accuracy::marks::UNKNOWN;
@@ -180,7 +180,7 @@ async fn shown(
         && let Some(call) = conn.call(&CallName::Id(call)).await?
     {
         let location = format!("/calls/{}", CallView::of(&call).name());
-        return Ok((StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response());
+        return Ok(see_other(&location));
     }
     let (progress, state) = match transcript.status {
         TranscriptStatus::Queued => (Progress::Transcribing, TranscriptState::Queued),
