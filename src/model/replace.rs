@@ -74,14 +74,15 @@ impl Replacing {
     }
 
     /// Returns what corrects other places where the same was heard, after somebody has corrected one of them. `None` if
-    /// that would do harm: for a short word, for one that is only taken out, and if the new text contains the old one,
-    /// so that it would be found again.
+    /// that would do harm: for a short word, where words are only taken out, and if the new text contains the old one, so that
+    /// it would be found again.
     pub fn alike(heard: &str, now: &str) -> Option<Self> {
         let bare = |text: &str| text.trim_matches(AROUND_WORDS).to_owned();
         let (find, with) = (bare(heard), bare(now));
         let is_short = find.chars().all(|c| c.is_ascii_alphanumeric()) && find.len() < SHORTEST_ALIKE;
         let lower = |text: &str| format!(" {} ", text.to_lowercase());
-        if is_short || with.is_empty() || lower(&with).contains(&lower(&find)) {
+        let contains = |text: &str, part: &str| lower(text).contains(&lower(part));
+        if is_short || with.is_empty() || contains(&with, &find) || contains(&find, &with) {
             return None;
         }
         Self::new(&find, &with, false, true).ok()
