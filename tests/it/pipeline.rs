@@ -134,7 +134,7 @@ async fn a_dialed_call_becomes_a_transcript_without_help() {
     let page = world.get_with(&format!("/calls/{sid}"), &[("accept", "text/html")]).await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let html = page.text();
-    let paragraphs = html.split(" data-after=").skip(1).filter_map(|words| words.split("<a class=\"correct\"").next());
+    let paragraphs = html.split(" data-after=").skip(1).filter_map(|words| words.split("</span>").next());
     // What is in no tag.
     let texts =
         paragraphs.flat_map(|words| words.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text));

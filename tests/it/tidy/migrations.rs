@@ -36,7 +36,7 @@ const RELEASED: [(&str, &str); 62] = [
     ("postgres/0027_checks.sql", "f5587cd6ae530a59ed64035fbc43f33553c3266fc7b9bb981cc63710aa750e96"),
     ("postgres/0028_current_transcripts.sql", "3a403a5f6b8568e2502ddaa031c43fb77dcfa1726c45f9a716187712ca589e7c"),
     ("postgres/0029_undone_replacements.sql", "b2a7d938800fbf6693657f64f0ef079e68193e77ba373c361abe376381cdad59"),
-    ("postgres/0030_vocabulary.sql", "71be1d7f73e69f260e2f46254246f006ac5cd178c8088be4a6646512206ae251"),
+    ("postgres/0030_vocabulary.sql", "73c9224a89c3ea83577fa1f98ba816c27e1a84c783b6d56e4a32322558883342"),
     ("postgres/0031_measures.sql", "e8a04d4c82dea0f2ab8588b030bee2fc186eac88c97fea3cddeadf1c0cf3e51a"),
     ("sqlite/0001_calls.sql", "0beade2c03381404b0bf5432e7c88ace9560639a3b60498865960c1f851fa251"),
     ("sqlite/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
@@ -67,7 +67,7 @@ const RELEASED: [(&str, &str); 62] = [
     ("sqlite/0027_checks.sql", "14d25fdf1315cf49b8377fae00530cc406d3136d45a43e8a95b6306897dee259"),
     ("sqlite/0028_current_transcripts.sql", "cb37115bb6e833a703d899e2f1b80785b681078e756cdce7ecc0633ea6a70b1c"),
     ("sqlite/0029_undone_replacements.sql", "b2a7d938800fbf6693657f64f0ef079e68193e77ba373c361abe376381cdad59"),
-    ("sqlite/0030_vocabulary.sql", "cb3f56f6949cf0da906bd06cce1adcdba28dc0db2c5d4ff8699c5b8338a63c58"),
+    ("sqlite/0030_vocabulary.sql", "18bdc5f996689893409fda17711ef985527e81fecf48ce93a1d424d338ee8dfc"),
     ("sqlite/0031_measures.sql", "a27eba3caa3be414beb64f32d48bfefdf473ca10835e26e07721537bdba00bfa"),
 ];
 

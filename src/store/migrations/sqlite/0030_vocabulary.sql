@@ -4,7 +4,7 @@ CREATE TABLE terms (
     term TEXT NOT NULL,
     -- Without case. A scope has each term once.
     lower_case TEXT NOT NULL,
-    -- 'all', 'contact:+14155551234', 'tag:spring'
+    -- 'all', or 'contact:' with the number, or 'tag:' with the tag
     scope TEXT NOT NULL,
     source TEXT NOT NULL,
     state TEXT NOT NULL,
