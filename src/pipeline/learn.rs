@@ -177,8 +177,11 @@ async fn term_of(
     let (source, state, counts) = (Source::Learned, TermState::Proposed, Counts::default());
     let (id, term, made_by) = (TermId::new(now), lesson.term.clone(), BY.to_owned());
     let new = Term { id, term, scope: Scope::All, source, state, made_at: now, made_by, counts };
-    tx.add_term(&new, now).await?;
-    Ok(Some(new.id))
+    if tx.add_term(&new, now).await? {
+        return Ok(Some(new.id));
+    }
+    // Another instance has just proposed the same.
+    Ok(tx.same_term(&Scope::All, &lesson.term).await?.map(|same| same.id))
 }
 
 fn language_of(transcript: &Transcript) -> String {
