@@ -213,7 +213,7 @@ fn term_figures(counts: &TermCounts) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// An object of which the first field tells what its figures are of.
+/// Returns an object of figures. Its first field says what they are about.
 fn object(name: &str, value: &str, mut figures: Map<String, Value>) -> Map<String, Value> {
     let mut object = Map::from_iter([(name.to_owned(), json!(value))]);
     object.append(&mut figures);

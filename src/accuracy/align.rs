@@ -63,7 +63,7 @@ fn affixes<T: Eq>(one: &[T], other: &[T]) -> (usize, usize) {
     (prefix, suffix)
 }
 
-/// Returns the steps behind the first words, of which both have as many.
+/// Returns the steps after the first words, whose number is the same in both texts.
 fn between<T: Eq + Hash>(reference: &[T], hypothesis: &[T], first: usize) -> impl Iterator<Item = Step> {
     let columns = columns(&reference[first..]);
     let words: Vec<&Columns> = hypothesis[first..].iter().map(|word| columns_of(&columns, word)).collect();

@@ -63,8 +63,8 @@ impl Comparison {
         before.map_or(0, |before| before + 1)..after.unwrap_or(self.hypothesis.len())
     }
 
-    /// Returns the words of the hypothesis that are wrong, by their indices in it: those of which a token stands for another
-    /// one of the reference, or for none.
+    /// Returns the indices of the wrong words of the hypothesis. A token of such a word stands for another token of the
+    /// reference, or for none.
     pub fn wrong(&self) -> impl Iterator<Item = usize> {
         let wrong = self.steps.iter().filter(|step| !step.is_hit()).filter_map(|step| step.hypothesis());
         let mut words: Vec<usize> = wrong.map(|token| self.hypothesis[token].word).collect();

@@ -75,7 +75,8 @@ impl Terms {
     /// How key terms and the texts in which they are searched for are normalized.
     pub const NORMALIZATION: Normalization = Normalization::WhisperBasic;
 
-    /// The terms, as they were given: without those of which normalization leaves nothing, or the same as of another.
+    /// The terms as they were given. One is left out if normalization leaves nothing of it, or makes it the same as an
+    /// earlier one.
     pub fn as_slice(&self) -> &[String] {
         &self.terms
     }

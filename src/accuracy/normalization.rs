@@ -56,7 +56,7 @@ impl Normalization {
         self.normalized(parts(text).enumerate().collect())
     }
 
-    /// Normalizes parts of a text, each with the index of its word, of which it may be all.
+    /// Normalizes parts of a text. Each comes with the index of its word, and may be the whole word.
     fn normalized(self, parts: Vec<(usize, &str)>) -> Vec<Token> {
         match self {
             Self::WhisperBasic => whisper_basic(&parts),

@@ -27,7 +27,7 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub(super) struct Offered {
     pub(super) terms: Keyterms,
-    /// How many more there are, none of which there would be room for.
+    /// How many more terms there are. An order has no room for them.
     pub(super) others: i64,
 }
 
