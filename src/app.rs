@@ -28,9 +28,10 @@ use crate::config::{Accounts, Config, Problem, ServerConfig, Vendors};
 use crate::context::{ANSWERED_SLOTS, Context, Models, Shared};
 use crate::events::Events;
 use crate::exposure::{Exposure, Prober};
-use crate::pipeline::{vocabulary, worker};
+use crate::pipeline::{spooled, vocabulary, worker};
 use crate::repeats::Repeats;
 use crate::server::{Limits, Server};
+use crate::spool::Spool;
 use crate::store::{BadDatabase, Location, Store};
 use crate::web;
 use crate::webhook_secret::WebhookSecrets;
@@ -48,6 +49,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Pause between two checks whether the database can be written.
 const CHECK_PAUSE: Duration = Duration::from_secs(10);
+
+/// Pause between two removals of files that nobody has finished sending.
+const PURGE_PAUSE: Duration = Duration::from_mins(30);
 
 /// Pause between two looks whether the file of key terms has changed.
 const LOOK_AT_FILE: Duration = Duration::from_secs(2);
@@ -108,6 +112,14 @@ impl App {
                 }
             };
             let store = Store::open(&database).await.map_err(|bad| Problem::new("DATABASE_URL", bad.to_string()))?;
+            let uploads = config.uploads.filter(|_| scratch.is_none()).or_else(|| database.folder_beside("-uploads"));
+            let uploads = uploads.unwrap_or_else(|| {
+                let user = rustix::process::getuid().as_raw();
+                std::env::temp_dir().join(format!("callscribe-uploads-{user}"))
+            });
+            let spool = Spool::open(&uploads).map_err(|error| {
+                Problem::new("UPLOADS_FOLDER", format!("{} cannot be used: {}", uploads.display(), error.kind()))
+            })?;
             let models = Models::new(config.transcript.speech_models.clone(), refused_models(&store).await);
             for warning in models.warnings() {
                 tracing::warn!("{warning}");
@@ -121,11 +133,13 @@ impl App {
             let shared_secret = twilio.auth_tokens.first().cloned().unwrap_or_default();
             let context = Arc::new(Context {
                 store,
+                spool,
                 clock: config.work.clock,
                 twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone())
                     .with_recording_keys(twilio.recording_keys),
                 webhook_secrets: WebhookSecrets::new(assemblyai.key.clone()),
                 assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
+                assemblyai_days: tokio::sync::Mutex::default(),
                 account_sid: twilio.account_sid,
                 auth_tokens: twilio.auth_tokens,
                 shared_keys: twilio.shared_keys,
@@ -166,6 +180,7 @@ impl App {
                 let (context, ports) = (Arc::clone(&app.context), app.ports());
                 tokio::spawn(async move { prober(&context, ports).watch(&context.stopping).await });
                 tokio::spawn(check_database(Arc::clone(&app.context)));
+                tokio::spawn(purge_uploads(Arc::clone(&app.context)));
                 tokio::spawn(watch_keyterms(Arc::clone(&app.context)));
             }
             // The sandbox has no settings to check.
@@ -249,6 +264,12 @@ impl App {
         Box::pin(worker::drain(&self.context))
     }
 
+    /// Returns the calls that a list would find in another place than their tables tell, for tests: a transaction has changed
+    /// a call and has not stored its summary.
+    pub fn misplaced_calls(&self) -> Boxed<'_, Result<Vec<String>, crate::store::Error>> {
+        Box::pin(async { self.context.store.read().await?.misplaced_calls().await })
+    }
+
     /// Makes every open job due, as the start of the worker does, for tests that run nothing automatically.
     pub fn catch_up(&self) -> Boxed<'_, ()> {
         Box::pin(worker::catch_up(&self.context))
@@ -330,6 +351,19 @@ async fn check_database(context: Shared) {
         tokio::select! {
             () = context.stopping.cancelled() => return,
             () = tokio::time::sleep(CHECK_PAUSE) => {}
+        }
+    }
+}
+
+/// Removes files again and again that nobody has finished sending.
+async fn purge_uploads(context: Shared) {
+    loop {
+        if let Err(error) = spooled::clean_up(&context).await {
+            tracing::warn!("could not remove old uploads: {error}");
+        }
+        tokio::select! {
+            () = context.stopping.cancelled() => return,
+            () = tokio::time::sleep(PURGE_PAUSE) => {}
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::civil::Date;
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ use crate::model::keyterms::Keyterms;
 use crate::model::leg::LegUpdate;
 use crate::model::phone::PhoneNumber;
 use crate::repeats::Repeats;
+use crate::spool::Spool;
 use crate::store::{Job, Store};
 use crate::urls::Urls;
 use crate::webhook_secret::WebhookSecrets;
@@ -42,12 +44,26 @@ const SHARED_KEY_NOTICE: i64 = 24 * 60 * 60 * 1_000;
 
 pub type Shared = Arc<Context>;
 
+/// The transcripts of a day that AssemblyAI has listed.
+#[derive(Debug)]
+pub struct ListedDay {
+    /// When reading it began and ended, in milliseconds since 1970.
+    pub begun_at: i64,
+    pub ended_at: i64,
+    /// Their ids, by the URL of their audio.
+    pub ids: HashMap<String, Vec<String>>,
+}
+
 #[derive(Debug)]
 pub struct Context {
     pub store: Store,
+    /// Files that clients send in pieces.
+    pub spool: Spool,
     pub clock: Clock,
     pub twilio: Twilio,
     pub assemblyai: AssemblyAi,
+    /// The transcripts that AssemblyAI has listed of some days, a moment ago.
+    pub assemblyai_days: tokio::sync::Mutex<HashMap<Date, ListedDay>>,
     pub webhook_secrets: WebhookSecrets,
     /// Our Twilio account. Callbacks that name any other are refused.
     pub account_sid: String,

@@ -33,10 +33,14 @@ pub enum Commit {
     SearchForCall,
     /// Twilio's answer to a poll of a call.
     PollCall,
+    /// What Twilio charges for a call.
+    StorePrice,
     /// The result of a search for calls that Twilio has not reported.
     FindUnreported,
     /// A client's request for a transcript.
     RequestTranscript,
+    /// A file that a client has sent in pieces is complete.
+    ReceiveFile,
     /// The URL of uploaded audio.
     StoreUpload,
     /// The intent to submit an order.
@@ -69,6 +73,8 @@ pub enum Commit {
     Retry,
     /// An operator names speakers, or swaps them.
     NameSpeakers,
+    /// The title of an upload.
+    NameUpload,
     /// An operator corrects a transcript, or undoes a correction.
     Correct,
     /// An operator makes a transcript the current one of its recording.
@@ -77,8 +83,30 @@ pub enum Commit {
     BeginReplacement,
     /// Some of these transcripts were looked at.
     AdvanceReplacement,
+    /// An operator confirms a trial: its orders are stored.
+    BeginTrial,
+    /// The figures of a recording in a trial are stored.
+    MeasureTrial,
+    /// An operator wants the transcripts of a trial to become the current ones.
+    BeginChoosing,
+    /// One of them is.
+    AdvanceChoosing,
+    /// An operator stops a trial.
+    StopTrial,
+    /// An operator confirms an import.
+    BeginImport,
+    /// A page of Twilio's list is stored for an import, and where the next one is.
+    StoreImportPage,
+    /// The transcript of an import's recording is ordered, or it is stored why not.
+    OrderImported,
+    /// All transcripts of an import are made.
+    EndImport,
+    /// An operator pauses, resumes or cancels an import.
+    SteerImport,
     /// An operator marks a stretch of a transcript as checked by ear, or takes that back.
     Check,
+    /// An operator has typed a stretch of a transcript from the audio alone.
+    BlindCheck,
     /// An operator logs out.
     EndSession,
     /// Jobs are claimed. A claim whose commit is not seen is no claim: its lease runs out.
@@ -118,6 +146,8 @@ pub enum Moment {
     UploadEnds,
     /// The URL of the upload has arrived.
     UploadAnswered,
+    /// The transcript of a file that came in pieces is ordered.
+    FileOrdered,
     /// The answer to `POST transcript` has arrived.
     OrderSubmitted,
     /// Twilio has deleted the recordings.
@@ -187,7 +217,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 34] = [
+    pub const CRASH_POINTS: [(&str, Point); 50] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -222,6 +252,22 @@ mod armed {
         ("C32", Before(Commit::StoreTerms)),
         ("C33", After(Commit::StoreTerms)),
         ("C34", Before(Commit::Learn)),
+        ("C35", Before(Commit::BeginTrial)),
+        ("C36", After(Commit::BeginTrial)),
+        ("C37", Before(Commit::MeasureTrial)),
+        ("C38", Before(Commit::BlindCheck)),
+        ("C39", After(Commit::BlindCheck)),
+        ("C40", After(Commit::BeginChoosing)),
+        ("C41", Before(Commit::AdvanceChoosing)),
+        ("C42", Before(Commit::StopTrial)),
+        ("C43", After(Commit::StopTrial)),
+        ("C44", Before(Commit::BeginImport)),
+        ("C45", After(Commit::BeginImport)),
+        ("C46", Before(Commit::StoreImportPage)),
+        ("C47", After(Commit::StoreImportPage)),
+        ("C48", Before(Commit::OrderImported)),
+        ("C49", After(Commit::OrderImported)),
+        ("C50", Before(Commit::EndImport)),
     ];
 
     enum Plan {

@@ -20,13 +20,17 @@
 //!    The job that follows the call (`pipeline::follow`) polls Twilio, in case a callback is lost. An inbound call has no
 //!    such job before its first report is stored. So calls whose reports could not be stored are remembered until they can,
 //!    and another job (`pipeline::unreported`) searches Twilio's list for calls that were never reported.
+//!    Some minutes after the end of a call, the job that follows it opens another one (`pipeline::charge`), which asks Twilio
+//!    what the call has cost.
 //! 4. The worker ([`pipeline::worker`]) claims the transcript job (`pipeline::submit`). The audio streams from Twilio into
 //!    AssemblyAI's upload, never whole in memory and never on disk (`pipeline::upload`), and is decrypted on the way if
 //!    Twilio encrypted it. Then the order is submitted, once,
 //!    with the key terms of the settings, of the request, of the call and of the [vocabulary](model::vocabulary), and with a
 //!    webhook URL whose secret only AssemblyAI knows. If AssemblyAI refuses it because of a speech model, or ends it for that later, the order is submitted
 //!    with others, as a new intent. A file that a client sends to `POST /transcribe` is uploaded while its request runs; once AssemblyAI
-//!    has the whole file, its order is committed and then submitted as any other.
+//!    has the whole file, its order is committed and then submitted as any other. A large file comes in pieces (`web::tus`)
+//!    that the [`spool`] holds: once it is complete, a job sends it on and orders its transcript ([`pipeline::spooled`]). With the first order of a file or URL, a
+//!    call is stored that has it as its recording (`pipeline::uploads`), so that lists, pages and deletion know it.
 //! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the transcript job due at once. The job fetches the transcript and
 //!    stores JSON, text and words (`pipeline::settle`). Its words stream from the JSON into rows. One large transcript at a
 //!    time is in memory, deflated ([`clients::json`]). If the webhook is lost, the job polls within a minute all the same.
@@ -38,10 +42,17 @@
 //!    Somebody may correct the words ([`pipeline::corrections`]). What AssemblyAI heard stays; each correction is a row, and
 //!    the words of a transcript follow from both ([`model::correction`]). The transaction that stores it indexes the new text.
 //!    Somebody may also mark a stretch of time as checked by ear ([`pipeline::checks`]). What is checked follows from all checks
-//!    ([`model::checked`]); the call's row and the search index tell whether that is the whole transcript.
+//!    ([`model::checked`]); the call's row and the search index tell whether that is the whole transcript. Or somebody types a
+//!    stretch of it from the audio alone ([`pipeline::blind_checks`]).
 //!    Some seconds after a correction or check, a job proposes the names and rare words that it put right for the vocabulary
 //!    (`pipeline::learn`), and measures how right the transcript was (`pipeline::measure`). `/accuracy` groups these measures
 //!    ([`pipeline::accuracy`]), and the threshold below which words of a model are marked as unsure follows from them.
+//!    A trial ([`pipeline::trials`]) orders transcripts of the same recordings once more, with the commit that confirms it. They
+//!    are measured against the same words (`pipeline::trial`), and are in no list, index or figure of calls until somebody
+//!    chooses them.
+//!    An import ([`pipeline::imports`]) brings the recordings here that the Twilio account already has. Its job reads Twilio's list a
+//!    page at a time, and commits each page with the place of the next. Then it commits the call, the recording and the order
+//!    of one recording after the other, few of them open at a time, under Twilio's dates.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
@@ -79,9 +90,11 @@
 //! | [`exposure`] | whether a tunnel at `BASE_URL` makes strangers look local |
 //! | [`pipeline`] | what happens to a call: dial, ingest, follow, upload, submit, settle, delete; and the worker |
 //! | [`store`] | calls, recordings, transcripts, contacts, the vocabulary, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
+//! | [`spool`] | files that clients send in pieces, in a folder, until AssemblyAI has them |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
 //! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
 //! | [`accuracy`], [`wer`] | how right a transcript is, against a reference: words, key terms, speakers, and how sure that is. Pure; and the command `callscribe wer` for files |
+//! | [`send`] | the command `callscribe upload`, a client of a program that runs |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
 //! | [`token_bucket`], [`repeats`], [`failpoint`], [`splitmix`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill; random numbers that a seed determines |
 //! | [`clients`] | thin clients of both vendors: deadlines, what may be repeated, errors. Vendors' words only |
@@ -138,8 +151,13 @@
 //! | the stored request, from then until its transcript is final | order; our id of it: order id | [`OrderId`](model::transcript::OrderId) |
 //! | AssemblyAI's id of the same | transcript id | [`TranscriptId`](model::transcript::TranscriptId) |
 //! | one upload and submission of an order; a retry makes another | attempt | `Transcript::attempt` |
-//! | sending audio to AssemblyAI, from Twilio or from a client's file | upload | `pipeline::upload`, `web::upload` |
+//! | sending audio to AssemblyAI, from Twilio or from a client's file | to upload | `pipeline::upload`, `web::upload` |
+//! | audio that a client sent as a file or as a URL, in the list beside the calls | upload; stored as a call of its own [kind](model::call::Kind::Upload) | `pipeline::uploads` |
+//! | a file that a client sends in pieces; the folder that holds it until AssemblyAI has it | spooled file; spool | `pipeline::spooled`, [`spool`] |
+//! | a call or an upload, in the list of both | item | `web::items` |
 //! | sending `POST transcript` to AssemblyAI | submit | `pipeline::submit` |
+//! | an order that nobody has asked for; what such orders may cost in 24 hours | automatic; budget | `NewTranscript::automatic`, [`pipeline::budget`] |
+//! | what AssemblyAI or Twilio is paid; what Twilio says that a call costs, in any currency; for an hour of audio, in the settings, too | cost; price | [`Dollars`](model::dollars::Dollars), [`Price`](model::price::Price) |
 //! | the models and key terms that an order was last submitted with | submission | [`Submission`](model::transcript::Submission) |
 //! | AssemblyAI's words of a transcript, which stay as they came | heard words | `Conn::heard_words_of` |
 //! | a step by which somebody corrected a transcript; neighboring words that it replaced; the transcript as it leaves it | correction; change; version | [`model::correction`] |
@@ -171,9 +189,12 @@
 //! | what an operator files a call under | tag | [`Call`](model::call::Call) |
 //! | what one speaker or channel is in captions; what it says without interruption | voice; turn | [`export`] |
 //! | names and phrases that AssemblyAI must spell right | key terms | [`Keyterms`](model::keyterms::Keyterms) |
+//! | the recordings that the Twilio account already has, brought here and transcribed | import | [`import`](model::import) |
+//! | recordings that are transcribed once more in other ways; one of these ways | trial; arm | [`trial`](model::trial) |
 //! | what was said; what was heard, to be compared with it | reference; hypothesis | [`Comparison`](accuracy::Comparison) |
 //! | the figures of one transcript, or of one channel of it, as they are stored | measure | `store::Measure` |
-//! | what a transcript is measured against: words that somebody corrected, or checked by ear | kind of reference | [`Reference`](model::measure::Reference) |
+//! | a stretch that somebody types from the audio alone; what was typed | blind check | [`BlindCheck`](model::blind::BlindCheck) |
+//! | what a transcript is measured against: words that somebody corrected, checked by ear, or typed blind | kind of reference | [`Reference`](model::measure::Reference) |
 //! | the underline of an unsure word; the confidence below which words have it | mark; threshold | [`Confidences`](accuracy::marks::Confidences) |
 //! | making two texts comparable; a word as it is compared | normalization; token | [`Normalization`](accuracy::Normalization), [`Token`](accuracy::Token) |
 //! | substitutions, deletions and insertions, and their share of the words of the reference | edits; word error rate (WER) | [`Edits`](accuracy::Edits) |
@@ -246,8 +267,10 @@ mod model;
 mod pipeline;
 mod repeats;
 pub mod sandbox;
+pub mod send;
 mod server;
 pub mod splitmix;
+mod spool;
 mod store;
 pub mod telemetry;
 mod token_bucket;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use callscribe::app::App;
 use callscribe::config::{Config, Problem, settings};
-use callscribe::{telemetry, wer};
+use callscribe::{send, telemetry, wer};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("wer") if !sandbox && !check => return measure(arguments),
+            Some("upload") if !sandbox && !check => return send_files(arguments),
             Some("--sandbox") => sandbox = true,
             Some("check") => check = true,
             Some("-h" | "--help") => {
@@ -80,6 +81,22 @@ fn measure(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             print(&report);
             ExitCode::SUCCESS
         }
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// Sends files to a program that runs, given the arguments after `upload`.
+fn send_files(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let sent = match runtime() {
+        Ok(runtime) => runtime.block_on(send::run(arguments)),
+        Err(error) => Err(Problem::new("threads", format!("cannot be started: {error}"))),
+    };
+    match sent {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
             eprintln!("{problem}");
             ExitCode::from(EXIT_USAGE)

@@ -63,6 +63,23 @@ impl Comparison {
         before.map_or(0, |before| before + 1)..after.unwrap_or(self.hypothesis.len())
     }
 
+    /// Returns where both differ: neighboring tokens of the reference, and those of the hypothesis in their place.
+    pub fn differences(&self) -> Vec<(Range<usize>, Range<usize>)> {
+        let (mut differences, mut done) = (Vec::new(), (0, 0));
+        let ends = (self.reference.len(), self.hypothesis.len());
+        let hits = self.steps.iter().filter_map(|step| match *step {
+            Step::Hit { reference, hypothesis } => Some((reference, hypothesis)),
+            _ => None,
+        });
+        for (reference, hypothesis) in hits.chain([ends]) {
+            if (reference, hypothesis) != done {
+                differences.push((done.0..reference, done.1..hypothesis));
+            }
+            done = (reference + 1, hypothesis + 1);
+        }
+        differences
+    }
+
     /// Returns the indices of the wrong words of the hypothesis. A token of such a word stands for another token of the
     /// reference, or for none.
     pub fn wrong(&self) -> impl Iterator<Item = usize> {

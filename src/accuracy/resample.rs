@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::edits::ratio;
+use super::edits::{Edits, ratio};
 use crate::splitmix::SplitMix64;
 
 /// How many times calls are drawn.
@@ -26,6 +26,12 @@ const DEVIATIONS: f64 = 1.96;
 
 /// How many calls a [`Memo`] remembers, over all intervals: some megabytes.
 const REMEMBERED: usize = 200_000;
+
+/// Half the width of the interval of a figure that is firm, at most: two points.
+pub const FIRM: f64 = 0.02;
+
+/// The fewest calls that a firm figure rests on. An interval of fewer says little of how calls spread.
+pub const FEWEST_FIRM: usize = 10;
 
 /// What a call adds to a pooled rate: such as its errors, and the words of its reference.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -69,6 +75,12 @@ impl Memo {
 }
 
 impl Share {
+    /// Adds what a call has.
+    pub fn add(&mut self, edits: &Edits) {
+        self.part += edits.errors();
+        self.whole += edits.words();
+    }
+
     fn plus(self, other: &Self) -> Self {
         Self { part: self.part + other.part, whole: self.whole + other.whole }
     }
@@ -94,6 +106,15 @@ pub fn interval(calls: &[Share]) -> Option<Interval> {
         return spread(calls);
     }
     resampled(calls, |sum: &mut Share, call| *sum = sum.plus(call), |sum| sum.rate())
+}
+
+/// Returns how many calls more make the rate of these firm, if they spread as these do: the width of an interval falls with
+/// the root of the number of calls.
+pub fn missing(calls: usize, interval: Option<Interval>) -> usize {
+    let half = interval.map_or(0.0, |Interval { low, high }| (high - low) / 2.0);
+    // Not negative.
+    let needed = (calls as f64 * (half / FIRM).powi(2)).ceil() as usize;
+    needed.max(FEWEST_FIRM).saturating_sub(calls)
 }
 
 /// Returns the interval of the difference between two pooled rates of the same calls, given as pairs: by how much the second

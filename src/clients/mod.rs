@@ -1,4 +1,5 @@
-//! Thin clients of the two vendors' REST APIs. They speak the vendors' words and know nothing of our model.
+//! Thin clients of the two vendors' REST APIs, and of another callscribe that runs. They speak the vendors' words and know nothing
+//! of our model.
 //!
 //! `error` says what a caller can do about a failure; `sender` has deadlines, retries and what must never be repeated.
 
@@ -9,6 +10,7 @@ mod bounded;
 mod error;
 pub mod json;
 mod lenient;
+pub mod program;
 mod sender;
 pub mod tls;
 pub mod twilio;

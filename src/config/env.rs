@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use secrecy::SecretString;
+
 use super::settings::{self, Unset};
 
 /// A problem with one setting. Names the variable and what is expected, never the value.
@@ -73,6 +75,18 @@ pub(super) fn environment() -> Found {
         }
     }
     found
+}
+
+/// The `OPERATOR_TOKEN` of the environment, or with `is_here` else of the `.env` file, for a command that is a client of the
+/// program.
+pub fn operator_token(is_here: bool) -> Option<SecretString> {
+    const NAME: &str = "OPERATOR_TOKEN";
+    let of_file = || {
+        let variables = environment().variables;
+        variables.into_iter().rev().find(|(name, _)| name == NAME).map(|(_, value)| value)
+    };
+    let token = std::env::var(NAME).ok().or_else(|| is_here.then(of_file).flatten());
+    token.filter(|token| !token.trim().is_empty()).map(SecretString::from)
 }
 
 /// Why a `.env` file was not read.

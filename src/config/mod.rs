@@ -15,6 +15,7 @@ pub mod speech_models;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -24,12 +25,13 @@ use url::Url;
 
 use crate::clients::{Deadlines, twilio};
 use crate::clock::Clock;
+use crate::model::dollars::Dollars;
 use crate::model::keyterms::Keyterms;
 use crate::model::numbering::Countries;
 use crate::model::phone::PhoneNumber;
 use crate::store::Location;
 use crate::urls::Urls;
-pub use env::Problem;
+pub use env::{Problem, operator_token};
 
 #[derive(Debug)]
 pub struct Config {
@@ -39,6 +41,9 @@ pub struct Config {
     pub transcript: TranscriptConfig,
     /// `DATABASE_URL`, by default `sqlite://callscribe.db`. The sandbox uses a temporary file.
     pub database: Location,
+    /// `UPLOADS_FOLDER`, by default beside the SQLite file, or in the temporary folder. That of the sandbox is beside its
+    /// file.
+    pub uploads: Option<PathBuf>,
     pub server: ServerConfig,
     pub log: LogConfig,
     /// No variable; only tests change it.
@@ -193,6 +198,10 @@ pub struct TranscriptConfig {
     pub per_day: Option<u32>,
     /// `VOCABULARY_LEARNS` and `VOCABULARY_LEARNS_AFTER`.
     pub learns: Learns,
+    /// `ASSEMBLYAI_PRICES`: US dollars for an hour of audio, by the speech model, and by the parameters that cost more.
+    pub prices: HashMap<String, f64>,
+    /// `BUDGET_PER_DAY`, by default none.
+    pub budget: Option<Dollars>,
 }
 
 /// What becomes of names and rare words that people correct something to.
@@ -218,7 +227,7 @@ pub struct KeytermSources {
 /// Leaves out the values of the options, which may be secrets.
 impl fmt::Debug for TranscriptConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { speech_models, keyterms, sources: _, options, per_day, learns } = self;
+        let Self { speech_models, keyterms, sources: _, options, per_day, learns, prices, budget } = self;
         let options: Vec<&String> = options.keys().collect();
         f.debug_struct("TranscriptConfig")
             .field("speech_models", speech_models)
@@ -226,6 +235,8 @@ impl fmt::Debug for TranscriptConfig {
             .field("options", &options)
             .field("per_day", per_day)
             .field("learns", learns)
+            .field("prices", prices)
+            .field("budget", budget)
             .finish()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::auth::SAFE_TOKEN;
 use crate::clients::{self, Deadlines, twilio};
+use crate::model::dollars::Dollars;
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::store::Location;
@@ -60,6 +62,7 @@ impl Config {
             warn_of_low_caps(&mut env, call, dial);
         }
         let database = env.read("DATABASE_URL", Location::parse);
+        let uploads = env.read_if_set("UPLOADS_FOLDER", |text| Ok(PathBuf::from(text)));
         let server = read_server(&mut env);
         let log = read_log(&mut env);
         let misspelled = env.misspelled();
@@ -73,6 +76,7 @@ impl Config {
                     dial,
                     transcript,
                     database,
+                    uploads: uploads.flatten(),
                     server,
                     log,
                     deadlines: Deadlines::default(),
@@ -236,6 +240,12 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         _ => text.parse().map(Some).map_err(|_| "expected a whole number of transcripts, or * for no limit".to_owned()),
     });
 
+    let prices = env.read("ASSEMBLYAI_PRICES", prices);
+    let budget = env.read_if_set("BUDGET_PER_DAY", |text| {
+        let dollars = text.trim_start_matches('$').parse::<f64>().ok();
+        let dollars = dollars.filter(|dollars| (0.0..=MOST_DOLLARS).contains(dollars)).map(Dollars::of);
+        dollars.ok_or_else(|| "expected an amount of US dollars, such as 5 or 2.50".to_owned())
+    });
     let learns = read_learns(env);
     let has_models = models.is_some();
     let speech_models = models.unwrap_or_default();
@@ -252,8 +262,41 @@ fn read_transcript(env: &mut Env) -> Option<TranscriptConfig> {
         env.refuse("KEYTERMS", &error);
         Keyterms::default()
     });
-    let (options, per_day, learns) = (options?, per_day?, learns?);
-    has_models.then_some(TranscriptConfig { speech_models, keyterms, sources, options, per_day, learns })
+    let (options, per_day, learns, prices, budget) = (options?, per_day?, learns?, prices?, budget?);
+    if budget.is_some()
+        && let Some(model) = speech_models.iter().find(|model| !prices.contains_key(*model))
+    {
+        env.refuse(
+            "BUDGET_PER_DAY",
+            &format!("expected a price of {model} in ASSEMBLYAI_PRICES, or else nobody knows what fits"),
+        );
+        return None;
+    }
+    has_models.then_some(TranscriptConfig {
+        speech_models,
+        keyterms,
+        sources,
+        options,
+        per_day,
+        learns,
+        prices,
+        budget,
+    })
+}
+
+/// Larger budgets are mistaken.
+const MOST_DOLLARS: f64 = 1e9;
+
+/// Reads `model=0.21,other=0.15`.
+fn prices(text: &str) -> Result<HashMap<String, f64>, String> {
+    let price = |pair: &str| {
+        let (model, price) = pair.split_once('=')?;
+        let (model, price) = (model.trim(), price.trim().parse::<f64>().ok()?);
+        (!model.is_empty() && price.is_finite() && price >= 0.0).then(|| (model.to_owned(), price))
+    };
+    let expected =
+        "expected US dollars for an hour of audio by speech model, such as universal-2=0.15, separated by commas";
+    text.split(',').map(|pair| price(pair).ok_or_else(|| expected.to_owned())).collect()
 }
 
 fn read_learns(env: &mut Env) -> Option<Learns> {

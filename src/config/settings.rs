@@ -97,6 +97,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "speech models in order of preference, separated by commas",
     },
     Setting {
+        name: "ASSEMBLYAI_PRICES",
+        default: Value(crate::clients::assemblyai::models::PRICES),
+        meaning: "US dollars for an hour of audio by speech model, and on top of that by parameters that are true, separated by commas: what transcripts are said to cost; see your contract for what they do",
+    },
+    Setting {
         name: "KEYTERMS",
         default: Nothing,
         meaning: "names and terms that transcripts must get right, separated by commas",
@@ -121,6 +126,11 @@ pub const SETTINGS: &[Setting] = &[
         name: "TRANSCRIBE_PER_DAY",
         default: Value("100"),
         meaning: "maximum number of transcripts made automatically within 24 hours of calls that you did not dial, which strangers can cause; * for no limit",
+    },
+    Setting {
+        name: "BUDGET_PER_DAY",
+        default: Nothing,
+        meaning: "US dollars that transcripts made automatically within 24 hours may cost by ASSEMBLYAI_PRICES, such as 5 or 2.50; not set: no limit",
     },
     Setting {
         name: "GREETING",
@@ -190,6 +200,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "where calls and transcripts are stored: sqlite://PATH, created if missing, or postgres://…",
     },
     Setting {
+        name: "UPLOADS_FOLDER",
+        default: Derived("beside the SQLite file, or in the temporary folder"),
+        meaning: "folder for files that clients are sending, which are private, until AssemblyAI has them; created if missing",
+    },
+    Setting {
         name: "BIND_ADDR",
         default: Value("127.0.0.1:8000,[::1]:8000"),
         meaning: "addresses to listen on, separated by commas; those that other computers can reach require OPERATOR_TOKEN",
@@ -255,13 +270,15 @@ pub fn help() -> String {
         env!("CARGO_PKG_VERSION"),
         "\n\nCalls phone numbers through Twilio, records the calls, and transcribes the recordings with AssemblyAI.\n\n",
         "Usage: callscribe [check | --sandbox]\n",
-        "       callscribe wer --reference FILE --hypothesis FILE [--normalize NAME] [--keyterms FILE]\n\n",
+        "       callscribe wer --reference FILE --hypothesis FILE [--normalize NAME] [--keyterms FILE]\n",
+        "       callscribe upload FILE… [OPTIONS], see callscribe upload --help\n\n",
         "Options:\n",
         "      check      check the settings and end: ask both vendors about credentials and caller id, and look at\n",
         "                 BASE_URL; exit code 0 if nothing is wrong, 1 if something is, 2 for settings that cannot be read\n",
         "      wer        measure a transcript against what was said, and end: prints the word error rate and, of a file\n",
         "                 with one key term per line, how these came out, as JSON; exit code 2 if it cannot. Files are text or\n",
         "                 JSON of AssemblyAI; NAME is whisper-basic (default), assemblyai or none\n",
+        "      upload     send files to a callscribe that runs, which transcribes them\n",
         "      --sandbox  run against built-in emulators of both vendors: no account, no settings, no real call\n",
         "  -h, --help     print this help\n",
         "  -V, --version  print the version\n\n",

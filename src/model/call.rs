@@ -4,9 +4,11 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use super::import::ImportId;
 use super::keyterms::Keyterms;
 use super::name::Name;
 use super::phone::PhoneNumber;
+use super::price::Price;
 use super::{BadId, is_vendors_id, new_id};
 
 /// `CA` and 32 hex digits, or another API's UUID. Source: <https://www.twilio.com/docs/voice/api/call-resource>.
@@ -68,7 +70,7 @@ impl FormNonce {
 text_of!(FormNonce, is_hex, "a form's nonce", "32 hex digits");
 
 /// Whether this is a text of 32 lower-case hex digits.
-fn is_hex(text: &str) -> bool {
+pub(super) fn is_hex(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -172,12 +174,15 @@ pub enum Kind {
     Message,
     /// The operator talks with somebody.
     Conversation,
+    /// No call: audio that a client sent as a file or as a URL. It is over from the start, and has one recording.
+    Upload,
 }
 
 words! {
     Kind:
     Message = "message",
     Conversation = "conversation",
+    Upload = "upload",
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +213,12 @@ pub struct Call {
     pub keyterms: Keyterms,
     /// What the operator files the call under.
     pub tag: Option<Name>,
+    /// What an upload is called.
+    pub title: Option<Name>,
+    /// The name of the file that was uploaded.
+    pub file_name: Option<Name>,
+    /// The import that has brought it here.
+    pub import: Option<ImportId>,
     pub state: CallState,
     /// Why the call is in this state, for a person.
     pub reason: Option<String>,
@@ -219,6 +230,8 @@ pub struct Call {
     pub ended_at: Option<i64>,
     /// When the last of its current transcripts was checked by ear, in milliseconds since 1970, if all of them are.
     pub checked_at: Option<i64>,
+    /// What Twilio charges for it with its legs and recordings, as far as Twilio has said so.
+    pub price: Option<Price>,
 }
 
 // From `Queued` on, the words are Twilio's.
@@ -299,6 +312,9 @@ impl Call {
             contact: None,
             keyterms: Keyterms::default(),
             tag: None,
+            title: None,
+            file_name: None,
+            import: None,
             state: CallState::Queued,
             reason: None,
             code: None,
@@ -306,6 +322,19 @@ impl Call {
             created_at: now,
             ended_at: None,
             checked_at: None,
+            price: None,
+        }
+    }
+
+    /// Audio that a client sent at this time.
+    pub fn upload(title: Option<Name>, file_name: Option<Name>, now: i64) -> Self {
+        Self {
+            kind: Kind::Upload,
+            title,
+            file_name,
+            state: CallState::Completed,
+            ended_at: Some(now),
+            ..Self::unknown(CallId::new(now), None, now)
         }
     }
 
@@ -316,7 +345,11 @@ impl Call {
 
     /// Returns `false` if the call dials no leg, whatever happens.
     pub fn may_have_legs(&self) -> bool {
-        self.kind == Kind::Conversation || self.direction != Direction::Outbound
+        match self.kind {
+            Kind::Conversation => true,
+            Kind::Message => self.direction != Direction::Outbound,
+            Kind::Upload => false,
+        }
     }
 
     /// The intent to place a call, with the operator's phone for a conversation.
@@ -338,6 +371,9 @@ impl Call {
             contact: None,
             keyterms,
             tag: None,
+            title: None,
+            file_name: None,
+            import: None,
             state: CallState::Dialing,
             reason: None,
             code: None,
@@ -345,6 +381,7 @@ impl Call {
             created_at: now,
             ended_at: None,
             checked_at: None,
+            price: None,
         }
     }
 }

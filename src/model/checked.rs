@@ -3,6 +3,7 @@
 //! Each check is a fact: somebody marked a stretch of time as checked, or took that back. What is checked now follows from
 //! all of them.
 
+use super::blind::Window;
 use super::word::SpokenWord;
 
 /// The end of a stretch that goes on to the end of the transcript, however long that becomes.
@@ -34,12 +35,36 @@ pub struct Checked {
     stretches: Vec<Stretch>,
 }
 
+impl Check {
+    /// Whether it says of this word alone that it is right.
+    pub fn accepts(&self, word: &SpokenWord) -> bool {
+        let Stretch { from, to, .. } = self.stretch;
+        // The page gives a word without a length one millisecond.
+        self.is_checked && from >= word.start && to <= word.end.max(word.start + 1)
+    }
+}
+
+impl Stretch {
+    pub fn window(&self) -> Window {
+        Window { from: self.from, to: self.to }
+    }
+}
+
 impl Checked {
     /// What follows from these checks, oldest first.
     pub fn of(checks: &[Check]) -> Self {
         let mut checked = Self::default();
         checks.iter().for_each(|check| checked.apply(check));
         checked
+    }
+
+    /// The stretches of a transcript with these words that somebody listened to. Who accepts a single word that is marked as
+    /// unsure has not: only such words are accepted, and wrong ones never, so a reference of them would flatter.
+    pub fn listened(checks: &[Check], words: &[SpokenWord]) -> Self {
+        let mut listened = Self::default();
+        let accepts = |check: &&Check| !words.iter().any(|word| check.accepts(word));
+        checks.iter().filter(accepts).for_each(|check| listened.apply(check));
+        listened
     }
 
     /// Applies the next check. Where it overlaps earlier ones, it takes their place.

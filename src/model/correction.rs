@@ -10,7 +10,7 @@ mod align;
 use serde::{Deserialize, Serialize};
 
 use super::word::SpokenWord;
-pub use align::{BadEdit, Difference, Edit, Voice, carried, compared, correct, replaced};
+pub use align::{BadEdit, Difference, Edit, Voice, carried, compared, correct, replaced, typed_words};
 
 /// The id of a word in its transcript. Heard words count from 0 in the order of time; words that somebody typed continue in
 /// the order of the corrections.
@@ -99,6 +99,11 @@ impl Change {
             Place::Typed { .. } => None,
             Place::Undone { change, .. } => Some(change),
         }
+    }
+
+    /// The ids of the words in `before`.
+    pub fn hidden(&self) -> &[WordId] {
+        &self.hidden
     }
 
     /// Whether only the voices or the paragraphs of its words changed.

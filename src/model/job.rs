@@ -15,6 +15,17 @@ pub enum JobKind {
     Replacement,
     /// Learn from the corrections of a transcript. The subject is the order id.
     Learning,
+    /// Measure the transcripts of a trial, and make those current that somebody chose. The subject is the id of the trial.
+    Trial,
+    /// List the recordings of an import, and order their transcripts some at a time. The subject is the id of the import.
+    Import,
+    /// Send a file on to AssemblyAI that a client has sent in pieces, and order its transcript. The subject is the id of the
+    /// spool that has it, a dot and the id of the file.
+    File,
+    /// Ask Twilio what a call has cost. The subject is the call id.
+    Price,
+    /// Count the terms of a changed vocabulary in a transcript. The subject is the order id.
+    Counting,
 }
 
 /// The subject of the one job of the kind [`JobKind::Unreported`], so that all instances share it.
@@ -46,6 +57,11 @@ words! {
     Unreported = "unreported",
     Replacement = "replacement",
     Learning = "learning",
+    Trial = "trial",
+    Import = "import",
+    File = "file",
+    Price = "price",
+    Counting = "counting",
 }
 
 words! {

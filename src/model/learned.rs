@@ -50,6 +50,12 @@ impl CommonWords {
         }
     }
 
+    /// Whether this is a single word that is common in the language.
+    pub fn has(&self, word: &str) -> bool {
+        let is_one = word.split_whitespace().nth(1).is_none();
+        is_one && !self.is_rare(bare(word))
+    }
+
     /// Whether a word may be a term: a name, or a word that is not common.
     fn is_hard(&self, word: &str) -> bool {
         self.is_rare(word) && !self.own.contains(&word.to_lowercase())
@@ -72,10 +78,25 @@ impl CommonWords {
     }
 }
 
-/// Returns the words that somebody typed and that may be terms, in lower case.
-pub fn typed_words(corrected: &[Corrected], common: &CommonWords) -> HashSet<String> {
-    let words = corrected.iter().flat_map(|stretch| &stretch.words).map(|word| bare(&word.text));
+/// Returns those of these words that may be terms, in lower case.
+pub fn rare_words<'w>(words: impl IntoIterator<Item = &'w SpokenWord>, common: &CommonWords) -> HashSet<String> {
+    let words = words.into_iter().map(|word| bare(&word.text));
     words.filter(|word| common.is_hard(word)).map(str::to_lowercase).collect()
+}
+
+/// Returns the names and rare words among those that somebody accepted as right, given for each word of the transcript whether
+/// it is one of them.
+pub fn accepted(words: &[SpokenWord], are_accepted: &[bool], common: &CommonWords) -> Vec<TermText> {
+    let are_one = |(one, is_one): &(&SpokenWord, &bool), (other, is_other): &(&SpokenWord, &bool)| {
+        is_one == is_other && one.has_voice_of(other) && one.text.ends_with(char::is_alphanumeric)
+    };
+    let words: Vec<(&SpokenWord, &bool)> = words.iter().zip(are_accepted).collect();
+    let mut terms = Vec::new();
+    for run in words.chunk_by(are_one).filter(|run| *run[0].1) {
+        let run: Vec<&str> = run.iter().map(|(word, _)| bare(&word.text)).collect();
+        terms.extend(phrases(&run, common).into_iter().filter_map(|range| run[range].join(" ").parse().ok()));
+    }
+    terms
 }
 
 /// Returns the lessons of a transcript in the order of its words, given what AssemblyAI heard and where people corrected it.
@@ -236,9 +257,14 @@ mod tests {
         common.add_own("Logs", 9, 3);
         common.add_own("tacrolimus", 9, 8);
         let corrected = Corrected { heard: 0..3, words: words("tacrolimus logs") };
-        assert_eq!(typed_words(std::slice::from_ref(&corrected), &common), HashSet::from(["tacrolimus".to_owned()]));
+        assert_eq!(rare_words(&corrected.words, &common), HashSet::from(["tacrolimus".to_owned()]));
         let lessons = lessons(&words("tackle a box"), &[corrected], &common);
         assert_eq!(lessons.iter().map(|lesson| lesson.term.as_str()).collect::<Vec<_>>(), ["tacrolimus"]);
+        // Of what somebody accepted, neighbors are one term; a sentence ends it.
+        let words = words("with Siobhan Kowalczyk. Metoprolol and then it");
+        let terms = accepted(&words, &[false, true, true, true, true, true, true], &CommonWords::of("en"));
+        let terms: Vec<&str> = terms.iter().map(TermText::as_str).collect();
+        assert_eq!(terms, ["Siobhan Kowalczyk", "Metoprolol"]);
         // What was inserted was heard as nothing.
         assert_eq!(learned("a b", 1..1, "spironolactone"), []);
     }

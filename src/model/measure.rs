@@ -8,12 +8,15 @@ pub enum Reference {
     Corrected,
     /// Words that somebody checked by ear.
     Checked,
+    /// Words that somebody typed from the audio alone, without the help of the text.
+    Blind,
 }
 
 words! {
     Reference:
     Corrected = "corrected",
     Checked = "checked",
+    Blind = "blind",
 }
 
 /// What figures are grouped by.

@@ -56,12 +56,15 @@ macro_rules! text_of {
     };
 }
 
+pub mod blind;
 pub mod call;
 pub mod checked;
 pub mod contact;
 pub mod correction;
+pub mod dollars;
 mod folding;
 pub mod history;
+pub mod import;
 pub mod job;
 pub mod keyterms;
 pub mod learned;
@@ -70,12 +73,15 @@ pub mod measure;
 pub mod name;
 pub mod numbering;
 pub mod phone;
+pub mod price;
 pub mod recording;
 pub mod replace;
 pub mod search;
 pub mod speakers;
+pub mod spooled;
 pub mod standing;
 pub mod transcript;
+pub mod trial;
 pub mod typed_number;
 pub mod vocabulary;
 pub mod word;

@@ -21,6 +21,11 @@ pub enum BadName {
 }
 
 impl Name {
+    /// The beginning of a text, if there is something to see in it.
+    pub fn beginning(text: &str) -> Option<Self> {
+        text.chars().take(LONGEST).collect::<String>().parse().ok()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

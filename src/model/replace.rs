@@ -7,6 +7,9 @@ use super::word::{SpokenWord, is_spaced, is_unspaced, join};
 /// Words around a place that are shown with it, on each side.
 const AROUND: usize = 6;
 
+/// Tolerance, in milliseconds, for times at which one voice follows another.
+const TOLERANCE: i64 = 50;
+
 /// Maximum length of both texts, in characters.
 const LONGEST: usize = 500;
 
@@ -45,8 +48,11 @@ pub struct Place {
     pub to: usize,
     /// What stands there afterwards.
     pub text: String,
-    /// The words around it, with those that change.
+    /// The words that the same voice says around it, with those that change.
     pub context: String,
+    /// Who says it, if voices were told apart.
+    pub speaker: Option<String>,
+    pub channel: Option<String>,
     /// When it is said, in milliseconds from the start of the audio.
     pub at: i64,
 }
@@ -128,9 +134,9 @@ impl Replacing {
             after += &text[done..ends[to - 1]];
             // Where a word goes, its punctuation goes as well.
             let is_gone = self.with.is_empty() && !after.contains(char::is_alphanumeric);
-            let around = from.saturating_sub(AROUND)..(to + AROUND).min(words.len());
-            let (text, at) = (if is_gone { String::new() } else { after.trim().to_owned() }, words[from].start);
-            Place { from, to, text, context: join(words[around].iter().copied()), at }
+            let text = if is_gone { String::new() } else { after.trim().to_owned() };
+            let SpokenWord { start: at, speaker, channel, .. } = words[from].clone();
+            Place { from, to, text, context: join(around(words, from, to)), speaker, channel, at }
         };
         matches.into_iter().map(place).collect()
     }
@@ -160,6 +166,38 @@ impl Replacing {
             || is_end(char_at(from.checked_sub(1)), char_at(Some(from)))
                 && is_end(char_at(Some(to)), char_at(to.checked_sub(1)))
     }
+}
+
+/// Returns these words and some that the same voice says before and after them, without being interrupted.
+fn around<'w>(words: &[&'w SpokenWord], from: usize, to: usize) -> Vec<&'w SpokenWord> {
+    let is_own = |at: &usize| words[*at].has_voice_of(words[from]);
+    let mut before = vec![from];
+    for at in (0..from).rev().filter(is_own).take(AROUND) {
+        if is_interrupted(words, at, before[before.len() - 1]) {
+            break;
+        }
+        before.push(at);
+    }
+    let mut after = vec![to - 1];
+    for at in (to..words.len()).filter(is_own).take(AROUND) {
+        if is_interrupted(words, after[after.len() - 1], at) {
+            break;
+        }
+        after.push(at);
+    }
+    let own = before.into_iter().skip(1).rev().chain(from..to).chain(after.into_iter().skip(1));
+    own.map(|at| words[at]).collect()
+}
+
+/// Whether a paragraph ends between two words of a voice that has no other word between them: where somebody wants one to begin, and
+/// where another voice speaks in a pause or after a sentence.
+fn is_interrupted(words: &[&SpokenWord], one: usize, next: usize) -> bool {
+    let (before, after) = (words[one], words[next]);
+    let ends_sentence = before.text.ends_with(['.', '?', '!', '…', '。', '？', '！']);
+    let is_in_pause =
+        |other: &&SpokenWord| other.start >= before.end - TOLERANCE && other.end <= after.start + TOLERANCE;
+    let others = &words[one + 1..next];
+    after.begins.unwrap_or(others.iter().any(|other| ends_sentence || is_in_pause(other)))
 }
 
 /// Joins words, and tells where each ends in the text.

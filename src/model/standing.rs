@@ -2,6 +2,7 @@
 //! Pure, so that the pipeline asks here before it acts, and JSON and pages print the same answer.
 
 use super::call::{Call, CallState, Deletion, Kind};
+use super::dollars::Dollars;
 use super::history::{Event, Happened};
 use super::job::JobStatus;
 use super::leg::Leg;
@@ -38,6 +39,8 @@ pub struct Summary {
     pub has_failed: bool,
     /// Whether a finished recording has no transcript, because a limit was reached.
     pub has_untranscribed: bool,
+    /// The budget of the day that did not allow it, if that was the limit.
+    pub over_budget: Option<Dollars>,
 }
 
 /// How far a call has come on its way to a transcript.
@@ -59,6 +62,18 @@ pub enum Progress {
     /// The call was not placed or not answered, or a transcript failed.
     Failed,
     Deleting,
+}
+
+words! {
+    Progress:
+    Calling = "calling",
+    Recording = "recording",
+    Transcribing = "transcribing",
+    Done = "done",
+    NotRecorded = "not-recorded",
+    NotTranscribed = "not-transcribed",
+    Failed = "failed",
+    Deleting = "deleting",
 }
 
 /// Why a conversation that was dialed here did not come about.
@@ -103,6 +118,12 @@ pub enum NothingToRetry {
     NotPlaced,
     #[error("nothing that failed in this call can be retried")]
     NothingFailed,
+    #[error("nothing of this trial has failed")]
+    NothingFailedInTrial,
+    #[error("nothing of this import has failed")]
+    NothingFailedInImport,
+    #[error("the trial was stopped; what is still wanted needs another one")]
+    TrialStopped,
     #[error("the call is being deleted")]
     Deleting,
     #[error("the call was deleted, with its recordings and transcripts")]
@@ -138,11 +159,29 @@ impl Facts {
             has_unfinished: states().any(|state| !state.is_final()),
             has_failed: self.transcripts.iter().any(|one| self.may_retry_transcript(one)),
             has_untranscribed: self.recordings.iter().any(|recording| self.may_transcribe(recording)),
+            over_budget: self
+                .recordings
+                .iter()
+                .filter(|recording| self.may_transcribe(recording))
+                .filter_map(|recording| recording.over_budget)
+                .max(),
         }
+    }
+
+    /// What its transcripts cost together, if that of any is known.
+    pub fn transcripts_cost(&self) -> Option<Dollars> {
+        let known = || self.transcripts.iter().filter_map(|one| one.cost);
+        known().next().map(|_| known().sum())
     }
 
     pub fn progress(&self) -> Progress {
         Progress::of(&self.call, &self.summary())
+    }
+
+    /// The length of the recordings together, if that of any is known.
+    pub fn seconds(&self) -> Option<i64> {
+        let known: Vec<i64> = self.recordings.iter().filter_map(|recording| recording.duration_seconds).collect();
+        (!known.is_empty()).then(|| known.into_iter().sum())
     }
 
     fn furthest_leg(&self) -> Option<CallState> {
@@ -192,7 +231,7 @@ impl Facts {
             || self.may_follow_again()
         {
             Ok(())
-        } else if self.call.sid.is_some() {
+        } else if self.call.sid.is_some() || self.call.kind == Kind::Upload {
             Err(NothingToRetry::NothingFailed)
         } else if self.call.state.holds_number() {
             Err(NothingToRetry::Searching)

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::CallId;
+use super::dollars::Dollars;
 use super::recording::RecordingSid;
+use super::trial::InTrial;
 use super::{BadId, new_id};
 
 /// AssemblyAI's id of a transcript: a UUID today, something similar in older accounts, so only length and alphabet are
@@ -96,6 +98,8 @@ pub struct Submission {
     pub keyterms: Vec<String>,
     /// The key terms that the models would have refused or ignored.
     pub keyterms_left_out: Vec<String>,
+    /// What AssemblyAI had to spell as terms of the vocabulary, each with its term.
+    pub custom_spelling: Vec<(String, String)>,
     /// How many more terms of the vocabulary there was no room for.
     pub others_left_out: i64,
 }
@@ -119,17 +123,26 @@ pub fn other_models(asked: &[String], submission: Option<&Submission>, used: Opt
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
+impl Transcript {
+    /// The recording, if Twilio has its audio, so that it can be played.
+    pub fn playable(&self) -> Option<&RecordingSid> {
+        self.recording.as_ref().filter(|_| !self.audio.contains("://"))
+    }
+}
+
 /// A transcript, which begins as an order.
 #[derive(Debug, Clone)]
 pub struct Transcript {
     pub id: OrderId,
     /// `None` until AssemblyAI has accepted the order.
     pub transcript_id: Option<TranscriptId>,
-    /// `None` if the audio is not a recording at Twilio.
+    /// `None` if nothing is known of the audio.
     pub recording: Option<RecordingSid>,
     pub call: Option<CallId>,
     /// Whether no later order of the same request has replaced this one.
     pub is_current: bool,
+    /// The trial that it is part of, unless somebody has made it the current transcript of its recording since.
+    pub trial: Option<InTrial>,
     /// The form in which the audio is requested from Twilio, such as `wav 2`, or the URL of other audio.
     pub audio: String,
     /// AssemblyAI's parameters, as a JSON object, without audio and webhook.
@@ -160,6 +173,8 @@ pub struct Transcript {
     pub submission: Option<Submission>,
     /// The speech model that AssemblyAI says it used. `None` until the transcript is completed, and in early versions.
     pub speech_model_used: Option<String>,
+    /// What it costs. `None` if that is not known, as of those on their way and of early versions.
+    pub cost: Option<Dollars>,
     /// When the transcript was requested, in milliseconds since 1970.
     pub created_at: i64,
 }

@@ -6,7 +6,6 @@ use std::ops::AddAssign;
 use std::str::FromStr;
 
 use super::call::Call;
-use super::keyterms::Keyterms;
 use super::name::{BadName, Name};
 use super::new_id;
 use super::phone::PhoneNumber;
@@ -50,6 +49,8 @@ pub struct Term {
     /// Who made it, for people.
     pub made_by: String,
     pub counts: Counts,
+    /// `None` if nobody has decided on one.
+    pub spelling: Option<Spelling>,
 }
 
 /// A word, or up to 200 characters of several, on one line with single spaces.
@@ -66,6 +67,8 @@ pub struct Counts {
     pub heard_wrongly: i64,
     /// How often somebody corrected something else to it.
     pub corrected: i64,
+    /// How often somebody accepted it as right where AssemblyAI was unsure of it.
+    pub accepted: i64,
 }
 
 /// The calls that a term is for.
@@ -112,6 +115,31 @@ pub enum TermState {
     Retired,
 }
 
+/// Something that AssemblyAI always hears in place of a term. With `custom_spelling` it spells that as the term.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spelling {
+    pub from: String,
+    pub state: SpellingState,
+}
+
+/// What became of a spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpellingState {
+    /// Orders send it.
+    Active,
+    /// It waits for somebody to accept or reject it.
+    Proposed,
+    /// It is not proposed again.
+    Rejected,
+}
+
+words! {
+    SpellingState:
+    Active = "active",
+    Proposed = "proposed",
+    Rejected = "rejected",
+}
+
 words! {
     TermState:
     Active = "active",
@@ -136,7 +164,7 @@ impl Term {
     /// A new active term that somebody typed.
     pub fn typed(term: TermText, scope: Scope, made_by: String, made_at: i64) -> Self {
         let (source, state, counts) = (Source::Typed, TermState::Active, Counts::default());
-        Self { id: TermId::new(made_at), term, scope, source, state, made_at, made_by, counts }
+        Self { id: TermId::new(made_at), term, scope, source, state, made_at, made_by, counts, spelling: None }
     }
 }
 
@@ -241,6 +269,7 @@ impl AddAssign for Counts {
         self.heard += other.heard;
         self.heard_wrongly += other.heard_wrongly;
         self.corrected += other.corrected;
+        self.accepted += other.accepted;
     }
 }
 
@@ -248,13 +277,8 @@ impl Counts {
     /// How much a transcript with these counts says for a term: what it was corrected to was needed most, and where it was
     /// heard wrongly it did harm.
     pub fn weight(&self) -> f64 {
-        self.said as f64 + 3.0 * self.corrected as f64 - 3.0 * self.heard_wrongly as f64
+        (self.said + self.accepted) as f64 + 3.0 * self.corrected as f64 - 3.0 * self.heard_wrongly as f64
     }
-}
-
-/// Returns the terms as they go into an order.
-pub fn keyterms(terms: &[Term]) -> Keyterms {
-    Keyterms::from_terms(terms.iter().map(|term| term.term.as_str()))
 }
 
 #[cfg(test)]

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use uuid::Uuid;
 
 use super::Error;
 use crate::accuracy::marks::{Confidences, Marks, UNKNOWN};
-use crate::accuracy::resample::{Interval, Memo, Share};
+use crate::accuracy::resample::{Interval, Memo, Share, missing};
 use crate::accuracy::{Edits, Normalization, TermCounts, Terms};
 use crate::context::Shared;
+use crate::model::blind::LONGEST;
 use crate::model::measure::{Dimension, Reference};
+use crate::model::transcript::TranscriptId;
 use crate::store::{Measure, Said};
 
 /// How words are normalized before they are compared.
@@ -27,6 +30,20 @@ const PLACES: usize = 20;
 pub struct Report {
     pub groups: Vec<Group>,
     pub terms: Vec<TermReport>,
+    pub blind: Blind,
+}
+
+/// How firm the figures of blind checks are.
+#[derive(Debug)]
+pub struct Blind {
+    /// Calls, or transcripts of other audio, of which a stretch was typed.
+    pub calls: usize,
+    /// How much was typed, in milliseconds.
+    pub typed_ms: i64,
+    /// How much more would make the word error rate of all of them firm.
+    pub missing_ms: i64,
+    /// A random transcript that nobody has corrected or checked.
+    pub next: Option<TranscriptId>,
 }
 
 /// Figures of the transcripts that have the same values.
@@ -73,11 +90,33 @@ pub async fn report(context: &Shared, by: Vec<Dimension>, range: Option<(i64, i6
         }
         terms.push(TermReport { said, misheard_as });
     }
+    let next = conn.unchecked_transcript(&Uuid::new_v4().to_string()).await?;
     drop(conn);
     let shared = Arc::clone(context);
     // Of thousands of calls, this takes a while the first time.
-    let grouped = tokio::task::spawn_blocking(move || groups(&measures, &by, &confidences, &shared.intervals));
-    Ok(Report { groups: grouped.await.map_err(|_| Error::Panicked)?, terms })
+    let grouped = tokio::task::spawn_blocking(move || {
+        let blind = Blind { next, ..Blind::of(&measures, &shared.intervals) };
+        (groups(&measures, &by, &confidences, &shared.intervals), blind)
+    });
+    let (groups, blind) = grouped.await.map_err(|_| Error::Panicked)?;
+    Ok(Report { groups, terms, blind })
+}
+
+impl Blind {
+    fn of(measures: &[Measure], intervals: &Memo) -> Self {
+        let (mut calls, mut typed) = (BTreeMap::<&str, Share>::new(), BTreeMap::<&str, i64>::new());
+        for measure in measures.iter().filter(|measure| measure.reference == Reference::Blind) {
+            calls.entry(call_of(measure)).or_default().add(&measure.edits);
+            // Both channels of a stretch take the same time.
+            let ms = typed.entry(&measure.transcript).or_default();
+            *ms = measure.typed_ms.max(*ms);
+        }
+        let (number, typed_ms) = (calls.len(), typed.into_values().sum::<i64>());
+        let missing = missing(number, intervals.interval(calls.into_values().collect()));
+        // As much of each further call as of these.
+        let each = if number == 0 { LONGEST } else { typed_ms / number as i64 };
+        Self { calls: number, typed_ms, missing_ms: missing as i64 * each, next: None }
+    }
 }
 
 /// What is added up of a group.
@@ -101,10 +140,7 @@ fn groups(
         let sums = groups.entry((values, measure.reference)).or_default();
         sums.edits += measure.edits;
         sums.terms += measure.terms;
-        let call = if measure.call.is_empty() { &measure.transcript } else { &measure.call };
-        let share = sums.calls.entry(call).or_default();
-        share.part += measure.edits.errors();
-        share.whole += measure.edits.words();
+        sums.calls.entry(call_of(measure)).or_default().add(&measure.edits);
         *sums.confidences.entry(&measure.model).or_default() += measure.confidences;
     }
     let group = |((values, reference), sums): ((Vec<Option<String>>, Reference), Sums<'_>)| {
@@ -128,6 +164,11 @@ fn groups(
         }
     };
     groups.into_iter().map(group).collect()
+}
+
+/// Returns the id of a measure's call, or of its transcript if that has none.
+fn call_of(measure: &Measure) -> &str {
+    if measure.call.is_empty() { &measure.transcript } else { &measure.call }
 }
 
 fn value(measure: &Measure, dimension: Dimension) -> Option<String> {

@@ -1,27 +1,16 @@
-//! What operators ask for about contacts: to name a number, to forget its name, to delete all its calls.
+//! What operators ask for about contacts: to name a number, and to forget its name.
 
 use std::sync::Arc;
 
-use super::delete::{self, Extent};
+use super::Error;
 use super::task::run_to_end;
-use super::{Error, facts};
 use crate::config::speech_models;
 use crate::context::Shared;
 use crate::failpoint::Commit;
-use crate::model::call::{Call, CallName};
 use crate::model::contact::{BadContact, CONTACTS, Contact, Notes};
 use crate::model::keyterms::Keyterms;
 use crate::model::name::{BadName, Name};
 use crate::model::phone::PhoneNumber;
-use crate::model::standing::NotDeletable;
-use crate::store::{Cursor, Filter, Number};
-
-/// Calls that are read at once.
-const BATCH: i64 = 100;
-
-/// Calls that one transaction marks for deletion. Other writers wait meanwhile, and for a call of three hours it removes
-/// thousands of words from the search index.
-const MARKED_AT_ONCE: usize = 5;
 
 /// What to change about a contact. Without a contact, what is not given is empty, except the name.
 #[derive(Debug, Clone, Default)]
@@ -29,24 +18,6 @@ pub struct Change {
     pub name: Option<Name>,
     pub keyterms: Option<Keyterms>,
     pub notes: Option<Notes>,
-}
-
-/// What is being deleted of a contact's calls, and what is left.
-#[derive(Debug, Default)]
-pub struct Receipt {
-    pub deleting: Vec<Extent>,
-    /// The calls that cannot be deleted now, and why.
-    pub left: Vec<(Call, NotDeletable)>,
-}
-
-impl Receipt {
-    fn add(&mut self, (extent, refusal): (Extent, Option<NotDeletable>)) {
-        match refusal {
-            None | Some(NotDeletable::Deleting) => self.deleting.push(extent),
-            Some(NotDeletable::Deleted) => {}
-            Some(why) => self.left.push((extent.call, why)),
-        }
-    }
 }
 
 /// Stores a change of a contact, or a new one. Returns the contact, and whether it is new.
@@ -109,60 +80,4 @@ pub async fn forget(context: &Shared, number: PhoneNumber) -> Result<(), Error> 
         Ok(())
     };
     run_to_end(context, forget).await
-}
-
-/// Returns what the deletion of all calls with this number would delete.
-pub async fn extent(context: &Shared, number: &PhoneNumber) -> Result<Receipt, Error> {
-    let (mut receipt, mut after) = (Receipt::default(), None);
-    loop {
-        let (calls, next) = some_calls(context, number, after.as_ref()).await?;
-        let mut conn = context.store.read().await?;
-        for name in calls {
-            if let Some(call) = conn.call(&name).await? {
-                let facts = facts::without_words(&mut conn, call).await?;
-                let refusal = facts.may_delete().err();
-                receipt.add((facts.into(), refusal));
-            }
-        }
-        if next.is_none() {
-            return Ok(receipt);
-        }
-        after = next;
-    }
-}
-
-/// Commits the deletion of every call with this number that is over, some at a time, with a job for each. Those that are
-/// still up are left. Asked again, it continues where it was.
-pub async fn delete_calls(context: &Shared, number: PhoneNumber) -> Result<Receipt, Error> {
-    let shared = Arc::clone(context);
-    run_to_end(context, async move { request_all(&shared, &number).await }).await
-}
-
-async fn request_all(context: &Shared, number: &PhoneNumber) -> Result<Receipt, Error> {
-    let (mut receipt, mut after) = (Receipt::default(), None);
-    loop {
-        let (calls, next) = some_calls(context, number, after.as_ref()).await?;
-        for some in calls.chunks(MARKED_AT_ONCE) {
-            delete::request_some(context, some).await?.into_iter().for_each(|requested| receipt.add(requested));
-        }
-        if next.is_none() {
-            return Ok(receipt);
-        }
-        after = next;
-    }
-}
-
-/// Returns some of the calls whose other end has this number, newest first, and where the next ones begin.
-async fn some_calls(
-    context: &Shared,
-    number: &PhoneNumber,
-    after: Option<&Cursor>,
-) -> Result<(Vec<CallName>, Option<Cursor>), Error> {
-    let number = number.to_string();
-    let filter = Filter { number: Some(Number::Whole(number.clone())), ..Filter::default() };
-    let calls = context.store.read().await?.calls_matching(&filter, after, BATCH).await?;
-    let last = calls.last().filter(|_| calls.len() == BATCH as usize);
-    let next = last.map(|last| Cursor { created_at: last.created_at, id: last.id.clone() });
-    let calls = calls.into_iter().filter(|call| call.party() == Some(number.as_str()));
-    Ok((calls.map(|call| CallName::Id(call.id)).collect(), next))
 }

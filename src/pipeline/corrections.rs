@@ -209,10 +209,12 @@ pub struct Chosen {
 /// before it are carried over where the same was heard.
 pub async fn choose(context: &Shared, id: &TranscriptId, by: String) -> Result<Chosen, Error> {
     let (shared, id) = (Arc::clone(context), id.clone());
-    run_to_end(context, async move { choose_to_end(&shared, &id, by).await }).await
+    let step = Step { id: new_id(), by, replacement: None };
+    run_to_end(context, async move { choose_to_end(&shared, &id, step).await }).await
 }
 
-async fn choose_to_end(context: &Shared, id: &TranscriptId, by: String) -> Result<Chosen, Error> {
+/// Chooses, and carries corrections over as this step.
+pub(super) async fn choose_to_end(context: &Shared, id: &TranscriptId, step: Step) -> Result<Chosen, Error> {
     let mut conn = context.store.read().await?;
     let text = Text::read(&mut conn, id).await?;
     let mut chosen = Chosen { carried_over: 0, left: 0 };
@@ -232,7 +234,7 @@ async fn choose_to_end(context: &Shared, id: &TranscriptId, by: String) -> Resul
             let (edits, _) = edits(text)?;
             edits.iter().map(|edit| Ok(correct(&current, &text.heard, edit)?)).collect()
         };
-        take(context, id, Step { id: new_id(), by, replacement: None }, find).await?;
+        take(context, id, step, find).await?;
     }
     let transcript = &text.transcript;
     let is_there = context

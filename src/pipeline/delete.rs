@@ -13,11 +13,11 @@ use super::{Error, facts, listing};
 use crate::clients::{self, Kind};
 use crate::context::Shared;
 use crate::failpoint::{self, Commit, Moment};
-use crate::model::call::{Call, CallId, CallName};
+use crate::model::call::{self, Call, CallId, CallName};
 use crate::model::job::JobKind;
 use crate::model::standing::{Facts, NotDeletable};
 use crate::model::transcript::Transcript;
-use crate::store::{self, Conn, Job};
+use crate::store::{self, Conn, Filter, Job};
 
 /// The pause before the WAL is truncated again, if a reader prevented it.
 const TRUNCATE_AGAIN: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ async fn request(context: &Shared, name: &CallName) -> Result<(), Error> {
     let requested = context
         .store
         .write(Commit::RequestDeletion, name.as_str(), |mut tx| async move {
-            let requested = mark(&mut tx, name, context.clock.now_ms()).await?;
+            let requested = mark(&mut tx, name, None, context.clock.now_ms()).await?;
             Ok((tx, requested))
         })
         .await?;
@@ -72,10 +72,12 @@ async fn request(context: &Shared, name: &CallName) -> Result<(), Error> {
     }
 }
 
-/// Commits the deletion of several calls at once. Returns what is known of each, and why it cannot be deleted, if it cannot.
+/// Commits the deletion of several calls at once that still match a filter. Returns what is known of each, and why it cannot be
+/// deleted, if it cannot.
 pub(super) async fn request_some(
     context: &Shared,
     names: &[CallName],
+    filter: &Filter,
 ) -> Result<Vec<(Extent, Option<NotDeletable>)>, Error> {
     let Some(first) = names.first() else { return Ok(Vec::new()) };
     let requested = context
@@ -83,7 +85,7 @@ pub(super) async fn request_some(
         .write(Commit::RequestDeletion, first.as_str(), |mut tx| async move {
             let (now, mut requested) = (context.clock.now_ms(), Vec::new());
             for name in names {
-                requested.extend(mark(&mut tx, name, now).await?);
+                requested.extend(mark(&mut tx, name, Some(filter), now).await?);
             }
             Ok((tx, requested))
         })
@@ -94,14 +96,22 @@ pub(super) async fn request_some(
     Ok(requested)
 }
 
-/// Marks a call for deletion and opens the job that deletes it, unless it cannot be deleted now.
+/// Marks a call for deletion and opens the job that deletes it, unless it cannot be deleted now, or matches the filter no more.
 async fn mark(
     tx: &mut Conn,
     name: &CallName,
+    filter: Option<&Filter>,
     now: i64,
 ) -> Result<Option<(Extent, Option<NotDeletable>)>, store::Error> {
     let Some(call) = tx.call(name).await? else { return Ok(None) };
     let facts = facts::without_words(tx, call).await?;
+    // It may have become another one since somebody has seen it, such as a failed call whose retry went well.
+    if let Some(filter) = filter
+        && facts.call.deletion.is_none()
+        && !filter.still_takes(&facts.call, facts.progress(), facts.seconds())
+    {
+        return Ok(None);
+    }
     match facts.may_delete() {
         Ok(()) | Err(NotDeletable::Deleting) => {
             let id = &facts.call.id;
@@ -142,7 +152,8 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     }
 
     // The audio first, so that no other transcript of it can be made.
-    let mut audio: BTreeSet<String> = recordings.iter().map(|recording| recording.sid.to_string()).collect();
+    let at_twilio = recordings.iter().filter(|_| call.kind != call::Kind::Upload);
+    let mut audio: BTreeSet<String> = at_twilio.map(|recording| recording.sid.to_string()).collect();
     if let Some(sid) = &call.sid {
         match context.twilio.recordings_of_call(sid.as_str()).await {
             Ok(listed) => audio.extend(listed.into_iter().map(|recording| recording.sid)),
@@ -178,6 +189,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
             }
             let may_wipe = !is_being_made(&tx.orders_of(id).await?);
             if may_wipe {
+                tx.close_job(JobKind::Price, id.as_str(), now).await?;
                 tx.wipe_call(id, now).await?;
             }
             Ok((tx, may_wipe))
@@ -204,12 +216,17 @@ fn still_ours(context: &Shared, job: &Job) -> Result<(), store::Error> {
 }
 
 /// Returns the ids that AssemblyAI has of an order: the known one, and every other that is listed with its audio URL,
-/// such as one whose answer was lost.
+/// such as one whose answer was lost. A URL that is no upload may be that of other people's transcripts, so only the known one
+/// counts there; if the answer was lost, the listed ones that no other order here has.
 async fn at_assemblyai(context: &Shared, job: &Job, transcript: &Transcript) -> Result<BTreeSet<String>, JobError> {
     let ended = transcript.submission.iter().flat_map(|submission| submission.ended.iter().cloned());
     let known = transcript.transcript_id.as_ref().map(ToString::to_string);
+    let is_own = transcript.audio_url.as_deref().is_some_and(|url| context.assemblyai.is_upload(url));
     let listed = match (&transcript.audio_url, transcript.asked_at) {
-        (Some(audio_url), Some(asked_at)) => listing::around(context, audio_url, asked_at).await,
+        (Some(audio_url), Some(asked_at)) if is_own || known.is_none() => {
+            // Since the deletion was requested, nothing is ordered.
+            listing::around(context, audio_url, asked_at, job.created_at).await
+        }
         _ => Ok(Vec::new()),
     };
     let listed = match listed {
@@ -217,7 +234,17 @@ async fn at_assemblyai(context: &Shared, job: &Job, transcript: &Transcript) -> 
         Err(_) if known.is_some() && job.failures >= LISTED_WITHIN => Vec::new(),
         listed => listed.map_err(retried)?,
     };
-    Ok(listed.into_iter().chain(known).chain(ended).collect())
+    let (mut conn, mut ours) = (context.store.read().await?, Vec::new());
+    for id in listed {
+        let of = match id.parse() {
+            Ok(id) => conn.order_by_transcript_id(&id).await?,
+            Err(_) => None,
+        };
+        if of.is_none_or(|of| of.id == transcript.id) {
+            ours.push(id);
+        }
+    }
+    Ok(ours.into_iter().chain(known).chain(ended).collect())
 }
 
 fn is_being_made(transcripts: &[Transcript]) -> bool {

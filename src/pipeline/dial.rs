@@ -71,7 +71,7 @@ enum Intent {
     /// The intent is committed, with the job that follows the call.
     Committed(Job),
     /// An existing call answers the request.
-    Other(Call),
+    Other(Box<Call>),
     /// The cap is reached for this many milliseconds.
     TooMany(Cap, i64),
     /// The database was so slow that the client has been told that nothing was dialed.
@@ -96,7 +96,11 @@ pub async fn dial(context: &Shared, request: Request) -> Result<Dialed, Error> {
     }
     let now = context.clock.now_ms();
     let call = Call::to_be_placed(number, &context.phone_number, operator.as_ref(), keyterms.clone(), now);
-    let call = Call { tag: tag.clone(), ..call };
+    let tag = match tag {
+        Some(tag) => Some(context.store.read().await?.known_tag(tag).await?),
+        None => None,
+    };
+    let call = Call { tag, ..call };
     let id = call.id.clone();
     let until = Instant::now() + context.dial_timeout;
     let is_intended = Arc::new(AtomicBool::new(false));
@@ -125,7 +129,7 @@ async fn place(
             tracing::info!(call = %other.id, to, "not dialed: a call with one of its numbers exists");
             let placed = tokio::time::timeout_at(until, wait_for_sid(&context, &other.id)).await;
             let sid = placed.unwrap_or_else(|_| Err(Error::Unsettled { call: other.id.clone() }))?;
-            Ok(Dialed { call: Call { sid: Some(sid), ..other }, was_there: true })
+            Ok(Dialed { call: Call { sid: Some(sid), ..*other }, was_there: true })
         }
         Intent::TooMany(Cap { setting, calls, .. }, _) if calls < 2 && request.operator.is_some() => {
             tracing::warn!(to, setting, "not dialed: the limit allows no conversation");
@@ -163,7 +167,7 @@ async fn intend(
                 if is_intended.load(Ordering::Relaxed) { tx.call(&call.id.clone().into()).await? } else { None };
             if let Some(other) = known.as_ref().filter(|known| known.state != CallState::Dialing) {
                 // Another instance already searches for this call.
-                return Ok((tx, Intent::Other(other.clone())));
+                return Ok((tx, Intent::Other(Box::new(other.clone()))));
             }
             if known.is_none() {
                 is_intended.store(false, Ordering::Relaxed);
@@ -171,12 +175,12 @@ async fn intend(
                     return Ok((tx, Intent::TooLate));
                 }
                 if let Some(other) = asked_before(&mut tx, context, request, now).await? {
-                    return Ok((tx, Intent::Other(other)));
+                    return Ok((tx, Intent::Other(Box::new(other))));
                 }
                 let legs = if request.operator.is_some() { 2 } else { 1 };
                 if let Some((cap, left)) = reached_cap(&mut tx, context.dial.caps, legs, now).await? {
                     let intent = match call_in_the_way(&mut tx, request).await? {
-                        Some(other) => Intent::Other(other),
+                        Some(other) => Intent::Other(Box::new(other)),
                         None => Intent::TooMany(cap, left),
                     };
                     return Ok((tx, intent));
@@ -187,7 +191,7 @@ async fn intend(
                     // If there is none, the other call has ended meanwhile: insert again.
                     if let Some(other) = call_in_the_way(&mut tx, request).await? {
                         is_intended.store(false, Ordering::Relaxed);
-                        return Ok((tx, Intent::Other(other)));
+                        return Ok((tx, Intent::Other(Box::new(other))));
                     }
                 }
             }
@@ -262,7 +266,7 @@ async fn reached_for(tx: &mut Conn, cap: Cap, phones: i64, now: i64) -> Result<O
 async fn place_call(context: &Shared, call: &Call, claimed: Claimed, until: Instant) -> Result<CallSid, Error> {
     let (id, to) = (&call.id, call.first_number().unwrap_or_default());
     let url = match call.kind {
-        call::Kind::Message => context.urls.record(Some(id)),
+        call::Kind::Message | call::Kind::Upload => context.urls.record(Some(id)),
         call::Kind::Conversation => context.urls.conversation(id),
     };
     let request = CreateCall {

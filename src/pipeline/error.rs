@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::allowed;
 use super::task::Panicked;
 use crate::clients;
@@ -13,7 +15,7 @@ use crate::model::keyterms::BadKeyterms;
 use crate::model::standing::{NotDeletable, NothingToRetry};
 use crate::model::vocabulary::BadTerm;
 use crate::model::word::SpokenWord;
-use crate::store;
+use crate::{spool, store};
 
 /// Words that have changed since the version that an operator saw, as they are now.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +40,14 @@ pub enum Error {
     /// Neither this program nor Twilio knows the call.
     #[error("callscribe knows no call {0}")]
     NoSuchCall(String),
+    #[error(
+        "AssemblyAI keeps the audio of an upload for a day or two, and gives it to nobody; callscribe keeps none of it, so it cannot be played"
+    )]
+    NotKept,
+    #[error("other calls or uploads match by now; nothing was deleted")]
+    OtherMatches,
+    #[error("only an upload has a title; the other end of a call has a name")]
+    NotAnUpload,
     #[error("{0}: there is no such speaker; expected a channel, such as 1, or AssemblyAI's speaker, such as A")]
     NoSuchSpeaker(String),
     #[error("callscribe has no transcript {0}, so it can be neither corrected nor checked here")]
@@ -50,6 +60,10 @@ pub enum Error {
     NoSuchVersion { newest: usize },
     #[error("somebody else has changed these words since; nothing was changed")]
     Changed(Box<Changed>),
+    #[error(
+        "start, end: expected those of the stretch at /transcript/{0}/blind-check, or of one that was typed before; nothing was stored"
+    )]
+    OtherStretch(String),
     #[error("there is no correction {0} of this transcript")]
     NoSuchCorrection(String),
     #[error("correction {0} is undone already")]
@@ -58,6 +72,34 @@ pub enum Error {
     OtherRecording,
     #[error("there is no replacement {0}")]
     NoSuchReplacement(String),
+    #[error("there is no trial {0}")]
+    NoSuchTrial(String),
+    #[error("trial {0} was confirmed with other calls or another way to transcribe them; nothing was ordered")]
+    OtherTrial(String),
+    #[error("arm: expected a number from 0 to {}", .arms - 1)]
+    NoSuchArm { arms: usize },
+    #[error("the trial still runs; choose when it has ended, or stop it")]
+    TrialRuns,
+    #[error("there is nothing to transcribe: {0}; nothing was ordered")]
+    NothingToTry(String),
+    #[error("these are {orders} transcripts, and a trial may have {most}; choose fewer calls")]
+    TooManyOrders { orders: usize, most: usize },
+    #[error("more than {0} calls match; choose fewer")]
+    TooManyMatches(usize),
+    #[error("there is no import {0}")]
+    NoSuchImport(String),
+    #[error("import {0} was confirmed with other recordings; nothing was ordered")]
+    OtherImport(String),
+    #[error("the import is {state}, so it cannot be {wanted}")]
+    ImportIs { state: &'static str, wanted: &'static str },
+    #[error("Twilio lists more than {0} recordings or calls of that time; choose a shorter one")]
+    TooManyListed(usize),
+    #[error(
+        "Twilio has more recordings of that time than can be counted at once: after half a minute, {read} were read{}; choose a \
+         later first day, and import what is older afterwards",
+        .since.map(|since| format!(", back to {since}")).unwrap_or_default()
+    )]
+    TooLongToCount { read: usize, since: Option<Timestamp> },
     #[error("{0} is no contact's number")]
     NoSuchContact(String),
     #[error(transparent)]
@@ -68,6 +110,8 @@ pub enum Error {
     NoSuchTerm(String),
     #[error("this scope has the term {0} already; change or delete that one")]
     SameTerm(String),
+    #[error("nothing is always heard in place of the term {0}, so there is no spelling to accept or reject")]
+    NoSpelling(String),
     #[error("the term is in {0}; change it there, or retire it here")]
     TermOfSetting(&'static str),
     /// `later` is whether a recording may still appear.
@@ -109,6 +153,8 @@ pub enum Error {
     Stopping,
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
     #[error(transparent)]
     Vendor(#[from] clients::Error),
     /// Each time, the program ended or was stopped while it ran this job, and another one found the lease expired.

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use super::charge::Charged;
 use super::job::{self, FIRST_POLL, JobError, LONGEST_POLL_PAUSE, Next, ms, poll_pause};
 use super::right::RIGHT_TO_CALL;
-use super::{Error, ingest, lookup};
+use super::{Error, charge, ingest, lookup};
 use crate::clients::twilio::{self, Recording};
 use crate::clients::{self, Kind};
 use crate::context::{Context, Shared};
@@ -158,6 +159,8 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
     let is_unlisted = found.status == CallState::Completed.as_str() && is_answered && recordings.is_empty();
     let is_up = found.is_up() || legs.iter().any(twilio::Call::is_up);
     let is_awaited = is_up || recordings.iter().any(Recording::is_coming) || (is_unlisted && just_ended);
+    // A call that nobody has answered costs nothing.
+    let charged = &(state == Some(CallState::Completed)).then(|| Charged::of(&found, &legs, &recordings));
     let (found, recordings, legs) = (&found, &recordings, &legs);
     let settled = context
         .store
@@ -174,6 +177,9 @@ async fn poll(context: &Shared, job: &Job, call: &Call, sid: &CallSid) -> Result
             put_recordings(&mut tx, context, call, recordings, now).await?;
             if !is_awaited {
                 tx.end_job(job, None, now).await?;
+                if let Some(charged) = charged {
+                    charge::settle(&mut tx, &call.id, charged, now).await?;
+                }
             }
             Ok((tx, !is_awaited))
         })

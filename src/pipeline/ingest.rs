@@ -8,14 +8,16 @@ use jiff::Timestamp;
 
 use super::Error;
 use super::job::{ms, poll_pause};
-use super::request;
 use super::task::run_to_end;
+use super::{charge, request};
 use crate::clients::twilio;
 use crate::context::{Context, Missed, Shared};
 use crate::failpoint::Commit;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction};
+use crate::model::import::ImportId;
 use crate::model::job::JobKind;
 use crate::model::leg::{Leg, LegUpdate};
+use crate::model::price::Price;
 use crate::model::recording::{Recording, RecordingSid, RecordingState};
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn};
@@ -291,6 +293,8 @@ async fn ingest_recording(context: &Shared, update: &RecordingUpdate) -> Result<
                 channels: update.channels,
                 source: update.source.clone(),
                 error_code: *error_code,
+                audio: None,
+                over_budget: None,
             };
             let moved = put_recording(&mut tx, context, &recording, now).await?;
             if moved && !state.is_coming() && !is_followed {
@@ -391,24 +395,96 @@ pub(super) async fn put_recording(
     Ok(true)
 }
 
-/// Stores a recording, and its call, that a client requests a transcript of before any callback has reported it.
+/// Stores a recording, and its call, that a client requests a transcript of before any callback has reported it. `call` is
+/// what Twilio knows of the call.
 pub(super) async fn unknown_recording(
     context: &Shared,
-    call: &CallSid,
+    sid: &CallSid,
+    call: Option<&twilio::Call>,
     recording: &twilio::Recording,
 ) -> Result<(), store::Error> {
-    let about = &only(None, call);
     context
         .store
         .write(Commit::IngestUnknownRecording, &recording.sid, |mut tx| async move {
             let now = context.clock.now_ms();
-            let (call, _) = find_call(&mut tx, about, now + ms(poll_pause(0)), now).await?;
+            let call = match tx.call(&CallName::Sid(sid.clone())).await? {
+                Some(known) => known,
+                None => {
+                    let new = tx.find_or_insert_call(&earlier(sid, call, recording, now)).await?;
+                    tx.open_job(JobKind::Call, new.id.as_str(), now + ms(poll_pause(0)), now).await?;
+                    new
+                }
+            };
             if let Some(recording) = to_model(&call, recording) {
                 put_recording(&mut tx, context, &recording, now).await?;
             }
             Ok((tx, ()))
         })
         .await
+}
+
+/// Stores a finished recording that an import brings here, and its call, under Twilio's dates. `call` is what Twilio knows of the
+/// call, which is over. Opens no job. Returns the id of its call, or `None` if that is deleted, or if Twilio names none.
+pub(super) async fn imported(
+    tx: &mut Conn,
+    import: &ImportId,
+    call: Option<&twilio::Call>,
+    recording: &twilio::Recording,
+    now: i64,
+) -> Result<Option<CallId>, store::Error> {
+    let made_at = recording.created().map_or(now, Timestamp::as_millisecond).min(now);
+    let sid = recording.call_sid.as_deref().and_then(|sid| sid.parse::<CallSid>().ok());
+    let conference = recording.conference_sid.as_deref().and_then(|sid| sid.parse::<ConferenceSid>().ok());
+    let new = match (sid, conference) {
+        (Some(sid), _) => earlier(&sid, call, recording, now),
+        (None, Some(conference)) => Call::unknown(CallId::from(&conference), None, made_at),
+        (None, None) => return Ok(None),
+    };
+    let known = match recording.sid.parse() {
+        Ok(sid) => tx.recording(&sid).await?.map(|known| CallName::Id(known.call)),
+        Err(_) => None,
+    };
+    let name = known.unwrap_or_else(|| new.sid.clone().map_or(CallName::Id(new.id.clone()), CallName::Sid));
+    let call_here = match tx.call(&name).await? {
+        Some(known) => known,
+        None => {
+            let added = tx.find_or_insert_call(&new).await?;
+            tx.mark_imported(&added.id, import).await?;
+            let state = call.and_then(|call| CallState::of_twilio(&call.status)).unwrap_or(CallState::Completed);
+            let ended = call.and_then(twilio::Call::ended).map(Timestamp::as_millisecond);
+            tx.advance_call(&added.id, state.into(), ended.unwrap_or(made_at).min(now)).await?;
+            added
+        }
+    };
+    if call_here.deletion.is_some() {
+        return Ok(None);
+    }
+    if let Some(new) = to_model(&call_here, recording)
+        && tx.upsert_recording(&new, made_at).await?
+        && tx.is_imported(&call_here.id).await?
+    {
+        // Nobody follows the call, so the first recording brings its price, and each one its own.
+        let call = call.filter(|_| call_here.price.is_none());
+        let known =
+            call_here.price.into_iter().chain(call.and_then(charge::of_call)).chain(charge::of_recording(recording));
+        if let Some(price) = Price::sum(known) {
+            tx.set_price(&call_here.id, &price).await?;
+        }
+    }
+    Ok(Some(call_here.id))
+}
+
+/// A call that is found by its recording, under the time at which it began. `call` is what Twilio knows of it.
+fn earlier(sid: &CallSid, call: Option<&twilio::Call>, recording: &twilio::Recording, now: i64) -> Call {
+    let began = call.and_then(twilio::Call::started).or_else(|| recording.created());
+    let at = began.map_or(now, Timestamp::as_millisecond).min(now);
+    let word = call.and_then(|call| call.direction.as_deref()).unwrap_or_default();
+    Call {
+        direction: Direction::of_twilio(word),
+        to: call.and_then(|call| call.to.clone()),
+        from: call.and_then(|call| call.from.clone()),
+        ..Call::unknown(CallId::new(at), Some(sid.clone()), at)
+    }
 }
 
 /// Returns `None` if the SID or the state is not one of Twilio's.
@@ -421,5 +497,7 @@ pub(super) fn to_model(call: &Call, recording: &twilio::Recording) -> Option<Rec
         channels: recording.channels.map(i64::from),
         source: recording.source.clone(),
         error_code: recording.error_code,
+        audio: None,
+        over_budget: None,
     })
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Error;
 use crate::clients::twilio::{Call, Decryption, Recording};
+use crate::clients::{self, Kind};
 use crate::context::Shared;
 use crate::model::call::{CallSid, CallState};
 
@@ -22,6 +23,14 @@ pub fn lack(sid: &str, status: &str, error_code: Option<i64>) -> String {
 
 pub async fn call(context: &Shared, call: &CallSid) -> Result<Call, Error> {
     Ok(context.twilio.call(call.as_str()).await?)
+}
+
+/// The same, or `None` if Twilio does not have it, or does not answer about it.
+pub(super) async fn call_if_kept(context: &Shared, call: &CallSid) -> Result<Option<Call>, clients::Error> {
+    match context.twilio.call(call.as_str()).await {
+        Err(clients::Error { kind: Kind::NotFound(_) | Kind::Rejected(_), .. }) => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// All recordings of a call, oldest first.
@@ -90,7 +99,7 @@ pub fn is_recording_awaited(call: &Call, recordings: &[Recording], now: Timestam
 }
 
 /// Source: <https://support.twilio.com/hc/en-us/articles/360014251313>.
-fn reason(code: i64) -> &'static str {
+pub(super) fn reason(code: i64) -> &'static str {
     match code {
         16101 => "it was too short",
         16102 => "it was silent",
@@ -116,6 +125,8 @@ mod tests {
             start_time: None,
             end_time: Some("Mon, 23 Nov 2026 01:50:00 +0000".to_owned()),
             duration: None,
+            price: None,
+            price_unit: None,
             parent_call_sid: None,
         };
         let at = |time: &str| time.parse::<Timestamp>().unwrap();

@@ -2,12 +2,23 @@
 
 use serde_json::{Map, Value};
 
+use super::request::models_of;
 use crate::clients::assemblyai::models::{self, ModelRefusal};
 use crate::context::Context;
-use crate::model::transcript::Submission;
+use crate::model::transcript::{Submission, Transcript};
 
 /// The number of speech models that AssemblyAI may refuse for one order.
 pub(super) const MOST: usize = 10;
+
+/// Whether an order may go on with other models. One of a trial must not, unless it asks for those of the settings: a trial is
+/// about the models that it names.
+pub(super) fn may_continue(context: &Context, transcript: &Transcript) -> bool {
+    let asked = || {
+        let parameters: Map<String, Value> = serde_json::from_str(&transcript.parameters).ok()?;
+        models_of(&parameters)
+    };
+    transcript.trial.is_none() || asked().is_some_and(|asked| asked == context.transcript.speech_models)
+}
 
 /// What to submit after AssemblyAI has refused a speech model of the order, in these words: the order without it. Returns
 /// `None` if the refusal is about something else, or if no model is left.

@@ -50,7 +50,7 @@ fn found(id: &TranscriptId, text: &Text, transcribed: &Transcribed, replacing: &
     let found = |place: Place| {
         let first = transcribed.id(place.from).unwrap_or_default();
         let name = format!("{id}.{first}.{}", place.to - place.from);
-        Found { id: name, transcript: id.clone(), recording: text.transcript.recording.clone(), place }
+        Found { id: name, transcript: id.clone(), recording: text.transcript.playable().cloned(), place }
     };
     replacing.places(&transcribed.words(&text.heard)).into_iter().map(found).collect()
 }

@@ -6,25 +6,30 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Error;
 use super::job::ms;
+use super::uploads::Upload;
+use super::{Error, price};
 use crate::clients;
 use crate::clients::assemblyai::{Reply, TranscriptStatus, models};
 use crate::clients::twilio::MediaFormat;
 use crate::config::speech_models;
 use crate::context::Context;
+use crate::model::dollars::Dollars;
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::{Recording, RecordingSid};
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 use crate::store::{self, Conn, NewTranscript};
 
-/// The window of `TRANSCRIBE_PER_DAY`.
-const DAY: Duration = Duration::from_hours(24);
+/// The window of `TRANSCRIBE_PER_DAY` and `BUDGET_PER_DAY`.
+pub(super) const DAY: Duration = Duration::from_hours(24);
+
+/// The language of a transcript whose order names none.
+const LANGUAGE: &str = "en";
 
 #[derive(Debug, Clone)]
 pub(super) struct TranscriptRequest {
-    /// The recording, unless the audio is elsewhere.
+    /// The recording. That of an upload is known once it is stored.
     pub(super) recording: Option<RecordingSid>,
     /// The form of the audio at Twilio, or its URL elsewhere.
     pub(super) audio: String,
@@ -88,11 +93,18 @@ impl TranscriptRequest {
             audio: self.audio.clone(),
             parameters: Value::Object(self.parameters.clone()).to_string(),
             channels_differ: self.channels_differ,
-            request_key: self.keys().swap_remove(0),
+            request_key: Some(self.keys().swap_remove(0)),
+            trial: None,
             is_unasked: false,
+            automatic: None,
             created_at: now,
         }
     }
+}
+
+/// The form in which the audio of a transcript is requested from Twilio. `None` if Twilio does not have it.
+pub(super) fn form(transcript: &Transcript) -> Option<AudioForm> {
+    transcript.audio.parse().ok()
 }
 
 /// Whether neither this request nor the settings choose the speech models.
@@ -134,13 +146,25 @@ pub(super) fn keyterms_of(parameters: &Map<String, Value>) -> Keyterms {
     Keyterms::from_terms(listed.unwrap_or_default())
 }
 
+/// What an order with these parameters costs at most. `None` if the price of a model is not known.
+pub(super) fn estimate(context: &Context, parameters: &Map<String, Value>, seconds: Option<i64>) -> Option<Dollars> {
+    price::estimate(context, &models_of(parameters)?, parameters, seconds)
+}
+
+/// The language of an order with these parameters.
+pub(super) fn language_of(parameters: &str) -> String {
+    let parameters: Value = serde_json::from_str(parameters).unwrap_or_default();
+    parameters["language_code"].as_str().unwrap_or(LANGUAGE).to_owned()
+}
+
 /// Opens the job that makes a transcript, unless the same request has one.
 pub(super) async fn open(tx: &mut Conn, request: &TranscriptRequest, now: i64) -> Result<(), store::Error> {
     insert(tx, &request.new_transcript(now), now).await
 }
 
-/// Opens the job that transcribes a recording without being asked to. Unless its call was dialed here, that is limited:
-/// strangers can call as often as they like. Beyond the limit, the recording has no transcript until somebody asks for it.
+/// Opens the job that transcribes a recording without being asked to. Unless its call was dialed here, their number is limited:
+/// strangers can call as often as they like. What all of them cost is limited by the budget of the day. Beyond either limit,
+/// the recording has no transcript until somebody asks for it.
 pub(super) async fn open_unasked(
     tx: &mut Conn,
     context: &Context,
@@ -148,15 +172,34 @@ pub(super) async fn open_unasked(
     now: i64,
 ) -> Result<(), store::Error> {
     let is_unasked = !tx.is_dialed_here(&recording.call).await?;
-    if is_unasked && let Some(most) = context.transcript.per_day {
+    let (per_day, budget) = (context.transcript.per_day.filter(|_| is_unasked), context.transcript.budget);
+    if per_day.is_some() || budget.is_some() {
         tx.lock_unasked(now).await?;
-        if tx.count_unasked_since(now - ms(DAY), now, most.into()).await? >= most.into() {
-            tracing::info!(recording = %recording.sid, "not transcribed: TRANSCRIBE_PER_DAY is reached");
-            return Ok(());
-        }
     }
-    let new = TranscriptRequest::of_recording(context, &recording.sid).new_transcript(now);
-    insert(tx, &NewTranscript { is_unasked, ..new }, now).await
+    if let Some(most) = per_day
+        && tx.count_unasked_since(now - ms(DAY), now, most.into()).await? >= most.into()
+    {
+        tracing::info!(recording = %recording.sid, "not transcribed: TRANSCRIBE_PER_DAY is reached");
+        return Ok(());
+    }
+    let request = TranscriptRequest::of_recording(context, &recording.sid);
+    let estimate = estimate(context, &request.parameters, recording.duration_seconds);
+    if let Some(budget) = budget
+        && !is_allowed(tx, budget, estimate, now).await?
+    {
+        tx.note_over_budget(&recording.sid, budget, now).await?;
+        tracing::info!(recording = %recording.sid, "not transcribed: BUDGET_PER_DAY is reached");
+        return Ok(());
+    }
+    let automatic = Some(estimate.unwrap_or_default());
+    insert(tx, &NewTranscript { is_unasked, automatic, ..request.new_transcript(now) }, now).await
+}
+
+/// Whether the budget allows another transcript. Holds until the transaction ends, which keeps others from being ordered.
+async fn is_allowed(tx: &mut Conn, budget: Dollars, estimate: Option<Dollars>, now: i64) -> Result<bool, store::Error> {
+    let Some(estimate) = estimate else { return Ok(false) };
+    tx.redate_automatic(now).await?;
+    Ok(tx.automatic_cost_since(now - ms(DAY), now).await? + estimate <= budget)
 }
 
 async fn insert(tx: &mut Conn, new: &NewTranscript, now: i64) -> Result<(), store::Error> {
@@ -176,14 +219,18 @@ pub(super) async fn adopt_order(
     if tx.transcript_by_transcript_id(id).await?.is_some() {
         return Ok(());
     }
+    // Nothing else is known of its audio.
+    let upload = Upload::of_unknown_audio();
     let new = NewTranscript {
         id: order.clone(),
-        recording: None,
+        recording: upload.find_or_insert(tx, now).await?,
         audio: String::new(),
         parameters: "{}".to_owned(),
         channels_differ: None,
-        request_key: order.to_string(),
+        request_key: Some(order.to_string()),
+        trial: None,
         is_unasked: false,
+        automatic: None,
         created_at: now,
     };
     tx.add_transcript(&new).await?;

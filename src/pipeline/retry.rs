@@ -1,15 +1,21 @@
-//! Retrying, at the operator's request, what has failed for a call.
+//! Retrying, at the operator's request, what has failed for a call or in a trial.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::request::{self, TranscriptRequest};
 use super::task::run_to_end;
+use super::trials::{self, MOST_ORDERS};
 use super::{Error, facts};
 use crate::context::Shared;
 use crate::failpoint::Commit;
 use crate::model::call::{CallId, CallName};
 use crate::model::job::JobKind;
+use crate::model::standing::NothingToRetry;
+use crate::model::trial::TrialId;
+
+/// What the history says of a new attempt.
+pub(super) const RETRIED: &str = "retried by the operator";
 
 /// Starts a new attempt at each failed transcript, requests the missing ones, follows a call again that was given up, or
 /// resumes a failed deletion. Rings no phone.
@@ -39,7 +45,7 @@ async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
                 return Ok((tx, None));
             }
             for transcript in facts.transcripts.iter().filter(|one| facts.may_retry_transcript(one)) {
-                tx.begin_attempt(transcript, request::is_void(transcript), "retried by the operator", now).await?;
+                tx.begin_attempt(transcript, request::is_void(transcript), RETRIED, now).await?;
                 tx.open_job(JobKind::Transcript, transcript.id.as_str(), now, now).await?;
             }
             for recording in facts.recordings.iter().filter(|one| facts.may_transcribe(one)) {
@@ -59,5 +65,46 @@ async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
     tracing::info!(call = name.as_str(), "retrying");
     context.job_ready.notify_one();
     context.events.changed(name.as_str());
+    Ok(())
+}
+
+/// Starts a new attempt at each failed transcript of a trial. When it is finished, the trial measures it.
+///
+/// Returns [`Error::NothingToRetry`] if none has failed, or if the trial was stopped.
+pub async fn retry_trial(context: &Shared, id: &TrialId) -> Result<(), Error> {
+    trials::get(context, id).await?;
+    let (shared, id) = (Arc::clone(context), id.clone());
+    run_to_end(context, async move { restart_trial(&shared, &id).await }).await
+}
+
+async fn restart_trial(context: &Shared, id: &TrialId) -> Result<(), Error> {
+    // As above.
+    let has_started = &AtomicBool::new(false);
+    let refusal = context
+        .store
+        .write(Commit::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
+            let now = context.clock.now_ms();
+            if tx.is_trial_stopped(id).await? {
+                return Ok((tx, Some(NothingToRetry::TrialStopped)));
+            }
+            let mut position = 0;
+            for order in tx.failed_orders(id, MOST_ORDERS as i64).await? {
+                let Some(failed) = tx.transcript_by_id(&order).await? else { continue };
+                if tx.begin_attempt(&failed, request::is_void(&failed), RETRIED, now).await? {
+                    let due = trials::due_at(position, now);
+                    tx.open_job(JobKind::Transcript, order.as_str(), due, now).await?;
+                    position += 1;
+                }
+            }
+            has_started.fetch_or(position > 0, Ordering::Relaxed);
+            Ok((tx, (position == 0).then_some(NothingToRetry::NothingFailedInTrial)))
+        })
+        .await?;
+    if let Some(refusal) = refusal.filter(|_| !has_started.load(Ordering::Relaxed)) {
+        return Err(refusal.into());
+    }
+    tracing::info!(trial = %id, "retrying");
+    context.job_ready.notify_one();
+    context.events.changed(id.as_str());
     Ok(())
 }

@@ -7,7 +7,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::job::{Claimed, JobError, Next, claim_again, jittered, ms};
-use super::{Error, delete, follow, learn, replace, submit, unreported};
+use super::{Error, charge, delete, follow, import, learn, replace, spooled, submit, trial, unreported};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::job::JobKind;
@@ -51,9 +51,9 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
     let (context, job) = (&claimed.context, &claimed.job);
     let span = tracing::info_span!("job", call = Empty, transcript = Empty);
     match job.kind {
-        JobKind::Call | JobKind::Deletion => span.record("call", &job.subject),
-        JobKind::Transcript | JobKind::Learning => span.record("transcript", &job.subject),
-        JobKind::Unreported | JobKind::Replacement => &span,
+        JobKind::Call | JobKind::Deletion | JobKind::Price => span.record("call", &job.subject),
+        JobKind::Transcript | JobKind::Learning | JobKind::Counting => span.record("transcript", &job.subject),
+        JobKind::Unreported | JobKind::Replacement | JobKind::Trial | JobKind::Import | JobKind::File => &span,
     };
     if job.losses >= MOST_LOSSES {
         let failure = JobError::fail(Error::LostEachTime(job.losses));
@@ -73,7 +73,11 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
                 JobKind::Deletion => delete::run(&context, &job).await,
                 JobKind::Unreported => unreported::run(&context, &job).await,
                 JobKind::Replacement => replace::run(&context, &job).await,
-                JobKind::Learning => learn::run(&context, &job).await,
+                JobKind::Learning | JobKind::Counting => learn::run(&context, &job).await,
+                JobKind::Trial => trial::run(&context, &job).await,
+                JobKind::Import => import::run(&context, &job).await,
+                JobKind::File => spooled::run(&context, &job).await,
+                JobKind::Price => charge::run(&context, &job).await,
             }
         };
         // In a task of its own, so that a panic ends this job only.
@@ -167,10 +171,15 @@ async fn fail(tx: &mut Conn, context: &Context, job: &Job, reason: &str, now: i6
     match job.kind {
         JobKind::Call => follow::give_up(tx, context, job, reason, now).await,
         JobKind::Transcript => submit::give_up(tx, job, reason, now).await,
+        // The file waits for somebody who tries it again.
+        JobKind::File => Ok(()),
         // The deletion stays requested; its job holds the reason for the failure.
         JobKind::Deletion => Ok(()),
-        // The next start, or the next correction, opens it again.
-        JobKind::Unreported | JobKind::Learning => Ok(()),
+        // The next start, correction, transcript, or change of the vocabulary opens it again.
+        JobKind::Unreported | JobKind::Learning | JobKind::Counting | JobKind::Trial => Ok(()),
+        // What the call costs stays unknown.
+        JobKind::Price => Ok(()),
+        JobKind::Import => import::give_up(tx, job, reason, now).await,
         JobKind::Replacement => tx.end_replacement(&job.subject, Some(reason)).await,
     }
 }

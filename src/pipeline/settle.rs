@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::job::{CREDENTIALS_PAUSE, JobError, Next};
-use super::{Error, refused};
+use super::{Error, price, refused, request};
 use crate::clients::Kind;
 use crate::clients::assemblyai::{self, Reply, TranscriptStatus};
 use crate::context::Shared;
@@ -12,6 +12,7 @@ use crate::model::job::JobKind;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{Submission, Transcript, TranscriptId, TranscriptState};
 use crate::model::word::SpokenWord;
+use crate::store::Finished;
 
 /// The number of attempts at an order whose upload AssemblyAI has lost: uploads expire after a day or two.
 const MAX_ATTEMPTS: i64 = 2;
@@ -34,7 +35,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
     let (subject, json) = (transcript.id.as_str(), reply.json.stored());
     let words = || spoken(&reply);
     let lost_audio = seen.status == TranscriptStatus::Error
-        && transcript.recording.is_some()
+        && request::form(transcript).is_some()
         && transcript.attempt < MAX_ATTEMPTS + ended_of(transcript)
         && seen.error.as_deref().is_some_and(is_lost_audio);
     let next = if lost_audio { None } else { after_refusal(context, transcript, &reply) };
@@ -49,7 +50,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
             match seen.status {
                 _ if seen.is_deleted() => {
                     let reason = Error::TranscriptDeleted.to_string();
-                    if tx.mark_failed(transcript, Some(json), &reason, now).await? {
+                    if tx.mark_failed(transcript, Some(json), &reason, false, now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }
                 }
@@ -61,9 +62,18 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                 TranscriptStatus::Completed => {
                     let text = seen.text.as_deref().filter(|text| !text.trim().is_empty()).unwrap_or_default();
                     let model = seen.speech_model_used.clone().map(printable);
+                    let speech_model = model.as_deref();
+                    let cost = price::of_finished(context, transcript, speech_model, seen.seconds);
+                    let finished = Finished { json, text, speech_model, cost };
                     // A later attempt keeps the job open.
-                    if tx.mark_completed(transcript, json, text, model.as_deref(), words(), now).await? {
+                    if tx.mark_completed(transcript, &finished, words(), now).await? {
                         tx.close_job(kind, subject, now).await?;
+                        if let (Some(recording), Some(seconds)) = (&transcript.recording, seen.seconds) {
+                            tx.set_length(recording, seconds).await?;
+                        }
+                        if let Some(part) = &transcript.trial {
+                            tx.open_job(JobKind::Trial, part.trial.as_str(), now, now).await?;
+                        }
                     }
                 }
                 TranscriptStatus::Error if lost_audio => {
@@ -85,9 +95,16 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                 }
                 TranscriptStatus::Error => {
                     let error = seen.error.as_deref().unwrap_or("no reason given");
-                    let is_external = transcript.recording.is_some()
+                    let is_external = request::form(transcript).is_some()
                         && transcript.audio_url.as_deref().is_some_and(|url| !context.assemblyai.is_upload(url));
-                    let reason = if is_external && is_lost_audio(error) {
+                    let is_upload = request::form(transcript).is_none()
+                        && transcript.audio_url.as_deref().is_some_and(|url| context.assemblyai.is_upload(url));
+                    let reason = if is_upload && is_lost_audio(error) {
+                        format!(
+                            "AssemblyAI: {}; it keeps an uploaded file for a day or two, so send the file again",
+                            error.trim_end_matches('.')
+                        )
+                    } else if is_external && is_lost_audio(error) {
                         format!(
                             "AssemblyAI: {}; the recording is in the Twilio account's own storage, whose files AssemblyAI must \
                              be able to read without credentials",
@@ -96,7 +113,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                     } else {
                         format!("AssemblyAI: {error}")
                     };
-                    if tx.mark_failed(transcript, Some(json), &reason, now).await? {
+                    if tx.mark_failed(transcript, Some(json), &reason, true, now).await? {
                         tx.close_job(kind, subject, now).await?;
                     }
                 }
@@ -123,7 +140,7 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
 
 /// What to submit instead of an order that AssemblyAI had accepted and has ended because of its model.
 fn after_refusal(context: &Shared, transcript: &Transcript, reply: &Reply) -> Option<Submission> {
-    let submission = transcript.submission.as_ref()?;
+    let submission = transcript.submission.as_ref().filter(|_| refused::may_continue(context, transcript))?;
     let words = reply.transcript.error.as_deref().filter(|_| reply.transcript.status == TranscriptStatus::Error)?;
     let parameters = serde_json::from_str(&transcript.parameters).ok()?;
     let next = refused::next(context, words, submission, &parameters)?;

@@ -38,6 +38,9 @@ const MISSES: i64 = 2;
 /// answers that prove nothing.
 const MOST_POLLS: i64 = 100;
 
+/// Why an order of a trial that somebody has stopped is not submitted.
+pub(super) const STOPPED: &str = "the trial was stopped before this was ordered";
+
 /// The job gives up this long after the transcript was requested.
 const DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -78,6 +81,12 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         .write(Commit::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
             let asked_at = context.clock.now_ms();
             keep_lease(&mut tx, context, job).await?;
+            if let Some(part) = &transcript.trial
+                && tx.is_trial_stopped(&part.trial).await?
+            {
+                tx.mark_failed(transcript, None, STOPPED, true, asked_at).await?;
+                return Ok((tx, None));
+            }
             let is_open = tx.intend_to_submit(transcript, submission, asked_at).await?;
             Ok((tx, is_open.then_some(asked_at)))
         })
@@ -120,7 +129,9 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         }
         Err(error) => {
             let next = &match &error.kind {
-                Kind::Rejected(refusal) => refused::next(context, &refusal.message, submission, &body),
+                Kind::Rejected(refusal) if refused::may_continue(context, transcript) => {
+                    refused::next(context, &refusal.message, submission, &body)
+                }
                 _ => None,
             };
             let refused = &refused::note(context, submission, next.as_ref());
@@ -163,19 +174,30 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         Some(sid) => conn.recording(sid).await?,
         None => None,
     };
-    let (mut keyterms, mut of_contact) =
-        (keyterms_of(&body).without(&conn.unwanted_settings().await?), Keyterms::default());
-    let call = match recording {
-        Some(recording) => conn.call(&CallName::Id(recording.call)).await?,
+    let trial = match &transcript.trial {
+        Some(part) => conn.trial(&part.trial).await?,
         None => None,
     };
-    if let Some(call) = &call {
-        keyterms = keyterms.and(&call.keyterms);
-        if let Some(contact) = conn.contact_of(call).await? {
-            of_contact = contact.keyterms_of_calls();
+    let own = trial.zip(transcript.trial.as_ref()).and_then(|(trial, part)| trial.arms.get(part.arm)?.keyterms.clone());
+    let (mut keyterms, mut of_contact, mut offered) = (keyterms_of(&body), Keyterms::default(), Offered::default());
+    let mut spellings = Vec::new();
+    // A trial with terms of its own is about these.
+    if own.is_none() {
+        keyterms = keyterms.without(&conn.unwanted_settings().await?);
+        let call = match recording {
+            Some(recording) => conn.call(&CallName::Id(recording.call)).await?,
+            None => None,
+        };
+        if let Some(call) = &call {
+            keyterms = keyterms.and(&call.keyterms);
+            if let Some(contact) = conn.contact_of(call).await? {
+                of_contact = contact.keyterms_of_calls();
+            }
         }
+        offered = vocabulary::offered(&mut conn, call.as_ref()).await?;
+        spellings = vocabulary::spellings(&mut conn, call.as_ref()).await?;
     }
-    let Offered { terms, others } = vocabulary::offered(&mut conn, call.as_ref()).await?;
+    let Offered { terms, others } = offered;
     drop(conn);
     let asked = models_of(&body);
     let refused = transcript.submission.as_ref().map_or(&[][..], |submission| &submission.refused);
@@ -191,6 +213,7 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
     let mut refused = refused.to_vec();
     // What AssemblyAI refuses again and again is not asked for with each order.
     while wanted.is_some()
+        && refused::may_continue(context, transcript)
         && let Some(detour) = context.models.detour(&able, context.clock.now_ms())
     {
         let instead = detour.instead.into_iter().filter(|model| !refused.contains(model)).collect::<Vec<_>>();
@@ -215,6 +238,7 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         ended,
         keyterms: sent.as_slice().to_vec(),
         keyterms_left_out: left_out.as_slice().to_vec(),
+        custom_spelling: add_spellings(&mut body, spellings),
         others_left_out: others,
     };
     // Each voice has a channel of its own. If both channels are the same, this would double the text. A choice in
@@ -230,6 +254,25 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
         body.insert("webhook_auth_header_value".to_owned(), json!(context.webhook_secrets.secret(&transcript.id)));
     }
     Ok((body, submission))
+}
+
+/// Adds what AssemblyAI must spell as terms to those entries of an order that its request has, which come first. Returns what
+/// was added.
+fn add_spellings(body: &mut Map<String, Value>, mut spellings: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut entries = match body.get("custom_spelling") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(entries)) => entries.clone(),
+        // AssemblyAI says what is wrong with it.
+        Some(_) => return Vec::new(),
+    };
+    let known = entries.iter().filter_map(|entry| entry["from"].as_array()).flatten();
+    let known: Vec<String> = known.filter_map(|from| Some(from.as_str()?.to_lowercase())).collect();
+    spellings.retain(|(from, _)| !known.contains(&from.to_lowercase()));
+    entries.extend(spellings.iter().map(|(from, to)| json!({ "from": [from], "to": to })));
+    if !spellings.is_empty() {
+        body.insert("custom_spelling".to_owned(), json!(entries));
+    }
+    spellings
 }
 
 /// Searches for an order whose answer was lost, and adopts it. After the last search without a result, withdraws the intent.
@@ -315,7 +358,11 @@ async fn poll(context: &Shared, job: &Job, transcript: &Transcript, id: &Transcr
 /// Marks the transcript as failed when its job has failed for good.
 pub(super) async fn give_up(tx: &mut Conn, job: &Job, reason: &str, now: i64) -> Result<(), store::Error> {
     match tx.transcript_by_id(&OrderId::from(job.subject.clone())).await? {
-        Some(transcript) => tx.mark_failed(&transcript, None, reason, now).await.map(drop),
+        Some(transcript) => {
+            // AssemblyAI may go on with what it has accepted.
+            let is_free = transcript.asked_at.is_none();
+            tx.mark_failed(&transcript, None, reason, is_free, now).await.map(drop)
+        }
         None => Ok(()),
     }
 }

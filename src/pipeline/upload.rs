@@ -9,13 +9,13 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::job::{JobError, Next, jittered, ms};
-use super::request::AudioForm;
+use super::request::{self, AudioForm};
 use super::{Error, ingest, lookup};
 use crate::clients::twilio::{self, Channels, Location, Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Aborted, Commit, Moment};
-use crate::model::call::CallSid;
+use crate::model::call::{CallName, CallSid};
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::Transcript;
 use crate::store::Job;
@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const READY_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// How long a job waits for a transfer permit before it makes room for other jobs, and the pause before it tries again.
-const TURN: Duration = Duration::from_secs(3);
+pub(super) const TURN: Duration = Duration::from_secs(3);
 
 /// How many times an upload is tried before the job pauses. It costs nothing, and an upload that no order names is never
 /// used.
@@ -38,10 +38,10 @@ type Chunks = BoxStream<'static, Result<Bytes, clients::Error>>;
 
 /// Makes the audio available to AssemblyAI.
 pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) -> Result<(), JobError> {
-    let (audio_url, channels_differ) = match &transcript.recording {
+    let (audio_url, channels_differ) = match (&transcript.recording, request::form(transcript)) {
+        (Some(recording), Some(form)) => stream_audio(context, job, recording, form).await?,
         // AssemblyAI fetches any other URL itself; callscribe never does.
-        None => (transcript.audio.clone(), transcript.channels_differ),
-        Some(recording) => stream_audio(context, job, recording, &transcript.audio).await?,
+        _ => (transcript.audio.clone(), transcript.channels_differ),
     };
     failpoint::reach(Moment::UploadAnswered, &job.subject)?;
     let audio_url = audio_url.as_str();
@@ -62,10 +62,8 @@ async fn stream_audio(
     context: &Shared,
     job: &Job,
     sid: &RecordingSid,
-    audio: &str,
+    AudioForm { format, channels }: AudioForm,
 ) -> Result<(String, Option<bool>), JobError> {
-    let AudioForm { format, channels } =
-        audio.parse().unwrap_or(AudioForm { format: MediaFormat::Wav, channels: None });
     let mut wanted = MediaRequest { format, channels, ..MediaRequest::default() };
     let mut is_listed = false;
     match context.twilio.recording(sid.as_str()).await {
@@ -206,9 +204,13 @@ fn not_ready(context: &Context, job: &Job, error: Error) -> JobError {
 async fn store_if_unknown(context: &Shared, sid: &RecordingSid, details: &twilio::Recording) -> Result<(), JobError> {
     let call = details.call_sid.as_deref().and_then(|call| call.parse::<CallSid>().ok());
     let Some(call) = call else { return Ok(()) };
-    if context.store.read().await?.recording(sid).await?.is_some() {
+    let mut conn = context.store.read().await?;
+    if conn.recording(sid).await?.is_some() {
         return Ok(());
     }
-    ingest::unknown_recording(context, &call, details).await?;
+    let is_known = conn.call(&CallName::Sid(call.clone())).await?.is_some();
+    drop(conn);
+    let found = if is_known { None } else { lookup::call_if_kept(context, &call).await? };
+    ingest::unknown_recording(context, &call, found.as_ref(), details).await?;
     Ok(())
 }

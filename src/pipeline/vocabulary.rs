@@ -3,17 +3,24 @@
 use std::sync::Arc;
 
 use super::Error;
+use super::request::language_of;
 use super::task::run_to_end;
 use crate::config::speech_models;
 use crate::context::{Context, Shared};
 use crate::failpoint::Commit;
 use crate::model::call::Call;
 use crate::model::keyterms::{Keyterms, Limit};
-use crate::model::vocabulary::{Scope, Source, Term, TermId, TermState, TermText, VOCABULARY, keyterms};
-use crate::store::{self, Conn};
+use crate::model::learned::CommonWords;
+use crate::model::replace::Replacing;
+use crate::model::vocabulary::{Scope, Source, Spelling, SpellingState, Term, TermId, TermState, TermText, VOCABULARY};
+use crate::store::{self, Asked, Conn, Example, Filter};
 
 /// Terms of a scope that are read for an order. No model takes more of them.
 const MOST_OFFERED: i64 = 1_200;
+
+/// Terms of a list that are stored in one transaction. All of a long list would keep calls waiting for seconds. If the program
+/// ends in between, the client has no answer, and sends the list again.
+const AT_ONCE: usize = 500;
 
 /// What to change about a term.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +28,12 @@ pub struct Change {
     pub term: Option<TermText>,
     pub scope: Option<Scope>,
     pub state: Option<TermState>,
+    /// What becomes of the spelling that is proposed, or in use. [`SpellingState::Proposed`] leaves it undecided.
+    pub spelling: Option<SpellingState>,
 }
+
+/// Corrections of a term that show that what is heard in its place is always the same.
+const ALWAYS: i64 = 2;
 
 /// The terms that an order may take, the most useful first.
 #[derive(Debug, Default)]
@@ -39,16 +51,18 @@ pub async fn add(context: &Shared, terms: Vec<TermText>, scope: Scope, by: Strin
     let new: Vec<Term> = new.collect();
     let shared = Arc::clone(context);
     run_to_end(context, async move {
-        let new = &new;
-        let subject = new.first().map_or("", |term| term.id.as_str());
-        let added = shared.store.write(Commit::StoreTerms, subject, |mut tx| async move {
-            let mut added = Vec::new();
-            for term in new {
-                added.push(add_one(&mut tx, term, now).await?);
-            }
-            Ok((tx, added))
-        });
-        let added = added.await?;
+        let mut added = Vec::new();
+        for new in new.chunks(AT_ONCE) {
+            let some = shared.store.write(Commit::StoreTerms, new[0].id.as_str(), |mut tx| async move {
+                let mut added = Vec::new();
+                tx.count_again(now).await?;
+                for term in new {
+                    added.push(add_one(&mut tx, term, now).await?);
+                }
+                Ok((tx, added))
+            });
+            added.extend(some.await?);
+        }
         shared.events.changed(VOCABULARY);
         Ok(added)
     })
@@ -79,8 +93,17 @@ pub async fn change(context: &Shared, id: TermId, change: Change) -> Result<Term
             let Some(known) = tx.term(id).await? else {
                 return Ok((tx, Err(Error::NoSuchTerm(id.to_string()))));
             };
-            let Change { term, scope, state } = change.clone();
+            let Change { term, scope, state, spelling } = change.clone();
+            let spelling = match spelling {
+                None => known.spelling.clone(),
+                Some(state) => match spelling_of(&mut tx, &known).await? {
+                    None => return Ok((tx, Err(Error::NoSpelling(known.term.to_string())))),
+                    Some(_) if state == SpellingState::Proposed => None,
+                    Some(spelling) => Some(Spelling { state, ..spelling }),
+                },
+            };
             let changed = Term {
+                spelling,
                 term: term.unwrap_or_else(|| known.term.clone()),
                 scope: scope.unwrap_or_else(|| known.scope.clone()),
                 state: state.unwrap_or(known.state),
@@ -94,7 +117,12 @@ pub async fn change(context: &Shared, id: TermId, change: Change) -> Result<Term
             if let Some(other) = tx.same_term(&changed.scope, &changed.term).await?.filter(|other| other.id != *id) {
                 return Ok((tx, Err(Error::SameTerm(other.term.to_string()))));
             }
-            tx.change_term(&changed, shared.clock.now_ms()).await?;
+            let now = shared.clock.now_ms();
+            let is_rejected = |term: &Term| term.state == TermState::Rejected;
+            if moves || is_rejected(&changed) != is_rejected(&known) {
+                tx.count_again(now).await?;
+            }
+            tx.change_term(&changed, now).await?;
             Ok((tx, Ok(changed)))
         });
         let changed = changed.await??;
@@ -102,6 +130,34 @@ pub async fn change(context: &Shared, id: TermId, change: Change) -> Result<Term
         Ok(changed)
     })
     .await
+}
+
+/// Returns what AssemblyAI must spell as this term: what somebody has decided on, or else what is proposed. That is something
+/// which was heard each time that the term was corrected, and is nothing that anybody says: no common word, and in no
+/// transcript that is checked.
+pub async fn spelling_of(conn: &mut Conn, term: &Term) -> Result<Option<Spelling>, store::Error> {
+    let is_one_word = term.term.as_str().split_whitespace().nth(1).is_none();
+    let corrected = term.counts.corrected;
+    if term.spelling.is_some() || !is_one_word || term.state == TermState::Rejected || corrected < ALWAYS {
+        return Ok(term.spelling.clone());
+    }
+    // One more than there should be, if all are there.
+    let examples = conn.examples_of(&term.id, usize::try_from(corrected).unwrap_or_default() + 1).await?;
+    let Some(first) = examples.first() else { return Ok(None) };
+    let from = first.misheard.heard.clone();
+    let is_it = |example: &Example| {
+        let is_common = CommonWords::of(&language_of(&example.parameters)).has(&from);
+        example.misheard.heard.to_lowercase() == from.to_lowercase() && !is_common
+    };
+    // It would replace the term itself.
+    let is_term = from.to_lowercase() == term.term.lower_case();
+    if is_term || examples.len() as i64 != corrected || !examples.iter().all(is_it) {
+        return Ok(None);
+    }
+    let Ok(find) = Replacing::new(&from, "", false, true) else { return Ok(None) };
+    let checked = Filter { is_checked: Some(true), ..Filter::default() };
+    let is_said = conn.count_indexed(&Asked::new(find, Vec::new(), String::new(), &checked)).await? > 0;
+    Ok((!is_said).then_some(Spelling { from, state: SpellingState::Proposed }))
 }
 
 /// Deletes a term with what was counted of it.
@@ -116,7 +172,9 @@ pub async fn forget(context: &Shared, id: TermId) -> Result<(), Error> {
             return Err(Error::TermOfSetting(setting));
         }
         let deleted = shared.store.write(Commit::DeleteTerm, id.as_str(), |mut tx| async move {
-            tx.delete_term(id, shared.clock.now_ms()).await?;
+            let now = shared.clock.now_ms();
+            tx.count_again(now).await?;
+            tx.delete_term(id, now).await?;
             Ok((tx, ()))
         });
         deleted.await?;
@@ -129,18 +187,17 @@ pub async fn forget(context: &Shared, id: TermId) -> Result<(), Error> {
 /// Stores the key terms of the settings, as last read, in the vocabulary.
 pub async fn store_settings(context: &Context) -> Result<(), Error> {
     let (listed, filed) = context.keyterms_by_setting();
-    let stored = context.store.read().await?.terms_of_settings().await?;
-    let of = |source| {
-        Keyterms::from_terms(stored.iter().filter(|term| term.source == source).map(|term| term.term.as_str()))
-    };
-    if of(Source::Setting) == listed && of(Source::File) == filed {
+    let (listed, filed) = (&listed, &filed);
+    let changes = context.store.read().await?.changes_of_settings(listed, filed, context.clock.now_ms()).await?;
+    if changes.is_empty() {
         return Ok(());
     }
-    let (listed, filed) = (&listed, &filed);
     let stored = context.store.write(Commit::StoreTerms, "settings", |mut tx| async move {
         let now = context.clock.now_ms();
-        tx.put_settings(Source::Setting, listed, now).await?;
-        tx.put_settings(Source::File, filed, now).await?;
+        tx.count_again(now).await?;
+        for change in tx.changes_of_settings(listed, filed, now).await? {
+            tx.apply_change(&change, now).await?;
+        }
         Ok((tx, ()))
     });
     stored.await?;
@@ -159,12 +216,26 @@ pub(super) async fn offered(conn: &mut Conn, call: Option<&Call>) -> Result<Offe
     let mut offered = Offered::default();
     for scope in call.map_or_else(|| vec![Scope::All], Scope::of_call) {
         let terms = conn.ranked_terms(&scope, MOST_OFFERED).await?;
-        if terms.len() as i64 == MOST_OFFERED {
+        if terms.as_slice().len() as i64 == MOST_OFFERED {
             offered.others += conn.count_active_terms(&scope).await? - MOST_OFFERED;
         }
-        offered.terms = offered.terms.and(&keyterms(&terms));
+        offered.terms = offered.terms.and(&terms);
     }
     Ok(offered)
+}
+
+/// Returns what AssemblyAI must spell as terms in a call, or in audio of no call, each with its term. Of the same in several
+/// scopes, the narrowest counts.
+pub(super) async fn spellings(conn: &mut Conn, call: Option<&Call>) -> Result<Vec<(String, String)>, store::Error> {
+    let mut spellings: Vec<(String, String)> = Vec::new();
+    for scope in call.map_or_else(|| vec![Scope::All], Scope::of_call) {
+        for (from, to) in conn.spellings_of(&scope).await? {
+            if !spellings.iter().any(|(known, _)| known.to_lowercase() == from.to_lowercase()) {
+                spellings.push((from, to));
+            }
+        }
+    }
+    Ok(spellings)
 }
 
 /// Checks that the models of the settings take each of these terms.

@@ -1,38 +1,17 @@
 //! Calls.
 
-use std::collections::HashMap;
-
 use super::columns::call_columns;
 use super::conn::{Conn, args};
+use super::contacts::MOST_NAMED;
 use super::engine::Row;
 use super::error::Error;
-use super::filter::Filter;
-use super::{jobs, legs, rows};
+use super::rows;
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, Direction, FormNonce};
 use crate::model::history::Happened;
 use crate::model::name::Name;
 use crate::model::phone::PhoneNumber;
-use crate::model::recording::RecordingState;
-use crate::model::standing::Summary;
-use crate::model::transcript::TranscriptState;
-
-/// The end of a page of the list of calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor {
-    /// [`Call::created_at`] of its last call.
-    pub created_at: i64,
-    pub id: CallId,
-}
-
-/// What a row of the list of calls shows beside the call itself.
-#[derive(Debug, Clone, Default)]
-pub struct CallSummary {
-    pub summary: Summary,
-    /// The total length of its recordings in seconds.
-    pub seconds: Option<i64>,
-    /// The beginning of its newest text that is not empty.
-    pub words: Option<String>,
-}
+use crate::model::recording::Recording;
+use crate::model::search::folded;
 
 /// A new state of a call, with Twilio's error code if there is one.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +26,15 @@ impl From<CallState> for Transition<'_> {
         Self { state, reason: None, code: None }
     }
 }
+
+/// What search compares with the words of a query.
+fn folded_title(title: Option<&Name>, file_name: Option<&Name>) -> String {
+    let names = [title, file_name].into_iter().flatten().map(Name::as_str);
+    folded(&names.collect::<Vec<_>>().join(" "))
+}
+
+/// The most tags that forms suggest.
+const MOST_TAGS: i64 = 1_000;
 
 macro_rules! select {
     ($rest:literal) => {
@@ -138,6 +126,73 @@ impl Conn {
         }
         let row = self.fetch_one(select!("WHERE sid = $1 OR id = $2"), args![sid, call.id.as_str()]).await?;
         row.as_ref().map(rows::call).transpose()?.ok_or(Error::Unreadable("calls.sid"))
+    }
+
+    /// Inserts an upload with its recording. Fails with [`Error::Taken`] if there is one of the same audio.
+    pub(crate) async fn add_upload(&mut self, upload: &Call, recording: &Recording) -> Result<(), Error> {
+        let sql = "INSERT INTO calls (id, direction, kind, title, file_name, keyterms, state, rank, holds_number,
+                   created_at, ended_at, updated_at, folded_title, tag)
+                   VALUES ($1, $2, $3, $4, $5, '[]', $6, $7, 0, $8, $9, $8, $10, $11)";
+        let args = args![
+            upload.id.as_str(),
+            upload.direction.as_str(),
+            upload.kind.as_str(),
+            upload.title.as_ref().map(Name::as_str),
+            upload.file_name.as_ref().map(Name::as_str),
+            upload.state.as_str(),
+            upload.state.rank(),
+            upload.created_at,
+            upload.ended_at,
+            folded_title(upload.title.as_ref(), upload.file_name.as_ref()).as_str(),
+            upload.tag.as_ref().map(Name::as_str),
+        ];
+        self.execute(sql, args).await?;
+        self.touch(upload.id.as_str());
+        self.add_uploaded_recording(recording, upload.created_at).await
+    }
+
+    /// Changes the title of an upload, or takes it away.
+    pub(crate) async fn set_title(&mut self, of: &Call, title: Option<&Name>, now: i64) -> Result<(), Error> {
+        let sql = "UPDATE calls SET title = $2, folded_title = $4, updated_at = $3 WHERE id = $1 AND deletion IS NULL";
+        let folded = folded_title(title, of.file_name.as_ref());
+        self.execute(sql, args![of.id.as_str(), title.map(Name::as_str), now, folded.as_str()]).await.map(drop)
+    }
+
+    /// Files an upload under a tag.
+    pub(crate) async fn set_tag(&mut self, id: &CallId, tag: &Name, now: i64) -> Result<(), Error> {
+        let sql = "UPDATE calls SET tag = $2, updated_at = $3 WHERE id = $1 AND deletion IS NULL";
+        self.execute(sql, args![id.as_str(), tag.as_str(), now]).await.map(drop)
+    }
+
+    /// All tags, up to a number of them.
+    pub async fn tags(&mut self) -> Result<Vec<Name>, Error> {
+        // One step in the index for each tag, however many calls have it.
+        let sql = "WITH RECURSIVE known (tag) AS (
+                       SELECT min(tag) FROM calls WHERE tag IS NOT NULL
+                       UNION ALL
+                       SELECT (SELECT min(tag) FROM calls WHERE tag > known.tag) FROM known WHERE known.tag IS NOT NULL
+                   ) SELECT tag FROM known WHERE tag IS NOT NULL LIMIT $1";
+        let tags = self.fetch(sql, args![MOST_TAGS]).await?;
+        let read = |row: &Row| row.text("tag")?.parse().map_err(|_| Error::Unreadable("calls.tag"));
+        tags.iter().map(read).collect()
+    }
+
+    /// Returns a tag as it is written already, whatever the case of its letters, if there is one like it.
+    pub async fn known_tag(&mut self, tag: &Name) -> Result<Name, Error> {
+        let tags = self.tags().await?;
+        if tags.contains(tag) {
+            return Ok(tag.clone());
+        }
+        let wanted = tag.as_str().to_lowercase();
+        let known = tags.into_iter().find(|known| known.as_str().to_lowercase() == wanted);
+        Ok(known.unwrap_or_else(|| tag.clone()))
+    }
+
+    /// The newest uploads whose title, or the name of whose file, matches this pattern of terms.
+    pub(super) async fn uploads_titled(&mut self, pattern: &str) -> Result<Vec<String>, Error> {
+        let sql = "SELECT id FROM calls WHERE kind = 'upload' AND folded_title LIKE $1
+                   ORDER BY created_at DESC, id DESC LIMIT $2";
+        self.fetch(sql, args![pattern, MOST_NAMED]).await?.iter().map(|row| row.text("id")).collect()
     }
 
     /// The call that uses a phone: one to it that is up, or may be; a conversation in which it is the operator's; or a
@@ -232,71 +287,6 @@ impl Conn {
     pub async fn call_of_leg(&mut self, leg: &CallSid) -> Result<Option<Call>, Error> {
         let sql = select!("WHERE id = (SELECT call_id FROM legs WHERE sid = $1)");
         self.fetch_one(sql, args![leg.as_str()]).await?.as_ref().map(rows::call).transpose()
-    }
-
-    /// The newest calls, or those after a cursor, without deleted ones.
-    pub async fn calls(&mut self, after: Option<&Cursor>, limit: i64) -> Result<Vec<Call>, Error> {
-        let rows = match after {
-            None => {
-                let sql = select!(
-                    "WHERE (deletion IS NULL OR deletion <> 'done') ORDER BY created_at DESC, id DESC LIMIT $1"
-                );
-                self.fetch(sql, args![limit]).await?
-            }
-            Some(Cursor { created_at, id }) => {
-                let sql = select!(
-                    "WHERE (created_at, id) < ($1, $2) AND (deletion IS NULL OR deletion <> 'done')
-                     ORDER BY created_at DESC, id DESC LIMIT $3"
-                );
-                self.fetch(sql, args![*created_at, id.as_str(), limit]).await?
-            }
-        };
-        rows.iter().map(rows::call).collect()
-    }
-
-    /// Like [`calls`](Self::calls), of those that match a filter.
-    pub async fn calls_matching(
-        &mut self,
-        filter: &Filter,
-        after: Option<&Cursor>,
-        limit: i64,
-    ) -> Result<Vec<Call>, Error> {
-        // Few calls are checked, so their own index finds them, and no other is needed.
-        let end = filter.number_end().filter(|_| filter.is_checked != Some(true));
-        let sql = self.dialect().calls_matching(filter.is_checked, filter.state.is_some(), end.is_some());
-        let number = filter.number_pattern();
-        // One upper bound instead of two: PostgreSQL would start its index scan at the last one given.
-        let after = after.map_or((i64::MAX, ""), |Cursor { created_at, id }| (*created_at, id.as_str()));
-        let (at, id) = after.min((filter.before, ""));
-        let is_checked = filter.is_checked.map(i64::from);
-        let args =
-            args![filter.state_word(), number.as_deref(), filter.since, at, id, limit, end.as_deref(), is_checked,];
-        self.fetch(sql, args).await?.iter().map(rows::call).collect()
-    }
-
-    /// The summaries of these calls, by call id.
-    pub async fn call_summaries(&mut self, calls: &[Call]) -> Result<HashMap<String, CallSummary>, Error> {
-        let ids: Vec<&str> = calls.iter().map(|call| call.id.as_str()).collect();
-        let ids = serde_json::to_string(&ids).unwrap_or_default();
-        let (ready, ended) = (RecordingState::Completed.rank(), TranscriptState::Completed.rank());
-        let sql = self.dialect().select_call_summaries();
-        let rows = self.fetch(sql, args![ids.as_str(), ready, ended]).await?;
-        let read = |row: &Row| {
-            let is_some = |column| Ok::<bool, Error>(row.int(column)? > 0);
-            let summary = Summary {
-                furthest_leg: row.text_if_set("leg")?.map(|word| legs::state(&word)).transpose()?,
-                is_bridged: row.int_if_set("bridged")?.map(|bridged| bridged != 0),
-                following: row.text_if_set("job")?.map(|word| jobs::status(&word)).transpose()?,
-                is_recording_coming: is_some("coming")?,
-                has_transcripts: is_some("transcripts")?,
-                has_unfinished: is_some("unfinished")?,
-                has_failed: is_some("failed")?,
-                has_untranscribed: is_some("untranscribed")?,
-            };
-            let (seconds, words) = (row.int_if_set("seconds")?, row.text_if_set("words")?);
-            Ok((row.text("id")?, CallSummary { summary, seconds, words }))
-        };
-        rows.iter().map(read).collect()
     }
 
     /// How many followed calls send their callbacks to another base URL than this one.

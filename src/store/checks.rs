@@ -71,6 +71,7 @@ impl Conn {
                        SELECT call_id, CASE WHEN count(checked_at) = count(*) THEN max(checked_at) END AS last FROM (
                            SELECT call_id, (SELECT checked_at FROM transcripts
                                WHERE recording_sid = recordings.sid AND state = 'completed'
+                               AND (trial IS NULL OR chosen_at IS NOT NULL)
                                ORDER BY CASE WHEN text <> '' THEN 0 ELSE 1 END, coalesce(chosen_at, 0) DESC,
                                created_at DESC, id DESC LIMIT 1) AS checked_at
                            FROM recordings WHERE call_id = (SELECT call_id FROM recordings WHERE sid = $1)

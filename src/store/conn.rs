@@ -1,16 +1,28 @@
 //! A connection to read from, or a transaction to write in. The files of the tables add their statements to it.
 
+use std::collections::BTreeSet;
+
 use super::engine::{Arg, Dialect, Row, Session};
 use super::error::Error;
+use crate::model::transcript::OrderId;
+
+/// What a transaction has changed, by id.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    pub(super) calls: BTreeSet<String>,
+    /// Orders of transcripts, whose calls are looked up at the end.
+    pub(super) orders: BTreeSet<String>,
+}
 
 #[derive(Debug)]
 pub struct Conn {
     session: Session,
+    changed: Changed,
 }
 
 impl Conn {
     pub(super) fn new(session: Session) -> Self {
-        Self { session }
+        Self { session, changed: Changed::default() }
     }
 
     /// Runs a statement and returns how many rows it changed.
@@ -29,6 +41,21 @@ impl Conn {
     /// See [`Session::fetch_with_fresh_plan`].
     pub(super) async fn fetch_with_fresh_plan(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
         self.session.fetch_with_fresh_plan(sql, args).await
+    }
+
+    /// Has the summary of the call with this id stored at the end of the transaction.
+    pub(super) fn touch(&mut self, call: &str) {
+        self.changed.calls.insert(call.to_owned());
+    }
+
+    /// The same, of the call that the transcript is of.
+    pub(super) fn touch_order(&mut self, order: &OrderId) {
+        self.changed.orders.insert(order.to_string());
+    }
+
+    /// Returns what was touched since the last time.
+    pub(super) fn take_changed(&mut self) -> Changed {
+        std::mem::take(&mut self.changed)
     }
 
     pub(super) async fn commit(self) -> Result<(), Error> {

@@ -38,7 +38,7 @@ struct File {
 }
 
 impl Store {
-    /// Opens the database, migrates it, and indexes transcripts that are older than the search index.
+    /// Opens the database, migrates it, and indexes transcripts and sums up calls that an older version has stored.
     pub async fn open(location: &Location) -> Result<Self, BadDatabase> {
         let (engine, migrating) = Engine::open(location).await?;
         let file = location.path().map(|path| File { identity: identity(&path), path });
@@ -65,7 +65,22 @@ impl Store {
         Ok(store)
     }
 
+    /// Stores the summaries of calls that an older version has stored without.
+    async fn build_summaries(&self) -> Result<(), Error> {
+        if self.read().await?.has_unsummarized().await? {
+            tracing::info!(
+                "summing up the stored calls for the lists; this happens once and takes a minute for each million"
+            );
+        }
+        while self.read().await?.has_unsummarized().await? {
+            let some = |mut tx: Conn| async move { tx.touch_some_unsummarized().await.map(|()| (tx, ())) };
+            self.write(Commit::BuildIndex, "", some).await?;
+        }
+        Ok(())
+    }
+
     async fn build_index(&self) -> Result<(), Error> {
+        self.build_summaries().await?;
         if !self.read().await?.has_unindexed().await? {
             return Ok(());
         }
@@ -141,7 +156,8 @@ impl Store {
                     return Err(Error::Gone);
                 }
                 let tx = Conn::new(self.inner.engine.begin(is_durable, commit == Commit::BuildIndex).await?);
-                let (tx, value) = work(tx).await?;
+                let (mut tx, value) = work(tx).await?;
+                tx.store_summaries().await?;
                 if let Err(aborted) = commit.before(subject) {
                     tx.rollback().await?;
                     return Err(aborted.into());

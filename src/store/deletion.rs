@@ -33,7 +33,7 @@ impl Conn {
         Ok(self.fetch_one(sql, args![id.as_str()]).await?.is_some())
     }
 
-    /// Removes numbers, names, key terms, words, and all that the vendors said about the call, its recordings and
+    /// Removes numbers, names, titles, key terms, words, and all that the vendors said about the call, its recordings and
     /// transcripts. When it was dialed stays, and its kind, because they count, and so does the nonce of its form, which
     /// must not dial a second time.
     pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
@@ -57,13 +57,15 @@ impl Conn {
         let jobs = of_call!("UPDATE jobs SET reason = NULL WHERE reason IS NOT NULL AND (subject = $1 OR subject");
         self.execute(jobs, args![id.as_str()]).await?;
         let recordings = "UPDATE recordings SET duration_seconds = NULL, channels = NULL, source = NULL,
-                          error_code = NULL, updated_at = $2 WHERE call_id = $1";
+                          error_code = NULL, audio = NULL, updated_at = $2 WHERE call_id = $1";
         self.execute(recordings, args![id.as_str(), now]).await?;
         let legs = "UPDATE legs SET number = NULL, updated_at = $2 WHERE call_id = $1";
         self.execute(legs, args![id.as_str(), now]).await?;
+        self.wipe_import_items(id).await?;
         let call = "UPDATE calls SET to_number = NULL, from_number = NULL, operator_number = NULL, keyterms = '[]',
-                    tag = NULL, reason = NULL, code = NULL, base_url = NULL, checked_at = NULL, updated_at = $2 WHERE id = $1";
+                    tag = NULL, title = NULL, file_name = NULL, folded_title = NULL, reason = NULL, code = NULL, base_url = NULL, checked_at = NULL, updated_at = $2 WHERE id = $1";
         self.execute(call, args![id.as_str(), now]).await?;
+        self.wipe_trial_figures(id).await?;
         self.wipe_speakers(id).await?;
         let done = "UPDATE calls SET deletion = $2 WHERE id = $1 AND deletion <> $2";
         let changed = self.execute(done, args![id.as_str(), Deletion::Done.as_str()]).await?;

@@ -6,6 +6,7 @@ use super::error::Error;
 use crate::model::call::CallId;
 use crate::model::history::{Event, Happened};
 use crate::model::transcript::Transcript;
+use crate::model::trial::TrialId;
 
 /// How many numbers before the newest known one are read again on PostgreSQL, where a row may be committed after one with a
 /// higher number.
@@ -22,7 +23,8 @@ const CHECK: &str = "check";
 #[derive(Debug, Default)]
 pub struct Changes {
     pub newest: i64,
-    /// The number of each row and what it is about: the call id, or the row's subject if it belongs to no call.
+    /// The number of each row and what it is about: the call id, or the row's subject if it belongs to no call. A transcript
+    /// of a trial is about the trial, too.
     pub rows: Vec<(i64, String)>,
     /// Whether there are too many, or the number is not of this history.
     pub is_lost: bool,
@@ -42,17 +44,22 @@ impl Conn {
             return Ok(Changes { newest, rows: Vec::new(), is_lost: true });
         }
         let late = if self.has_other_writers() { LATE } else { 0 };
-        let sql = "SELECT number, coalesce(call_id, subject) AS about FROM history
-                   WHERE number > $1 ORDER BY number LIMIT $2";
-        let rows = self.fetch(sql, args![number - late, MOST_CHANGES + 1]).await?;
-        let mut rows: Vec<(i64, String)> =
-            rows.iter().map(|row| Ok((row.int("number")?, row.text("about")?))).collect::<Result<_, Error>>()?;
-        let is_lost = rows.len() > MOST_CHANGES as usize;
-        if is_lost {
-            rows.clear();
+        let sql = "SELECT number, coalesce(call_id, subject) AS about, CASE WHEN kind = 'transcript' THEN
+                       (SELECT trial FROM transcripts WHERE transcripts.id = subject) END AS trial
+                   FROM history WHERE number > $1 ORDER BY number LIMIT $2";
+        let found = self.fetch(sql, args![number - late, MOST_CHANGES + 1]).await?;
+        if found.len() > MOST_CHANGES as usize {
+            let newest = found.last().map_or(Ok(newest), |last| last.int("number"))?.max(newest);
+            return Ok(Changes { newest, rows: Vec::new(), is_lost: true });
+        }
+        let mut rows = Vec::new();
+        for row in &found {
+            let number = row.int("number")?;
+            rows.push((number, row.text("about")?));
+            rows.extend(row.text_if_set("trial")?.map(|trial| (number, trial)));
         }
         let newest = rows.last().map_or(newest, |(last, _)| newest.max(*last));
-        Ok(Changes { newest, rows, is_lost })
+        Ok(Changes { newest, rows, is_lost: false })
     }
 
     /// Adds an event to the history of a call.
@@ -63,6 +70,7 @@ impl Conn {
         reason: Option<&str>,
         at: i64,
     ) -> Result<(), Error> {
+        self.touch(call.as_str());
         let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let (subject, attempt) = (what.subject(call), what.attempt());
@@ -75,6 +83,20 @@ impl Conn {
         let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
                    VALUES (NULL, $1, $1, 'changed', 0, 0, NULL, $2)";
         self.execute(sql, args![what, at]).await.map(drop)
+    }
+
+    /// Notes that what a trial shows has changed, for the open pages of all instances. Its transcripts have rows of their own.
+    pub(super) async fn note_trial(&mut self, trial: &TrialId, at: i64) -> Result<(), Error> {
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
+                   VALUES (NULL, 'trial', $1, 'changed', 0, 0, NULL, $2)";
+        self.execute(sql, args![trial.as_str(), at]).await.map(drop)
+    }
+
+    /// Notes that what the page of an import shows has changed, for the open pages of all instances.
+    pub(super) async fn note_import(&mut self, import: &str, at: i64) -> Result<(), Error> {
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
+                   VALUES (NULL, 'import', $1, 'changed', 0, 0, NULL, $2)";
+        self.execute(sql, args![import, at]).await.map(drop)
     }
 
     /// Notes that a transcript was corrected, for the open pages of all instances.

@@ -49,6 +49,7 @@ pub(crate) struct Lease<'a> {
 impl Conn {
     /// Opens a job, or reopens one that has ended. One that is open stays so, and is due at `due` at the latest.
     pub(crate) async fn open_job(&mut self, kind: JobKind, subject: &str, due: i64, now: i64) -> Result<(), Error> {
+        self.touch_followed(kind, subject).await?;
         self.execute(
             "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at)
              VALUES ($1, $2, 'open', $3, 0, 0, 0, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET
@@ -76,6 +77,7 @@ impl Conn {
         due: i64,
         now: i64,
     ) -> Result<Job, Error> {
+        self.touch_followed(kind, subject).await?;
         let sql = "INSERT INTO jobs (kind, subject, state, due_at, nudged, owner, lease_until, attempt, failures, looks,
                    created_at) VALUES ($1, $2, 'open', $5, 0, $3, $4, 1, 0, 0, $6) ON CONFLICT (kind, subject) DO NOTHING";
         let args = args![kind.as_str(), subject, lease.owner, lease.until, due, now];
@@ -174,6 +176,7 @@ impl Conn {
     /// Ends a job as done, or as failed for a reason. One that is done but was nudged meanwhile stays open. Fails with
     /// [`Error::LeaseLost`] if the claim was lost.
     pub(crate) async fn end_job(&mut self, job: &Job, failure: Option<&str>, now: i64) -> Result<(), Error> {
+        self.touch_followed(job.kind, &job.subject).await?;
         let sql = "UPDATE jobs SET state = CASE WHEN $4 = 'done' AND nudged = 1 THEN 'open' ELSE $4 END, due_at = $5,
                    reason = $6, losses = 0, owner = NULL, lease_until = NULL WHERE kind = $1 AND subject = $2 AND attempt = $3";
         let end = if failure.is_some() { JobStatus::Failed } else { JobStatus::Done };
@@ -183,10 +186,20 @@ impl Conn {
 
     /// Ends a job as done, whether it is claimed or not.
     pub(crate) async fn close_job(&mut self, kind: JobKind, subject: &str, now: i64) -> Result<(), Error> {
+        self.touch_followed(kind, subject).await?;
         let sql =
             "UPDATE jobs SET state = 'done', due_at = $3, reason = NULL, losses = 0, owner = NULL, lease_until = NULL
                    WHERE kind = $1 AND subject = $2 AND state = 'open'";
         self.execute(sql, args![kind.as_str(), subject, now]).await.map(drop)
+    }
+
+    /// Has the summary of a call stored whose following begins or ends. The call is locked before the job, as callbacks do.
+    async fn touch_followed(&mut self, kind: JobKind, subject: &str) -> Result<(), Error> {
+        if kind != JobKind::Call {
+            return Ok(());
+        }
+        self.touch(subject);
+        self.lock_touched(std::iter::once(subject)).await
     }
 
     /// Ends all claims of this instance.
@@ -219,6 +232,18 @@ impl Conn {
         );
         let row = self.fetch_one(sql, args![now, now + FURTHEST_DUE, now + LONGEST_LEASE + LEASE_SKEW]).await?;
         row.map_or(Ok(false), |row| Ok(row.int("is_due")? == 1))
+    }
+
+    /// Counts the open jobs of a kind.
+    pub(crate) async fn count_open_jobs(&mut self, kind: JobKind) -> Result<i64, Error> {
+        let sql = "SELECT count(*) AS jobs FROM jobs WHERE state = 'open' AND kind = $1";
+        self.fetch_one(sql, args![kind.as_str()]).await?.map_or(Ok(0), |row| row.int("jobs"))
+    }
+
+    /// Counts the jobs of a kind that have failed.
+    pub(crate) async fn count_failed_jobs(&mut self, kind: JobKind) -> Result<i64, Error> {
+        let sql = "SELECT count(*) AS jobs FROM jobs WHERE state = 'failed' AND kind = $1";
+        self.fetch_one(sql, args![kind.as_str()]).await?.map_or(Ok(0), |row| row.int("jobs"))
     }
 
     /// How a job stands; `None` if there never was one.

@@ -69,6 +69,7 @@ impl Conn {
         if self.execute(bridged, args).await? == 0 {
             return Ok(());
         }
+        self.touch(leg.call.as_str());
         let kind = "UPDATE calls SET kind = CASE WHEN EXISTS (SELECT 1 FROM legs WHERE call_id = $1 AND bridged = 1)
                     THEN 'conversation' ELSE 'message' END WHERE id = $1 AND direction <> 'outbound'";
         self.execute(kind, args![leg.call.as_str()]).await.map(drop)

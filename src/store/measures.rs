@@ -24,6 +24,8 @@ pub struct Measure {
     pub call: String,
     /// When the call was made, or the transcript of other audio, in milliseconds since 1970.
     pub at: i64,
+    /// Of a blind check: how much of the audio was typed, in milliseconds.
+    pub typed_ms: i64,
     pub model: String,
     /// What tells the list of key terms apart that was sent.
     pub list: String,
@@ -48,12 +50,12 @@ impl Conn {
     /// The measures of calls from `since` to before `before`.
     pub async fn measures(&mut self, since: i64, before: i64) -> Result<Vec<Measure>, Error> {
         let sql =
-            "SELECT transcript, channel, reference, is_whole, measures.call_id, at, model, list, contact, language,
+            "SELECT transcript, channel, reference, is_whole, measures.call_id, at, typed_ms, model, list, contact, language,
                    CASE WHEN swapped_calls.call_id IS NULL OR side = '' THEN side
                    WHEN side = 'operator' THEN 'party' ELSE 'operator' END AS side,
                    hits, substitutions, deletions, insertions, said, heard, heard_wrongly, confidences
                    FROM measures LEFT JOIN swapped_calls ON swapped_calls.call_id = measures.call_id
-                   WHERE at >= $1 AND at < $2 ORDER BY at, transcript, channel";
+                   WHERE at >= $1 AND at < $2 ORDER BY at, transcript, channel, reference";
         self.fetch(sql, args![since, before]).await?.iter().map(measure).collect()
     }
 
@@ -109,9 +111,9 @@ impl Conn {
         // What a transcript may have fits.
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let sql =
-            "INSERT INTO measures (transcript, channel, reference, is_whole, call_id, at, model, list, side, contact,
-                   language, hits, substitutions, deletions, insertions, said, heard, heard_wrongly, confidences)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+            "INSERT INTO measures (transcript, channel, reference, is_whole, call_id, at, typed_ms, model, list, side,
+                   contact, language, hits, substitutions, deletions, insertions, said, heard, heard_wrongly, confidences)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
         let args = args![
             of.transcript.as_str(),
             of.channel.as_str(),
@@ -119,6 +121,7 @@ impl Conn {
             i64::from(of.is_whole),
             of.call.as_str(),
             of.at,
+            of.typed_ms,
             of.model.as_str(),
             of.list.as_str(),
             of.side.map_or("", Role::as_str),
@@ -176,6 +179,7 @@ fn measure(row: &Row) -> Result<Measure, Error> {
         is_whole: row.int("is_whole")? == 1,
         call: row.text("call_id")?,
         at: row.int("at")?,
+        typed_ms: row.int("typed_ms")?,
         model: row.text("model")?,
         list: row.text("list")?,
         side: [Role::Operator, Role::Party].into_iter().find(|role| role.as_str() == side),
@@ -198,6 +202,7 @@ fn said(row: &Row) -> Result<Said, Error> {
         heard: row.int("heard")?,
         heard_wrongly: row.int("heard_wrongly")?,
         corrected: row.int("corrected")?,
+        ..Counts::default()
     };
     Ok(Said { id: row.text("id")?.into(), term: row.text("term")?, counts })
 }

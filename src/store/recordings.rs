@@ -1,6 +1,7 @@
 //! Recordings.
 
 use super::conn::{Conn, args};
+use super::costs::dollars;
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::CallId;
@@ -9,14 +10,19 @@ use crate::model::recording::{Recording, RecordingSid, RecordingState};
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT sid, call_id, state, duration_seconds, channels, source, error_code FROM recordings ", $rest)
+        concat!(
+            "SELECT sid, call_id, state, duration_seconds, channels, source, error_code, audio, over_budget_microusd
+             FROM recordings ",
+            $rest
+        )
     };
 }
 
 impl Conn {
     /// Inserts a recording, or advances it and fills in its facts. Returns `false` if it was as far already.
     pub(crate) async fn upsert_recording(&mut self, recording: &Recording, now: i64) -> Result<bool, Error> {
-        let Recording { sid, call, state, duration_seconds, channels, source, error_code } = recording;
+        let Recording { sid, call, state, duration_seconds, channels, source, error_code, audio: _, over_budget: _ } =
+            recording;
         let moved = self
             .execute(
                 "INSERT INTO recordings
@@ -47,6 +53,28 @@ impl Conn {
         Ok(moved > 0)
     }
 
+    /// Inserts the recording of an upload. Fails with [`Error::Taken`] if there is one of this audio.
+    pub(super) async fn add_uploaded_recording(&mut self, recording: &Recording, now: i64) -> Result<(), Error> {
+        let Recording { sid, call, state, channels, source, audio, .. } = recording;
+        let sql = "INSERT INTO recordings (sid, call_id, state, rank, channels, source, audio, created_at, updated_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT DO NOTHING";
+        let (source, audio) = (source.as_deref(), audio.as_deref());
+        let args = args![sid.as_str(), call.as_str(), state.as_str(), state.rank(), *channels, source, audio, now];
+        if self.execute(sql, args).await? > 0 { Ok(()) } else { Err(Error::Taken) }
+    }
+
+    /// The recording of an upload of this audio.
+    pub(crate) async fn uploaded(&mut self, audio: &str) -> Result<Option<Recording>, Error> {
+        self.fetch_one(select!("WHERE audio = $1"), args![audio]).await?.as_ref().map(recording).transpose()
+    }
+
+    /// Stores the length of an uploaded recording, which only its transcript tells.
+    pub(crate) async fn set_length(&mut self, sid: &RecordingSid, seconds: i64) -> Result<(), Error> {
+        let sql = "UPDATE recordings SET duration_seconds = $2
+                   WHERE sid = $1 AND source = 'upload' AND duration_seconds IS NULL";
+        self.execute(sql, args![sid.as_str(), seconds]).await.map(drop)
+    }
+
     pub async fn recording(&mut self, sid: &RecordingSid) -> Result<Option<Recording>, Error> {
         self.fetch_one(select!("WHERE sid = $1"), args![sid.as_str()]).await?.as_ref().map(recording).transpose()
     }
@@ -67,5 +95,7 @@ fn recording(row: &Row) -> Result<Recording, Error> {
         channels: row.int_if_set("channels")?,
         source: row.text_if_set("source")?,
         error_code: row.int_if_set("error_code")?,
+        audio: row.text_if_set("audio")?,
+        over_budget: dollars(row, "over_budget_microusd")?,
     })
 }

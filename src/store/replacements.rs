@@ -74,7 +74,7 @@ pub struct Replaced {
 impl Asked {
     /// `said` is a query for transcripts to look in, besides the filter.
     pub fn new(replacing: Replacing, except: Vec<String>, said: String, filter: &Filter) -> Self {
-        let Filter { state, number, since, before, is_checked } = filter;
+        let Filter { state, number, since, before, is_checked, .. } = filter;
         let (number, is_whole_number) = match number {
             Some(Number::Whole(text)) => (Some(text.clone()), true),
             Some(Number::Ending(digits)) => (Some(digits.clone()), false),
@@ -89,7 +89,14 @@ impl Asked {
         let number = self.number.clone();
         let number = number.map(if self.is_whole_number { Number::Whole } else { Number::Ending });
         let state = self.state.as_deref().and_then(CallState::named);
-        Filter { state, number, is_checked: self.is_checked, since: self.since, before: self.before }
+        Filter {
+            state,
+            number,
+            is_checked: self.is_checked,
+            since: self.since,
+            before: self.before,
+            ..Filter::default()
+        }
     }
 
     /// The query that finds all transcripts with such a place. Parts of words are in no index.

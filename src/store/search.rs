@@ -2,6 +2,7 @@
 //! matches them is the dialect's.
 
 use super::conn::{Conn, args};
+use super::contacts::MOST_NAMED;
 use super::engine::Row;
 use super::error::Error;
 use super::filter::Filter;
@@ -25,8 +26,15 @@ const RANKS_TRIED: i64 = 64;
 pub struct Named {
     /// Numbers and names of contacts.
     pub contacts: Vec<(String, String)>,
-    /// Ids of calls in which somebody with the name speaks.
+    /// Ids of calls in which somebody with the name speaks, and of uploads whose title or file has it.
     pub calls: Vec<String>,
+}
+
+impl Named {
+    /// Whether there may be contacts with this name beside those that were found.
+    pub fn may_miss_contacts(&self) -> bool {
+        self.contacts.len() as i64 >= MOST_NAMED
+    }
 }
 
 #[derive(Debug)]
@@ -85,10 +93,12 @@ impl Conn {
     }
 
     /// Adds a finished transcript to the search index. It replaces an older one of the same recording, unless somebody chose
-    /// or corrected that one, or the text is empty: then the older one still says what was said.
+    /// or corrected that one, or the text is empty: then the older one still says what was said. One of a trial is not added
+    /// until somebody chooses it.
     pub(super) async fn index_transcript(&mut self, id: &str) -> Result<(), Error> {
         let sql = "SELECT text, coalesce(recording_sid, audio) AS source, created_at, checked_at,
-                   coalesce(chosen_at, 0) AS chosen_at FROM transcripts WHERE id = $1";
+                   coalesce(chosen_at, 0) AS chosen_at FROM transcripts
+                   WHERE id = $1 AND (trial IS NULL OR chosen_at IS NOT NULL)";
         let Some(row) = self.fetch_one(sql, args![id]).await? else { return Ok(()) };
         let Some(text) = row.text_if_set("text")?.filter(|text| !text.is_empty()) else { return Ok(()) };
         let (source, requested_at, chosen_at) = (row.text("source")?, row.int("created_at")?, row.int("chosen_at")?);
@@ -165,7 +175,9 @@ impl Conn {
             // Terms hold only letters and digits, so nothing needs escaping.
             let pattern = format!("% {}{}%", phrase.terms.join(" "), if phrase.is_prefix { "" } else { " " });
             let contacts = self.contacts_named(&pattern).await?;
-            named.push(Named { contacts, calls: self.calls_of_speakers_named(&pattern).await? });
+            let mut calls = self.calls_of_speakers_named(&pattern).await?;
+            calls.extend(self.uploads_titled(&pattern).await?);
+            named.push(Named { contacts, calls });
         }
         Ok(named)
     }

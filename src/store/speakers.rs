@@ -45,7 +45,8 @@ impl Conn {
     pub async fn voices_of(&mut self, call: &CallId) -> Result<Vec<Voice>, Error> {
         let sql = "SELECT DISTINCT speaker, channel FROM words WHERE (speaker IS NOT NULL OR channel IS NOT NULL)
                    AND transcript IN (SELECT transcripts.id FROM transcripts JOIN recordings
-                   ON recordings.sid = transcripts.recording_sid WHERE recordings.call_id = $1)";
+                   ON recordings.sid = transcripts.recording_sid WHERE recordings.call_id = $1
+                   AND (trial IS NULL OR chosen_at IS NOT NULL))";
         let voice =
             |row: &Row| Ok(Voice { channel: row.text_if_set("channel")?, speaker: row.text_if_set("speaker")? });
         let voices: Result<Vec<Voice>, Error> =

@@ -4,32 +4,50 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::conn::{Conn, args};
+use super::costs::dollars;
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::CallId;
 use crate::model::correction::Sequence;
+use crate::model::dollars::Dollars;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Submission, Transcript, TranscriptId, TranscriptState};
+use crate::model::trial::InTrial;
 use crate::model::word::SpokenWord;
 
 /// A transcript order to insert.
 #[derive(Debug, Clone)]
 pub struct NewTranscript {
     pub id: OrderId,
-    /// The recording, unless the audio is elsewhere.
+    /// The recording, unless nothing is known of the audio.
     pub recording: Option<RecordingSid>,
-    /// The media format to request from Twilio, or the audio's URL elsewhere.
+    /// The media format to request from Twilio, or the URL of an upload's audio.
     pub audio: String,
     /// AssemblyAI's parameters, as a JSON object.
     pub parameters: String,
     /// Whether the two channels of the audio differ, if that is known by now.
     pub channels_differ: Option<bool>,
-    /// Equal for equal requests.
-    pub request_key: String,
+    /// Equal for equal requests. `None` if no other request finds it.
+    pub request_key: Option<String>,
+    /// The trial that it is part of.
+    pub trial: Option<InTrial>,
     /// Whether it counts as ordered although nobody asked for it.
     pub is_unasked: bool,
+    /// What it is thought to cost, if it is ordered automatically.
+    pub automatic: Option<Dollars>,
     /// In milliseconds since 1970.
     pub created_at: i64,
+}
+
+/// What a finished transcript is stored with, besides its words.
+#[derive(Debug)]
+pub(crate) struct Finished<'f> {
+    /// As AssemblyAI sent it.
+    pub(crate) json: &'f Bytes,
+    pub(crate) text: &'f str,
+    pub(crate) speech_model: Option<&'f str>,
+    /// `None` if it is not known.
+    pub(crate) cost: Option<Dollars>,
 }
 
 /// How many words are read at once.
@@ -42,8 +60,9 @@ macro_rules! select {
     ($said:literal, $rest:literal) => {
         concat!(
             "SELECT id, transcript_id, recording_sid, audio, parameters, audio_url, asked_at, state, round, reason,
-             created_at, submission, speech_model_used, channels_differ, version,
-             checked_at, checked_by, ",
+             created_at, submission, speech_model_used, channels_differ, version, checked_at, checked_by, arm,
+             cost_microusd,
+             CASE WHEN chosen_at IS NULL THEN trial END AS trial, ",
             $said,
             ", (SELECT call_id FROM recordings WHERE recordings.sid = recording_sid) AS call_id,
              CAST(CASE WHEN request_key IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_current
@@ -56,26 +75,40 @@ macro_rules! select {
 impl Conn {
     /// Inserts an order. Returns `false` if an equal request has one.
     pub(crate) async fn add_transcript(&mut self, new: &NewTranscript) -> Result<bool, Error> {
-        let NewTranscript { id, recording, audio, parameters, channels_differ, request_key, is_unasked, created_at } =
-            new;
+        let NewTranscript {
+            id,
+            recording,
+            audio,
+            parameters,
+            channels_differ,
+            request_key,
+            trial,
+            is_unasked,
+            automatic,
+            created_at,
+        } = new;
         let state = TranscriptState::Waiting;
         let added = self
             .execute(
                 "INSERT INTO transcripts (id, recording_sid, audio, parameters, request_key, state, rank, round,
-                 created_at, updated_at, unasked_at, channels_differ)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $9, $10)
+                 created_at, updated_at, unasked_at, channels_differ, trial, arm, automatic_at, estimate_microusd)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8, $9, $10, $11, $12, $13, $14)
                  ON CONFLICT DO NOTHING",
                 args![
                     id.as_str(),
                     recording.as_ref().map(RecordingSid::as_str),
                     audio.as_str(),
                     parameters.as_str(),
-                    request_key.as_str(),
+                    request_key.as_deref(),
                     state.as_str(),
                     state.rank(),
                     *created_at,
                     is_unasked.then_some(*created_at),
                     channels_differ.map(i64::from),
+                    trial.as_ref().map(|part| part.trial.as_str()),
+                    trial.as_ref().map(|part| part.arm as i64),
+                    automatic.map(|_| *created_at),
+                    automatic.map(Dollars::millionths),
                 ],
             )
             .await?;
@@ -108,6 +141,8 @@ impl Conn {
 
     /// Frees the request of this order for a new one.
     pub(crate) async fn supersede_transcript(&mut self, id: &OrderId) -> Result<(), Error> {
+        self.lock_call_of(id).await?;
+        self.touch_order(id);
         let sql = "UPDATE transcripts SET request_key = NULL WHERE id = $1";
         self.execute(sql, args![id.as_str()]).await.map(drop)
     }
@@ -202,6 +237,7 @@ impl Conn {
         channels_differ: Option<bool>,
         now: i64,
     ) -> Result<(), Error> {
+        self.lock_call_of(&of.id).await?;
         let sql = "UPDATE transcripts SET audio_url = $3, channels_differ = $4
                    WHERE id = $1 AND round = $2 AND audio_url IS NULL";
         self.execute(sql, args![of.id.as_str(), of.attempt, audio_url, channels_differ.map(i64::from)]).await?;
@@ -217,8 +253,9 @@ impl Conn {
         asked_at: i64,
     ) -> Result<bool, Error> {
         let sql = "UPDATE transcripts SET asked_at = $3, submission = $4
-                   WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
-        Ok(self.execute(sql, args![of.id.as_str(), of.attempt, asked_at, json(submission).as_str()]).await? > 0)
+                   WHERE id = $1 AND round = $2 AND rank < $5 AND transcript_id IS NULL";
+        let (submission, ended) = (json(submission), TranscriptState::Failed.rank());
+        Ok(self.execute(sql, args![of.id.as_str(), of.attempt, asked_at, submission.as_str(), ended]).await? > 0)
     }
 
     /// Stores what the order is submitted with next, after AssemblyAI has refused it.
@@ -242,6 +279,7 @@ impl Conn {
         json: Option<&Bytes>,
         now: i64,
     ) -> Result<(), Error> {
+        self.lock_call_of(&of.id).await?;
         let id = of.id.as_str();
         let sql = "UPDATE transcripts SET transcript_id = $3 WHERE id = $1 AND round = $2 AND transcript_id IS NULL";
         self.execute(sql, args![id, of.attempt, transcript_id]).await?;
@@ -263,16 +301,17 @@ impl Conn {
     pub(crate) async fn mark_completed(
         &mut self,
         of: &Transcript,
-        json: &Bytes,
-        text: &str,
-        speech_model: Option<&str>,
+        finished: &Finished<'_>,
         mut words: mpsc::Receiver<Vec<SpokenWord>>,
         now: i64,
     ) -> Result<bool, Error> {
         let moved = self.advance_transcript(of, TranscriptState::Completed, None, now).await?;
         if moved {
-            let sql = "UPDATE transcripts SET json = $2, text = $3, speech_model_used = $4 WHERE id = $1";
-            self.execute(sql, args![of.id.as_str(), json, text, speech_model]).await?;
+            let Finished { json, text, speech_model, cost } = *finished;
+            let sql = "UPDATE transcripts SET json = $2, text = $3, speech_model_used = $4, cost_microusd = $5
+                       WHERE id = $1";
+            let cost = cost.map(Dollars::millionths);
+            self.execute(sql, args![of.id.as_str(), json, text, speech_model, cost]).await?;
             self.execute("DELETE FROM words WHERE transcript = $1", args![of.id.as_str()]).await?;
             let (insert, mut position) = (self.dialect().insert_words(), 0);
             loop {
@@ -292,18 +331,23 @@ impl Conn {
         Ok(moved)
     }
 
-    /// Marks a transcript as failed, and stores AssemblyAI's JSON. Returns `false` if it was final already.
+    /// Marks a transcript as failed, and stores AssemblyAI's JSON. It has cost nothing if it `is_free`, or else nobody knows
+    /// what. Returns `false` if it was final already.
     pub(crate) async fn mark_failed(
         &mut self,
         of: &Transcript,
         json: Option<&Bytes>,
         reason: &str,
+        is_free: bool,
         now: i64,
     ) -> Result<bool, Error> {
         let moved = self.advance_transcript(of, TranscriptState::Failed, Some(reason), now).await?;
         if let (true, Some(json)) = (moved, json) {
             let sql = "UPDATE transcripts SET json = $2 WHERE id = $1";
             self.execute(sql, args![of.id.as_str(), json]).await?;
+        }
+        if moved && is_free {
+            self.execute("UPDATE transcripts SET cost_microusd = 0 WHERE id = $1", args![of.id.as_str()]).await?;
         }
         Ok(moved)
     }
@@ -317,6 +361,7 @@ impl Conn {
         self.execute(sql, args![id.as_str(), now]).await?;
         self.wipe_corrections(id).await?;
         self.wipe_checks(id).await?;
+        self.wipe_blind_checks(id).await?;
         self.wipe_uses(id, now).await?;
         self.put_measures(id, &[]).await?;
         self.execute("DELETE FROM words WHERE transcript = $1", args![id.as_str()]).await.map(drop)
@@ -330,12 +375,16 @@ impl Conn {
         reason: Option<&str>,
         now: i64,
     ) -> Result<bool, Error> {
+        self.lock_call_of(&of.id).await?;
         let sql = "UPDATE transcripts SET state = $3, rank = $4, reason = $5, updated_at = $6
                    WHERE id = $1 AND round = $2 AND rank < $4";
         let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now];
         let moved = self.execute(sql, args).await? > 0;
         if moved {
             self.note_transcript(&of.id, state, of.attempt, reason, now).await?;
+            if state.is_final() {
+                self.end_import_item(&of.id, state, reason, now).await?;
+            }
         }
         Ok(moved)
     }
@@ -349,6 +398,7 @@ impl Conn {
         reason: &str,
         now: i64,
     ) -> Result<bool, Error> {
+        self.lock_call_of(&of.id).await?;
         let (state, failed) = (TranscriptState::Uploaded, TranscriptState::Failed);
         let sql = "UPDATE transcripts SET round = round + 1, state = $3, rank = $4, reason = $5, asked_at = NULL,
                    transcript_id = NULL, submission = $6, json = NULL, updated_at = $7
@@ -364,7 +414,7 @@ impl Conn {
     }
 
     /// Begins a new attempt. It continues with what was submitted, or may have been, unless that is void: then the audio is
-    /// uploaded again. Returns `false` if another attempt has begun already.
+    /// uploaded again. If that one has failed, somebody has asked for this one. Returns `false` if another attempt has begun already.
     pub(crate) async fn begin_attempt(
         &mut self,
         of: &Transcript,
@@ -372,6 +422,7 @@ impl Conn {
         reason: &str,
         now: i64,
     ) -> Result<bool, Error> {
+        self.lock_call_of(&of.id).await?;
         let state = match of.transcript_id {
             Some(_) if !is_void => TranscriptState::Queued,
             _ => TranscriptState::Waiting,
@@ -380,7 +431,9 @@ impl Conn {
                    audio_url = CASE WHEN $7 = 0 AND asked_at IS NOT NULL THEN audio_url END,
                    asked_at = CASE WHEN $7 = 0 THEN asked_at END,
                    transcript_id = CASE WHEN $7 = 0 THEN transcript_id END,
-                   submission = CASE WHEN $7 = 0 THEN submission END, json = NULL, updated_at = $6
+                   submission = CASE WHEN $7 = 0 THEN submission END, json = NULL, updated_at = $6,
+                   cost_microusd = NULL,
+                   automatic_at = CASE WHEN $7 = 0 OR state <> 'failed' THEN automatic_at END
                    WHERE id = $1 AND round = $2 AND state <> 'completed'";
         let void = i64::from(is_void);
         let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now, void];
@@ -391,6 +444,18 @@ impl Conn {
         Ok(begun)
     }
 
+    /// Keeps other transactions on PostgreSQL from changing the call of an order until this one ends. Call it before the first
+    /// change of the order: the call is locked before its transcripts everywhere, so that nobody waits in a circle.
+    async fn lock_call_of(&mut self, id: &OrderId) -> Result<(), Error> {
+        if !self.has_other_writers() {
+            return Ok(());
+        }
+        let sql = "SELECT calls.id FROM calls JOIN recordings ON recordings.call_id = calls.id
+                   JOIN transcripts ON transcripts.recording_sid = recordings.sid WHERE transcripts.id = $1
+                   FOR NO KEY UPDATE OF calls";
+        self.fetch(sql, args![id.as_str()]).await.map(drop)
+    }
+
     async fn note_transcript(
         &mut self,
         id: &OrderId,
@@ -399,9 +464,11 @@ impl Conn {
         reason: Option<&str>,
         at: i64,
     ) -> Result<(), Error> {
+        self.touch_order(id);
+        // What happens in a trial is none of the call's history.
         let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT
-                   (SELECT call_id FROM recordings WHERE sid = recording_sid), 'transcript', id, $2, $3, $4, $5, $6
-                   FROM transcripts WHERE id = $1";
+                   (SELECT call_id FROM recordings WHERE sid = recording_sid AND trial IS NULL), 'transcript', id, $2, $3,
+                   $4, $5, $6 FROM transcripts WHERE id = $1";
         self.execute(sql, args![id.as_str(), state.as_str(), state.rank(), attempt, reason, at]).await.map(drop)
     }
 }
@@ -410,10 +477,16 @@ fn json(submission: &Submission) -> String {
     serde_json::to_string(submission).unwrap_or_default()
 }
 
+/// The position of an arm in its trial.
+pub(super) fn arm(row: &Row) -> Result<usize, Error> {
+    usize::try_from(row.int("arm")?).map_err(|_| Error::Unreadable("transcripts.arm"))
+}
+
 fn transcript(row: &Row) -> Result<Transcript, Error> {
     let transcript_id = row.text_if_set("transcript_id")?.map(|id| id.parse()).transpose();
     let recording = row.text_if_set("recording_sid")?.map(|sid| sid.parse()).transpose();
     let call = row.text_if_set("call_id")?.map(|id| id.parse()).transpose();
+    let trial = row.text_if_set("trial")?.map(|id| id.parse()).transpose();
     let submission = row.text_if_set("submission")?.map(|json| serde_json::from_str(&json)).transpose();
     Ok(Transcript {
         id: row.text("id")?.into(),
@@ -421,6 +494,10 @@ fn transcript(row: &Row) -> Result<Transcript, Error> {
         recording: recording.map_err(|_| Error::Unreadable("transcripts.recording_sid"))?,
         call: call.map_err(|_| Error::Unreadable("recordings.call_id"))?,
         is_current: row.int("is_current")? == 1,
+        trial: match trial.map_err(|_| Error::Unreadable("transcripts.trial"))? {
+            Some(trial) => Some(InTrial { trial, arm: arm(row)? }),
+            None => None,
+        },
         audio: row.text("audio")?,
         parameters: row.text("parameters")?,
         audio_url: row.text_if_set("audio_url")?,
@@ -436,6 +513,7 @@ fn transcript(row: &Row) -> Result<Transcript, Error> {
         version: row.int("version")?,
         checked_at: row.int_if_set("checked_at")?,
         checked_by: row.text_if_set("checked_by")?,
+        cost: dollars(row, "cost_microusd")?,
         created_at: row.int("created_at")?,
     })
 }

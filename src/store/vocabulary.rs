@@ -1,6 +1,6 @@
 //! The vocabulary, and how often its terms were said and heard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,19 +8,30 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::CallId;
+use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, TranscriptId};
-use crate::model::vocabulary::{Counts, Scope, Source, Term, TermId, TermState, TermText, VOCABULARY, rank};
+use crate::model::vocabulary::{
+    Counts, Scope, Source, Spelling, SpellingState, Term, TermId, TermState, TermText, VOCABULARY, rank,
+};
 
 /// The uses of a term that its rank follows from: the newest.
 const RANKED_USES: i64 = 200;
+
+/// From a change of the vocabulary until its terms are counted in the first transcript, and from each transcript to the next, in
+/// milliseconds. It must not keep calls waiting.
+const COUNTED_AFTER: i64 = 4_000;
+const COUNTED_EACH: i64 = 200;
+
+/// The last of them are counted this long after the first, however many there are.
+const COUNTED_WITHIN: i64 = 60 * 60 * 1_000;
 
 /// The columns of a term. There must be one `FROM terms`.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, term, scope, source, state, made_at, made_by, said, heard, heard_wrongly, corrected FROM terms ",
+            "SELECT id, term, scope, source, state, made_at, made_by, said, heard, heard_wrongly, corrected, accepted, misheard, spelling FROM terms ",
             $rest
         )
     };
@@ -50,6 +61,16 @@ pub struct Example {
     /// `None` for audio that is no recording of Twilio's.
     pub call: Option<CallId>,
     pub recording: Option<RecordingSid>,
+    /// Those of its order, as a JSON object.
+    pub parameters: String,
+}
+
+/// What becomes of a term of the settings.
+#[derive(Debug)]
+pub(crate) enum TermChange {
+    Add(Term),
+    Change(Term),
+    Delete(TermId),
 }
 
 impl Use {
@@ -64,15 +85,23 @@ impl Conn {
     pub async fn terms(
         &mut self,
         state: Option<TermState>,
-        after: Option<&Term>,
+        term_before: Option<&Term>,
         limit: i64,
     ) -> Result<Vec<Term>, Error> {
-        let after = after.map(|term| (term.state.as_str(), term.term.lower_case(), term.id.clone()));
+        let after = term_before.map(|term| (term.state.as_str(), term.term.lower_case(), term.id.clone()));
         let (in_state, lower_case, id) = match &after {
             Some((state, lower_case, id)) => (*state, lower_case.as_str(), id.as_str()),
             None => ("", "", ""),
         };
         let rows = match state {
+            Some(TermState::Proposed) => {
+                let sql = select!(
+                    "WHERE state = 'proposed' AND (corrected < $1 OR corrected = $1 AND (lower_case, id) > ($2, $3))
+                     ORDER BY corrected DESC, lower_case, id LIMIT $4"
+                );
+                let corrected = term_before.map_or(i64::MAX, |term| term.counts.corrected);
+                self.fetch(sql, args![corrected, lower_case, id, limit]).await?
+            }
             Some(state) => {
                 let sql = select!("WHERE state = $1 AND (lower_case, id) > ($2, $3) ORDER BY lower_case, id LIMIT $4");
                 self.fetch(sql, args![state.as_str(), lower_case, id, limit]).await?
@@ -115,13 +144,17 @@ impl Conn {
     }
 
     /// The most useful active terms of a scope, at most `limit` of them.
-    pub(crate) async fn ranked_terms(&mut self, scope: &Scope, limit: i64) -> Result<Vec<Term>, Error> {
-        let sql = select!("WHERE scope = $1 AND state = 'active' ORDER BY rank DESC, made_at, id LIMIT $2");
-        self.fetch(sql, args![scope.to_string().as_str(), limit]).await?.iter().map(term).collect()
+    pub(crate) async fn ranked_terms(&mut self, scope: &Scope, limit: i64) -> Result<Keyterms, Error> {
+        let sql = "SELECT string_agg(term, '\n' ORDER BY rank DESC, made_at, id) AS ranked
+                   FROM (SELECT term, rank, made_at, id FROM terms WHERE scope = $1 AND state = 'active'
+                         ORDER BY rank DESC, made_at, id LIMIT $2) AS best";
+        let row = self.fetch_one(sql, args![scope.to_string().as_str(), limit]).await?;
+        let ranked = row.map_or(Ok(None), |row| row.text_if_set("ranked"))?;
+        Ok(Keyterms::from_lines(ranked.as_deref().unwrap_or_default()))
     }
 
     pub(crate) async fn count_active_terms(&mut self, scope: &Scope) -> Result<i64, Error> {
-        let sql = "SELECT count(*) AS terms FROM terms WHERE scope = $1 AND state = 'active'";
+        let sql = "SELECT terms FROM active_terms WHERE scope = $1";
         self.fetch_one(sql, args![scope.to_string().as_str()]).await?.map_or(Ok(0), |row| row.int("terms"))
     }
 
@@ -142,6 +175,10 @@ impl Conn {
         now: i64,
     ) -> Result<(), Error> {
         let mut known = self.known_terms(scope).await?;
+        let new: BTreeSet<String> = terms.as_slice().iter().map(|term| term.to_lowercase()).collect();
+        if !new.iter().eq(known.keys()) {
+            self.count_again(now).await?;
+        }
         for (text, made_at) in terms.as_slice().iter().zip(now..) {
             let text = TermText::stored(text.clone());
             match known.remove(&text.lower_case()) {
@@ -160,48 +197,77 @@ impl Conn {
         Ok(())
     }
 
-    /// Stores the terms of a setting in place of those that it had, unless somebody does not want them or has added them.
-    pub(crate) async fn put_settings(&mut self, source: Source, terms: &Keyterms, now: i64) -> Result<(), Error> {
+    /// Returns what must change so that the vocabulary has the terms of both settings. A term that somebody does not want, or
+    /// has added, stays as it is.
+    pub(crate) async fn changes_of_settings(
+        &mut self,
+        listed: &Keyterms,
+        filed: &Keyterms,
+        now: i64,
+    ) -> Result<Vec<TermChange>, Error> {
         let of_settings = |source| matches!(source, Source::Setting | Source::File);
-        let mut gone: BTreeMap<TermId, Term> =
-            self.terms_of_settings().await?.into_iter().map(|term| (term.id.clone(), term)).collect();
-        for (text, made_at) in terms.as_slice().iter().zip(now..) {
-            let text = TermText::stored(text.clone());
-            let same = self.same_term(&Scope::All, &text).await?;
-            if let Some(same) = &same {
-                gone.remove(&same.id);
+        let mut known = self.known_terms(&Scope::All).await?;
+        let (mut changes, mut wanted) = (Vec::new(), BTreeSet::new());
+        let of =
+            |terms: &Keyterms, source| terms.as_slice().iter().map(|term| (term.clone(), source)).collect::<Vec<_>>();
+        for ((text, source), made_at) in
+            [of(listed, Source::Setting), of(filed, Source::File)].concat().into_iter().zip(now..)
+        {
+            let text = TermText::stored(text);
+            if !wanted.insert(text.lower_case()) {
+                continue;
             }
-            match same {
+            match known.remove(&text.lower_case()) {
+                Some(same) if of_settings(same.source) && same.source != source => {
+                    changes.push(TermChange::Change(Term { source, ..same }));
+                }
                 Some(same) if same.state == TermState::Active || of_settings(same.source) => {}
-                Some(same) => _ = self.change_term(&Term { source, state: TermState::Active, ..same }, now).await?,
+                Some(same) => changes.push(TermChange::Change(Term { source, state: TermState::Active, ..same })),
                 None => {
                     let by = "the settings".to_owned();
-                    self.add_term(&Term { source, ..Term::typed(text, Scope::All, by, made_at) }, now).await?;
+                    changes.push(TermChange::Add(Term { source, ..Term::typed(text, Scope::All, by, made_at) }));
                 }
             }
         }
-        for gone in gone.into_values().filter(|term| term.source == source) {
-            self.delete_term(&gone.id, now).await?;
-        }
-        Ok(())
+        let gone = known.into_values().filter(|term| of_settings(term.source));
+        changes.extend(gone.map(|term| TermChange::Delete(term.id)));
+        Ok(changes)
     }
 
-    /// The terms of the settings, whatever became of them.
-    pub(crate) async fn terms_of_settings(&mut self) -> Result<Vec<Term>, Error> {
-        let sql = select!("WHERE scope = 'all' AND source IN ('setting', 'file') ORDER BY made_at, id");
-        self.fetch(sql, args![]).await?.iter().map(term).collect()
+    pub(crate) async fn apply_change(&mut self, change: &TermChange, now: i64) -> Result<(), Error> {
+        match change {
+            TermChange::Add(term) => self.add_term(term, now).await.map(drop),
+            TermChange::Change(term) => self.change_term(term, now).await.map(drop),
+            TermChange::Delete(id) => self.delete_term(id, now).await,
+        }
     }
 
     /// All terms of a scope, whatever became of them.
-    pub(crate) async fn all_terms_of(&mut self, scope: &Scope) -> Result<Vec<(TermId, TermText)>, Error> {
-        let sql = "SELECT id, term FROM terms WHERE scope = $1";
-        let rows = self.fetch(sql, args![scope.to_string().as_str()]).await?;
-        rows.iter().map(|row| Ok((row.text("id")?.into(), TermText::stored(row.text("term")?)))).collect()
+    pub(crate) async fn all_terms_of(&mut self, scope: &Scope) -> Result<Vec<Term>, Error> {
+        self.fetch(select!("WHERE scope = $1"), args![scope.to_string().as_str()]).await?.iter().map(term).collect()
+    }
+
+    /// Opens the jobs that count terms in each transcript that is measured, the newest calls first. For whom changes terms.
+    pub(crate) async fn count_again(&mut self, now: i64) -> Result<(), Error> {
+        let sql = "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at)
+                   SELECT $1, transcript, 'open', $2 + CASE WHEN place * $3 < $4 THEN place * $3 ELSE $4 END, 0, 0, 0, 0, $5
+                   FROM (SELECT transcript, row_number() OVER (ORDER BY max(at) DESC, transcript) - 1 AS place
+                       FROM measures GROUP BY transcript) AS measured
+                   WHERE true ON CONFLICT (kind, subject) DO UPDATE SET nudged = 1, reason = NULL, failures = 0, looks = 0,
+                   due_at = CASE WHEN jobs.state = 'open' AND jobs.due_at < excluded.due_at THEN jobs.due_at
+                   ELSE excluded.due_at END, state = 'open'";
+        let kind = JobKind::Counting.as_str();
+        let args = args![kind, now + COUNTED_AFTER, COUNTED_EACH, COUNTED_WITHIN, now];
+        self.execute(sql, args).await.map(drop)
     }
 
     /// Deletes all terms of a scope.
     pub(super) async fn delete_scope(&mut self, scope: &Scope, now: i64) -> Result<(), Error> {
-        for term in self.known_terms(scope).await?.into_values() {
+        let known = self.known_terms(scope).await?;
+        if !known.is_empty() {
+            self.count_again(now).await?;
+        }
+        for term in known.into_values() {
             self.delete_term(&term.id, now).await?;
         }
         Ok(())
@@ -220,6 +286,20 @@ impl Conn {
         let terms =
             self.fetch(sql, args![]).await?.iter().map(|row| row.text("term")).collect::<Result<Vec<_>, _>>()?;
         Ok(Keyterms::from_terms(terms))
+    }
+
+    /// What AssemblyAI must spell as the active terms of a scope, each with its term.
+    pub(crate) async fn spellings_of(&mut self, scope: &Scope) -> Result<Vec<(String, String)>, Error> {
+        // With a condition on the state, or with an order, SQLite would read all terms of the scope.
+        let sql = "SELECT misheard, term, state FROM terms WHERE scope = $1 AND spelling = 'active'";
+        let mut spellings = Vec::new();
+        for row in self.fetch(sql, args![scope.to_string().as_str()]).await? {
+            if TermState::named(&row.text("state")?) == Some(TermState::Active) {
+                spellings.push((row.text("misheard")?, row.text("term")?));
+            }
+        }
+        spellings.sort_unstable();
+        Ok(spellings)
     }
 
     /// Stores a new term. Returns `false` if its scope has it.
@@ -249,11 +329,15 @@ impl Conn {
 
     /// Stores a changed term. Returns `false` if there is none with its id.
     pub(crate) async fn change_term(&mut self, changed: &Term, now: i64) -> Result<bool, Error> {
-        let sql = "UPDATE terms SET term = $2, lower_case = $3, scope = $4, source = $5, state = $6, made_at = $7 WHERE id = $1";
-        let Term { id, term, scope, source, state, made_at, .. } = changed;
+        let sql = "UPDATE terms SET term = $2, lower_case = $3, scope = $4, source = $5, state = $6, made_at = $7,
+                   misheard = $8, spelling = $9 WHERE id = $1";
+        let Term { id, term, scope, source, state, made_at, spelling, .. } = changed;
         let (lower_case, scope) = (term.lower_case(), scope.to_string());
         let (source, state) = (source.as_str(), state.as_str());
-        let args = args![id.as_str(), term.as_str(), lower_case.as_str(), scope.as_str(), source, state, *made_at];
+        let misheard = spelling.as_ref().map_or("", |spelling| &spelling.from);
+        let spelling = spelling.as_ref().map_or("", |spelling| spelling.state.as_str());
+        let (id, term, lower_case, scope) = (id.as_str(), term.as_str(), lower_case.as_str(), scope.as_str());
+        let args = args![id, term, lower_case, scope, source, state, *made_at, misheard, spelling];
         let is_there = self.execute(sql, args).await? > 0;
         if is_there {
             self.note_changed(VOCABULARY, now).await?;
@@ -269,7 +353,8 @@ impl Conn {
 
     /// The newest places where a term was misheard, in transcripts that are there.
     pub async fn examples_of(&mut self, term: &TermId, limit: usize) -> Result<Vec<Example>, Error> {
-        let sql = "SELECT places, transcript_id, call_id, recording_sid FROM term_uses
+        let sql = "SELECT places, transcript_id, call_id, parameters,
+                   CASE WHEN source IS DISTINCT FROM 'upload' THEN recording_sid END AS recording_sid FROM term_uses
                    JOIN transcripts ON transcripts.id = term_uses.transcript
                    LEFT JOIN recordings ON recordings.sid = transcripts.recording_sid
                    WHERE term = $1 AND places <> '[]' AND transcript_id IS NOT NULL ORDER BY at DESC LIMIT $2";
@@ -285,14 +370,21 @@ impl Conn {
                 .map_err(|_| Error::Unreadable("recordings.call_id"))?;
             let recording = row.text_if_set("recording_sid")?.map(|sid| sid.parse());
             let recording = recording.transpose().map_err(|_| Error::Unreadable("transcripts.recording_sid"))?;
+            let parameters = row.text("parameters")?;
             for misheard in places(&row)? {
-                let (transcript, call) = (transcript.clone(), call.clone());
+                let (transcript, call, parameters) = (transcript.clone(), call.clone(), parameters.clone());
                 let recording: Option<RecordingSid> = recording.clone();
-                examples.push(Example { misheard, transcript, call, recording });
+                examples.push(Example { misheard, transcript, call, recording, parameters });
             }
         }
         examples.truncate(limit);
         Ok(examples)
+    }
+
+    /// All that was heard instead of a term, in lower case.
+    pub async fn heard_instead_of(&mut self, term: &TermId) -> Result<BTreeSet<String>, Error> {
+        let rows = self.fetch(self.dialect().heard_instead(), args![term.as_str()]).await?;
+        rows.iter().map(|row| Ok(row.text("heard")?.to_lowercase())).collect()
     }
 
     /// Stores how often terms were said and heard in a transcript, in place of what was stored of it, with their sums.
@@ -300,12 +392,22 @@ impl Conn {
     pub(crate) async fn put_uses(&mut self, order: &OrderId, at: i64, uses: &[Use], now: i64) -> Result<bool, Error> {
         let before = self.terms_used_in(order).await?;
         self.execute("DELETE FROM term_uses WHERE transcript = $1", args![order.as_str()]).await?;
-        for Use { term, counts: Counts { said, heard, heard_wrongly, corrected }, places } in uses {
-            let sql = "INSERT INTO term_uses (transcript, term, at, said, heard, heard_wrongly, corrected, places)
-                       SELECT $1, id, $3, $4, $5, $6, $7, $8 FROM terms WHERE id = $2";
+        for Use { term, counts: Counts { said, heard, heard_wrongly, corrected, accepted }, places } in uses {
+            let sql =
+                "INSERT INTO term_uses (transcript, term, at, said, heard, heard_wrongly, corrected, places, accepted)
+                       SELECT $1, id, $3, $4, $5, $6, $7, $8, $9 FROM terms WHERE id = $2";
             let places = serde_json::to_string(places).unwrap_or_default();
-            let args =
-                args![order.as_str(), term.as_str(), at, *said, *heard, *heard_wrongly, *corrected, places.as_str()];
+            let args = args![
+                order.as_str(),
+                term.as_str(),
+                at,
+                *said,
+                *heard,
+                *heard_wrongly,
+                *corrected,
+                places.as_str(),
+                *accepted
+            ];
             self.execute(sql, args).await?;
         }
         let is_new = |term: &&TermId| !before.contains(term);
@@ -313,7 +415,8 @@ impl Conn {
         let mut has_changed = false;
         for term in before.iter().chain(after.filter(is_new)) {
             self.sum_uses(term).await?;
-            let sql = "DELETE FROM terms WHERE id = $1 AND state = 'proposed' AND source = 'learned' AND corrected = 0";
+            let sql = "DELETE FROM terms WHERE id = $1 AND state = 'proposed' AND source = 'learned'
+                       AND corrected = 0 AND accepted = 0";
             if self.execute(sql, args![term.as_str()]).await? > 0 {
                 self.execute("DELETE FROM term_uses WHERE term = $1", args![term.as_str()]).await?;
             }
@@ -325,10 +428,11 @@ impl Conn {
         Ok(has_changed)
     }
 
-    /// Makes those of these terms active that are proposed and were corrected at least this often.
+    /// Makes those of these terms active that are proposed and were corrected or accepted at least this often.
     pub(crate) async fn accept_proposals(&mut self, uses: &[Use], after: i64, now: i64) -> Result<(), Error> {
         for Use { term, .. } in uses {
-            let sql = "UPDATE terms SET state = 'active' WHERE id = $1 AND state = 'proposed' AND corrected >= $2";
+            let sql =
+                "UPDATE terms SET state = 'active' WHERE id = $1 AND state = 'proposed' AND corrected + accepted >= $2";
             if self.execute(sql, args![term.as_str(), after]).await? > 0 {
                 self.note_changed(VOCABULARY, now).await?;
             }
@@ -364,7 +468,7 @@ impl Conn {
 
     /// Stores the sums over the uses of a term, and its rank.
     async fn sum_uses(&mut self, term: &TermId) -> Result<(), Error> {
-        let sql = "SELECT at, said, corrected, heard, heard_wrongly FROM term_uses WHERE term = $1
+        let sql = "SELECT at, said, corrected, accepted, heard, heard_wrongly FROM term_uses WHERE term = $1
                    ORDER BY at DESC LIMIT $2";
         let rows = self.fetch(sql, args![term.as_str(), RANKED_USES]).await?;
         let mut uses =
@@ -373,10 +477,11 @@ impl Conn {
         uses.extend(made_at.map(|row| Ok::<_, Error>((row.int("made_at")?, 1.0))).transpose()?);
         let sql =
             "UPDATE terms SET rank = $2, said = uses.said, heard = uses.heard, heard_wrongly = uses.heard_wrongly,
-                   corrected = uses.corrected FROM (SELECT CAST(coalesce(sum(said), 0) AS BIGINT) AS said,
+                   corrected = uses.corrected, accepted = uses.accepted FROM (SELECT CAST(coalesce(sum(said), 0) AS BIGINT) AS said,
                    CAST(coalesce(sum(heard), 0) AS BIGINT) AS heard,
                    CAST(coalesce(sum(heard_wrongly), 0) AS BIGINT) AS heard_wrongly,
-                   CAST(coalesce(sum(corrected), 0) AS BIGINT) AS corrected FROM term_uses WHERE term = $1) AS uses
+                   CAST(coalesce(sum(corrected), 0) AS BIGINT) AS corrected,
+                   CAST(coalesce(sum(accepted), 0) AS BIGINT) AS accepted FROM term_uses WHERE term = $1) AS uses
                    WHERE id = $1";
         self.execute(sql, args![term.as_str(), rank(uses)]).await.map(drop)
     }
@@ -397,6 +502,7 @@ fn counts(row: &Row) -> Result<Counts, Error> {
         heard: row.int("heard")?,
         heard_wrongly: row.int("heard_wrongly")?,
         corrected: row.int("corrected")?,
+        accepted: row.int("accepted")?,
     })
 }
 
@@ -410,5 +516,8 @@ fn term(row: &Row) -> Result<Term, Error> {
         made_at: row.int("made_at")?,
         made_by: row.text("made_by")?,
         counts: counts(row)?,
+        spelling: SpellingState::named(&row.text("spelling")?)
+            .map(|state| Ok::<_, Error>(Spelling { from: row.text("misheard")?, state }))
+            .transpose()?,
     })
 }

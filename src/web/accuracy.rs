@@ -13,10 +13,11 @@ use super::error::ApiError;
 use super::extract::{Query, wants_page};
 use super::filter::Search;
 use super::pages::Notices;
+use super::rates::{KeytermsView, percent};
 use super::response::page;
 use crate::context::Shared;
 use crate::model::measure::{Dimension, Reference};
-use crate::pipeline::accuracy::{Group, NORMALIZATION, TermReport, report};
+use crate::pipeline::accuracy::{Blind, Group, NORMALIZATION, TermReport, report};
 use crate::store::Filter;
 
 /// The query.
@@ -36,6 +37,18 @@ struct AccuracyView {
     normalize: &'static str,
     groups: Vec<GroupView>,
     terms: Vec<TermView>,
+    blind: BlindView,
+}
+
+/// How firm the figures of blind checks are.
+#[derive(Debug, Serialize)]
+struct BlindView {
+    calls: usize,
+    minutes: f64,
+    /// How many more would make the word error rate firm.
+    more_minutes: i64,
+    /// The address of a blind check of a random call.
+    next: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,16 +66,6 @@ struct GroupView {
     wer_high: Option<f64>,
     keyterms: KeytermsView,
     marks: MarksView,
-}
-
-#[derive(Debug, Serialize)]
-struct KeytermsView {
-    said: u64,
-    heard: u64,
-    #[serde(rename = "false")]
-    wrongly_heard: u64,
-    recall: Option<f64>,
-    precision: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,7 +111,7 @@ pub(super) async fn show(
     let found = report(&context, by.clone(), asked.range()?).await?;
     let groups = found.groups.into_iter().map(GroupView::of).collect();
     let terms = found.terms.into_iter().map(TermView::of).collect();
-    let view = AccuracyView { normalize: NORMALIZATION.as_str(), groups, terms };
+    let view = AccuracyView { normalize: NORMALIZATION.as_str(), groups, terms, blind: BlindView::of(found.blind) };
     if !wants_page(&headers) {
         return Ok(Json(view).into_response());
     }
@@ -131,11 +134,34 @@ impl Asked {
         Ok(by)
     }
 
-    fn range(&self) -> Result<Option<(i64, i64)>, ApiError> {
+    /// Its range of time, as a search has it.
+    fn search(&self) -> Search {
         let Self { since, until, .. } = self.clone();
-        let search = Search { since, until, ..Search::default() };
+        Search { since, until, ..Search::default() }
+    }
+
+    fn range(&self) -> Result<Option<(i64, i64)>, ApiError> {
+        let search = self.search();
         let Filter { since, before, .. } = search.filter()?;
         Ok((!search.is_any()).then_some((since, before)))
+    }
+}
+
+impl BlindView {
+    fn of(Blind { calls, typed_ms, missing_ms, next }: Blind) -> Self {
+        let minutes = |ms: i64| ms as f64 / 60_000.0;
+        Self {
+            calls,
+            minutes: minutes(typed_ms),
+            // Whole minutes.
+            more_minutes: minutes(missing_ms).ceil() as i64,
+            next: next.map(|id| format!("/transcript/{id}/blind-check")),
+        }
+    }
+
+    /// The minutes that were typed, for people.
+    fn typed(&self) -> String {
+        format!("{:.1}", self.minutes)
     }
 }
 
@@ -153,13 +179,7 @@ impl GroupView {
             wer: edits.rate(),
             wer_low: interval.map(|interval| interval.low),
             wer_high: interval.map(|interval| interval.high),
-            keyterms: KeytermsView {
-                said: terms.said,
-                heard: terms.heard,
-                wrongly_heard: terms.wrongly_heard,
-                recall: terms.recall(),
-                precision: terms.precision(),
-            },
+            keyterms: KeytermsView::of(&terms),
             marks: MarksView {
                 threshold: has_one_threshold.then_some(marks.threshold),
                 caught: marks.caught,
@@ -187,8 +207,13 @@ impl GroupView {
         }
     }
 
-    fn is_corrected(&self) -> bool {
-        self.reference == Reference::Corrected.as_str()
+    /// Returns what a page calls its reference.
+    fn against(&self) -> &'static str {
+        match Reference::named(self.reference) {
+            Some(Reference::Blind) => "blind checks",
+            Some(Reference::Checked) => "checked by ear",
+            _ => "corrections: at most this good",
+        }
     }
 }
 
@@ -212,9 +237,4 @@ impl TermView {
             misheard_as,
         }
     }
-}
-
-/// Writes a share for people.
-fn percent(share: f64) -> String {
-    format!("{:.1}\u{a0}%", share * 100.0)
 }

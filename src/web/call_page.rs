@@ -1,5 +1,7 @@
 //! The page of one call.
 
+use std::borrow::Cow;
+
 use askama::Template;
 
 use super::labels::{self, SettingUp};
@@ -7,7 +9,9 @@ use super::pages::Notices;
 use super::view::{CallDetails, RecordingView, SpeakerView, TranscriptView};
 use crate::model::call::{CallState, Direction, FormNonce, Kind};
 use crate::model::contact::CONTACTS;
+use crate::model::dollars::Dollars;
 use crate::model::keyterms::Keyterms;
+use crate::model::price::Price;
 use crate::model::standing::{Mark, Progress, Step};
 
 #[derive(Template)]
@@ -20,10 +24,19 @@ pub(super) struct CallPage {
     /// Whether a dialed address led to this existing call instead of a new one.
     pub(super) was_there: bool,
     pub(super) call: CallDetails,
-    /// The nonce of the *Call again* form.
+    /// The operator's phone that *Call again* or *Call back* rings first, for a conversation.
+    pub(super) with: Option<String>,
+    /// The nonce of that form.
     pub(super) nonce: FormNonce,
     /// Seconds until a browser without scripts reloads.
     pub(super) refresh: u64,
+}
+
+impl RecordingView {
+    /// Its SID, if it can be played here.
+    pub(super) fn heard_at(&self) -> Option<&str> {
+        self.audio.is_some().then_some(self.sid.as_str())
+    }
 }
 
 impl SpeakerView {
@@ -43,11 +56,15 @@ impl CallDetails {
         self.waits_for.is_some()
     }
 
-    /// Returns the number that *Call again* dials: that of a finished call that was dialed here.
+    /// Returns the number that *Call again* or *Call back* dials: the other one of a finished call of this program.
     fn again(&self) -> Option<&str> {
-        let is_ours = self.call.id.is_some() && self.call.direction == Direction::Outbound;
-        let is_kept = self.progress != Progress::Deleting;
-        self.call.to.as_deref().filter(|_| is_ours && is_kept && self.call.ended_at.is_some())
+        let is_kept = self.progress != Progress::Deleting && self.call.direction != Direction::Unknown;
+        self.call.nameable().filter(|_| is_kept && self.call.ended_at.is_some())
+    }
+
+    /// Whether the other one has called, so that *Call again* would be the wrong word.
+    fn is_inbound(&self) -> bool {
+        self.call.direction == Direction::Inbound
     }
 
     /// Whether a retry makes a transcript that was not made automatically.
@@ -57,7 +74,7 @@ impl CallDetails {
 
     /// Whether only another call would help.
     fn needs_new_call(&self) -> bool {
-        self.progress == Progress::Failed && !self.can_retry && self.again().is_some()
+        self.progress == Progress::Failed && !self.can_retry && !self.is_inbound() && self.again().is_some()
     }
 
     fn step_name(&self, step: &Step) -> &'static str {
@@ -103,15 +120,43 @@ impl CallDetails {
         }
     }
 
-    fn waits_for(&self) -> &'static str {
+    fn waits_for(&self) -> Cow<'static, str> {
         if let Some(setting_up) = self.setting_up() {
-            return labels::setting_up(setting_up).1;
+            return labels::setting_up(setting_up).1.into();
         }
-        match (self.waits_for, self.unconnected) {
+        if self.call.is_upload() && self.waits_for.is_none() {
+            return labels::outcome_of_upload(self.progress).into();
+        }
+        if let (true, Some(budget)) = (self.is_untranscribed(), self.over_budget) {
+            return labels::over_budget(budget).into();
+        }
+        let sentence = match (self.waits_for, self.unconnected) {
             (Some(waits_for), _) => labels::waits_for(waits_for),
             (None, Some(unconnected)) => labels::unconnected(unconnected),
             (None, None) => labels::outcome(self.call.known_state, self.progress),
+        };
+        sentence.into()
+    }
+
+    /// Returns what is known to be paid for the call.
+    fn cost(&self) -> Option<String> {
+        let is_any = |amount: &Dollars| *amount > Dollars::default();
+        let transcripts = if self.transcripts.len() == 1 { "transcript" } else { "transcripts" };
+        let price = self.call.price.known.as_ref();
+        let (of_transcripts, of_call) = (self.transcripts_cost.filter(is_any), price.and_then(Price::in_dollars));
+        let elsewhere = price.filter(|price| price.in_dollars().is_none());
+        if self.progress == Progress::Deleting {
+            return None;
         }
+        let in_dollars = match (of_transcripts, of_call.filter(is_any)) {
+            (Some(cost), Some(call)) => Some(format!("{} ({transcripts} {cost}, call {call})", cost + call)),
+            (Some(cost), None) => Some(format!("{cost} ({transcripts})")),
+            (None, Some(call)) => Some(format!("{call} (call)")),
+            (None, None) => None,
+        };
+        let parts = in_dollars.into_iter().chain(elsewhere.map(|price| format!("{price} (call)")));
+        let parts: Vec<String> = parts.collect();
+        (!parts.is_empty()).then(|| format!("Cost: {}", parts.join(" and ")))
     }
 
     /// Why the call is in its state, unless the page says it already.

@@ -1,4 +1,4 @@
-//! `/calls`: the list of calls, newest first, and each call with everything known of it, as a page or as JSON by `Accept`.
+//! `/calls/<sid>` and `/items/<id>`: a call with everything known of it, as a page or as JSON by `Accept`.
 
 use askama::Template;
 use axum::Json;
@@ -6,85 +6,31 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::call_page::CallPage;
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Named, NoFields, NoParameters, Query, wants_page};
-use super::filter::{Search, cursor};
-use super::forms::Refused;
-use super::list_page::{CallsPage, back};
+use super::items::{self, List};
+use super::list_page::back;
 use super::pages::Notices;
 use super::response::see_other;
-use super::view::{
-    CallDetails, CallList, CallRow, CallView, EventView, LegView, RecordingView, SpeakerView, TranscriptView,
-};
-use super::{forms, reading, response, search};
+use super::view::{CallDetails, CallView, EventView, LegView, RecordingView, SpeakerView, TranscriptView};
+use super::{reading, response};
+use crate::clients::json::{SMALL, most_bytes};
 use crate::clients::twilio::{self, Recording};
 use crate::context::Shared;
 use crate::model;
-use crate::model::call::{Call, CallName, CallState, Deletion, FormNonce};
+use crate::model::call::{Call, CallName, CallState, Deletion, Direction, FormNonce};
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
+use crate::model::price::Price;
 use crate::model::speakers::Speakers;
 use crate::model::standing::{self, Facts, Progress, Unconnected, WaitsFor};
-use crate::model::transcript::TranscriptState;
+use crate::model::transcript::{Transcript, TranscriptState};
 use crate::pipeline::lookup;
 use crate::pipeline::{self, facts, retry as again};
 use crate::store::{Conn, Voice};
-
-/// Calls on one page of the list.
-const PAGE: i64 = 50;
-
-/// Lists calls, or hits if `q` searches transcripts.
-pub(super) async fn list(
-    State(context): State<Shared>,
-    headers: HeaderMap,
-    Query(search): Query<Search>,
-) -> Result<Response, ApiError> {
-    let list = if search.q.trim().is_empty() {
-        calls(&context, &search).await
-    } else {
-        search::hits(&context, &headers, &search).await
-    };
-    let is_older = !search.after.is_empty();
-    match list {
-        Ok(list) if !wants_page(&headers) => Ok(Json(list).into_response()),
-        Ok(page) => Ok(response::page(
-            CallsPage { notices: Notices::of(&context), search, page, refused: None, is_older }.render(),
-        )),
-        Err(error @ ApiError::BadRequest(_)) if wants_page(&headers) => {
-            let field = search.wrong_field();
-            Ok(forms::again(error, move |problem| {
-                let (notices, search, page) = (Notices::of(&context), search.clone(), CallList::default());
-                let refused = Some(Refused { field, problem });
-                response::page(CallsPage { notices, search, page, refused, is_older }.render())
-            }))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns the newest calls that match.
-pub(super) async fn calls(context: &Shared, search: &Search) -> Result<CallList, ApiError> {
-    let after = Some(search.after.as_str()).filter(|after| !after.is_empty()).map(cursor).transpose()?;
-    let filter = search.filter()?;
-    let mut conn = context.store.read().await?;
-    // First, so that the page is notified of every change from here on.
-    let since = conn.newest_change().await?;
-    let mut calls = if search.is_any() {
-        conn.calls(after.as_ref(), PAGE + 1).await?
-    } else {
-        conn.calls_matching(&filter, after.as_ref(), PAGE + 1).await?
-    };
-    let is_more = calls.len() > PAGE as usize;
-    calls.truncate(PAGE as usize);
-    let last = calls.last().filter(|_| is_more);
-    let next = last.map(|last| search.next(&format!("{}.{}", last.created_at, last.id)));
-    let mut summaries = conn.call_summaries(&calls).await?;
-    let rows =
-        calls.iter().map(|call| CallRow::of(call, summaries.remove(call.id.as_str()).unwrap_or_default())).collect();
-    Ok(CallList { calls: Some(rows), hits: None, contacts: None, next, since })
-}
 
 /// The query of a call's page.
 #[derive(Default, Deserialize)]
@@ -106,7 +52,9 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     if !wants_page(&headers) {
         Named::<NoParameters>::of_query(&uri)?.alone()?;
-        return json(&context, &headers, &name).await;
+        let is_item = uri.path().starts_with(List::Items.path());
+        let call = as_json(&context, &headers, &name).await?;
+        return Ok(Json(if is_item { items::as_item(call) } else { call }).into_response());
     }
     let Arrival { dialed, q } = Named::of_query(&uri)?.named;
     let mut shown = shown(&context, &headers, &name).await?;
@@ -124,7 +72,17 @@ pub(super) async fn show(
     let sentence = shown.call.sentence();
     let (was_there, back) = (dialed == "before", back(&headers));
     let (notices, nonce, refresh) = (Notices::of(&context), FormNonce::random(), LOOK_AGAIN.as_secs());
-    Ok(response::page(CallPage { notices, sentence, back, was_there, call: shown, nonce, refresh }.render()))
+    let with = phone_for_another(&context, &shown.call);
+    Ok(response::page(CallPage { notices, sentence, back, was_there, call: shown, with, nonce, refresh }.render()))
+}
+
+/// Returns the operator's phone at which another call to the same number is talked: the same as before, or the first one if
+/// somebody is called back. `None` if the call leaves a message.
+fn phone_for_another(context: &Shared, call: &CallView) -> Option<String> {
+    match call.direction {
+        Direction::Inbound => context.call.operator_phones.first().map(ToString::to_string),
+        _ => call.operator.clone(),
+    }
 }
 
 /// Retries what failed. Rings no phone.
@@ -141,11 +99,11 @@ pub(super) async fn retry(
         let location = format!("/calls/{}", CallView::of(&call).name());
         return Ok(see_other(&location));
     }
-    json(&context, &headers, &name).await
+    Ok(Json(as_json(&context, &headers, &name).await?).into_response())
 }
 
 /// A call as JSON. Its texts name the speakers of a dialog, as in `/transcript/<id>?format=text`.
-async fn json(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<Response, ApiError> {
+async fn as_json(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<Value, ApiError> {
     let mut shown = shown(context, headers, name).await?;
     let is_dialog = shown.speakers.len() > 1;
     for transcript in shown.transcripts.iter_mut().filter(|transcript| is_dialog && transcript.text.is_some()) {
@@ -155,7 +113,7 @@ async fn json(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<
             transcript.text = Some(dialog);
         }
     }
-    Ok(Json(shown).into_response())
+    Ok(json!(shown))
 }
 
 /// Returns a call from the store, or from Twilio if the store does not know it. For a leg, returns the call that has dialed
@@ -192,7 +150,9 @@ async fn stored(
     if call.deletion == Some(Deletion::Done) {
         return Err(pipeline::Error::Deleted.into());
     }
-    let facts = facts::of(&mut conn, call).await?;
+    let mut facts = facts::of(&mut conn, call).await?;
+    // Large ones are not read here, and many readers may wait for their turn with the page.
+    let sizes: Vec<usize> = facts.transcripts.iter_mut().map(forget_large).collect();
     let (progress, call) = (facts.progress(), &facts.call);
     let unconnected = Unconnected::of(call, &facts.summary());
     let history = conn.history(&call.id).await?;
@@ -200,6 +160,9 @@ async fn stored(
         progress,
         unconnected,
         legs: Vec::new(),
+        cost_usd: Price::with(facts.transcripts_cost(), call.price.as_ref()),
+        transcripts_cost: facts.transcripts_cost(),
+        over_budget: facts.summary().over_budget,
         can_retry: facts.may_retry().is_ok(),
         can_delete: facts.may_delete().is_ok(),
         keyterms: Vec::new(),
@@ -221,9 +184,10 @@ async fn stored(
         shown.call.reason = conn.job_state(JobKind::Deletion, call.id.as_str()).await?.and_then(|job| job.reason);
         return Ok(shown);
     }
-    for transcript in &facts.transcripts {
+    // What a trial has made is on its own page.
+    for (transcript, json_bytes) in facts.transcripts.iter().zip(sizes).filter(|(one, _)| one.trial.is_none()) {
         let job = conn.job_state(JobKind::Transcript, transcript.id.as_str()).await?;
-        let mut view = TranscriptView::of(&facts, transcript, job);
+        let mut view = TranscriptView { json_bytes, ..TranscriptView::of(&facts, transcript, job) };
         if transcript.submission.is_none() {
             // The key terms of the call are sent with every order.
             let of_call = call.keyterms.as_slice().iter().filter(|term| !view.keyterms.contains(term));
@@ -246,6 +210,13 @@ async fn stored(
     shown.keyterms = call.keyterms.as_slice().to_vec();
     shown.recordings = facts.recordings.iter().map(|one| RecordingView::of(context, headers, one)).collect();
     Ok(shown)
+}
+
+/// Drops the JSON of a transcript if it is large. Returns how many bytes it has at most.
+fn forget_large(transcript: &mut Transcript) -> usize {
+    let bytes = transcript.json.as_deref().map_or(0, most_bytes);
+    transcript.json.take_if(|_| bytes > SMALL);
+    bytes
 }
 
 /// Returns a call that only Twilio knows.
@@ -275,6 +246,9 @@ async fn shown_by_twilio(
         progress,
         unconnected: None,
         legs: Vec::new(),
+        cost_usd: None,
+        transcripts_cost: None,
+        over_budget: None,
         can_retry: false,
         can_delete: false,
         since,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::access::Who;
 use super::corrections::by;
 use super::error::ApiError;
-use super::extract::{Fields, Id, NoParameters, Query, read_body, wants_page};
+use super::extract::{Fields, Id, NoParameters, Query, of_object, read_body, wants_page};
 use super::response::see_other;
 use super::words::PartView;
 use crate::context::Shared;
@@ -42,8 +42,7 @@ pub(super) async fn check(
     body: Body,
 ) -> Result<Response, ApiError> {
     let fields = fields(Fields::read(&headers, &read_body(body, LARGEST).await?)?)?;
-    let CheckBody { checked, from_ms, to_ms } =
-        serde_json::from_value(Value::Object(fields)).map_err(|error| ApiError::BadRequest(error.to_string()))?;
+    let CheckBody { checked, from_ms, to_ms } = of_object(fields)?;
     let (from, to) = (from_ms.unwrap_or_default(), to_ms.unwrap_or(OPEN_END));
     if from < 0 {
         return Err(ApiError::BadRequest("from_ms: expected 0 or more milliseconds".to_owned()));

@@ -1,6 +1,9 @@
 //! `/transcript/<id>/corrections`: corrects a transcript, undoes corrections and lists them, as JSON or as a page. Browsers
 //! without scripts correct with a form (`correct_page`).
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -17,10 +20,11 @@ use super::extract::{
     Fields, Id, NoFields, NoParameters, Query, is_form, only_header, read_body, read_form, wants_page,
 };
 use super::pages::Notices;
+use super::reading::length;
 use super::response::{page, see_other};
 use super::{alike, correct_page, session};
 use crate::context::Shared;
-use crate::model::correction::{Correction, Edit, Made, Span, made};
+use crate::model::correction::{Correction, Edit, Made, Span, WordId, made};
 use crate::model::replace::Replacing;
 use crate::model::transcript::TranscriptId;
 use crate::model::word::join;
@@ -28,6 +32,9 @@ use crate::pipeline::corrections::{self, Corrected, Labeled, MOST_EDITS, Text, W
 
 /// Maximum size of a body in bytes.
 const LARGEST: usize = 2 << 20;
+
+/// Time, in milliseconds, within which another change of the same words is a step on the way to the right ones.
+const SITTING: i64 = 10 * 60_000;
 
 /// What a client wants of a stretch of words.
 #[derive(Debug, Deserialize)]
@@ -51,7 +58,13 @@ struct EditBody {
 struct CorrectionsPage {
     notices: Notices,
     id: String,
-    corrections: Vec<CorrectionView>,
+    lines: Vec<Line>,
+}
+
+/// A correction, or several steps in which somebody came to the right words.
+struct Line {
+    /// The newest first.
+    steps: Vec<CorrectionView>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +82,12 @@ struct CorrectionView {
     /// The change that it undoes.
     undoes: Option<String>,
     changes: Vec<ChangeView>,
+    /// The id of the correction and the number of its stretches, if there are several and this is the last of them.
+    #[serde(skip)]
+    whole: Option<(String, usize)>,
+    /// Whether it is one of several stretches.
+    #[serde(skip)]
+    is_part: bool,
 }
 
 /// Neighboring words that others took the place of.
@@ -85,6 +104,16 @@ struct ChangeView {
     /// The address at which the same is corrected elsewhere.
     #[serde(skip)]
     alike: Option<String>,
+    /// When it is said, in milliseconds from the start of the audio, and the address of the recording from that moment on.
+    #[serde(skip)]
+    at_ms: i64,
+    #[serde(skip)]
+    audio: Option<String>,
+    /// The words that it has hidden and shown.
+    #[serde(skip)]
+    hidden: Vec<WordId>,
+    #[serde(skip)]
+    shown: Vec<WordId>,
 }
 
 /// Answers with the new version. A form leads back to the page.
@@ -140,13 +169,12 @@ pub(super) async fn list(
     _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
     let text = Text::read(&mut context.store.read().await?, &id).await?;
-    let mut corrections = views(&text)?;
+    let corrections = views(&text)?;
     if !wants_page(&headers) {
         return Ok(Json(json!({ "corrections": corrections })).into_response());
     }
-    corrections.reverse();
     let (notices, id) = (Notices::of(&context), id.to_string());
-    Ok(page(CorrectionsPage { notices, id, corrections }.render()))
+    Ok(page(CorrectionsPage { notices, id, lines: lines(corrections) }.render()))
 }
 
 fn answer(headers: &HeaderMap, id: &TranscriptId, Corrected { version, correction }: Corrected) -> Response {
@@ -201,7 +229,8 @@ impl EditBody {
 
 fn views(text: &Text) -> Result<Vec<CorrectionView>, ApiError> {
     let current = text.transcribed()?;
-    let of = |one: &Made<'_>| ChangeView::of(one, text.alike_of(&current, one));
+    let recording = text.transcript.playable().map(ToString::to_string);
+    let of = |one: &Made<'_>| ChangeView::of(one, text.alike_of(&current, one), recording.as_deref());
     let mut made = made(text.heard.len(), &text.corrections).into_iter();
     let mut views = Vec::new();
     for correction in &text.corrections {
@@ -213,10 +242,57 @@ fn views(text: &Text) -> Result<Vec<CorrectionView>, ApiError> {
     Ok(views)
 }
 
+/// Puts each correction in a line with those that it goes on from. The newest line comes first.
+fn lines(corrections: Vec<CorrectionView>) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    // By the words that its last step has shown.
+    let mut line_of: HashMap<Vec<WordId>, usize> = HashMap::new();
+    for correction in corrections {
+        let begun = correction.step().and_then(|step| line_of.get(&step.hidden).copied());
+        let begun = begun.filter(|at| lines[*at].steps[0].is_followed_by(&correction));
+        if let Some(step) = correction.step().filter(|step| !step.shown.is_empty()) {
+            line_of.insert(step.shown.clone(), begun.unwrap_or(lines.len()));
+        }
+        match begun {
+            Some(at) => lines[at].steps.insert(0, correction),
+            None => lines.push(Line { steps: vec![correction] }),
+        }
+    }
+    lines.reverse();
+    lines.sort_by_key(|line| Reverse(line.steps[0].version));
+    lines
+}
+
+impl Line {
+    fn newest(&self) -> &CorrectionView {
+        &self.steps[0]
+    }
+
+    /// What stood there before the first step, and after the last one, if there are several.
+    fn ends(&self) -> Option<(&String, &ChangeView)> {
+        let [newest, .., oldest] = &*self.steps else { return None };
+        Some((&oldest.before, newest.changes.first()?))
+    }
+}
+
 impl CorrectionView {
+    /// The only change of a correction that stands.
+    fn step(&self) -> Option<&ChangeView> {
+        let is_step = !self.is_part && self.undoes.is_none() && self.undone_by.is_none() && self.before != self.after;
+        self.changes.first().filter(|_| is_step && self.changes.len() == 1)
+    }
+
+    fn is_followed_by(&self, next: &Self) -> bool {
+        let [one, other] = [self.at, next.at].map(|at| at.map_or(0, Timestamp::as_millisecond));
+        self.by == next.by && other - one <= SITTING
+    }
+
     fn of(correction: &Correction, index: usize, span: &Span, changes: Vec<ChangeView>) -> Self {
         let first = changes.first().and_then(|change| change.undone_by.clone());
+        let spans = correction.spans.len();
         Self {
+            whole: (spans > 1 && index + 1 == spans).then(|| (correction.id.clone(), spans)),
+            is_part: spans > 1,
             id: correction.span_id(index),
             version: correction.version,
             at: Timestamp::from_millisecond(correction.at).ok(),
@@ -233,8 +309,15 @@ impl CorrectionView {
 }
 
 impl ChangeView {
-    fn of(made: &Made<'_>, alike: Option<Replacing>) -> Self {
+    fn of(made: &Made<'_>, alike: Option<Replacing>, recording: Option<&str>) -> Self {
+        let first = made.change.before.first().or(made.change.after.first());
+        let at_ms = first.map_or(0, |word| word.start);
+        let at = |sid| format!("/recordings/{sid}.wav#t={}.{:03}", at_ms / 1_000, at_ms % 1_000);
         Self {
+            audio: recording.map(at),
+            at_ms,
+            hidden: made.change.hidden().to_vec(),
+            shown: made.after.clone(),
             id: made.id.clone(),
             from: made.change.from,
             to: made.change.to,
@@ -244,5 +327,8 @@ impl ChangeView {
             undone_by: made.undone_by.clone(),
             alike: alike.map(|alike| alike::address(&alike, None)),
         }
+    }
+    fn clock(&self) -> String {
+        length(&(self.at_ms / 1_000))
     }
 }

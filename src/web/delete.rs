@@ -1,4 +1,4 @@
-//! `/calls/<sid>/delete`: a page that says what is deleted where, and its button.
+//! `/calls/<sid>/delete` and `/items/<id>/delete`: a page that says what is deleted where, and its button.
 
 use askama::Template;
 use axum::Json;
@@ -21,8 +21,11 @@ struct DeletePage {
     notices: Notices,
     /// The call's name in addresses.
     name: String,
-    /// The number at the other end.
+    /// The number at the other end, or the title of an upload.
     party: String,
+    /// The address of its page.
+    path: String,
+    is_upload: bool,
     is_at_twilio: bool,
     recordings: usize,
     transcripts: usize,
@@ -33,10 +36,11 @@ pub(super) async fn ask(State(context): State<Shared>, Id(name): Id<CallName>) -
     let Extent { call, recordings, transcripts } = delete::extent(&context, &name).await?;
     let shown = CallView::of(&call);
     let notices = Notices::of(&context);
-    let (party, is_at_twilio) = (shown.party().to_owned(), call.sid.is_some());
-    Ok(page(
-        DeletePage { notices, name: shown.name().to_owned(), party, is_at_twilio, recordings, transcripts }.render(),
-    ))
+    let (name, path, is_upload) = (shown.name().to_owned(), shown.path(), shown.is_upload());
+    let party = if is_upload { shown.title() } else { shown.party() }.to_owned();
+    let is_at_twilio = call.sid.is_some();
+    let asked = DeletePage { notices, name, party, path, is_upload, is_at_twilio, recordings, transcripts };
+    Ok(page(asked.render()))
 }
 
 /// Requests the deletion. It goes on in the background.
@@ -49,8 +53,9 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     delete::delete(&context, name.clone()).await?;
     if wants_page(&headers) {
-        let location = format!("/calls/{}", name.as_str());
-        return Ok(see_other(&location));
+        let call = context.store.read().await?.call(&name).await?;
+        let path = call.map_or_else(|| format!("/calls/{}", name.as_str()), |call| CallView::of(&call).path());
+        return Ok(see_other(&path));
     }
     let call = context.store.read().await?.call(&name).await?;
     let name = call.map(|call| CallView::of(&call).name().to_owned());

@@ -183,7 +183,7 @@ fn refused(context: &Shared, form: DialForm, error: ApiError) -> Response {
             SameNumber | NoConversations { .. } | NotAllowed(pipeline::allowed::NotAllowed::Operator(_)),
         ) => "with",
         ApiError::BadRequest(why) if why.starts_with("with: ") => "with",
-        ApiError::BadRequest(why) if why.starts_with("tag: ") => "",
+        ApiError::BadRequest(why) if why.starts_with("tag: ") => "tag",
         ApiError::BadRequest(_) | ApiError::Pipeline(NotAllowed(_)) => "number",
         ApiError::Pipeline(Keyterms(_)) => "keyterms",
         _ => "",

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::trial_view::PlanView;
 use super::words::WordView;
 use crate::auth::TooManyGuesses;
 use crate::clients::{self, Kind, Refusal, Service};
@@ -16,7 +17,7 @@ use crate::model::BadId;
 use crate::model::phone::BadPhoneNumber;
 use crate::model::typed_number::BadTypedNumber;
 use crate::pipeline::{self, Changed};
-use crate::store;
+use crate::{spool, store};
 
 /// Pause before a client asks again for something that is not finished.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -78,6 +79,9 @@ pub(super) enum ApiError {
     NotReady,
     #[error(transparent)]
     Pipeline(#[from] pipeline::Error),
+    /// A trial was confirmed that would order something else by now. 409.
+    #[error("what this trial would order is no longer what was confirmed; nothing was ordered")]
+    OtherPlan(Box<PlanView>),
     /// A failed transcript has neither text nor captions. 422.
     #[error("{0}")]
     TranscriptFailed(String),
@@ -135,6 +139,9 @@ pub(super) struct Problem {
     /// What stands now where a correction was meant to go.
     #[serde(flatten)]
     pub(super) changed: Option<ChangedView>,
+    /// What a trial would do now.
+    #[serde(rename = "now", skip_serializing_if = "Option::is_none")]
+    pub(super) plan: Option<Box<PlanView>>,
 }
 
 /// Words that have changed since the version that a client saw.
@@ -204,6 +211,10 @@ impl IntoResponse for ApiError {
             Self::Pipeline(pipeline::Error::Changed(changed)) => Some(ChangedView::of(changed)),
             _ => None,
         };
+        let plan = match &self {
+            Self::OtherPlan(plan) => Some(plan.clone()),
+            _ => None,
+        };
         let asks_for_token = matches!(self, Self::TokenNeeded);
         let ProblemParts { status, slug, title, detail, refusal, retry_after } = self.parts();
         let problem = Problem {
@@ -215,6 +226,7 @@ impl IntoResponse for ApiError {
             code: refusal.as_ref().and_then(|refusal| refusal.code),
             more_info: refusal.and_then(|refusal| refusal.more_info),
             changed,
+            plan,
         };
         let mut response = status.into_response();
         if let Some(seconds) = retry_after {
@@ -262,6 +274,7 @@ impl ApiError {
             Self::Unchecked { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unchecked", "The tunnel could not be checked"),
             Self::TooManyPages => (StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "database", "The database cannot be written"),
+            Self::OtherPlan(_) => (StatusCode::CONFLICT, "other-plan", "The plan has changed"),
             Self::TranscriptFailed(_) => TRANSCRIPT_FAILED,
             Self::NoTimes(_) => (StatusCode::UNPROCESSABLE_ENTITY, "no-times", "The transcript has no times"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong"),
@@ -297,20 +310,36 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         E::NotDecryptable { .. } => {
             ((StatusCode::CONFLICT, "not-decryptable", "The recording cannot be decrypted"), None)
         }
-        E::NoSuchSpeaker(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
+        E::OtherMatches => ((StatusCode::CONFLICT, "other-matches", "Others match by now"), None),
+        E::NotKept => ((StatusCode::NOT_FOUND, "audio-not-kept", "There is no audio"), None),
+        E::NoSuchSpeaker(_) | E::NotAnUpload => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::Edit(_) | E::NoSuchVersion { .. } => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchTranscript(_) => ((StatusCode::NOT_FOUND, "no-such-transcript", "No such transcript"), None),
         E::NotCompleted { .. } => ((StatusCode::CONFLICT, "not-completed", "The transcript is not completed"), None),
         E::Changed(_) => ((StatusCode::CONFLICT, "changed", "These words have changed"), None),
+        E::OtherStretch(_) => ((StatusCode::CONFLICT, "other-stretch", "That is another stretch"), None),
         E::NoSuchCorrection(_) => ((StatusCode::NOT_FOUND, "no-such-correction", "No such correction"), None),
         E::OtherRecording => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchReplacement(_) => ((StatusCode::NOT_FOUND, "no-such-replacement", "No such replacement"), None),
         E::AlreadyUndone(_) => ((StatusCode::CONFLICT, "already-undone", "The correction is undone already"), None),
         E::NoSuchCall(_) => ((StatusCode::NOT_FOUND, "no-such-call", "No such call"), None),
+        E::NoSuchTrial(_) => ((StatusCode::NOT_FOUND, "no-such-trial", "No such trial"), None),
+        E::OtherTrial(_) => ((StatusCode::CONFLICT, "other-trial", "Another trial has this id"), None),
+        E::NothingToTry(_) => ((StatusCode::CONFLICT, "nothing-to-transcribe", "Nothing to transcribe"), None),
+        E::TrialRuns => ((StatusCode::CONFLICT, "trial-runs", "The trial still runs"), None),
+        E::NoSuchImport(_) => ((StatusCode::NOT_FOUND, "no-such-import", "No such import"), None),
+        E::OtherImport(_) => ((StatusCode::CONFLICT, "other-import", "Another import has this id"), None),
+        E::ImportIs { .. } => ((StatusCode::CONFLICT, "import-state", "The import is in another state"), None),
+        E::NoSuchArm { .. }
+        | E::TooManyOrders { .. }
+        | E::TooManyMatches(_)
+        | E::TooManyListed(_)
+        | E::TooLongToCount { .. } => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchContact(_) => ((StatusCode::NOT_FOUND, "no-such-contact", "No such contact"), None),
         E::Contact(_) | E::Term(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchTerm(_) => ((StatusCode::NOT_FOUND, "no-such-term", "No such term"), None),
         E::SameTerm(_) => ((StatusCode::CONFLICT, "same-term", "The term is there already"), None),
+        E::NoSpelling(_) => ((StatusCode::CONFLICT, "no-spelling", "The term has no spelling"), None),
         E::TermOfSetting(_) => ((StatusCode::CONFLICT, "term-of-setting", "The term is in a setting"), None),
         E::Unsettled { .. } => {
             ((StatusCode::SERVICE_UNAVAILABLE, "unsettled", "Twilio has not accepted the call yet"), soon)
@@ -338,10 +367,30 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
             )
             .later(soon);
         }
+        E::Spool(error) => return spool_parts(error, detail),
         E::LostEachTime(_) | E::Panicked => return ApiError::Internal.parts(),
         E::Vendor(error) => return vendor_parts(error),
     };
     ProblemParts::new(status, slug, title, detail).later(retry_after)
+}
+
+fn spool_parts(error: spool::Error, detail: String) -> ProblemParts {
+    use spool::Error as E;
+    let (status, slug, title) = match error {
+        E::NoSuchFile => (StatusCode::NOT_FOUND, "no-such-upload", "No such upload"),
+        E::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "no-room", "The disk is full"),
+        E::TooManyFiles => (StatusCode::SERVICE_UNAVAILABLE, "too-many-uploads", "Too many uploads"),
+        E::OtherOffset { .. } => (StatusCode::CONFLICT, "other-offset", "The upload goes on elsewhere"),
+        E::Locked => (StatusCode::LOCKED, "locked", "The upload is in use"),
+        E::TooLong => (StatusCode::BAD_REQUEST, "bad-request", "Invalid request"),
+        E::Io(error) => {
+            tracing::error!("the folder of unfinished uploads: {error}");
+            let detail = "the folder of unfinished uploads cannot be read or written; the log says why".to_owned();
+            return ProblemParts::new(StatusCode::INSUFFICIENT_STORAGE, "spool", "Uploads cannot be stored", detail);
+        }
+    };
+    let is_temporary = matches!(error, E::TooManyFiles | E::Locked);
+    ProblemParts::new(status, slug, title, detail).later(is_temporary.then_some(LOOK_AGAIN))
 }
 
 /// A vendor's error under the status that says whose fault it is, with the setting to look at where one is to blame.

@@ -137,6 +137,17 @@ impl Fields {
         })
     }
 
+    /// Reads what a JSON object says, or a form, whose fields `of_form` turns into one.
+    pub(super) fn parsed<T: DeserializeOwned>(
+        self,
+        of_form: impl FnOnce(Vec<(String, String)>) -> Map<String, Value>,
+    ) -> Result<T, ApiError> {
+        of_object(match self {
+            Self::Json(fields) => fields,
+            Self::Form(pairs) => of_form(pairs),
+        })
+    }
+
     /// Returns the JSON object, or the form as one of texts. Fails if the form repeats a name.
     pub(super) fn into_object(self) -> Result<Map<String, Value>, ApiError> {
         let pairs = match self {
@@ -151,6 +162,11 @@ impl Fields {
         }
         Ok(fields)
     }
+}
+
+/// Reads the fields of a JSON object. Fails with the first that is not expected.
+pub(super) fn of_object<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, ApiError> {
+    serde_json::from_value(Value::Object(fields)).map_err(|error| ApiError::BadRequest(error.to_string()))
 }
 
 /// The body of a request that has no fields: nothing, an empty JSON object or an empty form. Fields are refused, because what

@@ -1,14 +1,23 @@
-//! The query of `/calls`: which calls, which words, which page.
+//! The query of `/items` and `/calls`: which calls, which words, which page; and the same in the bodies of other requests.
+
+use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::error::ApiError;
 use super::labels;
-use crate::model::call::CallState;
-use crate::store::{Cursor, Filter, Number};
+use crate::model::call::{CallState, Direction, Kind};
+use crate::model::dollars::Dollars;
+use crate::model::standing::Progress;
+use crate::store::{Cursor, Filter, KindFilter, Number, Sort};
+
+/// Maximum number of calls on a page of the list.
+const MOST: i64 = 200;
 
 /// Characters of a date.
 const DATE: usize = "2026-11-23".len();
@@ -28,24 +37,147 @@ pub(super) struct Search {
     pub(super) since: String,
     /// The latest date or time. A page's form sends the last moment of a day of its reader.
     pub(super) until: String,
-    /// The cursor at which the previous page ended.
-    pub(super) after: String,
+    /// The name of who is at the other end, or the number.
+    pub(super) contact: String,
+    pub(super) tag: String,
+    /// The id of the import that has brought them here.
+    pub(super) import: String,
+    /// A kind of call, or `call` for all that are no uploads.
+    pub(super) kind: String,
+    pub(super) direction: String,
+    pub(super) progress: String,
+    pub(super) min_seconds: String,
+    pub(super) max_seconds: String,
+    /// US dollars.
+    pub(super) min_cost: String,
+    pub(super) max_cost: String,
+    /// `newest`, `oldest`, `longest`, `shortest` or `costliest`, which comes first.
+    pub(super) sort: String,
+    pub(super) limit: String,
+    /// The cursor at which the previous page ended. `/calls` calls it `after`.
+    #[serde(alias = "after")]
+    pub(super) cursor: String,
 }
 
+/// Which calls are meant, as the parameters of `/calls` say, in the body of another request.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct FilterBody {
+    /// Words that were said.
+    pub(super) q: String,
+    state: String,
+    number: String,
+    #[serde(deserialize_with = "text_or_bool")]
+    checked: String,
+    since: String,
+    until: String,
+}
+
+/// Reads `true` as JSON has it, or as a text, which is how a query or a form has it.
+fn text_or_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(text),
+        Value::Bool(is_it) => Ok(is_it.to_string()),
+        _ => Err(D::Error::custom("expected true or false")),
+    }
+}
+
+impl FilterBody {
+    pub(super) fn filter(&self) -> Result<Filter, ApiError> {
+        let Self { state, number, checked, since, until, .. } = self.clone();
+        Search { state, number, checked, since, until, ..Search::default() }.filter()
+    }
+}
+
+/// What a page of a form may leave empty, with its name.
+type Field<'s> = (&'static str, &'s String);
+
 impl Search {
-    /// Whether nothing restricts the list.
-    pub(super) fn is_any(&self) -> bool {
-        let Self { q, state, number, checked, since, until, .. } = self;
-        [q, state, number, checked, since, until].iter().all(|field| field.trim().is_empty())
+    /// The fields that restrict the list, and that order it.
+    fn fields(&self) -> [Field<'_>; 18] {
+        [
+            ("q", &self.q),
+            ("state", &self.state),
+            ("number", &self.number),
+            ("checked", &self.checked),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("contact", &self.contact),
+            ("tag", &self.tag),
+            ("import", &self.import),
+            ("kind", &self.kind),
+            ("direction", &self.direction),
+            ("progress", &self.progress),
+            ("min_seconds", &self.min_seconds),
+            ("max_seconds", &self.max_seconds),
+            ("min_cost", &self.min_cost),
+            ("max_cost", &self.max_cost),
+            ("sort", &self.sort),
+            ("limit", &self.limit),
+        ]
     }
 
+    /// Whether nothing restricts the list.
+    pub(super) fn is_any(&self) -> bool {
+        self.fields().iter().all(|(name, text)| text.trim().is_empty() || ["sort", "limit"].contains(name))
+    }
+
+    /// Returns what the calls must have, but for a contact that is named.
     pub(super) fn filter(&self) -> Result<Filter, ApiError> {
         let any = Filter::default();
         let state = state_named(&self.state)?;
         let since = time("since", &self.since)?.map_or(any.since, |(first, _)| first);
         let before = time("until", &self.until)?.map_or(any.before, |(_, last)| last.saturating_add(1));
         let is_checked = is_checked(&self.checked)?;
-        Ok(Filter { state, number: Number::parse(&self.number), is_checked, since, before })
+        let (kind, direction) = (kind_named(&self.kind)?, direction_named(&self.direction)?);
+        let tag = match self.tag.trim() {
+            "" => None,
+            tag => Some(tag.parse().map_err(|wrong| ApiError::BadRequest(format!("tag: {wrong}")))?),
+        };
+        let import = match self.import.trim() {
+            "" => None,
+            import => Some(import.parse().map_err(|wrong| ApiError::BadRequest(format!("import: {wrong}")))?),
+        };
+        let number = Number::parse(&self.number);
+        let progress = progress_named(&self.progress)?;
+        let min_seconds = seconds("min_seconds", &self.min_seconds)?;
+        let max_seconds = seconds("max_seconds", &self.max_seconds)?;
+        let (min_cost, max_cost) = (dollars("min_cost", &self.min_cost)?, dollars("max_cost", &self.max_cost)?);
+        let parties = None;
+        Ok(Filter {
+            state,
+            number,
+            is_checked,
+            kind,
+            direction,
+            tag,
+            import,
+            parties,
+            progress,
+            min_seconds,
+            max_seconds,
+            min_cost,
+            max_cost,
+            since,
+            before,
+        })
+    }
+
+    /// Returns the order of the list, which a cursor names, too.
+    pub(super) fn sort(&self) -> Result<Sort, ApiError> {
+        let asked = word("sort", &self.sort, sort_named, &SORTS.map(|(word, _)| word))?;
+        let of_cursor = self.cursor.split_once('.').and_then(|(sort, _)| sort_named(sort));
+        match (asked, of_cursor) {
+            (Some(asked), Some(of_cursor)) if asked != of_cursor => {
+                Err(ApiError::BadRequest("cursor: it is that of a list in another order".to_owned()))
+            }
+            (asked, of_cursor) => Ok(asked.or(of_cursor).unwrap_or(Sort::Newest)),
+        }
+    }
+
+    /// Returns how many are on a page.
+    pub(super) fn limit(&self, default: i64) -> Result<i64, ApiError> {
+        Ok(whole("limit", &self.limit, 1..=MOST, "1 to 200")?.unwrap_or(default))
     }
 
     /// Returns the first moment of the calls that match, if there is one.
@@ -65,8 +197,41 @@ impl Search {
             Self { checked, .. } if is_checked(checked).is_err() => "checked",
             Self { since, .. } if time("since", since).is_err() => "since",
             Self { until, .. } if time("until", until).is_err() => "until",
+            Self { progress, .. } if progress_named(progress).is_err() => "progress",
+            Self { kind, .. } if kind_named(kind).is_err() => "kind",
+            Self { q, sort, .. } if !q.trim().is_empty() && !["", "newest"].contains(&sort.trim()) => "sort",
+            Self { state, kind, .. } if !state.trim().is_empty() && kind.trim() == Kind::Upload.as_str() => "state",
+            Self { min_seconds, .. } if seconds("min_seconds", min_seconds).is_err() => "min_seconds",
+            Self { max_seconds, .. } if seconds("max_seconds", max_seconds).is_err() => "max_seconds",
+            Self { min_cost, .. } if dollars("min_cost", min_cost).is_err() => "min_cost",
+            Self { max_cost, .. } if dollars("max_cost", max_cost).is_err() => "max_cost",
             _ => "",
         }
+    }
+
+    /// Whether a field is set that the form shows only if somebody asks for it.
+    pub(super) fn is_narrow(&self) -> bool {
+        let Self { state, kind, direction, contact, tag, min_seconds, max_seconds, min_cost, max_cost, sort, .. } =
+            self;
+        [state, kind, direction, contact, tag, min_seconds, max_seconds, min_cost, max_cost, sort]
+            .iter()
+            .any(|field| !field.trim().is_empty())
+    }
+
+    /// What the link to the next page says.
+    pub(super) fn onward(&self) -> &'static str {
+        match self.sort.trim() {
+            "oldest" => "Newer",
+            "longest" => "Shorter",
+            "shortest" => "Longer",
+            "costliest" => "Less costly",
+            _ => "Older",
+        }
+    }
+
+    /// Returns what a call may have come to.
+    pub(super) fn progresses(&self) -> [&'static str; 8] {
+        Progress::ALL.map(Progress::as_str)
     }
 
     /// Returns all states of a call, each with its label.
@@ -74,27 +239,99 @@ impl Search {
         CallState::ALL.map(|state| (state.as_str(), labels::state(state)))
     }
 
+    /// Returns the address of a list with these filters.
+    pub(super) fn address(&self, list: &str) -> String {
+        let start = format!("{list}?");
+        let length = start.len();
+        let fields = self.fields().into_iter().filter(|(_, value)| !value.trim().is_empty());
+        form_urlencoded::Serializer::for_suffix(start, length).extend_pairs(fields).finish()
+    }
+
+    /// Returns the address at which all that match are deleted, whatever their order and number.
+    pub(super) fn deletion(&self) -> String {
+        let (sort, limit) = (String::new(), String::new());
+        Self { sort, limit, ..self.clone() }.address("/items/delete")
+    }
+
     /// Returns the address of the page after the one that ends at this cursor.
-    pub(super) fn next(&self, after: &str) -> String {
-        let mut query = form_urlencoded::Serializer::for_suffix("/calls?".to_owned(), "/calls?".len());
-        let Self { q, state, number, checked, since, until, .. } = self;
-        let (words, state, number) = (("q", q), ("state", state), ("number", number));
-        for (name, value) in [words, state, number, ("checked", checked), ("since", since), ("until", until)] {
-            if !value.trim().is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        query.append_pair("after", after).finish()
+    pub(super) fn next(&self, list: &str, cursor: &str) -> String {
+        let address = self.address(list);
+        let is_first = address.ends_with('?');
+        format!("{address}{}after={cursor}", if is_first { "" } else { "&" })
     }
 }
 
-fn state_named(name: &str) -> Result<Option<CallState>, ApiError> {
-    match name.trim() {
+/// The orders of the list.
+const SORTS: [(&str, Sort); 5] = [
+    ("newest", Sort::Newest),
+    ("oldest", Sort::Oldest),
+    ("longest", Sort::Longest),
+    ("shortest", Sort::Shortest),
+    ("costliest", Sort::Costliest),
+];
+
+fn sort_named(text: &str) -> Option<Sort> {
+    SORTS.into_iter().find(|(word, _)| *word == text).map(|(_, sort)| sort)
+}
+
+/// Parses one of these words.
+fn word<T>(name: &str, text: &str, named: fn(&str) -> Option<T>, all: &[&str]) -> Result<Option<T>, ApiError> {
+    match text.trim() {
         "" => Ok(None),
-        name => CallState::named(name).map(Some).ok_or_else(|| {
-            let names = CallState::ALL.map(CallState::as_str).join(", ");
-            ApiError::BadRequest(format!("state: expected one of {names}"))
-        }),
+        text => match named(text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(ApiError::BadRequest(format!("{name}: expected one of {}", all.join(", ")))),
+        },
+    }
+}
+
+fn state_named(text: &str) -> Result<Option<CallState>, ApiError> {
+    word("state", text, CallState::named, &CallState::ALL.map(CallState::as_str))
+}
+
+fn progress_named(text: &str) -> Result<Option<Progress>, ApiError> {
+    word("progress", text, Progress::named, &Progress::ALL.map(Progress::as_str))
+}
+
+fn direction_named(text: &str) -> Result<Option<Direction>, ApiError> {
+    word("direction", text, Direction::named, &Direction::ALL.map(Direction::as_str))
+}
+
+/// A kind, or `call` for those that are no uploads.
+fn kind_named(text: &str) -> Result<Option<KindFilter>, ApiError> {
+    let named = |word: &str| match word {
+        "call" => Some(KindFilter::NoUploads),
+        word => Kind::named(word).map(KindFilter::Only),
+    };
+    let [message, conversation, upload] = Kind::ALL.map(Kind::as_str);
+    word("kind", text, named, &["call", message, conversation, upload])
+}
+
+fn seconds(name: &str, text: &str) -> Result<Option<i64>, ApiError> {
+    whole(name, text, 0..=i64::MAX, "whole seconds")
+}
+
+/// Parses an amount of US dollars.
+fn dollars(name: &str, text: &str) -> Result<Option<Dollars>, ApiError> {
+    let text = text.trim().trim_start_matches('$');
+    let read = || Some(text.parse::<f64>().ok()?).filter(|amount| amount.is_finite() && *amount >= 0.0);
+    match text {
+        "" => Ok(None),
+        _ => match read() {
+            Some(amount) => Ok(Some(Dollars::of(amount))),
+            None => Err(ApiError::BadRequest(format!("{name}: expected US dollars, such as 0.25"))),
+        },
+    }
+}
+
+/// Parses a whole number within a range.
+fn whole(name: &str, text: &str, range: RangeInclusive<i64>, expected: &str) -> Result<Option<i64>, ApiError> {
+    match text.trim() {
+        "" => Ok(None),
+        text => match text.parse() {
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
+            _ => Err(ApiError::BadRequest(format!("{name}: expected {expected}"))),
+        },
     }
 }
 
@@ -106,7 +343,7 @@ fn is_checked(text: &str) -> Result<Option<bool>, ApiError> {
 }
 
 /// Returns the first and the last millisecond of a date in UTC, or twice that of a time.
-fn time(name: &str, text: &str) -> Result<Option<(i64, i64)>, ApiError> {
+pub(super) fn time(name: &str, text: &str) -> Result<Option<(i64, i64)>, ApiError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
@@ -132,11 +369,24 @@ pub(super) fn day(text: &str) -> &str {
     if day.parse::<Date>().is_ok() { day } else { "" }
 }
 
-/// Parses `<milliseconds>.<id>`.
-pub(super) fn cursor(text: &str) -> Result<Cursor, ApiError> {
+/// Writes where a page of a list in this order ends: `longest.<key>.<id>`, without the order for the newest first.
+pub(super) fn written(Cursor { key, id }: &Cursor, sort: Sort) -> String {
+    match SORTS.into_iter().find(|(_, one)| *one == sort && sort != Sort::Newest) {
+        Some((word, _)) => format!("{word}.{key}.{id}"),
+        None => format!("{key}.{id}"),
+    }
+}
+
+/// Parses what [`written`] has written.
+pub(super) fn cursor(text: &str, sort: Sort) -> Result<Cursor, ApiError> {
     let read = || {
+        let text = match text.split_once('.') {
+            Some((word, rest)) if sort_named(word) == Some(sort) => rest,
+            _ if sort == Sort::Newest => text,
+            _ => return None,
+        };
         let (at, id) = text.split_once('.')?;
-        Some(Cursor { created_at: at.parse().ok()?, id: id.parse().ok()? })
+        Some(Cursor { key: at.parse().ok()?, id: id.parse().ok()? })
     };
     read().ok_or_else(bad_after)
 }

@@ -17,12 +17,13 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 15] = [
+const MARKDOWN: [(&str, &str); 16] = [
     (INDEX, include_str!("../manual/README.md")),
     ("accuracy", include_str!("../manual/accuracy.md")),
     ("calls", include_str!("../manual/calls.md")),
     ("contacts", include_str!("../manual/contacts.md")),
     ("vocabulary", include_str!("../manual/vocabulary.md")),
+    ("cost", include_str!("../manual/cost.md")),
     ("database", include_str!("../manual/database.md")),
     ("deletion", include_str!("../manual/deletion.md")),
     ("routes", include_str!("../manual/routes.md")),

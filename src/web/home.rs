@@ -4,10 +4,10 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::calls;
 use super::error::ApiError;
 use super::filter::Search;
 use super::forms::{DialForm, Refused};
+use super::items::{self, List};
 use super::pages::Notices;
 use super::response;
 use super::view::CallList;
@@ -23,7 +23,7 @@ struct HomePage {
 }
 
 pub(super) async fn show(State(context): State<Shared>) -> Result<Response, ApiError> {
-    let page = calls::calls(&context, &Search::default()).await?;
-    let (notices, form) = (Notices::of(&context), DialForm::new(&context));
+    let page = items::rows(&context, &Search::default(), List::Items).await?;
+    let (notices, form) = (Notices::of_list(&context).await?, DialForm::new(&context));
     Ok(response::page(HomePage { notices, form, refused: None, page }.render()))
 }

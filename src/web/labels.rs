@@ -1,6 +1,7 @@
 //! The words that pages use for states, progress, steps and events.
 
-use crate::model::call::CallState;
+use crate::model::call::{CallState, Direction, Kind};
+use crate::model::dollars::Dollars;
 use crate::model::history::Happened;
 use crate::model::leg::Role;
 use crate::model::recording::RecordingState;
@@ -90,6 +91,36 @@ pub(super) fn headline(state: Option<CallState>, progress: Progress) -> &'static
     }
 }
 
+/// What a call may have come to, as a filter.
+pub(super) fn progress(word: &str) -> &'static str {
+    match Progress::named(word) {
+        Some(Progress::Calling) => "Calling",
+        Some(Progress::Recording) => "Recording",
+        Some(Progress::Transcribing) => "Transcribing",
+        Some(Progress::Done) => "Done",
+        Some(Progress::NotRecorded) => "Not recorded",
+        Some(Progress::NotTranscribed) => "Not transcribed",
+        Some(Progress::Deleting) => "Deleting",
+        Some(Progress::Failed) | None => "Failed",
+    }
+}
+
+/// The kinds of calls as a filter.
+pub(super) const KINDS: [(&str, &str); 4] =
+    [("call", "Calls"), ("message", "Messages"), ("conversation", "Conversations"), ("upload", "Uploads")];
+
+/// What a row of the list is, unless it is a call that was dialed for a message.
+pub(super) fn sort(kind: Kind, direction: Direction, is_imported: bool) -> Option<&'static str> {
+    match (kind, direction) {
+        (Kind::Upload, _) => Some("Upload"),
+        _ if is_imported => Some("Imported"),
+        (Kind::Conversation, Direction::Inbound) => Some("Inbound conversation"),
+        (Kind::Conversation, _) => Some("Conversation"),
+        (Kind::Message, Direction::Inbound) => Some("Inbound"),
+        (Kind::Message, _) => None,
+    }
+}
+
 /// How far a conversation is in which nobody talks yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SettingUp {
@@ -159,6 +190,20 @@ pub(super) fn outcome(state: Option<CallState>, progress: Progress) -> &'static 
             Some(CallState::Completed) => "The call is over, but it could not be transcribed.",
             _ => "callscribe could not find out how the call ended.",
         },
+    }
+}
+
+/// Why a call was not transcribed that the budget of the day did not allow.
+pub(super) fn over_budget(budget: Dollars) -> String {
+    format!("Not transcribed: BUDGET_PER_DAY of {budget} was reached.")
+}
+
+/// What became of an upload.
+pub(super) fn outcome_of_upload(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Done => "Read below.",
+        Progress::Deleting => "Not everything could be deleted.",
+        _ => "It could not be transcribed.",
     }
 }
 

@@ -1,5 +1,7 @@
 //! The page of `/calls`: rows of calls, or search hits.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use axum::http::{HeaderMap, Uri, header};
 use url::form_urlencoded;
@@ -16,6 +18,9 @@ use crate::model::standing::Progress;
 #[template(path = "calls.html", config = "src/web/pages/askama.toml")]
 pub(super) struct CallsPage {
     pub(super) notices: Notices,
+    pub(super) heading: &'static str,
+    /// The address of the list.
+    pub(super) path: &'static str,
     pub(super) search: Search,
     pub(super) page: CallList,
     /// Why the search was refused.
@@ -24,16 +29,23 @@ pub(super) struct CallsPage {
     pub(super) is_older: bool,
 }
 
+impl CallsPage {
+    /// Whether what is new appears on it: a first page, with the newest first.
+    fn is_newest(&self) -> bool {
+        !self.is_older && self.search.onward() == "Older"
+    }
+}
+
 /// Returns the address of the list that the page was opened from, or of the newest calls.
 pub(super) fn back(headers: &HeaderMap) -> String {
     let from = only_header(headers, header::REFERER.as_str()).and_then(|from| from.parse::<Uri>().ok());
     let host = only_header(headers, header::HOST.as_str());
     let is_list = |from: &Uri| {
         from.authority().map(|authority| authority.as_str()) == host
-            && ["/", "/calls", "/calls/"].contains(&from.path())
+            && ["/", "/calls", "/calls/", "/items", "/items/"].contains(&from.path())
     };
     let list = from.filter(is_list).and_then(|from| Some(from.path_and_query()?.as_str().to_owned()));
-    list.unwrap_or_else(|| "/calls".to_owned())
+    list.unwrap_or_else(|| "/items".to_owned())
 }
 
 impl CallList {
@@ -44,15 +56,20 @@ impl CallList {
 
 impl CallRow {
     /// Returns how the call's transcript begins, or why there is none.
-    pub(super) fn gist(&self) -> &str {
+    pub(super) fn gist(&self) -> Cow<'_, str> {
+        let over_budget = self.over_budget.filter(|_| self.progress == Progress::NotTranscribed);
+        if let (None, None, Some(budget)) = (&self.words, &self.call.reason, over_budget) {
+            return labels::over_budget(budget).into();
+        }
         let why = match self.progress {
             // The reason tells it.
             Progress::Failed if self.unconnected.is_some() => "",
+            Progress::Failed if self.call.is_upload() => labels::outcome_of_upload(self.progress),
             Progress::Failed | Progress::NotTranscribed => labels::outcome(self.call.known_state, self.progress),
             Progress::Done => "Nothing was said.",
             _ => "",
         };
-        self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(why)
+        self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(why).into()
     }
 
     /// Returns the call's progress in a word or two.
@@ -65,11 +82,11 @@ impl CallRow {
 }
 
 impl HitView {
-    /// Returns the address of the call's page, or of the transcript's own page if it belongs to no call. It names what was
+    /// Returns the address of the call's page, or of the transcript's own page if its call is not known. It names what was
     /// searched for, and recording and moment as its fragment.
     pub(super) fn page(&self, query: &str) -> String {
-        let mut page = match &self.call {
-            Some(call) => format!("/calls/{}?", call.name()),
+        let mut page = match &self.row {
+            Some(row) => format!("{}?", row.call.path()),
             None => format!("/transcript/{}?format=html&", self.transcript_id.as_deref().unwrap_or_default()),
         };
         let start = page.len();

@@ -62,7 +62,8 @@ pub(super) struct Options {
     since: Option<String>,
 }
 
-/// The call ids, and the order ids of transcripts without a call, that changed; `contacts`, if a name did; and `vocabulary`, if a term did.
+/// The call ids, the order ids of transcripts without a call, and the ids of trials and imports that changed; `contacts`, if a
+/// name did; and `vocabulary`, if a term did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct Changes {
     changed: BTreeSet<String>,

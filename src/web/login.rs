@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::extract::{Named, read_body, read_form, wants_page};
 use super::login_page::{self, Way};
 use super::response::see_other;
-use super::{access, contacts, correct_page, dial, session, speakers, transcribe, vocabulary};
+use super::{access, blind_checks, contacts, correct_page, dial, session, speakers, transcribe, vocabulary};
 use crate::context::Shared;
 use crate::pipeline;
 
@@ -109,6 +109,7 @@ async fn way_back(context: &Shared, way: &Way) -> Result<Response, ApiError> {
         ["calls", call] => speakers::show_again(context, call.parse()?, form).await?,
         ["transcribe"] => transcribe::show_again(context, form),
         ["transcript", id, "corrections"] => correct_page::show_again(context, &id.parse()?, form).await?,
+        ["transcript", id, "blind-check"] => blind_checks::show_again(context, &id.parse()?, form).await?,
         // Nothing is replaced before its places are shown once more.
         ["replace"] => see_other(&format!("/replace?{}", way.form)),
         ["contacts"] => contacts::show_again(context, None, form).await?,

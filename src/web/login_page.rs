@@ -59,8 +59,10 @@ impl Way {
         let deeds: &[&str] = if target.starts_with("/contacts/") { &["/delete"] } else { &["/retry", "/speakers"] };
         let of_transcript = ["/checked", "/current"].iter().find_map(|deed| target.strip_suffix(deed));
         let of_transcript = of_transcript.filter(|target| target.starts_with("/transcript/"));
+        let of_trial = target.strip_prefix("/trials/").and_then(|rest| rest.split_once('/'));
         let next = match (target, of_transcript, target.strip_suffix("/undo")) {
             ("/logout", ..) => "/".to_owned(),
+            (..) if let Some((trial, _)) = of_trial => format!("/trials/{trial}"),
             (_, Some(transcript), _) => format!("{transcript}?format=html"),
             // Of a correction, or of a replacement, which has a page.
             (_, _, Some(undone)) => undone.find("/corrections/").map_or(undone, |end| &undone[..end + 12]).to_owned(),

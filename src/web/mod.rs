@@ -4,17 +4,20 @@
 mod access;
 mod accuracy;
 mod alike;
+mod blind_checks;
 mod call_page;
 mod callback;
 mod calls;
 mod checks;
 mod compare;
-mod contact_calls;
 mod contacts;
 mod conversation;
 mod correct_page;
 mod corrections;
+mod cost;
 mod delete;
+mod delete_many;
+mod deletions;
 mod dial;
 mod error;
 mod extract;
@@ -28,6 +31,9 @@ mod gzip;
 mod help;
 mod home;
 mod hooks;
+mod import_view;
+mod imports;
+mod items;
 mod labels;
 mod list_page;
 mod live;
@@ -37,6 +43,7 @@ mod noted;
 mod pages;
 mod probe;
 mod qvalue;
+mod rates;
 mod reading;
 mod record;
 mod recording_url;
@@ -45,12 +52,17 @@ mod replace;
 mod response;
 mod rung;
 mod said;
-mod search;
 mod session;
 mod speakers;
 mod spoken;
+mod tags;
+mod title;
 mod transcribe;
 mod transcript;
+mod trial_result;
+mod trial_view;
+mod trials;
+mod tus;
 mod upload;
 mod view;
 mod vocabulary;
@@ -115,7 +127,12 @@ pub fn router(context: Shared) -> Router {
         .at("/", get(home::show))
         .at("/dial/{number}", get(dial::dial).head(dial::not_get).fallback(dial::not_get))
         .at("/events", get(live::events).layer(Extension(live::Seats::default())))
-        .at("/calls", get(calls::list).post(dial::confirmed))
+        .at("/items", get(items::items))
+        .at("/items/delete", get(delete_many::ask).post(delete_many::delete))
+        .at("/items/deletions", get(deletions::show))
+        .at("/items/{call}", get(calls::show).post(title::set).delete(delete::delete))
+        .at("/items/{call}/delete", get(delete::ask).post(delete::delete))
+        .at("/calls", get(items::calls).post(dial::confirmed))
         .at("/calls/{call}", get(calls::show))
         .at("/calls/{call}/retry", post(calls::retry))
         .at("/calls/{call}/speakers", post(speakers::name))
@@ -123,12 +140,16 @@ pub fn router(context: Shared) -> Router {
         .at("/contacts", get(contacts::list).post(contacts::add))
         .at("/contacts/{number}", get(contacts::show).put(contacts::put).post(contacts::edit).delete(contacts::forget))
         .at("/contacts/{number}/delete", post(contacts::forget))
-        .at("/contacts/{number}/delete-calls", get(contact_calls::ask).post(contact_calls::delete))
+        .at("/contacts/{number}/delete-calls", get(delete_many::ask_of_contact).post(delete_many::delete_of_contact))
         .at("/get-recording-url/{sid}", get(recording_url::list))
         .at("/recordings/{file}", get(recordings::listen))
+        .at("/tags", get(tags::list))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
+        .at("/uploads", post(tus::begin).options(tus::describe))
+        .at("/uploads/{id}", get(tus::show).head(tus::offset).patch(tus::append).delete(tus::cancel))
         .at("/transcript/{id}", get(transcript::transcript))
         .at("/transcript/{id}/checked", post(checks::check))
+        .at("/transcript/{id}/blind-check", get(blind_checks::show).post(blind_checks::store))
         .at("/transcript/{id}/correct", get(correct_page::form))
         .at("/transcript/{id}/corrections", get(corrections::list).post(corrections::correct))
         .at("/transcript/{id}/corrections/{correction}/undo", post(corrections::undo))
@@ -142,6 +163,19 @@ pub fn router(context: Shared) -> Router {
         .at("/vocabulary/{id}", patch(vocabulary::change).post(vocabulary::change).delete(vocabulary::forget))
         .at("/vocabulary/{id}/delete", post(vocabulary::forget))
         .at("/accuracy", get(accuracy::show))
+        .at("/cost", get(cost::show))
+        .at("/trials", get(trials::list).post(trials::try_out))
+        .at("/trials/{id}", get(trials::show))
+        .at("/trials/{id}/stop", post(trials::stop))
+        .at("/trials/{id}/retry", post(trials::retry))
+        .at("/trials/{id}/choose", post(trials::choose))
+        .at("/trials/{id}/choose/undo", post(trials::undo))
+        .at("/imports", get(imports::list).post(imports::import))
+        .at("/imports/{id}", get(imports::show))
+        .at("/imports/{id}/pause", post(imports::pause))
+        .at("/imports/{id}/resume", post(imports::resume))
+        .at("/imports/{id}/cancel", post(imports::cancel))
+        .at("/imports/{id}/retry", post(imports::retry))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))

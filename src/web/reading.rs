@@ -102,9 +102,15 @@ pub(super) fn heard(word: &SpokenWord) -> export::Word<'_> {
 }
 
 impl Paragraph {
-    /// Returns its place among those that begin at the same time: the first one has none.
-    pub(super) fn place(&self) -> String {
-        if self.place == 0 { String::new() } else { format!(".{}", self.place) }
+    /// Returns what its id on the page ends with: its start, and its place among those that begin at the same time. The first one
+    /// has none.
+    pub(super) fn part(&self) -> String {
+        if self.place == 0 { self.start().to_string() } else { format!("{}.{}", self.start(), self.place) }
+    }
+
+    /// Returns the last of its positions that is not after this one.
+    pub(super) fn reaches(&self, position: usize) -> Option<usize> {
+        self.positions.iter().copied().filter(|own| *own <= position).max()
     }
 
     /// Returns the label of its speaker, if AssemblyAI told speakers apart.

@@ -1,5 +1,7 @@
 //! `/replace`: finds a text and replaces it, in one transcript or in many.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
@@ -7,21 +9,23 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::access::Who;
 use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
-use super::filter::Search;
+use super::filter::FilterBody;
 use super::pages::Notices;
-use super::reading::length;
+use super::reading::{called, length};
 use super::response::{page, see_other};
+use super::transcript::speakers;
 use crate::context::Shared;
+use crate::export;
 use crate::model::recording::RecordingSid;
 use crate::model::replace::{BadReplacing, Place, Replacing};
+use crate::model::speakers::Speakers;
 use crate::model::transcript::TranscriptId;
 use crate::pipeline::corrections::Corrected;
 use crate::pipeline::replace::{self, Found, MOST_PLACES};
@@ -50,28 +54,6 @@ struct Wanted {
     except: Vec<String>,
 }
 
-/// The transcripts in which to look, as the parameters of `/calls` say.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct FilterBody {
-    q: String,
-    state: String,
-    number: String,
-    #[serde(deserialize_with = "text_or_bool")]
-    checked: String,
-    since: String,
-    until: String,
-}
-
-/// Reads `true` as JSON has it, or as a text, which is how a query or a form has it.
-fn text_or_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::String(text) => Ok(text),
-        Value::Bool(is_it) => Ok(is_it.to_string()),
-        _ => Err(D::Error::custom("expected true or false")),
-    }
-}
-
 /// The query of the page.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -89,7 +71,9 @@ struct PlaceView {
     transcript: String,
     from: usize,
     to: usize,
-    /// The words around it, with those that change.
+    /// Who says it, if speakers are told apart.
+    speaker: Option<String>,
+    /// The words that the same speaker says around it, with those that change.
     context: String,
     /// What would stand there.
     after: String,
@@ -173,7 +157,7 @@ pub(super) async fn replace(
     _: Query<NoParameters>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let wanted = Wanted::read(&headers, &read_body(body, LARGEST).await?)?;
+    let wanted: Wanted = Fields::read(&headers, &read_body(body, LARGEST).await?)?.parsed(Wanted::of_form)?;
     if wanted.transcript.is_none() && wanted.filter.is_none() {
         let why = "expected transcript, the id of one, or filter; {} as a filter stands for all calls";
         return Err(ApiError::BadRequest(why.to_owned()));
@@ -193,7 +177,11 @@ pub(super) async fn replace(
     places.retain(|place| !except.contains(&place.id));
     let Corrected { version, correction } = replace::replace_in(&context, &id, replacing, except, by, key).await?;
     if wants_page(&headers) {
-        let location = format!("/transcript/{id}?format=html");
+        // Where it is shown, and can be undone.
+        let location = match correction {
+            Some(_) => format!("/transcript/{id}/corrections"),
+            None => format!("/transcript/{id}?format=html"),
+        };
         return Ok(see_other(&location));
     }
     Ok(Json(json!({ "places": places, "version": version, "correction": correction })).into_response())
@@ -244,18 +232,25 @@ async fn places(context: &Shared, wanted: &Wanted) -> Result<(Vec<PlaceView>, bo
         Some(id) => (replace::places_in(context, &id, &replacing).await?, false),
         None => replace::places(context, &wanted.asked(replacing)?, MOST_PLACES).await?,
     };
-    Ok((found.into_iter().map(PlaceView::of).collect(), more))
+    let (mut naming, mut views) = (HashMap::new(), Vec::new());
+    for one in found {
+        let is_told = one.place.speaker.is_some() || one.place.channel.is_some();
+        if is_told && !naming.contains_key(&one.transcript) {
+            naming.insert(one.transcript.clone(), speakers(context, &one.transcript).await?);
+        }
+        let speaker = naming.get(&one.transcript).and_then(|speakers| who(speakers, &one.place));
+        views.push(PlaceView::of(one, speaker));
+    }
+    Ok((views, more))
+}
+
+/// Returns what the speaker at a place is called.
+fn who(speakers: &Speakers, Place { speaker, channel, .. }: &Place) -> Option<String> {
+    let (speaker, channel) = (speaker.as_deref(), channel.as_deref());
+    called(speakers, &export::Word { text: "", start: 0, end: 0, speaker, channel })
 }
 
 impl Wanted {
-    fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, ApiError> {
-        let fields = match Fields::read(headers, body)? {
-            Fields::Json(fields) => fields,
-            Fields::Form(pairs) => Self::of_form(pairs),
-        };
-        serde_json::from_value(Value::Object(fields)).map_err(|error| ApiError::BadRequest(error.to_string()))
-    }
-
     /// A checkbox that is not ticked is not sent, so a form says `whole_words` to ask for them.
     fn of_form(pairs: Vec<(String, String)>) -> Map<String, Value> {
         let (mut fields, mut filter, mut except) = (Map::new(), Map::new(), Vec::new());
@@ -290,9 +285,9 @@ impl Wanted {
     }
 
     fn asked(&self, replacing: Replacing) -> Result<Asked, ApiError> {
-        let FilterBody { q, state, number, checked, since, until } = self.filter.clone().unwrap_or_default();
-        let filter = Search { state, number, checked, since, until, ..Search::default() }.filter()?;
-        Ok(Asked::new(replacing, self.except.clone(), q, &filter))
+        let body = self.filter.clone().unwrap_or_default();
+        let filter = body.filter()?;
+        Ok(Asked::new(replacing, self.except.clone(), body.q, &filter))
     }
 }
 
@@ -307,10 +302,11 @@ impl Options {
 }
 
 impl PlaceView {
-    fn of(Found { id, transcript, recording, place }: Found) -> Self {
-        let Place { from, to, text: after, context, at: at_ms } = place;
+    fn of(Found { id, transcript, recording, place }: Found, speaker: Option<String>) -> Self {
+        let Place { from, to, text: after, context, at: at_ms, .. } = place;
         let at = |sid: RecordingSid| format!("/recordings/{sid}.wav#t={}.{:03}", at_ms / 1_000, at_ms % 1_000);
-        Self { id, transcript: transcript.to_string(), from, to, context, after, at_ms, audio: recording.map(at) }
+        let (transcript, audio) = (transcript.to_string(), recording.map(at));
+        Self { id, transcript, from, to, speaker, context, after, at_ms, audio }
     }
 
     fn clock(&self) -> String {

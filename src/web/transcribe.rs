@@ -20,13 +20,15 @@ use super::upload;
 use crate::clients::assemblyai::parameters;
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
+use crate::model::name::{BadName, Name};
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::TranscriptId;
 use crate::pipeline;
-use crate::pipeline::transcription::{self, Audio, Source};
+use crate::pipeline::ordering::{self, Audio, Source};
+use crate::pipeline::transcription;
 
 /// Room for several times a thousand key terms, which is the maximum.
-const LARGEST_BODY: usize = 1 << 20;
+pub(super) const LARGEST_BODY: usize = 1 << 20;
 
 /// Fields that name the audio. A request has one of them, or a file.
 const SOURCES: [&str; 4] = ["recording_url", "audio_url", "recording_sid", "call_sid"];
@@ -34,6 +36,13 @@ const SOURCES: [&str; 4] = ["recording_url", "audio_url", "recording_sid", "call
 /// Our own name for key terms, and AssemblyAI's.
 const KEYTERMS: &str = "keyterms";
 const KEYTERMS_PROMPT: &str = "keyterms_prompt";
+
+/// What an upload is called, and what it is filed under.
+const TITLE: &str = "title";
+const TAG: &str = "tag";
+
+/// Files in one form of a browser without a script.
+const MOST_FILES: usize = 100;
 
 pub(super) async fn form(State(context): State<Shared>) -> Response {
     let notices = Notices::of(&context);
@@ -53,6 +62,7 @@ pub(super) async fn transcribe(State(context): State<Shared>, request: Request) 
 
 async fn order(context: &Shared, parts: &Parts, body: Body, typed: &mut Typed) -> Result<Response, ApiError> {
     let query = || form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned();
+    let is_page = wants_page(&parts.headers);
     let request = match media_type(&parts.headers).as_deref() {
         Some("multipart/form-data") => {
             let read = |fields: &[(String, String)]| {
@@ -60,10 +70,22 @@ async fn order(context: &Shared, parts: &Parts, body: Body, typed: &mut Typed) -
             };
             let check = |fields: &[(String, String)]| read(fields)?.check_for_file(context);
             let mut fields = Vec::new();
-            let file = upload::read(context, &parts.headers, body, &mut fields, check).await;
+            let most = if is_page { MOST_FILES } else { 1 };
+            let files = upload::read(context, &parts.headers, body, &mut fields, most, check).await;
             *typed = Typed::of(&from_form(fields.clone()), true);
-            let file = file?.map(Source::File);
-            read(&fields)?.into_request(file)?
+            let mut files: Vec<Source> = files?.into_iter().map(Source::File).collect();
+            let last = files.pop();
+            let has_several = !files.is_empty();
+            for file in files {
+                let request = read(&fields)?.into_request(Some(file))?;
+                transcription::transcribe(context, ordering::Request { title: None, ..request }).await?;
+            }
+            let request = read(&fields)?.into_request(last)?;
+            if has_several {
+                transcription::transcribe(context, ordering::Request { title: None, ..request }).await?;
+                return Ok(see_other("/items?kind=upload"));
+            }
+            request
         }
         _ => {
             let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?, query().collect())?;
@@ -73,7 +95,7 @@ async fn order(context: &Shared, parts: &Parts, body: Body, typed: &mut Typed) -
     };
     let reply = transcription::transcribe(context, request).await?;
     let id = reply.transcript.id.parse::<TranscriptId>();
-    if let (true, Ok(id)) = (wants_page(&parts.headers), id) {
+    if let (true, Ok(id)) = (is_page, id) {
         let location = format!("/transcript/{id}?format=html");
         return Ok(see_other(&location));
     }
@@ -86,13 +108,22 @@ struct Typed {
     url: String,
     sid: String,
     keyterms: String,
+    title: String,
+    tag: String,
     is_for_file: bool,
 }
 
 impl Typed {
     fn of(fields: &Map<String, Value>, is_for_file: bool) -> Self {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Self { url: text("recording_url"), sid: text("recording_sid"), keyterms: text("keyterms"), is_for_file }
+        Self {
+            url: text("recording_url"),
+            sid: text("recording_sid"),
+            keyterms: text("keyterms"),
+            title: text(TITLE),
+            tag: text(TAG),
+            is_for_file,
+        }
     }
 }
 
@@ -179,7 +210,8 @@ fn from_form(pairs: Vec<(String, String)>) -> Map<String, Value> {
         let name_is_in = |names: &[&str]| names.contains(&name.as_str());
         let is_text_list = name_is_in(&parameters::TEXT_LISTS);
         let is_list = is_text_list || name_is_in(&parameters::OBJECT_LISTS);
-        let is_text = name_is_in(&parameters::TEXTS) || name_is_in(&SOURCES) || name == KEYTERMS;
+        let is_text =
+            name_is_in(&parameters::TEXTS) || name_is_in(&SOURCES) || [KEYTERMS, TITLE, TAG].contains(&&*name);
         let value = match serde_json::from_str(&text) {
             Ok(list @ Value::Array(_)) if !is_text => list,
             Ok(value @ (Value::Bool(_) | Value::Number(_) | Value::Object(_))) if !is_text && !is_text_list => value,
@@ -204,11 +236,20 @@ fn from_form(pairs: Vec<(String, String)>) -> Map<String, Value> {
 }
 
 /// The fields of a request for a transcript. The audio may come as a file beside them.
-struct TranscribeForm {
+pub(super) struct TranscribeForm {
     source: Option<Source>,
-    keyterms: Keyterms,
-    parameters: Map<String, Value>,
-    again: bool,
+    pub(super) keyterms: Keyterms,
+    pub(super) parameters: Map<String, Value>,
+    pub(super) again: bool,
+    pub(super) title: Option<Name>,
+    pub(super) tag: Option<Name>,
+}
+
+/// Reads the fields of a file that is sent apart from them.
+pub(super) fn form_of_file(context: &Shared, fields: Vec<(String, String)>) -> Result<TranscribeForm, ApiError> {
+    let form = read_form(context, from_form(fields))?;
+    form.check_for_file(context)?;
+    Ok(form)
 }
 
 impl TranscribeForm {
@@ -217,14 +258,14 @@ impl TranscribeForm {
         if self.source.is_some() {
             return Err(not_one_source());
         }
-        Ok(transcription::check(context, &self.parameters, &self.keyterms)?)
+        Ok(ordering::check(context, &self.parameters, &self.keyterms)?)
     }
 
-    fn into_request(self, file: Option<Source>) -> Result<transcription::Request, ApiError> {
-        let Self { source, keyterms, parameters, again } = self;
+    fn into_request(self, file: Option<Source>) -> Result<ordering::Request, ApiError> {
+        let Self { source, keyterms, parameters, again, title, tag } = self;
         match (source, file) {
             (Some(source), None) | (None, Some(source)) => {
-                Ok(transcription::Request { source, keyterms, parameters, again })
+                Ok(ordering::Request { source, keyterms, parameters, again, title, tag })
             }
             _ => Err(not_one_source()),
         }
@@ -259,7 +300,15 @@ fn read_form(context: &Shared, mut fields: Map<String, Value>) -> Result<Transcr
         Some(Value::Bool(again)) => again,
         Some(_) => return Err(ApiError::BadRequest("again: expected true or false".to_owned())),
     };
-    Ok(TranscribeForm { source, keyterms, parameters: fields, again })
+    let mut name = |field: &str| match fields.shift_remove(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(name)) => {
+            name.parse().map(Some).map_err(|wrong: BadName| ApiError::BadRequest(format!("{field}: {wrong}")))
+        }
+        Some(_) => Err(ApiError::BadRequest(format!("{field}: expected text"))),
+    };
+    let (title, tag) = (name(TITLE)?, name(TAG)?);
+    Ok(TranscribeForm { source, keyterms, parameters: fields, again, title, tag })
 }
 
 fn read_source(context: &Shared, name: &str, text: &str) -> Result<Source, ApiError> {

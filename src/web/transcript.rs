@@ -59,7 +59,7 @@ enum Format {
     Html,
 }
 
-/// The page of a transcript that belongs to no call.
+/// The page of a transcript whose call is not known.
 #[derive(Template)]
 #[template(path = "transcript.html", config = "src/web/pages/askama.toml")]
 struct TranscriptPage {
@@ -156,7 +156,7 @@ pub(super) async fn transcript(
 }
 
 /// Returns what the speakers of a transcript are called.
-async fn speakers(context: &Shared, id: &TranscriptId) -> Result<Speakers, ApiError> {
+pub(super) async fn speakers(context: &Shared, id: &TranscriptId) -> Result<Speakers, ApiError> {
     let mut conn = context.store.read().await?;
     match conn.call_of_transcript(id).await? {
         Some(call) => Ok(pipeline::speakers::of(&mut conn, &call).await?),
@@ -179,8 +179,7 @@ async fn shown(
     if let Some(call) = stored.as_ref().and_then(|stored| stored.call.clone())
         && let Some(call) = conn.call(&CallName::Id(call)).await?
     {
-        let location = format!("/calls/{}", CallView::of(&call).name());
-        return Ok(see_other(&location));
+        return Ok(see_other(&CallView::of(&call).path()));
     }
     let (progress, state) = match transcript.status {
         TranscriptStatus::Queued => (Progress::Transcribing, TranscriptState::Queued),
@@ -204,6 +203,7 @@ async fn shown(
         reason: transcript.error,
         text: transcript.text.or_else(|| (state == TranscriptState::Completed).then(String::new)),
         created_at: stored.as_ref().and_then(|stored| Timestamp::from_millisecond(stored.created_at).ok()),
+        cost_usd: stored.as_ref().and_then(|stored| stored.cost),
         submitted,
         may_retry: false,
         keyterms: stored.as_ref().map(ordered_keyterms).unwrap_or_default(),

@@ -1,5 +1,5 @@
 //! `multipart/form-data`: small fields, and one file that streams into AssemblyAI's upload. The file is never whole in memory
-//! and never on disk; its name is neither stored nor logged. `transcribe` interprets the fields.
+//! and never on disk; its name is stored, and never logged. `transcribe` interprets the fields.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::error::ApiError;
 use crate::clients::assemblyai::limits::LARGEST_UPLOAD;
 use crate::context::Shared;
-use crate::pipeline::transcription::{self, Uploaded};
+use crate::pipeline::ordering::{self, Uploaded};
 
 /// The name of the file's field.
 pub(super) const FILE: &str = "file";
@@ -31,14 +31,15 @@ type SharedBody = Arc<Mutex<BodyDataStream>>;
 
 /// Reads a form to its end, or as far as it can be read, and adds its fields to `fields` in their order. Uploads its file to
 /// AssemblyAI, and returns it if there was one. `check` gets the fields before the file, so that no file is uploaded in
-/// vain.
+/// vain. A page without a script may send `most` files in one form.
 pub(super) async fn read(
     context: &Shared,
     headers: &HeaderMap,
     body: Body,
     fields: &mut Vec<(String, String)>,
+    most: usize,
     check: impl Fn(&[(String, String)]) -> Result<(), ApiError>,
-) -> Result<Option<Uploaded>, ApiError> {
+) -> Result<Vec<Uploaded>, ApiError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type)
         .map_err(|_| ApiError::BadRequest("multipart/form-data: expected a boundary in Content-Type".to_owned()))?;
@@ -46,7 +47,7 @@ pub(super) async fn read(
         return Err(too_large(LARGEST_UPLOAD));
     }
     let body: SharedBody = Arc::new(Mutex::new(body.into_data_stream()));
-    let file = read_fields(context, Arc::clone(&body), boundary, fields, check).await;
+    let file = read_fields(context, Arc::clone(&body), boundary, fields, most, check).await;
     if matches!(&file, Err(error) if !matches!(error, ApiError::TooSlow)) {
         let rest = async { while let Some(Ok(_)) = body.lock().await.next().await {} };
         tokio::select! {
@@ -62,11 +63,12 @@ async fn read_fields(
     body: SharedBody,
     boundary: String,
     fields: &mut Vec<(String, String)>,
+    most: usize,
     check: impl Fn(&[(String, String)]) -> Result<(), ApiError>,
-) -> Result<Option<Uploaded>, ApiError> {
+) -> Result<Vec<Uploaded>, ApiError> {
     let rest = Arc::new(AtomicU64::new(0));
     let mut parts = Multipart::new(pieces(body, context.assemblyai.stall(), Arc::clone(&rest)), boundary);
-    let mut uploaded = None;
+    let mut uploaded = Vec::new();
     while let Some(part) = parts.next_field().await.map_err(unreadable)? {
         let Some(name) = part.name().map(str::to_owned) else {
             return Err(ApiError::BadRequest("multipart/form-data: expected a name for every field".to_owned()));
@@ -92,12 +94,16 @@ async fn read_fields(
                 if name != FILE {
                     return Err(ApiError::BadRequest("expected the file in a field named file".to_owned()));
                 }
-                if uploaded.is_some() {
-                    return Err(ApiError::BadRequest("file: expected one file".to_owned()));
+                if uploaded.len() >= most {
+                    return Err(ApiError::BadRequest(if most > 1 {
+                        format!("file: expected at most {most} files")
+                    } else {
+                        "file: expected one file".to_owned()
+                    }));
                 }
                 check(fields)?;
                 let file = stream::iter([Ok(first)]).chain(file);
-                uploaded = Some(transcription::upload::<_, ApiError>(context, file).await?);
+                uploaded.push(ordering::upload::<_, ApiError>(context, file).await?.named(&file_name));
             }
         }
     }
@@ -142,6 +148,14 @@ fn pieces(
             return Err(too_large(LARGEST_REST));
         }
         Ok(Some((piece, (body, rest))))
+    })
+}
+
+/// Returns a body in pieces, each of which must arrive in time.
+pub(super) fn pieces_in_time(body: Body, stall: Duration) -> impl Stream<Item = Result<Bytes, ApiError>> + Send {
+    stream::try_unfold(body.into_data_stream(), move |mut body| async move {
+        let piece = timeout(stall, body.next()).await.map_err(|_| ApiError::TooSlow)?;
+        Ok(piece.transpose().map_err(|_| broken_off())?.map(|piece| (piece, body)))
     })
 }
 

@@ -12,17 +12,19 @@ use super::reading::{Paragraph, accept, called, paragraphs};
 use super::recordings;
 use crate::accuracy::marks::UNKNOWN;
 use crate::clients::assemblyai::Reply;
-use crate::clients::json::{Json, most_bytes};
+use crate::clients::json::Json;
 use crate::clients::twilio;
 use crate::context::Shared;
 use crate::export;
 use crate::model::call::{Call, CallSid, CallState, Direction, Kind};
 use crate::model::checked::Checked;
+use crate::model::dollars::Dollars;
 use crate::model::history::{Event, Happened};
 use crate::model::job::JobState;
 use crate::model::keyterms::Keyterms;
 use crate::model::leg::{Leg, Role};
 use crate::model::phone::PhoneNumber;
+use crate::model::price::Price;
 use crate::model::recording::{Recording, RecordingState};
 use crate::model::search::{Piece, Query};
 use crate::model::speakers::{Speakers, label};
@@ -47,6 +49,14 @@ pub(super) struct CallView {
     pub(super) contact: Option<NamedNumber>,
     /// What the operator files the call under.
     pub(super) tag: Option<String>,
+    /// What an upload is called, and its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file_name: Option<String>,
+    /// The import that has brought it here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) import: Option<String>,
     /// Twilio's status once Twilio has the call; before that `dialing`, `unknown` or `lost`.
     pub(super) state: String,
     /// The same, unless it is a new word of Twilio's.
@@ -59,6 +69,25 @@ pub(super) struct CallView {
     pub(super) ended_at: Option<Timestamp>,
     /// Whether the current transcript of each of its recordings is checked by ear.
     pub(super) checked: bool,
+    /// What Twilio charges for it with its legs and recordings, as far as Twilio has said so.
+    #[serde(flatten)]
+    pub(super) price: PriceView,
+}
+
+/// A price in the currency of the Twilio account.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct PriceView {
+    price: Option<f64>,
+    price_unit: Option<String>,
+    #[serde(skip)]
+    pub(super) known: Option<Price>,
+}
+
+impl PriceView {
+    fn of(known: Option<&Price>) -> Self {
+        let price_unit = known.map(|price| price.unit.clone());
+        Self { price: known.map(Price::amount), price_unit, known: known.cloned() }
+    }
 }
 
 /// The number of a contact and its name.
@@ -79,6 +108,11 @@ pub(super) struct CallRow {
     pub(super) duration_seconds: Option<i64>,
     /// The beginning of its transcript.
     pub(super) words: Option<String>,
+    /// What is known to be paid for it and its transcripts.
+    pub(super) cost_usd: Option<Dollars>,
+    /// The budget because of which it was not transcribed.
+    #[serde(skip)]
+    pub(super) over_budget: Option<Dollars>,
 }
 
 /// A call with its history, recordings and transcripts.
@@ -91,6 +125,13 @@ pub(super) struct CallDetails {
     pub(super) unconnected: Option<Unconnected>,
     /// The call's own leg, and those that it dialed.
     pub(super) legs: Vec<LegView>,
+    /// What is known to be paid for it and its transcripts.
+    pub(super) cost_usd: Option<Dollars>,
+    #[serde(skip)]
+    pub(super) transcripts_cost: Option<Dollars>,
+    /// The budget because of which it was not transcribed.
+    #[serde(skip)]
+    pub(super) over_budget: Option<Dollars>,
     /// Whether `POST /calls/<sid>/retry` would begin something.
     pub(super) can_retry: bool,
     /// Whether `POST /calls/<sid>/delete` would begin something.
@@ -165,14 +206,14 @@ pub(super) struct RecordingView {
     pub(super) state: String,
     pub(super) duration_seconds: Option<i64>,
     channels: Option<i64>,
-    source: Option<String>,
+    pub(super) source: Option<String>,
     error_code: Option<i64>,
     /// Why there is no audio.
     pub(super) reason: Option<String>,
-    /// Its address at Twilio.
-    pub(super) url: String,
-    /// Its address here, which needs none of Twilio's credentials.
-    audio: String,
+    /// Its address at Twilio, or the URL of an upload that was no file.
+    pub(super) url: Option<String>,
+    /// Its address here, which needs none of Twilio's credentials. `None` for an upload, whose audio nobody gives out.
+    pub(super) audio: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -187,6 +228,8 @@ pub(super) struct TranscriptView {
     pub(super) reason: Option<String>,
     pub(super) text: Option<String>,
     pub(super) created_at: Option<Timestamp>,
+    /// `None` if it is not known.
+    pub(super) cost_usd: Option<Dollars>,
     #[serde(flatten)]
     pub(super) submitted: SubmissionView,
     #[serde(skip)]
@@ -249,11 +292,26 @@ pub(super) struct SubmissionView {
     /// How many more terms of the vocabulary were left out.
     #[serde(skip_serializing_if = "is_none")]
     pub(super) keyterms_left_out_more: i64,
+    /// What AssemblyAI had to spell as terms of the vocabulary.
+    pub(super) custom_spelling_sent: Vec<SpellingView>,
     /// Whether the two channels of the audio differ. `None` if it has not two, or was not seen here.
     pub(super) channels_differ: Option<bool>,
     /// Whether two equal channels were transcribed as one.
     #[serde(skip)]
     pub(super) is_made_one: bool,
+}
+
+/// Something that AssemblyAI had to spell otherwise, as its `custom_spelling` has it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct SpellingView {
+    pub(super) from: Vec<String>,
+    pub(super) to: String,
+}
+
+impl SpellingView {
+    fn all(spellings: &[(String, String)]) -> Vec<Self> {
+        spellings.iter().map(|(from, to)| Self { from: vec![from.clone()], to: to.clone() }).collect()
+    }
 }
 
 impl SubmissionView {
@@ -281,6 +339,9 @@ pub(super) struct CallList {
     pub(super) contacts: Option<Vec<NamedNumber>>,
     /// The address of the next page, if there is one.
     pub(super) next: Option<String>,
+    /// Where this page ends, if there is another.
+    #[serde(skip)]
+    pub(super) cursor: Option<String>,
     /// The newest row of the history when this was read.
     #[serde(skip)]
     pub(super) since: i64,
@@ -289,8 +350,11 @@ pub(super) struct CallList {
 /// A passage of a transcript that matches a search.
 #[derive(Debug, Serialize)]
 pub(super) struct HitView {
-    /// `None` for a transcript of audio that belongs to no call.
+    /// `None` for an upload, and for a transcript whose call is not known yet.
     pub(super) call: Option<CallView>,
+    /// The call or the upload, with its summary.
+    #[serde(skip)]
+    pub(super) row: Option<CallRow>,
     pub(super) recording_sid: Option<String>,
     /// AssemblyAI's id.
     pub(super) transcript_id: Option<String>,
@@ -342,6 +406,9 @@ impl CallView {
             from: call.from.clone(),
             contact: NamedNumber::of(call),
             tag: call.tag.as_ref().map(ToString::to_string),
+            title: call.title.as_ref().map(ToString::to_string),
+            file_name: call.file_name.as_ref().map(ToString::to_string),
+            import: call.import.as_ref().map(ToString::to_string),
             state: call.state.as_str().to_owned(),
             known_state: Some(call.state),
             reason: call.reason.clone(),
@@ -350,6 +417,7 @@ impl CallView {
             created_at: Timestamp::from_millisecond(call.created_at).ok(),
             ended_at: call.ended_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
             checked: call.checked_at.is_some(),
+            price: PriceView::of(call.price.as_ref()),
         }
     }
 
@@ -366,12 +434,16 @@ impl CallView {
             from: call.from,
             contact: None,
             tag: None,
+            title: None,
+            file_name: None,
+            import: None,
             known_state: CallState::of_twilio(&call.status),
             state: call.status,
             reason: None,
             code: None,
             is_deleting: false,
             checked: false,
+            price: PriceView::default(),
         }
     }
 
@@ -379,6 +451,33 @@ impl CallView {
     pub(super) fn with_reason(mut self, unconnected: Option<Unconnected>) -> Self {
         self.reason = self.reason.or_else(|| unconnected.map(labels::unconnected).map(str::to_owned));
         self
+    }
+
+    /// Whether it is no call, but audio that a client sent.
+    pub(super) fn is_upload(&self) -> bool {
+        self.kind == Kind::Upload.as_str()
+    }
+
+    /// What an upload is called on pages.
+    pub(super) fn title(&self) -> &str {
+        self.title.as_deref().or(self.file_name.as_deref()).unwrap_or("Untitled upload")
+    }
+
+    /// The name of its file, if the title does not tell it.
+    pub(super) fn other_file_name(&self) -> Option<&str> {
+        let (title, file) = (self.title.as_deref()?, self.file_name.as_deref()?);
+        let is_told = file == title || file.rsplit_once('.').is_some_and(|(stem, _)| stem == title);
+        (!is_told).then_some(file)
+    }
+
+    /// What rows say that it is, unless it is a call that was dialed for a message.
+    pub(super) fn sort(&self) -> Option<&'static str> {
+        labels::sort(Kind::named(self.kind)?, self.direction, self.import.is_some())
+    }
+
+    /// The address of its page.
+    pub(super) fn path(&self) -> String {
+        format!("/{}/{}", if self.is_upload() { "items" } else { "calls" }, self.name())
     }
 
     /// The call's name in addresses: its SID, or its id as long as it has none.
@@ -389,6 +488,9 @@ impl CallView {
     /// Returns the first line of its page: the tutorial's sentence, for a call that was dialed.
     pub(super) fn sentence(&self) -> String {
         let (to, from) = (number(self.to.as_ref()), number(self.from.as_ref()));
+        if self.is_upload() {
+            return self.file_name.as_ref().map_or_else(|| "Upload".to_owned(), |name| format!("Upload of {name}"));
+        }
         match (self.direction == Direction::Outbound, &self.sid) {
             (true, Some(sid)) => format!("dialing {to}. call SID is: {sid}"),
             (true, None) => format!("dialing {to}. Twilio has not assigned a call SID"),
@@ -406,8 +508,11 @@ impl CallView {
         self.named(self.direction == Direction::Outbound, self.to.as_ref())
     }
 
-    /// Returns the name at the other end, or the number.
+    /// Returns the name at the other end, or the number; the title of an upload.
     pub(super) fn whom(&self) -> &str {
+        if self.is_upload() {
+            return self.title();
+        }
         self.contact.as_ref().map_or_else(|| self.party(), |contact| &contact.name)
     }
 
@@ -434,11 +539,14 @@ pub(super) fn number(number: Option<&String>) -> &str {
 }
 
 impl CallRow {
-    pub(super) fn of(call: &Call, CallSummary { summary, seconds, words }: CallSummary) -> Self {
+    pub(super) fn of(call: &Call, summed: CallSummary) -> Self {
+        let CallSummary { summary, seconds, words, transcripts_cost } = summed;
+        let cost_usd = Price::with(transcripts_cost, call.price.as_ref());
         let words = words.filter(|_| call.deletion.is_none());
         let (progress, unconnected) = (Progress::of(call, &summary), Unconnected::of(call, &summary));
         let call = CallView::of(call).with_reason(unconnected);
-        Self { progress, unconnected, duration_seconds: seconds, words, call }
+        let over_budget = summary.over_budget;
+        Self { progress, unconnected, duration_seconds: seconds, words, cost_usd, over_budget, call }
     }
 }
 
@@ -509,8 +617,11 @@ impl RecordingView {
         let reason = (state.rank() >= RecordingState::Completed.rank() && *state != RecordingState::Completed)
             .then(|| lookup::lack(sid.as_str(), state.as_str(), *error_code));
         Self {
-            url: context.twilio.media_url(sid.as_str()),
-            audio: recordings::address(context, headers, sid.as_str()),
+            url: match recording.is_upload() {
+                true => recording.url().map(str::to_owned),
+                false => Some(context.twilio.media_url(sid.as_str())),
+            },
+            audio: (!recording.is_upload()).then(|| recordings::address(context, headers, sid.as_str())),
             sid: sid.to_string(),
             state: state.as_str().to_owned(),
             duration_seconds: *duration_seconds,
@@ -523,7 +634,7 @@ impl RecordingView {
 
     pub(super) fn of_twilio(context: &Shared, headers: &HeaderMap, recorded: &twilio::Recording) -> Self {
         Self {
-            audio: recordings::address(context, headers, &recorded.sid),
+            audio: Some(recordings::address(context, headers, &recorded.sid)),
             sid: recorded.sid.clone(),
             state: recorded.status.clone(),
             duration_seconds: recorded.seconds().and_then(|seconds| seconds.try_into().ok()),
@@ -532,7 +643,7 @@ impl RecordingView {
             error_code: recorded.error_code,
             reason: (!recorded.is_complete())
                 .then(|| lookup::lack(&recorded.sid, &recorded.status, recorded.error_code)),
-            url: context.twilio.audio_url(recorded),
+            url: Some(context.twilio.audio_url(recorded)),
         }
     }
 }
@@ -556,8 +667,9 @@ impl TranscriptView {
             before: None,
             paragraphs: Vec::new(),
             threshold: UNKNOWN,
-            json_bytes: transcript.json.as_deref().map_or(0, most_bytes),
+            json_bytes: 0,
             created_at: Timestamp::from_millisecond(transcript.created_at).ok(),
+            cost_usd: transcript.cost,
         }
     }
 
@@ -630,6 +742,8 @@ impl SubmissionView {
             keyterms_sent: submission.map(|submission| submission.keyterms.clone()),
             keyterms_left_out: submission.map(|submission| submission.keyterms_left_out.clone()),
             keyterms_left_out_more: submission.map_or(0, |submission| submission.others_left_out),
+            custom_spelling_sent: submission
+                .map_or_else(Vec::new, |submission| SpellingView::all(&submission.custom_spelling)),
             channels_differ: transcript.channels_differ,
             is_made_one: transcript.channels_differ == Some(false) && multichannel != Value::Bool(true),
         }
@@ -668,15 +782,17 @@ pub(super) fn ordered_keyterms(transcript: &Transcript) -> Vec<String> {
 }
 
 impl HitView {
-    /// `address` is the address of a recording's audio.
-    pub(super) fn of(hit: Hit, address: impl Fn(&str) -> String) -> Self {
+    /// `row` is the call with its summary; `address` is the address of a recording's audio.
+    pub(super) fn of(hit: Hit, row: Option<CallRow>, address: impl Fn(&str) -> String) -> Self {
         let Hit { call, recording, transcript, passage, moment, is_checked: checked, .. } = hit;
-        let audio = recording.as_ref().map(|sid| match moment {
+        let is_upload = call.as_ref().is_some_and(|call| call.kind == Kind::Upload);
+        let audio = recording.as_ref().filter(|_| !is_upload).map(|sid| match moment {
             Some(ms) => format!("{}#t={}.{:03}", address(sid.as_str()), ms / 1000, ms % 1000),
             None => address(sid.as_str()),
         });
         Self {
-            call: call.as_ref().map(CallView::of),
+            row,
+            call: call.as_ref().filter(|_| !is_upload).map(CallView::of),
             recording_sid: recording.map(|sid| sid.to_string()),
             transcript_id: transcript.map(|id| id.to_string()),
             snippet: passage,

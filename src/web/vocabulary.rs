@@ -21,7 +21,7 @@ use super::reading::length;
 use super::response::{page, see_other};
 use crate::context::Shared;
 use crate::model::name::Name;
-use crate::model::vocabulary::{BadTerm, Counts, Scope, Term, TermId, TermState, TermText};
+use crate::model::vocabulary::{BadTerm, Counts, Scope, Spelling, SpellingState, Term, TermId, TermState, TermText};
 use crate::pipeline;
 use crate::pipeline::vocabulary::{self, Change};
 use crate::store::{Conn, Example};
@@ -59,9 +59,20 @@ struct TermView {
     heard_wrongly: i64,
     /// How often somebody corrected something else to it.
     corrections: i64,
+    /// How often somebody accepted it as right where AssemblyAI was unsure of it.
+    accepted: i64,
     examples: Vec<ExampleView>,
     /// Why it should be retired, if it should.
     retire: Option<String>,
+    /// What AssemblyAI always hears in its place, and must spell as the term if somebody accepts that.
+    custom_spelling: Option<SpellingView>,
+}
+
+#[derive(Debug, Serialize)]
+struct SpellingView {
+    from: Vec<String>,
+    to: String,
+    state: &'static str,
 }
 
 /// A place where something else was heard.
@@ -121,6 +132,8 @@ struct Sent {
     terms: Option<Terms>,
     scope: Option<ScopeBody>,
     state: Option<String>,
+    /// What becomes of the spelling: `active`, `rejected`, or `proposed` to undo either.
+    custom_spelling: Option<String>,
     /// The fields of a form in place of `scope`.
     contact: Option<String>,
     tag: Option<String>,
@@ -134,7 +147,7 @@ enum Terms {
 }
 
 /// The fields of a page's form.
-const FIELDS: [&str; 5] = ["term", "terms", "contact", "tag", "state"];
+const FIELDS: [&str; 6] = ["term", "terms", "contact", "tag", "state", "custom_spelling"];
 
 #[derive(Template)]
 #[template(path = "vocabulary.html", config = "src/web/pages/askama.toml")]
@@ -262,13 +275,29 @@ pub(super) async fn change(
     let expected = || ApiError::BadRequest("state: expected active, proposed, rejected or retired".to_owned());
     let state = sent.state.as_deref().map(|word| TermState::named(word).ok_or_else(expected)).transpose()?;
     let term = sent.term.as_deref().map(str::parse::<TermText>).transpose().map_err(pipeline::Error::from)?;
-    let change = Change { term, scope: sent.scope(&context, &headers)?, state };
-    let changed = vocabulary::change(&context, TermId::from(id), change).await?;
+    let expected = || ApiError::BadRequest("custom_spelling: expected active, proposed or rejected".to_owned());
+    let spelling = sent.custom_spelling.as_deref();
+    let spelling = spelling.map(|word| SpellingState::named(word).ok_or_else(expected)).transpose()?;
+    let change = Change { term, scope: sent.scope(&context, &headers)?, state, spelling };
     if wants_page(&headers) {
-        return Ok(see_other("/vocabulary"));
+        let place = place_after(&context, &id, state).await?;
+        vocabulary::change(&context, TermId::from(id), change).await?;
+        return Ok(see_other(&format!("/vocabulary{place}")));
     }
+    let changed = vocabulary::change(&context, TermId::from(id), change).await?;
     let view = TermView::read(&mut context.store.read().await?, changed).await?;
     Ok(Json(view).into_response())
+}
+
+/// Returns the part of the page where somebody goes on who gives this state to a term: at the next one of the list that it is in.
+async fn place_after(context: &Shared, id: &str, state: Option<TermState>) -> Result<String, ApiError> {
+    let mut conn = context.store.read().await?;
+    let Some(term) = conn.term(&TermId::from(id.to_owned())).await? else { return Ok(String::new()) };
+    if state.is_none_or(|state| state == term.state) {
+        return Ok(format!("#term-{id}"));
+    }
+    let next = conn.terms(Some(term.state), Some(&term), 1).await?;
+    Ok(next.first().map(|next| format!("#term-{}", next.id)).unwrap_or_default())
 }
 
 /// Deletes a term: `DELETE`, or the button of the page.
@@ -320,6 +349,9 @@ impl LimitView {
 impl TermView {
     async fn read(conn: &mut Conn, term: Term) -> Result<Self, ApiError> {
         let retire = doubt(&term, unsaid_since(conn).await?);
+        let custom_spelling = vocabulary::spelling_of(conn, &term).await?.map(|Spelling { from, state }| {
+            SpellingView { from: vec![from], to: term.term.to_string(), state: state.as_str() }
+        });
         let examples = if term.counts.corrected > 0 { conn.examples_of(&term.id, EXAMPLES).await? } else { Vec::new() };
         let mut misheard_as: Vec<String> = Vec::new();
         for Example { misheard, .. } in &examples {
@@ -340,8 +372,10 @@ impl TermView {
             heard: term.counts.heard,
             heard_wrongly: term.counts.heard_wrongly,
             corrections: term.counts.corrected,
+            accepted: term.counts.accepted,
             examples: examples.into_iter().map(ExampleView::of).collect(),
             retire,
+            custom_spelling,
         })
     }
 
@@ -393,7 +427,7 @@ fn doubt(term: &Term, unsaid_since: i64) -> Option<String> {
 }
 
 impl ExampleView {
-    fn of(Example { misheard, transcript, call, recording }: Example) -> Self {
+    fn of(Example { misheard, transcript, call, recording, .. }: Example) -> Self {
         let at_ms = misheard.at_ms;
         let at = |sid| format!("/recordings/{sid}.wav#t={}.{:03}", at_ms / 1_000, at_ms % 1_000);
         Self {

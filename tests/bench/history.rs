@@ -26,12 +26,15 @@ pub(crate) const SELDOM: u64 = 100;
 /// Number of different words. The n-th is about 1/n as frequent as the first.
 const VOCABULARY: u64 = 30_000;
 
+/// Calls of each kind that is rare.
+const RARE: u64 = 60;
+
 /// Number of rows per INSERT.
 const AT_ONCE: u64 = 2_000;
 
 /// Requests, each with a name. `{0}` stands for the most frequent word, `{1}` for the next, and so on. Requests that find
 /// anything fill a page even in the small history, so that both histories give equally large responses.
-const REQUESTS: [(&str, &str); 20] = [
+pub(crate) const REQUESTS: [(&str, &str); 20] = [
     ("/calls, JSON", "/calls"),
     ("/, page", "/"),
     ("number", "/calls?number=%2B14150000017"),
@@ -52,6 +55,37 @@ const REQUESTS: [(&str, &str); 20] = [
     ("word and unused number", "/calls?q={0}&number=%2B19990000006"),
     ("word and own number", "/calls?q={200}&number=%2B15005550006"),
     ("word in old days", "/calls?q={0}&until=2023-11-14"),
+];
+
+/// Filters and orders of `/items`, one by one and together. Those called rare match as many calls of the small history as of
+/// the large one.
+pub(crate) const ITEMS: [(&str, &str); 26] = [
+    ("items", "/items"),
+    ("items, page", "/items"),
+    ("items, oldest", "/items?sort=oldest"),
+    ("items, longest", "/items?sort=longest"),
+    ("items, shortest", "/items?sort=shortest"),
+    ("items, done", "/items?progress=done"),
+    ("items, rare progress", "/items?progress=failed"),
+    ("items, rare progress, oldest", "/items?progress=failed&sort=oldest"),
+    ("items, rare progress, longest", "/items?progress=failed&sort=longest"),
+    ("items, calls", "/items?kind=call"),
+    ("items, rare kind", "/items?kind=conversation"),
+    ("items, uploads", "/items?kind=upload"),
+    ("items, outbound", "/items?direction=outbound"),
+    ("items, rare direction", "/items?direction=inbound"),
+    ("items, tag", "/items?tag=spring"),
+    ("items, rare tag", "/items?tag=early"),
+    ("items, state", "/items?state=busy"),
+    ("items, checked", "/items?checked=true"),
+    ("items, unchecked", "/items?checked=false"),
+    ("items, short", "/items?max_seconds=60"),
+    ("items, rare length", "/items?min_seconds=3600"),
+    ("items, no length", "/items?min_seconds=90000"),
+    ("items, contact", "/items?contact=%2B14150000017"),
+    ("items, old days", "/items?until=2023-11-15"),
+    ("items, tag and state", "/items?tag=spring&state=busy"),
+    ("items, tag and state, longest", "/items?tag=spring&state=busy&sort=longest"),
 ];
 
 /// A store with a history of calls.
@@ -117,9 +151,9 @@ impl Running {
     }
 
     /// Measures each request in turn: all clients send it this many times.
-    pub(crate) async fn measure(&self, requests: usize) -> Vec<Measured> {
+    pub(crate) async fn measure(&self, paths: &[(&'static str, &str)], requests: usize) -> Vec<Measured> {
         let mut measured = Vec::new();
-        for (name, path) in REQUESTS {
+        for &(name, path) in paths {
             let url = format!("http://{}{}", self.address, with_words(path));
             let accept = if name.ends_with("page") { "text/html" } else { "application/json" };
             time_requests(&url, accept, requests.div_ceil(10)).await;
@@ -194,6 +228,11 @@ pub(crate) fn id(number: u64) -> String {
     format!("{number:016x}{:016x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
+/// When a call was made, in milliseconds since 1970.
+fn made_at(number: u64) -> u64 {
+    1_700_000_000_000 + number * 60_000
+}
+
 /// Inserts calls with a recording and a transcript each, for the program to index when it starts.
 async fn fill(database: &Database, calls: u64, words: u64) {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
@@ -203,7 +242,7 @@ async fn fill(database: &Database, calls: u64, words: u64) {
         for number in first..(first + AT_ONCE).min(calls) {
             let comma = if number == first { ' ' } else { ',' };
             let id = id(number);
-            let at = 1_700_000_000_000 + number * 60_000;
+            let at = made_at(number);
             let state = if number % 10 == 0 { "busy" } else { "completed" };
             let mut spoken: Vec<String> =
                 (0..words).map(|_| word((VOCABULARY as f64).powf(dice.throw()) as u64 - 1)).collect();
@@ -216,11 +255,21 @@ async fn fill(database: &Database, calls: u64, words: u64) {
             let spoken = spoken.join(" ");
             // Only 20 different numbers, so that each fills a page.
             let to = 14_150_000_000 + number % 20;
+            // Of these, there are as many in every history.
+            let (direction, kind, tag) = match number / RARE {
+                0 => ("outbound", "conversation", "'early'"),
+                1 => ("inbound", "message", "NULL"),
+                2 => ("outbound", "upload", "NULL"),
+                _ => ("outbound", "message", if number % 2 == 0 { "'spring'" } else { "NULL" }),
+            };
+            let seconds = if number / RARE == 3 { 3_600 + number } else { 32 };
+            let checked_at = if number % 3 == 0 { at.to_string() } else { "NULL".to_owned() };
             _ = write!(
                 some_calls,
-                "{comma}('{id}', 'CA{id}', 'outbound', '+{to}', '+15005550006', '[]', '{state}', 6, 0, {at}, {at}, {at}, {at})"
+                "{comma}('{id}', 'CA{id}', '{direction}', '+{to}', '+15005550006', '[]', '{state}', 6, 0, {at}, {at}, {at}, \
+                 {at}, '{kind}', {tag}, {checked_at})"
             );
-            _ = write!(recordings, "{comma}('RE{id}', '{id}', 'completed', 2, 32, {channels}, {at}, {at})");
+            _ = write!(recordings, "{comma}('RE{id}', '{id}', 'completed', 2, {seconds}, {channels}, {at}, {at})");
             _ = write!(
                 transcripts,
                 "{comma}('{id}', '{id}', 'RE{id}', '', '{{}}', '{id}', 'completed', 4, 1, '{spoken}', {at}, {at})"
@@ -228,7 +277,7 @@ async fn fill(database: &Database, calls: u64, words: u64) {
         }
         let rows = format!(
             "BEGIN; INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number, \
-             created_at, ended_at, updated_at, dialled_at) VALUES {some_calls}; \
+             created_at, ended_at, updated_at, dialled_at, kind, tag, checked_at) VALUES {some_calls}; \
              INSERT INTO recordings (sid, call_id, state, rank, duration_seconds, channels, created_at, updated_at) \
              VALUES {recordings}; \
              INSERT INTO transcripts (id, transcript_id, recording_sid, audio, parameters, request_key, state, rank, \
@@ -249,14 +298,18 @@ async fn fill(database: &Database, calls: u64, words: u64) {
          INSERT INTO unsearched (transcript) SELECT id FROM transcripts"
     );
     database.execute(&words).await.expect("words");
-    let jobs_and_history = "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at) \
-                  SELECT 'call', id, 'done', created_at, 0, 1, 0, 0, created_at FROM calls UNION ALL \
+    // These have failed: callscribe does not know how they ended.
+    let failed = format!("created_at >= {} AND created_at < {}", made_at(4 * RARE), made_at(5 * RARE));
+    let jobs_and_history = format!(
+        "INSERT INTO jobs (kind, subject, state, due_at, nudged, attempt, failures, looks, created_at) \
+                  SELECT 'call', id, CASE WHEN {failed} THEN 'failed' ELSE 'done' END, created_at, 0, 1, 0, 0, created_at FROM calls UNION ALL \
                   SELECT 'transcript', id, 'done', created_at, 0, 1, 0, 0, created_at FROM transcripts; \
                   INSERT INTO history (call_id, kind, subject, state, rank, round, at) \
                   SELECT id, 'call', id, state, rank, 1, created_at FROM calls UNION ALL \
                   SELECT call_id, 'recording', sid, state, rank, 1, created_at FROM recordings UNION ALL \
-                  SELECT id, 'transcript', id, state, rank, 1, created_at FROM transcripts";
-    database.execute(jobs_and_history).await.expect("jobs and history");
+                  SELECT id, 'transcript', id, state, rank, 1, created_at FROM transcripts"
+    );
+    database.execute(&jobs_and_history).await.expect("jobs and history");
     if database.is_postgres() {
         // PostgreSQL does this automatically within a minute.
         database.execute("ANALYZE").await.expect("statistics");

@@ -1,6 +1,7 @@
 //! The invariants of a world after any number of crashes, reported as `I1` to `I9`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -48,6 +49,12 @@ struct Recording {
     status: String,
 }
 
+/// Whether this is the folder for files that are sent in pieces, without such a file.
+fn is_empty_spool(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "spool")) && folder.is_dir()
+}
+
 impl World {
     /// Waits until all calls have ended, stops the program, and looks for violations.
     pub(crate) async fn check(mut self) -> Outcome {
@@ -84,7 +91,7 @@ impl World {
     }
 
     /// Stops the program and checks its database, folder and log.
-    async fn close(&mut self, calls: &BTreeMap<String, Value>) -> Outcome {
+    pub(crate) async fn close(&mut self, calls: &BTreeMap<String, Value>) -> Outcome {
         let (status, log) = self.program.take().expect("a running program").terminate(STOPS_WITHIN).await;
         self.log.extend(log);
         if status.and_then(|status| status.code()) != Some(0) {
@@ -92,7 +99,7 @@ impl World {
         }
         self.check_database().await;
         for file in self.folder.files() {
-            if !database::is_of_database(&file) {
+            if !database::is_of_database(&file) && !is_empty_spool(&file) {
                 self.violations.push(format!("I7: {} was left behind", file.display()));
             }
         }
@@ -177,14 +184,14 @@ impl World {
         let accepted = self.assemblyai.accepted_per_recording();
         for Recording { sid, call, status } in recordings {
             let times = accepted.get(sid).copied().unwrap_or_default();
-            if status != "completed" || times != 1 {
+            if status != "completed" || times != 1 + self.tried.get(sid).copied().unwrap_or_default() {
                 self.violations.push(format!("I3: {status} recording {sid} was submitted {times} times"));
             }
             let shown = calls.values().find(|shown| shown["sid"] == **call);
             let transcripts = shown.and_then(|shown| shown["transcripts"].as_array());
             let mut texts = transcripts.into_iter().flatten().filter(|one| one["recording_sid"] == **sid);
             let text = texts.next().and_then(|one| one["text"].as_str()).unwrap_or_default();
-            if !text.trim_end_matches('.').ends_with(sid) || texts.next().is_some() {
+            if !text.trim_end_matches('.').ends_with(sid) || self.tried.is_empty() && texts.next().is_some() {
                 self.violations.push(format!("I5: {sid} of call {call} has the transcript {text:?}"));
             }
         }
@@ -197,7 +204,8 @@ impl World {
             let is_shown = |call: &Value| {
                 call["transcripts"].as_array().into_iter().flatten().any(|shown| shown["id"] == transcript["id"])
             };
-            if is_acknowledged && !calls.values().any(is_shown) {
+            // What a trial has made is on its own page.
+            if is_acknowledged && self.tried.is_empty() && !calls.values().any(is_shown) {
                 self.violations
                     .push(format!("I2: transcript {} was acknowledged and is not in the store", transcript["id"]));
             }
@@ -271,7 +279,7 @@ impl World {
     }
 
     /// Reads all pages of a list at Twilio.
-    async fn listed(&self, list: &str, field: &str) -> Vec<Value> {
+    pub(crate) async fn listed(&self, list: &str, field: &str) -> Vec<Value> {
         let mut all = Vec::new();
         let mut page = Some(format!("/2010-04-01/Accounts/{}/{list}.json?PageSize=1000", twilio::ACCOUNT_SID));
         while let Some(path) = page {

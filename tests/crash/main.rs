@@ -6,15 +6,18 @@
 //! [`callscribe::failpoint`], in each kind of call in turn, and 500 times at random. `--points C3,C4` selects points,
 //! `--jobs` is the number of calls in progress during random kills, `--seed` fixes the times of those, and `--database` is
 //! `sqlite`, `postgres` (at `TEST_DATABASE_URL`) or `both`. With `--stops 20` and PostgreSQL, one of two instances is
-//! stopped and continued 20 times at random, and once at each point before a paid request.
+//! stopped and continued 20 times at random, and once at each point before a paid request. An import is killed ten times, too;
+//! `--imported 500` is how many calls it has, and `--points '' --kills 0` leaves out the rest.
 
 mod check;
 mod database;
+mod import;
 mod pair;
 mod program;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, reason = "the integration tests use more of it")]
 mod support;
+mod trial;
 mod world;
 
 use std::collections::{BTreeMap, HashSet};
@@ -47,7 +50,7 @@ const ALIVE: usize = 40;
 const INTENDED: [&str; 2] = ["C2", "C14"];
 
 /// The points in corrections and checks of a transcript, in replacements, and in the vocabulary.
-const CORRECTING: [&str; 9] = ["C26", "C27", "C28", "C29", "C30", "C31", "C32", "C33", "C34"];
+const CORRECTING: [&str; 11] = ["C26", "C27", "C28", "C29", "C30", "C31", "C32", "C33", "C34", "C38", "C39"];
 
 /// A call in progress for this long no longer counts towards `--jobs`.
 const STUCK: Duration = Duration::from_secs(3);
@@ -60,6 +63,7 @@ struct Plan {
     stops: u32,
     jobs: usize,
     seed: u64,
+    imported: usize,
     points: Vec<String>,
     /// The address of a PostgreSQL server, or `None` for SQLite.
     databases: Vec<Option<String>>,
@@ -67,7 +71,7 @@ struct Plan {
 
 impl Plan {
     fn read() -> Result<Option<Self>, String> {
-        let (mut rounds, mut kills, mut stops, mut jobs, mut seed) = (1, 5, 0, None, 1);
+        let (mut rounds, mut kills, mut stops, mut jobs, mut seed, mut imported) = (1, 5, 0, None, 1, 100);
         let mut points: Vec<String> = CRASH_POINTS.iter().map(|(name, _)| (*name).to_owned()).collect();
         let mut database = "sqlite".to_owned();
         let mut arguments = std::env::args().skip(1);
@@ -83,6 +87,7 @@ impl Plan {
                 "--stops" => stops = number(&name, &value)?,
                 "--jobs" => jobs = Some(number(&name, &value)?),
                 "--seed" => seed = number(&name, &value)?,
+                "--imported" => imported = number(&name, &value)?,
                 "--points" => points = value.split(',').filter(|point| !point.is_empty()).map(str::to_owned).collect(),
                 "--database" => database = value,
                 _ => return Err(format!("{name}: unknown option")),
@@ -99,7 +104,7 @@ impl Plan {
             _ => return Err("--database: expected sqlite, postgres or both".to_owned()),
         };
         let jobs = jobs.unwrap_or(if kills > 100 { 50 } else { 10 });
-        Ok(Some(Self { rounds, kills, stops, jobs, seed, points, databases }))
+        Ok(Some(Self { rounds, kills, stops, jobs, seed, imported, points, databases }))
     }
 }
 
@@ -152,6 +157,11 @@ async fn main() -> ExitCode {
                 (name, pair::random(world, plan.stops, plan.jobs, plan.seed).await)
             });
         }
+        let (name, server_of_it, calls) = (format!("{kind} import"), server.clone(), plan.imported);
+        worlds.spawn(async move {
+            let world = World::new(name.clone(), server_of_it.as_deref()).await;
+            (name, import::killed_ten_times(world, calls).await)
+        });
         let (name, server_of_it, busy_of_it) = (format!("{kind} end each time"), server.clone(), Arc::clone(&busy));
         worlds.spawn(async move {
             let world = World::new(name.clone(), server_of_it.as_deref()).await;
@@ -253,6 +263,15 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     if point == "C19" {
         return deleting(world, busy).await;
     }
+    if trial::TRYING.contains(&point) {
+        return trial::trying(world, point, busy).await;
+    }
+    if trial::STOPPING.contains(&point) {
+        return trial::stopping(world, point, busy).await;
+    }
+    if import::IMPORTING.contains(&point) {
+        return import::importing(world, point, round, busy).await;
+    }
     if CORRECTING.contains(&point) {
         return correcting(world, point, busy).await;
     }
@@ -335,7 +354,7 @@ async fn deleting(mut world: World, busy: &Semaphore) -> Outcome {
     world.check_deleted(&calls).await
 }
 
-/// Kills the program while it corrects or checks a transcript, replaces a word in all of them, stores a term, or learns one.
+/// Kills the program while it corrects or checks a transcript, also blindly, replaces a word in all of them, stores a term, or learns one.
 /// Each is done once, and what was acknowledged is there after the next kill.
 async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome {
     let turn = busy.acquire().await;
@@ -358,6 +377,12 @@ async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome 
         }
         "C30" | "C31" => (format!("/transcript/{id}/checked"), json!({"checked": true}), heard.to_owned(), 0),
         "C32" | "C33" => ("/vocabulary".to_owned(), json!({"term": "Kowalczyk"}), heard.to_owned(), 0),
+        "C38" | "C39" => {
+            let path = format!("/transcript/{id}/blind-check");
+            let offered = outside.json(&path).await.unwrap_or_default();
+            let body = json!({"start": offered["start"], "end": offered["end"], "text": heard});
+            (path, body, String::new(), 0)
+        }
         _ => {
             let body = json!({"version": 0, "from": 0, "to": 1, "text": "Kowalczyk"});
             (format!("/transcript/{id}/corrections"), body, String::new(), 1)
@@ -366,6 +391,7 @@ async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome 
     let expected = match point {
         "C32" | "C33" => json!({"term": "Kowalczyk", "state": "active", "corrections": 0}),
         "C34" => json!({"term": "Kowalczyk", "state": "proposed", "corrections": 1}),
+        "C38" | "C39" => json!({"stretches": 1, "versions": 1}),
         _ => json!({"text": text, "version": version, "checked": version == 0}),
     };
     let (sent, again) = ((path.clone(), body.clone()), (path, body));
@@ -385,7 +411,11 @@ async fn correcting(mut world: World, point: &str, busy: &Semaphore) -> Outcome 
     }
     let started = Instant::now();
     let is_corrected = async |world: &World| {
-        let seen = if expected["term"].is_null() {
+        let seen = if !expected["stretches"].is_null() {
+            let typed = world.outside.json(&format!("/transcript/{id}/blind-check")).await.unwrap_or_default();
+            let typed = typed["typed"].as_array().cloned().unwrap_or_default();
+            json!({"stretches": typed.len(), "versions": typed.first().map_or(Value::Null, |one| one["versions"].clone())})
+        } else if expected["term"].is_null() {
             let mut calls = BTreeMap::new();
             _ = world.outside.add_ended(&mut calls).await;
             transcript(&calls)

@@ -49,6 +49,8 @@ pub(crate) struct World {
     /// Acknowledged callbacks: the call SID, and for a recording its SID and state.
     pub(crate) acknowledged: HashSet<(String, Option<(String, String)>)>,
     pub(crate) violations: Vec<String>,
+    /// How many transcripts of each recording trials have made.
+    pub(crate) tried: BTreeMap<String, u64>,
     pub(crate) port: u16,
 }
 
@@ -75,7 +77,20 @@ impl World {
         let base = format!("http://127.0.0.1:{port}");
         let outside = Outside { base, http: client(), numbers: Arc::default(), shown: Arc::default() };
         let (log, acknowledged, violations) = Default::default();
-        Self { name, twilio, assemblyai, folder, database, outside, program: None, log, acknowledged, violations, port }
+        Self {
+            name,
+            twilio,
+            assemblyai,
+            folder,
+            database,
+            outside,
+            program: None,
+            log,
+            acknowledged,
+            violations,
+            tried: BTreeMap::new(),
+            port,
+        }
     }
 
     /// Starts the program, with `fail` as its failpoint setting.
@@ -231,6 +246,12 @@ impl Outside {
         let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(TOKEN).json(body);
         let request = request.header("idempotency-key", path).timeout(Duration::from_secs(30));
         request.send().await?.error_for_status().map(drop)
+    }
+
+    /// Sends this JSON. Returns the answer.
+    pub(crate) async fn answer(&self, path: &str, body: &Value) -> Result<Value, reqwest::Error> {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(TOKEN).json(body);
+        request.timeout(Duration::from_secs(30)).send().await?.error_for_status()?.json().await
     }
 
     /// Adds ended calls to `ended`, by call id. Returns a description of each call that has not ended.

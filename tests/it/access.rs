@@ -26,10 +26,13 @@ fn operator_routes() -> Vec<(Method, String)> {
         get("/dial/+14155551234/"),
         get(&format!("/get-recording-url/{CALL}")),
         get("/transcribe"),
+        get("/tags"),
         (Method::POST, "/transcribe".to_owned()),
         get(&format!("/transcript/{TRANSCRIPT}")),
         get(&format!("/transcript/{TRANSCRIPT}?format=text&wait=1")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/checked")),
+        get(&format!("/transcript/{TRANSCRIPT}/blind-check")),
+        (Method::POST, format!("/transcript/{TRANSCRIPT}/blind-check")),
         get(&format!("/transcript/{TRANSCRIPT}/corrections")),
         get(&format!("/transcript/{TRANSCRIPT}/correct?at=0:0-1")),
         (Method::POST, format!("/transcript/{TRANSCRIPT}/corrections")),
@@ -37,6 +40,15 @@ fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/transcript/{TRANSCRIPT}/corrections/abc/alike")),
         get(&format!("/recordings/{RECORDING}")),
         get(&format!("/recordings/{RECORDING}.mp3")),
+        get("/items"),
+        get(&format!("/items/{CALL}")),
+        (Method::POST, format!("/items/{CALL}")),
+        (Method::DELETE, format!("/items/{CALL}")),
+        get(&format!("/items/{CALL}/delete")),
+        (Method::POST, format!("/items/{CALL}/delete")),
+        get("/items/delete"),
+        get("/items/deletions"),
+        (Method::POST, "/items/delete".to_owned()),
         get("/calls"),
         (Method::POST, "/calls".to_owned()),
         get(&format!("/calls/{CALL}")),
@@ -53,6 +65,26 @@ fn operator_routes() -> Vec<(Method, String)> {
         (Method::POST, "/contacts/+14155551234/delete".to_owned()),
         get("/vocabulary"),
         get("/accuracy"),
+        get("/trials"),
+        (Method::POST, "/trials".to_owned()),
+        get(&format!("/trials/{}", "0".repeat(32))),
+        (Method::POST, format!("/trials/{}/stop", "0".repeat(32))),
+        (Method::POST, format!("/trials/{}/retry", "0".repeat(32))),
+        (Method::POST, format!("/trials/{}/choose", "0".repeat(32))),
+        (Method::POST, format!("/trials/{}/choose/undo", "0".repeat(32))),
+        (Method::POST, "/uploads".to_owned()),
+        (Method::OPTIONS, "/uploads".to_owned()),
+        get(&format!("/uploads/{}", "0".repeat(32))),
+        (Method::PATCH, format!("/uploads/{}", "0".repeat(32))),
+        (Method::DELETE, format!("/uploads/{}", "0".repeat(32))),
+        get("/cost"),
+        get("/imports"),
+        (Method::POST, "/imports".to_owned()),
+        get(&format!("/imports/{}", "0".repeat(32))),
+        (Method::POST, format!("/imports/{}/pause", "0".repeat(32))),
+        (Method::POST, format!("/imports/{}/resume", "0".repeat(32))),
+        (Method::POST, format!("/imports/{}/cancel", "0".repeat(32))),
+        (Method::POST, format!("/imports/{}/retry", "0".repeat(32))),
         (Method::POST, "/vocabulary".to_owned()),
         (Method::PATCH, "/vocabulary/x".to_owned()),
         (Method::POST, "/vocabulary/x".to_owned()),
@@ -114,10 +146,10 @@ async fn an_unknown_parameter_is_refused_by_name_where_json_or_text_is_answered(
         if is_page || path == "/" || ignoring[1..].iter().any(|ignoring| path.starts_with(ignoring)) {
             continue;
         }
-        let path = format!("{path}{}progres=failed&limit=5", if path.contains('?') { '&' } else { '?' });
+        let path = format!("{path}{}progres=failed&weight=5", if path.contains('?') { '&' } else { '?' });
         let (headers, body) = if method == Method::POST { (&[FORM][..], "number=14155551234") } else { (&[][..], "") };
         let detail = world.send(method, &path, headers, body).await.problem(400, "bad-request");
-        assert_eq!(detail, "there is no parameter \"limit\" or \"progres\" here", "{path}");
+        assert_eq!(detail, "there is no parameter \"progres\" or \"weight\" here", "{path}");
         refused += 1;
     }
     assert!(refused >= 12, "{refused}");

@@ -103,7 +103,7 @@ async fn a_checked_transcript_is_checked_wherever_it_is_shown() {
     assert!(page(&world, &call).await.contains("Checked by this computer, <time"));
     for list in ["/calls", "/", "/calls?q=tomorrow"] {
         let list = world.get_with(list, &[("accept", "text/html")]).await.text();
-        assert!(list.contains("aria-label=\"checked by ear\""), "{list}");
+        assert!(list.contains("aria-label=\"checked\""), "{list}");
     }
     // It is none of the call's events.
     let timeline = world.call(&call).await["timeline"].clone();
@@ -115,7 +115,7 @@ async fn a_checked_transcript_is_checked_wherever_it_is_shown() {
     assert_eq!(world.call(&call).await["checked"], false);
     assert_eq!(words(&world, &id).await, unchecked);
     let list = world.get_with("/calls", &[("accept", "text/html")]).await.text();
-    assert!(!list.contains("aria-label=\"checked by ear\""));
+    assert!(!list.contains("aria-label=\"checked\""));
     assert_eq!(world.store.number("SELECT count(*) FROM checks").await, 2);
 }
 
@@ -203,7 +203,7 @@ async fn lists_and_search_are_filtered_by_what_is_checked() {
     }
     let page = [("accept", "text/html")];
     let list = world.get_with("/calls?checked=true", &page).await.text();
-    assert!(list.contains("<option value=\"true\" selected>By ear</option>") && list.contains(one), "{list}");
+    assert!(list.contains("<option value=\"true\" selected>Yes</option>") && list.contains(one), "{list}");
     assert!(!list.contains(two), "{list}");
     let refused = world.get_with("/calls?checked=yes", &page).await;
     assert_eq!(refused.status, 400);
@@ -382,7 +382,7 @@ async fn a_transcript_without_a_call_is_checked_too() {
     let id = transcribed_as(&world, &json!({"recording_url": "https://example.com/a.mp3"}), "We sign tomorrow.").await;
     let answer = checked(&world, &id, &json!({"checked": true})).await;
     assert_eq!(answer["checked"], true);
-    let page = world.get_with(&format!("/transcript/{id}?format=html"), &[("accept", "text/html")]).await.text();
+    let page = world.page_of_upload(&id).await;
     assert!(page.contains("Checked by this computer, <time"), "{page}");
     assert_eq!(listed(&world, "q=sign&checked=true").await, ["none"]);
     assert_eq!(listed(&world, "q=sign&checked=false").await, [""; 0]);

@@ -488,6 +488,31 @@ async fn a_forwarded_call_rings_all_phones_of_the_operator_at_once() {
     assert!(ask_inbound(&world, "/record/", CALLER, &[]).await.contains("<Record "));
 }
 
+/// Who has an operator's phone talks with the caller, who has none leaves a message.
+#[tokio::test]
+async fn a_caller_can_be_called_back() {
+    for (settings, phone) in [(&[PHONES][..], Some(PHONE)), (&[], None)] {
+        let world = World::with(settings).await;
+        let inbound = world.twilio.inbound_call(&format!("{}/record/", world.base), CALLER);
+        world.settle().await;
+        let page = world.page(&format!("/calls/{inbound}")).await;
+        assert!(page.contains("<button>Call back</button>") && !page.contains("Call again"), "{page}");
+        let field = |name: &str| {
+            let (_, field) = page.split_once(&format!("<input type=\"hidden\" name=\"{name}\" value=\""))?;
+            Some(field.split_once('"')?.0.replace("&#43;", "+"))
+        };
+        assert_eq!((field("number").as_deref(), field("with").as_deref()), (Some(CALLER), phone));
+        let form = |name: &str| field(name).map(|value| format!("{name}={}", value.replace('+', "%2B")));
+        let form = ["number", "press", "with"].into_iter().filter_map(form).collect::<Vec<_>>().join("&");
+        let pressed = world.send(Method::POST, "/calls", &PRESSED, &form).await;
+        let call = world.get(pressed.header("location")).await.json();
+        let called = if phone.is_some() { "conversation" } else { "message" };
+        assert_eq!((&call["to"], &call["kind"]), (&json!(CALLER), &json!(called)), "{call:#}");
+        let page = world.page(pressed.header("location")).await;
+        assert!(!page.contains("Call back"), "{page}");
+    }
+}
+
 #[tokio::test]
 async fn an_empty_with_is_refused_and_sends_no_message() {
     let world = World::with(&[PHONES]).await;

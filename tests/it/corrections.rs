@@ -10,6 +10,8 @@ use crate::speakers::{page, said, text};
 use crate::support::callbacks::FORM;
 use crate::support::{Answer, World};
 
+const HTML: (&str, &str) = ("accept", "text/html");
+
 const SAID: &str = "Please take metro pollen sucks in eight twice a day. Ring Clerk Ridge tomorrow.";
 
 /// Each word takes 400 ms and begins 500 ms after the one before.
@@ -195,6 +197,48 @@ async fn one_of_several_changes_can_be_undone() {
     assert_eq!(text(&world, &id).await, "one too three for five\n");
 }
 
+/// The entries of the page *Corrections*, without their tags.
+async fn lines(world: &World, id: &str) -> Vec<String> {
+    let page = world.get_with(&format!("/transcript/{id}/corrections"), &[HTML]).await.text();
+    let entries = page.split("<li id=").skip(1).map(|entry| entry.split("</li>").next().unwrap_or_default());
+    let text = |entry: &str| entry.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text).collect();
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    entries.map(|entry| words(text(&format!("<{entry}")))).collect()
+}
+
+#[tokio::test]
+async fn steps_to_the_right_word_are_one_line_of_the_page_and_are_undone_one_by_one() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, "take metro now and then").await;
+    let edit =
+        |version: u32, from: usize, text: &str| json!({"version": version, "from": from, "to": from + 1, "text": text});
+    corrected(&world, &id, &edit(0, 1, "metop")).await;
+    corrected(&world, &id, &edit(1, 4, "when")).await;
+    let last = corrected(&world, &id, &edit(2, 1, "metoprolol")).await;
+    let seen = lines(&world, &id).await;
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(
+        seen[0].contains(
+            "0:00 metro metoprolol Correct all alike 2 steps 0:00 metop metoprolol Undo 0:00 metro metop Undo"
+        ),
+        "{seen:?}"
+    );
+    assert!(seen[1].contains("0:02 then when Correct all alike Undo"), "{seen:?}");
+    let page = world.get_with(&format!("/transcript/{id}/corrections"), &[HTML]).await.text();
+    assert!(page.contains(".wav#t=2.000\" aria-label=\"Play then when from 0:02\""), "{page}");
+
+    assert_eq!(undo(&world, &id, &last).await.status, 200);
+    assert_eq!(text(&world, &id).await, "take metop now and when\n");
+    assert!(lines(&world, &id).await.iter().any(|line| line.contains("metop metoprolol taken back")));
+
+    // Later, the same word is changed for another reason.
+    world.after(Duration::from_secs(11 * 60)).await;
+    corrected(&world, &id, &edit(4, 1, "metro")).await;
+    let seen = lines(&world, &id).await;
+    assert!(seen[0].contains("0:00 metop metro Undo"), "{seen:?}");
+    assert!(seen.iter().all(|line| !line.contains("steps")), "{seen:?}");
+}
+
 #[tokio::test]
 async fn edits_of_different_words_merge_and_those_of_the_same_are_told() {
     let world = World::new().await;
@@ -340,10 +384,28 @@ async fn a_form_corrects_a_stretch_and_leads_back() {
     let path = format!("/transcript/{id}/corrections");
     let headers = [("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded")];
     let answer = world.send(Method::POST, &path, &headers, "version=0&from=2&to=7&text=metoprolol+succinate").await;
-    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, &*format!("/transcript/{id}?format=html")));
-    let answer = world.get_with(answer.header("location"), &[("accept", "text/html")]).await;
+    assert_eq!(answer.status, 303);
+    // To the paragraph, which the page of the call has.
+    let (address, part) = answer.header("location").split_once('#').expect("a part of the page");
+    assert_eq!(address, format!("/transcript/{id}?format=html"));
+    let answer = world.get_with(address, &[HTML]).await;
     assert_eq!(answer.header("location"), format!("/calls/{call}"));
+    assert!(page(&world, &call).await.contains(&format!("id=\"{part}\" data-words=\"0-11\"")), "{part}");
     assert!(text(&world, &id).await.contains("metoprolol succinate"));
+
+    // A paragraph that goes leads to the one before it.
+    let split = json!({"version": 1, "from": 7, "to": 7, "break": true});
+    corrected(&world, &id, &split).await;
+    for (form, words) in [
+        ("version=2&from=0&to=1&text=Do", "0-7"),
+        ("version=3&from=7&to=11&text=Ring+Clara+tomorrow.", "7-10"),
+        ("version=4&from=7&to=10&text=", "0-7"),
+    ] {
+        let answer = world.send(Method::POST, &path, &headers, form).await;
+        let (_, part) = answer.header("location").split_once('#').expect("a part of the page");
+        let seen = page(&world, &call).await;
+        assert!(seen.contains(&format!("id=\"{part}\" data-words=\"{words}\"")), "{part} {seen}");
+    }
 }
 
 #[tokio::test]

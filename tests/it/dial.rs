@@ -151,7 +151,8 @@ async fn a_tag_stays_with_its_call_until_the_call_is_deleted() {
     let call = pressed.header("location").rsplit('/').next().expect("a SID").to_owned();
     assert_eq!(world.call(&call).await["tag"], "summer");
     let refused = world.get_with("/dial/1415?tag=summer", &OPENED).await.text();
-    assert!(refused.contains("name=\"tag\" value=\"summer\""), "{refused}");
+    let field = refused.split('<').find(|tag| tag.contains("name=\"tag\"")).expect("the field");
+    assert!(field.contains("value=\"summer\""), "{field}");
 
     let without = world.get("/dial/14155551235?tag=%20").await.text();
     assert_eq!(world.call(without.trim_end().rsplit(' ').next().expect("a SID")).await["tag"], serde_json::Value::Null);

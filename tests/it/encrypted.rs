@@ -17,7 +17,7 @@ use crate::support::{Answer, World, client};
 const ONE: &str = "CR00000000000000000000000000000001";
 const TWO: &str = "CR00000000000000000000000000000002";
 
-const ONE_PUBLIC: &str = include_str!("fixtures/recording_keys/one.pub.pem");
+pub(crate) const ONE_PUBLIC: &str = include_str!("fixtures/recording_keys/one.pub.pem");
 const TWO_PUBLIC: &str = include_str!("fixtures/recording_keys/two.pub.pem");
 
 /// The setting with these private keys: one is PKCS#8, two is PKCS#1.

@@ -71,11 +71,12 @@ async fn heard_by(world: &World, model: &str, words: &[(&str, f64)]) -> (String,
 #[tokio::test]
 async fn what_is_corrected_counts_apart_from_what_is_checked_and_what_is_neither_not_at_all() {
     let world = World::new().await;
-    let empty = json!({"normalize": "whisper-basic", "groups": [], "terms": []});
     let (call, id) = transcribed(&world, HEARD).await;
     transcribed(&world, "Nobody has read this.").await;
     measure(&world).await;
-    assert_eq!(accuracy(&world, "").await, empty);
+    let report = accuracy(&world, "").await;
+    let empty = ["normalize", "groups", "terms"].map(|name| &report[name]);
+    assert_eq!(empty, [&json!("whisper-basic"), &json!([]), &json!([])]);
 
     correct(&world, &id, 2..5, "spironolactone").await;
     measure(&world).await;

@@ -143,10 +143,7 @@ async fn the_page_of_a_deleted_call_says_that_it_is_deleted() {
     world.settle().await;
     let answer = world.get_with(&path, &PRESSED[..1]).await;
     let page = answer.text();
-    assert!(
-        page.contains("<h1>Call deleted</h1>") && page.contains("<a href=\"/calls\">Back to the calls</a>"),
-        "{page}"
-    );
+    assert!(page.contains("<h1>Deleted</h1>") && page.contains("<a href=\"/items\">Back to the list</a>"), "{page}");
     assert!(!page.contains("Status") && !page.contains("410"), "{page}");
     world.get(&path).await.problem(410, "deleted");
 }

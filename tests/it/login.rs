@@ -501,6 +501,9 @@ async fn what_was_typed_before_a_session_ended_is_there_after_the_log_in() {
         ("/transcript/9ea68fd3/corrections", format!("{transcript}/corrections/abc.1/undo"), ""),
         ("/replace", "/replace".to_owned(), "find=clerk&with=clara&apply=true"),
         ("/replace/abc", "/replace/abc/undo".to_owned(), ""),
+        ("/trials/abc", "/trials/abc/stop".to_owned(), ""),
+        ("/trials/abc", "/trials/abc/choose".to_owned(), "arm=0"),
+        ("/trials/abc", "/trials/abc/choose/undo".to_owned(), ""),
     ] {
         let asked = world.send(Method::POST, &button, &pressed, form).await;
         assert!(asked.text().contains(&format!("name=\"next\" value=\"{page}\"")), "{}", asked.text());

@@ -15,6 +15,7 @@ mod numbering;
 mod numbers;
 mod record;
 mod recording_url;
+mod resumable;
 mod signature;
 mod speakers;
 mod transcribe;
@@ -36,20 +37,26 @@ mod pages_in_browser;
 
 // What becomes of a call, whatever is lost or fails on the way.
 mod absence;
+mod blind_checks;
 mod callbacks;
 mod checked;
 mod contacts;
 mod conversations;
 mod corrections;
+mod costs;
 mod deletion;
 mod encrypted;
 mod hearing;
+mod imports;
+mod items;
 mod large_transcripts;
 mod paid_once;
 mod pipeline;
+mod prices;
 mod replace;
 mod search;
 mod store;
+mod sums_of_costs;
 mod transcripts_kept;
 mod unreported_calls;
 mod vocabulary;
@@ -58,6 +65,7 @@ mod vocabulary;
 mod faults;
 mod figures;
 mod lists;
+mod long_lists;
 mod media;
 mod models;
 mod openapi;
@@ -73,12 +81,14 @@ mod cli;
 mod dependencies;
 mod manual;
 mod secrets;
+mod send;
 mod server;
 mod settings;
 mod tidy;
 
 // How right a transcript is.
 mod accuracy;
+mod trials;
 mod wer;
 
 // All of it on the other kind of store, and two programs on one.

@@ -406,6 +406,7 @@ const PRICE: [Known; 2] = [
 #[tokio::test]
 async fn the_sandbox_twilio_shows_recordings_in_every_state_as_the_file_describes() {
     let world = World::new().await;
+    world.twilio.price_calls("USD");
     let call_sid = world.twilio.add_call(SeededCall::default());
     let mut faults = Faults::new();
     for status in ["in-progress", "paused", "stopped", "processing", "completed", "absent"] {

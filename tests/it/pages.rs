@@ -18,10 +18,16 @@ const PAGE: [(&str, &str); 1] = [("accept", "text/html")];
 
 impl World {
     /// Fetches a page and asserts that it is HTML with status 200.
-    async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let page = self.get_with(path, &PAGE).await;
         assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
         page.text()
+    }
+
+    /// Fetches the page of an upload, to which that of its transcript leads.
+    pub(crate) async fn page_of_upload(&self, transcript: &str) -> String {
+        let there = self.get_with(&format!("/transcript/{transcript}?format=html"), &PAGE).await;
+        self.page(there.header("location")).await
     }
 }
 
@@ -103,7 +109,7 @@ async fn pages_match_their_snapshots() {
     let request = json!({"audio_url": "https://example.com/a.wav"});
     let id = world.post_json("/transcribe", &request).await.json()["id"].as_str().expect("an id").to_owned();
     world.settle().await;
-    let page = world.page(&format!("/transcript/{id}?format=html")).await;
+    let page = world.page_of_upload(&id).await;
     insta::assert_snapshot!("transcript_failed", stable(&world, &page));
     let file =
         [b"--x\r\nContent-Disposition: form-data; name=file; filename=a.wav\r\n\r\n", speech::WAV, b"\r\n--x--\r\n"]
@@ -113,7 +119,7 @@ async fn pages_match_their_snapshots() {
     let answer = Answer::of(sent.body(file).send().await.expect("an answer")).await;
     let id = answer.json()["id"].as_str().expect("an id").to_owned();
     world.settle().await;
-    let page = world.page(&format!("/transcript/{id}?format=html")).await;
+    let page = world.page_of_upload(&id).await;
     insta::assert_snapshot!("transcript_done", stable(&world, &page));
 }
 
@@ -169,11 +175,12 @@ async fn a_calls_page_leads_back_to_the_list_that_it_was_opened_from() {
         (format!("{base}/calls?q=%22ship+order%22&state=completed"), "/calls?q=%22ship+order%22&#38;state=completed"),
         (format!("{base}/calls?after=5.x"), "/calls?after=5.x"),
         (format!("{base}/"), "/"),
-        (format!("{base}/calls/{call}"), "/calls"),
-        (format!("{base}/login?next=/calls"), "/calls"),
-        ("https://evil.example/calls?q=x".to_owned(), "/calls"),
-        (format!("{base}.evil.example/calls?q=x"), "/calls"),
-        ("nonsense".to_owned(), "/calls"),
+        (format!("{base}/items?kind=call"), "/items?kind=call"),
+        (format!("{base}/calls/{call}"), "/items"),
+        (format!("{base}/login?next=/calls"), "/items"),
+        ("https://evil.example/calls?q=x".to_owned(), "/items"),
+        (format!("{base}.evil.example/calls?q=x"), "/items"),
+        ("nonsense".to_owned(), "/items"),
     ] {
         let page = world.get_with(&format!("/calls/{call}"), &[PAGE[0], ("referer", &from)]).await;
         assert!(page.text().contains(&format!("<a href=\"{back}\">Back to the")), "{from}: {}", page.text());
@@ -429,7 +436,7 @@ async fn each_call_is_on_one_page_of_the_list_newest_first() {
         let page = world.page(&here).await;
         let links = attributes(&page, "href");
         seen.extend(links.iter().filter(|link| link.starts_with("/calls/")).map(|link| link.to_string()));
-        path = links.iter().find(|link| link.starts_with("/calls?after=")).map(|link| link.to_string());
+        path = links.iter().find(|link| link.starts_with("/items?after=")).map(|link| link.to_string());
         assert!(page.len() < 60_000, "{here} has {} bytes", page.len());
     }
     let newest_first: Vec<String> = (0..120).rev().map(|n| format!("/calls/{n:032x}")).collect();
@@ -458,8 +465,12 @@ async fn every_link_of_a_page_works_and_stays_on_this_host() {
                 // The manual names the tutorial; a test of its own follows its anchors.
                 continue;
             }
+            if let Some(part) = link.strip_prefix('#') {
+                assert!(page.contains(&format!("id=\"{part}\"")), "{path} leads to {link}");
+                continue;
+            }
             assert!(link.starts_with('/') && !link.starts_with("//"), "{path} leads to {link}");
-            let link = link.replace("&#38;", "&");
+            let link = link.replace("&#38;", "&").replace("&amp;", "&");
             let link = link.split('#').next().expect("an address").to_owned();
             if seen.insert(link.clone()) {
                 open.push(link);
@@ -608,7 +619,7 @@ async fn pages_warn_the_operator_if_base_url_does_not_lead_here() {
 }
 
 #[tokio::test]
-async fn a_transcript_has_a_page_of_its_own_unless_it_belongs_to_a_call() {
+async fn the_page_of_a_transcript_is_that_of_its_call_or_upload() {
     let world = World::new().await;
     let call = world.dial("14155551234").await;
     world.settle().await;
@@ -619,15 +630,18 @@ async fn a_transcript_has_a_page_of_its_own_unless_it_belongs_to_a_call() {
     world.assemblyai.hold();
     let request = json!({"audio_url": "https://example.com/<b>.wav"});
     let id = world.post_json("/transcribe", &request).await.json()["id"].as_str().expect("an id").to_owned();
-    let page = world.page(&format!("/transcript/{id}?format=html")).await;
+    let there = world.get_with(&format!("/transcript/{id}?format=html"), &PAGE).await;
+    let path = there.header("location");
+    assert!(path.starts_with("/items/"), "{path}");
+    let page = world.page(path).await;
     assert!(page.contains("Transcribing") && page.contains("http-equiv=\"refresh\""), "{page}");
     assert!(page.contains("https://example.com/&#60;b&#62;.wav"), "{page}");
     world.assemblyai.release();
     world.settle().await;
-    let page = world.page(&format!("/transcript/{id}?format=html")).await;
+    let page = world.page(path).await;
     assert!(page.contains("Download error") && !page.contains("http-equiv=\"refresh\""), "{page}");
-    assert!(page.contains(">Recording without a call · No transcript · 20"), "{page}");
+    assert!(page.contains(">&#60;b&#62;.wav · No transcript · 20"), "{page}");
     let from = format!("{}/calls?q=order", world.base);
-    let page = world.get_with(&format!("/transcript/{id}?format=html"), &[PAGE[0], ("referer", &from)]).await.text();
+    let page = world.get_with(path, &[PAGE[0], ("referer", &from)]).await.text();
     assert!(page.contains("<a href=\"/calls?q=order\">Back to the search</a>"), "{page}");
 }

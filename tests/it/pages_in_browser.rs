@@ -76,6 +76,16 @@ fn a_browser_is_led_to_the_log_in_page_and_back_and_loses_nothing_that_was_typed
 }
 
 #[test]
+fn many_files_are_sent_from_the_page_and_continue_where_the_connection_broke() {
+    operator("uploads_many");
+}
+
+#[test]
+fn the_page_of_a_trial_follows_it_and_takes_neither_the_focus_nor_the_place() {
+    operator("follows_a_trial");
+}
+
+#[test]
 fn the_text_follows_the_playback_and_the_focus_is_never_under_the_player() {
     operator("reads_along");
 }
@@ -83,6 +93,11 @@ fn the_text_follows_the_playback_and_the_focus_is_never_under_the_player() {
 #[test]
 fn keys_play_a_recording_at_any_speed_and_go_to_unsure_words_even_while_somebody_types() {
     operator("plays_by_keys");
+}
+
+#[test]
+fn a_player_that_cannot_load_its_audio_says_so_and_why() {
+    operator("says_why_nothing_plays");
 }
 
 #[test]
@@ -127,6 +142,11 @@ fn corrections_tell_speakers_apart_where_there_was_one_voice() {
 }
 
 #[test]
+fn corrections_keep_their_place_when_the_paragraph_is_split_or_a_dialog_opens() {
+    operator("keeps_its_place");
+}
+
+#[test]
 fn corrections_are_offered_wherever_the_same_was_heard() {
     operator("corrects_alike");
 }
@@ -159,6 +179,11 @@ fn a_name_that_is_given_elsewhere_reaches_an_open_page_and_what_it_copies() {
 #[test]
 fn a_finished_transcript_comes_first_on_a_phone_and_its_timeline_is_closed() {
     operator("reads_on_a_phone");
+}
+
+#[test]
+fn a_finger_undoes_corrections_and_goes_to_unsure_words_with_buttons_below_the_player() {
+    operator("corrects_by_finger");
 }
 
 #[test]

@@ -317,8 +317,8 @@ async fn an_upload_that_assemblyai_rejects_is_reported_in_its_words_and_nothing_
         assert_eq!(answer.problem(status, kind), detail);
         assert_eq!(answer.header("retry-after"), if upstream == 429 { "7" } else { "" });
         assert_nothing_submitted(&world);
-        // Recording, audio, upload. What the vendor has decided is not asked again.
-        assert_happened(world.vendor_requests(), 1 + 2 * if upstream == 500 { TRIES } else { 1 });
+        // Recording, its call, audio, upload. What the vendor has decided is not asked again.
+        assert_happened(world.vendor_requests(), 2 + 2 * if upstream == 500 { TRIES } else { 1 });
     }
 }
 

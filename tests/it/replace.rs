@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::corrections::transcribed;
-use crate::speakers::text;
+use crate::speakers::{said, text};
 use crate::support::{Answer, World};
 
 async fn replace(world: &World, wanted: &Value) -> Answer {
@@ -38,7 +38,7 @@ async fn a_text_is_replaced_in_one_transcript_as_one_step_but_where_it_is_left_o
     let wanted = json!({"find": "clerk ridge", "with": "Clara Ridge", "transcript": id});
     let found = places(&world, &wanted).await;
     assert_eq!(found.len(), 3);
-    let first = json!({"id": found[0]["id"], "transcript": id, "from": 1, "to": 3, "at_ms": 500, "after": "Clara Ridge.",
+    let first = json!({"id": found[0]["id"], "transcript": id, "from": 1, "to": 3, "at_ms": 500, "after": "Clara Ridge.", "speaker": null,
         "context": "Ring Clerk Ridge. Is Clerk Ridge there? No, clerk", "audio": found[0]["audio"]});
     assert_eq!(found[0], first);
     assert!(found[0]["audio"].as_str().expect("audio").ends_with(".wav#t=0.500"));
@@ -55,6 +55,37 @@ async fn a_text_is_replaced_in_one_transcript_as_one_step_but_where_it_is_left_o
     assert_eq!(places(&world, &json!({"find": "Ridge", "with": "", "transcript": id, "case": true})).await.len(), 3);
     let parts = json!({"find": "idge", "with": "", "transcript": id, "whole_words": false});
     assert_eq!(places(&world, &parts).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_place_is_shown_with_the_words_of_its_own_speaker_and_paragraph() {
+    let world = World::new().await;
+    let word = |text: &str, channel: &str, start: u64, end: u64| json!({"text": text, "start": start, "end": end, "confidence": 0.9, "channel": channel, "speaker": channel});
+    let words = [
+        word("Earlier.", "1", 0, 400),
+        word("Well.", "2", 500, 900),
+        // Both speak at once.
+        word("Ring", "1", 1_000, 1_400),
+        word("Yes", "2", 1_200, 1_600),
+        word("Clerk", "1", 1_500, 1_900),
+        word("Ridge", "1", 2_000, 2_400),
+        word("I", "2", 2_100, 2_500),
+        word("today.", "1", 2_500, 2_900),
+        word("will.", "2", 2_600, 3_000),
+        word("Good.", "1", 3_500, 3_900),
+    ];
+    let (call, id) = said(&world, &words).await;
+    let wanted = json!({"find": "clerk ridge", "with": "Clara Ridge", "transcript": id});
+    let found = places(&world, &wanted).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0]["speaker"], &found[0]["context"]), (&json!("Callee"), &json!("Ring Clerk Ridge today.")));
+    assert_eq!(world.post_json(&format!("/calls/{call}/speakers"), &json!({"2": "<Dana>"})).await.status, 200);
+    let path = format!("/replace?find=will&with=shall&transcript={id}");
+    let seen = world.get_with(&path, &[("accept", "text/html")]).await.text();
+    assert!(
+        seen.contains("<strong dir=\"auto\">&#60;Dana&#62;:</strong> <span dir=\"auto\">Yes I will.</span>"),
+        "{seen}"
+    );
 }
 
 #[tokio::test]
@@ -264,4 +295,21 @@ async fn a_page_shows_the_places_and_replaces_without_a_script() {
     let seen = world.get_with(answer.header("location"), &html).await.text();
     assert!(seen.contains("1 place in 1 transcript replaced"), "{seen}");
     assert_eq!(text(&world, &id).await, "Ring <i>Clara Ridge. Clerk Ridge!\n");
+}
+
+#[tokio::test]
+async fn what_a_page_has_replaced_in_one_transcript_is_undone_there_with_one_button() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, "a b a").await;
+    let headers = [("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded")];
+    let form = format!("find=a&with=c&whole_words=true&transcript={id}&apply=true");
+    let replaced = world.send(Method::POST, "/replace", &headers, &form).await;
+    assert_eq!((replaced.status.as_u16(), text(&world, &id).await.as_str()), (303, "c b c\n"));
+    let page = async |path: &str| world.get_with(path, &[("accept", "text/html")]).await.text();
+    let seen = page(replaced.header("location")).await;
+    let (before, _) = seen.split_once("Undo all 2 together").expect("one button");
+    let (_, action) = before.rsplit_once("action=\"").expect("a form");
+    let (action, _) = action.split_once('"').expect("an address");
+    assert_eq!(world.send(Method::POST, action, &headers, "").await.status, 303);
+    assert_eq!(text(&world, &id).await, "a b a\n");
 }

@@ -84,12 +84,13 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
     let world = World::new().await;
     let sid = world.dial("14155551234").await;
     world.settle().await;
-    // An order of the first version does not say what it was submitted with.
+    // An order of the first version does not say what it was submitted with, nor what it cost.
     let call = async || {
         let mut call = world.call(&sid).await;
-        for column in ["speech_models_sent", "keyterms_sent", "keyterms_left_out"] {
+        for column in ["speech_models_sent", "keyterms_sent", "keyterms_left_out", "cost_usd"] {
             call["transcripts"][0][column].take();
         }
+        call["cost_usd"].take();
         call
     };
     let before = call().await;
@@ -107,11 +108,24 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
         )
     };
     let older = format!(
-        "{history} DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; \
+        "{history} CREATE INDEX calls_newest ON calls (created_at, id); DROP INDEX calls_unsummarized; DROP INDEX calls_listed; \
+         DROP INDEX calls_of_progress; DROP INDEX calls_of_kind; DROP INDEX calls_no_uploads; DROP INDEX calls_of_direction; \
+         DROP INDEX calls_unchecked; DROP INDEX calls_by_length; ALTER TABLE calls DROP COLUMN progress; \
+         ALTER TABLE calls DROP COLUMN recorded_seconds; DROP TABLE spoken_text; DROP TABLE spoken; DROP TABLE unsearched; DROP INDEX calls_to_end; \
          DROP INDEX calls_from_end; DROP INDEX calls_of_state; \
+         DROP INDEX recordings_uploaded; ALTER TABLE recordings DROP COLUMN audio; DROP INDEX calls_uploaded; \
+         DROP INDEX calls_tagged; ALTER TABLE calls DROP COLUMN title; ALTER TABLE calls DROP COLUMN file_name; \
+         ALTER TABLE calls DROP COLUMN folded_title; \
          ALTER TABLE calls DROP COLUMN base_url; DROP TABLE IF EXISTS dialling; \
          DROP INDEX calls_press; DROP INDEX calls_dialled; DROP INDEX calls_redated; DROP TABLE ended_sessions; \
          DROP TABLE readiness; \
+         DROP INDEX calls_by_cost; ALTER TABLE calls DROP COLUMN cost_microusd; \
+         DROP INDEX transcripts_costs; DROP INDEX calls_prices; \
+         ALTER TABLE calls DROP COLUMN price_millionths; ALTER TABLE calls DROP COLUMN price_unit; \
+         DROP INDEX transcripts_automatic; DROP INDEX transcripts_automatic_redated; DROP INDEX recordings_over_budget; \
+         ALTER TABLE transcripts DROP COLUMN automatic_at; ALTER TABLE transcripts DROP COLUMN estimate_microusd; \
+         ALTER TABLE transcripts DROP COLUMN cost_microusd; ALTER TABLE recordings DROP COLUMN over_budget_at; \
+         ALTER TABLE recordings DROP COLUMN over_budget_microusd; \
          DROP INDEX transcripts_unasked; DROP INDEX transcripts_redated; \
          ALTER TABLE transcripts DROP COLUMN unasked_at; DROP TABLE IF EXISTS transcribing; \
          ALTER TABLE transcripts DROP COLUMN submission; ALTER TABLE transcripts DROP COLUMN speech_model_used; \
@@ -119,13 +133,16 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          DROP TABLE checks; DROP INDEX calls_checked; ALTER TABLE calls DROP COLUMN checked_at; \
          ALTER TABLE transcripts DROP COLUMN checked_at; ALTER TABLE transcripts DROP COLUMN checked_by; \
          ALTER TABLE transcripts DROP COLUMN chosen_at; \
-         DROP TABLE measures; DROP TABLE confidences; DROP TABLE term_uses; DROP TABLE terms; DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
+         DROP TABLE import_recordings; DROP TABLE imports; DROP INDEX calls_imported; ALTER TABLE calls DROP COLUMN import; \
+         DROP TABLE trial_figures; DROP TABLE trial_recordings; DROP TABLE trials; DROP INDEX transcripts_of_trial; \
+         ALTER TABLE transcripts DROP COLUMN trial; ALTER TABLE transcripts DROP COLUMN arm; \
+         DROP TABLE blind_checks; DROP TABLE measures; DROP TABLE confidences; DROP TABLE term_uses; DROP TABLE terms; DROP TABLE active_terms; DROP TABLE refused_models; DROP TABLE unreported_calls; DROP TABLE contacts; \
          DROP INDEX calls_active_operator; DROP INDEX calls_dialed_conversations; DROP TABLE legs; \
          ALTER TABLE calls DROP COLUMN operator_number; ALTER TABLE calls DROP COLUMN kind; ALTER TABLE calls DROP COLUMN tag; \
          DROP TABLE speakers; DROP TABLE swapped_calls; ALTER TABLE transcripts DROP COLUMN channels_differ; \
          ALTER TABLE calls DROP COLUMN press; ALTER TABLE calls DROP COLUMN dialled_at; \
          ALTER TABLE calls DROP COLUMN deletion; \
-         DROP INDEX jobs_lost; ALTER TABLE jobs DROP COLUMN losses; \
+         DROP INDEX jobs_lost; DROP INDEX jobs_failed; ALTER TABLE jobs DROP COLUMN losses; \
          DELETE FROM _sqlx_migrations WHERE version > 1"
     );
     let checksum = "SELECT CAST(sum(number * (number + rank + at % 1000)) AS BIGINT) FROM history";
@@ -279,8 +296,8 @@ fn only_the_owner_may_read_the_file() {
                 assert!(path.to_string_lossy().contains("-room-"), "{path:?}");
                 continue;
             };
-            let mode = of_file.permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{path:?}, {creator}");
+            let (mode, expected) = (of_file.permissions().mode(), if of_file.is_dir() { 0o700 } else { 0o600 });
+            assert_eq!(mode & 0o777, expected, "{path:?}, {creator}");
         }
         program.signal("TERM");
         program.end();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use callscribe::internals::Deadlines;
 use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
-use callscribe::sandbox::twilio::{ACCOUNT_SID, SeededCall, SeededRecording, Stage};
+use callscribe::sandbox::twilio::{ACCOUNT_SID, PHONE_NUMBER, SeededCall, SeededRecording, Stage};
 use futures_util::future::join;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -292,6 +292,38 @@ async fn a_call_with_several_recordings_must_be_transcribed_by_recording() {
     let detail = answer.problem(409, "several-recordings");
     assert!(detail.ends_with(&format!("recording_sid: {first}, {second}")), "{detail}");
     assert!(world.assemblyai.control.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_call_that_is_first_known_by_its_recording_has_the_date_of_the_call() {
+    let world = World::new().await;
+    let (began, made) = ("2026-03-02T10:00:00Z", "2026-03-02T10:00:07Z");
+    let of_call = |began: &str| SeededCall {
+        to: PHONE_NUMBER.to_owned(),
+        from: "+14155550123".to_owned(),
+        inbound: true,
+        began: Some(began.parse().expect("a time")),
+        ..Default::default()
+    };
+    let of_recording = |call_sid: &str| SeededRecording {
+        call_sid: call_sid.to_owned(),
+        made: Some(made.parse().expect("a time")),
+        ..Default::default()
+    };
+    let call = world.twilio.add_call(of_call(began));
+    let recording = world.twilio.add_recording(of_recording(&call));
+    // Twilio has deleted the call of this one.
+    let lost = format!("CA{}", "7".repeat(32));
+    let other = world.twilio.add_recording(of_recording(&lost));
+    for recording in [recording, other] {
+        assert_eq!(world.post_json("/transcribe", &json!({"recording_sid": recording})).await.status, 200);
+    }
+    let shown = world.call(&call).await;
+    assert_eq!((&shown["created_at"], &shown["from"]), (&json!(began), &json!("+14155550123")), "{shown}");
+    assert_eq!(shown["direction"], "inbound");
+    assert_eq!(world.call(&lost).await["created_at"], json!(made));
+    let listed = world.get("/calls?since=2026-03-02&until=2026-03-02").await.json();
+    assert_eq!(listed["calls"].as_array().map(Vec::len), Some(2), "{listed}");
 }
 
 #[tokio::test]

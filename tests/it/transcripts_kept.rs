@@ -373,7 +373,7 @@ async fn a_silent_call_has_an_empty_transcript_even_if_its_language_was_to_be_fo
     world.assemblyai.fail_next_transcript("Language_detection cannot be performed on files with no spoken audio");
     let id = requested(&world, &json!({"audio_url": "https://example.com/a.wav"})).await;
     world.settle().await;
-    let page = world.get(&format!("/transcript/{id}?format=html")).await.text();
+    let page = world.page_of_upload(&id).await;
     assert!(page.contains("Nothing was said.") && page.contains(">Done<"), "{page}");
 }
 

@@ -8,19 +8,26 @@ use callscribe::sandbox::assemblyai::AssemblyAi;
 use callscribe::sandbox::pace::Pace;
 use callscribe::sandbox::twilio::{Audio, SeededCall, SeededRecording, Twilio};
 use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgListener};
 use sqlx_core::migrate::Migrate;
 
 use crate::support::command::{ENOUGH, Folder, Program, tunnel, with};
 use crate::support::store::{Database, server};
-use crate::support::{listen, variables};
+use crate::support::{client, listen, variables};
 
 /// Number of completed recordings that the programs receive callbacks for.
 const RECORDINGS: usize = 1_000;
 
 /// Number of callbacks that Twilio sends concurrently.
 const AT_ONCE: usize = 32;
+
+/// Number of recordings of a trial.
+const TRIED: usize = 30;
+
+/// The operator token of the programs.
+const TOKEN: &str = "open-sesame-open";
 
 /// Time for all transcripts. Leases and pauses after failures last seconds, so anything missing by then is lost.
 const TIMEOUT: Duration = Duration::from_secs(180);
@@ -43,7 +50,7 @@ pub(crate) async fn start(
     let base = format!("http://{}", entrance.local_addr().expect("a bound listener"));
     let own = variables(&base, twilio.url(), assemblyai.url());
     let mut own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    own.push(("DATABASE_URL", database));
+    own.extend([("DATABASE_URL", database), ("OPERATOR_TOKEN", TOKEN)]);
     let mut program = Program::start(folder.path(), &[], &with(&ENOUGH, &own));
     tokio::spawn(tunnel(entrance, program.address()));
     (program, base)
@@ -123,6 +130,49 @@ async fn two_programs_on_one_database_share_the_jobs_and_submit_each_transcript_
             ended.stderr.iter().any(|line| line.contains("submitted to AssemblyAI")),
             "this program did part of the work"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_programs_on_one_database_share_a_trial_and_submit_each_of_its_orders_once() {
+    let Some(server) = server() else { return };
+    let (store, folder) = (Database::postgres(&server), Folder::new());
+    let twilio = Twilio::start(listen().await, Pace::instant());
+    let assemblyai = AssemblyAi::start(listen().await, Pace::instant());
+    let (one, one_base) = start(&folder, &store.url, &twilio, &assemblyai).await;
+    let (other, other_base) = start(&folder, &store.url, &twilio, &assemblyai).await;
+    let mut stored = listen_for_transcripts(&store).await;
+    for _ in 0..TRIED {
+        let call_sid = twilio.add_call(SeededCall::default());
+        let audio = Audio::Marked { bytes: 0 };
+        let recording = twilio.add_recording(SeededRecording { call_sid, audio, ..Default::default() });
+        let hook = format!("{one_base}/hooks/twilio/recording");
+        assert_eq!(twilio.send_recording_callback(&recording, &hook).await, Some(204));
+    }
+    until_stored(&mut stored, TRIED).await;
+
+    // The same confirmation reaches both at once.
+    let wanted =
+        json!({"filter": {}, "speech_models": ["universal-2", "assemblyai-stt-3-7"], "again": true, "confirm": true});
+    let http = client();
+    let confirm = async |base: &str| {
+        let request = http.post(format!("{base}/trials")).bearer_auth(TOKEN).header("idempotency-key", "one");
+        let answer = request.json(&wanted).send().await.expect("an answer");
+        assert_eq!(answer.status(), 201);
+        answer.json::<Value>().await.expect("JSON")["id"].clone()
+    };
+    let (first, second) = tokio::join!(confirm(&one_base), confirm(&other_base));
+    assert_eq!(first, second);
+    until_stored(&mut stored, 2 * TRIED).await;
+    let times: Vec<u64> = assemblyai.accepted_per_recording().into_values().collect();
+    assert_eq!(times, vec![3; TRIED], "each order is paid for once");
+    let shown = http.get(format!("{other_base}/trials/{}", first.as_str().expect("an id"))).bearer_auth(TOKEN).send();
+    let shown: Value = shown.await.expect("an answer").json().await.expect("JSON");
+    let all = json!({"total": 2 * TRIED, "completed": 2 * TRIED, "failed": 0});
+    assert_eq!((&shown["state"], &shown["transcripts"]), (&json!("done"), &all));
+    for program in [one, other] {
+        program.signal("TERM");
+        assert_eq!(program.end().code, Some(0));
     }
 }
 

@@ -408,7 +408,7 @@ async fn a_file_may_have_its_name_in_the_extended_form_alone() {
 }
 
 #[tokio::test]
-async fn a_files_name_has_no_effect_and_is_stored_nowhere() {
+async fn a_files_name_has_no_effect_on_the_order_and_is_not_logged() {
     let world = World::new().await;
     let names = [
         "../../../../etc/passwd-hostile",
@@ -489,12 +489,16 @@ async fn a_browser_sends_a_file_from_the_page_and_is_sent_to_the_transcripts_pag
     let browser = [("accept", "text/html"), ("content-type", MULTIPART), ("origin", world.base.as_str())];
     let page = world.get_with("/transcribe", &browser[..1]).await.text();
     let (_, of_file) = page.split_once("enctype=\"multipart/form-data\"").expect("a form for files");
-    assert!(of_file.contains("<input name=\"file\" type=\"file\" accept=\"audio/*,video/*\" required"), "{of_file}");
+    assert!(
+        of_file.contains("<input name=\"file\" type=\"file\" accept=\"audio/*,video/*\" multiple required"),
+        "{of_file}"
+    );
     assert!(of_file.contains("name=\"keyterms\""), "{of_file}");
     let sent = send_with(&world, form(&[field("keyterms", "Friday"), file("call.wav", speech::WAV)]), &browser).await;
     assert_eq!(sent.status, 303, "{}", sent.text());
     world.settle().await;
-    let page = world.get_with(sent.header("location"), &browser[..1]).await.text();
+    let there = world.get_with(sent.header("location"), &browser[..1]).await;
+    let page = world.get_with(there.header("location"), &browser[..1]).await.text();
     assert!(page.contains(" before Friday.</span>") && !page.contains("<audio"), "{page}");
     assert_happened(world.transcript_requests().len(), 1);
 

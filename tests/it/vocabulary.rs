@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::corrections::transcribed;
+use crate::support::command::Folder;
 use crate::support::{Answer, World};
 
 const NUMBER: &str = "+14155551234";
@@ -53,7 +54,7 @@ async fn a_term_is_added_changed_listed_and_deleted() {
     let expected = json!({
         "id": term["id"], "term": "met oprolol", "scope": {"all": true}, "source": "typed", "state": "active",
         "at": term["at"], "by": "this computer", "misheard_as": [], "said": 0, "heard": 0, "false": 0,
-        "corrections": 0, "examples": [], "retire": null,
+        "corrections": 0, "accepted": 0, "examples": [], "retire": null, "custom_spelling": null,
     });
     assert_eq!(term, expected);
     let changed = patch(&world, &term["id"], &json!({"term": "metoprolol", "scope": {"tag": "spring"}})).await;
@@ -203,6 +204,16 @@ async fn what_does_not_fit_is_left_out_and_shown() {
     assert!(page.contains("and 1250 more"), "{page}");
     let second = world.get("/vocabulary").await.json()["next"].as_str().expect("a next page").to_owned();
     assert_eq!(words(&terms(&world, second.trim_start_matches("/vocabulary")).await)[0], "term 0200");
+    // One is deleted, one retired and one retired and brought back.
+    let listed = terms(&world, second.trim_start_matches("/vocabulary")).await;
+    let path = format!("/vocabulary/{}", listed[0]["id"].as_str().expect("an id"));
+    assert_eq!(world.send(Method::DELETE, &path, &[], "").await.status, 204);
+    for (term, state) in [(1, "retired"), (2, "retired"), (2, "active")] {
+        assert_eq!(patch(&world, &listed[term]["id"], &json!({"state": state})).await.status, 200);
+    }
+    let sid = world.dial("14155550000").await;
+    world.settle().await;
+    assert_eq!(world.call(&sid).await["transcripts"][0]["keyterms_left_out_more"], 298);
 }
 
 #[tokio::test]
@@ -226,6 +237,33 @@ async fn the_page_adds_accepts_and_says_why_not() {
         page.contains("would be heard everywhere") && page.contains("Ahoy\r\na") && page.contains(NUMBER),
         "{page}"
     );
+}
+
+#[tokio::test]
+async fn the_page_proposes_first_what_was_corrected_most_and_goes_on_at_the_next_one() {
+    let world = World::new().await;
+    for (heard, term, times) in
+        [("zero limbs", "Zyrolim", 1), ("oak on quo", "Okonkwo", 2), ("metro pole", "Metoprol", 1)]
+    {
+        for _ in 0..times {
+            let (_, id) = transcribed(&world, &format!("They asked for {heard} today.")).await;
+            correct(&world, &id, 0, 3..3 + heard.split(' ').count() as u64, term).await;
+            learn(&world).await;
+        }
+    }
+    let proposed = terms(&world, "?state=proposed").await;
+    assert_eq!(words(&proposed), ["Okonkwo", "Metoprol", "Zyrolim"]);
+    let part = |at: usize| format!("term-{}", proposed[at]["id"].as_str().expect("an id"));
+    let page = world.get_with("/vocabulary", &[HTML]).await.text();
+    let places: Vec<_> = (0..3).map(|at| page.find(&format!("<li id=\"{}\">", part(at)))).collect();
+    assert!(places[0].is_some() && places.is_sorted(), "{places:?} {page}");
+    let submit = async |at: usize, form: &str| {
+        let path = format!("/vocabulary/{}", proposed[at]["id"].as_str().expect("an id"));
+        world.send(Method::POST, &path, &[HTML, FORM], form).await.header("location").to_owned()
+    };
+    assert_eq!(submit(0, "state=active&term=Okonkwo").await, format!("/vocabulary#{}", part(1)));
+    assert_eq!(submit(1, "state=rejected").await, format!("/vocabulary#{}", part(2)));
+    assert_eq!(submit(2, "state=rejected").await, "/vocabulary");
 }
 
 const HEARD: &str = "Please take sparing the lactone twice a day. Ring Clerk Ridge tomorrow.";
@@ -412,4 +450,289 @@ async fn what_was_said_in_none_of_fifty_checked_calls_is_better_retired() {
         let doubts: Vec<Value> = terms(&world, "").await.iter().map(|term| term["retire"].clone()).collect();
         assert_eq!(doubts, [expected, Value::Null], "{calls}");
     }
+}
+
+#[tokio::test]
+async fn a_term_that_moves_from_one_setting_to_the_other_stays_as_it_is() {
+    let folder = Folder::new();
+    let file = folder.path().join("terms.txt");
+    std::fs::write(&file, "Friday\nzeta\n").expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let world = World::with(&[("KEYTERMS", "Friday,Ahoy")]).await;
+    let friday = terms(&world, "").await[1].clone();
+    patch(&world, &friday["id"], &json!({"state": "retired"})).await;
+    add(&world, &json!({"term": "typed"})).await;
+    let sources = async || {
+        let of = |term: &Value| {
+            let (word, state) = word_and_state(term);
+            format!("{word} {} {state}", term["source"].as_str().expect("a source"))
+        };
+        terms(&world, "").await.iter().map(of).collect::<Vec<_>>()
+    };
+    let restart = async |settings: &[(&str, &str)]| world.another_app_with(settings, false).await.stop().await;
+    restart(&[("KEYTERMS", "Ahoy,typed"), ("KEYTERMS_FILE", file)]).await;
+    let moved = ["Ahoy setting active", "typed typed active", "zeta file active", "Friday file retired"];
+    assert_eq!(sources().await, moved);
+    assert_eq!(terms(&world, "?state=retired").await[0]["id"], friday["id"]);
+    // What is as the settings say is not written again.
+    let changes = "SELECT count(*) FROM history WHERE kind = 'vocabulary'";
+    let before = world.store.number(changes).await;
+    restart(&[("KEYTERMS", "typed,Ahoy"), ("KEYTERMS_FILE", file)]).await;
+    assert_eq!(world.store.number(changes).await, before);
+    restart(&[("KEYTERMS", "zeta,Friday")]).await;
+    assert_eq!(sources().await, ["typed typed active", "zeta setting active", "Friday setting retired"]);
+}
+
+/// Accepts a word as right where it is marked as unsure, as the page does.
+async fn accept(world: &World, id: &str, word: u64) {
+    let check = json!({"checked": true, "from_ms": word * 500, "to_ms": word * 500 + 400});
+    assert_eq!(world.post_json(&format!("/transcript/{id}/checked"), &check).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_rare_word_that_somebody_accepts_as_right_is_proposed_and_is_no_reference() {
+    let world = World::new().await;
+    add(&world, &json!({"term": "metoprolol"})).await;
+    let (_, id) = transcribed(&world, "Give Siobhan Kowalczyk the metoprolol and spironolactone tomorrow.").await;
+    for word in [1, 2, 4] {
+        accept(&world, &id, word).await;
+    }
+    learn(&world).await;
+    let found = terms(&world, "").await;
+    let counts = |term: &Value| {
+        let number = |name: &str| term[name].as_u64().expect("a number");
+        (word_and_state(term), ["accepted", "corrections", "said", "heard"].map(number))
+    };
+    let counted = |term: &str, state: &str, counts: [u64; 4]| ((term.to_owned(), state.to_owned()), counts);
+    let expected =
+        [counted("metoprolol", "active", [1, 0, 0, 0]), counted("Siobhan Kowalczyk", "proposed", [1, 0, 0, 0])];
+    assert_eq!(found.iter().map(counts).collect::<Vec<_>>(), expected);
+    let page = world.get_with("/vocabulary", &[HTML]).await.text();
+    assert!(page.contains("accepted as right once"), "{page}");
+    // Who accepts single words has not listened to the rest: nothing is measured.
+    assert_eq!(world.get("/accuracy").await.json()["groups"], json!([]));
+    assert_eq!(world.get(&format!("/transcript/{id}?format=words")).await.json()["checked"], false);
+
+    // What is taken back, or corrected after all, is no evidence.
+    let back = json!({"checked": false, "from_ms": 500, "to_ms": 900});
+    assert_eq!(world.post_json(&format!("/transcript/{id}/checked"), &back).await.status, 200);
+    correct(&world, &id, 0, 2..3, "Kovalchik").await;
+    learn(&world).await;
+    let terms: Vec<(String, String)> = terms(&world, "").await.iter().map(word_and_state).collect();
+    let expected = [("metoprolol", "active"), ("Siobhan Kovalchik", "proposed")];
+    assert_eq!(terms, expected.map(|(term, state)| (term.to_owned(), state.to_owned())));
+}
+
+#[tokio::test]
+async fn words_that_are_accepted_one_by_one_make_no_checked_reference_and_a_stretch_does() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, "All of it.").await;
+    for word in 0..3 {
+        accept(&world, &id, word).await;
+    }
+    learn(&world).await;
+    assert_eq!(world.get(&format!("/transcript/{id}?format=words")).await.json()["checked"], true);
+    assert_eq!(world.get("/accuracy").await.json()["groups"], json!([]));
+    assert_eq!(world.store.number("SELECT count(*) FROM confidences").await, 0);
+    let check = json!({"checked": true, "from_ms": 0, "to_ms": 950});
+    world.post_json(&format!("/transcript/{id}/checked"), &check).await;
+    learn(&world).await;
+    let group = world.get("/accuracy").await.json()["groups"][0].clone();
+    assert_eq!((&group["reference"], &group["words"]), (&json!("checked"), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_rejected_term_is_in_no_figure_of_how_well_terms_are_heard() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, HEARD).await;
+    correct(&world, &id, 0, 2..5, "spironolactone").await;
+    learn(&world).await;
+    let keyterms = async || world.get("/accuracy").await.json()["groups"][0]["keyterms"]["said"].clone();
+    assert_eq!(keyterms().await, 1);
+    let term = terms(&world, "").await[0].clone();
+    patch(&world, &term["id"], &json!({"state": "rejected"})).await;
+    correct(&world, &id, 1, 0..1, "Do").await;
+    learn(&world).await;
+    assert_eq!(keyterms().await, 0);
+}
+
+#[tokio::test]
+async fn what_is_always_heard_in_place_of_a_term_is_spelled_as_the_term_if_somebody_wants_that() {
+    let world = World::new().await;
+    let spelling = async |term: usize| terms(&world, "").await[term]["custom_spelling"].clone();
+    let mut ids = Vec::new();
+    for text in ["Ring Clerkridge tomorrow.", "Then clerkridge called back."] {
+        let (_, id) = transcribed(&world, text).await;
+        assert!(world.store.number("SELECT count(*) FROM terms WHERE corrected >= 2").await == 0);
+        correct(&world, &id, 0, 1..2, "Kowalczyk").await;
+        learn(&world).await;
+        ids.push(id);
+    }
+    let proposed = json!({"from": ["clerkridge"], "to": "Kowalczyk", "state": "proposed"});
+    assert_eq!(spelling(0).await, proposed);
+    let term = terms(&world, "").await[0]["id"].clone();
+    patch(&world, &term, &json!({"state": "active"})).await;
+    let order = async |number: &str| {
+        sent(&world, &format!("/dial/{number}")).await;
+        world.transcript_requests().last().expect("an order")["custom_spelling"].clone()
+    };
+    assert_eq!(order("14155550001").await, Value::Null, "nobody has accepted it");
+    let page = world.get_with("/vocabulary", &[HTML]).await.text();
+    assert!(page.contains("Always heard instead") && page.contains("Always spell it so"), "{page}");
+    let accepted = patch(&world, &term, &json!({"custom_spelling": "active"})).await.json();
+    assert_eq!(accepted["custom_spelling"]["state"], "active");
+    let entry = json!([{"from": ["clerkridge"], "to": "Kowalczyk"}]);
+    let sid = world.dial("14155550002").await;
+    world.settle().await;
+    assert_eq!(world.transcript_requests().last().expect("an order")["custom_spelling"], entry);
+    assert_eq!(world.call(&sid).await["transcripts"][0]["custom_spelling_sent"], entry);
+    let page = world.get_with(&format!("/calls/{sid}"), &[HTML]).await.text();
+    assert!(page.contains("Spelled by the vocabulary"), "{page}");
+    // Entries of a request come first, and are not contradicted.
+    let own = json!({"from": ["Clerkridge", "x"], "to": "Other"});
+    let request = json!({"audio_url": "https://example.com/a.wav", "custom_spelling": [own]});
+    assert_eq!(world.post_json("/transcribe", &request).await.status, 200);
+    assert_eq!(world.transcript_requests().last().expect("an order")["custom_spelling"], json!([own]));
+    // A retired term spells nothing; what somebody does not want is not proposed again; both can be undone.
+    patch(&world, &term, &json!({"state": "retired"})).await;
+    assert_eq!(order("14155550003").await, Value::Null);
+    patch(&world, &term, &json!({"state": "active"})).await;
+    let form = [HTML, FORM];
+    let path = format!("/vocabulary/{}", term.as_str().expect("an id"));
+    world.send(Method::POST, &path, &form, "custom_spelling=rejected").await;
+    assert_eq!((spelling(0).await["state"].clone(), order("14155550004").await), (json!("rejected"), Value::Null));
+    world.send(Method::POST, &path, &form, "custom_spelling=proposed").await;
+    assert_eq!(spelling(0).await, proposed);
+    patch(&world, &term, &json!({"custom_spelling": "always"})).await.problem(400, "bad-request");
+    // Heard otherwise once, it is not always the same.
+    let (_, other) = transcribed(&world, "See Clerk Ridge now.").await;
+    correct(&world, &other, 0, 1..3, "Kowalczyk").await;
+    learn(&world).await;
+    assert_eq!(spelling(0).await, Value::Null);
+    patch(&world, &term, &json!({"custom_spelling": "active"})).await.problem(409, "no-spelling");
+}
+
+#[tokio::test]
+async fn what_somebody_says_is_never_spelled_otherwise() {
+    let world = World::new().await;
+    for (heard, at, typed) in
+        [("ask with now", 1..2, "Wyth"), ("ask Ridley now", 1..2, "Ridlee"), ("ask bean now", 1..2, "Siobhan Lee")]
+    {
+        for _ in 0..2 {
+            let (_, id) = transcribed(&world, heard).await;
+            correct(&world, &id, 0, at.clone(), typed).await;
+            learn(&world).await;
+        }
+    }
+    let spellings = async || {
+        let found = terms(&world, "").await;
+        found.iter().map(|term| (term["term"].clone(), term["custom_spelling"]["state"].clone())).collect::<Vec<_>>()
+    };
+    let none = Value::Null;
+    let expected = [("Ridlee", json!("proposed")), ("Siobhan Lee", none.clone()), ("Wyth", none.clone())];
+    assert_eq!(spellings().await, expected.map(|(term, state)| (json!(term), state)));
+    // In a checked call, it is right.
+    let (_, id) = transcribed(&world, "Mr Ridley is here").await;
+    world.post_json(&format!("/transcript/{id}/checked"), &json!({"checked": true})).await;
+    assert_eq!(spellings().await[0], (json!("Ridlee"), none));
+}
+
+/// The states and counts of the terms, and how often terms were said in all calls.
+async fn counted(world: &World) -> (Vec<(String, [u64; 3])>, Value) {
+    learn(world).await;
+    let count = |term: &Value| {
+        let (word, state) = word_and_state(term);
+        let number = |name: &str| term[name].as_u64().expect("a number");
+        (format!("{word} {state}"), ["said", "heard", "corrections"].map(number))
+    };
+    let groups = world.get("/accuracy").await.json()["groups"].clone();
+    (terms(world, "").await.iter().map(count).collect(), groups[0]["keyterms"]["said"].clone())
+}
+
+#[tokio::test]
+async fn what_was_counted_follows_a_change_of_the_vocabulary() {
+    let world = World::new().await;
+    let (_, id) = transcribed(&world, "Take metoprolol and sparing the lactone with rivaroxaban today.").await;
+    correct(&world, &id, 0, 3..6, "spironolactone").await;
+    world.post_json(&format!("/transcript/{id}/checked"), &json!({"checked": true})).await;
+    let of = |terms: &[(&str, [u64; 3])], said: u64| {
+        (terms.iter().map(|(term, counts)| ((*term).to_owned(), *counts)).collect::<Vec<_>>(), json!(said))
+    };
+    // What is proposed at this moment is a term from the next count on.
+    assert_eq!(counted(&world).await, of(&[("spironolactone proposed", [0, 0, 1])], 1));
+    let added = add(&world, &json!({"term": "metoprolo"})).await.json();
+    let seen = [("metoprolo active", [0, 0, 0]), ("spironolactone proposed", [1, 0, 1])];
+    assert_eq!(counted(&world).await, of(&seen, 1));
+    patch(&world, &added["id"], &json!({"term": "metoprolol"})).await;
+    let seen = [("metoprolol active", [1, 1, 0]), ("spironolactone proposed", [1, 0, 1])];
+    assert_eq!(counted(&world).await, of(&seen, 2));
+    // A term that is for other calls is counted there.
+    patch(&world, &added["id"], &json!({"scope": {"tag": "spring"}})).await;
+    let seen = [("metoprolol active", [0, 0, 0]), ("spironolactone proposed", [1, 0, 1])];
+    assert_eq!(counted(&world).await, of(&seen, 1));
+    // What is deleted is not proposed again because of another term, and what is rejected is in no rate.
+    let proposal = terms(&world, "?state=proposed").await[0]["id"].clone();
+    let path = format!("/vocabulary/{}", proposal.as_str().expect("an id"));
+    assert_eq!(world.send(Method::DELETE, &path, &[], "").await.status, 204);
+    let added = add(&world, &json!({"term": "rivaroxaban"})).await.json();
+    let seen = [("metoprolol active", [0, 0, 0]), ("rivaroxaban active", [1, 1, 0])];
+    // The correction teaches it at the next one; until then it counts as something that had to be right.
+    assert_eq!(counted(&world).await, of(&seen, 2));
+    patch(&world, &added["id"], &json!({"state": "rejected"})).await;
+    let seen = [("metoprolol active", [0, 0, 0]), ("rivaroxaban rejected", [1, 1, 0])];
+    assert_eq!(counted(&world).await, of(&seen, 1));
+}
+
+#[tokio::test]
+async fn instances_that_learn_at_the_same_time_count_everything_once() {
+    let world = World::new().await;
+    let (other, url) = world.another_app_with_url(&[]).await;
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        ids.push(transcribed(&world, HEARD).await.1);
+    }
+    for (at, id) in ids.iter().enumerate() {
+        let base = if at % 2 == 0 { &world.base } else { &url };
+        let correction = json!({"version": 0, "from": 2, "to": 5, "text": "spironolactone"});
+        let path = format!("{base}/transcript/{id}/corrections");
+        let answer = crate::support::client().post(path).json(&correction).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+    let both = async || {
+        world.clock.advance(Duration::from_secs(10));
+        while {
+            let (one, two) = tokio::join!(world.app.run_due_jobs(), other.run_due_jobs());
+            one + two > 0
+        } {}
+        world.settle().await;
+    };
+    both().await;
+    let misheard = ["sparing the lactone"];
+    assert_eq!(learned(&world).await, [proposed("spironolactone", 6, &misheard)]);
+    // Each transcript is learned from and counted at the same time.
+    add(&world, &json!({"term": "Kowalczyk"})).await;
+    for id in &ids {
+        world.post_json(&format!("/transcript/{id}/checked"), &json!({"checked": true})).await;
+    }
+    both().await;
+    let seen = learned(&world).await;
+    assert_eq!(seen[1], proposed("spironolactone", 6, &misheard));
+    assert_eq!(terms(&world, "?state=proposed").await[0]["said"], 6);
+    assert_eq!(world.store.number("SELECT count(*) FROM term_uses").await, 6);
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_list_is_stored_in_parts_and_sent_again_is_stored_once() {
+    let world = World::new().await;
+    let mut list: Vec<String> = (0..1_100).map(|number| format!("term {number:04}")).collect();
+    // In another case, in another part.
+    list.push("TERM 0000".to_owned());
+    for status in [201, 200] {
+        let added = add(&world, &json!({"terms": list})).await;
+        assert_eq!(added.status, status);
+        assert_eq!(added.json()["terms"].as_array().map(Vec::len), Some(1_101));
+        assert_eq!(world.store.number("SELECT count(*) FROM terms WHERE state = 'active'").await, 1_100);
+    }
+    assert_eq!(words(&terms(&world, "").await)[0], "TERM 0000");
 }

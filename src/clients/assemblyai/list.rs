@@ -18,6 +18,9 @@ const LIMIT: usize = 200;
 /// Maximum number of pages read. The transcripts of the last minutes are on the first one.
 const PAGES: usize = 25;
 
+/// Maximum number of pages read of a day, on which a whole account may have been imported.
+const PAGES_OF_DAY: usize = 100;
+
 /// A transcript in the list.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Listed {
@@ -84,7 +87,7 @@ impl AssemblyAi {
         page.map(drop).inspect_err(|error| self.sender.note(&error.kind))
     }
 
-    /// Returns the transcripts ordered on this day (in UTC), newest first. Fails if they are more than 5,000.
+    /// Returns the transcripts ordered on this day (in UTC), newest first. Fails if they are more than 20,000.
     pub async fn transcripts_of_day(&self, day: Date) -> Result<Vec<Listed>, Error> {
         self.transcripts(|_| Timestamp::MIN, Some(day)).await
     }
@@ -98,7 +101,7 @@ impl AssemblyAi {
         let mut found: Vec<Listed> = Vec::new();
         let mut before: Vec<String> = Vec::new();
         let mut size = 0;
-        for _ in 0..PAGES {
+        for _ in 0..if day.is_some() { PAGES_OF_DAY } else { PAGES } {
             let mut url = self.url(&["transcript"]);
             url.query_pairs_mut().append_pair("limit", &LIMIT.to_string());
             if let Some(day) = day {
@@ -122,7 +125,7 @@ impl AssemblyAi {
                 return Err(self.sender.error(Kind::BadBody { path: "page_details.prev_url".to_owned() }));
             };
             size += answer.body.len();
-            if size > LARGEST_LIST {
+            if size > LARGEST_LIST * day.map_or(1, |_| PAGES_OF_DAY / PAGES) {
                 break;
             }
             if begun.elapsed() > self.sender.deadlines.repeated {

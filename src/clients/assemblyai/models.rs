@@ -7,6 +7,11 @@
 /// languages that the first one lacks.
 pub const DEFAULT: &str = "assemblyai-stt-3-7,universal-2";
 
+/// Default of `ASSEMBLYAI_PRICES`: US dollars for an hour of audio. AssemblyAI bills the seconds of the file, by the model, and
+/// nothing for what fails. Some parameters cost more. Prices that accounts were charged in June 2026; that of the newest model is
+/// a reseller's of November.
+pub const PRICES: &str = "assemblyai-stt-3-7=0.21,universal-3-5-pro=0.21,universal-3-pro=0.21,universal-2=0.15,speaker_labels=0.02,sentiment_analysis=0.02,entity_detection=0.08,auto_highlights=0.01";
+
 /// The default of earlier versions, under which their orders are stored.
 pub const EARLIER_DEFAULT: &str = "universal-3-5-pro,universal-2";
 

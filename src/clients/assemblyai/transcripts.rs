@@ -5,6 +5,7 @@ use std::fmt;
 use reqwest::Method;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::AssemblyAi;
 use super::words::{Name, Word, Words, cut};
@@ -54,6 +55,8 @@ pub struct Transcript {
     pub status: TranscriptStatus,
     /// For a recording of ours an upload that no other transcript has.
     pub audio_url: Option<String>,
+    /// The length of the audio in whole seconds. Set once the transcript is completed.
+    pub seconds: Option<i64>,
     /// Set once the transcript is completed, unless nothing was said.
     pub text: Option<String>,
     /// Not empty.
@@ -95,6 +98,7 @@ enum Field {
     Id,
     Status,
     AudioUrl,
+    AudioDuration,
     Text,
     Words,
     Error,
@@ -120,13 +124,16 @@ impl<'de> Visitor<'de> for Fields<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Transcript, A::Error> {
         let (mut id, mut status, mut word_lists) = (None, None, 0);
-        let (mut audio_url, mut text, mut error) = (None, None, None::<String>);
+        let (mut audio_url, mut seconds, mut text, mut error) = (None, None, None, None::<String>);
         let mut speech_model_used = None;
         while let Some(field) = fields.next_key()? {
             match field {
                 Field::Id => id = Some(fields.next_value()?),
                 Field::Status => status = Some(fields.next_value()?),
                 Field::AudioUrl => audio_url = fields.next_value()?,
+                Field::AudioDuration => {
+                    seconds = fields.next_value::<Value>()?.as_f64().map(|seconds| seconds.round() as i64);
+                }
                 Field::Text => text = fields.next_value()?,
                 Field::Error => error = fields.next_value()?,
                 Field::SpeechModelUsed => speech_model_used = fields.next_value::<Name>()?.0,
@@ -150,6 +157,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
             id: id.ok_or_else(|| A::Error::missing_field("id"))?,
             status: if is_silent { TranscriptStatus::Completed } else { status },
             audio_url,
+            seconds,
             text,
             error: error.filter(|_| !is_silent),
             word_lists,

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::pages::{LARGEST_PAGE, Page};
+use super::pages::{LARGEST_PAGE, Page, days};
 use super::{Twilio, date, lenient};
 use crate::clients::Error;
 use crate::clients::bounded::at_most;
@@ -27,6 +27,13 @@ pub struct CreateCall<'a> {
     pub status_callback: &'a str,
     /// Maximum duration of the call in seconds.
     pub time_limit: u32,
+}
+
+/// The two numbers of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    To,
+    From,
 }
 
 /// The fields of a call that are used here.
@@ -54,6 +61,12 @@ pub struct Call {
     /// Seconds from the answer to the end.
     #[serde(default, deserialize_with = "lenient::number")]
     pub duration: Option<i64>,
+    /// What it costs, in a decimal number that is negative; set minutes after its end. Without its recordings and legs.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub price: Option<String>,
+    /// ISO 4217.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub price_unit: Option<String>,
     /// Set for the leg that the call with this SID has dialed.
     #[serde(default, deserialize_with = "lenient::text")]
     pub parent_call_sid: Option<String>,
@@ -68,6 +81,11 @@ impl Call {
     /// To the second.
     pub fn created(&self) -> Option<Timestamp> {
         date(self.date_created.as_deref())
+    }
+
+    /// When it was dialed, or came in, to the second.
+    pub fn started(&self) -> Option<Timestamp> {
+        date(self.start_time.as_deref()).or_else(|| self.created())
     }
 
     /// To the second.
@@ -162,6 +180,31 @@ impl Twilio {
         let (mut calls, date) = self.list::<Calls>(url, is_enough).await?;
         calls.retain(|call| is_recent(call, date) && call.parent_call_sid.is_none());
         Ok((calls, date, is_cut))
+    }
+
+    /// Returns a page of the calls to a number, or from it, or of all calls, with the `next_page_uri` of the page after it. `next` is that of the
+    /// page before. They began between these times, or up to a day earlier or later.
+    pub async fn calls_on_days(
+        &self,
+        of: Option<(Side, &str)>,
+        since: Timestamp,
+        until: Timestamp,
+        next: Option<&str>,
+    ) -> Result<(Vec<Call>, Option<String>), Error> {
+        let [first, last] = days(since, until);
+        let mut url = self.url(&["Calls.json"]);
+        if let Some((side, number)) = of {
+            let side = match side {
+                Side::To => "To",
+                Side::From => "From",
+            };
+            url.query_pairs_mut().append_pair(side, number);
+        }
+        url.query_pairs_mut()
+            .append_pair("StartTime>", &first)
+            .append_pair("StartTime<", &last)
+            .append_pair("PageSize", &LARGEST_PAGE.to_string());
+        self.page::<Calls>(url, next).await
     }
 
     /// Returns the legs that a call has dialed.

@@ -27,7 +27,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
 
-pub use calls::{Call, CreateCall};
+pub use calls::{Call, CreateCall, Side};
 pub use channels::Channels;
 pub use encryption::{Decryption, NotDecryptable, RecordingKeys};
 pub use media::{Media, MediaFormat, MediaRequest};

@@ -1,6 +1,8 @@
 //! Twilio's lists, which come in pages. Source: <https://www.twilio.com/docs/usage/twilios-response#pagination>.
 
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -23,6 +25,13 @@ pub(super) trait Page: DeserializeOwned {
 
     /// Returns the entries, newest first, and the `next_page_uri` if there are older ones.
     fn open(self) -> (Vec<Self::Entry>, Option<String>);
+}
+
+/// The days, in UTC, from that of `since` to the one after that of `until`. As a bound of a filter by time, Twilio reads a day as
+/// its midnight.
+pub(super) fn days(since: Timestamp, until: Timestamp) -> [String; 2] {
+    let day = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
+    [day(since), day(until).checked_add(1.day()).unwrap_or(Date::MAX)].map(|day| day.to_string())
 }
 
 impl Twilio {
@@ -55,6 +64,22 @@ impl Twilio {
             pages.push(next);
         }
         Ok((entries, date))
+    }
+
+    /// Reads one page of a list, for lists that may be long: the first page, or the one at this `next_page_uri` of the page
+    /// before. Returns its entries and its own `next_page_uri`.
+    pub(super) async fn page<P: Page>(
+        &self,
+        first: Url,
+        next: Option<&str>,
+    ) -> Result<(Vec<P::Entry>, Option<String>), Error> {
+        let url = next.map_or(Ok(first), |next| self.same_host(next))?;
+        let (_, page) = self.sender.get_json::<P>(|| self.request(Method::GET, url.clone())).await?;
+        let (entries, after) = page.open();
+        if after.is_some() && after.as_deref() == next {
+            return Err(self.sender.error(Kind::BadBody { path: "next_page_uri".to_owned() }));
+        }
+        Ok((entries, after))
     }
 
     /// Resolves a `next_page_uri`, which is relative to the API's host or to its base path. A URL on another host is an

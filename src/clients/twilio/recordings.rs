@@ -1,11 +1,12 @@
 //! Recording resources; `media` has their audio. Source: <https://www.twilio.com/docs/voice/api/recording>.
 
+use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
 use url::Url;
 
 use super::encryption::{self, Decryption, Encryption, NotDecryptable};
-use super::pages::{LARGEST_PAGE, Page};
+use super::pages::{LARGEST_PAGE, Page, days};
 use super::{Twilio, date, lenient};
 use crate::clients::Error;
 use crate::clients::bounded::at_most;
@@ -19,6 +20,9 @@ pub struct Recording {
     pub sid: String,
     #[serde(default)]
     pub call_sid: Option<String>,
+    /// Set for one of a conference.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub conference_sid: Option<String>,
     /// `in-progress`, `paused`, `stopped`, `processing`, `completed`, `absent` or `deleted`.
     pub status: String,
     /// Seconds; `-1` while unknown.
@@ -36,6 +40,12 @@ pub struct Recording {
     /// RFC 2822.
     #[serde(default, deserialize_with = "lenient::text")]
     pub date_created: Option<String>,
+    /// What it costs to record it, as that of a call.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub price: Option<String>,
+    /// ISO 4217.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub price_unit: Option<String>,
     /// How it is encrypted, if it is.
     #[serde(default, deserialize_with = "encryption::details")]
     pub encryption_details: Option<Result<Encryption, NotDecryptable>>,
@@ -48,6 +58,11 @@ impl Recording {
     /// Returns the duration in seconds once it is known.
     pub fn seconds(&self) -> Option<u64> {
         self.duration?.try_into().ok()
+    }
+
+    /// To the second.
+    pub fn created(&self) -> Option<Timestamp> {
+        date(self.date_created.as_deref())
     }
 
     pub fn is_complete(&self) -> bool {
@@ -97,8 +112,26 @@ impl Twilio {
         let (mut recordings, _) = self.list::<Recordings>(url, |_, _| false).await?;
         // Twilio lists the newest first. The stable sort keeps the reversed order within a second; undated ones come first.
         recordings.reverse();
-        recordings.sort_by_key(|recording| date(recording.date_created.as_deref()));
+        recordings.sort_by_key(Recording::created);
         Ok(recordings)
+    }
+
+    /// Returns a page of the account's recordings, newest first, with the `next_page_uri` of the page after it. `next` is that of
+    /// the page before. They were made between these times, or up to a day earlier or later.
+    pub async fn recordings_between(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        size: usize,
+        next: Option<&str>,
+    ) -> Result<(Vec<Recording>, Option<String>), Error> {
+        let [first, last] = days(since, until);
+        let mut url = self.url(&["Recordings.json"]);
+        url.query_pairs_mut()
+            .append_pair("DateCreated>", &first)
+            .append_pair("DateCreated<", &last)
+            .append_pair("PageSize", &size.to_string());
+        self.page::<Recordings>(url, next).await
     }
 
     pub async fn recording(&self, sid: &str) -> Result<Recording, Error> {

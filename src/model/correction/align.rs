@@ -243,6 +243,11 @@ impl Voice {
     }
 }
 
+/// Returns the words of a text that somebody typed.
+pub fn typed_words(text: &str) -> Result<Vec<String>, BadEdit> {
+    Ok(tokens(text, &[])?.into_iter().map(|token| token.text).collect())
+}
+
 /// Splits a text at its spaces. What is written without spaces is split where words of the transcript begin and end in it.
 fn tokens(text: &str, old: &[&SpokenWord]) -> Result<Vec<Token>, BadEdit> {
     let bad = |c: &char| turns_direction(*c) || (c.is_control() && !c.is_whitespace());
@@ -339,22 +344,23 @@ fn typed(old: &[&SpokenWord], range: Range<usize>, tokens: &[Token], around: &Ar
     let (start, end) = match (replaced.first(), replaced.last()) {
         (Some(first), Some(last)) => {
             let end = last.end.max(first.start);
-            // No word begins after the next one, unless the replaced ones did.
-            (
-                first.start,
-                after.map(|next| next.start).filter(|next| *next >= first.start).map_or(end, |next| end.min(next)),
-            )
+            // A voice that interrupts cuts no word short.
+            let next = after.filter(|next| Voice::of(last).says(next) && next.start >= first.start);
+            (first.start, next.map_or(end, |next| end.min(next.start)))
         }
         _ => gap(before, after, whole * TIME_OF_CHARACTER),
     };
+    // No word begins after the next one, unless the replaced ones did.
+    let latest = after.map(|next| next.start).filter(|next| *next >= start).map_or(end, |next| end.min(next));
     let mut length_before = 0;
     tokens
         .iter()
         .zip(lengths)
         .map(|(token, length)| {
-            let at = |length: i64| start + (end - start) * length / whole.max(1);
-            let (from, to) = (at(length_before), at(length_before + length));
+            let at = |length: i64| start + (latest - start) * length / whole.max(1);
+            let from = at(length_before);
             length_before += length;
+            let to = if length_before == whole { end } else { at(length_before) };
             let beside = || match (before, after) {
                 // Beside which it is inserted.
                 (before, Some(after)) if before.is_none() || range.start == 0 && !old.is_empty() => Some(after),
@@ -380,7 +386,9 @@ fn gap(before: Option<&SpokenWord>, after: Option<&SpokenWord>, most: i64) -> (i
     match (before, after) {
         (Some(before), Some(after)) if before.start <= after.start => {
             let start = before.end.clamp(before.start, after.start);
-            (start, after.start.min(start + most))
+            // If another voice has begun by then, the rest of the word before is shared.
+            let rest = if Voice::of(before).says(after) { start } else { before.end };
+            (start, after.start.min(start + most).max(rest))
         }
         (Some(before), Some(_)) => (before.start, before.start),
         (Some(before), None) => (before.end.max(before.start), before.end.max(before.start)),
@@ -463,6 +471,18 @@ mod tests {
         assert_eq!(times(&after), [("one", 0, 900), ("two", 900, 900)]);
         let (_, after) = corrected(&heard("one"), &edit(0, 0, "zero"));
         assert_eq!(times(&after), [("zero", 0, 0), ("one", 0, 900)]);
+    }
+
+    #[test]
+    fn a_word_during_which_another_voice_begins_keeps_its_end() {
+        let mut words = heard("undancy tran All for");
+        (words[2].start, words[2].end, words[2].speaker) = (1_700, 1_750, Some("B".to_owned()));
+        let (_, after) = corrected(&words, &edit(0, 2, "ondansetron"));
+        assert_eq!(times(&after)[..2], [("ondansetron", 0, 1_900), ("All", 1_700, 1_750)]);
+        let (_, after) = corrected(&words, &edit(0, 2, "on dan"));
+        assert_eq!(times(&after)[..2], [("on", 0, 680), ("dan", 680, 1_900)]);
+        let (_, after) = corrected(&words, &edit(2, 2, "again"));
+        assert_eq!(times(&after)[1..3], [("tran", 1_000, 1_900), ("again", 1_700, 1_900)]);
     }
 
     #[test]

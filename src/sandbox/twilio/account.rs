@@ -41,6 +41,8 @@ pub(super) struct Account {
     pub(super) shared_key: Option<SharedKey>,
     /// Whether new recordings of the speech are marked with their SID.
     pub(super) marks_recordings: bool,
+    /// See [`Twilio::price_calls`](super::Twilio::price_calls).
+    pub(super) prices_in: Option<&'static str>,
     /// Background tasks: running calls, recordings being processed and callbacks being sent.
     pub(super) busy: usize,
 }

@@ -46,6 +46,7 @@ fn router(twilio: &Twilio) -> Router {
     Router::new()
         .route("/", get(console::show))
         .route("/console/inbound", post(console::call_in))
+        .route("/console/recordings", post(console::make_past))
         .fallback(respond)
         .with_state(twilio.clone())
         .layer(from_fn_with_state(twilio.control.clone(), intercept))
@@ -107,9 +108,13 @@ impl Twilio {
                 let filters = Filters::parse(query)?;
                 let account = self.account();
                 let calls = account.calls.iter().rev().filter(|(_, call)| filters.let_call(call));
-                Ok(json(&page("calls", path, query, &calls.collect::<Vec<_>>(), Call::json)?))
+                let write = |call: &Call| call.json(account.prices_in);
+                Ok(json(&page("calls", path, query, &calls.collect::<Vec<_>>(), write)?))
             }
-            ("GET", Resource::Call(sid)) => Ok(json(&self.account().call(sid).ok_or_else(not_found)?.json())),
+            ("GET", Resource::Call(sid)) => {
+                let account = self.account();
+                Ok(json(&account.call(sid).ok_or_else(not_found)?.json(account.prices_in)))
+            }
             ("POST", Resource::Call(sid)) => self.update_call(sid, path, &form),
             ("DELETE", Resource::Call(sid)) => self.change(|account| {
                 if !account.call(sid).ok_or_else(not_found)?.has_ended() {
@@ -128,13 +133,14 @@ impl Twilio {
                     account.recordings(call.or(form::value(query, "CallSid").filter(|sid| !sid.is_empty())));
                 recordings.retain(|(_, recording)| filters.let_recording(recording));
                 recordings.reverse();
-                let write = |recording: &Recording| recording.json(self.url(), call.is_some());
+                let write = |recording: &Recording| recording.json(self.url(), call.is_some(), account.prices_in);
                 Ok(json(&page("recordings", path, query, &recordings, write)?))
             }
             ("GET", Resource::Recording(call, sid)) => {
                 check_soft_deleted(query)?;
                 let account = self.account();
-                Ok(json(&account.recording(*call, sid).ok_or_else(not_found)?.json(self.url(), call.is_some())))
+                let recording = account.recording(*call, sid).ok_or_else(not_found)?;
+                Ok(json(&recording.json(self.url(), call.is_some(), account.prices_in)))
             }
             ("DELETE", Resource::Recording(call, sid)) => self.change(|account| {
                 account.recording(*call, sid).ok_or_else(not_found)?;
@@ -157,6 +163,7 @@ impl Twilio {
     fn update_call(&self, sid: &str, path: &str, params: &[Param]) -> Result<Response, RestException> {
         let update = update::parse(params)?;
         self.change(|account| {
+            let prices_in = account.prices_in;
             let call = account.call_mut(sid).ok_or_else(|| RestException::not_found(path))?;
             match (call.status, &update.change) {
                 (_, None) => {}
@@ -173,7 +180,7 @@ impl Twilio {
             if let Some(status_callback) = &update.status_callback {
                 call.options.status_callback = Some(status_callback.clone());
             }
-            Ok(json(&call.json()))
+            Ok(json(&call.json(prices_in)))
         })
     }
 }

@@ -71,6 +71,11 @@ impl Twilio {
         self.change(|account| account.voice_url = url.into());
     }
 
+    /// Prices whatever has ended in this currency, now and from now on: without it, prices come two minutes after the end.
+    pub fn price_calls(&self, currency: &'static str) {
+        self.change(|account| account.prices_in = Some(currency));
+    }
+
     /// Answers every request but `POST Calls` with 403 from now on, as for test credentials, with this code and sentence.
     pub fn refuse_all_but_calls(&self, refusal: Option<(u32, &'static str)>) {
         self.change(|account| account.refusal = refusal);

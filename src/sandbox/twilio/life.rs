@@ -37,7 +37,7 @@ impl Twilio {
     pub(super) fn create_call(&self, request: CallRequest) -> Value {
         let mut call = Call::new(&request.to, &request.from);
         call.options = request.options;
-        self.start_call(call).json()
+        self.start_call(call).json(None)
     }
 
     pub(super) fn start_call(&self, mut call: Call) -> Call {

@@ -9,7 +9,7 @@ use crate::clock;
 use crate::sandbox::pace::wait;
 
 /// Twilio's error code for a recording that is too short.
-const TOO_SHORT: u32 = 16101;
+pub(super) const TOO_SHORT: u32 = 16101;
 
 impl Twilio {
     /// Starts a recording; returns its SID.

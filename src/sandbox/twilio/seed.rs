@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::account::{self, Call, Recording};
 use super::audio::Audio;
 use super::credentials::PHONE_NUMBER;
@@ -12,9 +14,13 @@ use crate::sandbox::speech;
 #[derive(Debug, Clone)]
 pub struct SeededCall {
     pub to: String,
+    pub from: String,
+    pub inbound: bool,
     pub status: &'static str,
     /// `None` for a call that was not answered.
     pub duration: Option<Duration>,
+    /// When it began, if that is not now.
+    pub began: Option<Timestamp>,
 }
 
 /// A recording for [`Twilio::add_recording`].
@@ -29,11 +35,20 @@ pub struct SeededRecording {
     pub duration: Duration,
     pub audio: Audio,
     pub error_code: Option<u32>,
+    /// When it was made, if that is not now.
+    pub made: Option<Timestamp>,
 }
 
 impl Default for SeededCall {
     fn default() -> Self {
-        Self { to: "+14155551234".to_owned(), status: "completed", duration: Some(Duration::from_secs(8)) }
+        Self {
+            to: "+14155551234".to_owned(),
+            from: PHONE_NUMBER.to_owned(),
+            inbound: false,
+            status: "completed",
+            duration: Some(Duration::from_secs(8)),
+            began: None,
+        }
     }
 }
 
@@ -47,6 +62,7 @@ impl Default for SeededRecording {
             duration: speech::duration(),
             audio: Audio::Speech,
             error_code: None,
+            made: None,
         }
     }
 }
@@ -55,12 +71,19 @@ impl Twilio {
     /// Adds a call to which nothing will happen; returns its SID.
     pub fn add_call(&self, seeded: SeededCall) -> String {
         self.change(|account| {
-            let mut call = Call::new(&seeded.to, PHONE_NUMBER);
+            let mut call = Call::new(&seeded.to, &seeded.from);
+            call.inbound = seeded.inbound;
             if seeded.duration.is_some() {
                 call.set_status("in-progress");
             }
             call.set_status(seeded.status);
             call.talk_time = seeded.duration.unwrap_or_default();
+            if let Some(began) = seeded.began {
+                call.created = began;
+                call.started = call.started.map(|_| began);
+                call.answered = call.answered.map(|_| began);
+                call.ended = call.ended.map(|_| began + call.talk_time);
+            }
             let sid = call.sid.clone();
             account.add_call(call);
             sid
@@ -69,9 +92,10 @@ impl Twilio {
 
     /// Adds a recording; returns its SID.
     pub fn add_recording(&self, seeded: SeededRecording) -> String {
-        let SeededRecording { call_sid, status, channels, source, duration, audio, error_code } = seeded;
+        let SeededRecording { call_sid, status, channels, source, duration, audio, error_code, made } = seeded;
         let new = Recording::new(&call_sid);
-        let recording = Recording { status, channels, source, duration, audio, error_code, ..new };
+        let created = made.unwrap_or(new.created);
+        let recording = Recording { status, channels, source, duration, audio, error_code, created, ..new };
         self.change(|account| account.add_recording(recording)).sid
     }
 

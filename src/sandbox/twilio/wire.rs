@@ -1,11 +1,20 @@
 //! Calls and recordings as Twilio writes them: as JSON resources, and as the parameters of callbacks.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::account::{Call, Recording};
 use super::credentials::{ACCOUNT_SID, API_VERSION, PHONE_NUMBER, PHONE_NUMBER_SID, account_path};
 use super::form::Param;
+use crate::clock;
+
+/// The currency of the account, unless a test sets another one.
+const DOLLARS: &str = "USD";
+
+/// How long after its end a call has no price.
+const PRICED_AFTER: Duration = Duration::from_mins(2);
 
 impl Call {
     pub(super) fn direction(&self) -> &'static str {
@@ -33,8 +42,10 @@ impl Call {
         pairs.into_iter().chain(parent).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    pub(super) fn json(&self) -> Value {
+    /// Returns the resource. The price comes late, unless prices are due.
+    pub(super) fn json(&self, prices_in: Option<&'static str>) -> Value {
         let seconds = self.seconds();
+        let has_price = self.ended.is_some_and(|ended| prices_in.is_some() || is_priced(ended));
         let uri = format!("{}/Calls/{}", account_path(), self.sid);
         let subresource = |name: &str| format!("{uri}/{name}.json");
         json!({
@@ -53,8 +64,8 @@ impl Call {
             "end_time": self.ended.map(date),
             "duration": seconds.map(|seconds| seconds.to_string()),
             // 1.4 cents per minute, rounded up, in thousandths of a cent.
-            "price": seconds.map(|seconds| format!("-0.{:05}", 1_400 * seconds.div_ceil(60).min(70))),
-            "price_unit": "USD",
+            "price": seconds.filter(|_| has_price).map(|seconds| format!("-0.{:05}", 1_400 * seconds.div_ceil(60).min(70))),
+            "price_unit": prices_in.unwrap_or(DOLLARS),
             "direction": self.direction(),
             "answered_by": null,
             "api_version": API_VERSION,
@@ -124,8 +135,8 @@ impl Recording {
     }
 
     /// Returns the resource. Under its call it has a track, but neither a media URL nor subresources.
-    pub(super) fn json(&self, base_url: &str, under_call: bool) -> Value {
-        let done = self.status == "completed";
+    pub(super) fn json(&self, base_url: &str, under_call: bool, prices_in: Option<&'static str>) -> Value {
+        let has_price = self.status == "completed" && (prices_in.is_some() || is_priced(self.created));
         let mut json = json!({
             "account_sid": ACCOUNT_SID,
             "api_version": API_VERSION,
@@ -136,8 +147,8 @@ impl Recording {
             "start_time": date(self.created),
             "duration": self.seconds(),
             "sid": self.sid,
-            "price": done.then_some("-0.00250"),
-            "price_unit": done.then_some("USD"),
+            "price": has_price.then_some("-0.00250"),
+            "price_unit": has_price.then_some(prices_in.unwrap_or(DOLLARS)),
             "status": self.status,
             "channels": self.channels,
             "source": self.source,
@@ -163,6 +174,11 @@ impl Recording {
         }
         json
     }
+}
+
+/// Whether what ended at this time has a price by now.
+fn is_priced(ended: Timestamp) -> bool {
+    clock::now().duration_since(ended).unsigned_abs() >= PRICED_AFTER
 }
 
 /// Formats a time as RFC 2822, as Twilio does.

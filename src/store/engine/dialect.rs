@@ -52,6 +52,47 @@ macro_rules! matches_in_sqlite {
     };
 }
 
+/// What the progress of a call, its length and its cost follow from. `$2` is the rank of a completed recording, `$3` that of a completed
+/// transcript.
+macro_rules! summary_columns {
+    () => {
+        "job.state AS job,
+         CASE WHEN calls.kind = 'conversation' THEN (SELECT legs.state FROM legs WHERE call_id = calls.id
+             ORDER BY legs.rank DESC, legs.state = 'completed' DESC LIMIT 1) END AS leg,
+         CASE WHEN calls.kind = 'conversation' THEN (SELECT max(legs.bridged) FROM legs
+             WHERE call_id = calls.id) END AS bridged,
+         (SELECT CAST(sum(duration_seconds) AS BIGINT) FROM recordings WHERE call_id = calls.id) AS total_seconds,
+         (SELECT count(*) FROM recordings WHERE call_id = calls.id AND rank < $2) AS coming,
+         (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+             WHERE call_id = calls.id) AS transcripts,
+         (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+             WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.rank < $3) AS unfinished,
+         (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+             WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.state = 'failed'
+             AND NOT EXISTS (SELECT 1 FROM transcripts AS made
+                 WHERE made.recording_sid = recordings.sid AND made.state = 'completed')) AS failed,
+         (SELECT count(*) FROM recordings WHERE call_id = calls.id AND state = 'completed'
+             AND NOT EXISTS (SELECT 1 FROM transcripts WHERE recording_sid = recordings.sid))
+             AS untranscribed,
+         (SELECT max(over_budget_microusd) FROM recordings WHERE call_id = calls.id AND state = 'completed'
+             AND NOT EXISTS (SELECT 1 FROM transcripts WHERE recording_sid = recordings.sid))
+             AS over_budget,
+         (SELECT CAST(sum(cost_microusd) AS BIGINT) FROM recordings
+             JOIN transcripts ON recording_sid = recordings.sid WHERE call_id = calls.id) AS cost"
+    };
+}
+
+macro_rules! summaries_of {
+    ($ids:literal) => {
+        concat!(
+            "FROM calls LEFT JOIN jobs AS job ON job.kind = 'call' AND job.subject = calls.id
+             WHERE calls.id IN (SELECT ",
+            $ids,
+            ")"
+        )
+    };
+}
+
 impl Dialect {
     fn is_postgres(self) -> bool {
         self == Self::Postgres
@@ -156,37 +197,18 @@ impl Dialect {
         if self.is_postgres() { call!(" FOR NO KEY UPDATE") } else { call!("") }
     }
 
-    /// The summaries of the calls whose ids are in a JSON array.
+    /// The summaries of the calls whose ids are in a JSON array, each with the beginning of its words.
     pub(in crate::store) fn select_call_summaries(self) -> &'static str {
         macro_rules! summaries {
             ($ids:literal) => {
                 concat!(
-                    "SELECT calls.id, job.state AS job,
-                        CASE WHEN calls.kind = 'conversation' THEN (SELECT legs.state FROM legs WHERE call_id = calls.id
-                            ORDER BY legs.rank DESC, legs.state = 'completed' DESC LIMIT 1) END AS leg,
-                        CASE WHEN calls.kind = 'conversation' THEN (SELECT max(legs.bridged) FROM legs
-                            WHERE call_id = calls.id) END AS bridged,
-                        (SELECT CAST(sum(duration_seconds) AS BIGINT) FROM recordings WHERE call_id = calls.id) AS seconds,
-                        (SELECT count(*) FROM recordings WHERE call_id = calls.id AND rank < $2) AS coming,
-                        (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
-                            WHERE call_id = calls.id) AS transcripts,
-                        (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
-                            WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.rank < $3) AS unfinished,
-                        (SELECT count(*) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
-                            WHERE call_id = calls.id AND request_key IS NOT NULL AND transcripts.state = 'failed'
-                            AND NOT EXISTS (SELECT 1 FROM transcripts AS made
-                                WHERE made.recording_sid = recordings.sid AND made.state = 'completed')) AS failed,
-                        (SELECT count(*) FROM recordings WHERE call_id = calls.id AND state = 'completed'
-                            AND NOT EXISTS (SELECT 1 FROM transcripts WHERE recording_sid = recordings.sid))
-                            AS untranscribed,
-                        (SELECT substr(text, 1, 200) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
-                            WHERE call_id = calls.id AND text <> ''
-                            ORDER BY coalesce(chosen_at, 0) DESC, transcripts.created_at DESC, transcripts.id DESC
-                            LIMIT 1) AS words
-                    FROM calls LEFT JOIN jobs AS job ON job.kind = 'call' AND job.subject = calls.id
-                    WHERE calls.id IN (SELECT ",
-                    $ids,
-                    ")"
+                    "SELECT calls.id, ",
+                    summary_columns!(),
+                    ", (SELECT substr(text, 1, 200) FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+                     WHERE call_id = calls.id AND text <> '' AND (trial IS NULL OR chosen_at IS NOT NULL)
+                     ORDER BY coalesce(chosen_at, 0) DESC, transcripts.created_at DESC, transcripts.id DESC
+                     LIMIT 1) AS words ",
+                    summaries_of!($ids)
                 )
             };
         }
@@ -194,6 +216,87 @@ impl Dialect {
             summaries!("jsonb_array_elements_text($1::text::jsonb)")
         } else {
             summaries!("value FROM json_each($1)")
+        }
+    }
+
+    /// The calls whose ids are in a JSON array, each with its summary and with what is stored of it.
+    pub(in crate::store) fn select_changed_calls(self) -> &'static str {
+        macro_rules! changed {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT ",
+                    call_columns!(),
+                    ", calls.progress AS stored_progress, calls.recorded_seconds AS stored_seconds,
+                     calls.cost_microusd AS stored_cost, ",
+                    summary_columns!(),
+                    " ",
+                    summaries_of!($ids)
+                )
+            };
+        }
+        if self.is_postgres() {
+            changed!("jsonb_array_elements_text($1::text::jsonb)")
+        } else {
+            changed!("value FROM json_each($1)")
+        }
+    }
+
+    /// Locks the calls whose ids are in a JSON array, on PostgreSQL: otherwise another transaction could change what this one
+    /// sums up. SQLite has one writer.
+    pub(in crate::store) fn lock_calls(self) -> &'static str {
+        "SELECT id FROM calls WHERE id IN (SELECT jsonb_array_elements_text($1::text::jsonb)) ORDER BY id FOR NO KEY UPDATE"
+    }
+
+    /// The calls of the orders whose ids are in a JSON array.
+    pub(in crate::store) fn calls_of_orders(self) -> &'static str {
+        macro_rules! calls {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT DISTINCT call_id FROM recordings JOIN transcripts ON transcripts.recording_sid = recordings.sid
+                     WHERE transcripts.id IN (SELECT ",
+                    $ids,
+                    ")"
+                )
+            };
+        }
+        if self.is_postgres() {
+            calls!("jsonb_array_elements_text($1::text::jsonb)")
+        } else {
+            calls!("value FROM json_each($1)")
+        }
+    }
+
+    /// What is here of recordings, from a JSON array of their SIDs.
+    pub(in crate::store) fn recordings_here(self) -> &'static str {
+        macro_rules! here {
+            ($each:literal) => {
+                concat!(
+                    "SELECT value AS sid, (SELECT deletion FROM recordings JOIN calls ON calls.id = call_id
+                        WHERE recordings.sid = value) AS deletion,
+                     (SELECT count(*) FROM transcripts WHERE recording_sid = value AND state <> 'failed') AS made,
+                     (SELECT count(*) FROM transcripts WHERE recording_sid = value AND state = 'failed') AS failed FROM ",
+                    $each
+                )
+            };
+        }
+        if self.is_postgres() {
+            here!("jsonb_array_elements_text(CAST($1 AS jsonb)) AS each (value)")
+        } else {
+            here!("json_each($1)")
+        }
+    }
+
+    /// What was heard instead of a term, each text once.
+    pub(in crate::store) fn heard_instead(self) -> &'static str {
+        macro_rules! heard {
+            ($each:literal) => {
+                concat!("SELECT DISTINCT value->>'heard' AS heard FROM term_uses, ", $each, " WHERE term = $1")
+            };
+        }
+        if self.is_postgres() {
+            heard!("jsonb_array_elements(CAST(places AS jsonb)) AS each (value)")
+        } else {
+            heard!("json_each(places)")
         }
     }
 
@@ -212,63 +315,34 @@ impl Dialect {
         }
     }
 
-    /// The newest calls that match a filter. With the last digits of a number, the calls to it and those from it are
-    /// selected apart, each by its own index in order: one's own number, which is in every call, is found as fast as any
-    /// other. The calls that are checked are few, and their index serves with every other filter.
-    pub(in crate::store) fn calls_matching(
-        self,
-        is_checked: Option<bool>,
-        has_state: bool,
-        has_number_end: bool,
-    ) -> &'static str {
-        macro_rules! matching {
-            ($also:expr) => {
-                concat!(
-                    " (deletion IS NULL OR deletion <> 'done') AND (CAST($1 AS TEXT) IS NULL OR state = $1)
-                     AND created_at >= $3 AND (created_at, id) < ($4, $5)
-                     AND (CAST($8 AS BIGINT) IS NULL OR CASE WHEN checked_at IS NULL THEN 0 ELSE 1 END = $8) ",
-                    $also,
-                    " ORDER BY created_at DESC, id DESC LIMIT $6"
+    /// Whether the number that a call is to, or from, has these last characters, as the indexes of them have it.
+    pub(in crate::store) fn number_ends(self) -> [&'static str; 2] {
+        if self.is_postgres() {
+            ["right(to_number, 4) = ?", "right(from_number, 4) = ?"]
+        } else {
+            ["substr(to_number, -4) = ?", "substr(from_number, -4) = ?"]
+        }
+    }
+
+    /// Whether the number at the other end of a call is in a JSON array, and whether the number that it is to, or from, has
+    /// its last characters in one.
+    pub(in crate::store) fn calls_with_parties(self) -> (&'static str, [&'static str; 2]) {
+        macro_rules! parties {
+            ($end_of_to:literal, $end_of_from:literal, $listed:literal) => {
+                (
+                    concat!("CASE WHEN direction = 'outbound' THEN to_number ELSE from_number END IN ", $listed),
+                    [concat!($end_of_to, " IN ", $listed), concat!($end_of_from, " IN ", $listed)],
                 )
             };
         }
-        macro_rules! select {
-            ($rest:expr) => {
-                concat!("SELECT ", call_columns!(), " FROM calls WHERE ", $rest)
-            };
-        }
-        macro_rules! by_number_end {
-            ($to:literal, $from:literal) => {
-                select!(concat!(
-                    "id IN (SELECT id FROM (SELECT id FROM calls WHERE ",
-                    $to,
-                    " = $7 AND",
-                    matching!(r"AND to_number LIKE $2 ESCAPE '\'"),
-                    ") AS called UNION ALL SELECT id FROM (SELECT id FROM calls WHERE ",
-                    $from,
-                    " = $7 AND",
-                    matching!(r"AND from_number LIKE $2 ESCAPE '\'"),
-                    ") AS calling) ORDER BY created_at DESC, id DESC LIMIT $6"
-                ))
-            };
-        }
-        macro_rules! by_time {
-            ($first:literal) => {
-                select!(concat!(
-                    $first,
-                    matching!(
-                        r"AND (CAST($2 AS TEXT) IS NULL OR to_number LIKE $2 ESCAPE '\'
-                            OR from_number LIKE $2 ESCAPE '\') AND CAST($7 AS TEXT) IS NULL"
-                    )
-                ))
-            };
-        }
-        match (has_number_end, has_state) {
-            _ if is_checked == Some(true) => by_time!("checked_at IS NOT NULL AND"),
-            (true, _) if self.is_postgres() => by_number_end!("right(to_number, 4)", "right(from_number, 4)"),
-            (true, _) => by_number_end!("substr(to_number, -4)", "substr(from_number, -4)"),
-            (false, true) => by_time!("state = $1 AND"),
-            (false, false) => by_time!(""),
+        if self.is_postgres() {
+            parties!(
+                "right(to_number, 4)",
+                "right(from_number, 4)",
+                "(SELECT jsonb_array_elements_text(CAST(CAST(? AS text) AS jsonb)))"
+            )
+        } else {
+            parties!("substr(to_number, -4)", "substr(from_number, -4)", "(SELECT value FROM json_each(?))")
         }
     }
 

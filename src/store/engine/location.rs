@@ -54,6 +54,13 @@ impl Location {
         Self::Sqlite(SqliteFile { path: path.to_owned(), is_read_only: false, vfs: None })
     }
 
+    /// The path of a folder beside a SQLite file.
+    pub fn folder_beside(&self, end: &str) -> Option<PathBuf> {
+        let mut path = self.path()?.into_os_string();
+        path.push(end);
+        Some(path.into())
+    }
+
     /// The path of a SQLite file.
     pub(in crate::store) fn path(&self) -> Option<PathBuf> {
         match self {

@@ -52,6 +52,19 @@ macro_rules! migrations_of {
             ),
             ("vocabulary", include_str!(concat!("../migrations/", $database, "/0030_vocabulary.sql"))),
             ("measures", include_str!(concat!("../migrations/", $database, "/0031_measures.sql"))),
+            ("blind checks", include_str!(concat!("../migrations/", $database, "/0032_blind_checks.sql"))),
+            ("accepted words", include_str!(concat!("../migrations/", $database, "/0033_accepted_words.sql"))),
+            ("trials", include_str!(concat!("../migrations/", $database, "/0034_trials.sql"))),
+            ("spellings", include_str!(concat!("../migrations/", $database, "/0035_spellings.sql"))),
+            ("terms of orders", include_str!(concat!("../migrations/", $database, "/0036_terms_of_orders.sql"))),
+            ("uploads", include_str!(concat!("../migrations/", $database, "/0037_uploads.sql"))),
+            ("imports", include_str!(concat!("../migrations/", $database, "/0038_imports.sql"))),
+            ("imported calls", include_str!(concat!("../migrations/", $database, "/0039_imported_calls.sql"))),
+            ("costs", include_str!(concat!("../migrations/", $database, "/0040_costs.sql"))),
+            ("summaries", include_str!(concat!("../migrations/", $database, "/0041_summaries.sql"))),
+            ("prices", include_str!(concat!("../migrations/", $database, "/0042_prices.sql"))),
+            ("sums of costs", include_str!(concat!("../migrations/", $database, "/0043_sums_of_costs.sql"))),
+            ("calls by cost", include_str!(concat!("../migrations/", $database, "/0044_calls_by_cost.sql"))),
         ]
     };
 }

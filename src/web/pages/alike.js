@@ -26,14 +26,18 @@ async function askAlike() {
   const asked = [...corrected];
   corrected.clear();
   for (const [article, list] of asked) {
+    // Of several, the one that is heard most.
+    let most = null;
     for (const correction of list) {
       try {
         const answer = await fetch(`/transcript/${article.dataset.transcript}/corrections/${correction}/alike`, { redirect: 'manual' });
-        if (answer.status === 200) showAlike(article, await answer.json());
+        const found = answer.status === 200 ? await answer.json() : null;
+        if (found && (!most || found.everywhere >= most.everywhere)) most = found;
       } catch {
         // Without a connection there is nothing to offer.
       }
     }
+    if (most) showAlike(article, most);
   }
 }
 

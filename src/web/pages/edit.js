@@ -86,9 +86,13 @@ function draftHere(paragraph) {
 function caretIn(host) {
   const selection = getSelection();
   if (!selection.rangeCount || !host.contains(selection.focusNode)) return null;
+  return offsetIn(host, selection.focusNode, selection.focusOffset);
+}
+
+function offsetIn(host, node, offset) {
   const range = document.createRange();
   range.setStart(host, 0);
-  range.setEnd(selection.focusNode, selection.focusOffset);
+  range.setEnd(node, offset);
   return String(range).length;
 }
 
@@ -133,9 +137,9 @@ function editWord(word) {
   if (inner) getSelection().setBaseAndExtent(text, inner.index, text, inner.index + inner[0].length);
 }
 
-document.addEventListener('focusout', ({ target }) => {
-  // Who looks at another window comes back to the caret.
-  if (!target.matches?.('.words[contenteditable]') || !document.hasFocus()) return;
+document.addEventListener('focusout', ({ target, relatedTarget }) => {
+  // Who looks at another window, or at a dialog, comes back to the caret.
+  if (!target.matches?.('.words[contenteditable]') || !document.hasFocus() || relatedTarget?.closest('dialog')) return;
   for (const name of ['contenteditable', 'role', 'aria-multiline', 'aria-label', 'spellcheck']) target.removeAttribute(name);
   isComposing = false;
   const draft = drafts.get(target.parentNode.id);
@@ -198,9 +202,15 @@ function typeOver(host, text) {
   const range = selection.getRangeAt(0);
   const { startContainer: node, startOffset, endContainer } = range;
   if (node === endContainer || node.nodeType !== Node.TEXT_NODE || !host.contains(node) || !host.contains(endContainer)) return false;
+  const last = endContainer.parentElement.closest('[data-start]');
   range.deleteContents();
   for (const word of host.querySelectorAll('[data-start]')) if (!word.textContent && !word.contains(node)) word.remove();
   node.insertData(startOffset, text);
+  if (last && host.contains(last) && !last.contains(node) && !/[\p{L}\p{N}]/u.test(last.textContent)) {
+    // What is left of the last word is punctuation, which belongs to the new one.
+    node.appendData(last.textContent);
+    last.remove();
+  }
   selection.collapse(node, startOffset + text.length);
   host.dispatchEvent(new InputEvent('input', { bubbles: true }));
   return true;
@@ -224,7 +234,7 @@ for (const box of document.querySelectorAll('.playback input')) {
 document.addEventListener('click', (event) => {
   const host = event.target.closest('.words');
   if (!host || !articleOf(host) || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  if (!getSelection().isCollapsed) return;
+  if (!getSelection().isCollapsed) return editSelected(host);
   spread(host);
   const word = document.elementFromPoint(event.clientX, event.clientY)?.closest('.words > [data-start]');
   if (host !== typedIn()) {
@@ -236,6 +246,15 @@ document.addEventListener('click', (event) => {
   if (audio?.paused && word) audio.currentTime = start(word);
   tell(host.closest('article'), word);
 });
+
+// Typing replaces what was selected with the mouse.
+function editSelected(host) {
+  const { startContainer, startOffset, endContainer, endOffset } = getSelection().getRangeAt(0);
+  if (host === typedIn() || !host.contains(startContainer) || !host.contains(endContainer)) return;
+  const [from, to] = [offsetIn(host, startContainer, startOffset), offsetIn(host, endContainer, endOffset)];
+  edit(host);
+  select(host, from, to);
+}
 
 document.addEventListener('dblclick', ({ target }) => {
   const word = target.closest('.words [data-start]');
@@ -313,10 +332,7 @@ function takeSpace(host) {
   if (!rangeCount || isCollapsed || !host.contains(getSelection().anchorNode) || !host.contains(getSelection().focusNode)) return;
   const range = getSelection().getRangeAt(0);
   const said = String(range);
-  const until = document.createRange();
-  until.setStart(host, 0);
-  until.setEnd(range.startContainer, range.startOffset);
-  const begin = String(until).length;
+  const begin = offsetIn(host, range.startContainer, range.startOffset);
   const text = host.textContent;
   const [before, after] = [text[begin - 1], text[begin + said.length]];
   if (said !== said.trim() || !(before === undefined ? after === ' ' : before === ' ' && !/[\p{L}\p{N}]/u.test(after ?? ''))) return;
@@ -337,7 +353,7 @@ document.addEventListener('keydown', (event) => {
   if (event.isComposing) return;
   const isUndo = (ctrlKey || metaKey) && !altKey && ['z', 'y'].includes(key.toLowerCase());
   const isText = event.target.matches?.('.text') && articleOf(event.target);
-  if (isUndo && (host || isText)) {
+  if (isUndo && event.target.closest?.('.text') && articleOf(event.target)) {
     event.preventDefault();
     takeBack(articleOf(event.target), key.toLowerCase() === 'y' || shiftKey ? 'redo' : 'undo');
   } else if (isText && key === 'Enter' && !altKey) {
@@ -488,6 +504,7 @@ async function takeBack(article, kind) {
     dropped = null;
     return retype(host, text);
   }
+  if (!article) return;
   const { transcript } = article.dataset;
   const list = steps(transcript, kind);
   if (!list.length || sending.has(transcript)) return;
@@ -504,8 +521,7 @@ async function takeBack(article, kind) {
 }
 
 function retype(host, text) {
-  host.textContent = text;
-  putCaret(host, text.length);
+  withCaret(host, () => { host.textContent = text; });
   typed(host);
 }
 
@@ -536,6 +552,7 @@ function mergeText(here, newer) {
   const spokenAt = here.querySelector('.spoken')?.dataset.start;
   const fresh = [...newer.children].filter((part) => part.matches('p'));
   const held = holdDrafts(here, fresh);
+  const ends = new Map([...held.values()].map((paragraph) => [paragraph, endOf(paragraph)]));
   const kept = new Set([...fresh.map(({ id }) => id), ...[...held.values()].map(({ id }) => id)]);
   for (const part of [...here.children]) if (!kept.has(part.id) && !part.matches('.choice') && !holds(part)) part.remove();
   let next = here.firstElementChild;
@@ -544,30 +561,39 @@ function mergeText(here, newer) {
     if (next === part) next = next.nextElementSibling;
     else here.insertBefore(part, next);
   };
-  for (let at = 0; at < fresh.length; at += 1) {
-    const paragraph = held.get(fresh[at]);
+  const take = (part) => {
+    if (part === next) next = next.nextElementSibling;
+    part.remove();
+  };
+  // Paragraphs of the newer copy that one which stays stands for.
+  const covered = new Set();
+  let caret = null;
+  for (const [at, newer] of fresh.entries()) {
+    if (covered.has(newer)) continue;
+    const paragraph = held.get(newer);
+    const old = document.getElementById(newer.id);
     if (paragraph) {
-      // It stands for all of these, also for one to which others have joined it.
-      for (const { id } of fresh.slice(at, at + drafts.get(paragraph.id).base.split('\n').length)) {
+      // The server may have split it. Others may speak in between.
+      const isPart = (part) => part.dataset.speaker === newer.dataset.speaker && beginOf(part.id) < ends.get(paragraph) && !held.has(part);
+      const group = [newer, ...fresh.slice(at + 1).filter(isPart)];
+      for (const { id } of group) {
         const other = document.getElementById(id);
-        if (!other || other === paragraph) continue;
-        if (other === next) next = next.nextElementSibling;
-        other.remove();
+        if (other && other !== paragraph) take(other);
       }
       pass(paragraph);
-      at += mergeDraft(paragraph, fresh.slice(at), article);
-      continue;
-    }
-    const old = document.getElementById(fresh[at].id);
-    if (old && old.dataset.key === fresh[at].dataset.key) {
-      old.dataset.words = fresh[at].dataset.words;
+      const merged = mergeDraft(paragraph, group, article);
+      caret ??= merged.caret;
+      for (const other of merged.covered) covered.add(other);
+      next = paragraph.nextElementSibling;
+    } else if (old && old.dataset.key === newer.dataset.key) {
+      old.dataset.words = newer.dataset.words;
       pass(old);
     } else {
-      if (old && old === next) next = next.nextElementSibling;
-      old?.remove();
-      pass(imported(fresh[at]));
+      if (old) take(old);
+      pass(imported(newer));
     }
   }
+  if (caret) putBack(caret);
   if (spokenAt !== undefined && !here.querySelector('.spoken')) markAgain(here, Number(spokenAt));
 }
 
@@ -579,9 +605,7 @@ function markAgain(text, at) {
 }
 
 function imported(paragraph) {
-  const copy = document.importNode(paragraph, true);
-  sight.observe(copy);
-  return copy;
+  return watchParagraph(document.importNode(paragraph, true));
 }
 
 // Whether something in a paragraph is not sent.
@@ -602,19 +626,26 @@ function holdDrafts(here, fresh) {
   return held;
 }
 
-// Merges the newer copy of a paragraph that somebody types in, or that is not sent. Returns the number of further paragraphs
-// that it stands for: those into which it was split.
-function mergeDraft(paragraph, fresh, article) {
+// Returns when the speaker of a paragraph begins the next one.
+function endOf(paragraph) {
+  let after = paragraph.nextElementSibling;
+  while (after && !(after.matches('p') && after.dataset.speaker === paragraph.dataset.speaker)) after = after.nextElementSibling;
+  return after ? beginOf(after.id) : Infinity;
+}
+
+// Merges the newer copy of a paragraph that somebody types in, or that is not sent: `group` in place of it. Returns those of
+// the group that the paragraph stands for, and where the caret belongs once all of them are there.
+function mergeDraft(paragraph, group, article) {
   const draft = drafts.get(paragraph.id);
   const host = paragraph.querySelector('.words');
-  const lines = draft.base.split('\n').length;
   if (draft.pending) {
     // What is on its way may be in the newer copy already. The answer tells.
     draft.isStale = true;
-    return lines - 1;
+    return { covered: group, caret: null };
   }
-  const group = fresh.slice(0, lines);
   const server = draftOf(group, article);
+  // While somebody types in it, a paragraph that the server has split stays one.
+  if (!draft.base.includes('\n')) server.base = server.base.replaceAll('\n', ' ');
   // A choice between two versions stays open when a newer copy comes.
   const isChosen = draft.text === server.base;
   const merged = draft.choice && !isChosen ? null : mergeTexts(draft.base, draft.text, server.base);
@@ -630,51 +661,56 @@ function mergeDraft(paragraph, fresh, article) {
     if (normalize(raw) !== draft.text && !isComposing) withCaret(host, () => { host.textContent = draft.text; });
     localStorage.removeItem(stored(draft));
     paragraph.id = draft.id = group[0].id;
-    paragraph.dataset.words = group[0].dataset.words;
+    paragraph.dataset.words = group.map(({ dataset }) => dataset.words).join(' ');
     drafts.set(draft.id, draft);
     keep(draft);
-    return lines - 1;
+    return { covered: group, caret: null };
   }
   localStorage.removeItem(stored(draft));
   const isSame = paragraph.dataset.key === group[0].dataset.key;
   const isBusy = host === typedIn() && (isComposing || !getSelection().isCollapsed || raw !== draft.text);
-  if (lines === 1 && (isSame || (isBusy && normalize(raw) === draft.text))) {
+  if (group.length === 1 && (isSame || (isBusy && normalize(raw) === draft.text))) {
     // A space at the end waits for its word, and what is selected stays selected.
     paragraph.id = draft.id = group[0].id;
     paragraph.dataset.words = group[0].dataset.words;
     drafts.set(draft.id, draft);
     if (host !== typedIn()) drop(draft);
-    return lines - 1;
+    return { covered: group, caret: null };
   }
-  replace(paragraph, group.map(imported));
-  return lines - 1;
+  const offset = host === typedIn() ? caretIn(host) : null;
+  const old = host.textContent;
+  replace(paragraph, imported(group[0]));
+  return { covered: [group[0]], caret: offset === null ? null : { group, old, offset } };
 }
 
-// Shows the server's copies instead of a paragraph, with the caret where it was.
-function replace(paragraph, copied) {
+// Shows the server's copy instead of a paragraph. Only what is in it is replaced, so that the focus stays.
+function replace(paragraph, copy) {
   const host = paragraph.querySelector('.words');
-  const offset = host === typedIn() ? caretIn(host) : null;
-  const [first, ...others] = copied;
-  // Only what is in it is replaced, so that the focus stays.
-  for (const { name, value } of first.attributes) paragraph.setAttribute(name, value);
-  const words = first.querySelector('.words');
+  for (const { name, value } of copy.attributes) paragraph.setAttribute(name, value);
+  const words = copy.querySelector('.words');
   for (const part of [...paragraph.children]) if (part !== host) part.remove();
   for (const text of [...paragraph.childNodes]) if (text !== host) text.remove();
-  const old = host.textContent;
-  const parts = [...first.childNodes];
+  const parts = [...copy.childNodes];
   host.before(...parts.slice(0, parts.indexOf(words)));
   host.after(...parts.slice(parts.indexOf(words) + 1));
   host.replaceChildren(...words.childNodes);
   host.dataset.after = words.dataset.after;
   spreadOut.delete(host);
   spread(host);
-  paragraph.after(...others);
-  if (offset === null) return;
-  if (!others.length) return editAt(host, moved(old, host.textContent, offset));
-  // After a split, the caret may be in another paragraph.
-  const lines = old.slice(0, offset).split('\n');
-  const at = Math.min(lines.slice(0, -1).filter((line) => line.trim()).length, others.length);
-  editAt([paragraph, ...others][at].querySelector('.words'), lines.at(-1).replace(/\s+/g, ' ').trimStart().length);
+}
+
+// Puts the caret where it was in a text that now stands in these paragraphs.
+function putBack({ group, old, offset }) {
+  const hosts = group.map(({ id }) => document.getElementById(id).querySelector('.words'));
+  const now = hosts.map((host) => host.textContent).join(' ');
+  let left = moved(old.replaceAll('\n', ' '), now, offset);
+  const here = hosts.find((host) => {
+    if (left <= host.textContent.length) return true;
+    left -= host.textContent.length + 1;
+    return false;
+  });
+  if (here) editAt(here, left);
+  else editAt(hosts.at(-1), hosts.at(-1).textContent.length);
 }
 
 // Where a caret belongs after a text has changed.
@@ -690,12 +726,23 @@ function withCaret(host, change) {
   if (offset !== null) putCaret(host, moved(old, host.textContent, offset));
 }
 
+// Shows a version of a text, with those words marked that are not in the other one.
+function showVersion(part, text, other) {
+  const [words, others] = [text, other].map((version) => version.split(/\s+/));
+  const areThere = inCommon(words, others);
+  part.replaceChildren(...words.flatMap((word, n) => {
+    const shown = document.createElement(areThere[n] ? 'span' : 'b');
+    shown.textContent = word;
+    return [shown, ' '];
+  }));
+}
+
 // Shows both versions of a paragraph that somebody else has changed, too.
 function offer(paragraph, draft) {
   paragraph.nextElementSibling?.matches('.choice') && paragraph.nextElementSibling.remove();
   const choice = document.importNode(document.getElementById('sayings').content.querySelector('.choice'), true);
-  choice.querySelector('.mine').textContent = draft.text;
-  choice.querySelector('.theirs').textContent = draft.base;
+  showVersion(choice.querySelector('.mine'), draft.text, draft.base);
+  showVersion(choice.querySelector('.theirs'), draft.base, draft.text);
   const [mine, theirs] = choice.querySelectorAll('button');
   mine.onclick = () => decide(draft.text);
   theirs.onclick = () => decide(draft.base);

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use askama::Template;
+use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use super::response::page;
 use crate::clients::{Refusal, Service};
 use crate::context::{Context, Shared};
 use crate::model::call::CallName;
+use crate::pipeline::budget::{self, Budget};
 
 /// Messages at the top of every page.
 pub(super) struct Notices {
@@ -53,6 +55,20 @@ impl Notices {
         Self { standing: context.notice, alerts, has_help: true }
     }
 
+    /// The same for the lists of calls, which say if the budget of the day is reached.
+    pub(super) async fn of_list(context: &Context) -> Result<Self, ApiError> {
+        let mut notices = Self::of(context);
+        if let Some(Budget { per_day, ordered, .. }) = budget::state(context).await?.filter(|budget| budget.is_reached)
+        {
+            notices.alerts.push(format!(
+                "BUDGET_PER_DAY: transcripts for {ordered} of {per_day} were ordered automatically in the last 24 hours, and \
+                 what is left is too little for a recording that came since. Recordings are kept; those for which too \
+                 little is left are not transcribed before you ask for it."
+            ));
+        }
+        Ok(notices)
+    }
+
     /// For a page that a stranger may see: alerts are for operators only.
     pub(super) fn for_strangers(context: &Context) -> Self {
         Self { standing: context.notice, alerts: Vec::new(), has_help: false }
@@ -81,34 +97,38 @@ struct Asset {
     /// Contains a hash of the content, so that other content has another name.
     name: String,
     media_type: &'static str,
-    content: &'static str,
+    content: Bytes,
 }
 
 static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_str!("style.css")));
 
-static SCRIPT: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("page", "js", "text/javascript; charset=utf-8", include_str!("page.js")));
+static SCRIPT: LazyLock<Asset> = LazyLock::new(|| Asset::of_script("page", include_str!("page.js")));
 
-static PLAY: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("play", "js", "text/javascript; charset=utf-8", include_str!("play.js")));
+static PLAY: LazyLock<Asset> = LazyLock::new(|| Asset::of_script("play", include_str!("play.js")));
 
-static SAVE: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("save", "js", "text/javascript; charset=utf-8", include_str!("save.js")));
+static SAVE: LazyLock<Asset> = LazyLock::new(|| Asset::of_script("save", include_str!("save.js")));
 
-static EDIT: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("edit", "js", "text/javascript; charset=utf-8", include_str!("edit.js")));
+static EDIT: LazyLock<Asset> = LazyLock::new(|| Asset::of_script("edit", include_str!("edit.js")));
 
-static ALIKE: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("alike", "js", "text/javascript; charset=utf-8", include_str!("alike.js")));
+static ALIKE: LazyLock<Asset> = LazyLock::new(|| Asset::of_script("alike", include_str!("alike.js")));
+
+static UPLOAD: LazyLock<Asset> = LazyLock::new(|| Asset::of_script("upload", include_str!("upload.js")));
 
 static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("icon.svg")));
 
 impl Asset {
-    fn new(name: &str, extension: &str, media_type: &'static str, content: &'static str) -> Self {
-        let hash = Sha256::digest(content);
+    fn new(name: &str, extension: &str, media_type: &'static str, content: impl Into<Bytes>) -> Self {
+        let content = content.into();
+        let hash = Sha256::digest(&content);
         let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Self { name: format!("{name}.{hash}.{extension}"), media_type, content }
+    }
+
+    /// Comments have a line of their own, and are not sent.
+    fn of_script(name: &str, source: &str) -> Self {
+        let code = source.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("//"));
+        Self::new(name, "js", "text/javascript; charset=utf-8", code.collect::<String>())
     }
 }
 
@@ -125,16 +145,22 @@ pub(super) fn transcript_scripts() -> [String; 4] {
     [&PLAY, &SAVE, &EDIT, &ALIKE].map(|script| format!("/assets/{}", script.name))
 }
 
+/// The script of the page that sends files. It follows that of [`script`].
+pub(super) fn upload_script() -> String {
+    format!("/assets/{}", UPLOAD.name)
+}
+
 pub(super) fn icon() -> String {
     format!("/assets/{}", ICON.name)
 }
 
 /// Browsers may cache an asset for good: its address never has other content.
 pub(super) async fn asset(Id(file): Id<String>) -> Result<Response, ApiError> {
-    let assets = [&*STYLE, &*SCRIPT, &*PLAY, &*SAVE, &*EDIT, &*ALIKE, &*ICON];
+    let assets = [&*STYLE, &*SCRIPT, &*PLAY, &*SAVE, &*EDIT, &*ALIKE, &*UPLOAD, &*ICON];
     let asset = assets.into_iter().find(|asset| asset.name == file).ok_or(ApiError::NoSuchPath)?;
     let kept = "private, max-age=31536000, immutable";
-    Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content).into_response())
+    Ok(([(header::CONTENT_TYPE, asset.media_type), (header::CACHE_CONTROL, kept)], asset.content.clone())
+        .into_response())
 }
 
 /// Formats a time for people, for browsers without scripts.

@@ -41,6 +41,19 @@ document.addEventListener('formdata', ({ target, formData }) => {
   }
 });
 
+// A field for a tag suggests those that there are.
+document.addEventListener('focusin', async ({ target: { list } }) => {
+  if (list?.id !== 'tags' || list.options.length) return;
+  const answer = await fetch('/tags', { redirect: 'manual' }).catch(() => null); // It is only a suggestion.
+  if (answer?.ok) list.replaceChildren(...(await answer.json()).tags.map((tag) => new Option('', tag)));
+});
+// Months are those of the reader's zone, which only the browser knows.
+if ('zone' in body.dataset) {
+  const query = new URLSearchParams(location.search);
+  query.set('zone', Intl.DateTimeFormat().resolvedOptions().timeZone);
+  location.replace(`?${query}`);
+}
+
 // Following changes.
 
 function copies(nodes) {
@@ -69,7 +82,10 @@ function merge(newer, isAll) {
   for (const list of newer.querySelectorAll('[data-list]')) {
     const here = document.getElementById(list.id);
     if (!here) continue;
+    const hadFocus = here.contains(document.activeElement);
     for (const part of [...here.children]) if (!newer.getElementById(part.id)) part.remove();
+    // Another button in its place could be pressed by mistake.
+    if (hadFocus && !here.contains(document.activeElement)) here.focus({ preventScroll: true });
     let next = here.firstElementChild;
     for (const part of list.children) {
       if (next && next.id === part.id) next = next.nextElementSibling;
@@ -116,6 +132,7 @@ async function refresh() {
     isStale = false;
     // To take over a long page takes a moment, in which keys would wait.
     while (typist.isTyping()) await new Promise((later) => setTimeout(later, 200));
+    const asked = performance.now();
     try {
       const answer = await askAgain();
       if (answer.type === 'opaqueredirect') {
@@ -127,6 +144,8 @@ async function refresh() {
       if (!answer.ok) throw new Error(answer.statusText);
       merge(new DOMParser().parseFromString(await answer.text(), 'text/html'), isAllWanted);
       isAllWanted = false;
+      // What takes the server long is asked for less often.
+      await new Promise((later) => setTimeout(later, performance.now() - asked));
     } catch {
       isStale = true;
       await new Promise((later) => setTimeout(later, 3000));
@@ -272,8 +291,15 @@ const sight = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: '50% 0px' });
 
+// Of a long transcript, the Tab key reaches the text only. In it, keys do what the buttons and links of its paragraphs do.
+function watchParagraph(paragraph) {
+  sight.observe(paragraph);
+  for (const part of paragraph.querySelectorAll('.from, .name')) part.tabIndex = -1;
+  return paragraph;
+}
+
 function watch(root) {
-  for (const paragraph of root.querySelectorAll('.text > p')) sight.observe(paragraph);
+  for (const paragraph of root.querySelectorAll('.text > p')) watchParagraph(paragraph);
 }
 
 function watched(part) {
@@ -325,16 +351,23 @@ function tell(article, word) {
 let isFollowing = true;
 let scrolledTo = 0;
 
-// Whether a word is between the player and the lower end of the window.
+// Whether a word is between the player, with what is beside it, and the lower end of the window.
 function isInSight(word) {
-  const player = word.closest('section').querySelector('audio')?.getBoundingClientRect();
+  const above = [...word.closest('section').querySelectorAll('audio, .touch')].map((part) => part.getBoundingClientRect().bottom);
   const { top, bottom } = word.getBoundingClientRect();
-  return top >= Math.max(0, player?.bottom ?? 0) && bottom <= innerHeight - 80;
+  return top >= Math.max(0, ...above) && bottom <= innerHeight - 80;
 }
 
 function scrollToWord(word) {
   word.scrollIntoView({ block: 'center' });
   scrolledTo = scrollY;
+}
+
+// Who jumps to another place of the recording wants to see it, and then follows the playback again.
+function showSpoken(section) {
+  isFollowing = true;
+  const word = section.querySelector('.spoken');
+  if (word && !isInSight(word)) scrollToWord(word);
 }
 
 addEventListener('scroll', () => {
@@ -360,9 +393,23 @@ function markWord(article, word) {
   return true;
 }
 
+// A player that could not load its audio tries again.
+function revive(audio) {
+  const { error, currentTime } = audio;
+  if (!error) return;
+  audio.load();
+  audio.currentTime = currentTime;
+}
+
+function tryAgain(audio) {
+  revive(audio);
+  audio.play().catch(() => {}); // a browser may want a click first
+}
+
 function playAt(section, time) {
   const audio = section?.querySelector('audio');
   if (!audio) return;
+  revive(audio);
   audio.currentTime = time;
   mark(audio);
   audio.play().catch(() => {}); // a browser may want a click first
@@ -379,6 +426,24 @@ document.addEventListener('play', ({ target }) => {
   follow(target);
 }, true);
 document.addEventListener('seeked', ({ target }) => mark(target), true);
+
+// A player that cannot load its audio says so below it, and why, if the server knows.
+async function sayWhy(audio) {
+  const { content } = document.getElementById('messages');
+  let [name, why] = ['unplayable', ''];
+  try {
+    const answer = await fetch(audio.src, { headers: { accept: 'application/json', range: 'bytes=0-0' }, redirect: 'manual' });
+    if ([404, 410].includes(answer.status)) name = 'gone';
+    else if (answer.status >= 400) why = `: ${(await answer.json()).detail}`;
+  } catch {
+    name = 'unreachable';
+  }
+  const [said, again] = [`.${name}`, '.again'].map((part) => document.importNode(content.querySelector(part), true));
+  audio.nextElementSibling.replaceChildren(said, why, '. ', ...name === 'gone' ? [] : [again]);
+}
+
+document.addEventListener('error', ({ target }) => target.matches?.('audio') && sayWhy(target), true);
+document.addEventListener('loadeddata', ({ target }) => target.nextElementSibling.replaceChildren(), true);
 
 async function copy(button) {
   const paragraphs = [...button.closest('article').querySelectorAll('.text p, p.text')];
@@ -425,7 +490,8 @@ function playHere(link) {
   const audio = document.createElement('audio');
   Object.assign(audio, { controls: true, src: pathname + hash });
   audio.setAttribute('aria-label', link.textContent);
-  link.replaceWith(audio);
+  const status = Object.assign(document.createElement('output'), { className: 'unplayable' });
+  link.replaceWith(audio, status);
   audio.focus();
   audio.play().catch(() => {}); // a browser may want a click first
 }
@@ -439,6 +505,8 @@ document.addEventListener('click', (event) => {
     event.preventDefault();
     playHere(hit);
   }
+  // A browser's own button does not play any more what it could not load.
+  if (target.matches('.again')) tryAgain(target.parentNode.previousElementSibling);
   const button = target.closest('.copy');
   if (button) copy(button);
   if (target.closest('#more')) {

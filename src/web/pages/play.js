@@ -27,12 +27,23 @@ function playOrPause(audio) {
   // Who goes elsewhere in a pause hears what is there.
   if (Math.abs(pausedAt.get(audio) - audio.currentTime) < 0.01) move(audio, -AGAIN);
   pausedAt.delete(audio);
+  revive(audio);
   audio.play().catch(() => {}); // a browser may want a click first
 }
 
 function move(audio, seconds) {
   audio.currentTime = Math.max(0, audio.currentTime + seconds);
+  mark(audio);
 }
+
+// A player of a stretch stays in it.
+document.addEventListener('timeupdate', ({ target }) => {
+  const [from, to] = [target.dataset.from, target.dataset.to].map((ms) => ms / 1000);
+  if (target.currentTime < from - 0.5) target.currentTime = from;
+  if (!(target.currentTime >= to)) return;
+  target.pause();
+  target.currentTime = from;
+}, true);
 
 function setRate(rate) {
   const within = Math.min(FASTEST, Math.max(SLOWEST, rate));
@@ -99,6 +110,7 @@ const deedsOfText = {
   nextTyped: (section) => goToNext(section, '.typed', 1),
   lastTyped: (section) => goToNext(section, '.typed', -1),
   accept: (section) => accept(wordAtCaret() ?? section.querySelector('.spoken')),
+  undo: (section) => takeBack(articleOf(section.querySelector('.words:focus') ?? section.querySelector('.text')), 'undo'),
   who: (section) => askWho((wordAtCaret() ?? section.querySelector('.spoken'))?.closest('.text > p')),
   nextUnsure: (section) => goToNext(section, UNSURE, 1),
   lastUnsure: (section) => goToNext(section, UNSURE, -1),
@@ -106,6 +118,8 @@ const deedsOfText = {
   lastWord: (section) => goToNeighbor(section, -1),
   keys: () => document.getElementById('keys').showModal(),
 };
+
+const JUMPS = ['back', 'forward', 'nextTyped', 'lastTyped', 'nextUnsure', 'lastUnsure', 'nextWord', 'lastWord'];
 
 // Keys with Alt, which types nothing, and which neither Chromium nor Firefox takes.
 const WITH_ALT = {
@@ -136,6 +150,7 @@ function carryOut(deed, part) {
   if (deeds[deed] ? !audio : !section) return false;
   if (deeds[deed]) deeds[deed](audio);
   else deedsOfText[deed](section);
+  if (JUMPS.includes(deed)) showSpoken(section);
   return true;
 }
 
@@ -144,6 +159,9 @@ document.addEventListener('keydown', (event) => {
   if (!deed || document.querySelector('dialog[open]')) return;
   if (carryOut(deed, event.target)) event.preventDefault();
 });
+
+// A button that is pressed while somebody types leaves the caret where it is.
+document.addEventListener('mousedown', (event) => event.target.dataset.deed && event.preventDefault());
 
 document.addEventListener('click', ({ target }) => {
   const { deed } = target.dataset;

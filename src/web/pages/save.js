@@ -29,6 +29,26 @@ function difference(one, other) {
   return { start, end: one.length - same, otherEnd: other.length - same };
 }
 
+// Returns for each of these words whether the others have it, too, in the same order. Of very many, all count as the same.
+function inCommon(words, others) {
+  if (words.length * others.length > 1e6) return words.map(() => true);
+  // How many are in common from each pair on.
+  const counts = Array.from({ length: words.length + 1 }, () => new Uint16Array(others.length + 1));
+  for (let one = words.length - 1; one >= 0; one -= 1) {
+    for (let other = others.length - 1; other >= 0; other -= 1) {
+      counts[one][other] = words[one] === others[other]
+        ? counts[one + 1][other + 1] + 1 : Math.max(counts[one + 1][other], counts[one][other + 1]);
+    }
+  }
+  let other = 0;
+  return words.map((word, one) => {
+    while (other < others.length && word !== others[other] && counts[one][other + 1] > counts[one + 1][other]) other += 1;
+    const isThere = word === others[other];
+    if (isThere) other += 1;
+    return isThere;
+  });
+}
+
 // Merges two changes of a text. Returns `null` if they touch each other.
 function mergeTexts(base, mine, theirs) {
   if (mine === base || mine === theirs) return theirs;
@@ -175,6 +195,7 @@ async function persist(article, path, request) {
       const answer = await post(path, request);
       if (answer.type === 'opaqueredirect' || answer.status === 401) said = 'out';
       else if (answer.status < 500 && answer.status !== 429 && answer.status !== 408) return answer;
+      else said = 'busy';
     } catch {
       // There is no connection.
     }

@@ -362,6 +362,7 @@ async fn audio_is_served_whole_or_in_ranges_once_it_is_completed() {
 #[tokio::test]
 async fn lists_are_filtered_and_recordings_can_be_deleted() {
     let twilio = start().await;
+    twilio.price_calls("USD");
     let old = twilio.add_call(SeededCall::default());
     let new = twilio.add_call(SeededCall { to: "+442079460000".to_owned(), ..SeededCall::default() });
     let calls = fetch(&twilio, "/Calls.json").await;

@@ -111,6 +111,48 @@ async fn a_call_to_the_accounts_number_can_be_started_from_the_page() {
 }
 
 #[tokio::test]
+async fn recordings_of_other_software_can_be_made_from_the_page_or_with_curl() {
+    let twilio = start().await;
+    let make = async |form: &[(&str, &str)], site: &str| {
+        let url = format!("{}/console/recordings", twilio.url());
+        let answer = client().post(url).form(form).header("sec-fetch-site", site).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    for (form, site, status) in [
+        (&[("Calls", "10001")], "same-origin", StatusCode::BAD_REQUEST),
+        (&[("Days", "0")], "same-origin", StatusCode::BAD_REQUEST),
+        (&[("Calls", "5")], "cross-site", StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(make(form, site).await.0, status, "{form:?}");
+    }
+    let (status, text) = make(&[("Calls", "100"), ("Days", "50")], "same-origin").await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    for part in [
+        "Made 100 calls over the last 50 days. 92 recordings can be",
+        "2 are 0 seconds",
+        "2 were too short",
+        "2 are encrypted",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let listed = request(&twilio, Method::GET, "/Recordings.json?PageSize=1000", &[]).await;
+    let listed: Value = listed.json().await.unwrap();
+    let listed = listed["recordings"].as_array().expect("recordings");
+    assert_eq!(listed.len(), 98, "2 are deleted");
+    let date = |one: &Value| {
+        let date = one["date_created"].as_str().expect("a date");
+        jiff::fmt::rfc2822::parse(date).expect("a date").timestamp()
+    };
+    let dates: Vec<_> = listed.iter().map(date).collect();
+    assert!(dates.is_sorted_by(|newer, older| newer > older), "the newest first");
+    assert!(dates[0].duration_since(dates[97]) > jiff::SignedDuration::from_hours(24 * 48), "{dates:?}");
+    let with = |channels: u64| listed.iter().filter(|one| one["channels"] == channels).count();
+    assert!(with(1) > 30 && with(2) > 30, "{} with one channel, {} with two", with(1), with(2));
+    let manual = include_str!("../../../src/manual/sandbox.md");
+    assert!(manual.contains("curl -d Calls=500 -d Days=60 http://127.0.0.1:8001/console/recordings"));
+}
+
+#[tokio::test]
 async fn the_page_and_the_manual_have_every_number_of_the_phone_book() {
     let page = client().get(start().await.url()).send().await.unwrap().text().await.unwrap();
     let manual = include_str!("../../../src/manual/sandbox.md");

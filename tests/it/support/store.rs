@@ -14,7 +14,7 @@ use super::command::Folder;
 pub(crate) struct Database {
     /// Its `DATABASE_URL`.
     pub(crate) url: String,
-    _folder: Option<Folder>,
+    folder: Folder,
     schema: Option<Schema>,
 }
 
@@ -51,7 +51,7 @@ impl Database {
         let folder = Folder::new();
         let file = folder.path().join("callscribe.db");
         let url = format!("sqlite://{}", file.to_str().expect("a path in UTF-8"));
-        Self { url, _folder: Some(folder), schema: None }
+        Self { url, folder, schema: None }
     }
 
     /// A new schema in this server's database. Connections with its URL see no other.
@@ -64,7 +64,14 @@ impl Database {
         execute(server, &new).expect("a schema in the database that TEST_DATABASE_URL names");
         let separator = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{separator}options=-c%20search_path%3D{name}");
-        Self { url, _folder: None, schema: Some(Schema { server: server.to_owned(), name }) }
+        Self { url, folder: Folder::new(), schema: Some(Schema { server: server.to_owned(), name }) }
+    }
+}
+
+impl Database {
+    /// The folder for files that clients are sending.
+    pub(crate) fn uploads(&self) -> String {
+        self.folder.path().join("uploads").to_str().expect("a path in UTF-8").to_owned()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of every migration.
-const RELEASED: [(&str, &str); 62] = [
+const RELEASED: [(&str, &str); 88] = [
     ("postgres/0001_calls.sql", "330e975a1d03843a77b41baa89cdd37b4a070e708be048d8f869d9aa1e092b25"),
     ("postgres/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("postgres/0003_dialling.sql", "de5fde81f394a25b5698f5d517935aadd433306b18f6ea805e8a09d219a08a79"),
@@ -38,6 +38,19 @@ const RELEASED: [(&str, &str); 62] = [
     ("postgres/0029_undone_replacements.sql", "b2a7d938800fbf6693657f64f0ef079e68193e77ba373c361abe376381cdad59"),
     ("postgres/0030_vocabulary.sql", "73c9224a89c3ea83577fa1f98ba816c27e1a84c783b6d56e4a32322558883342"),
     ("postgres/0031_measures.sql", "e8a04d4c82dea0f2ab8588b030bee2fc186eac88c97fea3cddeadf1c0cf3e51a"),
+    ("postgres/0032_blind_checks.sql", "8f5fa3f3964bed6e22829a4f7bdafbf24fff5387e68bb6ed2128f549e257eb89"),
+    ("postgres/0033_accepted_words.sql", "8b1b0a748a96e7983146a2af68a192ddea5ad4a62036fe221b53bdb50a22d957"),
+    ("postgres/0034_trials.sql", "42114b4fb44389d9c09a882d1a3ff8ee6b0ca606a8ec95895adf725c18a59d08"),
+    ("postgres/0035_spellings.sql", "e2b72eaaded0fe96a1e4d9e320f707a8a85764a7e5313e935b822c4b8ab3a130"),
+    ("postgres/0036_terms_of_orders.sql", "17b5d26e49e48223f4dd0feb265738a10ed9cd8b5ba4123bc18f006521f02438"),
+    ("postgres/0037_uploads.sql", "95a5d0edc8672f354a1c3f9b0bf1d11f60a5b0ed5c43dee6c03888cac9cb251e"),
+    ("postgres/0038_imports.sql", "a7277d20da74f6b4377399d7d892d67e3a8501d3f41275087cbb1264964206ce"),
+    ("postgres/0039_imported_calls.sql", "cc7edb05e52e3859cf5264aa64e4102327e82f54d419c453b8067a47b8ad4506"),
+    ("postgres/0040_costs.sql", "b2e16cd9c15142280135a178b8513a748052f38e37b20de9bcf206a67e4ebcd8"),
+    ("postgres/0041_summaries.sql", "e21e93536fea5dd73afe100a17d7afce937a69135014c3aed61cb8dfbf0dd727"),
+    ("postgres/0042_prices.sql", "e85d9f7137c327b19b09bee14743e07091f10abe80a8b61d6526f9784e77b797"),
+    ("postgres/0043_sums_of_costs.sql", "f9bb09c0b0fafa68631e156800acef89ce4c0fd3f590870a57e03e98590234d5"),
+    ("postgres/0044_calls_by_cost.sql", "a6166f3f6506f9e87c821f5b779c0a38a07db2b0147f93ae44453b96265d13f7"),
     ("sqlite/0001_calls.sql", "0beade2c03381404b0bf5432e7c88ace9560639a3b60498865960c1f851fa251"),
     ("sqlite/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("sqlite/0003_dialling.sql", "01e95bcafabf9050c51efd89516ec654ef5f609002e6c8716047f0b725749c89"),
@@ -69,6 +82,19 @@ const RELEASED: [(&str, &str); 62] = [
     ("sqlite/0029_undone_replacements.sql", "b2a7d938800fbf6693657f64f0ef079e68193e77ba373c361abe376381cdad59"),
     ("sqlite/0030_vocabulary.sql", "18bdc5f996689893409fda17711ef985527e81fecf48ce93a1d424d338ee8dfc"),
     ("sqlite/0031_measures.sql", "a27eba3caa3be414beb64f32d48bfefdf473ca10835e26e07721537bdba00bfa"),
+    ("sqlite/0032_blind_checks.sql", "dd8c648bcfb6e83339392eff6a351b91db8e30e3e44c4fe136a68c795378039d"),
+    ("sqlite/0033_accepted_words.sql", "d4f1d2b4d795d704913718f4f5a059356347c19cdfdd1ca582ae1b01ecfdc35c"),
+    ("sqlite/0034_trials.sql", "38f9c1383ae6cad233134c7e5788ef9bb133cf4fd6896ff6909917abb099bcd8"),
+    ("sqlite/0035_spellings.sql", "e2b72eaaded0fe96a1e4d9e320f707a8a85764a7e5313e935b822c4b8ab3a130"),
+    ("sqlite/0036_terms_of_orders.sql", "1abd83c6ba57585e2892090c00f53469613f6e2132bcac59127d4df1ee723a1a"),
+    ("sqlite/0037_uploads.sql", "95a5d0edc8672f354a1c3f9b0bf1d11f60a5b0ed5c43dee6c03888cac9cb251e"),
+    ("sqlite/0038_imports.sql", "ed401b4240f4d6e1bace787d90598276105bff5c05efddfd7cbc6f3893ab220d"),
+    ("sqlite/0039_imported_calls.sql", "5a39ed9c4e2c112db75350f80893685b4ead01582e604490f62d3403f32fc54d"),
+    ("sqlite/0040_costs.sql", "1ccdc3041522735bfe3c4343470ac5a2e5c8a0367154b67d2bb8f37278587011"),
+    ("sqlite/0041_summaries.sql", "2c316043481a2b26a4f13e58545663ea5508b2201487cc3b905ae4d7e12af6e3"),
+    ("sqlite/0042_prices.sql", "299b239bc98a2e2fed9be957aeaead22f0648e5c952ba685e39d0963cab56413"),
+    ("sqlite/0043_sums_of_costs.sql", "f9bb09c0b0fafa68631e156800acef89ce4c0fd3f590870a57e03e98590234d5"),
+    ("sqlite/0044_calls_by_cost.sql", "b02d9e47c5e0fd5679b4a03fc26e08aba4f88085ce20e28ecb8184d36673e33c"),
 ];
 
 /// What is wrong with the migrations in this folder.

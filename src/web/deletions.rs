@@ -1,0 +1,83 @@
+//! `/items/deletions?…`: the receipt of a deletion of many, as its address has it, and how much of it is still to come. The page
+//! updates until all is gone.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::error::ApiError;
+use super::extract::{Query, wants_page};
+use super::pages::Notices;
+use super::response::page;
+use crate::context::Shared;
+use crate::model::job::JobKind;
+
+/// How much a deletion was to delete where, as the address of its page has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Counts {
+    #[serde(deserialize_with = "number")]
+    pub(super) calls: usize,
+    #[serde(deserialize_with = "number")]
+    pub(super) uploads: usize,
+    #[serde(deserialize_with = "number")]
+    pub(super) recordings: usize,
+    #[serde(deserialize_with = "number")]
+    pub(super) transcripts: usize,
+    #[serde(deserialize_with = "number")]
+    pub(super) twilio_calls: usize,
+    #[serde(deserialize_with = "number")]
+    pub(super) twilio_recordings: usize,
+    /// Those that could not be deleted then.
+    #[serde(deserialize_with = "number")]
+    pub(super) left: usize,
+}
+
+/// Reads a number as a query has it.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(|_| D::Error::custom("expected a number"))
+}
+
+/// Seconds until a browser without scripts reloads.
+const REFRESH: u64 = 5;
+
+#[derive(Template)]
+#[template(path = "deletions.html", config = "src/web/pages/askama.toml")]
+struct DeletionsPage {
+    notices: Notices,
+    counts: Counts,
+    /// Deletions of this and of other requests that are not finished, and that have failed.
+    open: i64,
+    failed: i64,
+    since: i64,
+    refresh: u64,
+}
+
+impl Counts {
+    /// The address of the page that follows the deletion.
+    pub(super) fn address(&self) -> String {
+        format!("/items/deletions?{}", serde_urlencoded::to_string(self).unwrap_or_default())
+    }
+}
+
+/// Tells how many deletions are not finished, and how many have failed.
+pub(super) async fn show(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Query(counts): Query<Counts>,
+) -> Result<Response, ApiError> {
+    let mut conn = context.store.read().await?;
+    let since = conn.newest_change().await?;
+    let (open, failed) =
+        (conn.count_open_jobs(JobKind::Deletion).await?, conn.count_failed_jobs(JobKind::Deletion).await?);
+    drop(conn);
+    if !wants_page(&headers) {
+        return Ok(Json(serde_json::json!({ "deleting": open, "failed": failed })).into_response());
+    }
+    let notices = Notices::of(&context);
+    Ok(page(DeletionsPage { notices, counts, open, failed, since, refresh: REFRESH }.render()))
+}

@@ -1,0 +1,266 @@
+//! `/items` and `/calls`: calls and uploads, as a page or as JSON by `Accept`. `/calls` has no uploads, unless a
+//! search finds them.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::extract::{Query, wants_page};
+use super::filter::{Search, bad_after, cursor, written};
+use super::forms::Refused;
+use super::list_page::CallsPage;
+use super::pages::Notices;
+use super::view::{CallList, CallRow, HitView, NamedNumber};
+use super::{forms, recordings, response};
+use crate::context::Shared;
+use crate::model::call::{Call, Kind};
+use crate::model::phone::PhoneNumber;
+use crate::model::search;
+use crate::store::{Conn, Filter, Hit, KindFilter, Listed, Named, Number, Sort};
+
+/// Calls on one page of the list.
+const PAGE: i64 = 50;
+
+/// Hits on one page. The text of each is searched for its best passage.
+const HITS: i64 = 25;
+
+/// Hits that are read at once, where not each of them is listed.
+const BATCH: i64 = 500;
+
+/// Hits that one request reads at most, so that it takes no longer however many there are. The page may then have fewer than
+/// its limit, and the next one goes on there.
+const MOST_READ: usize = 5_000;
+
+/// Which of the two lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    Calls,
+    Items,
+}
+
+impl List {
+    /// Its address.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Calls => "/calls",
+            Self::Items => "/items",
+        }
+    }
+
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Calls => "Calls",
+            Self::Items => "Calls and uploads",
+        }
+    }
+}
+
+pub(super) async fn calls(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Query(search): Query<Search>,
+) -> Result<Response, ApiError> {
+    answer(&context, &headers, search, List::Calls).await
+}
+
+pub(super) async fn items(
+    State(context): State<Shared>,
+    headers: HeaderMap,
+    Query(search): Query<Search>,
+) -> Result<Response, ApiError> {
+    answer(&context, &headers, search, List::Items).await
+}
+
+/// Lists calls, or hits if `q` searches transcripts.
+async fn answer(context: &Shared, headers: &HeaderMap, search: Search, list: List) -> Result<Response, ApiError> {
+    let is_page = wants_page(headers);
+    let found = if search.q.trim().is_empty() {
+        rows(context, &search, list).await
+    } else {
+        hits(context, headers, &search, list).await
+    };
+    let (is_older, heading, path) = (!search.cursor.is_empty(), list.heading(), list.path());
+    match found {
+        Ok(page) if is_page => Ok(response::page(
+            CallsPage {
+                notices: Notices::of_list(context).await?,
+                heading,
+                path,
+                search,
+                page,
+                refused: None,
+                is_older,
+            }
+            .render(),
+        )),
+        Ok(page) if list == List::Items => Ok(Json(as_items(&page)).into_response()),
+        Ok(page) => Ok(Json(page).into_response()),
+        Err(error @ ApiError::BadRequest(_)) if is_page => {
+            let (field, context) = (search.wrong_field(), Shared::clone(context));
+            Ok(forms::again(error, move |problem| {
+                let (notices, search, page) = (Notices::of(&context), search.clone(), CallList::default());
+                let refused = Some(Refused { field, problem });
+                response::page(CallsPage { notices, heading, path, search, page, refused, is_older }.render())
+            }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the calls that match, in the order that is asked for.
+pub(super) async fn rows(context: &Shared, search: &Search, list: List) -> Result<CallList, ApiError> {
+    let (limit, sort) = (search.limit(PAGE)?, search.sort()?);
+    let after = Some(search.cursor.as_str()).filter(|after| !after.is_empty());
+    let after = after.map(|after| cursor(after, sort)).transpose()?;
+    let mut conn = context.store.read().await?;
+    // First, so that the page is notified of every change from here on.
+    let since = conn.newest_change().await?;
+    let filter = filter_in(&mut conn, search, list).await?;
+    let Listed { calls, next } = conn.list(&filter, sort, after.as_ref(), limit).await?;
+    let mut summaries = conn.call_summaries(&calls).await?;
+    let row = |call: &Call| CallRow::of(call, summaries.remove(call.id.as_str()).unwrap_or_default());
+    let rows = calls.iter().map(row).collect();
+    let cursor = next.map(|next| written(&next, sort));
+    let next = cursor.as_ref().map(|cursor| search.next(list.path(), cursor));
+    Ok(CallList { calls: Some(rows), hits: None, contacts: None, next, cursor, since })
+}
+
+/// Returns which calls a list has.
+pub(super) async fn filter(context: &Shared, search: &Search, list: List) -> Result<Filter, ApiError> {
+    filter_in(&mut context.store.read().await?, search, list).await
+}
+
+async fn filter_in(conn: &mut Conn, search: &Search, list: List) -> Result<Filter, ApiError> {
+    let mut filter = search.filter()?;
+    if let Some(tag) = &filter.tag {
+        filter.tag = Some(conn.known_tag(tag).await?);
+    }
+    // An upload has no state of Twilio's. What was said in one is found by either list.
+    if filter.state.is_some() && filter.kind == Some(KindFilter::Only(Kind::Upload)) {
+        return Err(ApiError::BadRequest("state: uploads have none; filter them by progress".to_owned()));
+    }
+    if filter.state.is_some() || list == List::Calls && search.q.trim().is_empty() {
+        filter.kind = filter.kind.or(Some(KindFilter::NoUploads));
+    }
+    let contact = search.contact.trim();
+    if contact.is_empty() {
+        return Ok(filter);
+    }
+    // A query turns the `+` of a number into a space unless it is written as %2B.
+    let number = format!("+{}", contact.trim_start_matches('+')).parse::<PhoneNumber>();
+    let parties: Vec<String> = match number {
+        Ok(number) => vec![number.to_string()],
+        Err(_) => {
+            let named = conn.named(&search::Query::phrase(contact)).await?;
+            if named.iter().any(Named::may_miss_contacts) {
+                return Err(ApiError::BadRequest("contact: too many contacts have this name".to_owned()));
+            }
+            NamedNumber::of_all(named).into_iter().map(|named| named.number).collect()
+        }
+    };
+    if parties.is_empty() {
+        // Nobody has this name, so no call needs to be read.
+        filter.before = filter.since;
+    }
+    if let ([only], None) = (&parties[..], &filter.number) {
+        // The index finds it. The number may also be at the near end of a call.
+        filter.number = Some(Number::Whole(only.clone()));
+    }
+    filter.parties = Some(parties);
+    Ok(filter)
+}
+
+/// Searches the transcripts.
+async fn hits(context: &Shared, headers: &HeaderMap, search: &Search, list: List) -> Result<CallList, ApiError> {
+    let mut after = match search.cursor.as_str() {
+        "" => None,
+        after => Some(after.parse().map_err(|_| bad_after())?),
+    };
+    let query = search::Query::parse(&search.q);
+    if search.sort()? != Sort::Newest {
+        return Err(ApiError::BadRequest("sort: what was said is found newest first; choose that order".to_owned()));
+    }
+    let limit = search.limit(HITS)?;
+    let mut conn = context.store.read().await?;
+    let since = conn.newest_change().await?;
+    let filter = filter_in(&mut conn, search, list).await?;
+    let named = conn.named(&query).await?;
+    let is_all_taken = filter.is_indexed();
+    // Most hits are taken, as a rule. Where they are not, ever more are read at once.
+    let mut at_once = limit + 1;
+    let (mut found, mut rows, mut read, mut end): (Vec<Hit>, Vec<Option<CallRow>>, _, _) = (vec![], vec![], 0, None);
+    loop {
+        let some = conn.hits(&query, &named, &filter, after, at_once).await?;
+        let is_last = (some.len() as i64) < at_once;
+        read += some.len();
+        let calls: Vec<Call> = some.iter().filter_map(|hit| hit.call.clone()).collect();
+        let mut summaries = conn.call_summaries(&calls).await?;
+        let mut is_full = false;
+        for hit in some {
+            is_full = found.len() as i64 == limit;
+            if is_full {
+                break;
+            }
+            after = Some(hit.rank);
+            let row =
+                hit.call.as_ref().map(|call| CallRow::of(call, summaries.remove(call.id.as_str()).unwrap_or_default()));
+            let is_taken = match (&hit.call, &row) {
+                (Some(call), Some(row)) => filter.takes(call, row.progress, row.duration_seconds, row.cost_usd),
+                _ => is_all_taken,
+            };
+            if is_taken {
+                rows.push(row);
+                found.push(hit);
+            }
+        }
+        if is_full || !is_last && read >= MOST_READ {
+            end = after;
+            break;
+        }
+        if is_last {
+            break;
+        }
+        at_once = (at_once * 4).min(BATCH);
+    }
+    drop(conn);
+    let cursor = end.map(|rank| rank.to_string());
+    let next = cursor.as_ref().map(|cursor| search.next(list.path(), cursor));
+    let address = |sid: &str| recordings::address(context, headers, sid);
+    let hits = found.into_iter().zip(rows).map(|(hit, row)| HitView::of(hit, row, address)).collect();
+    let contacts = NamedNumber::of_all(named);
+    Ok(CallList { calls: None, hits: Some(hits), contacts: Some(contacts), next, cursor, since })
+}
+
+/// Returns the JSON of `/items`.
+fn as_items(page: &CallList) -> Value {
+    let found = |hit: &HitView| {
+        let mut item = item(hit.row.as_ref()?);
+        item["snippet"] = json!(hit.snippet);
+        item["at_ms"] = json!(hit.at_ms);
+        item["transcript_id"] = json!(hit.transcript_id);
+        Some(item)
+    };
+    let items: Vec<Value> = match &page.hits {
+        Some(hits) => hits.iter().filter_map(found).collect(),
+        None => page.rows().iter().map(item).collect(),
+    };
+    json!({ "items": items, "next": page.cursor })
+}
+
+/// A call as an item: its `kind` is `call` or `upload`, and what it is for is its `call_kind`.
+fn item(row: &CallRow) -> Value {
+    as_item(json!(row))
+}
+
+/// The JSON of a call as that of an item.
+pub(super) fn as_item(mut call: Value) -> Value {
+    if call["kind"] != Kind::Upload.as_str() {
+        call["call_kind"] = call["kind"].take();
+        call["kind"] = json!("call");
+    }
+    call
+}
