@@ -17,6 +17,8 @@ impl Conn {
     /// Inserts a leg, or advances it and fills in its facts. A leg stays with its first call. Returns `false` if it was as
     /// far already.
     pub(crate) async fn put_leg(&mut self, leg: &Leg, now: i64) -> Result<bool, Error> {
+        // The kind of the call follows from all its legs.
+        self.lock_touched([leg.call.as_str()].into_iter()).await?;
         let Leg { sid, call, number, state, is_bridged, .. } = leg;
         let answered_at = leg.answered_at.or((*state == CallState::InProgress).then_some(now));
         let ended_at = leg.ended_at.or(state.is_over().then_some(now));

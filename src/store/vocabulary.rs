@@ -391,6 +391,8 @@ impl Conn {
     /// Deletes the proposals that no transcript gives a reason for any more. Returns whether any term has changed.
     pub(crate) async fn put_uses(&mut self, order: &OrderId, at: i64, uses: &[Use], now: i64) -> Result<bool, Error> {
         let before = self.terms_used_in(order).await?;
+        let terms: BTreeSet<&TermId> = before.iter().chain(uses.iter().map(|one| &one.term)).collect();
+        self.lock_terms(&terms).await?;
         self.execute("DELETE FROM term_uses WHERE transcript = $1", args![order.as_str()]).await?;
         for Use { term, counts: Counts { said, heard, heard_wrongly, corrected, accepted }, places } in uses {
             let sql =
@@ -410,18 +412,15 @@ impl Conn {
             ];
             self.execute(sql, args).await?;
         }
-        let is_new = |term: &&TermId| !before.contains(term);
-        let after = uses.iter().map(|one| &one.term);
-        let mut has_changed = false;
-        for term in before.iter().chain(after.filter(is_new)) {
+        for term in &terms {
             self.sum_uses(term).await?;
             let sql = "DELETE FROM terms WHERE id = $1 AND state = 'proposed' AND source = 'learned'
                        AND corrected = 0 AND accepted = 0";
             if self.execute(sql, args![term.as_str()]).await? > 0 {
                 self.execute("DELETE FROM term_uses WHERE term = $1", args![term.as_str()]).await?;
             }
-            has_changed = true;
         }
+        let has_changed = !terms.is_empty();
         if has_changed {
             self.note_changed(VOCABULARY, now).await?;
         }
@@ -464,6 +463,17 @@ impl Conn {
     async fn terms_used_in(&mut self, order: &OrderId) -> Result<Vec<TermId>, Error> {
         let sql = "SELECT term FROM term_uses WHERE transcript = $1";
         self.fetch(sql, args![order.as_str()]).await?.iter().map(|row| Ok(row.text("term")?.into())).collect()
+    }
+
+    /// Keeps other transactions on PostgreSQL from changing these terms until this one ends: what two transactions add to the
+    /// uses of a term at the same time, neither would find in its sum.
+    async fn lock_terms(&mut self, terms: &BTreeSet<&TermId>) -> Result<(), Error> {
+        if self.has_other_writers() {
+            for term in terms {
+                self.fetch("SELECT id FROM terms WHERE id = $1 FOR NO KEY UPDATE", args![term.as_str()]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores the sums over the uses of a term, and its rank.
