@@ -270,6 +270,12 @@ impl App {
         Box::pin(async { self.context.store.read().await?.misplaced_calls().await })
     }
 
+    /// Takes the turn to read large transcripts, for tests of those who wait for it.
+    pub async fn turn_to_read(&self) -> impl Drop + '_ {
+        // Nobody closes the semaphore.
+        self.context.reading.acquire().await.expect("a turn")
+    }
+
     /// Makes every open job due, as the start of the worker does, for tests that run nothing automatically.
     pub fn catch_up(&self) -> Boxed<'_, ()> {
         Box::pin(worker::catch_up(&self.context))

@@ -98,55 +98,45 @@ async fn of_large_transcripts_that_come_at_once_one_is_in_memory() {
     assert!(growth < MOST * words.len() as u64, "{AT_ONCE} transcripts of {} bytes needed {growth}", words.len());
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn of_large_transcripts_that_are_read_at_once_one_is_in_memory() {
-    /// Bytes of memory for one of text: reading one at a time needs 46 to 78, all at once 135 to 143.
-    const MOST: u64 = 105;
-    more_for_many(&real_words(6_000), &["srt", "vtt", "html", "json"], MOST).await;
+async fn of_large_transcripts_one_is_read_at_a_time_and_small_ones_need_not_wait() {
+    let world = World::new().await;
+    let small = format!("/transcript/{}?format=srt", recorded(&world, &real_words(10)).await.0);
+    let mut large = Vec::new();
+    for words in [real_words(6_000), format!("[{}{{}}]", r#"{"text":"a"},"#.repeat(60_000))] {
+        let (id, sid) = recorded(&world, &words).await;
+        large.extend(["text", "srt", "vtt", "words"].map(|format| format!("/transcript/{id}?format={format}")));
+        large.push(format!("/calls/{sid}"));
+    }
+    let turn = world.app.turn_to_read().await;
+    let mut waiting = Vec::new();
+    for path in &large {
+        let mut answer = Box::pin(world.get_with(path, &[("accept", "text/html, text/plain")]));
+        // Long enough for a large one that does not wait.
+        for _ in 0..20 {
+            tokio::select! {
+                biased;
+                answer = &mut answer => panic!("{path} did not wait, and answered {}", answer.status),
+                answer = world.get(&small) => assert_eq!(answer.status, 200),
+            }
+        }
+        waiting.push(answer);
+    }
+    drop(turn);
+    for (answer, path) in waiting.into_iter().zip(&large) {
+        assert_eq!(answer.await.status, 200, "{path}");
+    }
 }
 
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn of_pages_with_many_words_and_little_text_one_is_built_at_a_time() {
-    /// Bytes of memory for one of text: building one at a time needs 34 to 55, all at once 103 to 133.
-    const MOST: u64 = 80;
-    more_for_many(&format!("[{}{{}}]", r#"{"text":"a"},"#.repeat(60_000)), &["html"], MOST).await;
-}
-
-/// Asserts that many who read a transcript of these words at once, in each of these formats, need little more memory than
-/// one: fewer than this many bytes for each byte of the words.
-#[cfg(target_os = "linux")]
-async fn more_for_many(words: &str, formats: &[&str], most: u64) {
-    const AT_ONCE: usize = 16;
-
-    let measured = Measured::start().await;
-    measured.assemblyai.hold();
-    let id = ordered(&measured, 0).await;
-    fetch(&measured, &id, words, "text").await;
-    let base = measured.url.trim_end_matches("/transcribe");
-    // A GET would leave the answers themselves in memory until they are sent.
-    let page = client().head(format!("{base}/transcript/{id}?format=html")).send().await.expect("an answer");
-    let page = page.headers()["location"].to_str().expect("an address");
-    let read = async |format: &str| {
-        let path = if format == "html" { page.to_owned() } else { format!("/transcript/{id}?format={format}") };
-        let answer = client().head(format!("{base}{path}")).header("accept", "text/html").send().await;
-        assert_eq!(answer.expect("an answer").status(), 200, "{format}");
-    };
-    let before = measured.usage();
-    for format in formats {
-        read(*format).await;
-    }
-    let one = measured.growth(&before);
-    for format in formats {
-        join_all((0..AT_ONCE).map(|_| read(*format))).await;
-    }
-    let (more, length) = (measured.growth(&before).saturating_sub(one), words.len() as u64);
-    println!("of {length} bytes, one reader needs {one}, {AT_ONCE} at once need {more} more");
-    assert!(
-        more < most * length,
-        "of {length} bytes, {AT_ONCE} readers at once needed {more} more than the {one} of one"
-    );
+/// Returns the id of a transcript of these words, which is read for the first time, and the SID of its call.
+async fn recorded(world: &World, words: &str) -> (String, String) {
+    world.assemblyai.hold();
+    let (sid, _) = world.recorded_call().await;
+    world.settle().await;
+    let id = world.call(&sid).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+    world.assemblyai.control.fail_next(Method::GET, &id, Fault::wrong_body(transcript(&id, words)));
+    assert_eq!(world.get(&format!("/transcript/{id}")).await.status, 200);
+    (id, sid)
 }
 
 /// Lets AssemblyAI answer with these words, and reads the transcript for the first time.
