@@ -113,7 +113,7 @@ async fn of_large_transcripts_one_is_read_at_a_time_and_small_ones_need_not_wait
     for path in &large {
         let mut answer = Box::pin(world.get_with(path, &[("accept", "text/html, text/plain")]));
         // Long enough for a large one that does not wait.
-        for _ in 0..20 {
+        for _ in 0..100 {
             tokio::select! {
                 biased;
                 answer = &mut answer => panic!("{path} did not wait, and answered {}", answer.status),
