@@ -217,7 +217,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 50] = [
+    pub const CRASH_POINTS: [(&str, Point); 53] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -268,6 +268,9 @@ mod armed {
         ("C48", Before(Commit::OrderImported)),
         ("C49", After(Commit::OrderImported)),
         ("C50", Before(Commit::EndImport)),
+        ("C51", Before(Commit::ReceiveFile)),
+        ("C52", After(Commit::ReceiveFile)),
+        ("C53", At(Moment::FileOrdered)),
     ];
 
     enum Plan {

@@ -49,10 +49,11 @@ struct Recording {
     status: String,
 }
 
-/// Whether this is the folder for files that are sent in pieces, without such a file.
+/// Whether this is the folder for files that are sent in pieces, without the audio of such a file. What became of it stays noted.
 fn is_empty_spool(folder: &Path) -> bool {
+    let is_known = |name: &Path| name == Path::new("spool") || name.extension().is_some_and(|end| end == "note");
     let mut entries = std::fs::read_dir(folder).into_iter().flatten();
-    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "spool")) && folder.is_dir()
+    folder.is_dir() && entries.all(|entry| entry.is_ok_and(|entry| is_known(Path::new(&entry.file_name()))))
 }
 
 impl World {

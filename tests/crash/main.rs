@@ -18,6 +18,7 @@ mod program;
 #[allow(dead_code, reason = "the integration tests use more of it")]
 mod support;
 mod trial;
+mod upload;
 mod world;
 
 use std::collections::{BTreeMap, HashSet};
@@ -271,6 +272,9 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     }
     if import::IMPORTING.contains(&point) {
         return import::importing(world, point, round, busy).await;
+    }
+    if upload::SENDING.contains(&point) {
+        return upload::sending(world, point, round, busy).await;
     }
     if CORRECTING.contains(&point) {
         return correcting(world, point, busy).await;
