@@ -46,6 +46,7 @@ Options:
       --to URL         where callscribe runs (default http://localhost:8000)
       --token TOKEN    its OPERATOR_TOKEN, which may also be in the environment
       --keyterms LIST  names and terms that must be spelled right, separated by commas
+      --title TITLE    what to call the upload, if it is one file
       --tag TAG        what to file the uploads under
       --wait           wait for the transcripts, and say what came of each
       --watch FOLDER   go on and send each new file of FOLDER
@@ -70,6 +71,7 @@ struct Options {
 #[derive(Default)]
 struct Fields {
     keyterms: Option<String>,
+    title: Option<String>,
     tag: Option<String>,
 }
 
@@ -261,7 +263,7 @@ async fn send_on(program: &Program, sending: &mut Sending, fields: &Fields) -> R
     let at = match (&known, &sending.at) {
         (Some(_), Some(at)) => at.clone(),
         _ => {
-            let all = [("keyterms", &fields.keyterms), ("tag", &fields.tag)];
+            let all = [("keyterms", &fields.keyterms), ("title", &fields.title), ("tag", &fields.tag)];
             let given: Vec<(&str, &str)> =
                 all.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
             program.begin(&sending.name, sending.length, &given).await?
@@ -346,6 +348,7 @@ impl Options {
                 "--to" => to = Some(text(&option, value()?)?),
                 "--token" => token = Some(SecretString::from(text(&option, value()?)?)),
                 "--keyterms" => fields.keyterms = Some(text(&option, value()?)?),
+                "--title" => fields.title = Some(text(&option, value()?)?),
                 "--tag" => fields.tag = Some(text(&option, value()?)?),
                 "--wait" => wait = true,
                 "-h" | "--help" => return Ok(None),
@@ -362,6 +365,9 @@ impl Options {
         }
         if wait && watch.is_some() {
             return Err(problem("--wait", "not together with --watch, which does not end"));
+        }
+        if fields.title.is_some() && (files.len() != 1 || watch.is_some()) {
+            return Err(problem("--title", "expected one file, because a title is that of one upload"));
         }
         let expected = "expected the URL of a callscribe that runs, such as https://calls.example.com";
         let to = to.unwrap_or_else(|| HERE.to_owned());

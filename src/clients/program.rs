@@ -200,6 +200,7 @@ impl Program {
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, NotSent> {
         let request = self.http.request(method, self.address(path)?).header(ACCEPT, "application/json");
+        let request = request.header("tus-resumable", "1.0.0");
         Ok(match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,

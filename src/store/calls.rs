@@ -166,26 +166,41 @@ impl Conn {
 
     /// All tags, up to a number of them.
     pub async fn tags(&mut self) -> Result<Vec<Name>, Error> {
+        self.tags_after("").await
+    }
+
+    /// The tags that come after this one, up to a number of them.
+    async fn tags_after(&mut self, last: &str) -> Result<Vec<Name>, Error> {
         // One step in the index for each tag, however many calls have it.
         let sql = "WITH RECURSIVE known (tag) AS (
-                       SELECT min(tag) FROM calls WHERE tag IS NOT NULL
+                       SELECT min(tag) FROM calls WHERE tag > $2
                        UNION ALL
                        SELECT (SELECT min(tag) FROM calls WHERE tag > known.tag) FROM known WHERE known.tag IS NOT NULL
                    ) SELECT tag FROM known WHERE tag IS NOT NULL LIMIT $1";
-        let tags = self.fetch(sql, args![MOST_TAGS]).await?;
+        let tags = self.fetch(sql, args![MOST_TAGS, last]).await?;
         let read = |row: &Row| row.text("tag")?.parse().map_err(|_| Error::Unreadable("calls.tag"));
         tags.iter().map(read).collect()
     }
 
     /// Returns a tag as it is written already, whatever the case of its letters, if there is one like it.
     pub async fn known_tag(&mut self, tag: &Name) -> Result<Name, Error> {
-        let tags = self.tags().await?;
-        if tags.contains(tag) {
+        let sql = "SELECT tag FROM calls WHERE tag = $1 LIMIT 1";
+        if self.fetch_one(sql, args![tag.as_str()]).await?.is_some() {
             return Ok(tag.clone());
         }
+        // SQLite knows the case of ASCII letters only, so all tags are read.
         let wanted = tag.as_str().to_lowercase();
-        let known = tags.into_iter().find(|known| known.as_str().to_lowercase() == wanted);
-        Ok(known.unwrap_or_else(|| tag.clone()))
+        let mut last = String::new();
+        loop {
+            let tags = self.tags_after(&last).await?;
+            if let Some(known) = tags.iter().find(|known| known.as_str().to_lowercase() == wanted) {
+                return Ok(known.clone());
+            }
+            match tags.last() {
+                Some(end) if tags.len() as i64 == MOST_TAGS => end.as_str().clone_into(&mut last),
+                _ => return Ok(tag.clone()),
+            }
+        }
     }
 
     /// The newest uploads whose title, or the name of whose file, matches this pattern of terms.

@@ -33,6 +33,9 @@ pub(super) enum ApiError {
     /// 413. The limit in bytes.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    /// 412. A client of another version of tus.
+    #[error("Tus-Resumable: expected 1.0.0")]
+    OtherVersion,
     /// 408.
     #[error("the body did not arrive in time")]
     TooSlow,
@@ -261,6 +264,7 @@ impl ApiError {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported content type")
             }
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
+            Self::OtherVersion => (StatusCode::PRECONDITION_FAILED, "other-version", "Another version of tus"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "The body took too long"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no-such-path", "Page not found"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
@@ -382,7 +386,7 @@ fn spool_parts(error: spool::Error, detail: String) -> ProblemParts {
         E::TooManyFiles => (StatusCode::SERVICE_UNAVAILABLE, "too-many-uploads", "Too many uploads"),
         E::OtherOffset { .. } => (StatusCode::CONFLICT, "other-offset", "The upload goes on elsewhere"),
         E::Locked => (StatusCode::LOCKED, "locked", "The upload is in use"),
-        E::TooLong => (StatusCode::BAD_REQUEST, "bad-request", "Invalid request"),
+        E::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
         E::Io(error) => {
             tracing::error!("the folder of unfinished uploads: {error}");
             let detail = "the folder of unfinished uploads cannot be read or written; the log says why".to_owned();

@@ -97,6 +97,7 @@ pub fn router(context: Shared) -> Router {
             get(answer.clone()).post(answer)
         }};
     }
+    let tus = |methods: MethodRouter<Shared>| methods.layer(middleware::from_fn(tus::speak));
     let vendors = Routes::new()
         .at("/record", twiml!(record::greet))
         .at("/record/done", get(record::done).post(record::done))
@@ -145,8 +146,8 @@ pub fn router(context: Shared) -> Router {
         .at("/recordings/{file}", get(recordings::listen))
         .at("/tags", get(tags::list))
         .at("/transcribe", get(transcribe::form).post(transcribe::transcribe))
-        .at("/uploads", post(tus::begin).options(tus::describe))
-        .at("/uploads/{id}", get(tus::show).head(tus::offset).patch(tus::append).delete(tus::cancel))
+        .at("/uploads", tus(post(tus::begin).options(tus::describe)))
+        .at("/uploads/{id}", tus(get(tus::show).head(tus::offset).patch(tus::append).delete(tus::cancel)))
         .at("/transcript/{id}", get(transcript::transcript))
         .at("/transcript/{id}/checked", post(checks::check))
         .at("/transcript/{id}/blind-check", get(blind_checks::show).post(blind_checks::store))

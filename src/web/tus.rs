@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +24,7 @@ use crate::context::Shared;
 use crate::model::spooled::{FileId, SpooledState};
 use crate::pipeline::spooled::{self, Spooled, Wanted};
 
+const SUPPORTED: HeaderName = HeaderName::from_static("tus-version");
 const RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
 const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const LENGTH: HeaderName = HeaderName::from_static("upload-length");
@@ -66,14 +68,27 @@ pub(super) struct Waiting {
     wait: Option<String>,
 }
 
+/// Refuses requests of another version of the protocol, and of none. `GET` is no part of it.
+pub(super) async fn speak(request: Request, next: Next) -> Response {
+    let asks = [Method::POST, Method::HEAD, Method::PATCH, Method::DELETE].contains(request.method());
+    let is_known = only_header(request.headers(), RESUMABLE.as_str()).is_some_and(|version| version == VERSION);
+    let mut response = if asks && !is_known {
+        ([(SUPPORTED, VERSION)], ApiError::OtherVersion).into_response()
+    } else {
+        next.run(request).await
+    };
+    response.headers_mut().insert(RESUMABLE, VERSION);
+    response
+}
+
 /// Tells what the server understands.
 pub(super) async fn describe(_: Query<NoParameters>) -> Response {
     let described = [
-        (HeaderName::from_static("tus-version"), VERSION),
+        (SUPPORTED, VERSION),
         (HeaderName::from_static("tus-extension"), HeaderValue::from_static("creation,termination,expiration")),
         (HeaderName::from_static("tus-max-size"), HeaderValue::from(LARGEST_UPLOAD)),
     ];
-    (StatusCode::NO_CONTENT, [(RESUMABLE, VERSION)], described).into_response()
+    (StatusCode::NO_CONTENT, described).into_response()
 }
 
 /// Begins a file. Its metadata are its name, `title`, `tag`, `keyterms` and `again`. All fields of `/transcribe` may come as a
@@ -194,15 +209,15 @@ pub(super) async fn cancel(
     _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
     spooled::cancel(&context, &id).await?;
-    Ok((StatusCode::NO_CONTENT, [(RESUMABLE, VERSION)]).into_response())
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// The headers that tell how far a file is.
-fn progress(file: &Spooled) -> [(HeaderName, HeaderValue); 3] {
+fn progress(file: &Spooled) -> [(HeaderName, HeaderValue); 2] {
     let expires = Timestamp::from_millisecond(file.expires_at).unwrap_or_default();
     let expires = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&expires).unwrap_or_default();
     let expires = HeaderValue::try_from(expires).expect("a date is a header value");
-    [(RESUMABLE, VERSION), (OFFSET, HeaderValue::from(file.offset)), (EXPIRES, expires)]
+    [(OFFSET, HeaderValue::from(file.offset)), (EXPIRES, expires)]
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Result<u64, ApiError> {

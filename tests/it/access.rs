@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use crate::support::callbacks::{CALL, CALL_PARAMS, FORM, encode, sign};
 use crate::support::{Answer, World};
 
+/// What requests to `/uploads` must have.
+const TUS: (&str, &str) = ("tus-resumable", "1.0.0");
+
 const RECORDING: &str = "RE0123456789abcdef0123456789abcdef";
 const TRANSCRIPT: &str = "01234567-89ab-cdef-0123-456789abcdef";
 
@@ -147,7 +150,8 @@ async fn an_unknown_parameter_is_refused_by_name_where_json_or_text_is_answered(
             continue;
         }
         let path = format!("{path}{}progres=failed&weight=5", if path.contains('?') { '&' } else { '?' });
-        let (headers, body) = if method == Method::POST { (&[FORM][..], "number=14155551234") } else { (&[][..], "") };
+        let (headers, body) =
+            if method == Method::POST { (&[FORM, TUS][..], "number=14155551234") } else { (&[TUS][..], "") };
         let detail = world.send(method, &path, headers, body).await.problem(400, "bad-request");
         assert_eq!(detail, "there is no parameter \"progres\" or \"weight\" here", "{path}");
         refused += 1;

@@ -247,6 +247,25 @@ async fn filters_find_calls_and_uploads_by_what_they_are_and_what_became_of_them
 }
 
 #[tokio::test]
+async fn a_tag_is_found_in_any_case_however_many_there_are() {
+    let world = World::new().await;
+    world.get("/dial/14155551234?tag=%C3%9Cbung").await.call_sid();
+    world.settle().await;
+    // All of them come before that one.
+    let more = "INSERT INTO calls (id, direction, kind, keyterms, state, rank, holds_number, created_at, updated_at, tag)
+                WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2100)
+                SELECT '000000000000000000000000000' || CAST(10000 + n AS text), 'outbound', 'message', '[]', 'busy', 9, 0, n, n,
+                'tag ' || CAST(n AS text) FROM numbers";
+    world.store.execute(more).await.expect("calls");
+    for tag in ["%C3%BCbung", "%C3%9CBUNG", "%C3%9Cbung"] {
+        assert_eq!(items(&world, &format!("?tag={tag}")).await[0]["tag"], "Übung", "{tag}");
+    }
+    assert_eq!(items(&world, "?tag=TAG+2100").await.len(), 1);
+    let tags = world.get("/tags").await.json()["tags"].as_array().map(Vec::len);
+    assert_eq!(tags, Some(1_000));
+}
+
+#[tokio::test]
 async fn all_that_match_a_filter_are_deleted_and_nothing_else() {
     let world = World::new().await;
     world.assemblyai.fail_next_transcript("no speech model today");

@@ -18,10 +18,11 @@ use tokio::net::TcpStream;
 use crate::support::{Answer, World, assert_happened, log, refuse};
 
 const PIECE: (&str, &str) = ("content-type", "application/offset+octet-stream");
+const TUS: (&str, &str) = ("tus-resumable", "1.0.0");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 async fn send(world: &World, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut request = world.http.request(method, format!("{}{path}", world.base));
+    let mut request = world.http.request(method, format!("{}{path}", world.base)).header(TUS.0, TUS.1);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -31,7 +32,7 @@ async fn send(world: &World, method: Method, path: &str, headers: &[(&str, &str)
 /// Begins a file of this name and length. Returns its address.
 async fn begin(world: &World, name: &str, length: usize, form: &str) -> String {
     let (length, name) = (length.to_string(), format!("filename {}", STANDARD.encode(name)));
-    let headers = [("upload-length", &*length), ("upload-metadata", &*name), ("tus-resumable", "1.0.0"), FORM];
+    let headers = [("upload-length", &*length), ("upload-metadata", &*name), FORM];
     let begun = send(world, Method::POST, "/uploads", &headers, form.as_bytes()).await;
     assert_eq!((begun.status.as_u16(), begun.header("upload-offset")), (201, "0"), "{}", begun.text());
     assert_eq!(begun.header("tus-resumable"), "1.0.0");
@@ -116,7 +117,7 @@ async fn a_broken_connection_and_a_restart_lose_nothing_that_was_received() {
     let address = world.base.trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&address).await.expect("a connection");
     let head = format!(
-        "PATCH {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {}\r\nUpload-Offset: 0\r\nContent-Length: {}\r\n\r\n",
+        "PATCH {path} HTTP/1.1\r\nHost: {address}\r\nTus-Resumable: 1.0.0\r\nContent-Type: {}\r\nUpload-Offset: 0\r\nContent-Length: {}\r\n\r\n",
         PIECE.1,
         speech::WAV.len()
     );
@@ -127,7 +128,7 @@ async fn a_broken_connection_and_a_restart_lose_nothing_that_was_received() {
     stream.read_to_end(&mut answer).await.expect("the end");
 
     let url = format!("{}{path}", world.base);
-    let head = Answer::of(world.http.head(&url).send().await.expect("an answer")).await;
+    let head = Answer::of(world.http.head(&url).header(TUS.0, TUS.1).send().await.expect("an answer")).await;
     assert_eq!((head.header("upload-offset"), head.header("cache-control")), (&*half.to_string(), "no-store"));
     assert_eq!(head.header("upload-length"), speech::WAV.len().to_string());
     let other = append(&world, &path, 0, speech::WAV).await;
@@ -135,7 +136,7 @@ async fn a_broken_connection_and_a_restart_lose_nothing_that_was_received() {
 
     // Another start of the program has it, too.
     let (again, url) = world.another_app_with_url(&[]).await;
-    let rest = world.http.patch(format!("{url}{path}")).header(PIECE.0, PIECE.1).header("upload-offset", half);
+    let rest = world.http.patch(format!("{url}{path}")).header(PIECE.0, PIECE.1).header(TUS.0, TUS.1).header("upload-offset", half);
     let rest = Answer::of(rest.body(speech::WAV[half..].to_vec()).send().await.expect("an answer")).await;
     assert_eq!(rest.status, 204, "{}", rest.text());
     again.stop().await;
@@ -269,7 +270,7 @@ async fn what_cannot_be_taken_is_refused_before_any_of_it_is_sent() {
         .await
         .problem(415, "unsupported-media-type");
     send(&world, Method::PATCH, &path, &[PIECE], b"12345").await.problem(400, "bad-request");
-    append(&world, &path, 0, b"1234567").await.problem(400, "bad-request");
+    append(&world, &path, 0, b"1234567").await.problem(413, "too-large");
     world.get("/uploads/x").await.problem(400, "bad-request");
     world.get(&format!("/uploads/{}", "0".repeat(32))).await.problem(404, "no-such-upload");
     assert_eq!(world.vendor_requests(), 0);
@@ -313,4 +314,34 @@ async fn a_form_of_a_browser_without_scripts_may_have_several_files() {
     titles.sort();
     assert_eq!(titles, ["\"a\"", "\"b\""], "one title cannot be that of both");
     send(&world, Method::POST, "/transcribe", &[multipart], &body).await.problem(400, "bad-request");
+}
+
+#[tokio::test]
+async fn a_request_of_another_version_of_the_protocol_does_nothing() {
+    let world = World::new().await;
+    let path = begin(&world, "talk.wav", speech::WAV.len(), "").await;
+    for version in [None, Some("0.2.2"), Some("1.0.0, 0.2.2"), Some("")] {
+        for (method, path) in [
+            (Method::POST, "/uploads"),
+            (Method::HEAD, &*path),
+            (Method::PATCH, &path),
+            (Method::DELETE, &format!("{path}/")),
+        ] {
+            let mut request = world.http.request(method.clone(), format!("{}{path}", world.base));
+            for (name, value) in [PIECE, ("upload-offset", "0"), ("upload-length", "5")] {
+                request = request.header(name, value);
+            }
+            request = version.iter().fold(request, |request, version| request.header(TUS.0, *version));
+            let answer = Answer::of(request.body("12345").send().await.expect("an answer")).await;
+            assert_eq!((answer.status.as_u16(), answer.header("tus-version")), (412, "1.0.0"), "{method} {version:?}");
+            assert_eq!(answer.header("tus-resumable"), "1.0.0");
+        }
+    }
+    let described = world.send(Method::OPTIONS, "/uploads", &[], "").await;
+    assert_eq!((described.status.as_u16(), described.header("tus-version")), (204, "1.0.0"));
+    // GET is none of the protocol's, and nothing was done.
+    assert_eq!(state(&world, &path).await["offset"], 0);
+    assert_eq!(held(&world).len(), 1);
+    let lost = send(&world, Method::HEAD, &format!("/uploads/{}", "0".repeat(32)), &[], b"").await;
+    assert_eq!((lost.status.as_u16(), lost.header("tus-resumable")), (404, "1.0.0"));
 }

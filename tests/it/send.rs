@@ -53,6 +53,15 @@ fn each_file_is_transcribed_once_and_says_what_came_of_it() {
     assert!(again.stdout[0].starts_with("again.wav: already here, as \"First \"talk\"\", "), "{again:?}");
     let address_of = |line: &str| line.rsplit(' ').next().expect("an address").to_owned();
     assert_eq!(address_of(&again.stdout[0]), address_of(&sent.stdout[0]));
+    put(&folder, "third.wav", b"silence");
+    let titled = upload(&folder, &["third.wav", "--title", "Ward round", "--to", &to]);
+    assert_eq!(titled.code, Some(0), "{titled:?}");
+    assert_eq!(titles(&address), ["First \"talk\"", "second", "Ward round"]);
+    for wrong in [&["again.wav", "third.wav", "--title", "Both"][..], &["--watch", ".", "--title", "All"]] {
+        let refused = upload(&folder, wrong);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr[0].contains("--title") && refused.stderr[0].contains("one file"), "{refused:?}");
+    }
     let refused = upload(&folder, &["again.wav", "--to", &to, "--keyterms", "one two three four five six seven"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr[0].starts_with("again.wav: the key term"), "{refused:?}");

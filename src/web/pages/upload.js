@@ -10,6 +10,7 @@ const template = document.getElementById('file-row').content.firstElementChild;
 const texts = document.getElementById('file-texts').content;
 const PIECE = 8 * 1024 * 1024;
 const AT_ONCE = 2;
+const TUS = { 'tus-resumable': '1.0.0' };
 // A connection over which nothing goes in this time is given up.
 const STALL = 30000;
 const LOOK_AGAIN = 1000;
@@ -83,7 +84,7 @@ function ask(row, method, address, headers = {}, content = null) {
       alarm = setTimeout(() => request.abort(), STALL);
     };
     request.open(method, address);
-    for (const [name, value] of Object.entries({ accept: 'application/json', ...headers })) request.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries({ accept: 'application/json', ...TUS, ...headers })) request.setRequestHeader(name, value);
     if (method === 'PATCH') request.upload.onprogress = ({ loaded }) => {
       hear();
       progress(row, row.offset + loaded);
@@ -282,7 +283,7 @@ function cancel(row) {
   row.isCanceled = true;
   row.request?.abort();
   remember(row, null);
-  if (row.address) fetch(row.address, { method: 'DELETE', keepalive: true }).catch(() => {}); // It expires anyway.
+  if (row.address) fetch(row.address, { method: 'DELETE', headers: TUS, keepalive: true }).catch(() => {}); // It expires anyway.
   rows.splice(rows.indexOf(row), 1);
   row.element.remove();
   summarize();
