@@ -99,7 +99,9 @@ impl FromStr for CallName {
     fn from_str(text: &str) -> Result<Self, BadId> {
         match text.parse() {
             Ok(id) => Ok(Self::Id(id)),
-            Err(_) => text.parse().map(Self::Sid),
+            Err(_) => text.parse().map(Self::Sid).map_err(|_| {
+                BadId::new("the id of a call or upload", "32 hex digits, and a call SID is CA and 32 hex digits")
+            }),
         }
     }
 }

@@ -43,6 +43,7 @@ pub mod delete_many;
 pub mod dial;
 mod error;
 pub mod facts;
+pub mod filing;
 mod follow;
 mod import;
 mod importable;

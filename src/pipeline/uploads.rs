@@ -1,16 +1,10 @@
 //! Uploads: audio that a client sends as a file or as a URL. It is stored with its first order, as a call that has one recording,
 //! so that lists, pages, speakers, corrections and deletion treat it as they treat calls.
 
-use std::sync::Arc;
-
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::Error;
-use super::task::run_to_end;
-use crate::context::Shared;
-use crate::failpoint::Commit;
-use crate::model::call::{Call, CallId, CallName, Deletion, Kind};
+use crate::model::call::{Call, CallId, CallName, Kind};
 use crate::model::name::Name;
 use crate::model::recording::{Recording, RecordingSid, RecordingState, UPLOAD, audio_of_file};
 use crate::store::{self, Conn};
@@ -100,7 +94,7 @@ impl Upload {
             tx.set_title(&stored, self.title.as_ref(), now).await?;
         }
         match (&self.tag, &stored.tag) {
-            (Some(tag), None) => tx.set_tag(id, tag, now).await,
+            (Some(tag), None) => tx.set_tag(id, Some(tag), now).await,
             _ => Ok(()),
         }
     }
@@ -118,30 +112,6 @@ fn title_of_url(url: &str) -> Option<Name> {
     let last = parsed.path_segments()?.rfind(|segment| !segment.is_empty()).map(percent_decode_str);
     let last = last.and_then(|last| Name::beginning(&last.decode_utf8_lossy()));
     last.or_else(|| Name::beginning(parsed.host_str()?))
-}
-
-/// Changes the title of an upload; `None` takes it away.
-pub async fn set_title(context: &Shared, name: CallName, title: Option<Name>) -> Result<(), Error> {
-    let call = context.store.read().await?.call(&name).await?;
-    let call = call.ok_or_else(|| Error::NoSuchCall(name.as_str().to_owned()))?;
-    match (call.deletion, call.kind) {
-        (Some(Deletion::Done | Deletion::Wanted), _) => return Err(Error::Deleted),
-        (None, Kind::Upload) => {}
-        (None, Kind::Message | Kind::Conversation) => return Err(Error::NotAnUpload),
-    }
-    let shared = Arc::clone(context);
-    run_to_end(context, async move {
-        let (context, call, title) = (&shared, &call, title.as_ref());
-        let id = &call.id;
-        let renamed = context.store.write(Commit::NameUpload, id.as_str(), |mut tx| async move {
-            tx.set_title(call, title, context.clock.now_ms()).await?;
-            Ok((tx, ()))
-        });
-        renamed.await?;
-        context.events.changed(id.as_str());
-        Ok(())
-    })
-    .await
 }
 
 #[cfg(test)]

@@ -158,10 +158,10 @@ impl Conn {
         self.execute(sql, args![of.id.as_str(), title.map(Name::as_str), now, folded.as_str()]).await.map(drop)
     }
 
-    /// Files an upload under a tag.
-    pub(crate) async fn set_tag(&mut self, id: &CallId, tag: &Name, now: i64) -> Result<(), Error> {
+    /// Files a call or an upload under a tag, or takes the tag away.
+    pub(crate) async fn set_tag(&mut self, id: &CallId, tag: Option<&Name>, now: i64) -> Result<(), Error> {
         let sql = "UPDATE calls SET tag = $2, updated_at = $3 WHERE id = $1 AND deletion IS NULL";
-        self.execute(sql, args![id.as_str(), tag.as_str(), now]).await.map(drop)
+        self.execute(sql, args![id.as_str(), tag.map(Name::as_str), now]).await.map(drop)
     }
 
     /// All tags, up to a number of them.

@@ -124,6 +124,13 @@ impl Conn {
         self.fetch(sql, args![since, before]).await?.iter().map(read).collect()
     }
 
+    /// What is known to be paid in US dollars for the calls with a number and their transcripts. `None` if nothing is.
+    pub async fn cost_with(&mut self, number: &str) -> Result<Option<Dollars>, Error> {
+        let sql = self.dialect().cost_with_number();
+        let row = self.fetch_one(sql, args![number]).await?;
+        row.as_ref().map_or(Ok(None), |row| dollars(row, "cost"))
+    }
+
     /// What calls of this time and transcripts that were ordered in it cost, by the number at the other end, the dearest
     /// first.
     pub async fn costs_by_party(&mut self, since: i64, before: i64, limit: i64) -> Result<Vec<PartyCosts>, Error> {

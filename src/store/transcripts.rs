@@ -1,5 +1,7 @@
 //! Transcripts, and the words in them.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -73,6 +75,17 @@ macro_rules! select {
 }
 
 impl Conn {
+    /// Why the newest transcript that is missed of each of these calls failed, by call id.
+    pub async fn failures(&mut self, calls: &[&CallId]) -> Result<HashMap<String, String>, Error> {
+        if calls.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<&str> = calls.iter().map(|id| id.as_str()).collect();
+        let ids = serde_json::to_string(&ids).unwrap_or_default();
+        let rows = self.fetch(self.dialect().failures_of_calls(), args![ids.as_str()]).await?;
+        rows.iter().map(|row| Ok((row.text("call_id")?, row.text("reason")?))).collect()
+    }
+
     /// Inserts an order. Returns `false` if an equal request has one.
     pub(crate) async fn add_transcript(&mut self, new: &NewTranscript) -> Result<bool, Error> {
         let NewTranscript {

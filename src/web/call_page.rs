@@ -161,7 +161,8 @@ impl CallDetails {
 
     /// Why the call is in its state, unless the page says it already.
     fn reason_below(&self) -> Option<&str> {
-        self.call.reason.as_deref().filter(|reason| *reason != self.waits_for())
+        let is_of_transcript = |reason: &str| self.transcripts.iter().any(|one| one.reason.as_deref() == Some(reason));
+        self.call.reason.as_deref().filter(|reason| *reason != self.waits_for() && !is_of_transcript(reason))
     }
 
     /// Whether the transcript can be read, so that it comes first.

@@ -154,7 +154,10 @@ async fn stored(
     // Large ones are not read here, and many readers may wait for their turn with the page.
     let sizes: Vec<usize> = facts.transcripts.iter_mut().map(forget_large).collect();
     let (progress, call) = (facts.progress(), &facts.call);
-    let unconnected = Unconnected::of(call, &facts.summary());
+    let summary = facts.summary();
+    let unconnected = Unconnected::of(call, &summary);
+    let missed = facts.transcripts.iter().rfind(|one| facts.may_retry_transcript(one) && one.reason.is_some());
+    let failure = missed.and_then(|missed| missed.reason.clone());
     let history = conn.history(&call.id).await?;
     let mut shown = CallDetails {
         progress,
@@ -162,7 +165,7 @@ async fn stored(
         legs: Vec::new(),
         cost_usd: Price::with(facts.transcripts_cost(), call.price.as_ref()),
         transcripts_cost: facts.transcripts_cost(),
-        over_budget: facts.summary().over_budget,
+        over_budget: summary.over_budget,
         can_retry: facts.may_retry().is_ok(),
         can_delete: facts.may_delete().is_ok(),
         keyterms: Vec::new(),
@@ -175,7 +178,7 @@ async fn stored(
         speakers: Vec::new(),
         naming: Speakers::default(),
         since,
-        call: CallView::of(call).with_reason(unconnected),
+        call: CallView::of(call).explained(progress, unconnected, summary.over_budget, failure),
     };
     let legs = LegView::of(&facts, &history);
     shown.timeline = history.into_iter().map(|event| EventView::of(call, event)).collect();

@@ -19,6 +19,7 @@ use super::response::{page, see_other};
 use super::view::{calls_with, in_query};
 use crate::context::Shared;
 use crate::model::contact::{BadContact, Contact};
+use crate::model::dollars::Dollars;
 use crate::model::keyterms::Keyterms;
 use crate::model::name::{BadName, Name};
 use crate::model::phone::PhoneNumber;
@@ -99,6 +100,8 @@ struct ContactPage {
     number: PhoneNumber,
     /// The stored name, if there is one.
     name: Option<String>,
+    /// What is known to be paid for its calls.
+    cost: Option<Dollars>,
     form: Sent,
     refused: Option<Refused>,
     /// Whether the form was sent before its browser was logged in.
@@ -169,10 +172,12 @@ pub(super) async fn show(
     _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
     let number = number(&context, &headers, &typed)?;
-    let contact = context.store.read().await?.contact(&number).await?;
+    let mut conn = context.store.read().await?;
+    let contact = conn.contact(&number).await?;
     if wants_page(&headers) {
+        let cost = conn.cost_with(&number.to_string()).await?;
         let (notices, name, form) = (Notices::of(&context), name_of(contact.as_ref()), Sent::of(contact));
-        return Ok(page(ContactPage { notices, number, name, form, refused: None, is_kept: false }.render()));
+        return Ok(page(ContactPage { notices, number, name, cost, form, refused: None, is_kept: false }.render()));
     }
     let contact = contact.ok_or_else(|| pipeline::Error::NoSuchContact(number.to_string()))?;
     Ok(Json(ContactView::of(contact)).into_response())
@@ -222,7 +227,7 @@ pub(super) async fn edit(
             Ok(forms::again(error, move |problem| {
                 let (notices, form, number, name) = (Notices::of(&context), form.clone(), number.clone(), name.clone());
                 let refused = Some(Refused { field, problem });
-                page(ContactPage { notices, number, name, form, refused, is_kept: false }.render())
+                page(ContactPage { notices, number, name, cost: None, form, refused, is_kept: false }.render())
             }))
         }
         stored => changed(stored?),
@@ -251,7 +256,7 @@ pub(super) async fn show_again(context: &Shared, typed: Option<&str>, form: &[u8
     let number = TypedNumber::pasted(typed)?.in_country_of(&context.phone_number)?;
     let contact = context.store.read().await?.contact(&number).await?;
     let (name, form) = (name_of(contact.as_ref()), form.over(Sent::of(contact)));
-    Ok(page(ContactPage { notices, number, name, form, refused, is_kept }.render()))
+    Ok(page(ContactPage { notices, number, name, cost: None, form, refused, is_kept }.render()))
 }
 
 /// Reads a number as people type it. On pages, one without `+` is a number of the country of our own.

@@ -14,7 +14,7 @@ use super::contacts::number;
 use super::deletions::Counts;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
-use super::filter::Search;
+use super::filter::{Asked, Search};
 use super::items::{self, List};
 use super::labels;
 use super::pages::Notices;
@@ -125,6 +125,9 @@ pub(super) async fn ask_of_contact(
 ) -> Result<Response, ApiError> {
     let number = number(&context, &headers, &typed)?;
     let receipt = delete_many::extent(&context, &delete_many::with(&number)).await?;
+    if !wants_page(&headers) {
+        return Ok(Json(ReceiptView::of(Some(&number), receipt)).into_response());
+    }
     shown_of_contact(&context, number, receipt).await
 }
 
@@ -154,7 +157,7 @@ async fn shown_of_contact(context: &Shared, number: PhoneNumber, receipt: Receip
 pub(super) async fn ask(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Query(search): Query<Search>,
+    Asked(search): Asked,
 ) -> Result<Response, ApiError> {
     let (search, filter) = matching(&context, search).await?;
     let receipt = ReceiptView::of(None, delete_many::extent(&context, &filter).await?);
@@ -165,7 +168,7 @@ pub(super) async fn ask(
 pub(super) async fn delete(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Query(search): Query<Search>,
+    Asked(search): Asked,
     body: Body,
 ) -> Result<Response, ApiError> {
     let (_, filter) = matching(&context, search).await?;

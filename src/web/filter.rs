@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 use serde::de::Error as _;
@@ -10,6 +12,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::error::ApiError;
+use super::extract::{Query, wants_page};
 use super::labels;
 use crate::model::call::{CallState, Direction, Kind};
 use crate::model::dollars::Dollars;
@@ -22,7 +25,7 @@ const MOST: i64 = 200;
 /// Characters of a date.
 const DATE: usize = "2026-11-23".len();
 
-/// The query of the list. Empty parameters are ignored, because a form sends all its fields.
+/// The query of the list. Empty texts restrict nothing, because a form sends all its fields.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Search {
@@ -57,6 +60,23 @@ pub(super) struct Search {
     /// The cursor at which the previous page ended. `/calls` calls it `after`.
     #[serde(alias = "after")]
     pub(super) cursor: String,
+}
+
+/// The query of a list. JSON refuses empty filters: one that a program has left empty by mistake would find all calls.
+pub(super) struct Asked(pub(super) Search);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Query(search) = Query::from_request_parts(parts, state).await?;
+        let query = parts.uri.query().filter(|_| !wants_page(&parts.headers)).unwrap_or_default();
+        let mut empty = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| value.trim().is_empty());
+        match empty.find(|(name, _)| !["q", "sort", "limit", "cursor", "after"].contains(&&**name)) {
+            Some((name, _)) => Err(ApiError::BadRequest(format!("{name}: expected a value, or no such parameter"))),
+            None => Ok(Self(search)),
+        }
+    }
 }
 
 /// Which calls are meant, as the parameters of `/calls` say, in the body of another request.
@@ -126,8 +146,11 @@ impl Search {
     pub(super) fn filter(&self) -> Result<Filter, ApiError> {
         let any = Filter::default();
         let state = state_named(&self.state)?;
-        let since = time("since", &self.since)?.map_or(any.since, |(first, _)| first);
-        let before = time("until", &self.until)?.map_or(any.before, |(_, last)| last.saturating_add(1));
+        let since = time("since", &self.since)?.map(|(first, _)| first);
+        let last = time("until", &self.until)?.map(|(_, last)| last);
+        in_order(since, last, "until: expected a time after since")?;
+        let since = since.unwrap_or(any.since);
+        let before = last.map_or(any.before, |last| last.saturating_add(1));
         let is_checked = is_checked(&self.checked)?;
         let (kind, direction) = (kind_named(&self.kind)?, direction_named(&self.direction)?);
         let tag = match self.tag.trim() {
@@ -138,11 +161,13 @@ impl Search {
             "" => None,
             import => Some(import.parse().map_err(|wrong| ApiError::BadRequest(format!("import: {wrong}")))?),
         };
-        let number = Number::parse(&self.number);
+        let number = number_named(&self.number)?;
         let progress = progress_named(&self.progress)?;
         let min_seconds = seconds("min_seconds", &self.min_seconds)?;
         let max_seconds = seconds("max_seconds", &self.max_seconds)?;
         let (min_cost, max_cost) = (dollars("min_cost", &self.min_cost)?, dollars("max_cost", &self.max_cost)?);
+        in_order(min_seconds, max_seconds, "max_seconds: expected at least min_seconds")?;
+        in_order(min_cost, max_cost, "max_cost: expected at least min_cost")?;
         let parties = None;
         Ok(Filter {
             state,
@@ -190,23 +215,11 @@ impl Search {
         time("until", &self.until).ok().flatten().and_then(|(_, last)| Timestamp::from_millisecond(last).ok())
     }
 
-    /// Returns the name of the first field that cannot be read, or an empty name if it is none of the form's.
-    pub(super) fn wrong_field(&self) -> &'static str {
-        match self {
-            Self { state, .. } if state_named(state).is_err() => "state",
-            Self { checked, .. } if is_checked(checked).is_err() => "checked",
-            Self { since, .. } if time("since", since).is_err() => "since",
-            Self { until, .. } if time("until", until).is_err() => "until",
-            Self { progress, .. } if progress_named(progress).is_err() => "progress",
-            Self { kind, .. } if kind_named(kind).is_err() => "kind",
-            Self { q, sort, .. } if !q.trim().is_empty() && !["", "newest"].contains(&sort.trim()) => "sort",
-            Self { state, kind, .. } if !state.trim().is_empty() && kind.trim() == Kind::Upload.as_str() => "state",
-            Self { min_seconds, .. } if seconds("min_seconds", min_seconds).is_err() => "min_seconds",
-            Self { max_seconds, .. } if seconds("max_seconds", max_seconds).is_err() => "max_seconds",
-            Self { min_cost, .. } if dollars("min_cost", min_cost).is_err() => "min_cost",
-            Self { max_cost, .. } if dollars("max_cost", max_cost).is_err() => "max_cost",
-            _ => "",
-        }
+    /// Returns the name of the field that a refusal begins with, or an empty name if it is none of the form's.
+    pub(super) fn field_of(&self, refusal: &ApiError) -> &'static str {
+        let said = refusal.to_string();
+        let begins = |(name, _): &Field<'_>| said.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+        self.fields().into_iter().find(begins).map_or("", |(name, _)| name)
     }
 
     /// Whether a field is set that the form shows only if somebody asks for it.
@@ -216,6 +229,11 @@ impl Search {
         [state, kind, direction, contact, tag, min_seconds, max_seconds, min_cost, max_cost, sort]
             .iter()
             .any(|field| !field.trim().is_empty())
+    }
+
+    /// Whether the list is restricted or ordered by what calls cost, so that it shows that.
+    pub(super) fn has_costs(&self) -> bool {
+        !self.min_cost.trim().is_empty() || !self.max_cost.trim().is_empty() || self.sort.trim() == "costliest"
     }
 
     /// What the link to the next page says.
@@ -291,6 +309,25 @@ fn state_named(text: &str) -> Result<Option<CallState>, ApiError> {
 
 fn progress_named(text: &str) -> Result<Option<Progress>, ApiError> {
     word("progress", text, Progress::named, &Progress::ALL.map(Progress::as_str))
+}
+
+/// Fails if the end of a range is before its beginning.
+fn in_order<T: PartialOrd>(first: Option<T>, last: Option<T>, why: &str) -> Result<(), ApiError> {
+    match (first, last) {
+        (Some(first), Some(last)) if last < first => Err(ApiError::BadRequest(why.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// A number or its last digits, or an address such as `sip:alice@example.com`.
+pub(super) fn number_named(text: &str) -> Result<Option<Number>, ApiError> {
+    let expected = "number: expected a number, such as +14155551234, or its last digits";
+    match Number::parse(text) {
+        Some(_) if !text.contains(|c: char| c.is_ascii_digit() || c == ':' || c == '@') => {
+            Err(ApiError::BadRequest(expected.to_owned()))
+        }
+        number => Ok(number),
+    }
 }
 
 fn direction_named(text: &str) -> Result<Option<Direction>, ApiError> {

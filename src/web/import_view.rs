@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::pages::timestamp;
-use super::trial_view::{dollars, rounded};
+use super::trial_view::{about, rounded};
 use super::view::{CallView, number};
 use crate::model::import::{ImportFilter, ImportId, ImportState, ItemState};
 use crate::pipeline::imports::{ImportProgress, Look, is_already};
@@ -227,9 +227,9 @@ impl ImportView {
     pub(super) fn costs(&self) -> Option<String> {
         let (so_far, all) = (self.cost_so_far_usd.filter(|_| self.wanted() > 0)?, self.cost_usd?);
         Some(if self.is_over() {
-            format!("Its transcripts cost about {}", dollars(&Some(so_far)))
+            format!("Its transcripts cost {}", about(&Some(so_far)))
         } else {
-            format!("About {} so far, about {} in all", dollars(&Some(so_far)), dollars(&Some(all)))
+            format!("Cost: {} so far, {} in all", about(&Some(so_far)), about(&Some(all)))
         })
     }
 

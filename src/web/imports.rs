@@ -15,7 +15,7 @@ use super::access::Who;
 use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
-use super::filter::time;
+use super::filter::{number_named, time};
 use super::forms::{self, Refused};
 use super::import_view::{ImportView, LeftOutView, LookView};
 use super::pages::Notices;
@@ -23,7 +23,6 @@ use super::response::{page, see_other};
 use crate::context::Shared;
 use crate::model::import::{ImportFilter, ImportId};
 use crate::pipeline::imports::{self, Steering};
-use crate::store::Number;
 
 /// Maximum size of a body in bytes.
 const LARGEST: usize = 64 << 10;
@@ -263,7 +262,7 @@ impl Sent {
         if until < since {
             return bad("until: expected a time after since");
         }
-        let number = Number::parse(&self.number).map(|number| number.as_str().to_owned());
+        let number = number_named(&self.number)?.map(|number| number.as_str().to_owned());
         let (min_seconds, max_seconds) = (self.min_seconds, self.max_seconds);
         if min_seconds.is_some_and(|least| least < 0) {
             return bad("min_seconds: expected whole seconds");

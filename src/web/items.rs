@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::extract::{Query, wants_page};
-use super::filter::{Search, bad_after, cursor, written};
+use super::extract::wants_page;
+use super::filter::{Asked, Search, bad_after, cursor, written};
 use super::forms::Refused;
 use super::list_page::CallsPage;
 use super::pages::Notices;
@@ -62,7 +62,7 @@ impl List {
 pub(super) async fn calls(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Query(search): Query<Search>,
+    Asked(search): Asked,
 ) -> Result<Response, ApiError> {
     answer(&context, &headers, search, List::Calls).await
 }
@@ -70,7 +70,7 @@ pub(super) async fn calls(
 pub(super) async fn items(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Query(search): Query<Search>,
+    Asked(search): Asked,
 ) -> Result<Response, ApiError> {
     answer(&context, &headers, search, List::Items).await
 }
@@ -100,7 +100,7 @@ async fn answer(context: &Shared, headers: &HeaderMap, search: Search, list: Lis
         Ok(page) if list == List::Items => Ok(Json(as_items(&page)).into_response()),
         Ok(page) => Ok(Json(page).into_response()),
         Err(error @ ApiError::BadRequest(_)) if is_page => {
-            let (field, context) = (search.wrong_field(), Shared::clone(context));
+            let (field, context) = (search.field_of(&error), Shared::clone(context));
             Ok(forms::again(error, move |problem| {
                 let (notices, search, page) = (Notices::of(&context), search.clone(), CallList::default());
                 let refused = Some(Refused { field, problem });
@@ -121,12 +121,23 @@ pub(super) async fn rows(context: &Shared, search: &Search, list: List) -> Resul
     let since = conn.newest_change().await?;
     let filter = filter_in(&mut conn, search, list).await?;
     let Listed { calls, next } = conn.list(&filter, sort, after.as_ref(), limit).await?;
-    let mut summaries = conn.call_summaries(&calls).await?;
-    let row = |call: &Call| CallRow::of(call, summaries.remove(call.id.as_str()).unwrap_or_default());
-    let rows = calls.iter().map(row).collect();
+    let rows = rows_of(&mut conn, &calls).await?;
     let cursor = next.map(|next| written(&next, sort));
     let next = cursor.as_ref().map(|cursor| search.next(list.path(), cursor));
     Ok(CallList { calls: Some(rows), hits: None, contacts: None, next, cursor, since })
+}
+
+/// Reads what the list shows of these calls.
+async fn rows_of(conn: &mut Conn, calls: &[Call]) -> Result<Vec<CallRow>, ApiError> {
+    let summaries = conn.call_summaries(calls).await?;
+    let has_failed = |call: &&Call| summaries.get(call.id.as_str()).is_some_and(|one| one.summary.has_failed);
+    let failed: Vec<_> = calls.iter().filter(has_failed).map(|call| &call.id).collect();
+    let failures = conn.failures(&failed).await?;
+    let row = |call: &Call| {
+        let id = call.id.as_str();
+        CallRow::of(call, summaries.get(id).cloned().unwrap_or_default(), failures.get(id).cloned())
+    };
+    Ok(calls.iter().map(row).collect())
 }
 
 /// Returns which calls a list has.
@@ -198,7 +209,7 @@ async fn hits(context: &Shared, headers: &HeaderMap, search: &Search, list: List
         let is_last = (some.len() as i64) < at_once;
         read += some.len();
         let calls: Vec<Call> = some.iter().filter_map(|hit| hit.call.clone()).collect();
-        let mut summaries = conn.call_summaries(&calls).await?;
+        let mut rows_of_calls = rows_of(&mut conn, &calls).await?.into_iter();
         let mut is_full = false;
         for hit in some {
             is_full = found.len() as i64 == limit;
@@ -206,8 +217,7 @@ async fn hits(context: &Shared, headers: &HeaderMap, search: &Search, list: List
                 break;
             }
             after = Some(hit.rank);
-            let row =
-                hit.call.as_ref().map(|call| CallRow::of(call, summaries.remove(call.id.as_str()).unwrap_or_default()));
+            let row = hit.call.as_ref().and_then(|_| rows_of_calls.next());
             let is_taken = match (&hit.call, &row) {
                 (Some(call), Some(row)) => filter.takes(call, row.progress, row.duration_seconds, row.cost_usd),
                 _ => is_all_taken,

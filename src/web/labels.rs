@@ -195,7 +195,7 @@ pub(super) fn outcome(state: Option<CallState>, progress: Progress) -> &'static 
 
 /// Why a call was not transcribed that the budget of the day did not allow.
 pub(super) fn over_budget(budget: Dollars) -> String {
-    format!("Not transcribed: BUDGET_PER_DAY of {budget} was reached.")
+    format!("BUDGET_PER_DAY of {budget} was reached.")
 }
 
 /// What became of an upload.

@@ -1,7 +1,5 @@
 //! The page of `/calls`: rows of calls, or search hits.
 
-use std::borrow::Cow;
-
 use askama::Template;
 use axum::http::{HeaderMap, Uri, header};
 use url::form_urlencoded;
@@ -12,6 +10,7 @@ use super::forms::Refused;
 use super::labels;
 use super::pages::Notices;
 use super::view::{CallList, CallRow, HitView};
+use crate::model::dollars::Dollars;
 use crate::model::standing::Progress;
 
 #[derive(Template)]
@@ -56,20 +55,9 @@ impl CallList {
 
 impl CallRow {
     /// Returns how the call's transcript begins, or why there is none.
-    pub(super) fn gist(&self) -> Cow<'_, str> {
-        let over_budget = self.over_budget.filter(|_| self.progress == Progress::NotTranscribed);
-        if let (None, None, Some(budget)) = (&self.words, &self.call.reason, over_budget) {
-            return labels::over_budget(budget).into();
-        }
-        let why = match self.progress {
-            // The reason tells it.
-            Progress::Failed if self.unconnected.is_some() => "",
-            Progress::Failed if self.call.is_upload() => labels::outcome_of_upload(self.progress),
-            Progress::Failed | Progress::NotTranscribed => labels::outcome(self.call.known_state, self.progress),
-            Progress::Done => "Nothing was said.",
-            _ => "",
-        };
-        self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(why).into()
+    pub(super) fn gist(&self) -> &str {
+        let silence = if self.progress == Progress::Done { "Nothing was said." } else { "" };
+        self.words.as_deref().or(self.call.reason.as_deref()).unwrap_or(silence)
     }
 
     /// Returns the call's progress in a word or two.
@@ -82,6 +70,11 @@ impl CallRow {
 }
 
 impl HitView {
+    /// What its call has cost.
+    fn cost(&self) -> Option<Dollars> {
+        self.row.as_ref()?.cost_usd
+    }
+
     /// Returns the address of the call's page, or of the transcript's own page if its call is not known. It names what was
     /// searched for, and recording and moment as its fragment.
     pub(super) fn page(&self, query: &str) -> String {

@@ -21,6 +21,7 @@ mod deletions;
 mod dial;
 mod error;
 mod extract;
+mod filing;
 mod filter;
 mod finish;
 mod forms;
@@ -56,7 +57,6 @@ mod session;
 mod speakers;
 mod spoken;
 mod tags;
-mod title;
 mod transcribe;
 mod transcript;
 mod trial_result;
@@ -131,7 +131,7 @@ pub fn router(context: Shared) -> Router {
         .at("/items", get(items::items))
         .at("/items/delete", get(delete_many::ask).post(delete_many::delete))
         .at("/items/deletions", get(deletions::show))
-        .at("/items/{call}", get(calls::show).post(title::set).delete(delete::delete))
+        .at("/items/{call}", get(calls::show).post(filing::change).delete(delete::delete))
         .at("/items/{call}/delete", get(delete::ask).post(delete::delete))
         .at("/calls", get(items::calls).post(dial::confirmed))
         .at("/calls/{call}", get(calls::show))

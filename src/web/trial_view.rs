@@ -175,6 +175,12 @@ pub(super) fn rounded(cost: f64) -> f64 {
     (cost * 10_000.0).round() / 10_000.0
 }
 
+/// Writes an estimated cost for people.
+pub(super) fn about(cost: &Option<f64>) -> String {
+    let written = dollars(cost);
+    if written.starts_with('$') { format!("about {written}") } else { written }
+}
+
 /// Writes a cost for people.
 pub(super) fn dollars(cost: &Option<f64>) -> String {
     match cost {

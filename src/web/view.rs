@@ -110,9 +110,6 @@ pub(super) struct CallRow {
     pub(super) words: Option<String>,
     /// What is known to be paid for it and its transcripts.
     pub(super) cost_usd: Option<Dollars>,
-    /// The budget because of which it was not transcribed.
-    #[serde(skip)]
-    pub(super) over_budget: Option<Dollars>,
 }
 
 /// A call with its history, recordings and transcripts.
@@ -447,9 +444,25 @@ impl CallView {
         }
     }
 
-    /// Says why a conversation did not come about, if Twilio has not.
-    pub(super) fn with_reason(mut self, unconnected: Option<Unconnected>) -> Self {
-        self.reason = self.reason.or_else(|| unconnected.map(labels::unconnected).map(str::to_owned));
+    /// Says why it has no transcript, if Twilio has not. `failure` is why its transcript failed.
+    pub(super) fn explained(
+        mut self,
+        progress: Progress,
+        unconnected: Option<Unconnected>,
+        over_budget: Option<Dollars>,
+        failure: Option<String>,
+    ) -> Self {
+        let why = || match (progress, unconnected, over_budget) {
+            (_, Some(unconnected), _) => Some(labels::unconnected(unconnected).to_owned()),
+            (Progress::NotTranscribed, None, Some(budget)) => Some(labels::over_budget(budget)),
+            (Progress::Failed | Progress::NotTranscribed, ..) => Some(match self.is_upload() {
+                true => labels::outcome_of_upload(progress).to_owned(),
+                false => labels::outcome(self.known_state, progress).to_owned(),
+            }),
+            _ => None,
+        };
+        let failure = failure.filter(|_| progress == Progress::Failed);
+        self.reason = self.reason.clone().or(failure).or_else(why);
         self
     }
 
@@ -485,17 +498,25 @@ impl CallView {
         self.sid.as_deref().or(self.id.as_deref()).unwrap_or_default()
     }
 
-    /// Returns the first line of its page: the tutorial's sentence, for a call that was dialed.
+    /// Returns the first line of its page: the tutorial's sentence, for a call that was dialed here.
     pub(super) fn sentence(&self) -> String {
         let (to, from) = (number(self.to.as_ref()), number(self.from.as_ref()));
         if self.is_upload() {
             return self.file_name.as_ref().map_or_else(|| "Upload".to_owned(), |name| format!("Upload of {name}"));
         }
+        let is_imported = self.import.is_some();
         match (self.direction == Direction::Outbound, &self.sid) {
+            (true, Some(sid)) if is_imported => format!("call to {to}, imported from Twilio. call SID is: {sid}"),
+            (false, Some(sid)) if is_imported => format!("call from {from}, imported from Twilio. call SID is: {sid}"),
             (true, Some(sid)) => format!("dialing {to}. call SID is: {sid}"),
             (true, None) => format!("dialing {to}. Twilio has not assigned a call SID"),
             (false, sid) => format!("call from {from}. call SID is: {}", sid.as_deref().unwrap_or("–")),
         }
+    }
+
+    /// Whether our own number has called.
+    pub(super) fn is_outbound(&self) -> bool {
+        self.direction == Direction::Outbound
     }
 
     /// Returns the caller's name, or number.
@@ -539,14 +560,14 @@ pub(super) fn number(number: Option<&String>) -> &str {
 }
 
 impl CallRow {
-    pub(super) fn of(call: &Call, summed: CallSummary) -> Self {
+    /// `failure` is why its transcript failed.
+    pub(super) fn of(call: &Call, summed: CallSummary, failure: Option<String>) -> Self {
         let CallSummary { summary, seconds, words, transcripts_cost } = summed;
         let cost_usd = Price::with(transcripts_cost, call.price.as_ref());
         let words = words.filter(|_| call.deletion.is_none());
         let (progress, unconnected) = (Progress::of(call, &summary), Unconnected::of(call, &summary));
-        let call = CallView::of(call).with_reason(unconnected);
-        let over_budget = summary.over_budget;
-        Self { progress, unconnected, duration_seconds: seconds, words, cost_usd, over_budget, call }
+        let call = CallView::of(call).explained(progress, unconnected, summary.over_budget, failure);
+        Self { progress, unconnected, duration_seconds: seconds, words, cost_usd, call }
     }
 }
 

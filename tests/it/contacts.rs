@@ -414,6 +414,8 @@ async fn all_calls_of_a_contact_are_deleted_except_those_that_are_up() {
     let path = format!("/contacts/{NUMBER}/delete-calls");
     let asked = page(&world, &path).await;
     assert!(asked.contains("words of 2 calls, with 2 recordings and 2 transcripts") && asked.contains(&up), "{asked}");
+    let told = world.get(&path).await.json();
+    assert_eq!((&told["calls"], &told["left"][0]["call"]), (&json!([&two, &one]), &json!(up)), "{told}");
     assert_eq!(world.call(&one).await["progress"], "done", "asking deletes nothing");
     let answer = world.post_form(&path, "").await;
     let receipt = json!({

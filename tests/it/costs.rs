@@ -159,7 +159,7 @@ async fn beyond_the_budget_nothing_is_ordered_automatically() {
     let shown = world.call(&left_out).await;
     assert_eq!((&shown["progress"], &shown["can_retry"]), (&json!("not-transcribed"), &json!(true)), "{shown:#}");
     assert_eq!(shown["recordings"][0]["state"], "completed", "the recording is kept");
-    let why = "Not transcribed: BUDGET_PER_DAY of $0.0250 was reached.";
+    let why = "BUDGET_PER_DAY of $0.0250 was reached.";
     let of_call = page(&world, &format!("/calls/{left_out}")).await;
     assert!(of_call.contains(why) && of_call.contains(">Transcribe</button>\n</form>"), "{of_call}");
     let notice = "BUDGET_PER_DAY: transcripts for $0.0240 of $0.0250 were ordered automatically";

@@ -271,7 +271,7 @@ async fn calls_that_an_import_brought_here_are_marked_and_found_by_it() {
 
     let page = async |path: &str| world.get_with(path, &[HTML]).await.text();
     let list = page(&format!("/items?{of_first}")).await;
-    assert_eq!(list.matches(">imported<").count(), 2, "{list}");
+    assert_eq!(list.matches("class=\"sort\">Imported<").count(), 2, "{list}");
     assert!(list.contains(&format!("<a href=\"{first}\">The import</a>")), "{list}");
     let form = format!("<input type=\"hidden\" name=\"import\" value=\"{}\">", id(&first));
     assert!(list.contains(&form), "another search stays within the import: {list}");
@@ -639,7 +639,7 @@ async fn a_form_leads_to_the_cost_then_to_the_import_and_its_page_follows() {
     let cost = post("since=2026-03-01&until=&number=&min_seconds=&max_seconds=").await;
     assert_eq!(cost.status, 200);
     let page = cost.text();
-    for part in ["9 recordings with 0:45 of audio", "about <b>$0.45</b>", "Import for $0.45"] {
+    for part in ["9 recordings with 0:45 of audio", "Cost: <b>about $0.45</b>", "Import for $0.45"] {
         assert!(page.contains(part), "{part}: {page}");
     }
     let hidden = page.split(r#"<input type="hidden" name=""#).skip(1).map(|rest| {
@@ -754,7 +754,7 @@ async fn what_failed_in_an_import_leads_to_its_call_and_is_ordered_once_more() {
         page.contains("<progress max=\"4\" value=\"2\"") && page.contains("2 of 4 recordings transcribed."),
         "{page}"
     );
-    assert!(page.contains("About $0.10 so far, about $0.20 in all"), "{page}");
+    assert!(page.contains("Cost: about $0.10 so far, about $0.20 in all"), "{page}");
     world.assemblyai.release();
     world.settle().await;
     let again = import(&world, &location).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callscribe::sandbox::speech;
-use callscribe::sandbox::twilio::PHONE_NUMBER;
+use callscribe::sandbox::twilio::{Outcome, PHONE_NUMBER};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -83,7 +83,11 @@ async fn an_upload_is_in_the_list_with_its_title_and_goes_completely() {
         assert!(list.contains(expected) && !list.contains("New calls and uploads appear here."), "{list}");
         assert_eq!(list.contains("What is new and matches appears here."), query == "progress=failed", "{list}");
     }
-    world.post_json(&path, &json!({"title": 1})).await.problem(400, "bad-request");
+    for wrong in [json!({"title": 1}), json!({}), json!({"tag": "x".repeat(201)}), json!({"tag": "x", "kind": "y"})] {
+        world.post_json(&path, &wrong).await.problem(400, "bad-request");
+    }
+    let detail = world.get("/items/1").await.problem(400, "bad-request");
+    assert!(detail.contains("the id of a call or upload") && detail.contains("call SID"), "{detail}");
     world.post_json(&format!("/items/{call}"), &json!({"title": "x"})).await.problem(400, "bad-request");
 
     let asked = world.get_with(&format!("{path}/delete"), &[HTML]).await.text();
@@ -237,13 +241,146 @@ async fn filters_find_calls_and_uploads_by_what_they_are_and_what_became_of_them
         ("q=a&sort=oldest", "newest first"),
         ("q=a&sort=longest", "newest first"),
         ("state=completed&kind=upload", "state: uploads have none"),
+        ("kind=", "kind: expected a value"),
+        ("progress=done&tag=+", "tag: expected a value"),
+        ("since=&progress=done", "since: expected a value"),
+        ("number=abc", "number: expected a number"),
+        ("min_seconds=60&max_seconds=59", "max_seconds: expected at least min_seconds"),
+        ("min_cost=1&max_cost=0.5", "max_cost: expected at least min_cost"),
+        ("since=2026-11-02&until=2026-11-01", "until: expected a time after since"),
     ] {
         let detail = world.get(&format!("/items?{query}")).await.problem(400, "bad-request");
         assert!(detail.contains(words), "{query}: {detail}");
+        world.get(&format!("/items/delete?{query}")).await.problem(400, "bad-request");
+        if let Some(field) =
+            ["number", "max_seconds", "max_cost", "until"].iter().find(|field| words.starts_with(**field))
+        {
+            let page = world.get_with(&format!("/items?{query}"), &[HTML]).await;
+            assert_eq!(page.status, 400, "{query}");
+            let input = format!("<input name=\"{field}\"");
+            let (_, input) =
+                page.text().split_once(&input).map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a field");
+            assert!(input[..input.find('>').expect("an end")].contains("aria-invalid"), "{query}: {input}");
+            assert!(page.text().contains(words) && !page.text().contains("Nothing matches"), "{}", page.text());
+        }
     }
+    for (query, expected) in [
+        ("since=2000-01-01&until=2000-01-01", 0),
+        ("until=1960-01-01", 0),
+        ("number=sip:alice@example.com", 0),
+        ("min_seconds=7&max_seconds=7", 0),
+        ("max_cost=7&min_cost=7", 0),
+    ] {
+        assert_eq!(items(&world, &format!("?{query}")).await.len(), expected, "{query}");
+    }
+    // A form sends all its fields.
+    let empty = world.get_with("/items?q=&number=&progress=&since=&kind=&tag=&min_seconds=&sort=", &[HTML]).await;
+    assert!(empty.status == 200 && empty.text().contains("<bdi>notes</bdi>"), "{}", empty.text());
     let page = world.get_with("/items?progress=failed&kind=upload", &[HTML]).await.text();
     assert!(page.contains("<bdi>broken</bdi>") && !page.contains("<bdi>notes</bdi>"), "{page}");
     assert!(page.contains("<option value=\"upload\" selected>Uploads</option>"), "{page}");
+}
+
+#[tokio::test]
+async fn a_tag_can_be_given_and_taken_away_later() {
+    let world = World::new().await;
+    let spring = world.get("/dial/14155550000?tag=Spring").await.call_sid();
+    let call = world.dial("14155551234").await;
+    world.settle().await;
+    assert_eq!(upload(&world, "notes.wav", speech::WAV, &[("title", "Rounds")]).await.status, 200);
+    world.settle().await;
+    let id = ids(&items(&world, "").await)[0].clone();
+    let spring_id = world.call(&spring).await["id"].as_str().expect("an id").to_owned();
+    let tagged = world.post_json(&format!("/items/{id}"), &json!({"tag": "SPRING"})).await;
+    assert_eq!((tagged.status.as_u16(), tagged.json()), (200, json!({"id": id, "title": "Rounds", "tag": "Spring"})));
+    let page = world.get_with(&format!("/calls/{call}"), &[HTML]).await.text();
+    let (_, form) = page.split_once("<summary>Tag</summary>").expect("a form");
+    let (_, action) = form.split_once("action=\"").expect("an address");
+    let action = &action[..action.find('"').expect("an end")];
+    assert!(form.contains("<input name=\"tag\" list=\"tags\"") && !page.contains("name=\"title\""), "{page}");
+    let sent = world.send(Method::POST, action, &[HTML, FORM], "tag=spring").await;
+    assert_eq!((sent.status.as_u16(), sent.header("location")), (303, &*format!("/calls/{call}")));
+    let page = world.get_with(&format!("/calls/{call}"), &[HTML]).await.text();
+    assert!(page.contains("<p class=\"terms\">Tag: <bdi>Spring</bdi></p>"), "{page}");
+    assert_eq!(items(&world, "?tag=spring").await.len(), 3);
+    assert_eq!(items(&world, "?q=forty&tag=spring&kind=upload").await.len(), 1);
+    let page = world.get_with(&format!("/items/{id}"), &[HTML]).await.text();
+    assert!(page.contains("<summary>Title and tag</summary>") && page.contains("value=\"Spring\""), "{page}");
+
+    // Blank, it is taken away; the other field stays as it is.
+    let cleared = world.send(Method::POST, &format!("/items/{id}"), &[HTML, FORM], "title=Rounds&tag=+").await;
+    assert_eq!(cleared.status, 303, "{}", cleared.text());
+    for (path, body) in
+        [(format!("/items/{call}"), json!({"tag": null})), (format!("/items/{spring_id}"), json!({"tag": ""}))]
+    {
+        assert_eq!(world.post_json(&path, &body).await.json()["tag"], Value::Null);
+    }
+    assert_eq!(items(&world, "?kind=upload").await[0]["title"], "Rounds");
+    assert_eq!(items(&world, "?tag=spring").await, Vec::<Value>::new());
+    assert_eq!(world.get("/tags").await.json(), json!({"tags": []}));
+    assert_eq!(world.send(Method::DELETE, &format!("/items/{id}"), &[], "").await.status, 202);
+    world.post_json(&format!("/items/{id}"), &json!({"tag": "late"})).await.problem(410, "deleted");
+    let nobody = format!("/items/{}", "0".repeat(32));
+    world.post_json(&nobody, &json!({"tag": "x"})).await.problem(404, "no-such-call");
+}
+
+#[tokio::test]
+async fn the_list_says_why_a_call_or_an_upload_has_no_transcript() {
+    let world = World::with(&[("BUDGET_PER_DAY", "0")]).await;
+    world.twilio.set_next_outcome(Outcome::Busy);
+    let busy = world.dial("14155550001").await;
+    world.settle().await;
+    world.clock.advance(Duration::from_secs(1));
+    let over_budget = world.dial("14155550002").await;
+    world.settle().await;
+    world.assemblyai.fail_next_transcript("no speech model today");
+    upload(&world, "broken.wav", b"no audio", &[]).await;
+    world.settle().await;
+    let reasons = ["no speech model today", "BUDGET_PER_DAY of $0.00 was reached.", "The line was busy."];
+    let listed = items(&world, "").await;
+    let found: Vec<_> = listed.iter().map(|item| item["reason"].as_str().expect("a reason")).collect();
+    assert!(found.iter().zip(reasons).all(|(found, reason)| found.contains(reason)), "{found:?}");
+    let calls = world.get("/calls").await.json();
+    for (call, name, reason) in [(0, &over_budget, reasons[1]), (1, &busy, reasons[2])] {
+        assert_eq!(calls["calls"][call]["reason"], reason);
+        assert_eq!(world.call(name).await["reason"], reason);
+        let page = world.get_with(&format!("/calls/{name}"), &[HTML]).await.text();
+        assert_eq!(page.matches(reason).count(), 1, "{page}");
+    }
+    let list = world.get_with("/items", &[HTML]).await.text();
+    for reason in found {
+        assert!(list.contains(&format!("<span class=\"words\" dir=\"auto\">{reason}</span>")), "{list}");
+        let page = world.get_with(&format!("/items/{}", ids(&listed)[0]), &[HTML]).await.text();
+        assert_eq!(page.matches("<p class=\"reason\">").count(), 1, "{page}");
+    }
+    // Retried, it has no reason any more.
+    let path = format!("/items/{}", ids(&listed)[0]);
+    assert_eq!(
+        world.send(Method::POST, &format!("{}/retry", path.replace("items", "calls")), &[], "").await.status,
+        200
+    );
+    assert_eq!(items(&world, "").await[0]["reason"], Value::Null);
+}
+
+#[tokio::test]
+async fn rows_show_what_calls_cost_where_the_list_goes_by_it() {
+    let world = World::new().await;
+    world.dial("14155551234").await;
+    world.settle().await;
+    let cost = items(&world, "").await[0]["cost_usd"].as_f64().expect("a cost");
+    let shown = format!("${cost:.4}</span>");
+    for (query, is_shown) in [
+        ("", false),
+        ("?sort=longest", false),
+        ("?sort=costliest", true),
+        ("?min_cost=0", true),
+        ("?max_cost=5", true),
+        ("?q=forty", false),
+        ("?q=forty&max_cost=5", true),
+    ] {
+        let page = world.get_with(&format!("/items{query}"), &[HTML]).await.text();
+        assert_eq!(page.matches(&shown).count(), usize::from(is_shown), "{query}: {page}");
+    }
 }
 
 #[tokio::test]

@@ -136,7 +136,12 @@ async fn a_broken_connection_and_a_restart_lose_nothing_that_was_received() {
 
     // Another start of the program has it, too.
     let (again, url) = world.another_app_with_url(&[]).await;
-    let rest = world.http.patch(format!("{url}{path}")).header(PIECE.0, PIECE.1).header(TUS.0, TUS.1).header("upload-offset", half);
+    let rest = world
+        .http
+        .patch(format!("{url}{path}"))
+        .header(PIECE.0, PIECE.1)
+        .header(TUS.0, TUS.1)
+        .header("upload-offset", half);
     let rest = Answer::of(rest.body(speech::WAV[half..].to_vec()).send().await.expect("an answer")).await;
     assert_eq!(rest.status, 204, "{}", rest.text());
     again.stop().await;

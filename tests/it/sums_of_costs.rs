@@ -138,3 +138,24 @@ async fn the_budget_of_the_day_is_told_with_what_is_left() {
     assert!(page.contains("Budget for the day: $0.0050 of $0.0125"), "{page}");
     assert!(page.contains("what is left is too little"), "{page}");
 }
+
+#[tokio::test]
+async fn the_page_of_a_contact_shows_what_its_calls_cost() {
+    let world = spring().await;
+    world.twilio.price_calls("EUR");
+    world.dial("14155551236").await;
+    world.settle().await;
+    let page = async |number: &str| {
+        let accept = ("accept", "text/html");
+        world.get_with(&format!("/contacts/{number}"), &[accept]).await.text()
+    };
+    for contact in costs(&world, "?month=all").await["contacts"].as_array().expect("contacts") {
+        let (number, cost) =
+            (contact["number"].as_str().expect("a number"), contact["cost_usd"].as_f64().expect("a sum"));
+        assert!(page(number).await.contains(&format!("transcripts cost ${cost:.4}, as far as")), "{contact}");
+    }
+    assert!(page("+14155551235").await.contains("$0.0315"));
+    for other in ["+14155551299", "+15005550006"] {
+        assert!(!page(other).await.contains("as far as that is known"), "nothing was paid for {other}");
+    }
+}

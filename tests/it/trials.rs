@@ -700,7 +700,7 @@ async fn a_browser_sees_the_cost_before_it_confirms_and_a_second_click_orders_no
     let plan = world.send(Method::POST, "/trials", &form, asked).await;
     assert_eq!(plan.status, 200, "{}", plan.text());
     let plan = plan.text();
-    assert!(plan.contains("It costs about <b>less than $0.01</b>"), "{plan}");
+    assert!(plan.contains("Cost: <b>less than $0.01</b>"), "{plan}");
     assert_eq!(world.store.number("SELECT count(*) FROM trials").await, 0);
     let confirmed = hidden_fields(&plan);
     assert!(

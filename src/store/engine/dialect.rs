@@ -219,6 +219,54 @@ impl Dialect {
         }
     }
 
+    /// What the calls with a number cost together, as their rows have it.
+    pub(in crate::store) fn cost_with_number(self) -> &'static str {
+        macro_rules! cost {
+            ($end_of_to:literal, $end_of_from:literal, $end:literal) => {
+                concat!(
+                    "SELECT CAST(sum(cost) AS BIGINT) AS cost FROM (
+                         SELECT cost_microusd AS cost FROM calls WHERE ",
+                    $end_of_to,
+                    " = ",
+                    $end,
+                    " AND to_number = $1 AND direction = 'outbound' AND cost_microusd > 0
+                         UNION ALL SELECT cost_microusd AS cost FROM calls WHERE ",
+                    $end_of_from,
+                    " = ",
+                    $end,
+                    " AND from_number = $1 AND direction <> 'outbound' AND cost_microusd > 0) AS spent"
+                )
+            };
+        }
+        if self.is_postgres() {
+            cost!("right(to_number, 4)", "right(from_number, 4)", "right($1, 4)")
+        } else {
+            cost!("substr(to_number, -4)", "substr(from_number, -4)", "substr($1, -4)")
+        }
+    }
+
+    /// Why transcripts failed of the calls whose ids are in a JSON array, the newest last. Those that are not missed are left out.
+    pub(in crate::store) fn failures_of_calls(self) -> &'static str {
+        macro_rules! failures {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT call_id, transcripts.reason FROM recordings JOIN transcripts ON recording_sid = recordings.sid
+                     WHERE call_id IN (SELECT ",
+                    $ids,
+                    ") AND request_key IS NOT NULL AND transcripts.state = 'failed' AND transcripts.reason IS NOT NULL
+                     AND NOT EXISTS (SELECT 1 FROM transcripts AS made
+                         WHERE made.recording_sid = recordings.sid AND made.state = 'completed')
+                     ORDER BY transcripts.created_at, transcripts.id"
+                )
+            };
+        }
+        if self.is_postgres() {
+            failures!("jsonb_array_elements_text($1::text::jsonb)")
+        } else {
+            failures!("value FROM json_each($1)")
+        }
+    }
+
     /// The calls whose ids are in a JSON array, each with its summary and with what is stored of it.
     pub(in crate::store) fn select_changed_calls(self) -> &'static str {
         macro_rules! changed {

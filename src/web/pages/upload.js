@@ -14,6 +14,8 @@ const TUS = { 'tus-resumable': '1.0.0' };
 // A connection over which nothing goes in this time is given up.
 const STALL = 30000;
 const LOOK_AGAIN = 1000;
+// A transcript takes longer.
+const LOOK_AGAIN_AT_TRANSCRIPTS = 3000;
 const PAUSES = [1000, 2000, 4000, 8000, 15000];
 const rows = [];
 // These states need this page.
@@ -42,9 +44,9 @@ function show(row, state, value) {
   row.state = state;
   const shown = row.element.querySelector('.state');
   shown.textContent = textOf(state, value);
-  shown.className = `state ${{ failed: 'failed', ordered: 'past', known: 'past', waiting: 'never' }[state] ?? 'now'}`;
+  shown.className = `state ${{ failed: 'failed', lacking: 'failed', done: 'past', known: 'past', waiting: 'never' }[state] ?? 'now'}`;
   row.element.querySelector('[data-again]').hidden = state !== 'failed';
-  row.element.querySelector('[data-cancel]').hidden = ['ordered', 'known'].includes(state);
+  row.element.querySelector('[data-cancel]').hidden = ['ordered', 'known', 'done', 'lacking'].includes(state);
   summarize();
 }
 
@@ -197,22 +199,25 @@ function pause(time) {
   });
 }
 
-// Asks about the files that the server has, one after the other, until their transcripts are ordered. A browser opens only a few
+// Asks about the files that the server has, one after the other, until they are transcribed. A browser opens only a few
 // connections to one server, and those that send need them.
 let isFollowing = false;
 
 async function followAll() {
   if (isFollowing) return;
   isFollowing = true;
-  for (let some; (some = rows.filter(({ state }) => state === 'passing')).length;) {
+  for (let some; (some = rows.filter(({ state }) => ['passing', 'ordered'].includes(state))).length;) {
     for (const row of some) {
       try {
-        follow(row, await stateOf(row));
+        if (row.state === 'passing') follow(row, await stateOf(row));
+        else tell(row, await ask(row, 'GET', row.item));
       } catch (error) {
-        if (error instanceof Refused) fail(row, error.message);
+        if (!(error instanceof Refused)) continue;
+        if (row.state === 'passing') fail(row, error.message);
+        else end(row, 'lacking', error.message);
       }
     }
-    await pause(LOOK_AGAIN);
+    await pause(rows.some(({ state }) => state === 'passing') ? LOOK_AGAIN : LOOK_AGAIN_AT_TRANSCRIPTS);
   }
   isFollowing = false;
 }
@@ -224,14 +229,24 @@ function follow(row, now) {
   if (now.state !== 'ordered') return;
   remember(row, null);
   const link = row.element.querySelector('a');
-  link.href = now.item;
+  link.href = row.item = now.item;
   link.hidden = false;
-  show(row, now.was_there ? 'known' : 'ordered', now.title ?? textOf('untitled'));
-  announce(`${row.file.name}: ${row.element.querySelector('.state').textContent}`);
+  end(row, now.was_there ? 'known' : 'ordered', now.title ?? textOf('untitled'));
+}
+
+// Shows what came of the transcript. 404 has another body.
+function tell(row, { status, responseText }) {
+  const { progress, reason } = status === 200 ? JSON.parse(responseText) : { reason: textOf('gone') };
+  if (progress === 'done') end(row, 'done');
+  else if (progress !== 'transcribing') end(row, 'lacking', reason);
 }
 
 function fail(row, why) {
-  show(row, 'failed', why);
+  end(row, 'failed', why);
+}
+
+function end(row, state, why) {
+  show(row, state, why);
   announce(`${row.file.name}: ${row.element.querySelector('.state').textContent}`);
 }
 
