@@ -262,6 +262,7 @@ async fn filters_find_calls_and_uploads_by_what_they_are_and_what_became_of_them
                 page.text().split_once(&input).map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a field");
             assert!(input[..input.find('>').expect("an end")].contains("aria-invalid"), "{query}: {input}");
             assert!(page.text().contains(words) && !page.text().contains("Nothing matches"), "{}", page.text());
+            assert!(!page.text().contains("class=\"hint\">Calls from"), "it lists none: {}", page.text());
         }
     }
     for (query, expected) in [
