@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use rusqlite::types::{Value, ValueRef};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 use super::location::SqliteFile;
 use super::sqlite_error::SqliteError;
 use super::sqlite_file::connect;
-use super::sqlite_statement::{CACHED, SqliteRow, Statements};
+use super::sqlite_statement::{CACHED, KEEPS_PLANS, SqliteRow, Statements};
 use crate::store::error::Error;
 
 /// Connections that read. One more writes.
@@ -139,6 +140,7 @@ impl Reader {
     fn open(shared: &Shared) -> rusqlite::Result<Self> {
         let connection = connect(&shared.file, shared.busy_timeout)?;
         connection.set_prepared_statement_cache_capacity(CACHED);
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, KEEPS_PLANS)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok(Self { connection, statements: Statements::default() })
     }

@@ -9,6 +9,10 @@ use rusqlite::{Connection, Statement};
 /// How many prepared statements a connection caches: more than the program has.
 pub(super) const CACHED: usize = 256;
 
+/// Whether SQLite plans a prepared statement once. Otherwise it parses and plans many of them again each time that another value
+/// is bound, for a `LIMIT` for example. That takes longer than to run them.
+pub(super) const KEEPS_PLANS: bool = true;
+
 /// What is known of the statements that have run on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Statements {

@@ -38,7 +38,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::sqlite_error::SqliteError;
-use super::sqlite_statement::{CACHED, SqliteRow, Statements};
+use super::sqlite_statement::{CACHED, KEEPS_PLANS, SqliteRow, Statements};
 use super::wal::{self, READ_WRITE, Wal};
 
 /// Values of `PRAGMA synchronous`: <https://sqlite.org/pragma.html#pragma_synchronous>.
@@ -118,6 +118,7 @@ impl SqliteWriter {
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cell_size_check", true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, KEEPS_PLANS)?;
         // Deleted bytes are overwritten, so that they are not found in the file.
         connection.pragma_update(None, "secure_delete", true)?;
         // The statement journal is a few pages; in memory it costs no file.
