@@ -126,6 +126,7 @@ impl Conn {
             )
             .await?;
         if added > 0 {
+            self.touch_order(id);
             self.note_transcript(id, state, 1, None, *created_at).await?;
         }
         Ok(added > 0)
@@ -395,7 +396,9 @@ impl Conn {
         let moved = self.execute(sql, args).await? > 0;
         if moved {
             self.note_transcript(&of.id, state, of.attempt, reason, now).await?;
+            // On its way to its end, it changes nothing in the summary of its call.
             if state.is_final() {
+                self.touch_order(&of.id);
                 self.end_import_item(&of.id, state, reason, now).await?;
             }
         }
@@ -452,6 +455,7 @@ impl Conn {
         let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now, void];
         let begun = self.execute(sql, args).await? > 0;
         if begun {
+            self.touch_order(&of.id);
             self.note_transcript(&of.id, state, of.attempt + 1, Some(reason), now).await?;
         }
         Ok(begun)
@@ -477,7 +481,6 @@ impl Conn {
         reason: Option<&str>,
         at: i64,
     ) -> Result<(), Error> {
-        self.touch_order(id);
         // What happens in a trial is none of the call's history.
         let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT
                    (SELECT call_id FROM recordings WHERE sid = recording_sid AND trial IS NULL), 'transcript', id, $2, $3,
