@@ -53,6 +53,32 @@ impl ImportState {
     }
 }
 
+/// The orders of an import that are not finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenOrders {
+    pub all: i64,
+    /// Those that AssemblyAI does not have yet.
+    pub unsent: i64,
+}
+
+impl OpenOrders {
+    /// The most that are open. AssemblyAI works on more at once for an account that pays.
+    const MOST: i64 = 32;
+
+    /// The most that are unsent, so that calls which are recorded meanwhile do not wait behind more.
+    const MOST_UNSENT: i64 = 8;
+
+    /// How many more may be ordered.
+    pub fn room(self) -> i64 {
+        (Self::MOST - self.all).min(Self::MOST_UNSENT - self.unsent).max(0)
+    }
+
+    /// Whether there may be room for several more, so that looking for them is worth a commit.
+    pub fn wants_more(self) -> bool {
+        self.unsent <= Self::MOST_UNSENT / 2
+    }
+}
+
 /// Which recordings are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportFilter {

@@ -21,11 +21,9 @@ use crate::store::{self, Conn, Here, Import, ImportItem, Job};
 /// Recordings on a page of Twilio's list. They are stored with one commit, and others wait for it.
 const PAGE: usize = 50;
 
-/// Maximum number of an import's orders that are not finished.
-const OPEN_AT_ONCE: i64 = 8;
-
-/// The pause before the job looks again. The end of each order makes it due.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// The pause before the job looks again. The end of an order makes it due; that AssemblyAI has taken one does not, but makes
+/// room, too.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs the job until it has to wait.
 pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
@@ -103,11 +101,11 @@ async fn with_numbers(context: &Shared, id: &ImportId, mut page: Page) -> Result
 /// Orders the transcripts of the next recordings, or finds that all are made.
 async fn order(context: &Shared, id: &ImportId) -> Result<(), JobError> {
     let mut conn = context.store.read().await?;
-    let open = conn.count_import_orders(id).await?;
-    let waiting = conn.import_items(id, ItemState::Waiting, (OPEN_AT_ONCE - open).max(0)).await?;
+    let open = conn.open_import_orders(id).await?;
+    let waiting = conn.import_items(id, ItemState::Waiting, open.room()).await?;
     drop(conn);
     context.events.changed(id.as_str());
-    if waiting.is_empty() && open == 0 {
+    if waiting.is_empty() && open.all == 0 {
         let ended = context.store.write(Commit::EndImport, id.as_str(), |mut tx| async move {
             tx.move_import(id, ImportState::Running, ImportState::Done, None, context.clock.now_ms()).await?;
             Ok((tx, ()))

@@ -6,7 +6,7 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::{Call, CallId, CallName};
-use crate::model::import::{ImportFilter, ImportId, ImportState, ItemState};
+use crate::model::import::{ImportFilter, ImportId, ImportState, ItemState, OpenOrders};
 use crate::model::job::JobKind;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, TranscriptState};
@@ -212,9 +212,11 @@ impl Conn {
     }
 
     /// How many orders of an import are not finished.
-    pub(crate) async fn count_import_orders(&mut self, id: &ImportId) -> Result<i64, Error> {
-        let sql = "SELECT count(*) AS orders FROM import_recordings WHERE import = $1 AND state = 'ordered'";
-        self.fetch_one(sql, args![id.as_str()]).await?.map_or(Ok(0), |row| row.int("orders"))
+    pub(crate) async fn open_import_orders(&mut self, id: &ImportId) -> Result<OpenOrders, Error> {
+        let sql = "SELECT count(*) AS orders, count(*) - count(transcript_id) AS unsent FROM import_recordings
+                   JOIN transcripts ON transcripts.id = order_id WHERE import = $1 AND import_recordings.state = 'ordered'";
+        let Some(row) = self.fetch_one(sql, args![id.as_str()]).await? else { return Ok(OpenOrders::default()) };
+        Ok(OpenOrders { all: row.int("orders")?, unsent: row.int("unsent")? })
     }
 
     /// The recordings of an import in this state, the newest first.
@@ -310,7 +312,8 @@ impl Conn {
         self.note_import(id.as_str(), now).await
     }
 
-    /// Stores how the order of an import's recording has ended, if it is one, and makes the import's job due.
+    /// Stores how the order of an import's recording has ended, if it is one, and makes the import's job due if there is room for
+    /// several others.
     pub(super) async fn end_import_item(
         &mut self,
         order: &OrderId,
@@ -323,9 +326,11 @@ impl Conn {
         if self.execute(sql, args![order.as_str(), state.as_str(), reason, now]).await? > 0 {
             let sql = "SELECT import FROM import_recordings WHERE order_id = $1";
             if let Some(row) = self.fetch_one(sql, args![order.as_str()]).await? {
-                let import = row.text("import")?;
-                self.nudge_job(JobKind::Import, &import, now).await?;
-                self.note_import(&import, now).await?;
+                let import: ImportId = row.text("import")?.parse().map_err(|_| Error::Unreadable("imports.id"))?;
+                if self.open_import_orders(&import).await?.wants_more() {
+                    self.nudge_job(JobKind::Import, import.as_str(), now).await?;
+                }
+                self.note_import(import.as_str(), now).await?;
             }
         }
         Ok(())

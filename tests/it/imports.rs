@@ -288,22 +288,27 @@ async fn calls_that_an_import_brought_here_are_marked_and_found_by_it() {
 #[tokio::test]
 async fn few_orders_of_an_import_are_open_at_a_time_and_new_calls_do_not_wait() {
     let world = World::new().await;
-    let (_, recordings): (Vec<_>, Vec<_>) = (0..20).map(|minutes| recorded(&world, minutes)).unzip();
+    let (_, recordings): (Vec<_>, Vec<_>) = (0..40).map(|minutes| recorded(&world, minutes)).unzip();
     world.assemblyai.hold();
     let location = begin(&world, &march()).await;
     world.settle().await;
     assert_happened(world.transcript_requests().len(), 8);
     let running = import(&world, &location).await;
-    assert_eq!((&running["state"], counts(&running)), (&json!("running"), [20, 0, 0, 0]), "{running}");
+    assert_eq!((&running["state"], counts(&running)), (&json!("running"), [40, 0, 0, 0]), "{running}");
     let (_, new) = world.recorded_call().await;
     world.settle().await;
     assert_eq!(orders(&world, &[new]).await, [1]);
     assert_happened(world.transcript_requests().len(), 9);
+    // Those that AssemblyAI has make room for others, up to a limit.
+    for _ in 0..6 {
+        world.after(Duration::from_secs(5)).await;
+    }
+    assert_happened(world.transcript_requests().len(), 33);
     world.assemblyai.release();
     world.settle().await;
     let done = import(&world, &location).await;
-    assert_eq!((&done["state"], counts(&done)), (&json!("done"), [20, 20, 0, 0]), "{done}");
-    assert_eq!(orders(&world, &recordings).await, [1; 20]);
+    assert_eq!((&done["state"], counts(&done)), (&json!("done"), [40, 40, 0, 0]), "{done}");
+    assert_eq!(orders(&world, &recordings).await, [1; 40]);
 }
 
 #[tokio::test]
