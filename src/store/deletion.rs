@@ -37,7 +37,9 @@ impl Conn {
     /// transcripts. When it was dialed stays, and its kind, because they count, and so does the nonce of its form, which
     /// must not dial a second time.
     pub(crate) async fn wipe_call(&mut self, id: &CallId, now: i64) -> Result<(), Error> {
-        for transcript in self.orders_of(id).await? {
+        let transcripts = self.orders_of(id).await?;
+        self.lock_terms_used_in(transcripts.iter().map(|transcript| &transcript.id)).await?;
+        for transcript in transcripts {
             self.wipe_transcript(&transcript.id, now).await?;
         }
         macro_rules! of_call {

@@ -346,6 +346,7 @@ impl Conn {
     }
 
     pub(crate) async fn delete_term(&mut self, id: &TermId, now: i64) -> Result<(), Error> {
+        self.lock_terms(std::iter::once(id)).await?;
         self.execute("DELETE FROM term_uses WHERE term = $1", args![id.as_str()]).await?;
         self.execute("DELETE FROM terms WHERE id = $1", args![id.as_str()]).await?;
         self.note_changed(VOCABULARY, now).await
@@ -392,7 +393,7 @@ impl Conn {
     pub(crate) async fn put_uses(&mut self, order: &OrderId, at: i64, uses: &[Use], now: i64) -> Result<bool, Error> {
         let before = self.terms_used_in(order).await?;
         let terms: BTreeSet<&TermId> = before.iter().chain(uses.iter().map(|one| &one.term)).collect();
-        self.lock_terms(&terms).await?;
+        self.lock_terms(terms.iter().copied()).await?;
         self.execute("DELETE FROM term_uses WHERE transcript = $1", args![order.as_str()]).await?;
         for Use { term, counts: Counts { said, heard, heard_wrongly, corrected, accepted }, places } in uses {
             let sql =
@@ -414,11 +415,12 @@ impl Conn {
         }
         for term in &terms {
             self.sum_uses(term).await?;
+            let sql = "DELETE FROM term_uses WHERE term = $1 AND EXISTS (SELECT 1 FROM terms WHERE id = $1
+                       AND state = 'proposed' AND source = 'learned' AND corrected = 0 AND accepted = 0)";
+            self.execute(sql, args![term.as_str()]).await?;
             let sql = "DELETE FROM terms WHERE id = $1 AND state = 'proposed' AND source = 'learned'
                        AND corrected = 0 AND accepted = 0";
-            if self.execute(sql, args![term.as_str()]).await? > 0 {
-                self.execute("DELETE FROM term_uses WHERE term = $1", args![term.as_str()]).await?;
-            }
+            self.execute(sql, args![term.as_str()]).await?;
         }
         let has_changed = !terms.is_empty();
         if has_changed {
@@ -466,14 +468,23 @@ impl Conn {
     }
 
     /// Keeps other transactions on PostgreSQL from changing these terms until this one ends: what two transactions add to the
-    /// uses of a term at the same time, neither would find in its sum.
-    async fn lock_terms(&mut self, terms: &BTreeSet<&TermId>) -> Result<(), Error> {
-        if self.has_other_writers() {
-            for term in terms {
-                self.fetch("SELECT id FROM terms WHERE id = $1 FOR NO KEY UPDATE", args![term.as_str()]).await?;
-            }
+    /// uses of a term at the same time, neither would find in its sum. Terms are locked before their uses, and those of one
+    /// transaction at once, so that nobody waits in a circle.
+    async fn lock_terms(&mut self, terms: impl Iterator<Item = &TermId>) -> Result<(), Error> {
+        if !self.has_other_writers() {
+            return Ok(());
         }
-        Ok(())
+        let ids = serde_json::to_string(&terms.map(TermId::as_str).collect::<Vec<_>>()).unwrap_or_default();
+        self.fetch(self.dialect().lock_terms(), args![ids.as_str()]).await.map(drop)
+    }
+
+    /// Locks the terms that were counted in these transcripts.
+    pub(super) async fn lock_terms_used_in(&mut self, orders: impl Iterator<Item = &OrderId>) -> Result<(), Error> {
+        let mut terms = Vec::new();
+        for order in orders {
+            terms.extend(self.terms_used_in(order).await?);
+        }
+        self.lock_terms(terms.iter()).await
     }
 
     /// Stores the sums over the uses of a term, and its rank.

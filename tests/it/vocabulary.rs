@@ -355,6 +355,30 @@ async fn a_deleted_call_takes_its_proposals_and_examples_along_and_an_accepted_t
 }
 
 #[tokio::test]
+async fn a_proposal_goes_with_its_last_reason_also_where_a_checked_call_has_it() {
+    let world = World::new().await;
+    for is_deleted in [true, false] {
+        let (call, id) = transcribed(&world, HEARD).await;
+        let correction = correct(&world, &id, 0, 9..11, "Kowalczyk").await;
+        learn(&world).await;
+        let (_, other) = transcribed(&world, "Kowalczyk called.").await;
+        world.post_json(&format!("/transcript/{other}/checked"), &json!({"checked": true})).await;
+        learn(&world).await;
+        let proposal = terms(&world, "").await[0].clone();
+        assert_eq!((&proposal["state"], &proposal["said"]), (&json!("proposed"), &json!(1)), "{proposal}");
+        if is_deleted {
+            assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
+        } else {
+            let undo = format!("/transcript/{id}/corrections/{correction}/undo");
+            assert_eq!(world.post_json(&undo, &json!({})).await.status, 200);
+        }
+        learn(&world).await;
+        assert_eq!(learned(&world).await, []);
+        assert_eq!(world.store.number("SELECT count(*) FROM calls WHERE deletion = 'wanted'").await, 0);
+    }
+}
+
+#[tokio::test]
 async fn a_rejected_term_is_not_proposed_again() {
     let world = World::new().await;
     let (_, id) = transcribed(&world, HEARD).await;

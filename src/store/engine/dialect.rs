@@ -295,6 +295,11 @@ impl Dialect {
         "SELECT id FROM calls WHERE id IN (SELECT jsonb_array_elements_text($1::text::jsonb)) ORDER BY id FOR NO KEY UPDATE"
     }
 
+    /// The same for terms.
+    pub(in crate::store) fn lock_terms(self) -> &'static str {
+        "SELECT id FROM terms WHERE id IN (SELECT jsonb_array_elements_text($1::text::jsonb)) ORDER BY id FOR NO KEY UPDATE"
+    }
+
     /// The calls of the orders whose ids are in a JSON array.
     pub(in crate::store) fn calls_of_orders(self) -> &'static str {
         macro_rules! calls {
