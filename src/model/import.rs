@@ -73,9 +73,9 @@ impl OpenOrders {
         (Self::MOST - self.all).min(Self::MOST_UNSENT - self.unsent).max(0)
     }
 
-    /// Whether there may be room for several more, so that looking for them is worth a commit.
-    pub fn wants_more(self) -> bool {
-        self.unsent <= Self::MOST_UNSENT / 2
+    /// Whether there is room for several, so that ordering them is worth the claim of a job.
+    pub fn has_room_for_several(self) -> bool {
+        self.room() >= Self::MOST_UNSENT / 2
     }
 }
 

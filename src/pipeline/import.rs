@@ -21,9 +21,12 @@ use crate::store::{self, Conn, Here, Import, ImportItem, Job};
 /// Recordings on a page of Twilio's list. They are stored with one commit, and others wait for it.
 const PAGE: usize = 50;
 
-/// The pause before the job looks again. The end of an order makes it due; that AssemblyAI has taken one does not, but makes
-/// room, too.
+/// The pause before the job looks whether there is room again: nothing makes it due when AssemblyAI takes an order, although
+/// that makes room.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// The pause when all is ordered. The end of an order makes the job due.
+const LOOK_AT_ENDS: Duration = Duration::from_secs(60);
 
 /// Runs the job until it has to wait.
 pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
@@ -104,10 +107,14 @@ async fn order(context: &Shared, id: &ImportId) -> Result<(), JobError> {
     let open = conn.open_import_orders(id).await?;
     let waiting = conn.import_items(id, ItemState::Waiting, open.room()).await?;
     drop(conn);
-    context.events.changed(id.as_str());
     if waiting.is_empty() && open.all == 0 {
         let ended = context.store.write(Commit::EndImport, id.as_str(), |mut tx| async move {
-            tx.move_import(id, ImportState::Running, ImportState::Done, None, context.clock.now_ms()).await?;
+            tx.lock_import(id).await?;
+            // Somebody may have begun to retry what failed.
+            if tx.import_items(id, ItemState::Waiting, 1).await?.is_empty() && tx.open_import_orders(id).await?.all == 0
+            {
+                tx.move_import(id, ImportState::Running, ImportState::Done, None, context.clock.now_ms()).await?;
+            }
             Ok((tx, ()))
         });
         ended.await?;
@@ -115,7 +122,9 @@ async fn order(context: &Shared, id: &ImportId) -> Result<(), JobError> {
         return Ok(());
     }
     if waiting.is_empty() {
-        return Err(JobError::poll_again(Error::Pending("transcripts of the import are being made"), LOOK_AGAIN));
+        // Where there is room and nothing waits, all are ordered.
+        let pause = if open.room() > 0 { LOOK_AT_ENDS } else { LOOK_AGAIN };
+        return Err(JobError::poll_again(Error::Pending("transcripts of the import are being made"), pause));
     }
     // At the same time, so that they share the waits for Twilio and for the disk. Each comes to its end, whatever becomes of the
     // others.
@@ -125,7 +134,9 @@ async fn order(context: &Shared, id: &ImportId) -> Result<(), JobError> {
             None => order_one(context, id, item).await,
         }
     });
-    join_all(ordering).await.into_iter().collect()
+    let ordered = join_all(ordering).await.into_iter().collect();
+    context.events.changed(id.as_str());
+    ordered
 }
 
 /// Orders the transcript of a recording, under Twilio's dates, or stores why it has none.

@@ -192,6 +192,7 @@ pub async fn steer(context: &Shared, id: &ImportId, steering: Steering) -> Resul
         let steered = shared.store.write(Commit::SteerImport, &subject, |mut tx| {
             let now = shared.clock.now_ms();
             async move {
+                tx.lock_import(id).await?;
                 let Some(import) = tx.import(id).await? else { return Ok((tx, None)) };
                 let to = match steering {
                     Steering::Pause => ImportState::Paused,

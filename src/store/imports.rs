@@ -168,6 +168,14 @@ impl Conn {
         self.execute(sql, args![id.as_str()]).await.map(drop)
     }
 
+    /// Keeps other transactions on PostgreSQL from steering or ending an import until this one ends.
+    pub(crate) async fn lock_import(&mut self, id: &ImportId) -> Result<(), Error> {
+        if !self.has_other_writers() {
+            return Ok(());
+        }
+        self.fetch("SELECT id FROM imports WHERE id = $1 FOR NO KEY UPDATE", args![id.as_str()]).await.map(drop)
+    }
+
     /// Moves an import from one state to another. Returns `false` if it is not in the first.
     pub(crate) async fn move_import(
         &mut self,
@@ -327,7 +335,7 @@ impl Conn {
             let sql = "SELECT import FROM import_recordings WHERE order_id = $1";
             if let Some(row) = self.fetch_one(sql, args![order.as_str()]).await? {
                 let import: ImportId = row.text("import")?.parse().map_err(|_| Error::Unreadable("imports.id"))?;
-                if self.open_import_orders(&import).await?.wants_more() {
+                if self.open_import_orders(&import).await?.has_room_for_several() {
                     self.nudge_job(JobKind::Import, import.as_str(), now).await?;
                 }
                 self.note_import(import.as_str(), now).await?;
