@@ -13,7 +13,7 @@ use super::{charge, request};
 use crate::clients::twilio;
 use crate::context::{Context, Missed, Shared};
 use crate::failpoint::Commit;
-use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction};
+use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction, Kind};
 use crate::model::import::ImportId;
 use crate::model::job::JobKind;
 use crate::model::leg::{Leg, LegUpdate};
@@ -436,7 +436,7 @@ pub(super) async fn imported(
     let sid = recording.call_sid.as_deref().and_then(|sid| sid.parse::<CallSid>().ok());
     let conference = recording.conference_sid.as_deref().and_then(|sid| sid.parse::<ConferenceSid>().ok());
     let new = match (sid, conference) {
-        (Some(sid), _) => earlier(&sid, call, recording, now),
+        (Some(sid), _) => Call { kind: kind_of(recording), ..earlier(&sid, call, recording, now) },
         (None, Some(conference)) => Call::unknown(CallId::from(&conference), None, made_at),
         (None, None) => return Ok(None),
     };
@@ -472,6 +472,11 @@ pub(super) async fn imported(
         }
     }
     Ok(Some(call_here.id))
+}
+
+/// What a call was that other software has made. With a side of it on each of two channels, two people have talked.
+fn kind_of(recording: &twilio::Recording) -> Kind {
+    if recording.channels == Some(2) { Kind::Conversation } else { Kind::Message }
 }
 
 /// A call that is found by its recording, under the time at which it began. `call` is what Twilio knows of it.

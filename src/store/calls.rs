@@ -106,7 +106,7 @@ impl Conn {
         let added = self
             .execute(
                 "INSERT INTO calls (id, sid, direction, to_number, from_number, keyterms, state, rank, holds_number,
-                 created_at, updated_at) VALUES ($1, $2, $3, $4, $5, '[]', $6, $7, 0, $8, $8)
+                 created_at, updated_at, kind) VALUES ($1, $2, $3, $4, $5, '[]', $6, $7, 0, $8, $8, $9)
                  ON CONFLICT DO NOTHING",
                 args![
                     call.id.as_str(),
@@ -117,6 +117,7 @@ impl Conn {
                     call.state.as_str(),
                     call.state.rank(),
                     call.created_at,
+                    call.kind.as_str(),
                 ],
             )
             .await?;

@@ -713,6 +713,10 @@ async fn one_channel_or_two_can_be_chosen_and_both_voices_stay_apart() {
     assert_eq!(world.call(&call).await["recordings"][0]["channels"], json!(2));
     let order = world.transcript_requests().pop().expect("an order");
     assert_eq!(order["multichannel"], json!(true), "{order}");
+    begin(&world, &of(1)).await;
+    world.settle().await;
+    let conversations = world.get("/items?kind=conversation").await.json()["items"].take();
+    assert_eq!((&conversations[0]["sid"], &conversations[1]), (&json!(call), &Value::Null), "{conversations}");
     let page = world.get_with(&location, &[HTML]).await.text();
     assert!(page.contains(", with two channels."), "{page}");
 }
