@@ -194,8 +194,13 @@ async function send(row) {
 // Waits, but not longer than until the connection is back.
 function pause(time) {
   return new Promise((resolve) => {
-    addEventListener('online', resolve, { once: true });
-    setTimeout(resolve, time);
+    const end = () => {
+      clearTimeout(timer);
+      removeEventListener('online', end);
+      resolve();
+    };
+    const timer = setTimeout(end, time);
+    addEventListener('online', end);
   });
 }
 
@@ -210,14 +215,14 @@ async function followAll() {
     for (const row of some) {
       try {
         if (row.state === 'passing') follow(row, await stateOf(row));
-        else tell(row, await ask(row, 'GET', row.item));
+        else if (row.nextLook < Date.now()) tell(row, await ask(row, 'GET', row.item));
       } catch (error) {
         if (!(error instanceof Refused)) continue;
         if (row.state === 'passing') fail(row, error.message);
         else end(row, 'lacking', error.message);
       }
     }
-    await pause(rows.some(({ state }) => state === 'passing') ? LOOK_AGAIN : LOOK_AGAIN_AT_TRANSCRIPTS);
+    await pause(LOOK_AGAIN);
   }
   isFollowing = false;
 }
@@ -230,15 +235,17 @@ function follow(row, now) {
   remember(row, null);
   const link = row.element.querySelector('a');
   link.href = row.item = now.item;
+  row.nextLook = 0;
   link.hidden = false;
   end(row, now.was_there ? 'known' : 'ordered', now.title ?? textOf('untitled'));
 }
 
 // Shows what came of the transcript. 404 has another body.
 function tell(row, { status, responseText }) {
-  const { progress, reason } = status === 200 ? JSON.parse(responseText) : { reason: textOf('gone') };
+  const { progress, reason } = status === 200 ? JSON.parse(responseText) : {};
+  row.nextLook = Date.now() + LOOK_AGAIN_AT_TRANSCRIPTS;
   if (progress === 'done') end(row, 'done');
-  else if (progress !== 'transcribing') end(row, 'lacking', reason);
+  else if (progress !== 'transcribing') end(row, 'lacking', reason ?? textOf('deleted'));
 }
 
 function fail(row, why) {
