@@ -73,8 +73,8 @@ pub enum Commit {
     Retry,
     /// An operator names speakers, or swaps them.
     NameSpeakers,
-    /// The title of an upload.
-    NameUpload,
+    /// An operator changes the title of an upload, or the tag of a call or an upload.
+    FileItem,
     /// An operator corrects a transcript, or undoes a correction.
     Correct,
     /// An operator makes a transcript the current one of its recording.

@@ -100,7 +100,10 @@ impl FromStr for CallName {
         match text.parse() {
             Ok(id) => Ok(Self::Id(id)),
             Err(_) => text.parse().map(Self::Sid).map_err(|_| {
-                BadId::new("the id of a call or upload", "32 hex digits, and a call SID is CA and 32 hex digits")
+                BadId::new(
+                    "the name of a call or upload",
+                    "its id of 32 hex digits, or a call SID: CA and 32 hex digits",
+                )
             }),
         }
     }

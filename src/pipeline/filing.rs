@@ -35,7 +35,7 @@ pub async fn change(context: &Shared, name: &CallName, Change { title, tag }: Ch
     let shared = Arc::clone(context);
     run_to_end(context, async move {
         let (context, call, title, tag) = (&shared, &call, title.as_ref(), tag.as_ref());
-        let changed = context.store.write(Commit::NameUpload, call.id.as_str(), |mut tx| async move {
+        let changed = context.store.write(Commit::FileItem, call.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             if let Some(title) = title {
                 tx.set_title(call, title.as_ref(), now).await?;
@@ -48,7 +48,9 @@ pub async fn change(context: &Shared, name: &CallName, Change { title, tag }: Ch
         changed.await?;
         context.events.changed(call.id.as_str());
         let stored = context.store.read().await?.call(&call.id.clone().into()).await?;
-        stored.ok_or_else(|| Error::NoSuchCall(call.id.to_string()))
+        let stored = stored.ok_or_else(|| Error::NoSuchCall(call.id.to_string()))?;
+        // Nothing of one that is deleted meanwhile is changed.
+        if stored.deletion.is_some() { Err(Error::Deleted) } else { Ok(stored) }
     })
     .await
 }

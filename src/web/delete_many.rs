@@ -14,7 +14,7 @@ use super::contacts::number;
 use super::deletions::Counts;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
-use super::filter::{Asked, Search};
+use super::filter::{Search, ToDelete, time};
 use super::items::{self, List};
 use super::labels;
 use super::pages::Notices;
@@ -157,7 +157,7 @@ async fn shown_of_contact(context: &Shared, number: PhoneNumber, receipt: Receip
 pub(super) async fn ask(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Asked(search): Asked,
+    ToDelete(search): ToDelete,
 ) -> Result<Response, ApiError> {
     let (search, filter) = matching(&context, search).await?;
     let receipt = ReceiptView::of(None, delete_many::extent(&context, &filter).await?);
@@ -168,7 +168,7 @@ pub(super) async fn ask(
 pub(super) async fn delete(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Asked(search): Asked,
+    ToDelete(search): ToDelete,
     body: Body,
 ) -> Result<Response, ApiError> {
     let (_, filter) = matching(&context, search).await?;
@@ -259,6 +259,9 @@ async fn matching(context: &Shared, search: Search) -> Result<(Search, Filter), 
     // Before `until` is replaced: what cannot be read restricts nothing.
     search.filter()?;
     let now = context.clock.now();
+    if time("since", &search.since)?.is_some_and(|(first, _)| first > now.as_millisecond()) {
+        return Err(ApiError::BadRequest("since: expected a time that has passed".to_owned()));
+    }
     let until = match search.last() {
         Some(last) if last <= now => search.until.clone(),
         _ if (Search { until: String::new(), ..search.clone() }).is_any() => {

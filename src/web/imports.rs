@@ -15,7 +15,7 @@ use super::access::Who;
 use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
-use super::filter::{number_named, time};
+use super::filter::{in_order, number_named, time};
 use super::forms::{self, Refused};
 use super::import_view::{ImportView, LeftOutView, LookView};
 use super::pages::Notices;
@@ -259,9 +259,7 @@ impl Sent {
             return bad("since: expected the day or the time from which on recordings are imported");
         };
         let until = time("until", &self.until)?.map_or(i64::MAX, |(_, last)| last);
-        if until < since {
-            return bad("until: expected a time after since");
-        }
+        in_order(Some(since), Some(until), "until: expected a time after since")?;
         let number = number_named(&self.number)?.map(|number| number.as_str().to_owned());
         let (min_seconds, max_seconds) = (self.min_seconds, self.max_seconds);
         if min_seconds.is_some_and(|least| least < 0) {

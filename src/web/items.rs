@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::extract::wants_page;
-use super::filter::{Asked, Search, bad_after, cursor, written};
+use super::extract::{Query, wants_page};
+use super::filter::{Search, bad_after, cursor, written};
 use super::forms::Refused;
 use super::list_page::CallsPage;
 use super::pages::Notices;
@@ -62,7 +62,7 @@ impl List {
 pub(super) async fn calls(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Asked(search): Asked,
+    Query(search): Query<Search>,
 ) -> Result<Response, ApiError> {
     answer(&context, &headers, search, List::Calls).await
 }
@@ -70,7 +70,7 @@ pub(super) async fn calls(
 pub(super) async fn items(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Asked(search): Asked,
+    Query(search): Query<Search>,
 ) -> Result<Response, ApiError> {
     answer(&context, &headers, search, List::Items).await
 }
