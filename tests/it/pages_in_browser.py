@@ -968,6 +968,11 @@ COVERED = """() => {
 }"""
 
 
+def scrolls_away(page):
+    """Scrolls to the top, and goes on while the page takes that for its own: it may follow the playback in the same moment."""
+    page.wait_for_function("() => { scrollTo(0, scrollY ? 0 : 1); return !isFollowing; }")
+
+
 def reads_along(base: str):
     """The text follows the playback until the reader scrolls elsewhere, and the focus is never under the player."""
     with browser(base, bypass_csp=True) as window:
@@ -1004,20 +1009,18 @@ def reads_along(base: str):
         # A reader who looks elsewhere is left there.
         page.eval_on_selector("audio", "audio => { audio.loop = false; audio.currentTime = 0; }")
         page.wait_for_function(in_sight, arg=6)
-        page.evaluate("scrollTo(0, 0)")
+        scrolls_away(page)
         page.wait_for_function("() => document.querySelector('audio').ended")
-        assert page.evaluate("scrollY") == 0
+        assert page.evaluate("scrollY") < 2
         # Until the reader jumps by key, while nothing plays and while something does.
         page.evaluate("document.querySelector('.text').focus({ preventScroll: true })")
         for key, after in [("Alt+j", 1), ("Alt+ArrowDown", 10), ("Alt+l", 14), ("Alt+ArrowUp", 10), ("ArrowLeft", 10)]:
-            page.evaluate("scrollTo(0, 0)")
-            page.wait_for_function("() => !isFollowing")
+            scrolls_away(page)
             page.keyboard.press(key)
             page.wait_for_function(in_sight, arg=after)
             assert page.evaluate("isFollowing"), key
         # It plays now.
-        page.evaluate("scrollTo(0, 0)")
-        page.wait_for_function("() => !isFollowing")
+        scrolls_away(page)
         page.keyboard.press("ArrowRight")
         page.wait_for_function(in_sight, arg=11)
 
