@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::check::Outcome;
 use crate::world::World;
-use crate::{REACHED_WITHIN, world};
+use crate::{DONE_WITHIN, REACHED_WITHIN, world};
 
 /// The points in an import.
 pub(crate) const IMPORTING: [&str; 7] = ["C44", "C45", "C46", "C47", "C48", "C49", "C50"];
@@ -143,7 +143,7 @@ async fn over(outside: &world::Outside) -> Value {
         let listed = outside.json("/imports").await.unwrap_or_default();
         let is_one = listed["imports"].as_array().is_some_and(|imports| imports.len() == 1);
         let import = listed["imports"][0].clone();
-        if is_one && import["state"] == "done" || started.elapsed() > 4 * REACHED_WITHIN {
+        if is_one && import["state"] == "done" || started.elapsed() > DONE_WITHIN {
             return import;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;

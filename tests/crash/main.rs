@@ -41,6 +41,10 @@ use world::{PHONE, World};
 /// A point not reached within this time counts as unreachable.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
 
+/// Maximum time until something is done that orders transcripts. A kill may hit an order whose answer is then lost: the program
+/// searches for it for a minute before it sends it again.
+const DONE_WITHIN: Duration = Duration::from_secs(120);
+
 /// Maximum number of worlds that start, kill or restart their program at the same time.
 const BUSY: usize = 4;
 

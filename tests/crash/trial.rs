@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::check::Outcome;
 use crate::world::World;
-use crate::{REACHED_WITHIN, world};
+use crate::{DONE_WITHIN, REACHED_WITHIN, world};
 
 /// The points in a trial.
 pub(crate) const TRYING: [&str; 5] = ["C35", "C36", "C37", "C40", "C41"];
@@ -168,7 +168,7 @@ async fn waited(outside: &world::Outside, is_so: impl Fn(&Value) -> bool) -> Val
         let listed = outside.json("/trials").await.unwrap_or_default();
         let trial = outside.json(&format!("/trials/{}", id(&listed["trials"][0]))).await.unwrap_or_default();
         let is_one = listed["trials"].as_array().is_some_and(|trials| trials.len() == 1);
-        if is_one && is_so(&trial) || started.elapsed() > REACHED_WITHIN {
+        if is_one && is_so(&trial) || started.elapsed() > DONE_WITHIN {
             return trial;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;

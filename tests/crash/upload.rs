@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::REACHED_WITHIN;
 use crate::check::Outcome;
 use crate::world::{Outside, TOKEN, World};
+use crate::{DONE_WITHIN, REACHED_WITHIN};
 
 /// The points of a file that comes in pieces.
 pub(crate) const SENDING: [&str; 3] = ["C51", "C52", "C53"];
@@ -38,7 +38,7 @@ pub(crate) async fn sending(mut world: World, point: &str, round: u32, busy: &Se
         let file = world.outside.json(&path).await.unwrap_or_default();
         let items = world.outside.json("/items").await.unwrap_or_default()["items"].take();
         let is_over = file["state"] == "ordered" && items[0]["progress"] == "done";
-        if is_over || started.elapsed() > REACHED_WITHIN {
+        if is_over || started.elapsed() > DONE_WITHIN {
             break items;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
