@@ -135,9 +135,9 @@ pub(crate) async fn deletion(calls: usize, latency: Duration, database: &Databas
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let time = begun.elapsed();
-    // The emulator keeps only the newest requests, and counts all.
+    // The emulator keeps only the newest requests, and counts all. A deletion may be repeated.
     let deleted = vendors.assemblyai.control.request_count(Method::DELETE, "/v2/transcript/{id}");
-    assert_eq!(deleted, calls as u64);
+    assert!(deleted >= calls as u64, "{deleted} of {calls}");
     time
 }
 
