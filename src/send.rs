@@ -48,7 +48,7 @@ Options:
       --keyterms LIST  names and terms that must be spelled right, separated by commas
       --title TITLE    what to call the upload, if it is one file
       --tag TAG        what to file the uploads under
-      --wait           wait for the transcripts, and say what came of each
+      --wait           wait for the transcripts, and print whether each is done
       --watch FOLDER   go on and send each new file of FOLDER
   -h, --help           print this help
 
@@ -301,7 +301,7 @@ fn show(name: &str, sent: u64, length: u64) {
     }
 }
 
-/// Waits for the transcript of an upload. Prints what came of it, and returns whether there is one.
+/// Waits for the transcript of an upload. Prints that it is done, or why it failed. Returns `true` if it is done.
 async fn is_transcribed(program: &Program, path: &Path, item: &str) -> bool {
     let name = path.display();
     let mut pauses = PAUSES.iter();

@@ -36,7 +36,7 @@ pub struct Report {
 /// How firm the figures of blind checks are.
 #[derive(Debug)]
 pub struct Blind {
-    /// Calls, or transcripts of other audio, of which a stretch was typed.
+    /// How many calls have a stretch that somebody typed. A transcript without a call counts as one.
     pub calls: usize,
     /// How much was typed, in milliseconds.
     pub typed_ms: i64,

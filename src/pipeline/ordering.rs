@@ -1,5 +1,5 @@
-//! Orders: of which audio a transcript is requested, whether one exists, and the commit that stores the order of one that does
-//! not. `pipeline::submit` makes it.
+//! Orders: finds out which audio a request means and whether it has a transcript, and stores an order if it has none.
+//! `pipeline::submit` makes the transcript.
 
 use std::sync::{Arc, OnceLock};
 

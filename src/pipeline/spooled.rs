@@ -103,8 +103,8 @@ pub async fn begin(context: &Shared, wanted: Wanted) -> Result<FileId, Error> {
     .await
 }
 
-/// Appends bytes to a file. Returns how many there are. What came of a stream that breaks stays. The last bytes begin the job,
-/// and so does an empty stream after them, if that has failed.
+/// Appends bytes to a file. Returns how many it has then. If the stream breaks, the file keeps what has arrived. The last bytes
+/// begin the job. If that fails, an empty stream begins it later.
 pub async fn append<S, E>(context: &Shared, id: &FileId, offset: u64, bytes: S) -> Result<u64, E>
 where
     S: Stream<Item = Result<Bytes, E>> + Send,
