@@ -23,12 +23,14 @@ use uuid::Uuid;
 use crate::auth::Auth;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
+use crate::clients::webhook::Webhooks;
 use crate::clients::{Kind, Service};
 use crate::config::{Accounts, Config, Problem, ServerConfig, Vendors};
 use crate::context::{ANSWERED_SLOTS, Context, Models, Shared};
 use crate::events::Events;
 use crate::exposure::{Exposure, Prober};
-use crate::pipeline::{spooled, vocabulary, worker};
+use crate::model::signing_secret::SigningSecret;
+use crate::pipeline::{deliver, receivers, spooled, vocabulary, worker};
 use crate::repeats::Repeats;
 use crate::server::{Limits, Server};
 use crate::spool::Spool;
@@ -135,6 +137,7 @@ impl App {
                 store,
                 spool,
                 clock: config.work.clock,
+                webhooks: Webhooks::new(config.webhooks.reach, deadlines.webhook),
                 twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone())
                     .with_recording_keys(twilio.recording_keys),
                 webhook_secrets: WebhookSecrets::new(assemblyai.key.clone()),
@@ -171,10 +174,15 @@ impl App {
             });
             warn_of_calls_dialed_elsewhere(&context).await;
             store_keyterms(&context).await;
+            store_receivers(&context, &config.webhooks.receivers).await;
             let routes = web::router(Arc::clone(&context));
             let server = Server::start(&routes, listeners, &Limits::default(), web::is_privileged)
                 .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened on: {}", error.kind())))?;
-            let worker = config.work.automatic.then(|| tokio::spawn(worker::work(Arc::clone(&context))));
+            let worker = config.work.automatic.then(|| {
+                let deliverer = deliver::work(Arc::clone(&context));
+                let worker = worker::work(Arc::clone(&context));
+                tokio::spawn(async { _ = tokio::join!(worker, deliverer) })
+            });
             let app = Self { server, context, worker, bound, scratch, welcome };
             if config.work.automatic {
                 let (context, ports) = (Arc::clone(&app.context), app.ports());
@@ -259,9 +267,9 @@ impl App {
         })
     }
 
-    /// Runs due jobs until none is left, for tests that run nothing automatically. Returns their number.
+    /// Runs due jobs and sends due webhooks until none is left, for tests that run nothing automatically. Returns their number.
     pub fn run_due_jobs(&self) -> Boxed<'_, usize> {
-        Box::pin(worker::drain(&self.context))
+        Box::pin(async { worker::drain(&self.context).await + deliver::drain(&self.context).await })
     }
 
     /// Returns the calls that a list would find in another place than their tables tell, for tests: a transaction has changed
@@ -401,6 +409,13 @@ async fn warn_of_calls_dialed_elsewhere(context: &Shared) {
 async fn store_keyterms(context: &Shared) {
     if let Err(error) = vocabulary::store_settings(context).await {
         tracing::warn!("could not store the key terms of the settings: {error}");
+    }
+}
+
+/// Stores the receivers of the settings, whose page shows them.
+async fn store_receivers(context: &Shared, listed: &[(String, SigningSecret)]) {
+    if let Err(error) = receivers::store_settings(context, listed).await {
+        tracing::warn!("could not store the receivers of WEBHOOKS: {error}");
     }
 }
 

@@ -16,6 +16,7 @@ use crate::auth::Auth;
 use crate::clients::assemblyai::{AssemblyAi, models};
 use crate::clients::json::{self, Json};
 use crate::clients::twilio::Twilio;
+use crate::clients::webhook::Webhooks;
 use crate::clients::{Refusal, Service};
 use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
@@ -61,6 +62,7 @@ pub struct Context {
     pub spool: Spool,
     pub clock: Clock,
     pub twilio: Twilio,
+    pub webhooks: Webhooks,
     pub assemblyai: AssemblyAi,
     /// The transcripts that AssemblyAI has listed of some days, a moment ago.
     pub assemblyai_days: tokio::sync::Mutex<HashMap<Date, ListedDay>>,

@@ -123,6 +123,18 @@ pub enum Commit {
     ReleaseJobs,
     /// All open jobs become due.
     CatchUp,
+    /// A receiver of webhooks is added, changed or removed.
+    StoreReceiver,
+    /// An operator sends a delivery again.
+    Resend,
+    /// Deliveries are claimed. A claim whose commit is not seen is no claim: its lease runs out.
+    ClaimDeliveries,
+    /// What receivers have answered.
+    StoreAnswers,
+    /// Deliveries that were not answered before the stop are given back.
+    ReleaseDeliveries,
+    /// Old deliveries are deleted.
+    PurgeDeliveries,
     /// A check whether the database can be written.
     CheckReadiness,
     /// The search index is rebuilt after an update.
@@ -156,6 +168,10 @@ pub enum Moment {
     TranscriptsDeleted,
     /// Twilio has deleted the call.
     CallDeleted,
+    /// A delivery is claimed and about to be sent.
+    DeliveryStarts,
+    /// A receiver has answered.
+    DeliveryAnswered,
 }
 
 /// A point at which a test can abort a step or kill the program.
@@ -179,7 +195,7 @@ impl Commit {
     /// would run the job until the lease runs out.
     pub(crate) fn after(self, subject: &str) -> Result<(), Aborted> {
         match self {
-            Self::BuildIndex | Self::ClaimJobs | Self::RequestTranscript => Ok(()),
+            Self::BuildIndex | Self::ClaimJobs | Self::ClaimDeliveries | Self::RequestTranscript => Ok(()),
             step => pass(Point::After(step), subject),
         }
     }
@@ -217,7 +233,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 53] = [
+    pub const CRASH_POINTS: [(&str, Point); 57] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -271,6 +287,10 @@ mod armed {
         ("C51", Before(Commit::ReceiveFile)),
         ("C52", After(Commit::ReceiveFile)),
         ("C53", At(Moment::FileOrdered)),
+        ("C54", At(Moment::DeliveryStarts)),
+        ("C55", At(Moment::DeliveryAnswered)),
+        ("C56", Before(Commit::StoreAnswers)),
+        ("C57", After(Commit::StoreAnswers)),
     ];
 
     enum Plan {

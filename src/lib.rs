@@ -53,6 +53,8 @@
 //!    An import ([`pipeline::imports`]) brings the recordings here that the Twilio account already has. Its job reads Twilio's list a
 //!    page at a time, and commits each page with the place of the next. Then it commits the call, the recording and the order
 //!    of one recording after the other, few of them open at a time, under Twilio's dates.
+//!    The same commits store what the operator's own programs are notified of, a row for each receiver of webhooks
+//!    (`store/deliveries.rs`), and [`pipeline::deliver`] sends it, signed, until it has arrived.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
@@ -97,7 +99,7 @@
 //! | [`send`] | the command `callscribe upload`, a client of a program that runs |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
 //! | [`token_bucket`], [`repeats`], [`failpoint`], [`splitmix`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill; random numbers that a seed determines |
-//! | [`clients`] | thin clients of both vendors: deadlines, what may be repeated, errors. Vendors' words only |
+//! | [`clients`] | thin clients of both vendors and of receivers of webhooks: deadlines, what may be repeated, errors. Vendors' words only |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //! | `src/manual`, `src/docs` | the operator's manual, served at `/help`; [`development`] and [`performance`] |
 //! | [`internals`] | what tests and benches call without HTTP |
@@ -119,7 +121,7 @@
 //! | stream while a call runs, such as live captions | a WebSocket handler in [`web`] for Twilio's end, a streaming client in [`clients`] for AssemblyAI's, both ends emulated in [`sandbox`]; between them a task in [`pipeline`] that lives as long as the call (not a job: nothing of it is resumed); captions go to pages through a channel of their own in [`events`], which may drop some |
 //! | edit of a transcript | a kind of change in [`model::correction`], which applies it; `store/corrections.rs` keeps it beside the words that AssemblyAI heard, and `words_of` applies it wherever words are read, so that pages, exports and search agree |
 //! | kind of background work | a [`JobKind`](model::job::JobKind), one file in [`pipeline`] with `run` and `give_up`, a line in `pipeline/runner.rs` |
-//! | message to the operator's own server | a client in [`clients`] for receivers from the settings; a kind of job, opened in the transaction that commits the change it reports |
+//! | event that receivers of webhooks get | [`EventType`](model::receiver::EventType), announced by the transaction that commits it (`store/deliveries.rs`), its body in [`pipeline::deliver`], the manual |
 //! | work that is due by the clock, such as a nightly deletion | a kind of job whose subject is its own name, so that all instances share one row; [`app`] opens it when the program starts, and each run reschedules it. The run opens the existing deletion job of each old call |
 //! | request to a vendor | a file in [`clients`], its emulation in [`sandbox`] |
 //! | figure of how right transcripts are | [`accuracy`], as counts that add up over calls and a rate of them |
@@ -174,6 +176,8 @@
 //! | a request in which Twilio reports a state | callback | `web::hooks` |
 //! | a request in which Twilio asks for TwiML | voice webhook | `web::record` |
 //! | the request in which AssemblyAI reports a final transcript | webhook | `web::hooks` |
+//! | a program of the operator that is notified of events | receiver | [`model::receiver`] |
+//! | an event, as it is sent to a receiver until it has arrived | delivery | `store::Delivery` |
 //! | a unit of background work, by kind and subject | job | `Job`, [`JobKind`](model::job::JobKind) |
 //! | ownership of a job for a limited time | lease | `Lease` |
 //! | taking a lease on a job; claims are numbered, and only the latest may write | claim | `Job::claim` |
@@ -246,6 +250,8 @@
 //! - Settings come from the environment and from a `.env` file that no other user can change. Credentials go only to the
 //!   vendor's own host, by https unless a setting names the host: no redirect is followed with them. callscribe fetches no URL that a
 //!   client or a callback names.
+//! - A webhook goes to no private address unless a setting allows it, by https, through no proxy, and no redirect is followed:
+//!   the address is checked that is connected to. It has neither words nor phone numbers.
 //! - SQL is only in [`store`], reqwest only in [`clients`] and [`sandbox`], axum only in [`web`], [`sandbox`], [`app`] and
 //!   [`server`], the environment only in [`config`], the time of day only in [`clock`]. Nothing but [`app`] knows whether
 //!   the vendors are the sandbox.

@@ -152,6 +152,11 @@ impl Urls {
         format!("{}/hooks/assemblyai?job={order}", self.base)
     }
 
+    /// Returns the URL of a path here, by which a receiver of webhooks finds what it is notified of.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// Returns where callscribe probes its own public URL.
     pub fn probe(&self, probe: &str) -> String {
         format!("{}/_probe/{probe}", self.base)

@@ -1,5 +1,5 @@
-//! Thin clients of the two vendors' REST APIs, and of another callscribe that runs. They speak the vendors' words and know nothing
-//! of our model.
+//! Thin clients of the two vendors' REST APIs, of another callscribe that runs, and of the receivers of webhooks. They speak the
+//! vendors' words and know nothing of our model.
 //!
 //! `error` says what a caller can do about a failure; `sender` has deadlines, retries and what must never be repeated.
 
@@ -10,10 +10,12 @@ mod bounded;
 mod error;
 pub mod json;
 mod lenient;
+mod network;
 pub mod program;
 mod sender;
 pub mod tls;
 pub mod twilio;
+pub mod webhook;
 
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub struct Deadlines {
     pub stall: Duration,
     /// For the whole audio.
     pub audio: Duration,
+    /// Until the end of a receiver's answer to a webhook.
+    pub webhook: Duration,
 }
 
 impl Default for Deadlines {
@@ -46,6 +50,7 @@ impl Default for Deadlines {
             repeated: Duration::from_secs(20),
             stall: Duration::from_secs(15),
             audio: Duration::from_secs(3_600),
+            webhook: Duration::from_secs(15),
         }
     }
 }

@@ -2,13 +2,14 @@
 //! once, and none with a value, which may be a secret.
 //!
 //! `settings` lists the variables with their texts for `--help`, `env` finds their values, and `read` parses them, with
-//! `read_call` for those of calls.
+//! `read_call` for those of calls and `read_webhooks` for those of receivers.
 
 #![allow(missing_docs, reason = "the doc of a field names its variable; a struct of such fields needs none")]
 
 mod env;
 mod read;
 mod read_call;
+mod read_webhooks;
 pub mod settings;
 pub mod speech_models;
 
@@ -23,12 +24,14 @@ use serde_json::{Map, Value};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
+use crate::clients::webhook::Reach;
 use crate::clients::{Deadlines, twilio};
 use crate::clock::Clock;
 use crate::model::dollars::Dollars;
 use crate::model::keyterms::Keyterms;
 use crate::model::numbering::Countries;
 use crate::model::phone::PhoneNumber;
+use crate::model::signing_secret::SigningSecret;
 use crate::store::Location;
 use crate::urls::Urls;
 pub use env::{Problem, operator_token};
@@ -44,6 +47,7 @@ pub struct Config {
     /// `UPLOADS_FOLDER`, by default beside the SQLite file, or in the temporary folder. That of the sandbox is beside its
     /// file.
     pub uploads: Option<PathBuf>,
+    pub webhooks: WebhookConfig,
     pub server: ServerConfig,
     pub log: LogConfig,
     /// No variable; only tests change it.
@@ -239,6 +243,14 @@ impl fmt::Debug for TranscriptConfig {
             .field("budget", budget)
             .finish()
     }
+}
+
+#[derive(Debug)]
+pub struct WebhookConfig {
+    /// `WEBHOOKS`, by default none: URLs of receivers with their secrets.
+    pub receivers: Vec<(String, SigningSecret)>,
+    /// `WEBHOOKS_TO_PRIVATE_ADDRESSES`, by default false. In the sandbox, receivers may be on this computer.
+    pub reach: Reach,
 }
 
 #[derive(Debug)]

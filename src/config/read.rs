@@ -17,7 +17,8 @@ use url::Url;
 use super::env::{self, Env, Found};
 use super::{
     Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, KeytermSources, Learns, LogConfig, LogFormat,
-    Problem, ServerConfig, TranscriptConfig, TwilioConfig, Vendors, WorkConfig, read_call::read_call, speech_models,
+    Problem, ServerConfig, TranscriptConfig, TwilioConfig, Vendors, WorkConfig, read_call::read_call,
+    read_webhooks::read_webhooks, speech_models,
 };
 use crate::auth::SAFE_TOKEN;
 use crate::clients::{self, Deadlines, twilio};
@@ -63,27 +64,34 @@ impl Config {
         }
         let database = env.read("DATABASE_URL", Location::parse);
         let uploads = env.read_if_set("UPLOADS_FOLDER", |text| Ok(PathBuf::from(text)));
+        let webhooks = read_webhooks(&mut env, sandbox);
         let server = read_server(&mut env);
         let log = read_log(&mut env);
         let misspelled = env.misspelled();
-        match (vendors, call, dial, transcript, database, server, log) {
-            (Some(vendors), Some(call), Some(dial), Some(transcript), Some(database), Some(server), Some(log))
-                if !env.has_problems() =>
-            {
-                Ok(Self {
-                    vendors,
-                    call,
-                    dial,
-                    transcript,
-                    database,
-                    uploads: uploads.flatten(),
-                    server,
-                    log,
-                    deadlines: Deadlines::default(),
-                    work: WorkConfig::default(),
-                    warnings: misspelled.iter().map(Problem::to_string).chain(env.into_warnings()).collect(),
-                })
-            }
+        match (vendors, call, dial, transcript, database, webhooks, server, log) {
+            (
+                Some(vendors),
+                Some(call),
+                Some(dial),
+                Some(transcript),
+                Some(database),
+                Some(webhooks),
+                Some(server),
+                Some(log),
+            ) if !env.has_problems() => Ok(Self {
+                vendors,
+                call,
+                dial,
+                transcript,
+                database,
+                uploads: uploads.flatten(),
+                webhooks,
+                server,
+                log,
+                deadlines: Deadlines::default(),
+                work: WorkConfig::default(),
+                warnings: misspelled.iter().map(Problem::to_string).chain(env.into_warnings()).collect(),
+            }),
             _ => Err([misspelled, env.into_problems()].concat()),
         }
     }

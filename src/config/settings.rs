@@ -205,6 +205,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "folder for files that clients are sending, which are private, until AssemblyAI has them; created if missing",
     },
     Setting {
+        name: "WEBHOOKS",
+        default: Nothing,
+        meaning: "receivers of webhooks, which are notified of calls and transcripts, as https://…=whsec_…, separated by commas: the URL, = and the secret that signs; /webhooks adds more",
+    },
+    Setting {
+        name: "WEBHOOKS_TO_PRIVATE_ADDRESSES",
+        default: Value("false"),
+        meaning: "true: receivers of webhooks may be on this computer and in private networks, and have http URLs",
+    },
+    Setting {
         name: "BIND_ADDR",
         default: Value("127.0.0.1:8000,[::1]:8000"),
         meaning: "addresses to listen on, separated by commas; those that other computers can reach require OPERATOR_TOKEN",

@@ -8,10 +8,12 @@ use super::allowed;
 use super::task::Panicked;
 use crate::clients;
 use crate::clients::twilio::NotDecryptable;
+use crate::clients::webhook::BadReceiver;
 use crate::model::call::{CallId, CallSid};
 use crate::model::contact::BadContact;
 use crate::model::correction::BadEdit;
 use crate::model::keyterms::BadKeyterms;
+use crate::model::receiver::ReceiverId;
 use crate::model::standing::{NotDeletable, NothingToRetry};
 use crate::model::vocabulary::BadTerm;
 use crate::model::word::SpokenWord;
@@ -100,6 +102,20 @@ pub enum Error {
         .since.map(|since| format!(", back to {since}")).unwrap_or_default()
     )]
     TooLongToCount { read: usize, since: Option<Timestamp> },
+    #[error("url: {0}")]
+    Receiver(#[from] BadReceiver),
+    #[error("there is no receiver {0}")]
+    NoSuchReceiver(ReceiverId),
+    #[error("there is a receiver with this URL already")]
+    SameReceiver,
+    #[error("there are {0} receivers already, which is the most; remove one")]
+    TooManyReceivers(usize),
+    #[error("the receiver is in WEBHOOKS; {0}")]
+    ReceiverOfSetting(&'static str),
+    #[error("there is no delivery {0}")]
+    NoSuchDelivery(String),
+    #[error("its receiver is disabled or removed; enable it first")]
+    ReceiverIsOff,
     #[error("{0} is no contact's number")]
     NoSuchContact(String),
     #[error(transparent)]

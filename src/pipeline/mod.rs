@@ -25,9 +25,10 @@
 //! | `learn`, `measure` | what follows from corrections and checks |
 //! | `importable`, `import` | which recordings of the account an import takes; its job |
 //! | `trial` | measures what a trial has transcribed |
+//! | [`deliver`] | sends webhooks to their receivers |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
-//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`checks`], [`blind_checks`], [`accuracy`], [`trials`], [`trial_report`], [`imports`], [`costs`], [`log_out`] | what operators and clients ask for |
+//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`checks`], [`blind_checks`], [`accuracy`], [`trials`], [`trial_report`], [`imports`], [`costs`], [`receivers`], [`log_out`] | what operators and clients ask for |
 
 pub mod accuracy;
 pub mod allowed;
@@ -40,6 +41,7 @@ pub mod corrections;
 pub mod costs;
 pub mod delete;
 pub mod delete_many;
+pub mod deliver;
 pub mod dial;
 mod error;
 pub mod facts;
@@ -57,6 +59,7 @@ pub mod lookup;
 mod measure;
 pub mod ordering;
 mod price;
+pub mod receivers;
 mod refused;
 pub mod replace;
 mod request;

@@ -37,7 +37,7 @@ pub(crate) async fn work(context: Shared) {
 }
 
 /// Starts the task again whenever it ends, until the program stops.
-async fn restart_until_stopped<F>(stopping: &CancellationToken, task: impl Fn() -> F)
+pub(super) async fn restart_until_stopped<F>(stopping: &CancellationToken, task: impl Fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {

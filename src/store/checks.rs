@@ -4,6 +4,7 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::checked::{Check, Checked, OPEN_END, Stretch};
+use crate::model::receiver::EventType;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Transcript};
 use crate::model::word::SpokenWord;
@@ -61,6 +62,9 @@ impl Conn {
         }
         self.note_check(of, *at).await?;
         let is_all = last.is_some();
+        if was_all != is_all {
+            self.announce_transcript(&of.id, EventType::TranscriptChecked, None, *at).await?;
+        }
         Ok(Some((after, is_all)))
     }
 

@@ -1,4 +1,4 @@
-//! The columns of a call, for every statement that reads whole calls.
+//! The columns of a call and those of a delivery, for every statement that reads whole ones.
 
 macro_rules! call_columns {
     () => {
@@ -10,3 +10,11 @@ macro_rules! call_columns {
     };
 }
 pub(super) use call_columns;
+
+macro_rules! delivery_columns {
+    () => {
+        "number, id, receiver, item, event, call_id, call_sid, call_kind, recording_sid, transcript_id, outcome, reason, \
+         version, is_checked, happened_at, state, attempts, due_at, answered_at, status, answer"
+    };
+}
+pub(super) use delivery_columns;

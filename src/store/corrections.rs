@@ -4,6 +4,7 @@ use super::conn::{Conn, args};
 use super::engine::Row;
 use super::error::Error;
 use crate::model::correction::Correction;
+use crate::model::receiver::EventType;
 use crate::model::transcript::{OrderId, Transcript, TranscriptId};
 
 impl Conn {
@@ -57,6 +58,7 @@ impl Conn {
             self.count_replaced(replacement, places).await?;
         }
         self.note_correction(of, *at).await?;
+        self.announce_transcript(&of.id, EventType::TranscriptCorrected, None, *at).await?;
         Ok(true)
     }
 

@@ -69,6 +69,7 @@ impl Conn {
         self.execute(call, args![id.as_str(), now]).await?;
         self.wipe_trial_figures(id).await?;
         self.wipe_speakers(id).await?;
+        self.wipe_deliveries(id).await?;
         let done = "UPDATE calls SET deletion = $2 WHERE id = $1 AND deletion <> $2";
         let changed = self.execute(done, args![id.as_str(), Deletion::Done.as_str()]).await?;
         if changed > 0 { self.note(id, Happened::Deleted, None, now).await } else { Ok(()) }

@@ -75,7 +75,8 @@ impl Conn {
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let (subject, attempt) = (what.subject(call), what.attempt());
         let args = args![call.as_str(), what.kind(), subject, what.state(), what.rank(), attempt, reason, at];
-        self.execute(sql, args).await.map(drop)
+        self.execute(sql, args).await?;
+        self.announce(call, &what, at).await
     }
 
     /// Notes that the contacts or the vocabulary have changed, for the open pages of all instances.

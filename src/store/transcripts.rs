@@ -12,6 +12,7 @@ use super::error::Error;
 use crate::model::call::CallId;
 use crate::model::correction::Sequence;
 use crate::model::dollars::Dollars;
+use crate::model::receiver::EventType;
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::{OrderId, Submission, Transcript, TranscriptId, TranscriptState};
 use crate::model::trial::InTrial;
@@ -400,6 +401,11 @@ impl Conn {
             if state.is_final() {
                 self.touch_order(&of.id);
                 self.end_import_item(&of.id, state, reason, now).await?;
+                let event = match state {
+                    TranscriptState::Failed => EventType::TranscriptFailed,
+                    _ => EventType::TranscriptCompleted,
+                };
+                self.announce_transcript(&of.id, event, reason, now).await?;
             }
         }
         Ok(moved)

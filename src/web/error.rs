@@ -339,6 +339,15 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         | E::TooManyMatches(_)
         | E::TooManyListed(_)
         | E::TooLongToCount { .. } => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
+        E::Receiver(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
+        E::NoSuchReceiver(_) => ((StatusCode::NOT_FOUND, "no-such-receiver", "No such receiver"), None),
+        E::SameReceiver => ((StatusCode::CONFLICT, "same-receiver", "The receiver is there already"), None),
+        E::TooManyReceivers(_) => ((StatusCode::CONFLICT, "too-many-receivers", "Too many receivers"), None),
+        E::ReceiverOfSetting(_) => {
+            ((StatusCode::CONFLICT, "receiver-of-setting", "The receiver is in a setting"), None)
+        }
+        E::NoSuchDelivery(_) => ((StatusCode::NOT_FOUND, "no-such-delivery", "No such delivery"), None),
+        E::ReceiverIsOff => ((StatusCode::CONFLICT, "receiver-is-off", "The receiver gets nothing"), None),
         E::NoSuchContact(_) => ((StatusCode::NOT_FOUND, "no-such-contact", "No such contact"), None),
         E::Contact(_) | E::Term(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchTerm(_) => ((StatusCode::NOT_FOUND, "no-such-term", "No such term"), None),

@@ -17,7 +17,7 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 16] = [
+const MARKDOWN: [(&str, &str); 17] = [
     (INDEX, include_str!("../manual/README.md")),
     ("accuracy", include_str!("../manual/accuracy.md")),
     ("calls", include_str!("../manual/calls.md")),
@@ -34,6 +34,7 @@ const MARKDOWN: [(&str, &str); 16] = [
     ("transcripts", include_str!("../manual/transcripts.md")),
     ("troubleshooting", include_str!("../manual/troubleshooting.md")),
     ("tutorial", include_str!("../manual/tutorial.md")),
+    ("webhooks", include_str!("../manual/webhooks.md")),
 ];
 
 const PICTURES: [(&str, &[u8]); 1] = [("call.png", include_bytes!("../manual/call.png"))];

@@ -116,6 +116,7 @@ async fn way_back(context: &Shared, way: &Way) -> Result<Response, ApiError> {
         ["contacts", number] => contacts::show_again(context, Some(number), form).await?,
         ["vocabulary"] => vocabulary::show_again(context, form)?,
         ["vocabulary", ..] => see_other("/vocabulary"),
+        ["webhooks", ..] => see_other("/webhooks"),
         _ => see_other(next),
     })
 }

@@ -18,6 +18,7 @@ mod cost;
 mod delete;
 mod delete_many;
 mod deletions;
+mod deliveries;
 mod dial;
 mod error;
 mod extract;
@@ -66,6 +67,8 @@ mod tus;
 mod upload;
 mod view;
 mod vocabulary;
+mod webhook_view;
+mod webhooks;
 mod words;
 
 use std::net::SocketAddr;
@@ -177,6 +180,12 @@ pub fn router(context: Shared) -> Router {
         .at("/imports/{id}/resume", post(imports::resume))
         .at("/imports/{id}/cancel", post(imports::cancel))
         .at("/imports/{id}/retry", post(imports::retry))
+        .at("/webhooks", get(webhooks::list).post(webhooks::add))
+        .at("/webhooks/deliveries", get(deliveries::list))
+        .at("/webhooks/deliveries/{id}/resend", post(deliveries::resend))
+        .at("/webhooks/{id}", get(webhooks::show).post(webhooks::change).delete(webhooks::remove))
+        .at("/webhooks/{id}/rotate", post(webhooks::rotate))
+        .at("/webhooks/{id}/delete", post(webhooks::remove))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))

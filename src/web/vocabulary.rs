@@ -396,7 +396,7 @@ impl TermView {
 }
 
 /// For people.
-fn times(count: i64) -> String {
+pub(super) fn times(count: i64) -> String {
     match count {
         0 => "never".to_owned(),
         1 => "once".to_owned(),

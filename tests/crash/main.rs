@@ -19,6 +19,7 @@ mod program;
 mod support;
 mod trial;
 mod upload;
+mod webhook;
 mod world;
 
 use std::collections::{BTreeMap, HashSet};
@@ -279,6 +280,9 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     }
     if upload::SENDING.contains(&point) {
         return upload::sending(world, point, round, busy).await;
+    }
+    if webhook::DELIVERING.contains(&point) {
+        return webhook::delivering(world, point, round, busy).await;
     }
     if CORRECTING.contains(&point) {
         return correcting(world, point, busy).await;

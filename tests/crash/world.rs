@@ -109,6 +109,7 @@ impl World {
         set("OPERATOR_PHONES", PHONE.to_owned());
         set("INBOUND", "forward".to_owned());
         set("ASSEMBLYAI_SPEECH_MODELS", RETIRED_MODEL.to_owned());
+        set("WEBHOOKS_TO_PRIVATE_ADDRESSES", "true".to_owned());
         set("RUST_LOG", "info,callscribe=trace".to_owned());
         if let Some(fail) = fail {
             set("FAIL", fail);

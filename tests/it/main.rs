@@ -60,6 +60,7 @@ mod sums_of_costs;
 mod transcripts_kept;
 mod unreported_calls;
 mod vocabulary;
+mod webhooks;
 
 // The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
 mod faults;

@@ -669,6 +669,8 @@ def is_accessible(base: str):
                 "trial": trial,
                 "imports": "/imports",
                 "import": imported,
+                "webhooks": "/webhooks",
+                "deliveries": "/webhooks/deliveries",
                 "cost": "/cost?zone=UTC",
                 "costliest": "/items?sort=costliest",
                 "contact": "/contacts/+14155551234",

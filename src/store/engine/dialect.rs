@@ -1,7 +1,7 @@
 //! The statements that differ between SQLite and PostgreSQL. Every other statement is one text for both.
 
 use crate::model::search::Query;
-use crate::store::columns::call_columns;
+use crate::store::columns::{call_columns, delivery_columns};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Dialect {
@@ -153,6 +153,25 @@ impl Dialect {
                     created_at = CASE WHEN created_at > $3 THEN $3 ELSE created_at END
                     WHERE (kind, subject) IN (SELECT kind, subject FROM due)
                     RETURNING kind, subject, attempt, failures, looks, losses, created_at, lease_until"
+                )
+            };
+        }
+        if self.is_postgres() { claim!(" FOR UPDATE SKIP LOCKED") } else { claim!("") }
+    }
+
+    /// Claims deliveries that are due. PostgreSQL skips those that another instance is claiming.
+    pub(in crate::store) fn claim_deliveries(self) -> &'static str {
+        macro_rules! claim {
+            ($lock:literal) => {
+                concat!(
+                    "UPDATE deliveries SET due_at = $3 WHERE number IN (
+                        SELECT number FROM deliveries AS due WHERE receiver = $1 AND state = 'waiting' AND due_at <= $2
+                        AND NOT EXISTS (SELECT 1 FROM deliveries AS before WHERE before.receiver = $1
+                            AND before.item = due.item AND before.state = 'waiting' AND before.number < due.number)
+                        ORDER BY due_at, number LIMIT $4",
+                    $lock,
+                    ") RETURNING ",
+                    delivery_columns!()
                 )
             };
         }

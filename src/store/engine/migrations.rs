@@ -65,6 +65,7 @@ macro_rules! migrations_of {
             ("prices", include_str!(concat!("../migrations/", $database, "/0042_prices.sql"))),
             ("sums of costs", include_str!(concat!("../migrations/", $database, "/0043_sums_of_costs.sql"))),
             ("calls by cost", include_str!(concat!("../migrations/", $database, "/0044_calls_by_cost.sql"))),
+            ("webhooks", include_str!(concat!("../migrations/", $database, "/0045_webhooks.sql"))),
         ]
     };
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of every migration.
-const RELEASED: [(&str, &str); 88] = [
+const RELEASED: [(&str, &str); 90] = [
     ("postgres/0001_calls.sql", "330e975a1d03843a77b41baa89cdd37b4a070e708be048d8f869d9aa1e092b25"),
     ("postgres/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("postgres/0003_dialling.sql", "de5fde81f394a25b5698f5d517935aadd433306b18f6ea805e8a09d219a08a79"),
@@ -51,6 +51,7 @@ const RELEASED: [(&str, &str); 88] = [
     ("postgres/0042_prices.sql", "e85d9f7137c327b19b09bee14743e07091f10abe80a8b61d6526f9784e77b797"),
     ("postgres/0043_sums_of_costs.sql", "f9bb09c0b0fafa68631e156800acef89ce4c0fd3f590870a57e03e98590234d5"),
     ("postgres/0044_calls_by_cost.sql", "a6166f3f6506f9e87c821f5b779c0a38a07db2b0147f93ae44453b96265d13f7"),
+    ("postgres/0045_webhooks.sql", "fad8dd28a7d46b20b41808a4ed54058e2b5ee3b41d3717050f518844df5134e9"),
     ("sqlite/0001_calls.sql", "0beade2c03381404b0bf5432e7c88ace9560639a3b60498865960c1f851fa251"),
     ("sqlite/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("sqlite/0003_dialling.sql", "01e95bcafabf9050c51efd89516ec654ef5f609002e6c8716047f0b725749c89"),
@@ -95,6 +96,7 @@ const RELEASED: [(&str, &str); 88] = [
     ("sqlite/0042_prices.sql", "299b239bc98a2e2fed9be957aeaead22f0648e5c952ba685e39d0963cab56413"),
     ("sqlite/0043_sums_of_costs.sql", "f9bb09c0b0fafa68631e156800acef89ce4c0fd3f590870a57e03e98590234d5"),
     ("sqlite/0044_calls_by_cost.sql", "b02d9e47c5e0fd5679b4a03fc26e08aba4f88085ce20e28ecb8184d36673e33c"),
+    ("sqlite/0045_webhooks.sql", "cb9cc484fd148c68025824b80087301a4f6bb785b4b88c72b9b4638752a1164d"),
 ];
 
 /// What is wrong with the migrations in this folder.

@@ -1,0 +1,59 @@
+-- Who receives webhooks.
+CREATE TABLE receivers (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    url TEXT NOT NULL,
+    -- What deliveries are signed with, and until a time also what they were signed with before.
+    secret TEXT NOT NULL,
+    old_secret TEXT,
+    old_until BIGINT,
+    -- 'setting' or 'page'.
+    source TEXT NOT NULL,
+    -- 'enabled', 'paused', 'disabled' or 'removed', and why.
+    state TEXT NOT NULL,
+    reason TEXT,
+    -- What it last answered, and when.
+    answer TEXT,
+    answered_at BIGINT,
+    made_at BIGINT NOT NULL,
+    made_by TEXT NOT NULL
+);
+CREATE UNIQUE INDEX receivers_by_url ON receivers (url) WHERE state <> 'removed';
+-- What is sent to each receiver, in the order in which it happened. A row is inserted by the transaction that commits what it
+-- reports.
+CREATE TABLE deliveries (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- By which a receiver recognizes what it has received before.
+    id TEXT NOT NULL UNIQUE,
+    receiver BIGINT NOT NULL REFERENCES receivers (number),
+    -- What a receiver gets of the same item comes in order: a call id, or the order id of a transcript without a call.
+    item TEXT NOT NULL,
+    -- Such as 'transcript.completed'.
+    event TEXT NOT NULL,
+    call_id TEXT,
+    call_sid TEXT,
+    call_kind TEXT,
+    recording_sid TEXT,
+    transcript_id TEXT,
+    -- The state that the call, the recording or the transcript came to, and why.
+    outcome TEXT NOT NULL,
+    reason TEXT,
+    -- Of a transcript.
+    version BIGINT,
+    is_checked BIGINT,
+    happened_at BIGINT NOT NULL,
+    -- 'waiting', 'delivered' or 'failed'.
+    state TEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    -- When it is sent. While it is being sent, when it is sent again if nothing more is heard of that.
+    due_at BIGINT NOT NULL,
+    -- What the receiver last answered: the HTTP status and the beginning of the body, or without a status why there is no answer.
+    answered_at BIGINT,
+    status BIGINT,
+    answer TEXT
+);
+CREATE INDEX deliveries_due ON deliveries (receiver, due_at) WHERE state = 'waiting';
+CREATE INDEX deliveries_of_item ON deliveries (receiver, item, number) WHERE state = 'waiting';
+CREATE INDEX deliveries_of_receiver ON deliveries (receiver, number);
+CREATE INDEX deliveries_by_state ON deliveries (state, number);
+CREATE INDEX deliveries_ended ON deliveries (answered_at) WHERE state <> 'waiting';
+CREATE INDEX deliveries_of_call ON deliveries (call_id);
