@@ -123,8 +123,16 @@ impl Number {
         }
     }
 
+    /// Its last characters, if there are enough for the index.
+    pub(super) fn end(&self) -> Option<String> {
+        match self {
+            Self::Ending(digits) if digits.len() < NUMBER_END => None,
+            Self::Whole(text) | Self::Ending(text) => Some(end_of(text)),
+        }
+    }
+
     /// The pattern for `LIKE`.
-    fn pattern(&self) -> String {
+    pub(super) fn pattern(&self) -> String {
         match self {
             Self::Whole(text) => text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"),
             Self::Ending(digits) => format!("%{digits}"),
@@ -148,7 +156,7 @@ impl Sort {
     }
 
     /// The column of a call.
-    pub(super) fn column(self) -> &'static str {
+    pub(super) const fn column(self) -> &'static str {
         match self {
             Self::Newest | Self::Oldest => "created_at",
             Self::Longest | Self::Shortest => "recorded_seconds",
@@ -157,11 +165,11 @@ impl Sort {
     }
 
     /// The index that has all calls in this order.
-    pub(super) fn index(self) -> &'static [&'static str; 1] {
+    pub(super) fn index(self) -> &'static str {
         match self {
-            Self::Newest | Self::Oldest => &["calls_listed"],
-            Self::Longest | Self::Shortest => &["calls_by_length"],
-            Self::Costliest => &["calls_by_cost"],
+            Self::Newest | Self::Oldest => "calls_listed",
+            Self::Longest | Self::Shortest => "calls_by_length",
+            Self::Costliest => "calls_by_cost",
         }
     }
 }
@@ -213,14 +221,9 @@ impl Filter {
         self.state.map(CallState::as_str)
     }
 
-    /// The last characters of the number, if there are enough for the index.
-    pub(super) fn number_end(&self) -> Option<String> {
-        let text = match self.number.as_ref()? {
-            Number::Whole(text) => text,
-            Number::Ending(digits) if digits.len() >= NUMBER_END => digits,
-            Number::Ending(_) => return None,
-        };
-        Some(end_of(text))
+    /// Whether every call whose other end is one of the parties has this number.
+    pub(super) fn is_of_party(&self, number: &Number) -> bool {
+        self.parties.as_ref().is_some_and(|parties| parties.iter().all(|party| number.is_of(party)))
     }
 
     /// The pattern of the number for `LIKE`.

@@ -396,25 +396,27 @@ impl Dialect {
         }
     }
 
-    /// Whether the number at the other end of a call is in a JSON array, and whether the number that it is to, or from, has
-    /// its last characters in one.
-    pub(in crate::store) fn calls_with_parties(self) -> (&'static str, [&'static str; 2]) {
-        macro_rules! parties {
-            ($end_of_to:literal, $end_of_from:literal, $listed:literal) => {
-                (
-                    concat!("CASE WHEN direction = 'outbound' THEN to_number ELSE from_number END IN ", $listed),
-                    [concat!($end_of_to, " IN ", $listed), concat!($end_of_from, " IN ", $listed)],
-                )
+    /// The opposite of the first, also where the call is to no number.
+    pub(in crate::store) fn is_not_to_end(self) -> &'static str {
+        if self.is_postgres() {
+            "(right(to_number, 4) = ?) IS NOT TRUE"
+        } else {
+            "(substr(to_number, -4) = ?) IS NOT TRUE"
+        }
+    }
+
+    /// Whether the number at the other end of a call is in a JSON array.
+    pub(in crate::store) fn is_party_listed(self) -> &'static str {
+        macro_rules! is_listed {
+            ($listed:literal) => {
+                concat!("CASE WHEN direction = 'outbound' THEN to_number ELSE from_number END ", $listed)
             };
         }
         if self.is_postgres() {
-            parties!(
-                "right(to_number, 4)",
-                "right(from_number, 4)",
-                "(SELECT jsonb_array_elements_text(CAST(CAST(? AS text) AS jsonb)))"
-            )
+            // A join would not keep the order of the index.
+            is_listed!("= ANY (ARRAY(SELECT jsonb_array_elements_text(CAST(CAST(? AS text) AS jsonb))))")
         } else {
-            parties!("substr(to_number, -4)", "substr(from_number, -4)", "(SELECT value FROM json_each(?))")
+            is_listed!("IN (SELECT value FROM json_each(?))")
         }
     }
 
