@@ -59,7 +59,7 @@ pub(crate) const REQUESTS: [(&str, &str); 20] = [
 
 /// Filters and orders of `/items`, one by one and together. Those called rare match as many calls of the small history as of
 /// the large one.
-pub(crate) const ITEMS: [(&str, &str); 26] = [
+pub(crate) const ITEMS: [(&str, &str); 29] = [
     ("items", "/items"),
     ("items, page", "/items"),
     ("items, oldest", "/items?sort=oldest"),
@@ -83,6 +83,9 @@ pub(crate) const ITEMS: [(&str, &str); 26] = [
     ("items, rare length", "/items?min_seconds=3600"),
     ("items, no length", "/items?min_seconds=90000"),
     ("items, contact", "/items?contact=%2B14150000017"),
+    ("items, contact with three numbers", "/items?contact=harbor"),
+    ("items, contact, longest", "/items?contact=%2B14150000017&sort=longest"),
+    ("items, days, longest", "/items?since=2023-11-15&sort=longest"),
     ("items, old days", "/items?until=2023-11-15"),
     ("items, tag and state", "/items?tag=spring&state=busy"),
     ("items, tag and state, longest", "/items?tag=spring&state=busy&sort=longest"),
@@ -310,6 +313,12 @@ async fn fill(database: &Database, calls: u64, words: u64) {
                   SELECT id, 'transcript', id, state, rank, 1, created_at FROM transcripts"
     );
     database.execute(&jobs_and_history).await.expect("jobs and history");
+    // Three numbers of one name.
+    let contacts = "INSERT INTO contacts VALUES \
+                    ('+14150000003', 'Harbor North', ' harbor north ', '[]', '', 0, 0), \
+                    ('+14150000004', 'Harbor East', ' harbor east ', '[]', '', 0, 0), \
+                    ('+14150000005', 'Harbor West', ' harbor west ', '[]', '', 0, 0)";
+    database.execute(contacts).await.expect("contacts");
     if database.is_postgres() {
         // PostgreSQL does this automatically within a minute.
         database.execute("ANALYZE").await.expect("statistics");
