@@ -235,7 +235,7 @@ async fn claim(
             let mut claimed = Vec::new();
             for receiver in tx.receivers().await? {
                 let free = AT_ONCE.saturating_sub(busy.get(&receiver.id).copied().unwrap_or_default());
-                if receiver.state != ReceiverState::Enabled || receiver.waiting == 0 || free == 0 {
+                if receiver.state != ReceiverState::Enabled || free == 0 {
                     continue;
                 }
                 let some = tx.claim_deliveries(receiver.id, now, now + ms(LEASE), free as i64).await?;

@@ -84,7 +84,7 @@ macro_rules! announce {
              SELECT 'msg_' || $1 || '_' || receivers.number, receivers.number, CAST($2 AS TEXT), CAST($3 AS TEXT),
                  CAST($4 AS BIGINT), ",
             $values,
-            ", 'waiting', 0, coalesce((SELECT max(before.due_at) FROM deliveries AS before
+            ", 'waiting', 0, coalesce((SELECT before.due_at FROM deliveries AS before
                  WHERE before.receiver = receivers.number AND before.item = ",
             $rest,
             " AND receivers.state IN ('enabled', 'paused') ORDER BY receivers.number"
@@ -110,7 +110,8 @@ impl Conn {
         let sql = announce!(
             "calls.id, calls.id, calls.sid, calls.kind, CAST($6 AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT),
              CAST(NULL AS BIGINT), CAST(NULL AS BIGINT)",
-            "calls.id AND before.state = 'waiting'), $4) FROM receivers CROSS JOIN calls WHERE calls.id = $5"
+            "calls.id AND before.state = 'waiting'
+                 ORDER BY before.number DESC LIMIT 1), $4) FROM receivers CROSS JOIN calls WHERE calls.id = $5"
         );
         let id = new_id(at);
         let args = args![id.as_str(), event.as_str(), what.state(), at, call.as_str(), recording];
@@ -133,7 +134,8 @@ impl Conn {
             "coalesce(recordings.call_id, transcripts.id), recordings.call_id, calls.sid, calls.kind,
              transcripts.recording_sid, transcripts.transcript_id, CAST($6 AS TEXT), transcripts.version,
              CAST(CASE WHEN transcripts.checked_at IS NULL THEN 0 ELSE 1 END AS BIGINT)",
-            "coalesce(recordings.call_id, transcripts.id) AND before.state = 'waiting'), $4)
+            "coalesce(recordings.call_id, transcripts.id) AND before.state = 'waiting'
+                 ORDER BY before.number DESC LIMIT 1), $4)
              FROM receivers CROSS JOIN transcripts LEFT JOIN recordings ON recordings.sid = transcripts.recording_sid
              LEFT JOIN calls ON calls.id = recordings.call_id
              WHERE transcripts.id = $5 AND (transcripts.trial IS NULL OR transcripts.chosen_at IS NOT NULL)"

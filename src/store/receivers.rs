@@ -20,8 +20,6 @@ pub struct Receiver {
     pub reason: Option<String>,
     /// What it last answered, and when.
     pub answered: Option<(String, i64)>,
-    /// How many deliveries wait.
-    pub waiting: i64,
     pub made_at: i64,
     pub made_by: String,
 }
@@ -37,9 +35,7 @@ impl Receiver {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT number, url, secret, old_secret, old_until, source, state, reason, answer, answered_at, made_at, made_by,
-             (SELECT count(*) FROM deliveries WHERE deliveries.receiver = receivers.number
-                 AND deliveries.state = 'waiting') AS waiting
+            "SELECT number, url, secret, old_secret, old_until, source, state, reason, answer, answered_at, made_at, made_by
              FROM receivers WHERE state <> 'removed'",
             $rest
         )
@@ -50,6 +46,12 @@ impl Conn {
     /// All receivers, oldest first.
     pub async fn receivers(&mut self) -> Result<Vec<Receiver>, Error> {
         self.fetch(select!(" ORDER BY number"), args![]).await?.iter().map(receiver).collect()
+    }
+
+    /// How many deliveries wait for a receiver.
+    pub async fn count_waiting(&mut self, id: ReceiverId) -> Result<i64, Error> {
+        let sql = "SELECT count(*) AS waiting FROM deliveries WHERE receiver = $1 AND state = 'waiting'";
+        self.fetch_one(sql, args![id.number()]).await?.map_or(Ok(0), |row| row.int("waiting"))
     }
 
     pub async fn receiver(&mut self, id: ReceiverId) -> Result<Option<Receiver>, Error> {
@@ -141,7 +143,6 @@ fn receiver(row: &Row) -> Result<Receiver, Error> {
         state: ReceiverState::named(&row.text("state")?).ok_or(Error::Unreadable("receivers.state"))?,
         reason: row.text_if_set("reason")?,
         answered,
-        waiting: row.int("waiting")?,
         made_at: row.int("made_at")?,
         made_by: row.text("made_by")?,
     })

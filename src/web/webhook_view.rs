@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::error::ApiError;
 use super::pages::timestamp;
 use crate::model::call::Kind;
 use crate::model::receiver::{DeliveryState, EventType, ReceiverId, ReceiverSource, ReceiverState};
-use crate::store::{Delivery, Receiver};
+use crate::store::{Conn, Delivery, Receiver};
 
 #[derive(Debug, Serialize)]
 pub(super) struct ReceiverView {
@@ -53,22 +54,23 @@ pub(super) struct DeliveryView {
 }
 
 impl ReceiverView {
-    pub(super) fn of(receiver: Receiver, now: i64) -> Self {
+    pub(super) async fn read(conn: &mut Conn, receiver: Receiver, now: i64) -> Result<Self, ApiError> {
+        let waiting = conn.count_waiting(receiver.id).await?;
         let (answer, answered_at) = receiver.answered.unzip();
         let until = receiver.old_secret.map(|(_, until)| until).filter(|until| now < *until);
-        Self {
+        Ok(Self {
             id: receiver.id.to_string(),
             url: receiver.url,
             source: receiver.source.as_str(),
             state: receiver.state.as_str(),
             reason: receiver.reason,
-            waiting: receiver.waiting,
+            waiting,
             answer,
             answered_at: timestamp(answered_at),
             at: timestamp(Some(receiver.made_at)),
             by: receiver.made_by,
             old_secret_until: timestamp(until),
-        }
+        })
     }
 
     pub(super) fn is_enabled(&self) -> bool {

@@ -21,6 +21,7 @@ use crate::context::Shared;
 use crate::model::receiver::{ReceiverId, ReceiverState};
 use crate::model::signing_secret::SigningSecret;
 use crate::pipeline::receivers;
+use crate::store::Receiver;
 
 /// Maximum size of a body in bytes.
 const LARGEST: usize = 64 << 10;
@@ -64,8 +65,11 @@ pub(super) async fn list(
     _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
     let now = context.clock.now_ms();
-    let all = context.store.read().await?.receivers().await?;
-    let receivers: Vec<ReceiverView> = all.into_iter().map(|one| ReceiverView::of(one, now)).collect();
+    let (mut conn, mut receivers) = (context.store.read().await?, Vec::new());
+    for receiver in conn.receivers().await? {
+        receivers.push(ReceiverView::read(&mut conn, receiver, now).await?);
+    }
+    drop(conn);
     if !wants_page(&headers) {
         return Ok(Json(json!({ "receivers": receivers })).into_response());
     }
@@ -89,7 +93,7 @@ pub(super) async fn add(
     };
     match added.await {
         Ok((receiver, secret)) => {
-            let view = ReceiverView::of(receiver, context.clock.now_ms());
+            let view = view(&context, receiver).await?;
             Ok(secret_of(&context, &headers, StatusCode::CREATED, view, secret))
         }
         Err(error) if wants_page(&headers) => Ok(forms::again(error, move |problem| {
@@ -112,7 +116,7 @@ pub(super) async fn show(
     if wants_page(&headers) {
         return Ok(see_other(&format!("/webhooks#receiver-{id}")));
     }
-    Ok(Json(ReceiverView::of(receiver, context.clock.now_ms())).into_response())
+    Ok(Json(view(&context, receiver).await?).into_response())
 }
 
 /// Enables a receiver, or pauses it.
@@ -132,7 +136,7 @@ pub(super) async fn change(
     if wants_page(&headers) {
         return Ok(see_other(&format!("/webhooks#receiver-{id}")));
     }
-    Ok(Json(ReceiverView::of(receiver, context.clock.now_ms())).into_response())
+    Ok(Json(view(&context, receiver).await?).into_response())
 }
 
 /// Gives a receiver a new secret. Only this answer tells it.
@@ -145,7 +149,7 @@ pub(super) async fn rotate(
 ) -> Result<Response, ApiError> {
     let secret = receivers::rotate(&context, id).await?;
     let receiver = receivers::get(&mut context.store.read().await?, id).await?;
-    let view = ReceiverView::of(receiver, context.clock.now_ms());
+    let view = view(&context, receiver).await?;
     Ok(secret_of(&context, &headers, StatusCode::OK, view, secret))
 }
 
@@ -159,6 +163,10 @@ pub(super) async fn remove(
 ) -> Result<Response, ApiError> {
     receivers::remove(&context, id).await?;
     Ok(if wants_page(&headers) { see_other("/webhooks") } else { StatusCode::NO_CONTENT.into_response() })
+}
+
+async fn view(context: &Shared, receiver: Receiver) -> Result<ReceiverView, ApiError> {
+    ReceiverView::read(&mut context.store.read().await?, receiver, context.clock.now_ms()).await
 }
 
 fn secret_of(

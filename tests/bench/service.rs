@@ -31,6 +31,7 @@ mod process;
 mod store;
 mod table;
 mod transcripts;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -85,6 +86,8 @@ struct Size {
     /// Calls that are checked, and terms of the vocabulary.
     checked_calls: u64,
     terms: u64,
+    /// Webhooks of a round.
+    deliveries: usize,
 }
 
 const WHOLE: Size = Size {
@@ -105,6 +108,7 @@ const WHOLE: Size = Size {
     replaced_calls: 100_000,
     checked_calls: 10_000,
     terms: 50_000,
+    deliveries: 10_000,
 };
 
 /// Enough to tell a ratio at half of its goal from noise.
@@ -126,6 +130,7 @@ const SHORT: Size = Size {
     replaced_calls: 5_000,
     checked_calls: 1_000,
     terms: 5_000,
+    deliveries: 1_000,
 };
 
 const TINY: Size = Size {
@@ -146,6 +151,7 @@ const TINY: Size = Size {
     replaced_calls: 100,
     checked_calls: 20,
     terms: 100,
+    deliveries: 20,
 };
 
 struct Options {
@@ -171,9 +177,9 @@ impl Options {
     }
 }
 
-const ROWS: [&str; 16] = [
+const ROWS: [&str; 17] = [
     "record", "callback", "dial", "audio", "pipeline", "import", "delete", "history", "start", "correct", "read",
-    "type", "replace", "accuracy", "order", "idle",
+    "type", "replace", "accuracy", "order", "webhooks", "idle",
 ];
 
 #[tokio::main]
@@ -222,6 +228,9 @@ async fn main() -> ExitCode {
     }
     if options.wants("order") {
         orders(&mut table, options.size).await;
+    }
+    if options.wants("webhooks") {
+        deliveries(&mut table, options.size).await;
     }
     if options.wants("idle") {
         idle(&mut table).await;
@@ -685,6 +694,25 @@ async fn orders(table: &mut Table, size: Size) {
     let (without, with) = (without.percentile(0.5), with.percentile(0.5));
     table.row("order      ms", with, without, Goal::None);
     table.row("order      ms more, to rank and send the terms", with - without, None, Goal::AtMost(5.0));
+}
+
+/// Webhooks to a receiver that answers at once.
+async fn deliveries(table: &mut Table, size: Size) {
+    table.about(&format!(
+        "{} webhooks that wait when the program starts, to a receiver that answers at once; bare POSTs by reqwest, 16 at a \
+         time, each followed by one commit",
+        size.deliveries
+    ));
+    let (mut rates, mut yardsticks, mut posts) = (vec![], vec![], vec![]);
+    for _ in 0..size.rounds {
+        let folder = command::Folder::new();
+        yardsticks.push(webhooks::posted(size.deliveries, folder.path(), true).await);
+        posts.push(webhooks::posted(size.deliveries, command::Folder::new().path(), false).await);
+        rates.push(webhooks::delivered(size.deliveries).await);
+    }
+    let rate = median(rates);
+    table.row("webhooks   delivered/s", rate, median(yardsticks), Goal::RatioAtLeast(0.5));
+    table.row("webhooks   delivered/s, beside POSTs without commits", rate, median(posts), Goal::None);
 }
 
 /// Memory and size of the idle program.
