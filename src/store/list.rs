@@ -393,10 +393,10 @@ impl Wanted<'_> {
     }
 
     /// Selects the last of the calls that are read for the page, if there are more.
-    fn end(&self, dialect: Dialect, source: &Source) -> Statement {
+    fn end(&self, dialect: Dialect, source: &Source, most: i64) -> Statement {
         let mut statement = Statement::new(dialect);
         let columns = format!("{}, id", self.sort.column());
-        statement.select(&columns, source, (&self.order(), MOST_READ + 1), |statement, stretch| {
+        statement.select(&columns, source, (&self.order(), most + 1), |statement, stretch| {
             statement.counted_in(stretch);
             self.after_start(statement);
             // An index in another order does not have the times: it may be read to its end for those.
@@ -404,7 +404,7 @@ impl Wanted<'_> {
                 self.within_times(statement);
             }
         });
-        statement.push(" LIMIT 1 OFFSET ").bind(MOST_READ);
+        statement.push(" LIMIT 1 OFFSET ").bind(most);
         statement
     }
 }
@@ -428,9 +428,19 @@ impl Conn {
             _ => after,
         };
         let wanted = Wanted { filter, parts: parts(filter, dialect), sort, start };
-        let (source, floor) = self.source(&wanted).await?;
-        let (sql, args) = wanted.page(dialect, &source, floor.as_ref(), limit).finish();
-        let rows = self.fetch_with_fresh_plan(sql, args).await?;
+        let (source, bounds) = self.source(&wanted, limit).await?;
+        let mut bounds = bounds.into_iter();
+        let (rows, floor) = loop {
+            let floor = match bounds.next() {
+                Some(most) => self.floor(&wanted, &source, most).await?,
+                None => None,
+            };
+            let (sql, args) = wanted.page(dialect, &source, floor.as_ref(), limit).finish();
+            let rows = self.fetch_with_fresh_plan(sql, args).await?;
+            if floor.is_none() || rows.len() as i64 > limit || bounds.len() == 0 {
+                break (rows, floor);
+            }
+        };
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
             found.push((row.int(sort.column())?, rows::call(row)?));
@@ -445,17 +455,18 @@ impl Conn {
         Ok(Listed { calls: found.into_iter().map(|(_, call)| call).collect(), next })
     }
 
-    /// Chooses the index to read, and how far: to this call, or to the end.
-    async fn source(&mut self, wanted: &Wanted<'_>) -> Result<(Source, Option<Cursor>), Error> {
+    /// Chooses the index to read, and how many calls of it: a few first if most match, and more if these do not fill the page;
+    /// or all.
+    async fn source(&mut self, wanted: &Wanted<'_>, limit: i64) -> Result<(Source, Vec<i64>), Error> {
         let Wanted { filter, parts, sort, .. } = wanted;
         let is_timed = filter.since > 0 || filter.before < i64::MAX;
         let in_order = |part: &Part| part.source.clone().filter(|source| sort.is_by_time() && source.key == TIME);
         match (&parts[..], parts.first().and_then(in_order)) {
-            ([], _) if sort.is_by_time() || !is_timed => return Ok((Source::of_all(*sort), None)),
+            ([], _) if sort.is_by_time() || !is_timed => return Ok((Source::of_all(*sort), vec![])),
             // Each call that is read matches.
-            ([_], Some(source)) if source.is_exact => return Ok((source, None)),
+            ([_], Some(source)) if source.is_exact => return Ok((source, vec![])),
             // Most do.
-            ([_], Some(source)) => return self.with_floor(wanted, source).await,
+            ([_], Some(source)) => return Ok((source, vec![(2 * (limit + 1)).min(MOST_READ), MOST_READ])),
             _ => {}
         }
         let mut fewest: Option<(i64, Source)> = None;
@@ -469,10 +480,10 @@ impl Conn {
         if let Some((count, source)) = fewest
             && count <= MOST_READ
         {
-            return Ok((source, None));
+            return Ok((source, vec![]));
         }
         let source = parts.iter().find_map(in_order).unwrap_or_else(|| Source::of_all(*sort));
-        self.with_floor(wanted, source).await
+        Ok((source, vec![MOST_READ]))
     }
 
     /// Counts the calls that a source finds, as far as it matters.
@@ -481,14 +492,14 @@ impl Conn {
         self.fetch_with_fresh_plan(sql, args).await?.first().map_or(Ok(0), |row| row.int("calls"))
     }
 
-    /// Returns the source with the last of the calls that are read for the page, if there are more.
-    async fn with_floor(&mut self, wanted: &Wanted<'_>, source: Source) -> Result<(Source, Option<Cursor>), Error> {
+    /// Returns the last of the calls that are read for the page, at most `most`, if there are more.
+    async fn floor(&mut self, wanted: &Wanted<'_>, source: &Source, most: i64) -> Result<Option<Cursor>, Error> {
         let key = wanted.sort.column();
-        let (sql, args) = wanted.end(self.dialect(), &source).finish();
+        let (sql, args) = wanted.end(self.dialect(), source, most).finish();
         let rows = self.fetch_with_fresh_plan(sql, args).await?;
-        let Some(row) = rows.first() else { return Ok((source, None)) };
+        let Some(row) = rows.first() else { return Ok(None) };
         let id = row.text("id")?.parse().map_err(|_| Error::Unreadable("calls.id"))?;
-        Ok((source, Some(Cursor { key: row.int(key)?, id })))
+        Ok(Some(Cursor { key: row.int(key)?, id }))
     }
 }
 
@@ -531,7 +542,7 @@ mod tests {
                 let source = source.unwrap_or_else(|| Source::of_all(sort));
                 let floor = Cursor { key: 1, id: CallId::new(1) };
                 let page = plan(&mut conn, wanted.page(dialect, &source, Some(&floor), 50)).await;
-                let end = plan(&mut conn, wanted.end(dialect, &source)).await;
+                let end = plan(&mut conn, wanted.end(dialect, &source, MOST_READ)).await;
                 let count = plan(&mut conn, wanted.count(dialect, &source)).await;
                 for plan in [&page, &end, &count] {
                     assert!(!plan.contains("TEMP B-TREE"), "{filter:?} {sort:?}:\n{plan}");
@@ -564,7 +575,7 @@ mod tests {
         for (statement, each) in [
             (wanted.page(dialect, &number, None, 50), 2),
             (wanted.page(dialect, &number, Some(&floor), 50), 4),
-            (wanted.end(dialect, &number), 2),
+            (wanted.end(dialect, &number, MOST_READ), 2),
             (wanted.count(dialect, &number), 2),
             (wanted.page(dialect, &all, Some(&floor), 50), 1),
         ] {
