@@ -319,6 +319,8 @@ impl WriteTx {
 
 impl GroupCommit {
     async fn run(mut self) {
+        // Transactions whose requests have just arrived join, too.
+        tokio::task::yield_now().await;
         let state = Arc::clone(&self.writer.state).lock_owned().await;
         self.is_done = true;
         let writer = self.writer.clone();
