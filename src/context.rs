@@ -1,6 +1,6 @@
 //! The long-lived values that handlers and workers share. `app` builds them once.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::accuracy::resample::Memo;
 use crate::auth::Auth;
 use crate::clients::assemblyai::{AssemblyAi, models};
 use crate::clients::json::{self, Json};
-use crate::clients::twilio::Twilio;
+use crate::clients::twilio::{Recording, Twilio};
 use crate::clients::webhook::Webhooks;
 use crate::clients::{Refusal, Service};
 use crate::clock::Clock;
@@ -27,6 +27,8 @@ use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::leg::LegUpdate;
 use crate::model::phone::PhoneNumber;
+use crate::model::recording::RecordingSid;
+use crate::model::transcript::OrderId;
 use crate::repeats::Repeats;
 use crate::spool::Spool;
 use crate::store::{Job, Store};
@@ -96,8 +98,15 @@ pub struct Context {
     pub missed: Mutex<VecDeque<Missed>>,
     /// Notified when a job may have become due.
     pub job_ready: Notify,
+    /// Orders that AssemblyAI says it has finished. Their jobs become due when the next jobs are claimed, and are due anyway
+    /// later if this is lost.
+    pub finished: Mutex<HashSet<OrderId>>,
+    /// What Twilio has just said of recordings whose audio is about to be fetched, and when, in milliseconds since 1970.
+    pub described: Mutex<HashMap<RecordingSid, (i64, Recording)>>,
     /// Permits to stream a recording from Twilio to AssemblyAI.
     pub transfers: Semaphore,
+    /// Permits of imports to take one of these: fewer, so that calls which are recorded meanwhile find one.
+    pub imported_transfers: Semaphore,
     /// The turn to read a stored transcript that is large: its words take several times the memory of its text.
     pub reading: Semaphore,
     /// [`ANSWERED_SLOTS`] permits to store a call as answered while no client waits for it.
@@ -248,6 +257,22 @@ impl Context {
         if all.len() < MOST_MISSED && !all.contains(&missed) {
             all.push_back(missed);
         }
+    }
+
+    /// Locks what Twilio has just said of recordings.
+    pub fn described(&self) -> MutexGuard<'_, HashMap<RecordingSid, (i64, Recording)>> {
+        self.described.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the orders that AssemblyAI says it has finished.
+    pub fn finished(&self) -> MutexGuard<'_, HashSet<OrderId>> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the job of an order poll at once.
+    pub fn poll_soon(&self, order: &OrderId) {
+        self.finished().insert(order.clone());
+        self.job_ready.notify_one();
     }
 
     /// Locks the reports that could not be stored.

@@ -27,7 +27,7 @@ pub enum Commit {
     IngestRecording,
     /// A recording that a client named before any callback.
     IngestUnknownRecording,
-    /// AssemblyAI's webhook.
+    /// AssemblyAI's webhook, which brings a transcript id.
     IngestWebhook,
     /// The result of a search for a call whose SID is unknown.
     SearchForCall,
@@ -41,9 +41,7 @@ pub enum Commit {
     RequestTranscript,
     /// A file that a client has sent in pieces is complete.
     ReceiveFile,
-    /// The URL of uploaded audio.
-    StoreUpload,
-    /// The intent to submit an order.
+    /// The intent to submit an order, with the URL of its audio.
     IntendToSubmit,
     /// The transcript id from the answer to `POST transcript`.
     StoreTranscriptId,
@@ -162,6 +160,8 @@ pub enum Moment {
     FileOrdered,
     /// The answer to `POST transcript` has arrived.
     OrderSubmitted,
+    /// AssemblyAI's webhook has arrived.
+    WebhookArrived,
     /// Twilio has deleted the recordings.
     RecordingsDeleted,
     /// AssemblyAI has deleted the transcripts.
@@ -250,7 +250,7 @@ mod armed {
         ("C14", After(Commit::IntendToSubmit)),
         ("C15", At(Moment::OrderSubmitted)),
         ("C16", Before(Commit::StoreTranscriptId)),
-        ("C17", Before(Commit::IngestWebhook)),
+        ("C17", At(Moment::WebhookArrived)),
         ("C18", Before(Commit::FinishTranscript)),
         ("C19", After(Commit::RequestDeletion)),
         ("C20", Before(Commit::WithdrawIntent)),

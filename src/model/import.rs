@@ -66,7 +66,7 @@ impl OpenOrders {
     const MOST: i64 = 32;
 
     /// The most that are unsent, so that calls which are recorded meanwhile do not wait behind more.
-    const MOST_UNSENT: i64 = 8;
+    const MOST_UNSENT: i64 = 16;
 
     /// How many more may be ordered.
     pub fn room(self) -> i64 {
@@ -75,7 +75,7 @@ impl OpenOrders {
 
     /// Whether there is room for several, so that ordering them is worth the claim of a job.
     pub fn has_room_for_several(self) -> bool {
-        self.room() >= Self::MOST_UNSENT / 2
+        self.room() >= Self::MOST_UNSENT / 4
     }
 }
 

@@ -167,6 +167,7 @@ async fn order_one(context: &Shared, id: &ImportId, item: &ImportItem) -> Result
     }
     let request = TranscriptRequest::of_recording(context, sid);
     let (new, found, call) = (&request.new_transcript(context.clock.now_ms()), &found, call.as_ref());
+    lookup::keep(context, sid, found);
     let subject = format!("{id} {sid}");
     let ordered = context.store.write(Commit::OrderImported, &subject, |mut tx| async move {
         let now = context.clock.now_ms();

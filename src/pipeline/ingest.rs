@@ -12,7 +12,7 @@ use super::task::run_to_end;
 use super::{charge, request};
 use crate::clients::twilio;
 use crate::context::{Context, Missed, Shared};
-use crate::failpoint::Commit;
+use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::{Call, CallId, CallName, CallSid, CallState, ConferenceSid, Direction, Kind};
 use crate::model::import::ImportId;
 use crate::model::job::JobKind;
@@ -138,30 +138,19 @@ pub async fn transcript_ready(context: &Shared, order: OrderId, id: Option<Trans
         let context = &shared;
         let (order, id) = (&order, id.as_ref());
         let subject = order.as_str();
-        let call = context
-            .store
-            .write(Commit::IngestWebhook, subject, |mut tx| async move {
-                let now = context.clock.now_ms();
-                let known = tx.transcript_by_id(order).await?;
-                let call = known.as_ref().and_then(|known| known.call.clone());
-                match (known, id) {
-                    (Some(known), _) if known.state.is_final() => {}
-                    // Late: the order has been submitted again since, with another model.
-                    (Some(Transcript { submission: Some(submission), .. }), Some(id))
-                        if submission.ended.iter().any(|ended| ended == id.as_str()) => {}
-                    // The answer to the submission was lost; the webhook has the transcript id.
-                    (Some(known), Some(id)) if known.transcript_id.is_none() && known.asked_at.is_some() => {
-                        tx.mark_submitted(&known, id.as_str(), None, now).await?;
-                        tx.nudge_job(JobKind::Transcript, subject, now).await?;
-                    }
-                    (Some(_), _) => _ = tx.nudge_job(JobKind::Transcript, subject, now).await?,
-                    (None, Some(id)) => request::adopt_order(&mut tx, order, id, now).await?,
-                    // A webhook without an id, for redacted audio, of an unknown order.
-                    (None, None) => {}
+        // There is nothing to abort yet: only a kill is worth testing.
+        _ = failpoint::reach(Moment::WebhookArrived, subject);
+        let known = context.store.read().await?.transcript_by_id(order).await?;
+        let call = match known.filter(|known| id.is_some() && known.transcript_id.as_ref() == id) {
+            // All that a commit could do is have it polled sooner.
+            Some(known) => {
+                if !known.state.is_final() {
+                    context.poll_soon(order);
                 }
-                Ok((tx, call))
-            })
-            .await?;
+                known.call
+            }
+            None => take_in_webhook(context, order, id).await?,
+        };
         let (call, id) = (call.as_ref().map(CallId::as_str), id.map(TranscriptId::as_str));
         tracing::info!(call, transcript = subject, id, "transcript finished");
         context.job_ready.notify_one();
@@ -169,6 +158,39 @@ pub async fn transcript_ready(context: &Shared, order: OrderId, id: Option<Trans
         Ok(())
     };
     within_deadline(run_to_end(context, ingest)).await
+}
+
+/// Stores the transcript id that a webhook brings, or adopts an order that is missing here. Returns the call.
+async fn take_in_webhook(
+    context: &Shared,
+    order: &OrderId,
+    id: Option<&TranscriptId>,
+) -> Result<Option<CallId>, store::Error> {
+    let subject = order.as_str();
+    context
+        .store
+        .write(Commit::IngestWebhook, subject, |mut tx| async move {
+            let now = context.clock.now_ms();
+            let known = tx.transcript_by_id(order).await?;
+            let call = known.as_ref().and_then(|known| known.call.clone());
+            match (known, id) {
+                (Some(known), _) if known.state.is_final() => {}
+                // Late: the order has been submitted again since, with another model.
+                (Some(Transcript { submission: Some(submission), .. }), Some(id))
+                    if submission.ended.iter().any(|ended| ended == id.as_str()) => {}
+                // The answer to the submission was lost; the webhook has the transcript id.
+                (Some(known), Some(id)) if known.transcript_id.is_none() && known.asked_at.is_some() => {
+                    tx.mark_submitted(&known, id.as_str(), None, now).await?;
+                    tx.nudge_job(JobKind::Transcript, subject, now).await?;
+                }
+                (Some(_), _) => _ = tx.nudge_job(JobKind::Transcript, subject, now).await?,
+                (None, Some(id)) => request::adopt_order(&mut tx, order, id, now).await?,
+                // A webhook without an id, for redacted audio, of an unknown order.
+                (None, None) => {}
+            }
+            Ok((tx, call))
+        })
+        .await
 }
 
 async fn ingest_call(context: &Shared, update: &CallUpdate) -> Result<(), Error> {

@@ -9,6 +9,10 @@ use crate::clients::twilio::{Call, Decryption, Recording};
 use crate::clients::{self, Kind};
 use crate::context::Shared;
 use crate::model::call::{CallSid, CallState};
+use crate::model::recording::RecordingSid;
+
+/// How long what Twilio has said of a recording counts as what it says, in milliseconds.
+const FRESH: i64 = 60_000;
 
 /// Twilio lists the recording of an answered call within this time after its end, or never.
 pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(60);
@@ -31,6 +35,22 @@ pub(super) async fn call_if_kept(context: &Shared, call: &CallSid) -> Result<Opt
         Err(clients::Error { kind: Kind::NotFound(_) | Kind::Rejected(_), .. }) => Ok(None),
         found => found.map(Some),
     }
+}
+
+/// What Twilio says of a recording, or has just said before its audio was ordered.
+pub(super) async fn recording(context: &Shared, sid: &RecordingSid) -> Result<Recording, clients::Error> {
+    let described = context.described().remove(sid);
+    match described.filter(|(at, _)| context.clock.now_ms() - at < FRESH) {
+        Some((_, recording)) => Ok(recording),
+        None => context.twilio.recording(sid.as_str()).await,
+    }
+}
+
+/// Keeps what Twilio has just said of a recording for the job that fetches its audio.
+pub(super) fn keep(context: &Shared, sid: &RecordingSid, recording: &Recording) {
+    let (now, mut described) = (context.clock.now_ms(), context.described());
+    described.retain(|_, (at, _)| now - *at < FRESH);
+    described.insert(sid.clone(), (now, recording.clone()));
 }
 
 /// All recordings of a call, oldest first.

@@ -33,7 +33,9 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
     })?;
     let seen = &reply.transcript;
     let (subject, json) = (transcript.id.as_str(), reply.json.stored());
-    let words = || spoken(&reply);
+    // A thread reads the words of a large one while the transaction stores what it has read before: all of them take much memory.
+    let few = (seen.status == TranscriptStatus::Completed && !reply.json.is_large()).then(|| few_words(&reply));
+    let words = || few.as_ref().map_or_else(|| spoken(&reply), |few| at_hand(few.clone()));
     let lost_audio = seen.status == TranscriptStatus::Error
         && request::form(transcript).is_some()
         && transcript.attempt < MAX_ATTEMPTS + ended_of(transcript)
@@ -42,9 +44,10 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
     let (next, submission) = (next.as_ref(), transcript.submission.as_ref());
     let refused_models = &submission.map(|sent| refused::note(context, sent, next)).unwrap_or_default();
     let step = if seen.is_final() { Commit::FinishTranscript } else { Commit::PollTranscript };
+    // On SQLite, a power cut may undo an unsynced commit. The job is then still open and polls again.
     context
         .store
-        .write(step, subject, |mut tx| async move {
+        .write_unsynced(step, subject, |mut tx| async move {
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
             match seen.status {
@@ -68,7 +71,9 @@ pub(super) async fn poll(context: &Shared, transcript: &Transcript, id: &Transcr
                     // A later attempt keeps the job open.
                     if tx.mark_completed(transcript, &finished, words(), now).await? {
                         tx.close_job(kind, subject, now).await?;
-                        if let (Some(recording), Some(seconds)) = (&transcript.recording, seen.seconds) {
+                        if let (Some(recording), Some(seconds)) = (&transcript.recording, seen.seconds)
+                            && request::form(transcript).is_none()
+                        {
                             tx.set_length(recording, seconds).await?;
                         }
                         if let Some(part) = &transcript.trial {
@@ -157,6 +162,24 @@ fn ended_of(transcript: &Transcript) -> i64 {
 fn is_lost_audio(error: &str) -> bool {
     let error = error.to_ascii_lowercase();
     error.contains("download error") || error.contains("unable to download") || error.contains("cannot access uploaded")
+}
+
+/// All words of a transcript that is not large.
+fn few_words(reply: &Reply) -> Vec<SpokenWord> {
+    let mut words = Vec::new();
+    reply.each_word(|word| words.extend(spoken_word(word)));
+    words
+}
+
+/// Passes on words that have been read, as [`spoken`] does.
+fn at_hand(words: Vec<SpokenWord>) -> mpsc::Receiver<Vec<SpokenWord>> {
+    let (sender, receiver) = mpsc::channel(2);
+    // There is room for both.
+    if !words.is_empty() {
+        _ = sender.try_send(words);
+    }
+    _ = sender.try_send(Vec::new());
+    receiver
 }
 
 /// Reads the words of a transcript and passes them on, some at a time, as they are stored. An empty list is the end. The

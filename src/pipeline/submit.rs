@@ -18,7 +18,7 @@ use crate::failpoint::{self, Commit, Moment};
 use crate::model::call::CallName;
 use crate::model::keyterms::Keyterms;
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::{OrderId, Submission, Transcript, TranscriptId};
+use crate::model::transcript::{OrderId, Submission, Transcript, TranscriptId, TranscriptState};
 use crate::store::{self, Conn, Job};
 use crate::webhook_secret::SECRET_HEADER;
 
@@ -57,20 +57,23 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         }
         match (&transcript.transcript_id, &transcript.audio_url, transcript.asked_at) {
             (Some(id), ..) => return poll(context, job, &transcript, id).await,
-            (None, None, _) => upload::run(context, job, &transcript).await?,
-            (None, Some(audio_url), None) => {
-                if submit(context, job, &transcript, audio_url).await? {
+            (None, Some(_), Some(asked_at)) => search(context, job, &transcript, asked_at).await?,
+            (None, audio_url, _) => {
+                let transcript = match audio_url {
+                    Some(_) => transcript,
+                    None => upload::run(context, job, transcript).await?,
+                };
+                if submit(context, job, &transcript).await? {
                     return Ok(());
                 }
             }
-            (None, Some(audio_url), Some(asked_at)) => search(context, job, &transcript, audio_url, asked_at).await?,
         }
     }
 }
 
-/// Commits the intent and sends `POST transcript` once. Returns `true` if the job was put back to poll later, `false` if
-/// it can go on at once.
-async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url: &str) -> Result<bool, JobError> {
+/// Commits the intent, with the URL of the audio, and sends `POST transcript` once. Returns `true` if the job was put back
+/// to poll later, `false` if it can go on at once.
+async fn submit(context: &Shared, job: &Job, transcript: &Transcript) -> Result<bool, JobError> {
     if context.stopping.is_cancelled() {
         return Err(JobError { error: Error::Stopping, next: Next::Release });
     }
@@ -80,6 +83,9 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         .store
         .write(Commit::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
             let asked_at = context.clock.now_ms();
+            if transcript.state.rank() < TranscriptState::Uploaded.rank() {
+                tx.mark_uploaded(transcript, asked_at).await?;
+            }
             keep_lease(&mut tx, context, job).await?;
             if let Some(part) = &transcript.trial
                 && tx.is_trial_stopped(&part.trial).await?
@@ -102,9 +108,10 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
             failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
             let (json, id) = (json.stored(), accepted.id.as_str());
             let accepted = &context.models.refused_of(&submission.speech_models);
+            // On SQLite, a power cut may undo an unsynced commit. The order is then searched for.
             context
                 .store
-                .write(Commit::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
+                .write_unsynced(Commit::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
                     let now = context.clock.now_ms();
                     tx.mark_submitted(transcript, id, Some(json), now).await?;
                     for model in accepted {
@@ -124,7 +131,7 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript, audio_url:
         }
         Err(error) if matches!(error.kind, Kind::Ambiguous(_)) => {
             tracing::warn!("it is unknown whether AssemblyAI accepted the request: {error}");
-            let searched = search(context, job, transcript, audio_url, asked_at).await;
+            let searched = search(context, job, transcript, asked_at).await;
             searched.map(|()| false).map_err(|pending| JobError { error: error.into(), ..pending })
         }
         Err(error) => {
@@ -276,13 +283,8 @@ fn add_spellings(body: &mut Map<String, Value>, mut spellings: Vec<(String, Stri
 }
 
 /// Searches for an order whose answer was lost, and adopts it. After the last search without a result, withdraws the intent.
-async fn search(
-    context: &Shared,
-    job: &Job,
-    transcript: &Transcript,
-    audio_url: &str,
-    asked_at: i64,
-) -> Result<(), JobError> {
+async fn search(context: &Shared, job: &Job, transcript: &Transcript, asked_at: i64) -> Result<(), JobError> {
+    let audio_url = transcript.audio_url.as_deref().unwrap_or_default();
     let mut found = None;
     for id in listing::with_audio(context, audio_url, asked_at).await? {
         // Its model was refused when AssemblyAI had accepted it.

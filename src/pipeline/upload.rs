@@ -14,10 +14,10 @@ use super::{Error, ingest, lookup};
 use crate::clients::twilio::{self, Channels, Location, Media, MediaFormat, MediaRequest};
 use crate::clients::{self, Kind, Service};
 use crate::context::{Context, Shared};
-use crate::failpoint::{self, Aborted, Commit, Moment};
+use crate::failpoint::{self, Aborted, Moment};
 use crate::model::call::{CallName, CallSid};
 use crate::model::recording::RecordingSid;
-use crate::model::transcript::Transcript;
+use crate::model::transcript::{OrderId, Transcript};
 use crate::store::Job;
 
 /// The longest pause between two requests for audio that Twilio does not have ready. The pauses are 1, 2, 4, … seconds.
@@ -36,37 +36,30 @@ const TRIES: u32 = 6;
 /// Audio as it arrives from Twilio.
 type Chunks = BoxStream<'static, Result<Bytes, clients::Error>>;
 
-/// Makes the audio available to AssemblyAI.
-pub(super) async fn run(context: &Shared, job: &Job, transcript: &Transcript) -> Result<(), JobError> {
-    let (audio_url, channels_differ) = match (&transcript.recording, request::form(transcript)) {
-        (Some(recording), Some(form)) => stream_audio(context, job, recording, form).await?,
+/// Makes the audio available to AssemblyAI. Returns the transcript with its URL there, which is stored with the intent to
+/// submit the order: an upload that no order names costs nothing.
+pub(super) async fn run(context: &Shared, job: &Job, transcript: Transcript) -> Result<Transcript, JobError> {
+    let (audio_url, channels_differ) = match (&transcript.recording, request::form(&transcript)) {
+        (Some(recording), Some(form)) => stream_audio(context, job, &transcript.id, recording, form).await?,
         // AssemblyAI fetches any other URL itself; callscribe never does.
         _ => (transcript.audio.clone(), transcript.channels_differ),
     };
     failpoint::reach(Moment::UploadAnswered, &job.subject)?;
-    let audio_url = audio_url.as_str();
-    context
-        .store
-        .write(Commit::StoreUpload, &job.subject, |mut tx| async move {
-            tx.mark_uploaded(transcript, audio_url, channels_differ, context.clock.now_ms()).await?;
-            Ok((tx, ()))
-        })
-        .await?;
     tracing::info!(recording = transcript.recording.as_ref().map(RecordingSid::as_str), "uploaded");
-    context.events.changed(transcript.id.as_str());
-    Ok(())
+    Ok(Transcript { audio_url: Some(audio_url), channels_differ, ..transcript })
 }
 
 /// Streams a recording's audio into AssemblyAI's upload. Returns its URL there, and whether its two channels differ.
 async fn stream_audio(
     context: &Shared,
     job: &Job,
+    order: &OrderId,
     sid: &RecordingSid,
     AudioForm { format, channels }: AudioForm,
 ) -> Result<(String, Option<bool>), JobError> {
     let mut wanted = MediaRequest { format, channels, ..MediaRequest::default() };
     let mut is_listed = false;
-    match context.twilio.recording(sid.as_str()).await {
+    match lookup::recording(context, sid).await {
         Ok(details) => {
             // A recording with two channels has one side of the call on each; by default Twilio mixes them. In an MP3 file
             // they cannot be compared.
@@ -101,7 +94,12 @@ async fn stream_audio(
     }
 
     let transferred = async {
-        let Ok(_permit) = tokio::time::timeout(TURN, context.transfers.acquire()).await else {
+        let is_imported = context.store.read().await?.is_of_import(order).await?;
+        let permits = async {
+            let of_import = if is_imported { Some(context.imported_transfers.acquire().await) } else { None };
+            (of_import, context.transfers.acquire().await)
+        };
+        let Ok(_permits) = tokio::time::timeout(TURN, permits).await else {
             let error = Error::Pending("callscribe is uploading other recordings to AssemblyAI first");
             return Err(JobError { error, next: Next::Wait(TURN) });
         };

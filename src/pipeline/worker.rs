@@ -11,6 +11,8 @@ use super::runner::run;
 use super::{ingest, unreported};
 use crate::context::{ANSWERED_SLOTS, Shared};
 use crate::failpoint::Commit;
+use crate::model::job::JobKind;
+use crate::model::transcript::OrderId;
 use crate::store::{self, Job};
 
 /// The interval between two renewals of a lease.
@@ -120,19 +122,30 @@ async fn claim_and_run(context: Shared) {
 
 /// Whether any job may be claimed. Reads without the write lock that claiming takes.
 async fn is_due(context: &Shared) -> bool {
+    if !context.finished().is_empty() {
+        return true;
+    }
     let read = async { context.store.read().await?.is_job_due(context.clock.now_ms()).await };
     read.await.unwrap_or(true)
 }
 
+/// Claims jobs that are due, first of all those whose orders AssemblyAI has finished.
 async fn claim(context: &Shared, limit: usize) -> Result<Vec<Job>, store::Error> {
-    context
-        .store
-        .write_unsynced(Commit::ClaimJobs, "", |mut tx| async move {
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let jobs = tx.claim_jobs(lease(context), context.clock.now_ms(), limit).await?;
-            Ok((tx, jobs))
-        })
-        .await
+    let ended: Vec<OrderId> = context.finished().drain().collect();
+    let orders = &ended;
+    let claimed = context.store.write_unsynced(Commit::ClaimJobs, "", |mut tx| async move {
+        let (limit, now) = (i64::try_from(limit).unwrap_or(i64::MAX), context.clock.now_ms());
+        for order in orders {
+            tx.nudge_job(JobKind::Transcript, order.as_str(), now).await?;
+        }
+        let jobs = tx.claim_jobs(lease(context), now, limit).await?;
+        Ok((tx, jobs))
+    });
+    let claimed = claimed.await;
+    if claimed.is_err() {
+        context.finished().extend(ended);
+    }
+    claimed
 }
 
 /// Makes every open job due, also the one that searches for unreported calls.

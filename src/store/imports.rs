@@ -330,18 +330,23 @@ impl Conn {
         now: i64,
     ) -> Result<(), Error> {
         let state = if state == TranscriptState::Completed { ItemState::Done } else { ItemState::Failed };
-        let sql = "UPDATE import_recordings SET state = $2, reason = $3, ended_at = $4 WHERE order_id = $1";
-        if self.execute(sql, args![order.as_str(), state.as_str(), reason, now]).await? > 0 {
-            let sql = "SELECT import FROM import_recordings WHERE order_id = $1";
-            if let Some(row) = self.fetch_one(sql, args![order.as_str()]).await? {
-                let import: ImportId = row.text("import")?.parse().map_err(|_| Error::Unreadable("imports.id"))?;
-                if self.open_import_orders(&import).await?.has_room_for_several() {
-                    self.nudge_job(JobKind::Import, import.as_str(), now).await?;
-                }
-                self.note_import(import.as_str(), now).await?;
+        let sql = "UPDATE import_recordings SET state = $2, reason = $3, ended_at = $4 WHERE order_id = $1
+                   RETURNING import";
+        let ended = self.fetch_one(sql, args![order.as_str(), state.as_str(), reason, now]).await?;
+        if let Some(row) = ended {
+            let import: ImportId = row.text("import")?.parse().map_err(|_| Error::Unreadable("imports.id"))?;
+            if self.open_import_orders(&import).await?.has_room_for_several() {
+                self.nudge_job(JobKind::Import, import.as_str(), now).await?;
             }
+            self.note_import(import.as_str(), now).await?;
         }
         Ok(())
+    }
+
+    /// Whether an import has made this order.
+    pub(crate) async fn is_of_import(&mut self, order: &OrderId) -> Result<bool, Error> {
+        let sql = "SELECT import FROM import_recordings WHERE order_id = $1";
+        Ok(self.fetch_one(sql, args![order.as_str()]).await?.is_some())
     }
 
     /// What is here of these recordings, by SID.

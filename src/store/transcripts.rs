@@ -244,18 +244,13 @@ impl Conn {
         Ok(self.fetch_one(sql, args![recording.as_str()]).await?.is_some())
     }
 
-    /// Stores where AssemblyAI has the audio, and whether its two channels differ.
-    pub(crate) async fn mark_uploaded(
-        &mut self,
-        of: &Transcript,
-        audio_url: &str,
-        channels_differ: Option<bool>,
-        now: i64,
-    ) -> Result<(), Error> {
+    /// Stores where AssemblyAI has the audio, and whether its two channels differ, as the transcript says.
+    pub(crate) async fn mark_uploaded(&mut self, of: &Transcript, now: i64) -> Result<(), Error> {
         self.lock_call_of(&of.id).await?;
         let sql = "UPDATE transcripts SET audio_url = $3, channels_differ = $4
                    WHERE id = $1 AND round = $2 AND audio_url IS NULL";
-        self.execute(sql, args![of.id.as_str(), of.attempt, audio_url, channels_differ.map(i64::from)]).await?;
+        let channels_differ = of.channels_differ.map(i64::from);
+        self.execute(sql, args![of.id.as_str(), of.attempt, of.audio_url.as_deref(), channels_differ]).await?;
         self.advance_transcript(of, TranscriptState::Uploaded, None, now).await.map(drop)
     }
 

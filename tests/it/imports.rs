@@ -292,13 +292,13 @@ async fn few_orders_of_an_import_are_open_at_a_time_and_new_calls_do_not_wait() 
     world.assemblyai.hold();
     let location = begin(&world, &march()).await;
     world.settle().await;
-    assert_happened(world.transcript_requests().len(), 8);
+    assert_happened(world.transcript_requests().len(), 16);
     let running = import(&world, &location).await;
     assert_eq!((&running["state"], counts(&running)), (&json!("running"), [40, 0, 0, 0]), "{running}");
     let (_, new) = world.recorded_call().await;
     world.settle().await;
     assert_eq!(orders(&world, &[new]).await, [1]);
-    assert_happened(world.transcript_requests().len(), 9);
+    assert_happened(world.transcript_requests().len(), 17);
     // Those that AssemblyAI has make room for others, up to a limit.
     for _ in 0..6 {
         world.after(Duration::from_secs(5)).await;
@@ -312,9 +312,33 @@ async fn few_orders_of_an_import_are_open_at_a_time_and_new_calls_do_not_wait() 
 }
 
 #[tokio::test]
+async fn the_audio_of_a_new_call_does_not_wait_for_that_of_an_import() {
+    let world = World::new().await;
+    for minutes in 0..8 {
+        let (_, recording) = recorded(&world, minutes);
+        world.twilio.control.fail_next(Method::GET, &format!("/Recordings/{recording}.wav"), Fault::Late);
+    }
+    begin(&world, &march()).await;
+    let working = world.another_app_with(&[], true).await;
+    let waiting = || world.twilio.control.requests_to(Method::GET, ".wav").len();
+    world.twilio.control.until(|| (waiting() >= 3).then_some(())).await;
+    // Not of March.
+    let (_, new) = recorded(&world, 60 * 24 * 60);
+    assert_eq!(
+        world.twilio.send_recording_callback(&new, &format!("{}/hooks/twilio/recording", world.base)).await,
+        Some(204)
+    );
+    let ordered = || world.assemblyai.control.requests_to(Method::POST, "/v2/transcript").len();
+    world.assemblyai.control.until(|| (ordered() > 0).then_some(())).await;
+    assert_happened(waiting(), 4);
+    world.twilio.control.answer_late_requests();
+    working.stop().await;
+}
+
+#[tokio::test]
 async fn an_import_tells_its_speed_and_how_long_the_rest_takes() {
     let world = World::new().await;
-    for minutes in 0..12 {
+    for minutes in 0..24 {
         recorded(&world, minutes);
     }
     world.assemblyai.hold();
@@ -322,15 +346,15 @@ async fn an_import_tells_its_speed_and_how_long_the_rest_takes() {
     world.settle().await;
     let begun = import(&world, &location).await;
     assert_eq!((&begun["per_minute"], &begun["left_seconds"]), (&Value::Null, &Value::Null));
-    // Eight end, and the other four are ordered.
+    // Sixteen end, and the other eight are ordered.
     world.clock.advance(Duration::from_secs(60));
     world.assemblyai.release();
     world.assemblyai.settled().await;
     world.assemblyai.hold();
     world.settle().await;
     let running = import(&world, &location).await;
-    assert_eq!(counts(&running), [12, 8, 0, 0], "{running}");
-    assert_eq!((&running["per_minute"], &running["left_seconds"]), (&json!(8.0), &json!(30)));
+    assert_eq!(counts(&running), [24, 16, 0, 0], "{running}");
+    assert_eq!((&running["per_minute"], &running["left_seconds"]), (&json!(16.0), &json!(30)));
     // What is long ago does not count.
     world.clock.advance(Duration::from_secs(10 * 60));
     let stuck = import(&world, &location).await;
@@ -340,7 +364,7 @@ async fn an_import_tells_its_speed_and_how_long_the_rest_takes() {
 #[tokio::test]
 async fn a_paused_import_orders_nothing_until_it_is_resumed_and_a_canceled_one_never() {
     let world = World::new().await;
-    for minutes in 0..20 {
+    for minutes in 0..40 {
         recorded(&world, minutes);
     }
     world.assemblyai.hold();
@@ -351,7 +375,7 @@ async fn a_paused_import_orders_nothing_until_it_is_resumed_and_a_canceled_one_n
     world.assemblyai.release();
     world.after(Duration::from_secs(120)).await;
     let paused = import(&world, &location).await;
-    assert_eq!((&paused["state"], counts(&paused)), (&json!("paused"), [20, 8, 0, 0]), "what was ordered is made");
+    assert_eq!((&paused["state"], counts(&paused)), (&json!("paused"), [40, 16, 0, 0]), "what was ordered is made");
     assert_eq!(steer(&world, &location, "pause").await.status, 200, "it is so already");
 
     world.assemblyai.hold();
@@ -364,13 +388,13 @@ async fn a_paused_import_orders_nothing_until_it_is_resumed_and_a_canceled_one_n
     world.assemblyai.release();
     world.after(Duration::from_secs(120)).await;
     let canceled = import(&world, &location).await;
-    assert_eq!((&canceled["state"], counts(&canceled)), (&json!("canceled"), [20, 16, 0, 0]), "{canceled}");
+    assert_eq!((&canceled["state"], counts(&canceled)), (&json!("canceled"), [40, 32, 0, 0]), "{canceled}");
     assert_eq!(steer(&world, &location, "cancel").await.status, 200);
     for deed in ["pause", "resume"] {
         let detail = steer(&world, &location, deed).await.problem(409, "import-state");
         assert!(detail.contains("canceled"), "{detail}");
     }
-    assert_happened(world.transcript_requests().len(), 16);
+    assert_happened(world.transcript_requests().len(), 32);
 
     // One that is paused before its list is read.
     let location = begin(&world, &march()).await;
@@ -380,7 +404,7 @@ async fn a_paused_import_orders_nothing_until_it_is_resumed_and_a_canceled_one_n
     assert_eq!(steer(&world, &location, "resume").await.json()["state"], "listing");
     world.settle().await;
     let done = import(&world, &location).await;
-    assert_eq!((&done["state"], counts(&done)), (&json!("done"), [20, 4, 0, 16]), "{done}");
+    assert_eq!((&done["state"], counts(&done)), (&json!("done"), [40, 8, 0, 32]), "{done}");
     steer(&world, &format!("/imports/{}", "0".repeat(32)), "pause").await.problem(404, "no-such-import");
 }
 
@@ -480,7 +504,7 @@ async fn recordings_of_conferences_and_in_own_storage_are_imported_too() {
 #[tokio::test]
 async fn a_recording_that_got_a_transcript_or_was_deleted_meanwhile_is_skipped() {
     let world = World::new().await;
-    let (calls, recordings): (Vec<_>, Vec<_>) = (0..10).map(|minutes| recorded(&world, minutes)).unzip();
+    let (calls, recordings): (Vec<_>, Vec<_>) = (0..18).map(|minutes| recorded(&world, minutes)).unzip();
     world.assemblyai.hold();
     let location = begin(&world, &march()).await;
     world.settle().await;
@@ -493,8 +517,8 @@ async fn a_recording_that_got_a_transcript_or_was_deleted_meanwhile_is_skipped()
     world.assemblyai.settled().await;
     world.settle().await;
     let done = import(&world, &location).await;
-    assert_eq!((&done["state"], counts(&done)), (&json!("done"), [10, 9, 0, 1]), "{done}");
-    assert_eq!(orders(&world, &recordings).await, [1; 10]);
+    assert_eq!((&done["state"], counts(&done)), (&json!("done"), [18, 17, 0, 1]), "{done}");
+    assert_eq!(orders(&world, &recordings).await, [1; 18]);
     assert_eq!(world.call(&calls[1]).await["created_at"], json!("2026-03-02T10:01:00Z"));
 
     assert_eq!(world.post_form(&format!("/calls/{deleted}/delete"), "").await.status, 202);

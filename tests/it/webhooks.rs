@@ -386,19 +386,20 @@ async fn a_receiver_that_answers_410_is_disabled_until_somebody_enables_it() {
     let receiver = Receiver::start().await;
     let world = World::notifying(&[&receiver]).await;
     receiver.plan([Reply::Status(410)]);
+    world.assemblyai.hold();
     world.recorded_call().await;
     world.settle().await;
     let listed = world.receivers().await;
     assert_eq!((&listed[0]["state"], &listed[0]["reason"]), (&json!("disabled"), &json!("it answered 410 Gone")));
     assert!(world.page("/webhooks").await.contains("disabled: it answered 410 Gone"));
     let failed = world.deliveries("?state=failed").await;
-    assert_eq!(failed.len(), 3, "{failed:?}");
+    assert_eq!(failed.len(), 2, "{failed:?}");
     let id = failed[0]["id"].as_str().expect("an id");
     world.post_json(&format!("/webhooks/deliveries/{id}/resend"), &json!({})).await.problem(409, "receiver-is-off");
 
-    world.recorded_call().await;
+    world.assemblyai.release();
     world.after(Duration::from_secs(24 * 60 * 60)).await;
-    assert_eq!(world.deliveries("").await.len(), 3, "nothing is kept for it");
+    assert_eq!(world.deliveries("").await.len(), 2, "nothing is kept for it");
     assert_happened(receiver.attempts().len(), 1);
 
     let enabled = world.post_json("/webhooks/1", &json!({"state": "enabled"})).await.json();
@@ -540,6 +541,8 @@ async fn what_one_instance_has_committed_another_sends_after_its_end() {
     let other = world.another_app_with(&[("WEBHOOKS", &receiver.setting()), PRIVATE], false).await;
     while other.run_due_jobs().await > 0 {
         world.assemblyai.settled().await;
+        // AssemblyAI's webhook reaches the first instance, whose end we play.
+        world.clock.advance(Duration::from_secs(60));
     }
     assert_eq!(sorted(receiver.events()), OF_A_CALL);
     other.stop().await;
