@@ -293,7 +293,7 @@ impl Statement {
     }
 
     /// Returns the text, which lives as long as the program. There is one for each combination of filters that somebody uses:
-    /// some ten thousand at most, of one kilobyte each, and another for each of the numbers of a contact.
+    /// some ten thousand at most, of one kilobyte each, and others for the numbers of contacts.
     fn finish(self) -> (&'static str, Vec<Arg>) {
         static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -363,7 +363,8 @@ impl Wanted<'_> {
                 statement.bind(*key).push(", ").bind(id.as_str()).push(")");
             }
             if is_cut {
-                statement.push(&self.order()).push(" LIMIT ").bind(MOST_READ + 1).push(") AS calls WHERE TRUE");
+                // More than there were when the floor was found, so that calls that have come since do not hide its row.
+                statement.push(&self.order()).push(" LIMIT ").bind(2 * MOST_READ).push(") AS calls WHERE TRUE");
             }
             if !is_by_time {
                 self.within_times(statement);
