@@ -129,8 +129,6 @@ pub enum Commit {
     ClaimDeliveries,
     /// What receivers have answered.
     StoreAnswers,
-    /// Deliveries that were not answered before the stop are given back.
-    ReleaseDeliveries,
     /// Old deliveries are deleted.
     PurgeDeliveries,
     /// A check whether the database can be written.

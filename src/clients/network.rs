@@ -44,14 +44,18 @@ pub(super) fn is_inside(ip: IpAddr) -> bool {
                 || first >= 224
         }
         IpAddr::V6(ip) => {
-            let first = ip.segments()[0];
+            let [first, second, third, ..] = ip.segments();
             let is_site_local = first & 0xFFC0 == 0xFEC0;
+            let is_of_local_nat64 = (first, second, third) == (0x64, 0xFF9B, 1);
+            let is_teredo = (first, second) == (0x2001, 0);
             ip.is_loopback()
                 || ip.is_unspecified()
                 || ip.is_unique_local()
                 || ip.is_unicast_link_local()
                 || ip.is_multicast()
                 || is_site_local
+                || is_of_local_nat64
+                || is_teredo
         }
     }
 }
@@ -62,8 +66,10 @@ fn with_v4_in_v6(ip: IpAddr) -> IpAddr {
     let segments = v6.segments();
     let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match segments {
-        // Mapped, and through NAT64.
-        [0, 0, 0, 0, 0, 0xFFFF, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => v4(high, low),
+        // Mapped, translated, and through NAT64.
+        [0, 0, 0, 0, 0, 0xFFFF, high, low]
+        | [0, 0, 0, 0, 0xFFFF, 0, high, low]
+        | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => v4(high, low),
         // Compatible; these two are addresses of their own.
         [0, 0, 0, 0, 0, 0, high, low] if v6 != Ipv6Addr::LOCALHOST && v6 != Ipv6Addr::UNSPECIFIED => v4(high, low),
         // 6to4.

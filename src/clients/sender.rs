@@ -332,7 +332,7 @@ pub(super) fn transport(error: reqwest::Error) -> Kind {
     }
 }
 
-/// Parses `Retry-After` in seconds, the only form either vendor sends. At most a day, so that no sum overflows.
+/// Parses `Retry-After` in seconds, the only form that either vendor sends. At most a day, so that no sum overflows.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.min(24 * 60 * 60)))

@@ -17,7 +17,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode};
 use sha2::Sha256;
 use tokio::net::lookup_host;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::network::{is_inside, is_local_name, is_of_a_link, literal};
@@ -169,17 +169,13 @@ impl Webhooks {
         // A name is checked when it is resolved. No request resolves an address.
         let url = self.reach.parse(attempt.url).map_err(|bad| NoAnswer::Unreachable(bad.to_string()))?;
         let request = self.http.post(url).headers(headers(&attempt)).body(attempt.body);
-        let answered = timeout(self.deadline, async {
-            let mut response = request.send().await?;
-            // Whatever becomes of the body, that is the answer.
-            let text = beginning(&mut response).await;
-            Ok((response, text))
-        });
-        match answered.await {
-            Ok(Ok((response, text))) => Ok(WebhookAnswer {
+        let deadline = Instant::now() + self.deadline;
+        match timeout_at(deadline, request.send()).await {
+            Ok(Ok(mut response)) => Ok(WebhookAnswer {
                 status: response.status().as_u16(),
-                text,
                 retry_after: retry_after(response.headers()),
+                // Whatever becomes of the body, the status is the answer.
+                text: timeout_at(deadline, beginning(&mut response)).await.unwrap_or_default(),
             }),
             Err(_) => Err(NoAnswer::TooSlow(self.deadline)),
             Ok(Err(error)) => Err(match transport(error) {
@@ -280,7 +276,7 @@ mod tests {
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
         let refused = Webhooks::new(Reach::Internet, Duration::from_secs(15)).http.post(url).send().await;
         assert_eq!(transport(refused.unwrap_err()), Kind::Unreachable(PRIVATE.to_owned()));
-        let nobody = timeout(Duration::ZERO, listener.accept()).await;
+        let nobody = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
         assert!(nobody.is_err(), "somebody connected");
     }
 }

@@ -3,6 +3,7 @@
 use super::WebhookConfig;
 use super::env::Env;
 use crate::clients::webhook::Reach;
+use crate::model::receiver::MOST_RECEIVERS;
 use crate::model::signing_secret::SigningSecret;
 
 /// What stands between the URL of a receiver and the rest of its secret.
@@ -38,6 +39,9 @@ fn receivers(text: &str, reach: Reach) -> Result<Vec<(String, SigningSecret)>, S
         }
         receivers.push((url, secret));
         open.clear();
+    }
+    if receivers.len() > MOST_RECEIVERS {
+        return Err(format!("expected at most {MOST_RECEIVERS} receivers"));
     }
     if open.is_empty() && !receivers.is_empty() { Ok(receivers) } else { Err(expected()) }
 }

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use super::BadId;
 
+/// The most receivers that there may be.
+pub const MOST_RECEIVERS: usize = 20;
+
 /// Our id of a receiver: a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReceiverId(i64);

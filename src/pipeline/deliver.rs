@@ -2,7 +2,7 @@
 //! the receivers have answered. If the program dies meanwhile, the lease runs out, and the delivery is sent again with the
 //! same id. A receiver gets what happened to the same item in order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,15 +222,15 @@ async fn is_due(context: &Shared) -> bool {
     read.await.unwrap_or(true)
 }
 
-/// Claims deliveries to the receivers that are enabled and have fewer than [`AT_ONCE`] in progress. If a commit is lost with a
-/// power cut, they are claimed again.
+/// Claims deliveries to the receivers that are enabled and have fewer than [`AT_ONCE`] in progress. The commit waits for the
+/// disk, and so for everything that was committed before it: a power cut never undoes what a receiver has heard of.
 async fn claim(
     context: &Shared,
     busy: &HashMap<ReceiverId, usize>,
 ) -> Result<Vec<(Arc<Receiver>, Delivery)>, store::Error> {
     context
         .store
-        .write_unsynced(Commit::ClaimDeliveries, "", |mut tx| async move {
+        .write(Commit::ClaimDeliveries, "", |mut tx| async move {
             let now = context.clock.now_ms();
             let mut claimed = Vec::new();
             for receiver in tx.receivers().await? {
@@ -291,7 +291,7 @@ async fn attempt(context: &Context, to: &Receiver, delivery: &Delivery) -> Resul
 async fn store(context: &Shared, sent: &[Sent]) -> Result<(), store::Error> {
     let subject = sent.iter().map(Sent::id).next().unwrap_or_default();
     let stored = context.store.write_unsynced(Commit::StoreAnswers, subject, |mut tx| async move {
-        let mut answers = HashMap::new();
+        let mut answers = BTreeMap::new();
         for one in sent {
             match one {
                 Sent::Ended(ended, verdict) => {
@@ -329,14 +329,19 @@ impl Sent {
 
 /// Deletes what has ended long ago.
 async fn purge(context: &Shared) {
-    loop {
+    let mut is_first = true;
+    while !context.stopping.is_cancelled() {
         let purged = context.store.write_unsynced(Commit::PurgeDeliveries, "", |mut tx| async move {
             let now = context.clock.now_ms();
-            let is_more = tx.purge_deliveries(now - ms(KEPT), now).await?;
+            if is_first {
+                tx.forget_old_secrets(now).await?;
+                tx.bring_deliveries_forward(now).await?;
+            }
+            let is_more = tx.purge_deliveries(now - ms(KEPT)).await?;
             Ok((tx, is_more))
         });
         match purged.await {
-            Ok(true) => {}
+            Ok(true) => is_first = false,
             Ok(false) => return,
             Err(error) => return tracing::warn!("cannot delete old deliveries: {error}"),
         }

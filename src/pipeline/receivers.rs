@@ -10,21 +10,18 @@ use super::job::ms;
 use super::task::run_to_end;
 use crate::context::{Context, Shared};
 use crate::failpoint::Commit;
-use crate::model::receiver::{ReceiverId, ReceiverSource, ReceiverState};
+use crate::model::receiver::{MOST_RECEIVERS, ReceiverId, ReceiverSource, ReceiverState};
 use crate::model::signing_secret::SigningSecret;
 use crate::store::{Conn, Delivery, Receiver};
-
-/// Maximum number of receivers. Whatever happens is stored once for each.
-const MOST: usize = 20;
 
 /// How long the secret before a new one still signs.
 const ROTATION: Duration = Duration::from_hours(24);
 
-/// Why a receiver of the settings is disabled.
+/// Why a receiver of the settings is paused.
 const NOT_LISTED: &str = "WEBHOOKS does not name it any more";
 
 /// Stores the receivers of `WEBHOOKS`. One with another secret is signed for with both for a day. Those that are not listed any
-/// more are disabled.
+/// more are paused: another instance may have a newer list, so nothing that waits for them fails.
 pub async fn store_settings(context: &Shared, listed: &[(String, SigningSecret)]) -> Result<(), Error> {
     let known = context.store.read().await?.receivers().await?;
     let is_stored = |(url, secret): &(String, SigningSecret)| {
@@ -45,17 +42,20 @@ pub async fn store_settings(context: &Shared, listed: &[(String, SigningSecret)]
                     continue;
                 };
                 if known.secret != *secret {
-                    tx.rotate_secret(known.id, secret, now + ms(ROTATION)).await?;
+                    tx.rotate_secret(known.id, secret, now + ms(ROTATION), now).await?;
                 }
                 tx.set_source_of_receiver(known.id, ReceiverSource::Setting).await?;
                 if known.reason.as_deref() == Some(NOT_LISTED) {
-                    tx.set_state_of_receiver(known.id, ReceiverState::Enabled).await?;
+                    tx.set_state_of_receiver(known.id, ReceiverState::Enabled, None).await?;
                 }
             }
             for known in tx.receivers().await? {
                 if known.source == ReceiverSource::Setting && listed.iter().all(|(url, _)| *url != known.url) {
                     tx.set_source_of_receiver(known.id, ReceiverSource::Page).await?;
-                    tx.end_receiver(known.id, ReceiverState::Disabled, NOT_LISTED, now).await?;
+                    if known.state == ReceiverState::Enabled {
+                        tx.set_state_of_receiver(known.id, ReceiverState::Paused, Some(NOT_LISTED)).await?;
+                        tracing::warn!(receiver = %known.id, "paused a receiver of webhooks: {NOT_LISTED}");
+                    }
                 }
             }
             Ok((tx, ()))
@@ -76,14 +76,14 @@ pub async fn add(context: &Shared, url: &str, by: String) -> Result<(Receiver, S
             async move {
                 let all = tx.receivers().await?;
                 let known = all.iter().find(|one| one.url == *url).cloned();
-                if known.is_none() && all.len() < MOST {
+                if known.is_none() && all.len() < MOST_RECEIVERS {
                     tx.add_receiver(url, secret, ReceiverSource::Page, by, now).await?;
                 }
                 let added = tx.receiver_by_url(url).await?;
                 Ok((tx, added))
             }
         });
-        let receiver = added.await?.ok_or(Error::TooManyReceivers(MOST))?;
+        let receiver = added.await?.ok_or(Error::TooManyReceivers(MOST_RECEIVERS))?;
         // Another one has another secret, which nobody sees again.
         if receiver.secret == *secret { Ok((receiver, secret.clone())) } else { Err(Error::SameReceiver) }
     })
@@ -96,7 +96,7 @@ pub async fn change(context: &Shared, id: ReceiverId, state: ReceiverState) -> R
     run_to_end(context, async move {
         let subject = Uuid::new_v4().to_string();
         let changed = shared.store.write(Commit::StoreReceiver, &subject, |mut tx| async move {
-            tx.set_state_of_receiver(id, state).await?;
+            tx.set_state_of_receiver(id, state, None).await?;
             let changed = tx.receiver(id).await?;
             Ok((tx, changed))
         });
@@ -110,11 +110,11 @@ pub async fn rotate(context: &Shared, id: ReceiverId) -> Result<SigningSecret, E
     let shared = Arc::clone(context);
     let secret = SigningSecret::random();
     run_to_end(context, async move {
-        let (secret, until) = (&secret, shared.clock.now_ms() + ms(ROTATION));
+        let (secret, now) = (&secret, shared.clock.now_ms());
         not_of_setting(&shared, id, "another secret there is used for a day with this one").await?;
         let subject = Uuid::new_v4().to_string();
         let rotated = shared.store.write(Commit::StoreReceiver, &subject, |mut tx| async move {
-            tx.rotate_secret(id, secret, until).await?;
+            tx.rotate_secret(id, secret, now + ms(ROTATION), now).await?;
             Ok((tx, ()))
         });
         rotated.await?;

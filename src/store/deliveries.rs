@@ -166,12 +166,14 @@ impl Conn {
     }
 
     /// Stores how an attempt has ended. What waits behind a delivery is due with it, or at once. Changes nothing if the lease has
-    /// run out and somebody else has claimed it.
+    /// run out and somebody else has claimed it. What a receiver says of a call that is deleted is not kept.
     pub(crate) async fn end_attempt(&mut self, ended: &Ended) -> Result<(), Error> {
         let Ended { delivery, state, due_at, status, answer, at } = ended;
         let sql =
             "UPDATE deliveries SET state = $3, attempts = attempts + 1, due_at = $4, answered_at = $5, status = $6,
-                   answer = $7 WHERE number = $1 AND due_at = $2 AND state = 'waiting'";
+                   answer = CASE WHEN $6 IS NULL OR NOT EXISTS (SELECT 1 FROM calls
+                       WHERE calls.id = deliveries.call_id AND calls.deletion = 'done') THEN $7 END
+                   WHERE number = $1 AND due_at = $2 AND state = 'waiting'";
         let args = args![delivery.number, delivery.due_at, state.as_str(), *due_at, *at, *status, answer.as_str()];
         if self.execute(sql, args).await? > 0 {
             self.follow(delivery, *due_at).await?;
@@ -227,11 +229,15 @@ impl Conn {
         rows.iter().map(delivery).collect()
     }
 
-    /// Deletes some deliveries that ended before a time. Returns whether there may be more. Makes due what a clock that was
-    /// ahead has put off.
-    pub(crate) async fn purge_deliveries(&mut self, before: i64, now: i64) -> Result<bool, Error> {
-        let sql = "UPDATE deliveries SET due_at = $1 WHERE state = 'waiting' AND due_at > $2";
-        self.execute(sql, args![now, now + FURTHEST_DUE]).await?;
+    /// Makes due what a clock that was ahead has put off.
+    pub(crate) async fn bring_deliveries_forward(&mut self, now: i64) -> Result<(), Error> {
+        let sql = "UPDATE deliveries SET due_at = $1
+                   WHERE state = 'waiting' AND due_at > $2 AND receiver IN (SELECT number FROM receivers)";
+        self.execute(sql, args![now, now + FURTHEST_DUE]).await.map(drop)
+    }
+
+    /// Deletes some deliveries that ended before a time. Returns whether there may be more.
+    pub(crate) async fn purge_deliveries(&mut self, before: i64) -> Result<bool, Error> {
         let sql = "DELETE FROM deliveries WHERE number IN (SELECT number FROM deliveries
                    WHERE state <> 'waiting' AND answered_at < $1 ORDER BY answered_at LIMIT $2)";
         Ok(self.execute(sql, args![before, PURGED_AT_ONCE]).await? == PURGED_AT_ONCE as u64)

@@ -12,11 +12,11 @@ pub struct Receiver {
     pub id: ReceiverId,
     pub url: String,
     pub(crate) secret: SigningSecret,
-    /// The secret before this one, and until when it also signs, in milliseconds since 1970.
-    pub(crate) old_secret: Option<(SigningSecret, i64)>,
+    /// The secrets before this one, the newest first, and until when they also sign, in milliseconds since 1970.
+    pub(crate) old_secrets: Option<(Vec<SigningSecret>, i64)>,
     pub source: ReceiverSource,
     pub state: ReceiverState,
-    /// Why it is disabled.
+    /// Why it is disabled, or paused if nobody has paused it.
     pub reason: Option<String>,
     /// What it last answered, and when.
     pub answered: Option<(String, i64)>,
@@ -27,8 +27,8 @@ pub struct Receiver {
 impl Receiver {
     /// The secrets that sign at this time, the newest first.
     pub(crate) fn secrets(&self, now: i64) -> impl Iterator<Item = &SigningSecret> {
-        let old = self.old_secret.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
-        std::iter::once(&self.secret).chain(old)
+        let old = self.old_secrets.iter().filter(move |(_, until)| now < *until);
+        std::iter::once(&self.secret).chain(old.flat_map(|(secrets, _)| secrets))
     }
 }
 
@@ -82,22 +82,35 @@ impl Conn {
             .map(drop)
     }
 
-    /// Signs with another secret, and until a time with the one of now, too.
+    /// Signs with another secret, and until a time also with those that sign now: nobody knows which of them the receiver has.
     pub(crate) async fn rotate_secret(
         &mut self,
         id: ReceiverId,
         secret: &SigningSecret,
         old_until: i64,
+        now: i64,
     ) -> Result<(), Error> {
-        let sql = "UPDATE receivers SET old_secret = secret, old_until = $3, secret = $2
+        let sql = "UPDATE receivers SET secret = $2, old_until = $3,
+                   old_secret = CASE WHEN old_until > $4 THEN secret || ' ' || old_secret ELSE secret END
                    WHERE number = $1 AND state <> 'removed' AND secret <> $2";
-        self.execute(sql, args![id.number(), secret.text(), old_until]).await.map(drop)
+        self.execute(sql, args![id.number(), secret.text(), old_until, now]).await.map(drop)
+    }
+
+    /// Deletes the secrets that sign no more.
+    pub(crate) async fn forget_old_secrets(&mut self, now: i64) -> Result<(), Error> {
+        let sql = "UPDATE receivers SET old_secret = NULL, old_until = NULL WHERE old_until <= $1";
+        self.execute(sql, args![now]).await.map(drop)
     }
 
     /// Enables a receiver, or pauses it.
-    pub(crate) async fn set_state_of_receiver(&mut self, id: ReceiverId, state: ReceiverState) -> Result<(), Error> {
-        let sql = "UPDATE receivers SET state = $2, reason = NULL WHERE number = $1 AND state <> 'removed'";
-        self.execute(sql, args![id.number(), state.as_str()]).await.map(drop)
+    pub(crate) async fn set_state_of_receiver(
+        &mut self,
+        id: ReceiverId,
+        state: ReceiverState,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
+        let sql = "UPDATE receivers SET state = $2, reason = $3 WHERE number = $1 AND state <> 'removed'";
+        self.execute(sql, args![id.number(), state.as_str(), reason]).await.map(drop)
     }
 
     /// Disables or removes a receiver. What still waited for it has failed for this reason.
@@ -128,17 +141,17 @@ impl Conn {
 }
 
 fn receiver(row: &Row) -> Result<Receiver, Error> {
-    let secret = |text: String| text.parse().map_err(|_| Error::Unreadable("receivers.secret"));
-    let old_secret = match (row.text_if_set("old_secret")?, row.int_if_set("old_until")?) {
-        (Some(text), Some(until)) => Some((secret(text)?, until)),
+    let secret = |text: &str| text.parse().map_err(|_| Error::Unreadable("receivers.secret"));
+    let old_secrets = match (row.text_if_set("old_secret")?, row.int_if_set("old_until")?) {
+        (Some(texts), Some(until)) => Some((texts.split(' ').map(secret).collect::<Result<_, _>>()?, until)),
         _ => None,
     };
     let answered = row.text_if_set("answer")?.zip(row.int_if_set("answered_at")?);
     Ok(Receiver {
         id: row.int("number")?.into(),
         url: row.text("url")?,
-        secret: secret(row.text("secret")?)?,
-        old_secret,
+        secret: secret(&row.text("secret")?)?,
+        old_secrets,
         source: ReceiverSource::named(&row.text("source")?).ok_or(Error::Unreadable("receivers.source"))?,
         state: ReceiverState::named(&row.text("state")?).ok_or(Error::Unreadable("receivers.state"))?,
         reason: row.text_if_set("reason")?,

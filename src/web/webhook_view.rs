@@ -9,7 +9,7 @@ use crate::model::call::Kind;
 use crate::model::receiver::{DeliveryState, EventType, ReceiverId, ReceiverSource, ReceiverState};
 use crate::store::{Conn, Delivery, Receiver};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct ReceiverView {
     pub(super) id: String,
     pub(super) url: String,
@@ -57,7 +57,7 @@ impl ReceiverView {
     pub(super) async fn read(conn: &mut Conn, receiver: Receiver, now: i64) -> Result<Self, ApiError> {
         let waiting = conn.count_waiting(receiver.id).await?;
         let (answer, answered_at) = receiver.answered.unzip();
-        let until = receiver.old_secret.map(|(_, until)| until).filter(|until| now < *until);
+        let until = receiver.old_secrets.map(|(_, until)| until).filter(|until| now < *until);
         Ok(Self {
             id: receiver.id.to_string(),
             url: receiver.url,

@@ -64,17 +64,21 @@ pub(super) async fn list(
     headers: HeaderMap,
     _: Query<NoParameters>,
 ) -> Result<Response, ApiError> {
-    let now = context.clock.now_ms();
-    let (mut conn, mut receivers) = (context.store.read().await?, Vec::new());
-    for receiver in conn.receivers().await? {
-        receivers.push(ReceiverView::read(&mut conn, receiver, now).await?);
-    }
-    drop(conn);
+    let receivers = views(&context).await?;
     if !wants_page(&headers) {
         return Ok(Json(json!({ "receivers": receivers })).into_response());
     }
     let notices = Notices::of(&context);
     Ok(page(WebhooksPage { notices, receivers, url: String::new(), refused: None }.render()))
+}
+
+async fn views(context: &Shared) -> Result<Vec<ReceiverView>, ApiError> {
+    let now = context.clock.now_ms();
+    let (mut conn, mut receivers) = (context.store.read().await?, Vec::new());
+    for receiver in conn.receivers().await? {
+        receivers.push(ReceiverView::read(&mut conn, receiver, now).await?);
+    }
+    Ok(receivers)
 }
 
 /// Adds a receiver. Only this answer tells its secret.
@@ -96,11 +100,14 @@ pub(super) async fn add(
             let view = view(&context, receiver).await?;
             Ok(secret_of(&context, &headers, StatusCode::CREATED, view, secret))
         }
-        Err(error) if wants_page(&headers) => Ok(forms::again(error, move |problem| {
-            let refused = Some(Refused { field: "url", problem });
-            let notices = Notices::of(&context);
-            page(WebhooksPage { notices, receivers: Vec::new(), url: url.clone(), refused }.render())
-        })),
+        Err(error) if wants_page(&headers) => {
+            let receivers = views(&context).await?;
+            Ok(forms::again(error, move |problem| {
+                let refused = Some(Refused { field: "url", problem });
+                let (notices, receivers) = (Notices::of(&context), receivers.clone());
+                page(WebhooksPage { notices, receivers, url: url.clone(), refused }.render())
+            }))
+        }
         Err(error) => Err(error),
     }
 }

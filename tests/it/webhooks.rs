@@ -1,19 +1,21 @@
 //! Webhooks to the operator's own programs, after the Standard Webhooks specification.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use callscribe::internals::Deadlines;
+use futures_util::{StreamExt, stream};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -65,6 +67,8 @@ enum Reply {
     RetryAfter(u64),
     RedirectTo(String),
     Hang,
+    /// With this status and a body that never ends.
+    NeverEnds(u16),
 }
 
 /// A program that receives webhooks. It answers 204 unless something else is planned.
@@ -138,6 +142,10 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
         Reply::RetryAfter(seconds) => (status(503), [(header::RETRY_AFTER, seconds.to_string())]).into_response(),
         Reply::RedirectTo(url) => (status(302), [(header::LOCATION, url)]).into_response(),
         Reply::Hang => std::future::pending().await,
+        Reply::NeverEnds(code) => {
+            let body = stream::once(async { Ok::<_, Infallible>("…") }).chain(stream::pending());
+            (status(code), Body::from_stream(body)).into_response()
+        }
     }
 }
 
@@ -371,6 +379,17 @@ async fn a_receiver_that_hangs_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_status_is_an_answer_even_if_its_body_never_ends() {
+    let receiver = Receiver::start().await;
+    let deadlines = Deadlines { webhook: Duration::from_millis(200), ..Deadlines::default() };
+    let world = World::with_deadlines(&[("WEBHOOKS", &receiver.setting()), PRIVATE], deadlines).await;
+    receiver.plan([Reply::NeverEnds(200), Reply::NeverEnds(200), Reply::NeverEnds(200)]);
+    world.transcribed_call().await;
+    let delivered = world.deliveries("?state=delivered").await;
+    assert_eq!((delivered.len(), &delivered[0]["status"]), (3, &json!(200)));
+}
+
+#[tokio::test]
 async fn a_redirect_is_a_failure_and_is_not_followed() {
     let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
     let world = World::notifying(&[&receiver]).await;
@@ -457,18 +476,18 @@ async fn a_receiver_is_added_with_a_secret_that_is_told_once_and_removed() {
 }
 
 #[tokio::test]
-async fn for_a_day_after_a_new_secret_both_sign() {
+async fn for_a_day_after_a_new_secret_those_before_it_sign_too() {
     let receiver = Receiver::start().await;
     let world = World::with(&[PRIVATE]).await;
     let (id, old) = world.receiver_added(&receiver.url).await;
+    let lost = world.post_json(&format!("/webhooks/{id}/rotate"), &json!({})).await.json();
     let rotated = world.post_json(&format!("/webhooks/{id}/rotate"), &json!({})).await.json();
-    let new = rotated["secret"].as_str().expect("a secret");
-    assert!(new != old && rotated["old_secret_until"].is_string());
+    let [lost, new] = [&lost, &rotated].map(|answer| answer["secret"].as_str().expect("a secret"));
+    assert!(new != old && new != lost && rotated["old_secret_until"].is_string());
     world.transcribed_call().await;
     let first = receiver.webhooks();
-    assert!(
-        first.iter().all(|webhook| webhook.signed_by(&[new, &old]) == [new, &old] && webhook.signatures.len() == 2)
-    );
+    let all = [new, lost, &old];
+    assert!(first.iter().all(|webhook| webhook.signed_by(&all) == all && webhook.signatures.len() == 3));
     world.after(Duration::from_secs(24 * 60 * 60)).await;
     world.transcribed_call().await;
     let later = receiver.webhooks().split_off(first.len());
@@ -477,7 +496,7 @@ async fn for_a_day_after_a_new_secret_both_sign() {
 }
 
 #[tokio::test]
-async fn the_setting_adds_rotates_and_disables_receivers() {
+async fn the_setting_adds_rotates_and_pauses_receivers() {
     let (one, other) = (Receiver::start().await, Receiver::start().await);
     let world = World::notifying(&[&one, &other]).await;
     for path in ["/webhooks/1/rotate", "/webhooks/1/delete"] {
@@ -490,14 +509,15 @@ async fn the_setting_adds_rotates_and_disables_receivers() {
     assert!(one.webhooks().iter().all(|webhook| webhook.signed_by(&both) == both), "{:?}", one.webhooks());
     assert_eq!(other.attempts().len(), 0);
     let listed = world.receivers().await;
-    assert_eq!((&listed[1]["state"], &listed[1]["source"]), (&json!("disabled"), &json!("page")));
+    assert_eq!((&listed[1]["state"], &listed[1]["source"]), (&json!("paused"), &json!("page")));
     assert_eq!(listed[1]["reason"], "WEBHOOKS does not name it any more");
     restarted.stop().await;
-    // Back in the setting, it is enabled again.
+    // Back in the setting, it is enabled again, and gets what has happened meanwhile, too.
     let listed = format!("{rotated},{}", other.setting());
     let restarted = world.another_app_with(&[("WEBHOOKS", &listed), PRIVATE], false).await;
     world.transcribed_call().await;
-    assert_eq!(sorted(other.events()), OF_A_CALL);
+    let both_calls = OF_A_CALL.iter().flat_map(|event| [*event; 2]).collect::<Vec<_>>();
+    assert_eq!(sorted(other.events()), both_calls);
     restarted.stop().await;
 }
 
