@@ -228,7 +228,8 @@
 //!   a deletion, which may be repeated, checks the lease before it begins each request.
 //! - No clock of ours decides what a vendor's list may leave out: it is searched by the vendor's own time, which is the
 //!   `Date` of its answer.
-//! - A callback is acknowledged once what it reports is committed. States move forward only, by rank; a state and the job
+//! - A callback is acknowledged once what it reports is committed; one that only has a transcript polled sooner commits
+//!   nothing. States move forward only, by rank; a state and the job
 //!   that follows from it commit together; no transaction is open during a request to a vendor.
 //! - Premium-rate numbers, numbers of no country, and numbers of a country that the settings do not allow are refused
 //!   before anything is stored or requested.

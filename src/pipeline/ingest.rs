@@ -141,7 +141,8 @@ pub async fn transcript_ready(context: &Shared, order: OrderId, id: Option<Trans
         // There is nothing to abort yet: only a kill is worth testing.
         _ = failpoint::reach(Moment::WebhookArrived, subject);
         let known = context.store.read().await?.transcript_by_id(order).await?;
-        let call = match known.filter(|known| id.is_some() && known.transcript_id.as_ref() == id) {
+        let is_stored = |known: &Transcript| id.is_some() && known.transcript_id.as_ref() == id;
+        let call = match known.filter(|known| is_stored(known) && !context.stopping.is_cancelled()) {
             // All that a commit could do is have it polled sooner.
             Some(known) => {
                 if !known.state.is_final() {

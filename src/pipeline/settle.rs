@@ -17,7 +17,7 @@ use crate::store::Finished;
 /// The number of attempts at an order whose upload AssemblyAI has lost: uploads expire after a day or two.
 const MAX_ATTEMPTS: i64 = 2;
 
-/// How many words one statement stores, if they are not so long that it stores fewer.
+/// How many words of a large transcript one statement stores, if they are not so long that it stores fewer.
 const WORDS_AT_ONCE: usize = 1_000;
 
 /// The total length of words from which on no more are stored by the same statement.

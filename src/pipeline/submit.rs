@@ -1,5 +1,5 @@
 //! The job that makes a transcript: upload the audio, submit the order once, poll for the result. Each step commits before
-//! the next one begins. If the answer to the submission is lost, the job searches for the order in AssemblyAI's list.
+//! the next one begins, except an upload, which costs nothing: its URL commits with the intent to submit. If the answer to the submission is lost, the job searches for the order in AssemblyAI's list.
 
 use std::time::Duration;
 
@@ -108,10 +108,9 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript) -> Result<
             failpoint::reach(Moment::OrderSubmitted, &job.subject)?;
             let (json, id) = (json.stored(), accepted.id.as_str());
             let accepted = &context.models.refused_of(&submission.speech_models);
-            // On SQLite, a power cut may undo an unsynced commit. The order is then searched for.
             context
                 .store
-                .write_unsynced(Commit::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
+                .write(Commit::StoreTranscriptId, &format!("{} {id}", job.subject), |mut tx| async move {
                     let now = context.clock.now_ms();
                     tx.mark_submitted(transcript, id, Some(json), now).await?;
                     for model in accepted {

@@ -55,6 +55,11 @@ pub(crate) async fn release(context: &Shared) {
     let released = context
         .store
         .write_unsynced(Commit::ReleaseJobs, &context.instance, |mut tx| async move {
+            // Another instance may run them.
+            let finished: Vec<OrderId> = context.finished().iter().cloned().collect();
+            for order in &finished {
+                tx.nudge_job(JobKind::Transcript, order.as_str(), context.clock.now_ms()).await?;
+            }
             let released = tx.release_jobs(&context.instance).await?;
             Ok((tx, released))
         })
@@ -129,9 +134,11 @@ async fn is_due(context: &Shared) -> bool {
     read.await.unwrap_or(true)
 }
 
-/// Claims jobs that are due, first of all those whose orders AssemblyAI has finished.
+/// Claims jobs that are due. Those whose orders AssemblyAI has finished are due now.
 async fn claim(context: &Shared, limit: usize) -> Result<Vec<Job>, store::Error> {
-    let ended: Vec<OrderId> = context.finished().drain().collect();
+    let mut ended: Vec<OrderId> = context.finished().drain().collect();
+    // In one order, so that two instances do not wait for each other.
+    ended.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     let orders = &ended;
     let claimed = context.store.write_unsynced(Commit::ClaimJobs, "", |mut tx| async move {
         let (limit, now) = (i64::try_from(limit).unwrap_or(i64::MAX), context.clock.now_ms());

@@ -1,5 +1,5 @@
-//! `/hooks/…`: the vendors' status callbacks and webhooks. Each is authenticated, and acknowledged only once it is
-//! committed. A callback is a hint; the vendor's API has the truth.
+//! `/hooks/…`: the vendors' status callbacks and webhooks. Each is authenticated, and acknowledged only once what it
+//! reports is committed. A callback is a hint; the vendor's API has the truth.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;

@@ -20,8 +20,9 @@
 //!    for the others.
 //! 6. *Commits that are not synced.* A first member that is not durable commits with `synchronous = NORMAL` before it
 //!    releases the mutex, so no durable transaction ever joins it. A power cut may undo such a commit, a crash of the
-//!    program cannot. That is safe for what is found again if it is lost: claims, leases and due times of jobs, and a
-//!    call SID, which callbacks repeat. A transaction that joins a durable one is synced with it.
+//!    program cannot. That is safe for what is found again if it is lost: claims, leases and due times of jobs, a call
+//!    SID, which callbacks repeat, and a finished transcript, which is polled for again. What a receiver of webhooks hears of
+//!    is synced before by the claim of its delivery, as is all that was committed before. A transaction that joins a durable one is synced with it.
 //! 7. *The WAL* is not checkpointed inside a commit. From [`CHECKPOINT_AT`](super::wal::CHECKPOINT_AT) pages on, a
 //!    checkpoint runs on another connection and thread while others write; from [`WAIT_AT`](super::wal::WAIT_AT) pages
 //!    on, writers wait until it ends. After a failed `COMMIT` the WAL is truncated at once. [`super::wal`] has the rest.
@@ -159,10 +160,12 @@ impl SqliteWriter {
     async fn idle(&self) -> OwnedMutexGuard<State> {
         loop {
             let state = Arc::clone(&self.state).lock_owned().await;
-            // The first member of the group is ahead of this loop in the queue for the mutex.
             if state.group.is_none() {
                 return state;
             }
+            drop(state);
+            // The first member of the group has queued for the mutex, or is about to.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -497,7 +500,8 @@ mod tests {
         {
             let first = first.commit();
             tokio::pin!(first);
-            // It has queued for the mutex behind the second.
+            // It lets others join, and then queues for the mutex behind the second.
+            assert!(poll!(&mut first).is_pending());
             assert!(poll!(&mut first).is_pending());
         }
         let mut second = second.await.unwrap();
