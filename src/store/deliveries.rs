@@ -74,18 +74,32 @@ const FURTHEST_DUE: i64 = 30 * 60 * 60 * 1_000;
 /// How many old deliveries one statement deletes.
 const PURGED_AT_ONCE: i64 = 500;
 
-/// Inserts a delivery for each receiver. It is due with what the receiver has not got yet of the same item: `NOT EXISTS` in the
-/// claim keeps the order, and this keeps what has to wait from being looked at.
+/// Inserts a delivery for each receiver. It is due with the first that the receiver has not got yet of the same item: `NOT EXISTS`
+/// in the claim keeps the order, and this keeps what has to wait from being looked at. On PostgreSQL it locks that one, whose end
+/// makes what waits behind it due, and would miss what is committed meanwhile.
 macro_rules! announce {
-    ($values:literal, $rest:literal) => {
+    ($conn:ident, $item:literal, $values:literal, $rest:literal) => {
+        if $conn.has_other_writers() {
+            announce!($item, $values, " FOR UPDATE", $rest)
+        } else {
+            announce!($item, $values, "", $rest)
+        }
+    };
+    ($item:literal, $values:literal, $lock:literal, $rest:literal) => {
         concat!(
             "INSERT INTO deliveries (id, receiver, event, outcome, happened_at, item, call_id, call_sid, call_kind,
                  recording_sid, transcript_id, reason, version, is_checked, state, attempts, due_at)
              SELECT 'msg_' || $1 || '_' || receivers.number, receivers.number, CAST($2 AS TEXT), CAST($3 AS TEXT),
                  CAST($4 AS BIGINT), ",
+            $item,
+            ", ",
             $values,
             ", 'waiting', 0, coalesce((SELECT before.due_at FROM deliveries AS before
-                 WHERE before.receiver = receivers.number AND before.item = ",
+                 WHERE before.receiver = receivers.number AND before.state = 'waiting' AND before.item = ",
+            $item,
+            " ORDER BY before.number LIMIT 1",
+            $lock,
+            "), $4) ",
             $rest,
             " AND receivers.state IN ('enabled', 'paused') ORDER BY receivers.number"
         )
@@ -108,10 +122,11 @@ impl Conn {
             _ => return Ok(()),
         };
         let sql = announce!(
-            "calls.id, calls.id, calls.sid, calls.kind, CAST($6 AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT),
+            self,
+            "calls.id",
+            "calls.id, calls.sid, calls.kind, CAST($6 AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT),
              CAST(NULL AS BIGINT), CAST(NULL AS BIGINT)",
-            "calls.id AND before.state = 'waiting'
-                 ORDER BY before.number DESC LIMIT 1), $4) FROM receivers CROSS JOIN calls WHERE calls.id = $5"
+            "FROM receivers CROSS JOIN calls WHERE calls.id = $5"
         );
         let id = new_id(at);
         let args = args![id.as_str(), event.as_str(), what.state(), at, call.as_str(), recording];
@@ -131,12 +146,12 @@ impl Conn {
             _ => TranscriptState::Completed,
         };
         let sql = announce!(
-            "coalesce(recordings.call_id, transcripts.id), recordings.call_id, calls.sid, calls.kind,
-             transcripts.recording_sid, transcripts.transcript_id, CAST($6 AS TEXT), transcripts.version,
+            self,
+            "coalesce(recordings.call_id, transcripts.id)",
+            "recordings.call_id, calls.sid, calls.kind, transcripts.recording_sid, transcripts.transcript_id,
+             CAST($6 AS TEXT), transcripts.version,
              CAST(CASE WHEN transcripts.checked_at IS NULL THEN 0 ELSE 1 END AS BIGINT)",
-            "coalesce(recordings.call_id, transcripts.id) AND before.state = 'waiting'
-                 ORDER BY before.number DESC LIMIT 1), $4)
-             FROM receivers CROSS JOIN transcripts LEFT JOIN recordings ON recordings.sid = transcripts.recording_sid
+            "FROM receivers CROSS JOIN transcripts LEFT JOIN recordings ON recordings.sid = transcripts.recording_sid
              LEFT JOIN calls ON calls.id = recordings.call_id
              WHERE transcripts.id = $5 AND (transcripts.trial IS NULL OR transcripts.chosen_at IS NOT NULL)"
         );
