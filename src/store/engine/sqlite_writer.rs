@@ -160,12 +160,10 @@ impl SqliteWriter {
     async fn idle(&self) -> OwnedMutexGuard<State> {
         loop {
             let state = Arc::clone(&self.state).lock_owned().await;
+            // The first member of the group is ahead of this loop in the queue for the mutex.
             if state.group.is_none() {
                 return state;
             }
-            drop(state);
-            // The first member of the group has queued for the mutex, or is about to.
-            tokio::task::yield_now().await;
         }
     }
 
@@ -322,8 +320,6 @@ impl WriteTx {
 
 impl GroupCommit {
     async fn run(mut self) {
-        // Transactions whose requests have just arrived join, too.
-        tokio::task::yield_now().await;
         let state = Arc::clone(&self.writer.state).lock_owned().await;
         self.is_done = true;
         let writer = self.writer.clone();
@@ -500,8 +496,7 @@ mod tests {
         {
             let first = first.commit();
             tokio::pin!(first);
-            // It lets others join, and then queues for the mutex behind the second.
-            assert!(poll!(&mut first).is_pending());
+            // It has queued for the mutex behind the second.
             assert!(poll!(&mut first).is_pending());
         }
         let mut second = second.await.unwrap();
