@@ -31,7 +31,7 @@
 //!    has the whole file, its order is committed and then submitted as any other. A large file comes in pieces (`web::tus`)
 //!    that the [`spool`] holds: once it is complete, a job sends it on and orders its transcript ([`pipeline::spooled`]). With the first order of a file or URL, a
 //!    call is stored that has it as its recording (`pipeline::uploads`), so that lists, pages and deletion know it.
-//! 5. AssemblyAI calls `/hooks/assemblyai`, which makes the transcript job due at once. The job fetches the transcript and
+//! 5. AssemblyAI calls `/hooks/assemblyai`, which has the transcript job poll at once. The job fetches the transcript and
 //!    stores JSON, text and words (`pipeline::settle`). Its words stream from the JSON into rows. One large transcript at a
 //!    time is in memory, deflated ([`clients::json`]). If the webhook is lost, the job polls within a minute all the same.
 //!    The same transaction indexes the words for `/calls?q=`; [`model::search`] cuts texts and queries into terms.

@@ -20,7 +20,8 @@ const ROTATION: Duration = Duration::from_hours(24);
 /// Why a receiver of the settings is paused.
 const NOT_LISTED: &str = "WEBHOOKS does not name it any more";
 
-/// Stores the receivers of `WEBHOOKS`. One with another secret is signed for with both for a day. Those that are not listed any
+/// Stores the receivers of `WEBHOOKS`. What goes to one with another secret is also signed
+/// with the one before it, for a day. Those that are not listed any
 /// more are paused: another instance may have a newer list, so nothing that waits for them fails.
 pub async fn store_settings(context: &Shared, listed: &[(String, SigningSecret)]) -> Result<(), Error> {
     let known = context.store.read().await?.receivers().await?;

@@ -1,5 +1,6 @@
 //! The job that makes a transcript: upload the audio, submit the order once, poll for the result. Each step commits before
-//! the next one begins, except an upload, which costs nothing: its URL commits with the intent to submit. If the answer to the submission is lost, the job searches for the order in AssemblyAI's list.
+//! the next one begins, except an upload, which costs nothing: its URL commits with the intent to submit. If the answer to
+//! the submission is lost, the job searches for the order in AssemblyAI's list.
 
 use std::time::Duration;
 
