@@ -94,7 +94,7 @@
 //! | [`store`] | calls, recordings, transcripts, contacts, the vocabulary, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
 //! | [`spool`] | files that clients send in pieces, in a folder, until AssemblyAI has them |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
-//! | [`export`] | transcripts as text, SRT and WebVTT. Pure |
+//! | [`export`] | transcripts as text, SRT, WebVTT, Markdown and DOCX; ZIP archives. Pure |
 //! | [`accuracy`], [`wer`] | how right a transcript is, against a reference: words, key terms, speakers, and how sure that is. Pure; and the command `callscribe wer` for files |
 //! | [`send`] | the command `callscribe upload`, a client of a program that runs |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |

@@ -1,20 +1,28 @@
-//! Words with times as SRT and WebVTT captions, and as speaker turns. Pure: knows neither where the words come from nor
-//! where the files go.
+//! Words with times as SRT and WebVTT captions, and as speaker turns; documents as Markdown and DOCX. Pure: knows neither where
+//! the words come from nor where the files go.
 //!
 //! A caption has at most two lines of 42 characters and one voice. Captions break at sentences, clauses or pauses, are
 //! shown for one to seven seconds, and never overlap.
 
 mod cues;
+mod document;
+mod docx;
+mod markdown;
 mod turns;
 mod width;
 mod word;
+mod zip;
 
 use std::fmt::Write as _;
 
 use cues::Cue;
+pub use document::{Document, Paragraph};
+pub use docx::docx;
+pub use markdown::markdown;
 use turns::TimedTurn;
 pub use turns::ends_sentence;
 pub use word::{Naming, Word};
+pub use zip::Zip;
 
 use crate::model::word::is_spaced;
 

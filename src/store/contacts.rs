@@ -10,22 +10,10 @@ use crate::model::name::Name;
 use crate::model::phone::PhoneNumber;
 use crate::model::recording::RecordingSid;
 use crate::model::search::folded;
-use crate::model::transcript::TranscriptId;
 use crate::model::vocabulary::Scope;
 
 /// Contacts whose calls a search finds by a name. Of a name that more have, the first are found.
 pub(super) const MOST_NAMED: i64 = 100;
-
-/// The name of the contact at the other end of a call, or the title of an upload, by the recordings.
-macro_rules! of_call {
-    ($rest:literal) => {
-        concat!(
-            "SELECT coalesce(contacts.name, calls.title) AS name FROM recordings JOIN calls ON calls.id = call_id
-             LEFT JOIN contacts ON number = CASE WHEN direction = 'outbound' THEN to_number ELSE from_number END ",
-            $rest
-        )
-    };
-}
 
 impl Conn {
     /// The contact with this number.
@@ -45,20 +33,12 @@ impl Conn {
         }
     }
 
-    /// The name of the contact of the call in which this was said, or the title of the upload.
-    pub async fn contact_of_transcript(&mut self, id: &TranscriptId) -> Result<Option<Name>, Error> {
-        let sql = of_call!("JOIN transcripts ON transcripts.recording_sid = recordings.sid WHERE transcript_id = $1");
-        self.name_in(sql, id.as_str()).await
-    }
-
     /// The name of the contact of the call that this records, or the title of the upload.
     pub async fn contact_of_recording(&mut self, sid: &RecordingSid) -> Result<Option<Name>, Error> {
-        let sql = of_call!("WHERE recordings.sid = $1");
-        self.name_in(sql, sid.as_str()).await
-    }
-
-    async fn name_in(&mut self, sql: &'static str, id: &str) -> Result<Option<Name>, Error> {
-        let row = self.fetch_one(sql, args![id]).await?;
+        let sql = "SELECT coalesce(contacts.name, calls.title) AS name FROM recordings JOIN calls ON calls.id = call_id
+                   LEFT JOIN contacts ON number = CASE WHEN direction = 'outbound' THEN to_number ELSE from_number END
+                   WHERE recordings.sid = $1";
+        let row = self.fetch_one(sql, args![sid.as_str()]).await?;
         let name = row.map_or(Ok(None), |row| row.text_if_set("name"))?;
         name.map(|name| name.parse()).transpose().map_err(|_| Error::Unreadable("contacts.name"))
     }

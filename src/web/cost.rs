@@ -6,15 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
 use super::extract::{Query, wants_page};
 use super::pages::Notices;
 use super::response::page;
+use super::zone::Zone;
 use crate::context::Shared;
 use crate::model::dollars::Dollars;
 use crate::pipeline::budget::{self, Budget};
@@ -105,16 +104,7 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, ApiError> {
     let is_page = wants_page(&headers);
-    let (zone, name) = match zone_named(&asked.zone) {
-        Some(named) => named,
-        // A browser may know a zone that this computer does not.
-        None if is_page => (TimeZone::UTC, UTC.to_owned()),
-        None => {
-            let expected =
-                "zone: expected the name of a time zone, such as Europe/Berlin, or an offset, such as +02:00";
-            return Err(ApiError::BadRequest(expected.to_owned()));
-        }
-    };
+    let Zone { zone, name } = Zone::named(&asked.zone, is_page)?;
     let of = match asked.month.trim() {
         "" => Some(this_month(&context, &zone)),
         "all" => None,
@@ -134,26 +124,6 @@ pub(super) async fn show(
     }
     let has_zone = !asked.zone.trim().is_empty();
     Ok(page(CostPage { notices: Notices::of_list(&context).await?, view, has_zone }.render()))
-}
-
-const UTC: &str = "UTC";
-
-/// Returns a time zone and its name. Without a name, it is UTC.
-fn zone_named(name: &str) -> Option<(TimeZone, String)> {
-    let name = name.trim();
-    if name.is_empty() {
-        return Some((TimeZone::UTC, UTC.to_owned()));
-    }
-    // A query turns the `+` of an offset into a space unless it is written as %2B.
-    let name = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("+{name}") } else { name.to_owned() };
-    if name.starts_with(['+', '-', '\u{2212}']) {
-        let seconds = -format!("1970-01-01T00:00:00{name}").parse::<Timestamp>().ok()?.as_second();
-        let offset = Offset::from_seconds(seconds.try_into().ok()?).ok()?;
-        return Some((TimeZone::fixed(offset), name));
-    }
-    let zone = TimeZone::get(&name).ok()?;
-    let known = zone.iana_name().unwrap_or(UTC).to_owned();
-    Some((zone, known))
 }
 
 fn month_named(month: &str) -> Result<Date, ApiError> {
@@ -213,28 +183,5 @@ impl BudgetView {
     fn of(Budget { per_day, ordered, is_reached }: Budget) -> Self {
         let left_usd = (per_day - ordered).max(Dollars::default());
         Self { per_day_usd: per_day, ordered_usd: ordered, left_usd, is_reached }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_zone_has_a_name_or_an_offset() {
-        let at: Timestamp = "2026-07-01T00:00:00Z".parse().unwrap();
-        for (name, expected) in [
-            ("", Some(("UTC", 0))),
-            ("UTC", Some(("UTC", 0))),
-            ("+05:30", Some(("+05:30", 19_800))),
-            (" 02:00", Some(("+02:00", 7_200))),
-            ("-0800", Some(("-0800", -28_800))),
-            ("America/New_York", Some(("America/New_York", -14_400))),
-            ("Nowhere/Atall", None),
-            ("+99:00", None),
-        ] {
-            let found = zone_named(name).map(|(zone, name)| (name, zone.to_offset(at).seconds()));
-            assert_eq!(found, expected.map(|(name, seconds)| (name.to_owned(), seconds)), "{name}");
-        }
     }
 }

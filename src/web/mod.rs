@@ -20,6 +20,7 @@ mod delete_many;
 mod deletions;
 mod deliveries;
 mod dial;
+mod document;
 mod error;
 mod extract;
 mod filing;
@@ -70,6 +71,7 @@ mod vocabulary;
 mod webhook_view;
 mod webhooks;
 mod words;
+mod zone;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

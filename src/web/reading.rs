@@ -9,7 +9,7 @@ use crate::model::checked::Checked;
 use crate::model::name::turns_direction;
 use crate::model::search::{Found, Query};
 use crate::model::speakers::{Speakers, label};
-use crate::model::word::{SpokenWord, is_spaced};
+use crate::model::word::{SpokenWord, is_spaced, join};
 
 /// Minimum silence between two sentences that begins a new paragraph, in milliseconds.
 const PAUSE: i64 = 1_500;
@@ -187,6 +187,12 @@ impl Paragraph {
             visible.peek().is_some() && !visible.any(char::is_whitespace)
         };
         self.words.iter().all(is_plain) && (1..self.words.len()).all(|index| self.is_spaced(index))
+    }
+
+    /// Returns what it says, for files.
+    pub(super) fn exported(&self, is_named: bool) -> export::Paragraph {
+        let speaker = self.speaker.as_deref().filter(|_| is_named);
+        export::Paragraph::new(speaker, u64::try_from(self.start()).ok(), &join(&self.words))
     }
 
     /// Returns the number of hits that begin here.

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::error::ApiError;
 use super::extract::Id;
-use super::response::file_name;
+use super::response::{file_name, in_file_name};
 use crate::clients::twilio::{AudioType, MediaFormat, MediaRequest};
 use crate::context::Shared;
 use crate::model::BadId;
@@ -51,10 +51,10 @@ pub(super) async fn listen(
     if let Some(length) = audio.length {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    if contact.is_some() {
+    if let Some(contact) = contact {
         let extension = if audio.audio_type == AudioType::Mp3 { "mp3" } else { "wav" };
-        let name = format!("{sid}.{extension}");
-        headers.insert(header::CONTENT_DISPOSITION, file_name(contact.as_ref(), &name));
+        let name = format!("{} {sid}.{extension}", in_file_name(contact.as_str()));
+        headers.insert(header::CONTENT_DISPOSITION, file_name(&name, false));
     }
     if audio.takes_ranges {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

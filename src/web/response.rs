@@ -9,9 +9,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::ApiError;
 use crate::clients::json::Json;
-use crate::model::name::Name;
 
-/// Maximum number of bytes of a contact's name in the name of a file: file systems take 255 in all.
+/// Maximum number of bytes of a contact, title or number in the name of a file: file systems take 255 in all.
 const LONGEST_IN_FILE_NAME: usize = 120;
 
 /// A page rendered by a template.
@@ -38,25 +37,23 @@ pub(super) fn text(text: &str) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}{line_end}")).into_response()
 }
 
-/// `Content-Disposition` of a response that a browser shows, and saves under this name, after that of the contact if it has
-/// one.
-pub(super) fn file_name(contact: Option<&Name>, name: &str) -> HeaderValue {
-    let plain = format!("inline; filename=\"{name}\"");
-    let text = match contact {
-        None => plain,
-        // What reads no `filename*` takes the plain name.
-        Some(contact) => format!(
-            "{plain}; filename*=UTF-8''{}",
-            utf8_percent_encode(&format!("{} {name}", in_file_name(contact)), NON_ALPHANUMERIC)
-        ),
-    };
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("inline"))
+/// `Content-Disposition` of a response that a browser shows, and saves under this name, or only saves if it `is_attached`. Any
+/// text that [`in_file_name`] has let through.
+pub(super) fn file_name(name: &str, is_attached: bool) -> HeaderValue {
+    let shown = if is_attached { "attachment" } else { "inline" };
+    let ascii: String = name.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
+    let mut text = format!("{shown}; filename=\"{ascii}\"");
+    // What reads no `filename*` takes the plain name.
+    if ascii != name || ascii.contains('%') {
+        text += &format!("; filename*=UTF-8''{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    }
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(shown))
 }
 
-/// Returns a contact's name without what file systems refuse, and short enough for them.
-fn in_file_name(contact: &Name) -> String {
+/// Returns a name without what file systems refuse, and short enough for them.
+pub(super) fn in_file_name(name: &str) -> String {
     let allowed = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
-    let name: String = contact.as_str().trim_start_matches(['.', ' ']).chars().map(allowed).collect();
+    let name: String = name.trim_start_matches(['.', ' ']).chars().map(allowed).collect();
     name[..name.floor_char_boundary(LONGEST_IN_FILE_NAME)].trim_end().to_owned()
 }
 

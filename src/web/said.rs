@@ -1,12 +1,14 @@
 //! What is said in a transcript, in the formats of `/transcript/<id>`.
 
 use super::error::ApiError;
-use super::reading::{called, heard as spoken};
+use super::reading::{called, heard as spoken, paragraphs};
 use super::words::WordsView;
+use crate::accuracy::marks::UNKNOWN;
 use crate::clients::assemblyai::{Reply, Word};
 use crate::context::Shared;
 use crate::export;
 use crate::model::checked::Checked;
+use crate::model::search::Query;
 use crate::model::speakers::Speakers;
 use crate::model::transcript::{Transcript, TranscriptId};
 use crate::model::word::SpokenWord;
@@ -101,6 +103,30 @@ impl Said {
         self.read(context, write).await
     }
 
+    /// Returns who says what when, without names if there are no `speakers`. A text whose words AssemblyAI has not timed is one
+    /// paragraph.
+    pub(super) async fn paragraphs(
+        self,
+        context: &Shared,
+        speakers: Option<Speakers>,
+    ) -> Result<Vec<export::Paragraph>, ApiError> {
+        self.read(context, move |said| {
+            let text = said.text();
+            let (is_named, speakers) = (speakers.is_some(), speakers.unwrap_or_default());
+            exported(said.into_words(), &text, &speakers, is_named)
+        })
+        .await
+    }
+
+    fn into_words(self) -> Vec<SpokenWord> {
+        if let Some(corrected) = self.corrected {
+            return corrected.words;
+        }
+        let mut words = Vec::new();
+        self.reply.each_word(|word| words.extend(spoken_word(word)));
+        words
+    }
+
     /// Returns the words with their positions, and what is checked of them.
     pub(super) async fn words(
         self,
@@ -116,14 +142,8 @@ impl Said {
         drop(conn);
         let write = move |said: Self| {
             let (id, checked) = (said.reply.transcript.id.clone(), (checked.0, &checked.1));
-            match said.corrected {
-                Some(Corrected { version, words, .. }) => WordsView::of(id, version, checked, words, &speakers),
-                None => {
-                    let mut words = Vec::new();
-                    said.reply.each_word(|word| words.extend(spoken_word(word)));
-                    WordsView::of(id, 0, checked, words, &speakers)
-                }
-            }
+            let version = said.corrected.as_ref().map_or(0, |corrected| corrected.version);
+            WordsView::of(id, version, checked, said.into_words(), &speakers)
         };
         self.read(context, write).await
     }
@@ -143,6 +163,20 @@ impl Said {
             ApiError::Internal
         })
     }
+}
+
+/// Returns the words in paragraphs for a file, or the text as one if there are none.
+pub(super) fn exported(
+    words: Vec<SpokenWord>,
+    text: &str,
+    speakers: &Speakers,
+    is_named: bool,
+) -> Vec<export::Paragraph> {
+    let read = paragraphs(words, &Query::default(), speakers, UNKNOWN);
+    if read.is_empty() && !text.trim().is_empty() {
+        return vec![export::Paragraph::new(None, None, text)];
+    }
+    read.iter().map(|paragraph| paragraph.exported(is_named)).collect()
 }
 
 fn heard(word: &Word) -> export::Word<'_> {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::document::{Heading, stem};
 use super::error::{ApiError, LOOK_AGAIN};
 use super::extract::{Id, Named, preferred, wants_page};
 use super::labels;
@@ -19,13 +20,13 @@ use super::pages::Notices;
 use super::response::{file_name, json, page, see_other, text};
 use super::said::Said;
 use super::view::{CallView, CheckView, SubmissionView, TranscriptView, ordered_keyterms};
+use super::zone::Zone;
 use crate::accuracy::marks::UNKNOWN;
 use crate::clients::assemblyai::{Transcript, TranscriptStatus};
 use crate::clients::json::most_bytes;
 use crate::context::Shared;
 use crate::export;
 use crate::model::call::{CallName, CallState};
-use crate::model::name::Name;
 use crate::model::search;
 use crate::model::speakers::Speakers;
 use crate::model::standing::Progress;
@@ -34,6 +35,9 @@ use crate::pipeline::{self, transcription};
 
 /// Maximum of `wait`, in seconds.
 const LONGEST_WAIT: u64 = 120;
+
+/// The media type of a DOCX.
+const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
 /// The query.
 #[derive(Deserialize)]
@@ -46,6 +50,9 @@ pub(super) struct Options {
     speakers: Option<String>,
     /// Whether to leave all corrections out.
     original: Option<String>,
+    /// The time zone of dates, UTC if there is none.
+    #[serde(default)]
+    zone: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -55,6 +62,8 @@ enum Format {
     Text,
     Srt,
     Vtt,
+    Docx,
+    Md,
     Words,
     Html,
 }
@@ -76,7 +85,7 @@ struct TranscriptPage {
     refresh: u64,
 }
 
-/// Answers with AssemblyAI's JSON unchanged, or with the text or captions of a finished transcript.
+/// Answers with AssemblyAI's JSON unchanged, or with the text, captions or document of a finished transcript.
 pub(super) async fn transcript(
     State(context): State<Shared>,
     headers: HeaderMap,
@@ -98,6 +107,7 @@ pub(super) async fn transcript(
         Some("true") => true,
         Some(_) => return Err(ApiError::BadRequest("original: expected true or false".to_owned())),
     };
+    let zone = Zone::named(&options.zone, wants_page(&headers))?;
     if options.format == Some(Format::Html) {
         let q = options.q.unwrap_or_default();
         return shown(&context, &headers, &id, Duration::from_secs(wait), &q).await;
@@ -110,8 +120,8 @@ pub(super) async fn transcript(
         _ => Format::Json,
     });
     let reply = transcription::transcript(&context, &id, Duration::from_secs(wait)).await?;
-    let contact = context.store.read().await?.contact_of_transcript(&id).await?;
-    let as_file = |response, extension| as_file(response, contact.as_ref(), &id, extension);
+    let call = context.store.read().await?.call_of_transcript(&id).await?.map(|call| CallView::of(&call));
+    let as_file = |response, extension| as_file(response, call.as_ref(), &id, &zone, extension);
     if format == Format::Json {
         return Ok(as_file(json(&reply.json), "json"));
     }
@@ -128,8 +138,35 @@ pub(super) async fn transcript(
                 Some(_) => None,
                 None => Some(speakers(&context, &id).await?),
             };
+            let model = reply.transcript.speech_model_used.clone();
             let said = Said::of(&context, &id, reply, is_original).await?;
             Ok(match format {
+                Format::Docx | Format::Md => {
+                    let paragraphs = said.paragraphs(&context, speakers).await?;
+                    let (mut conn, id) = (context.store.read().await?, &id);
+                    let stored = conn.order_by_transcript_id(id).await?;
+                    let recording = match stored.as_ref().and_then(|stored| stored.recording.as_ref()) {
+                        Some(recording) => conn.recording(recording).await?,
+                        None => None,
+                    };
+                    drop(conn);
+                    let ordered_at = || Timestamp::from_millisecond(stored.as_ref()?.created_at).ok();
+                    let heading = Heading {
+                        call: call.as_ref(),
+                        at: call.as_ref().and_then(|call| call.created_at).or_else(ordered_at),
+                        seconds: recording.and_then(|recording| recording.duration_seconds),
+                        model: model.as_deref(),
+                        is_checked: !is_original && stored.as_ref().is_some_and(|stored| stored.checked_at.is_some()),
+                        parameters: stored.as_ref().map_or("{}", |stored| stored.parameters.as_str()),
+                    };
+                    let document = heading.document(&zone, paragraphs);
+                    if format == Format::Md {
+                        let markdown = export::markdown(&document);
+                        as_file(with_type(markdown, "text/markdown; charset=utf-8"), "md")
+                    } else {
+                        as_file(with_type(export::docx(&document), DOCX), "docx")
+                    }
+                }
                 Format::Srt => {
                     let srt = said.captions(&context, speakers, export::srt).await?;
                     as_file(with_type(srt, "application/x-subrip; charset=utf-8"), "srt")
@@ -238,14 +275,20 @@ impl TranscriptPage {
     }
 }
 
-fn with_type(captions: String, media_type: &'static str) -> Response {
-    ([(CONTENT_TYPE, media_type)], captions).into_response()
+fn with_type(file: impl IntoResponse, media_type: &'static str) -> Response {
+    ([(CONTENT_TYPE, media_type)], file).into_response()
 }
 
-/// Adds a file name. Browsers show the response and use the name when they save it.
-fn as_file(mut response: Response, contact: Option<&Name>, id: &TranscriptId, extension: &str) -> Response {
-    let name = file_name(contact, &format!("transcript-{id}.{extension}"));
-    response.headers_mut().insert(CONTENT_DISPOSITION, name);
+/// Adds a file name: when the call was, and with whom. Browsers show the response if they can, and use the name when they save it.
+fn as_file(
+    mut response: Response,
+    call: Option<&CallView>,
+    id: &TranscriptId,
+    zone: &Zone,
+    extension: &str,
+) -> Response {
+    let stem = call.map_or_else(|| format!("transcript-{id}"), |call| stem(call, zone));
+    response.headers_mut().insert(CONTENT_DISPOSITION, file_name(&format!("{stem}.{extension}"), false));
     response
 }
 

@@ -18,7 +18,7 @@ async fn put(world: &World, number: &str, contact: &Value) -> Answer {
     world.send(Method::PUT, &format!("/contacts/{number}"), &json, &contact.to_string()).await
 }
 
-async fn name(world: &World, number: &str, name: &str) {
+pub(crate) async fn name(world: &World, number: &str, name: &str) {
     let answer = put(world, number, &json!({"name": name})).await;
     assert!(answer.status.is_success(), "{name}: {}", answer.text());
 }
@@ -194,18 +194,28 @@ async fn files_have_the_name_of_the_contact() {
     let id = call["transcripts"][0]["id"].as_str().expect("an id").to_owned();
     let recording = call["recordings"][0]["sid"].as_str().expect("a SID").to_owned();
     let text = format!("/transcript/{id}?format=text");
-    let plain = format!("inline; filename=\"transcript-{id}.txt\"");
-    assert_eq!(world.get(&text).await.header("content-disposition"), plain);
-    for (called, encoded) in
-        [("Dana Lee", "Dana%20Lee"), ("../a\"b/c\\", "_a_b_c_"), ("محمد", "%D9%85%D8%AD%D9%85%D8%AF")]
+    let at: jiff::Timestamp = call["created_at"].as_str().expect("a time").parse().expect("a time");
+    let date = at.strftime("%Y-%m-%d %H.%M");
+    let audio =
+        async || world.get(&format!("/recordings/{recording}.wav")).await.header("content-disposition").to_owned();
+    let saved = async || world.get(&text).await.header("content-disposition").to_owned();
+    assert_eq!(saved().await, format!("inline; filename=\"{date} +14155551234.txt\""));
+    for (called, plain, encoded) in
+        [("Dana Lee", "Dana Lee", ""), ("../a\"b/c\\", "_a_b_c_", ""), ("محمد", "____", "%D9%85%D8%AD%D9%85%D8%AF")]
     {
         name(&world, NUMBER, called).await;
-        let file = world.get(&text).await.header("content-disposition").to_owned();
-        let encoded = encoded.replace('_', "%5F");
-        assert!(file.starts_with(&format!("{plain}; filename*=UTF-8''{encoded}%20transcript%2D")), "{file}");
-        let audio = world.get(&format!("/recordings/{recording}.wav")).await;
-        let expected = format!("inline; filename=\"{recording}.wav\"; filename*=UTF-8''{encoded}%20{recording}%2Ewav");
-        assert_eq!(audio.header("content-disposition"), expected);
+        let [in_text, in_audio] = match encoded {
+            "" => [String::new(), String::new()],
+            _ => {
+                let date = date.to_string().replace(' ', "%20").replace('-', "%2D").replace('.', "%2E");
+                [
+                    format!("; filename*=UTF-8''{date}%20{encoded}%2Etxt"),
+                    format!("; filename*=UTF-8''{encoded}%20{recording}%2Ewav"),
+                ]
+            }
+        };
+        assert_eq!(saved().await, format!("inline; filename=\"{date} {plain}.txt\"{in_text}"));
+        assert_eq!(audio().await, format!("inline; filename=\"{plain} {recording}.wav\"{in_audio}"));
     }
     name(&world, NUMBER, &"ü".repeat(200)).await;
     assert!(world.get(&text).await.header("content-disposition").len() < 600);

@@ -8,6 +8,7 @@ mod bad_input;
 mod cues;
 mod dial;
 mod dial_limits;
+mod documents;
 mod export;
 mod hooks;
 mod login;

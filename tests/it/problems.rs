@@ -23,7 +23,7 @@ async fn problems_say_what_went_wrong_and_keep_the_vendors_code_and_page() {
         "/get-recording-url/CA1",
         "/get-recording-url/CA00000000000000000000000000000000",
         "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463",
-        "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463?format=docx",
+        "/transcript/9ea68fd3-f953-42c1-9742-976c447fb463?format=pdf",
         "/no/such/path",
     ] {
         all += &format!("GET {path}\n{}\n", stable(&world, &world.get(path).await));

@@ -61,8 +61,8 @@ async fn the_text_format_is_just_what_was_said() {
     }
 }
 
-/// All exports of this transcript, each under a line with its format.
-async fn exports(world: &World, id: &str) -> String {
+/// All exports of this transcript, each under a line with its format. `stem` is what their files are called.
+async fn exports(world: &World, id: &str, stem: &str) -> String {
     let mut all = String::new();
     for (format, media_type, name) in [
         ("text", "text/plain; charset=utf-8", "txt"),
@@ -71,7 +71,7 @@ async fn exports(world: &World, id: &str) -> String {
     ] {
         let answer = world.get(&format!("/transcript/{id}?format={format}")).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, media_type));
-        let disposition = format!("inline; filename=\"transcript-{id}.{name}\"");
+        let disposition = format!("inline; filename=\"{stem}.{name}\"");
         assert_eq!(answer.header("content-disposition"), disposition);
         all += &format!("== {format}\n{}", answer.text());
     }
@@ -83,7 +83,10 @@ async fn exports_of_a_stored_transcript_need_no_vendor_request() {
     let world = World::new().await;
     let id = completed(&world).await;
     let before = world.vendor_requests();
-    insta::assert_snapshot!(exports(&world, &id).await);
+    let call = world.get("/items").await.json()["items"][0].clone();
+    let at: jiff::Timestamp = call["created_at"].as_str().expect("a time").parse().expect("a time");
+    let stem = format!("{} +14155551234", at.strftime("%Y-%m-%d %H.%M"));
+    insta::assert_snapshot!(exports(&world, &id, &stem).await);
     assert_eq!(world.vendor_requests(), before);
 }
 
@@ -122,7 +125,7 @@ async fn exports_of_a_transcript_not_in_the_store_are_made_from_assemblyais_json
     for _ in 0..3 {
         world.assemblyai.control.fail_next(Method::GET, id, Fault::wrong_body(body.clone()));
     }
-    insta::assert_snapshot!(exports(&world, id).await);
+    insta::assert_snapshot!(exports(&world, id, &format!("transcript-{id}")).await);
     assert_eq!(world.vendor_requests(), before + 3);
 }
 
@@ -238,7 +241,7 @@ async fn malformed_ids_formats_and_waits_are_400_without_a_vendor_request() {
         format!("/transcript/{id}%2F..%2F"),
         format!("/transcript/{id}%00"),
         "/transcript/%ff".to_owned(),
-        format!("/transcript/{id}?format=docx"),
+        format!("/transcript/{id}?format=pdf"),
         format!("/transcript/{id}?wait=soon"),
         format!("/transcript/{id}?wait=-1"),
         format!("/transcript/{id}?wait=1&wait=2"),

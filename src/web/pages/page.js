@@ -47,10 +47,19 @@ document.addEventListener('focusin', async ({ target: { list } }) => {
   const answer = await fetch('/tags', { redirect: 'manual' }).catch(() => null); // It is only a suggestion.
   if (answer?.ok) list.replaceChildren(...(await answer.json()).tags.map((tag) => new Option('', tag)));
 });
-// Months are those of the reader's zone, which only the browser knows.
+
+// Months, and the dates of files, are those of the reader's zone, which only the browser knows.
+const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+document.addEventListener('click', ({ target }) => {
+  const link = target.closest('a[download]');
+  if (!link) return;
+  const address = new URL(link.href);
+  address.searchParams.set('zone', timeZone);
+  link.href = address;
+});
 if ('zone' in body.dataset) {
   const query = new URLSearchParams(location.search);
-  query.set('zone', Intl.DateTimeFormat().resolvedOptions().timeZone);
+  query.set('zone', timeZone);
   location.replace(`?${query}`);
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn is_there() -> bool {
 }
 
 /// Whether a program is in the path.
-fn finds(program: &str) -> bool {
+pub(crate) fn finds(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
