@@ -1,12 +1,13 @@
-//! The connections that read from SQLite. Each statement runs on a thread where it may block.
+//! The connections that read from SQLite. A statement runs on the thread of its caller as long as it is brief; otherwise it
+//! starts over on a thread that may block.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -22,6 +23,14 @@ const READERS: u32 = 4;
 
 /// After how many of its instructions SQLite asks whether its rows are still awaited: less than a millisecond.
 const INSTRUCTIONS: i32 = 10_000;
+
+/// How many instructions a brief statement has, about: to find some rows by a key takes a few dozen. That is done sooner than
+/// another thread is woken.
+const BRIEF: i32 = 1_000;
+
+/// After how many instructions a statement is asked whether it is still brief. SQLite counts on from one run of a statement to
+/// the next, so the first question may come at once.
+const ASKED: i32 = 100;
 
 /// The connections that read. Clones share them.
 #[derive(Debug, Clone)]
@@ -97,6 +106,10 @@ impl ReadSession {
     /// Runs a statement and returns its rows. If this future is dropped, SQLite stops the statement soon.
     pub(super) async fn fetch(&mut self, sql: &'static str, args: Vec<Value>) -> Result<Vec<SqliteRow>, SqliteError> {
         let mut lent = self.lent.take().ok_or(SqliteError::Closed)?;
+        if let Some(rows) = lent.run_briefly(sql, &args) {
+            self.lent = Some(lent);
+            return Ok(rows?);
+        }
         let (wanted, _awaited) = oneshot::channel();
         let run = move || {
             let rows = lent.run(sql, &args, wanted);
@@ -110,6 +123,23 @@ impl ReadSession {
 }
 
 impl Lent {
+    /// Runs a statement on this thread. Returns `None` if it would take long, or if the connection is not open yet.
+    fn run_briefly(&mut self, sql: &'static str, args: &[Value]) -> Option<rusqlite::Result<Vec<SqliteRow>>> {
+        let Reader { connection, statements } = self.reader.as_mut()?;
+        let mut questions = 0;
+        let is_long = move || {
+            questions += 1;
+            questions > BRIEF / ASKED
+        };
+        if let Err(error) = connection.progress_handler(ASKED, Some(is_long)) {
+            return Some(Err(error));
+        }
+        match statements.run(connection, sql, args.iter().map(ValueRef::from)) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => None,
+            rows => Some(rows),
+        }
+    }
+
     fn run(
         &mut self,
         sql: &'static str,
@@ -149,6 +179,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::task::Poll;
 
     use futures_util::poll;
 
@@ -201,6 +232,28 @@ mod tests {
         let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
         let is_used: bool = connection.query_row(truncate, [], |row| row.get("busy")).unwrap();
         assert!(!is_used, "a statement is still open");
+        remove(&readers, path, connection).await;
+    }
+
+    #[tokio::test]
+    async fn a_brief_statement_wakes_no_other_thread_however_often_it_has_run_and_a_long_one_starts_over() {
+        let (readers, path, connection) = new("brief", Duration::ZERO);
+        let mut session = readers.acquire().await.unwrap();
+        // Opens the connection.
+        session.fetch(SAID, vec![]).await.unwrap();
+        for _ in 0..BRIEF {
+            let rows = session.fetch(SAID, vec![]);
+            tokio::pin!(rows);
+            let Poll::Ready(rows) = poll!(&mut rows) else { panic!("it is not done at once") };
+            assert_eq!(rows.unwrap().len(), 1);
+        }
+        // Longer than brief, and not endless.
+        let count = "WITH RECURSIVE each (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM each WHERE n < 1000) \
+                     SELECT count(*) AS numbers FROM each";
+        assert!(session.lent.as_mut().unwrap().run_briefly(count, &[]).is_none());
+        let rows = session.fetch(count, vec![]).await.unwrap();
+        assert_eq!(rows[0].value("numbers"), Some(&Value::Integer(1_000)));
+        drop(session);
         remove(&readers, path, connection).await;
     }
 
