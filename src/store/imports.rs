@@ -221,9 +221,13 @@ impl Conn {
 
     /// How many orders of an import are not finished.
     pub(crate) async fn open_import_orders(&mut self, id: &ImportId) -> Result<OpenOrders, Error> {
+        // Every time is one, but SQLite then finds those few by their state, and does not look at the whole import.
         let sql = "SELECT count(*) AS orders, count(*) - count(transcript_id) AS unsent FROM import_recordings
-                   JOIN transcripts ON transcripts.id = order_id WHERE import = $1 AND import_recordings.state = 'ordered'";
-        let Some(row) = self.fetch_one(sql, args![id.as_str()]).await? else { return Ok(OpenOrders::default()) };
+                   JOIN transcripts ON transcripts.id = order_id
+                   WHERE import = $1 AND import_recordings.state = 'ordered' AND made_at >= $2";
+        let Some(row) = self.fetch_one(sql, args![id.as_str(), i64::MIN]).await? else {
+            return Ok(OpenOrders::default());
+        };
         Ok(OpenOrders { all: row.int("orders")?, unsent: row.int("unsent")? })
     }
 
@@ -235,7 +239,7 @@ impl Conn {
         limit: i64,
     ) -> Result<Vec<ImportItem>, Error> {
         let sql = "SELECT recording_sid, made_at, seconds, state, reason, number, order_id FROM import_recordings
-                   WHERE import = $1 AND state = $2 ORDER BY made_at DESC, recording_sid LIMIT $3";
+                   WHERE import = $1 AND state = $2 ORDER BY made_at DESC, recording_sid DESC LIMIT $3";
         self.fetch(sql, args![id.as_str(), state.as_str(), limit]).await?.iter().map(item).collect()
     }
 
