@@ -128,7 +128,7 @@ impl Conn {
             .await?;
         if added > 0 {
             self.touch_order(id);
-            self.note_transcript(id, state, 1, None, *created_at).await?;
+            self.note_transcript(id, None, state, 1, None, *created_at).await?;
         }
         Ok(added > 0)
     }
@@ -391,7 +391,7 @@ impl Conn {
         let args = args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, now];
         let moved = self.execute(sql, args).await? > 0;
         if moved {
-            self.note_transcript(&of.id, state, of.attempt, reason, now).await?;
+            self.note_transcript(&of.id, of.call.as_ref(), state, of.attempt, reason, now).await?;
             // On its way to its end, it changes nothing in the summary of its call.
             if state.is_final() {
                 self.touch_order(&of.id);
@@ -425,7 +425,7 @@ impl Conn {
             args![of.id.as_str(), of.attempt, state.as_str(), state.rank(), reason, next.as_str(), now, failed.rank()];
         let begun = self.execute(sql, args).await? > 0;
         if begun {
-            self.note_transcript(&of.id, state, of.attempt + 1, Some(reason), now).await?;
+            self.note_transcript(&of.id, of.call.as_ref(), state, of.attempt + 1, Some(reason), now).await?;
         }
         Ok(begun)
     }
@@ -457,7 +457,7 @@ impl Conn {
         let begun = self.execute(sql, args).await? > 0;
         if begun {
             self.touch_order(&of.id);
-            self.note_transcript(&of.id, state, of.attempt + 1, Some(reason), now).await?;
+            self.note_transcript(&of.id, of.call.as_ref(), state, of.attempt + 1, Some(reason), now).await?;
         }
         Ok(begun)
     }
@@ -474,9 +474,11 @@ impl Conn {
         self.fetch(sql, args![id.as_str()]).await.map(drop)
     }
 
+    /// The call is looked up if it is not known.
     async fn note_transcript(
         &mut self,
         id: &OrderId,
+        call: Option<&CallId>,
         state: TranscriptState,
         attempt: i64,
         reason: Option<&str>,
@@ -484,9 +486,12 @@ impl Conn {
     ) -> Result<(), Error> {
         // What happens in a trial is none of the call's history.
         let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT
-                   (SELECT call_id FROM recordings WHERE sid = recording_sid AND trial IS NULL), 'transcript', id, $2, $3,
-                   $4, $5, $6 FROM transcripts WHERE id = $1";
-        self.execute(sql, args![id.as_str(), state.as_str(), state.rank(), attempt, reason, at]).await.map(drop)
+                   CASE WHEN trial IS NULL
+                   THEN coalesce($7, (SELECT call_id FROM recordings WHERE sid = recording_sid)) END,
+                   'transcript', id, $2, $3, $4, $5, $6 FROM transcripts WHERE id = $1";
+        let call = call.map(CallId::as_str);
+        let args = args![id.as_str(), state.as_str(), state.rank(), attempt, reason, at, call];
+        self.execute(sql, args).await.map(drop)
     }
 }
 
