@@ -78,8 +78,6 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript) -> Result<
     if context.stopping.is_cancelled() {
         return Err(JobError { error: Error::Stopping, next: Next::Release });
     }
-    let (body, submission) = order(context, transcript).await?;
-    let submission = &submission;
     let intended = context
         .store
         .write(Commit::IntendToSubmit, &format!("{} {}", job.subject, transcript.attempt), |mut tx| async move {
@@ -94,11 +92,13 @@ async fn submit(context: &Shared, job: &Job, transcript: &Transcript) -> Result<
                 tx.mark_failed(transcript, None, STOPPED, true, asked_at).await?;
                 return Ok((tx, None));
             }
-            let is_open = tx.intend_to_submit(transcript, submission, asked_at).await?;
-            Ok((tx, is_open.then_some(asked_at)))
+            let (body, submission) = order(&mut tx, context, transcript).await?;
+            let is_open = tx.intend_to_submit(transcript, &submission, asked_at).await?;
+            Ok((tx, is_open.then_some((asked_at, body, submission))))
         })
         .await?;
-    let Some(asked_at) = intended else { return Ok(false) };
+    let Some((asked_at, body, submission)) = intended else { return Ok(false) };
+    let submission = &submission;
     let right = Right::of_intent(context, asked_at, RIGHT);
     let created = match context.assemblyai.create_transcript(&body, move || !right.is_over()).await {
         Ok(reply) if reply.transcript.id.parse::<TranscriptId>().is_err() => Err(unreadable()),
@@ -173,10 +173,13 @@ async fn keep_lease(tx: &mut Conn, context: &Shared, job: &Job) -> Result<(), st
 }
 
 /// The body of `POST transcript`, and what of it the parameters of the order do not say.
-async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String, Value>, Submission), JobError> {
+async fn order(
+    conn: &mut Conn,
+    context: &Shared,
+    transcript: &Transcript,
+) -> Result<(Map<String, Value>, Submission), store::Error> {
     let parameters = serde_json::from_str::<Map<String, Value>>(&transcript.parameters);
     let mut body = parameters.map_err(|_| store::Error::Unreadable("transcripts.parameters"))?;
-    let mut conn = context.store.read().await?;
     let recording = match &transcript.recording {
         Some(sid) => conn.recording(sid).await?,
         None => None,
@@ -201,11 +204,10 @@ async fn order(context: &Shared, transcript: &Transcript) -> Result<(Map<String,
                 of_contact = contact.keyterms_of_calls();
             }
         }
-        offered = vocabulary::offered(&mut conn, call.as_ref()).await?;
-        spellings = vocabulary::spellings(&mut conn, call.as_ref()).await?;
+        offered = vocabulary::offered(conn, call.as_ref()).await?;
+        spellings = vocabulary::spellings(conn, call.as_ref()).await?;
     }
     let Offered { terms, others } = offered;
-    drop(conn);
     let asked = models_of(&body);
     let refused = transcript.submission.as_ref().map_or(&[][..], |submission| &submission.refused);
     let wanted = match &transcript.submission {
