@@ -94,7 +94,7 @@
 //! | [`store`] | calls, recordings, transcripts, contacts, the vocabulary, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
 //! | [`spool`] | files that clients send in pieces, in a folder, until AssemblyAI has them |
 //! | [`model`] | the nouns: numbers, ids, states, key terms, and what a state means ([`model::standing`]). Pure |
-//! | [`export`] | transcripts as text, SRT, WebVTT, Markdown and DOCX; ZIP archives. Pure |
+//! | [`export`] | transcripts as text, SRT, WebVTT, Markdown and DOCX; CSV and ZIP. Pure |
 //! | [`accuracy`], [`wer`] | how right a transcript is, against a reference: words, key terms, speakers, and how sure that is. Pure; and the command `callscribe wer` for files |
 //! | [`send`] | the command `callscribe upload`, a client of a program that runs |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
@@ -125,6 +125,7 @@
 //! | work that is due by the clock, such as a nightly deletion | a kind of job whose subject is its own name, so that all instances share one row; [`app`] opens it when the program starts, and each run reschedules it. The run opens the existing deletion job of each old call |
 //! | request to a vendor | a file in [`clients`], its emulation in [`sandbox`] |
 //! | figure of how right transcripts are | [`accuracy`], as counts that add up over calls and a rate of them |
+//! | format of a file | a file in [`export`]; `web/transcript.rs` for one transcript, `web/export.rs` for all that match; the manual |
 //! | setting | `config/settings.rs`, its field in `config/`, the manual |
 //! | route or page | a handler in [`web`], a line in `web/mod.rs`, the manual |
 //!

@@ -1,9 +1,10 @@
-//! Words with times as SRT and WebVTT captions, and as speaker turns; documents as Markdown and DOCX. Pure: knows neither where
+//! Words with times as SRT and WebVTT captions, and as speaker turns; documents as Markdown and DOCX; CSV and ZIP. Pure: knows neither where
 //! the words come from nor where the files go.
 //!
 //! A caption has at most two lines of 42 characters and one voice. Captions break at sentences, clauses or pauses, are
 //! shown for one to seven seconds, and never overlap.
 
+mod csv;
 mod cues;
 mod document;
 mod docx;
@@ -15,6 +16,7 @@ mod zip;
 
 use std::fmt::Write as _;
 
+pub use csv::{Cell, csv_row};
 use cues::Cue;
 pub use document::{Document, Paragraph};
 pub use docx::docx;

@@ -10,7 +10,7 @@ use super::costs::dollars;
 use super::engine::Row;
 use super::error::Error;
 use crate::model::call::CallId;
-use crate::model::correction::Sequence;
+use crate::model::correction::{Correction, Sequence};
 use crate::model::dollars::Dollars;
 use crate::model::receiver::EventType;
 use crate::model::recording::RecordingSid;
@@ -201,30 +201,13 @@ impl Conn {
     /// The words of a transcript with all corrections, in order.
     pub async fn words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
         let heard = self.heard_words_of(order).await?;
-        let corrections = self.corrections_of(order).await?;
-        if corrections.is_empty() {
-            return Ok(heard);
-        }
-        let mut sequence = Sequence::of_heard(heard.len());
-        corrections.iter().try_for_each(|one| sequence.apply(one)).ok_or(Error::Unreadable("corrections.spans"))?;
-        Ok(sequence.words(heard))
+        corrected(heard, &self.corrections_of(order).await?)
     }
 
     /// The words that AssemblyAI heard, in order.
     pub async fn heard_words_of(&mut self, order: &OrderId) -> Result<Vec<SpokenWord>, Error> {
         let sql = "SELECT word, start_ms, end_ms, confidence, speaker, channel FROM words
                    WHERE transcript = $1 AND position >= $2 ORDER BY position LIMIT $3";
-        let word = |row: &Row| -> Result<SpokenWord, Error> {
-            Ok(SpokenWord {
-                text: row.text("word")?,
-                start: row.int("start_ms")?,
-                end: row.int("end_ms")?,
-                confidence: Some(row.real("confidence")?),
-                speaker: row.text_if_set("speaker")?,
-                channel: row.text_if_set("channel")?,
-                begins: None,
-            })
-        };
         let mut words = Vec::new();
         loop {
             // All rows at once would take several times the memory.
@@ -497,6 +480,28 @@ impl Conn {
 
 fn json(submission: &Submission) -> String {
     serde_json::to_string(submission).unwrap_or_default()
+}
+
+pub(super) fn word(row: &Row) -> Result<SpokenWord, Error> {
+    Ok(SpokenWord {
+        text: row.text("word")?,
+        start: row.int("start_ms")?,
+        end: row.int("end_ms")?,
+        confidence: Some(row.real("confidence")?),
+        speaker: row.text_if_set("speaker")?,
+        channel: row.text_if_set("channel")?,
+        begins: None,
+    })
+}
+
+/// Returns what the words became by these corrections, which are in their order.
+pub(super) fn corrected(heard: Vec<SpokenWord>, corrections: &[Correction]) -> Result<Vec<SpokenWord>, Error> {
+    if corrections.is_empty() {
+        return Ok(heard);
+    }
+    let mut sequence = Sequence::of_heard(heard.len());
+    corrections.iter().try_for_each(|one| sequence.apply(one)).ok_or(Error::Unreadable("corrections.spans"))?;
+    Ok(sequence.words(heard))
 }
 
 /// The position of an arm in its trial.

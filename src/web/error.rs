@@ -78,6 +78,9 @@ pub(super) enum ApiError {
     #[error("too many live pages are open")]
     TooManyPages,
     /// 503.
+    #[error("too many exports are running; try again when one of them has ended")]
+    TooManyExports,
+    /// 503.
     #[error("the database cannot be written; the log says why")]
     NotReady,
     #[error(transparent)]
@@ -277,6 +280,7 @@ impl ApiError {
             Self::Speculative => (StatusCode::SERVICE_UNAVAILABLE, "speculative", "Prefetching is not allowed"),
             Self::Unchecked { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unchecked", "The tunnel could not be checked"),
             Self::TooManyPages => (StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open"),
+            Self::TooManyExports => (StatusCode::SERVICE_UNAVAILABLE, "too-many-exports", "Too many exports"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "database", "The database cannot be written"),
             Self::OtherPlan(_) => (StatusCode::CONFLICT, "other-plan", "The plan has changed"),
             Self::TranscriptFailed(_) => TRANSCRIPT_FAILED,
@@ -284,7 +288,8 @@ impl ApiError {
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong"),
             Self::Pipeline(error) => return pipeline_parts(error, detail),
         };
-        let is_temporary = matches!(slug, "too-many-guesses" | "too-many-pages" | "unchecked" | "database");
+        let is_temporary =
+            matches!(slug, "too-many-guesses" | "too-many-pages" | "too-many-exports" | "unchecked" | "database");
         ProblemParts::new(status, slug, title, detail).later(is_temporary.then_some(LOOK_AGAIN))
     }
 }

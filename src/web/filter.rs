@@ -272,6 +272,19 @@ impl Search {
         Self { sort, limit, ..self.clone() }.address("/items/delete")
     }
 
+    /// Returns the address at which all that match are exported in this format. A list of calls has no uploads, unless a search
+    /// finds them.
+    pub(super) fn export(&self, list: &str, format: &str) -> String {
+        let kind = if list == "/calls" && self.q.trim().is_empty() && self.kind.trim().is_empty() {
+            "call"
+        } else {
+            &self.kind
+        };
+        let of_all = Self { kind: kind.to_owned(), limit: String::new(), ..self.clone() };
+        let address = of_all.address("/export");
+        format!("{address}{}format={format}", if address.ends_with('?') { "" } else { "&" })
+    }
+
     /// Returns the address of the page after the one that ends at this cursor.
     pub(super) fn next(&self, list: &str, cursor: &str) -> String {
         let address = self.address(list);

@@ -20,13 +20,16 @@ use crate::context::Shared;
 use crate::model::call::{Call, Kind};
 use crate::model::phone::PhoneNumber;
 use crate::model::search;
-use crate::store::{Conn, Filter, Hit, KindFilter, Listed, Named, Number, Sort};
+use crate::store::{Conn, Cursor, Filter, Hit, KindFilter, Listed, Named, Number, Sort};
 
 /// Calls on one page of the list.
 const PAGE: i64 = 50;
 
 /// Hits on one page. The text of each is searched for its best passage.
 const HITS: i64 = 25;
+
+/// Calls or hits that an export reads at once.
+const AT_ONCE: i64 = 200;
 
 /// Hits that are read at once, where not each of them is listed.
 const BATCH: i64 = 500;
@@ -187,34 +190,55 @@ async fn filter_in(conn: &mut Conn, search: &Search, list: List) -> Result<Filte
 
 /// Searches the transcripts.
 async fn hits(context: &Shared, headers: &HeaderMap, search: &Search, list: List) -> Result<CallList, ApiError> {
-    let mut after = match search.cursor.as_str() {
+    let after = match search.cursor.as_str() {
         "" => None,
         after => Some(after.parse().map_err(|_| bad_after())?),
     };
-    let query = search::Query::parse(&search.q);
-    if search.sort()? != Sort::Newest {
-        return Err(ApiError::BadRequest("sort: what was said is found newest first; choose that order".to_owned()));
-    }
+    let query = query(search)?;
     let limit = search.limit(HITS)?;
     let mut conn = context.store.read().await?;
     let since = conn.newest_change().await?;
     let filter = filter_in(&mut conn, search, list).await?;
     let named = conn.named(&query).await?;
+    let (found, end) = found(&mut conn, (&query, &named), &filter, after, limit).await?;
+    drop(conn);
+    let cursor = end.map(|rank| rank.to_string());
+    let next = cursor.as_ref().map(|cursor| search.next(list.path(), cursor));
+    let address = |sid: &str| recordings::address(context, headers, sid);
+    let hits = found.into_iter().map(|(hit, row)| HitView::of(hit, row, address)).collect();
+    let contacts = NamedNumber::of_all(named);
+    Ok(CallList { calls: None, hits: Some(hits), contacts: Some(contacts), next, cursor, since })
+}
+
+/// Returns what was said, which is found in one order only.
+fn query(search: &Search) -> Result<search::Query, ApiError> {
+    if search.sort()? != Sort::Newest {
+        return Err(ApiError::BadRequest("sort: what was said is found newest first; choose that order".to_owned()));
+    }
+    Ok(search::Query::parse(&search.q))
+}
+
+/// Returns hits with their calls as the list shows them, and where they end if there are more.
+async fn found(
+    conn: &mut Conn,
+    (query, named): (&search::Query, &[Named]),
+    filter: &Filter,
+    mut after: Option<i64>,
+    limit: i64,
+) -> Result<(Vec<(Hit, Option<CallRow>)>, Option<i64>), ApiError> {
     let is_all_taken = filter.is_indexed();
     // Most hits are taken, as a rule. Where they are not, ever more are read at once.
     let mut at_once = limit + 1;
-    let (mut found, mut rows, mut read, mut end): (Vec<Hit>, Vec<Option<CallRow>>, _, _) = (vec![], vec![], 0, None);
+    let (mut found, mut read) = (Vec::new(), 0);
     loop {
-        let some = conn.hits(&query, &named, &filter, after, at_once).await?;
+        let some = conn.hits(query, named, filter, after, at_once).await?;
         let is_last = (some.len() as i64) < at_once;
         read += some.len();
         let calls: Vec<Call> = some.iter().filter_map(|hit| hit.call.clone()).collect();
-        let mut rows_of_calls = rows_of(&mut conn, &calls).await?.into_iter();
-        let mut is_full = false;
+        let mut rows_of_calls = rows_of(conn, &calls).await?.into_iter();
         for hit in some {
-            is_full = found.len() as i64 == limit;
-            if is_full {
-                break;
+            if found.len() as i64 == limit {
+                return Ok((found, after));
             }
             after = Some(hit.rank);
             let row = hit.call.as_ref().and_then(|_| rows_of_calls.next());
@@ -223,26 +247,58 @@ async fn hits(context: &Shared, headers: &HeaderMap, search: &Search, list: List
                 _ => is_all_taken,
             };
             if is_taken {
-                rows.push(row);
-                found.push(hit);
+                found.push((hit, row));
             }
         }
-        if is_full || !is_last && read >= MOST_READ {
-            end = after;
-            break;
-        }
-        if is_last {
-            break;
+        if is_last || read >= MOST_READ {
+            return Ok((found, after.filter(|_| !is_last)));
         }
         at_once = (at_once * 4).min(BATCH);
     }
-    drop(conn);
-    let cursor = end.map(|rank| rank.to_string());
-    let next = cursor.as_ref().map(|cursor| search.next(list.path(), cursor));
-    let address = |sid: &str| recordings::address(context, headers, sid);
-    let hits = found.into_iter().zip(rows).map(|(hit, row)| HitView::of(hit, row, address)).collect();
-    let contacts = NamedNumber::of_all(named);
-    Ok(CallList { calls: None, hits: Some(hits), contacts: Some(contacts), next, cursor, since })
+}
+
+/// All calls and uploads that match, in their order, a page at a time.
+pub(super) struct Pages {
+    filter: Filter,
+    sort: Sort,
+    /// What was said in them, if that is restricted.
+    query: Option<search::Query>,
+    /// Where the next page begins, or `None` after the last one.
+    next: Option<Start>,
+}
+
+/// Where a page begins.
+enum Start {
+    First,
+    AfterCall(Cursor),
+    AfterHit(i64),
+}
+
+impl Pages {
+    /// Fails where the list does.
+    pub(super) async fn of(context: &Shared, search: &Search) -> Result<Self, ApiError> {
+        let query = if search.q.trim().is_empty() { None } else { Some(query(search)?) };
+        let filter = filter(context, search, List::Items).await?;
+        Ok(Self { filter, sort: search.sort()?, query, next: Some(Start::First) })
+    }
+
+    /// Reads the next page, which may be empty. `None` after the last one.
+    pub(super) async fn next(&mut self, context: &Shared) -> Result<Option<Vec<(Call, CallRow)>>, ApiError> {
+        let Some(start) = self.next.take() else { return Ok(None) };
+        let mut conn = context.store.read().await?;
+        let Some(query) = &self.query else {
+            let after = if let Start::AfterCall(after) = &start { Some(after) } else { None };
+            let Listed { calls, next } = conn.list(&self.filter, self.sort, after, AT_ONCE).await?;
+            self.next = next.map(Start::AfterCall);
+            let rows = rows_of(&mut conn, &calls).await?;
+            return Ok(Some(calls.into_iter().zip(rows).collect()));
+        };
+        let after = if let Start::AfterHit(after) = start { Some(after) } else { None };
+        let named = conn.named(query).await?;
+        let (found, end) = found(&mut conn, (query, &named), &self.filter, after, AT_ONCE).await?;
+        self.next = end.map(Start::AfterHit);
+        Ok(Some(found.into_iter().filter_map(|(hit, row)| Some((hit.call?, row?))).collect()))
+    }
 }
 
 /// Returns the JSON of `/items`.
@@ -262,7 +318,7 @@ fn as_items(page: &CallList) -> Value {
 }
 
 /// A call as an item: its `kind` is `call` or `upload`, and what it is for is its `call_kind`.
-fn item(row: &CallRow) -> Value {
+pub(super) fn item(row: &CallRow) -> Value {
     as_item(json!(row))
 }
 

@@ -22,6 +22,8 @@ mod deliveries;
 mod dial;
 mod document;
 mod error;
+mod export;
+mod exported;
 mod extract;
 mod filing;
 mod filter;
@@ -133,6 +135,7 @@ pub fn router(context: Shared) -> Router {
         .at("/", get(home::show))
         .at("/dial/{number}", get(dial::dial).head(dial::not_get).fallback(dial::not_get))
         .at("/events", get(live::events).layer(Extension(live::Seats::default())))
+        .at("/export", get(export::export).layer(Extension(export::Seats::default())))
         .at("/items", get(items::items))
         .at("/items/delete", get(delete_many::ask).post(delete_many::delete))
         .at("/items/deletions", get(deletions::show))

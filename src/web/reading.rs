@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use serde_json::{Value, json};
+
 use crate::export;
 use crate::model::checked::Checked;
 use crate::model::name::turns_direction;
@@ -193,6 +195,16 @@ impl Paragraph {
     pub(super) fn exported(&self, is_named: bool) -> export::Paragraph {
         let speaker = self.speaker.as_deref().filter(|_| is_named);
         export::Paragraph::new(speaker, u64::try_from(self.start()).ok(), &join(&self.words))
+    }
+
+    /// The same as JSON.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "speaker": self.speaker,
+            "start_ms": self.start(),
+            "end_ms": self.words.last().map(|word| word.end),
+            "text": join(&self.words),
+        })
     }
 
     /// Returns the number of hits that begin here.

@@ -544,19 +544,25 @@ impl CallView {
     /// The number at the other end, if it is a phone's, so that it can be named.
     pub(super) fn nameable(&self) -> Option<&str> {
         self.id.as_ref()?;
-        let party = self.direction.party(self.to.as_deref(), self.from.as_deref());
-        party.filter(|party| party.parse::<PhoneNumber>().is_ok())
+        self.number().filter(|party| party.parse::<PhoneNumber>().is_ok())
     }
 
     /// The number at the other end.
     pub(super) fn party(&self) -> &str {
-        number(self.direction.party(self.to.as_ref(), self.from.as_ref()))
+        self.number().unwrap_or(UNKNOWN_NUMBER)
+    }
+
+    /// The number at the other end, if it is not withheld. An upload has none.
+    pub(super) fn number(&self) -> Option<&str> {
+        self.direction.party(self.to.as_deref(), self.from.as_deref())
     }
 }
 
+const UNKNOWN_NUMBER: &str = "unknown number";
+
 /// Returns what pages show for a number that may be withheld.
 pub(super) fn number(number: Option<&String>) -> &str {
-    number.map_or("unknown number", String::as_str)
+    number.map_or(UNKNOWN_NUMBER, String::as_str)
 }
 
 impl CallRow {

@@ -54,6 +54,20 @@ impl Zone {
         at.strftime(form).to_string()
     }
 
+    /// Writes a moment for programs, as ISO 8601 has it, to the second.
+    pub(super) fn iso(&self, at: Timestamp) -> String {
+        let at = at.to_zoned(self.zone.clone());
+        at.strftime(if self.zone == TimeZone::UTC { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%:z" }).to_string()
+    }
+
+    pub(super) fn day(&self, at: Timestamp) -> String {
+        at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d").to_string()
+    }
+
+    pub(super) fn month(&self, at: Timestamp) -> String {
+        at.to_zoned(self.zone.clone()).strftime("%Y-%m").to_string()
+    }
+
     /// Writes date and time to the minute, with this mark between hour and minute.
     pub(super) fn minute(&self, at: Timestamp, mark: char) -> String {
         at.to_zoned(self.zone.clone()).strftime(&format!("%Y-%m-%d %H{mark}%M")).to_string()

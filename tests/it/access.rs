@@ -43,6 +43,7 @@ fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/transcript/{TRANSCRIPT}/corrections/abc/alike")),
         get(&format!("/recordings/{RECORDING}")),
         get(&format!("/recordings/{RECORDING}.mp3")),
+        get("/export?format=csv"),
         get("/items"),
         get(&format!("/items/{CALL}")),
         (Method::POST, format!("/items/{CALL}")),

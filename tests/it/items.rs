@@ -13,7 +13,7 @@ const HTML: (&str, &str) = ("accept", "text/html");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 /// Sends a file with these fields beside it.
-async fn upload(world: &World, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
+pub(crate) async fn upload(world: &World, name: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
     world.clock.advance(Duration::from_secs(1));
     let mut form = Vec::new();
     for (field, text) in fields {
@@ -82,6 +82,9 @@ async fn an_upload_is_in_the_list_with_its_title_and_goes_completely() {
         let list = world.get_with(&format!("/items?{query}"), &[HTML]).await.text();
         assert!(list.contains(expected) && !list.contains("New calls and uploads appear here."), "{list}");
         assert_eq!(list.contains("What is new and matches appears here."), query == "progress=failed", "{list}");
+        // What is shown is exported.
+        let link = format!("<a href=\"/export?{}&#38;format=csv\" download>", query.replace('&', "&#38;"));
+        assert_eq!(list.contains(&link), query != "progress=failed", "{link}: {list}");
     }
     for wrong in [json!({"title": 1}), json!({}), json!({"tag": "x".repeat(201)}), json!({"tag": "x", "kind": "y"})] {
         world.post_json(&path, &wrong).await.problem(400, "bad-request");

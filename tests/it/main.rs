@@ -10,6 +10,7 @@ mod dial;
 mod dial_limits;
 mod documents;
 mod export;
+mod exports;
 mod hooks;
 mod login;
 mod numbering;

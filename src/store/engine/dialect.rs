@@ -338,6 +338,80 @@ impl Dialect {
         }
     }
 
+    /// The current transcripts of the calls whose ids are in a JSON array.
+    pub(in crate::store) fn current_transcripts(self) -> &'static str {
+        macro_rules! current {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT transcripts.id, transcript_id, call_id, duration_seconds, CAST(length(text) AS BIGINT) AS length,
+                     speech_model_used, version, transcripts.checked_at, parameters
+                     FROM recordings JOIN spoken ON spoken.source = recordings.sid
+                     JOIN transcripts ON transcripts.id = spoken.transcript JOIN calls ON calls.id = recordings.call_id
+                     WHERE recordings.call_id IN (SELECT ",
+                    $ids,
+                    ") AND deletion IS NULL AND transcript_id IS NOT NULL AND text <> ''
+                     ORDER BY call_id, transcripts.created_at, transcripts.id"
+                )
+            };
+        }
+        if self.is_postgres() {
+            current!("jsonb_array_elements_text($1::text::jsonb)")
+        } else {
+            current!("value FROM json_each($1)")
+        }
+    }
+
+    /// The texts of the orders whose ids are in a JSON array.
+    pub(in crate::store) fn texts_of_orders(self) -> &'static str {
+        if self.is_postgres() {
+            "SELECT id, text FROM transcripts
+             WHERE id IN (SELECT jsonb_array_elements_text($1::text::jsonb)) AND text IS NOT NULL"
+        } else {
+            "SELECT id, text FROM transcripts WHERE id IN (SELECT value FROM json_each($1)) AND text IS NOT NULL"
+        }
+    }
+
+    /// The words that AssemblyAI heard in the orders whose ids are in a JSON array, in their order.
+    pub(in crate::store) fn words_of_orders(self) -> &'static str {
+        macro_rules! words {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT transcript, word, start_ms, end_ms, confidence, speaker, channel FROM words
+                     WHERE transcript IN (SELECT ",
+                    $ids,
+                    ") ORDER BY transcript, position"
+                )
+            };
+        }
+        if self.is_postgres() {
+            words!("jsonb_array_elements_text($1::text::jsonb)")
+        } else {
+            words!("value FROM json_each($1)")
+        }
+    }
+
+    /// The names of the speakers of the calls whose ids are in a JSON array, and a row without a label for each call whose sides
+    /// are swapped.
+    pub(in crate::store) fn names_of_calls(self) -> &'static str {
+        macro_rules! names {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT call_id, label, name FROM speakers WHERE call_id IN (SELECT ",
+                    $ids,
+                    ") UNION ALL SELECT call_id, CAST(NULL AS TEXT) AS label, CAST(NULL AS TEXT) AS name
+                     FROM swapped_calls WHERE call_id IN (SELECT ",
+                    $ids,
+                    ")"
+                )
+            };
+        }
+        if self.is_postgres() {
+            names!("jsonb_array_elements_text($1::text::jsonb)")
+        } else {
+            names!("value FROM json_each($1)")
+        }
+    }
+
     /// What is here of recordings, from a JSON array of their SIDs.
     pub(in crate::store) fn recordings_here(self) -> &'static str {
         macro_rules! here {
