@@ -7,7 +7,7 @@ use flate2::write::DeflateEncoder;
 use rawzip::time::UtcDateTime;
 use rawzip::{CompressionMethod, ZipArchiveWriter};
 
-/// An archive that is being written. Of each file that is written, some 250 bytes and its name stay in memory until the end.
+/// An archive that is being written. Of each file that is written, some 300 bytes and its name stay in memory until the end.
 #[derive(Debug)]
 pub struct Zip<W> {
     archive: ZipArchiveWriter<W>,

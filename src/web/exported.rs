@@ -1,7 +1,7 @@
 //! What an export says of calls and uploads: those that match, page after page, each with its current transcripts, of which a few
 //! are in memory at a time. Knows nothing of HTTP.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::accuracy::marks::UNKNOWN;
 use crate::context::Shared;
 use crate::export::Cell::{Foreign, Own};
 use crate::export::{self, csv_row};
-use crate::model::call::Call;
+use crate::model::call::{Call, CallId};
 use crate::model::phone::PhoneNumber;
 use crate::model::search::Query;
 use crate::model::speakers::Speakers;
@@ -66,12 +66,15 @@ impl Reader<'_> {
         let mut had = HashSet::new();
         while let Some(page) = self.wait(pages.next(&self.context))? {
             let ids: Vec<&str> = page.iter().map(|(call, _)| call.id.as_str()).collect();
-            let currents =
-                self.wait(async { Ok(self.context.store.read().await?.current_transcripts(&ids).await?) })?;
+            let found = self.wait(async { Ok(self.context.store.read().await?.current_transcripts(&ids).await?) })?;
+            let mut currents: HashMap<CallId, Vec<Current>> = HashMap::new();
+            for one in found {
+                currents.entry(one.call.clone()).or_default().push(one);
+            }
             let mut batch: Vec<(Call, CallRow, Vec<Current>)> = Vec::new();
             let mut length = 0;
             for (call, row) in page {
-                let own: Vec<Current> = currents.iter().filter(|one| one.call == call.id).cloned().collect();
+                let own = currents.get(&call.id).cloned().unwrap_or_default();
                 if own.len() > 1 && !had.insert(call.id.clone()) {
                     continue;
                 }

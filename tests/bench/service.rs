@@ -22,6 +22,7 @@ mod client;
 #[expect(dead_code)]
 mod command;
 mod corrections;
+mod exports;
 mod history;
 mod http;
 #[expect(dead_code)]
@@ -81,7 +82,7 @@ struct Size {
     reads: usize,
     /// Keys that are typed in a browser, which a short run does without.
     keys: usize,
-    /// Calls in which a text is replaced.
+    /// Calls in which a text is replaced, and calls that are exported.
     replaced_calls: u64,
     /// Calls that are checked, and terms of the vocabulary.
     checked_calls: u64,
@@ -177,9 +178,9 @@ impl Options {
     }
 }
 
-const ROWS: [&str; 17] = [
+const ROWS: [&str; 18] = [
     "record", "callback", "dial", "audio", "pipeline", "import", "delete", "history", "start", "correct", "read",
-    "type", "replace", "accuracy", "order", "webhooks", "idle",
+    "type", "replace", "export", "accuracy", "order", "webhooks", "idle",
 ];
 
 #[tokio::main]
@@ -222,6 +223,9 @@ async fn main() -> ExitCode {
     }
     if options.wants("replace") {
         replacement(&mut table, &options).await;
+    }
+    if options.wants("export") {
+        exporting(&mut table, options.size).await;
     }
     if options.wants("accuracy") {
         measured(&mut table, options.size).await;
@@ -673,6 +677,29 @@ async fn replacement(table: &mut Table, options: &Options) {
     let rate = replaced.places as f64 / replaced.time.as_secs_f64();
     table.row("replace    search for the places, p50 ms", replaced.search.percentile(0.5), None, Goal::None);
     table.row("replace    words/s", rate, None, Goal::None);
+}
+
+/// All calls of a history as one file.
+async fn exporting(table: &mut Table, size: Size) {
+    let calls = size.replaced_calls;
+    table.about(&format!(
+        "an export of {calls} calls of {} words each; the same texts and words read by a bare connection and written as JSON",
+        history::WORDS
+    ));
+    let history = History::of(calls, Database::sqlite()).await;
+    for (format, least, most) in [("jsonl", 0.25, 40.0), ("zip", 0.08, 110.0)] {
+        let (mut rates, mut yardsticks, mut grown) = (vec![], vec![], 0.0_f64);
+        for _ in 0..size.rounds.min(3) {
+            let bare = tokio::task::block_in_place(|| exports::bare(&history));
+            let exported = exports::export(&history, format).await;
+            rates.push(exported.megabytes / exported.time.as_secs_f64());
+            yardsticks.push(exported.megabytes / bare.as_secs_f64());
+            grown = grown.max(exported.grown);
+        }
+        let rate = format!("export     {format}, MB/s");
+        table.row(rate, median(rates), median(yardsticks), Goal::RatioAtLeast(least));
+        table.row(format!("export     {format}, peak memory grown by MB"), grown, None, Goal::AtMost(most));
+    }
 }
 
 /// The figures of checked calls, which are not to take longer because there are others.
