@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::auth::Auth;
+use crate::clients::archive::Archive;
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::Twilio;
 use crate::clients::webhook::Webhooks;
@@ -60,6 +61,9 @@ const LOOK_AT_FILE: Duration = Duration::from_secs(2);
 
 /// Maximum number of concurrent uploads from Twilio to AssemblyAI.
 const TRANSFERS: usize = 4;
+
+/// Maximum number of recordings that are copied to the archive at the same time.
+const ARCHIVING: usize = 2;
 
 /// A future whose code is in this crate. That of an `async fn` is compiled again in each crate that awaits it, with all that
 /// it awaits or spawns: here that would be the whole program, once more in the binary and in each test.
@@ -133,10 +137,16 @@ impl App {
             let Accounts { twilio, assemblyai, urls } = accounts;
             let deadlines = config.deadlines;
             let shared_secret = twilio.auth_tokens.first().cloned().unwrap_or_default();
+            let archive = config.archive.map(|place| Archive::open(&place, &deadlines)).transpose();
+            let archive = archive.map_err(|why| Problem::new("ARCHIVE_URL", why))?;
+            if archive.as_ref().is_some_and(Archive::is_open_to_others) {
+                tracing::warn!("other users of this computer may read the folder in ARCHIVE_URL: chmod 700 it");
+            }
             let context = Arc::new(Context {
                 store,
                 spool,
                 clock: config.work.clock,
+                archive,
                 webhooks: Webhooks::new(config.webhooks.reach, deadlines.webhook),
                 twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone())
                     .with_recording_keys(twilio.recording_keys),
@@ -165,6 +175,7 @@ impl App {
                 described: Mutex::default(),
                 transfers: Semaphore::new(TRANSFERS),
                 imported_transfers: Semaphore::new(TRANSFERS - 1),
+                archiving: Semaphore::new(ARCHIVING),
                 reading: Semaphore::new(1),
                 answered_slots: Arc::new(Semaphore::new(ANSWERED_SLOTS as usize)),
                 tasks: TaskTracker::new(),
@@ -343,7 +354,11 @@ impl App {
 /// Asks both vendors whether the settings are right. What is wrong goes to the log and to the pages, which already tell of
 /// refused credentials.
 async fn check_settings(context: &Context) {
-    for finding in check::ask_vendors(&context.twilio, &context.assemblyai, &context.phone_number).await {
+    let mut findings = check::ask_vendors(&context.twilio, &context.assemblyai, &context.phone_number).await;
+    if let Some(archive) = &context.archive {
+        findings.push(check::ask_archive(archive).await);
+    }
+    for finding in findings {
         let check::Finding { subject, verdict, text, error } = finding;
         let cause = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         match verdict {

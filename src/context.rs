@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::accuracy::resample::Memo;
 use crate::auth::Auth;
+use crate::clients::archive::Archive;
 use crate::clients::assemblyai::{AssemblyAi, models};
 use crate::clients::json::{self, Json};
 use crate::clients::twilio::{Recording, Twilio};
@@ -65,6 +66,8 @@ pub struct Context {
     pub clock: Clock,
     pub twilio: Twilio,
     pub webhooks: Webhooks,
+    /// Where recordings are kept, too.
+    pub archive: Option<Archive>,
     pub assemblyai: AssemblyAi,
     /// The transcripts that AssemblyAI has listed of some days, a moment ago.
     pub assemblyai_days: tokio::sync::Mutex<HashMap<Date, ListedDay>>,
@@ -107,6 +110,8 @@ pub struct Context {
     pub transfers: Semaphore,
     /// Permits of imports to take one of these: fewer, so that calls which are recorded meanwhile find one.
     pub imported_transfers: Semaphore,
+    /// Permits to copy a recording to the archive.
+    pub archiving: Semaphore,
     /// The turn to read a stored transcript that is large: its words take several times the memory of its text.
     pub reading: Semaphore,
     /// [`ANSWERED_SLOTS`] permits to store a call as answered while no client waits for it.

@@ -129,6 +129,14 @@ pub enum Commit {
     ClaimDeliveries,
     /// What receivers have answered.
     StoreAnswers,
+    /// The intent to write a recording to the archive.
+    IntendToArchive,
+    /// The archive has all of a recording.
+    StoreArchived,
+    /// The archive has no copy of a recording any more.
+    ForgetArchived,
+    /// Jobs are opened for recordings that the archive does not have.
+    FindNotArchived,
     /// Old deliveries are deleted.
     PurgeDeliveries,
     /// A check whether the database can be written.
@@ -166,6 +174,10 @@ pub enum Moment {
     TranscriptsDeleted,
     /// Twilio has deleted the call.
     CallDeleted,
+    /// The archive has a recording, and nothing here says so yet.
+    RecordingKept,
+    /// The archive has no copies of the call's recordings any more.
+    CopiesDeleted,
     /// A delivery is claimed and about to be sent.
     DeliveryStarts,
     /// A receiver has answered.
@@ -231,7 +243,7 @@ mod armed {
     use super::{Aborted, Commit, Moment, Point};
 
     /// The points of the crash test, by the names that `FAIL` and `--points` take.
-    pub const CRASH_POINTS: [(&str, Point); 57] = [
+    pub const CRASH_POINTS: [(&str, Point); 61] = [
         ("C1", Before(Commit::IntendToDial)),
         ("C2", After(Commit::IntendToDial)),
         ("C3", At(Moment::CallPlaced)),
@@ -289,6 +301,10 @@ mod armed {
         ("C55", At(Moment::DeliveryAnswered)),
         ("C56", Before(Commit::StoreAnswers)),
         ("C57", After(Commit::StoreAnswers)),
+        ("C58", After(Commit::IntendToArchive)),
+        ("C59", At(Moment::RecordingKept)),
+        ("C60", Before(Commit::StoreArchived)),
+        ("C61", At(Moment::CopiesDeleted)),
     ];
 
     enum Plan {

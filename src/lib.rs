@@ -55,9 +55,11 @@
 //!    of one recording after the other, few of them open at a time, under Twilio's dates.
 //!    The same commits store what the operator's own programs are notified of, a row for each receiver of webhooks
 //!    (`store/deliveries.rs`), and [`pipeline::deliver`] sends it, signed, until it has arrived.
+//!    If there is an archive, a job copies the audio of each finished recording there ([`pipeline`]`::archive`), and the player plays
+//!    the copy.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
-//! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors first and here last. Its ids remain, so that a
+//! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors and in the archive first, and here last. Its ids remain, so that a
 //!    late callback cannot restore it.
 //!
 //! # When something dies
@@ -99,7 +101,7 @@
 //! | [`send`] | the command `callscribe upload`, a client of a program that runs |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
 //! | [`token_bucket`], [`repeats`], [`failpoint`], [`splitmix`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill; random numbers that a seed determines |
-//! | [`clients`] | thin clients of both vendors and of receivers of webhooks: deadlines, what may be repeated, errors. Vendors' words only |
+//! | [`clients`] | thin clients of both vendors, of receivers of webhooks and of the archive: deadlines, what may be repeated, errors. Vendors' words only |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
 //! | `src/manual`, `src/docs` | the operator's manual, served at `/help`; [`development`] and [`performance`] |
 //! | [`internals`] | what tests and benches call without HTTP |

@@ -2,9 +2,10 @@
 //! and caller id, which speech models are deprecated, and what is at `BASE_URL`. Each vendor gets two requests at most, and
 //! no retry.
 
+use crate::clients::archive::{Archive, Place};
 use crate::clients::assemblyai::AssemblyAi;
 use crate::clients::twilio::{CallerId, Twilio};
-use crate::clients::{Error, Kind, Service};
+use crate::clients::{Deadlines, Error, Kind, Service};
 use crate::config::{Config, Vendors};
 use crate::context::Models;
 use crate::exposure::Answer;
@@ -33,6 +34,7 @@ pub(super) enum Verdict {
 const TWILIO: &str = "TWILIO_ACCOUNT_SID and credentials";
 const NUMBER: &str = "TWILIO_PHONE_NUMBER";
 const ASSEMBLYAI: &str = "ASSEMBLYAI_KEY";
+const ARCHIVE: &str = "ARCHIVE_URL";
 
 impl Finding {
     fn new(subject: &'static str, verdict: Verdict, text: impl Into<String>) -> Self {
@@ -46,6 +48,7 @@ impl Finding {
                 Verdict::Wrong,
                 "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
             ),
+            (_, Service::Archive) => (Verdict::Wrong, "check that callscribe may write, read and delete there"),
             (Kind::Unauthorized(_), Service::AssemblyAi) => (Verdict::Wrong, "check ASSEMBLYAI_KEY"),
             (Kind::NotFound(_) | Kind::Rejected(_) | Kind::BadBody { .. } | Kind::TooLarge(_), Service::Twilio) => {
                 (Verdict::Wrong, "check TWILIO_ACCOUNT_SID, and TWILIO_API_URL, TWILIO_REGION and TWILIO_EDGE if set")
@@ -104,6 +107,24 @@ pub(super) async fn ask_vendors(twilio: &Twilio, assemblyai: &AssemblyAi, number
     findings
 }
 
+/// Returns whether callscribe may write, read and delete in the archive.
+pub(super) async fn ask_archive(archive: &Archive) -> Finding {
+    match archive.check().await {
+        Ok(()) => {
+            Finding::new(ARCHIVE, Verdict::Good, format!("{} can be written, read and deleted in", archive.url()))
+        }
+        Err(error) => Finding::failure(ARCHIVE, error),
+    }
+}
+
+/// Opens the archive of the settings, and asks it.
+async fn look_at_archive(place: &Place, deadlines: &Deadlines) -> Finding {
+    match Archive::open(place, deadlines) {
+        Ok(archive) => ask_archive(&archive).await,
+        Err(why) => Finding::new(ARCHIVE, Verdict::Wrong, why),
+    }
+}
+
 /// Returns what is known of the speech models before one is ordered.
 fn look_at_models(config: &Config) -> Finding {
     const MODELS: &str = "ASSEMBLYAI_SPEECH_MODELS";
@@ -143,10 +164,10 @@ pub(super) async fn check(config: Config) -> Option<(String, bool)> {
     let models = look_at_models(&config);
     let Vendors::Accounts(accounts) = config.vendors else { return None };
     let (twilio, assemblyai) = (accounts.twilio, accounts.assemblyai);
-    let deadlines = config.deadlines;
+    let deadlines = &config.deadlines;
     let number = twilio.phone_number;
     let twilio = Twilio::new(twilio.api_url, twilio.account_sid, twilio.credentials, deadlines.clone());
-    let assemblyai = AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines);
+    let assemblyai = AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines.clone());
     let (mut findings, base_url) =
         tokio::join!(ask_vendors(&twilio, &assemblyai, &number), look_at_base_url(&accounts.urls));
     if !findings.iter().any(|finding| finding.subject == NUMBER) {
@@ -154,6 +175,9 @@ pub(super) async fn check(config: Config) -> Option<(String, bool)> {
         findings.insert(1, Finding::new(NUMBER, Verdict::Unknown, text));
     }
     findings.extend([models, base_url]);
+    if let Some(place) = &config.archive {
+        findings.push(look_at_archive(place, &config.deadlines).await);
+    }
     let text = findings.iter().map(Finding::line).collect();
     Some((text, findings.iter().all(|finding| finding.verdict != Verdict::Wrong)))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub enum Service {
     Twilio,
     AssemblyAi,
+    Archive,
 }
 
 impl fmt::Display for Service {
@@ -14,6 +15,7 @@ impl fmt::Display for Service {
         f.write_str(match self {
             Self::Twilio => "Twilio",
             Self::AssemblyAi => "AssemblyAI",
+            Self::Archive => "the archive",
         })
     }
 }

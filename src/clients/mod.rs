@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, reason = "public for the tests alone; what a vendor's own name says needs no sentence")]
 
+pub mod archive;
 pub mod assemblyai;
 mod bounded;
 mod error;
@@ -12,6 +13,7 @@ pub mod json;
 mod lenient;
 mod network;
 pub mod program;
+mod range;
 mod sender;
 pub mod tls;
 pub mod twilio;

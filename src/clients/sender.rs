@@ -302,7 +302,7 @@ fn fenced(
     Ok(RequestBuilder::from_parts(client, request))
 }
 
-fn client(tls: &rustls::ClientConfig, deadlines: &Deadlines, is_local: bool) -> reqwest::ClientBuilder {
+pub(super) fn client(tls: &rustls::ClientConfig, deadlines: &Deadlines, is_local: bool) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .user_agent(concat!("callscribe/", env!("CARGO_PKG_VERSION")))

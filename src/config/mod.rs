@@ -2,16 +2,18 @@
 //! once, and none with a value, which may be a secret.
 //!
 //! `settings` lists the variables with their texts for `--help`, `env` finds their values, and `read` parses them, with
-//! `read_call` for those of calls and `read_webhooks` for those of receivers.
+//! `read_call` for those of calls, `read_webhooks` for those of receivers and `read_archive` for those of the archive.
 
 #![allow(missing_docs, reason = "the doc of a field names its variable; a struct of such fields needs none")]
 
 mod env;
 mod read;
+mod read_archive;
 mod read_call;
 mod read_webhooks;
 pub mod settings;
 pub mod speech_models;
+mod value;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +27,7 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use crate::clients::webhook::Reach;
-use crate::clients::{Deadlines, twilio};
+use crate::clients::{Deadlines, archive, twilio};
 use crate::clock::Clock;
 use crate::model::dollars::Dollars;
 use crate::model::keyterms::Keyterms;
@@ -47,6 +49,9 @@ pub struct Config {
     /// `UPLOADS_FOLDER`, by default beside the SQLite file, or in the temporary folder. That of the sandbox is beside its
     /// file.
     pub uploads: Option<PathBuf>,
+    /// `ARCHIVE_URL`, by default none, and for a bucket `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and
+    /// `AWS_ENDPOINT_URL`.
+    pub archive: Option<archive::Place>,
     pub webhooks: WebhookConfig,
     pub server: ServerConfig,
     pub log: LogConfig,

@@ -15,10 +15,11 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 use super::env::{self, Env, Found};
+use super::value::{api_url, hosts, secret};
 use super::{
     Accounts, AssemblyAiConfig, CallConfig, Cap, Config, DialConfig, KeytermSources, Learns, LogConfig, LogFormat,
-    Problem, ServerConfig, TranscriptConfig, TwilioConfig, Vendors, WorkConfig, read_call::read_call,
-    read_webhooks::read_webhooks, speech_models,
+    Problem, ServerConfig, TranscriptConfig, TwilioConfig, Vendors, WorkConfig, read_archive::read_archive,
+    read_call::read_call, read_webhooks::read_webhooks, speech_models,
 };
 use crate::auth::SAFE_TOKEN;
 use crate::clients::{self, Deadlines, twilio};
@@ -64,17 +65,19 @@ impl Config {
         }
         let database = env.read("DATABASE_URL", Location::parse);
         let uploads = env.read_if_set("UPLOADS_FOLDER", |text| Ok(PathBuf::from(text)));
+        let archive = read_archive(&mut env);
         let webhooks = read_webhooks(&mut env, sandbox);
         let server = read_server(&mut env);
         let log = read_log(&mut env);
         let misspelled = env.misspelled();
-        match (vendors, call, dial, transcript, database, webhooks, server, log) {
+        match (vendors, call, dial, transcript, database, archive, webhooks, server, log) {
             (
                 Some(vendors),
                 Some(call),
                 Some(dial),
                 Some(transcript),
                 Some(database),
+                Some(archive),
                 Some(webhooks),
                 Some(server),
                 Some(log),
@@ -85,6 +88,7 @@ impl Config {
                 transcript,
                 database,
                 uploads: uploads.flatten(),
+                archive,
                 webhooks,
                 server,
                 log,
@@ -401,11 +405,6 @@ fn sid(prefix: &str, text: &str) -> Result<String, String> {
     if fits { Ok(text.to_owned()) } else { Err(format!("expected {prefix} and 32 hex digits")) }
 }
 
-fn secret(text: &str) -> Result<SecretString, String> {
-    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if printable { Ok(text.into()) } else { Err("expected printable ASCII characters without spaces".to_owned()) }
-}
-
 /// Parses shared keys. A secret may contain `=`.
 fn shared_keys(text: &str) -> Result<HashMap<String, SecretString>, String> {
     let mut keys = HashMap::new();
@@ -457,25 +456,6 @@ fn label(text: &str) -> Result<String, String> {
     // `xn--` and others consist of allowed characters but are not valid labels.
     let fits = is_ascii && !text.starts_with('-') && Url::parse(&format!("https://{text}.twilio.com")).is_ok();
     if fits { Ok(text.to_owned()) } else { Err("expected a name of letters, digits and hyphens".to_owned()) }
-}
-
-fn api_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| {
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        matches!(url.scheme(), "http" | "https") && url.has_host() && plain && url.fragment().is_none()
-    });
-    url.ok_or_else(|| "expected an http(s) URL without credentials, query or fragment".to_owned())
-}
-
-/// Parses names of hosts, as URLs spell them.
-fn hosts(text: &str) -> Result<Vec<String>, String> {
-    let host = |name: &str| {
-        let is_name = !name.contains(['/', '\\', '?', '#', '@']) && (name.ends_with(']') || !name.contains(':'));
-        let url = Url::parse(&format!("http://{name}/")).ok().filter(|_| is_name)?;
-        Some(url.host_str()?.to_owned())
-    };
-    let hosts: Option<Vec<String>> = text.split(',').map(|name| host(name.trim())).collect();
-    hosts.ok_or_else(|| "expected names of hosts, separated by commas".to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "PLAIN_HTTP_HOSTS",
         default: Nothing,
-        meaning: "hosts of TWILIO_API_URL and ASSEMBLYAI_API_URL that may receive credentials by plain http, separated by commas; others need https, except this computer",
+        meaning: "hosts of TWILIO_API_URL, ASSEMBLYAI_API_URL and AWS_ENDPOINT_URL that may be reached by plain http, separated by commas; others need https, except this computer",
     },
     Setting {
         name: "ASSEMBLYAI_SPEECH_MODELS",
@@ -203,6 +203,23 @@ pub const SETTINGS: &[Setting] = &[
         name: "UPLOADS_FOLDER",
         default: Derived("beside the SQLite file, or in the temporary folder"),
         meaning: "folder for files that clients are sending, which are private, until AssemblyAI has them; created if missing",
+    },
+    Setting {
+        name: "ARCHIVE_URL",
+        default: Nothing,
+        meaning: "where recordings are kept, too: a folder as file:///folder, or an S3 bucket as s3://bucket/prefix, which needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    },
+    Setting { name: "AWS_ACCESS_KEY_ID", default: Nothing, meaning: "access key of the bucket in ARCHIVE_URL" },
+    Setting {
+        name: "AWS_SECRET_ACCESS_KEY",
+        default: Nothing,
+        meaning: "the secret that belongs to AWS_ACCESS_KEY_ID",
+    },
+    Setting { name: "AWS_REGION", default: Value("us-east-1"), meaning: "region of the bucket in ARCHIVE_URL" },
+    Setting {
+        name: "AWS_ENDPOINT_URL",
+        default: Nothing,
+        meaning: "URL of another S3-compatible server that has the bucket in ARCHIVE_URL, such as https://minio.example.com",
     },
     Setting {
         name: "WEBHOOKS",

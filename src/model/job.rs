@@ -26,10 +26,15 @@ pub enum JobKind {
     Price,
     /// Count the terms of a changed vocabulary in a transcript. The subject is the order id.
     Counting,
+    /// Copy the audio of a recording to the archive. The subject is the recording SID, or [`NOT_ARCHIVED`].
+    Archive,
 }
 
 /// The subject of the one job of the kind [`JobKind::Unreported`], so that all instances share it.
 pub const UNREPORTED: &str = "calls";
+
+/// The subject of the job of the kind [`JobKind::Archive`] that opens those of recordings which have none.
+pub const NOT_ARCHIVED: &str = "recordings";
 
 /// Whether a job has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,7 @@ words! {
     File = "file",
     Price = "price",
     Counting = "counting",
+    Archive = "archive",
 }
 
 words! {

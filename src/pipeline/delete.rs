@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::job::{self, JobError, Next, poll_pause};
 use super::right::Right;
 use super::task::run_to_end;
-use super::{Error, facts, listing};
+use super::{Error, archive, facts, listing};
 use crate::clients::{self, Kind};
 use crate::context::Shared;
 use crate::failpoint::{self, Commit, Moment};
@@ -150,6 +150,10 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     if is_being_made(&transcripts) {
         return Err(pending(job));
     }
+    if !archive::ended(context, &recordings).await? {
+        let error = Error::Pending("a recording of the call is still being copied to the archive");
+        return Err(JobError::poll_again(error, poll_pause(job.polls)));
+    }
 
     // The audio first, so that no other transcript of it can be made.
     let at_twilio = recordings.iter().filter(|_| call.kind != call::Kind::Upload);
@@ -165,6 +169,10 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         gone(context.twilio.delete_recording(sid).await).map_err(retried)?;
     }
     failpoint::reach(Moment::RecordingsDeleted, &job.subject)?;
+    // Read now, when no job adds another one.
+    let copies = context.store.read().await?.archived_of(&id).await?;
+    archive::delete(context, &copies).await?;
+    failpoint::reach(Moment::CopiesDeleted, &job.subject)?;
     for transcript in &transcripts {
         for id in at_assemblyai(context, job, transcript).await? {
             still_ours(context, job)?;

@@ -46,6 +46,12 @@ pub enum Error {
         "AssemblyAI keeps the audio of an upload for a day or two, and gives it to nobody; callscribe keeps none of it, so it cannot be played"
     )]
     NotKept,
+    #[error("Twilio keeps it in storage of the account, which needs no copy")]
+    InOwnStorage,
+    #[error(
+        "a copy of a recording is in the archive {0}, which ARCHIVE_URL does not name any more; name it to delete the copy"
+    )]
+    OtherArchive(String),
     #[error("other calls or uploads match by now; nothing was deleted")]
     OtherMatches,
     #[error("only an upload has a title; the other end of a call has a name")]

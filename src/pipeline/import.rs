@@ -182,7 +182,7 @@ async fn order_one(context: &Shared, id: &ImportId, item: &ImportItem) -> Result
         let mut why = importable::lack_here(here);
         let mut call_of_it = None;
         if why.is_none() {
-            match ingest::imported(&mut tx, id, call, found, now).await? {
+            match ingest::imported(&mut tx, context, id, call, found, now).await? {
                 None => why = Some("its call is deleted here"),
                 Some(_) if !tx.add_transcript(new).await? => why = Some(importable::ALREADY),
                 Some(known) => {

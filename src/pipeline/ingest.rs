@@ -412,10 +412,21 @@ pub(super) async fn put_recording(
     }
     if tx.is_deletion_wanted(&recording.call).await? {
         tx.open_job(JobKind::Deletion, recording.call.as_str(), now, now).await?;
-    } else if !is_transcribed && recording.state == RecordingState::Completed {
-        request::open_unasked(tx, context, recording, now).await?;
+    } else if recording.state == RecordingState::Completed {
+        if !is_transcribed {
+            request::open_unasked(tx, context, recording, now).await?;
+        }
+        open_archiving(tx, context, recording, now).await?;
     }
     Ok(true)
+}
+
+/// Opens the job that copies a finished recording to the archive, if there is one.
+async fn open_archiving(tx: &mut Conn, context: &Context, recording: &Recording, now: i64) -> Result<(), store::Error> {
+    if context.archive.is_none() {
+        return Ok(());
+    }
+    tx.open_job(JobKind::Archive, recording.sid.as_str(), now, now).await
 }
 
 /// Stores a recording, and its call, that a client requests a transcript of before any callback has reported it. `call` is
@@ -447,9 +458,10 @@ pub(super) async fn unknown_recording(
 }
 
 /// Stores a finished recording that an import brings here, and its call, under Twilio's dates. `call` is what Twilio knows of the
-/// call, which is over. Opens no job. Returns the id of its call, or `None` if that is deleted, or if Twilio names none.
+/// call, which is over. Opens no job but that of the archive. Returns the id of its call, or `None` if that is deleted, or if Twilio names none.
 pub(super) async fn imported(
     tx: &mut Conn,
+    context: &Context,
     import: &ImportId,
     call: Option<&twilio::Call>,
     recording: &twilio::Recording,
@@ -484,8 +496,11 @@ pub(super) async fn imported(
     }
     if let Some(new) = to_model(&call_here, recording)
         && tx.upsert_recording(&new, made_at).await?
-        && tx.is_imported(&call_here.id).await?
     {
+        open_archiving(tx, context, &new, now).await?;
+        if !tx.is_imported(&call_here.id).await? {
+            return Ok(Some(call_here.id));
+        }
         // Nobody follows the call, so the first recording brings its price, and each one its own.
         let call = call.filter(|_| call_here.price.is_none());
         let known =

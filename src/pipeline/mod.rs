@@ -32,6 +32,7 @@
 
 pub mod accuracy;
 pub mod allowed;
+mod archive;
 pub mod blind_checks;
 pub mod budget;
 mod charge;

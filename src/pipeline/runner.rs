@@ -7,7 +7,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::job::{Claimed, JobError, Next, claim_again, jittered, ms};
-use super::{Error, charge, delete, follow, import, learn, replace, spooled, submit, trial, unreported};
+use super::{Error, archive, charge, delete, follow, import, learn, replace, spooled, submit, trial, unreported};
 use crate::context::{Context, Shared};
 use crate::failpoint::{self, Commit, Moment};
 use crate::model::job::JobKind;
@@ -53,7 +53,12 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
     match job.kind {
         JobKind::Call | JobKind::Deletion | JobKind::Price => span.record("call", &job.subject),
         JobKind::Transcript | JobKind::Learning | JobKind::Counting => span.record("transcript", &job.subject),
-        JobKind::Unreported | JobKind::Replacement | JobKind::Trial | JobKind::Import | JobKind::File => &span,
+        JobKind::Unreported
+        | JobKind::Replacement
+        | JobKind::Trial
+        | JobKind::Import
+        | JobKind::File
+        | JobKind::Archive => &span,
     };
     if job.losses >= MOST_LOSSES {
         let failure = JobError::fail(Error::LostEachTime(job.losses));
@@ -78,6 +83,7 @@ pub(super) async fn run(claimed: Claimed) -> Result<(), Error> {
                 JobKind::Import => import::run(&context, &job).await,
                 JobKind::File => spooled::run(&context, &job).await,
                 JobKind::Price => charge::run(&context, &job).await,
+                JobKind::Archive => archive::run(&context, &job).await,
             }
         };
         // In a task of its own, so that a panic ends this job only.
@@ -177,6 +183,8 @@ async fn fail(tx: &mut Conn, context: &Context, job: &Job, reason: &str, now: i6
         JobKind::Deletion => Ok(()),
         // The next start, correction, transcript, or change of the vocabulary opens it again.
         JobKind::Unreported | JobKind::Learning | JobKind::Counting | JobKind::Trial => Ok(()),
+        // The page of the call says that Twilio did not have it.
+        JobKind::Archive => Ok(()),
         // What the call costs stays unknown.
         JobKind::Price => Ok(()),
         JobKind::Import => import::give_up(tx, job, reason, now).await,

@@ -148,6 +148,13 @@ pub async fn listen(context: &Shared, sid: &RecordingSid, wanted: &MediaRequest)
     if known.as_ref().is_some_and(Recording::is_upload) {
         return Err(Error::NotKept);
     }
+    if let Some(archive) = &context.archive
+        && wanted.format == MediaFormat::Wav
+        && let Some(copy) = context.store.read().await?.archived(sid, archive.url()).await?
+        && copy.kept.is_some()
+    {
+        return Ok(archive.play(&copy.key, wanted.range.as_deref()).await?);
+    }
     let seconds = known.and_then(|recording| u64::try_from(recording.duration_seconds?).ok());
     let mut wanted = MediaRequest { seconds, ..wanted.clone() };
     let client = &context.twilio;

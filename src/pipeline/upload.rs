@@ -49,14 +49,26 @@ pub(super) async fn run(context: &Shared, job: &Job, transcript: Transcript) -> 
     Ok(Transcript { audio_url: Some(audio_url), channels_differ, ..transcript })
 }
 
-/// Streams a recording's audio into AssemblyAI's upload. Returns its URL there, and whether its two channels differ.
-async fn stream_audio(
+/// Where the audio of a recording is.
+pub(super) enum Source {
+    AtTwilio {
+        wanted: MediaRequest,
+        /// Whether Twilio may mix its channels, if it has only one.
+        may_mix: bool,
+        /// Whether Twilio says that the recording is finished.
+        is_listed: bool,
+    },
+    /// In storage of the account, at this URL.
+    Elsewhere { url: String, has_two_channels: bool },
+}
+
+/// Finds out where the audio of a recording is. Stores a recording that no callback has reported.
+pub(super) async fn source(
     context: &Shared,
     job: &Job,
-    order: &OrderId,
     sid: &RecordingSid,
     AudioForm { format, channels }: AudioForm,
-) -> Result<(String, Option<bool>), JobError> {
+) -> Result<Source, JobError> {
     let mut wanted = MediaRequest { format, channels, ..MediaRequest::default() };
     let mut is_listed = false;
     match lookup::recording(context, sid).await {
@@ -80,11 +92,7 @@ async fn stream_audio(
             match context.twilio.location(&details) {
                 Location::Usual => {}
                 Location::OwnUrl(url) => wanted.own_url = Some(url),
-                Location::External(url) => {
-                    tracing::info!(recording = %sid, "the audio is in storage of the account; AssemblyAI fetches it there");
-                    // Nobody here hears it. That two channels differ is what they are for.
-                    return Ok((url, has_two.then_some(true)));
-                }
+                Location::External(url) => return Ok(Source::Elsewhere { url, has_two_channels: has_two }),
             }
             is_listed = true;
         }
@@ -92,6 +100,25 @@ async fn stream_audio(
         Err(clients::Error { kind: Kind::NotFound(_) | Kind::Rejected(_), .. }) => {}
         Err(error) => return Err(error.into()),
     }
+    Ok(Source::AtTwilio { wanted, may_mix: channels.is_none(), is_listed })
+}
+
+/// Streams a recording's audio into AssemblyAI's upload. Returns its URL there, and whether its two channels differ.
+async fn stream_audio(
+    context: &Shared,
+    job: &Job,
+    order: &OrderId,
+    sid: &RecordingSid,
+    form: AudioForm,
+) -> Result<(String, Option<bool>), JobError> {
+    let (wanted, may_mix, is_listed) = match source(context, job, sid, form).await? {
+        Source::AtTwilio { wanted, may_mix, is_listed } => (wanted, may_mix, is_listed),
+        Source::Elsewhere { url, has_two_channels } => {
+            tracing::info!(recording = %sid, "the audio is in storage of the account; AssemblyAI fetches it there");
+            // Nobody here hears it. That two channels differ is what they are for.
+            return Ok((url, has_two_channels.then_some(true)));
+        }
+    };
 
     let transferred = async {
         let is_imported = context.store.read().await?.is_of_import(order).await?;
@@ -105,14 +132,7 @@ async fn stream_audio(
         };
         let mut tries = 1;
         loop {
-            let media = open(context, sid, &wanted, channels.is_none()).await.map_err(|error| match error.kind {
-                Kind::NotFound(_) if is_listed => {
-                    let recording = format!("recording {sid} is completed, but Twilio does not have its audio ready");
-                    not_ready(context, job, Error::NotRecorded { recording, later: true })
-                }
-                Kind::NotFound(_) => not_ready(context, job, error.into()),
-                _ => error.into(),
-            })?;
+            let media = open(context, job, sid, &wanted, may_mix, is_listed).await?;
             failpoint::reach(Moment::DownloadStarts, &job.subject)?;
             let compared = Arc::new(Mutex::new(Channels::default()));
             let comparing = Arc::clone(&compared);
@@ -139,20 +159,30 @@ async fn stream_audio(
 }
 
 /// Opens a recording's audio at Twilio.
-async fn open(
+pub(super) async fn open(
     context: &Shared,
+    job: &Job,
     sid: &RecordingSid,
     wanted: &MediaRequest,
     may_mix: bool,
-) -> Result<Media, clients::Error> {
-    match context.twilio.media(sid.as_str(), wanted).await {
+    is_listed: bool,
+) -> Result<Media, JobError> {
+    let opened = match context.twilio.media(sid.as_str(), wanted).await {
         // The recording has only one channel.
         Err(clients::Error { kind: Kind::Rejected(_), .. }) if may_mix && wanted.channels.is_some() => {
             let wanted = MediaRequest { channels: None, ..wanted.clone() };
             context.twilio.media(sid.as_str(), &wanted).await
         }
         media => media,
-    }
+    };
+    opened.map_err(|error| match error.kind {
+        Kind::NotFound(_) if is_listed => {
+            let recording = format!("recording {sid} is completed, but Twilio does not have its audio ready");
+            not_ready(context, job, Error::NotRecorded { recording, later: true })
+        }
+        Kind::NotFound(_) => not_ready(context, job, error.into()),
+        _ => error.into(),
+    })
 }
 
 /// Whether a vendor or a connection failed in passing, while audio was transferred. A vendor that asks for a pause gets it.

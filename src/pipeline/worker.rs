@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::job::{Claimed, lease};
 use super::runner::run;
-use super::{ingest, unreported};
+use super::{archive, ingest, unreported};
 use crate::context::{ANSWERED_SLOTS, Shared};
 use crate::failpoint::Commit;
 use crate::model::job::JobKind;
@@ -162,6 +162,7 @@ pub(crate) async fn catch_up(context: &Shared) {
         .write_unsynced(Commit::CatchUp, "", |mut tx| async move {
             let now = context.clock.now_ms();
             unreported::open(&mut tx, context, now).await?;
+            archive::open_missing(&mut tx, context, now).await?;
             let nudged = tx.nudge_all_jobs(now).await?;
             Ok((tx, nudged))
         })

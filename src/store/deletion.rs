@@ -64,6 +64,7 @@ impl Conn {
         let legs = "UPDATE legs SET number = NULL, updated_at = $2 WHERE call_id = $1";
         self.execute(legs, args![id.as_str(), now]).await?;
         self.wipe_import_items(id).await?;
+        self.wipe_archived(id).await?;
         let call = "UPDATE calls SET to_number = NULL, from_number = NULL, operator_number = NULL, keyterms = '[]',
                     tag = NULL, title = NULL, file_name = NULL, folded_title = NULL, reason = NULL, code = NULL, base_url = NULL, checked_at = NULL, updated_at = $2 WHERE id = $1";
         self.execute(call, args![id.as_str(), now]).await?;

@@ -5,6 +5,7 @@
 //! job that follows from it. No transaction is open during a request to a vendor. Each table has a file that adds its
 //! statements to [`Conn`]; [`engine`] below them opens the database and runs statements.
 
+mod archive;
 mod blind_checks;
 mod calls;
 mod checks;
@@ -43,6 +44,7 @@ mod trials;
 mod unreported;
 mod vocabulary;
 
+pub use archive::{Archived, KeptAudio};
 pub(crate) use calls::Transition;
 pub use conn::Conn;
 pub use costs::{CallCosts, PartyCosts, TranscriptCosts};

@@ -208,10 +208,15 @@ async fn stored(
     (shown.speakers, shown.naming) = speakers(&mut conn, &facts).await?;
     let contact = conn.contact_of(call).await?;
     shown.keyterms_of_contact = contact.map(|contact| contact.keyterms_of_calls()).unwrap_or_default();
+    let copies = conn.archived_of(&call.id).await?;
+    for recording in &facts.recordings {
+        let mut view = RecordingView::of(context, headers, recording);
+        view.add_archived(&copies, conn.job_state(JobKind::Archive, recording.sid.as_str()).await?);
+        shown.recordings.push(view);
+    }
     drop(conn);
     shown.legs = legs;
     shown.keyterms = call.keyterms.as_slice().to_vec();
-    shown.recordings = facts.recordings.iter().map(|one| RecordingView::of(context, headers, one)).collect();
     Ok(shown)
 }
 

@@ -320,6 +320,8 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
             ((StatusCode::CONFLICT, "not-decryptable", "The recording cannot be decrypted"), None)
         }
         E::OtherMatches => ((StatusCode::CONFLICT, "other-matches", "Others match by now"), None),
+        E::InOwnStorage => ((StatusCode::CONFLICT, "in-own-storage", "There is no copy"), None),
+        E::OtherArchive(_) => ((StatusCode::CONFLICT, "other-archive", "A copy is in another archive"), None),
         E::NotKept => ((StatusCode::NOT_FOUND, "audio-not-kept", "There is no audio"), None),
         E::NoSuchSpeaker(_) | E::NotAnUpload => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::Edit(_) | E::NoSuchVersion { .. } => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
@@ -439,6 +441,7 @@ fn vendor_parts(error: clients::Error) -> ProblemParts {
                 Service::Twilio => {
                     "Twilio may have placed the call; callscribe is checking, and shows the result at /calls"
                 }
+                Service::Archive => "whether the archive has changed is not known",
                 Service::AssemblyAi => {
                     "AssemblyAI may have accepted the request; callscribe is checking, and it is safe to send it again"
                 }
@@ -465,6 +468,7 @@ pub(super) fn credentials_of(service: Service) -> &'static str {
     match service {
         Service::Twilio => "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET",
         Service::AssemblyAi => "ASSEMBLYAI_KEY",
+        Service::Archive => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the rights in the folder of ARCHIVE_URL",
     }
 }
 

@@ -17,7 +17,7 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 18] = [
+const MARKDOWN: [(&str, &str); 19] = [
     (INDEX, include_str!("../manual/README.md")),
     ("accuracy", include_str!("../manual/accuracy.md")),
     ("calls", include_str!("../manual/calls.md")),
@@ -35,6 +35,7 @@ const MARKDOWN: [(&str, &str); 18] = [
     ("transcripts", include_str!("../manual/transcripts.md")),
     ("troubleshooting", include_str!("../manual/troubleshooting.md")),
     ("tutorial", include_str!("../manual/tutorial.md")),
+    ("archive", include_str!("../manual/archive.md")),
     ("webhooks", include_str!("../manual/webhooks.md")),
 ];
 

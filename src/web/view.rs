@@ -31,7 +31,7 @@ use crate::model::speakers::{Speakers, label};
 use crate::model::standing::{Facts, Progress, Step, Unconnected, WaitsFor};
 use crate::model::transcript::{OrderId, Transcript, TranscriptState, other_models};
 use crate::pipeline::lookup;
-use crate::store::{self, CallSummary, Conn, Hit, Named, Voice};
+use crate::store::{self, Archived, CallSummary, Conn, Hit, KeptAudio, Named, Voice};
 
 /// A call's own facts.
 #[derive(Debug, Serialize)]
@@ -211,6 +211,19 @@ pub(super) struct RecordingView {
     pub(super) url: Option<String>,
     /// Its address here, which needs none of Twilio's credentials. `None` for an upload, whose audio nobody gives out.
     pub(super) audio: Option<String>,
+    /// What the archive keeps of it. `None` while it keeps nothing.
+    pub(super) archived: Option<ArchivedView>,
+    /// Why the archive keeps nothing of it, if that was tried.
+    pub(super) not_archived: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ArchivedView {
+    /// The archive and the key of the audio in it.
+    pub(super) url: String,
+    bytes: i64,
+    pub(super) sha256: String,
+    at: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -656,7 +669,16 @@ impl RecordingView {
             source: source.clone(),
             error_code: *error_code,
             reason,
+            archived: None,
+            not_archived: None,
         }
+    }
+
+    /// Adds what an archive keeps of it, and how the job stands that copies it there.
+    pub(super) fn add_archived(&mut self, copies: &[Archived], job: Option<JobState>) {
+        let of = |copy: &&Archived| copy.recording.as_str() == self.sid && copy.kept.is_some();
+        self.archived = copies.iter().rfind(of).and_then(ArchivedView::of);
+        self.not_archived = job.and_then(|job| job.reason).filter(|_| self.archived.is_none());
     }
 
     pub(super) fn of_twilio(context: &Shared, headers: &HeaderMap, recorded: &twilio::Recording) -> Self {
@@ -671,7 +693,17 @@ impl RecordingView {
             reason: (!recorded.is_complete())
                 .then(|| lookup::lack(&recorded.sid, &recorded.status, recorded.error_code)),
             url: Some(context.twilio.audio_url(recorded)),
+            archived: None,
+            not_archived: None,
         }
+    }
+}
+
+impl ArchivedView {
+    fn of(copy: &Archived) -> Option<Self> {
+        let KeptAudio { bytes, sha256, archived_at } = copy.kept.as_ref()?;
+        let (url, at) = (format!("{}/{}", copy.archive, copy.key), Timestamp::from_millisecond(*archived_at).ok()?);
+        Some(Self { url, bytes: *bytes, sha256: sha256.clone(), at })
     }
 }
 

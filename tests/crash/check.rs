@@ -1,4 +1,4 @@
-//! The invariants of a world after any number of crashes, reported as `I1` to `I9`.
+//! The invariants of a world after any number of crashes, reported as `I1` to `I10`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use callscribe::sandbox::{assemblyai, twilio};
 use serde_json::Value;
 
-use crate::database;
 use crate::world::{TOKEN, World};
+use crate::{archive, database};
 
 /// Maximum time from SIGTERM until the program ends.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
@@ -66,6 +66,7 @@ impl World {
             placed.into_iter().filter(|call| call.parent.is_none()).map(|call| call.sid).collect();
         self.check_calls(&calls, &placed);
         self.check_transcripts(&calls, &recordings);
+        self.check_archive(&calls).await;
         let outcome = self.close(&calls).await;
         Outcome { recordings: recordings.len(), ..outcome }
     }
@@ -81,6 +82,7 @@ impl World {
         if self.assemblyai.transcripts().iter().any(|transcript| transcript["text"] != "Deleted by user.") {
             self.violations.push("not deleted: a transcript at AssemblyAI".to_owned());
         }
+        self.check_empty_archive();
         let (name, file) = (self.name.clone(), self.database.url());
         let mut outcome = self.close(calls).await;
         // The program checkpointed its WAL into the file when it ended.
@@ -100,7 +102,8 @@ impl World {
         }
         self.check_database().await;
         for file in self.folder.files() {
-            if !database::is_of_database(&file) && !is_empty_spool(&file) {
+            let is_archive = file.file_name().is_some_and(|name| name == archive::FOLDER);
+            if !database::is_of_database(&file) && !is_empty_spool(&file) && !is_archive {
                 self.violations.push(format!("I7: {} was left behind", file.display()));
             }
         }

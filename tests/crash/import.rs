@@ -126,6 +126,7 @@ pub(crate) async fn killed_ten_times(mut world: World, calls: usize) -> Outcome 
     if here.len() != wanted || accepted.len() != wanted {
         world.violations.push(format!("{} calls are here, and {} ordered, of {wanted}", here.len(), accepted.len()));
     }
+    world.check_archive(&here).await;
     let outcome = world.close(&here).await;
     Outcome { recordings: accepted.len(), ..outcome }
 }

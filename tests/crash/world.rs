@@ -12,6 +12,7 @@ use callscribe::sandbox::{assemblyai, twilio};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::archive;
 use crate::database::Database;
 use crate::program::Program;
 use crate::support::command::Folder;
@@ -109,6 +110,7 @@ impl World {
         set("OPERATOR_PHONES", PHONE.to_owned());
         set("INBOUND", "forward".to_owned());
         set("ASSEMBLYAI_SPEECH_MODELS", RETIRED_MODEL.to_owned());
+        set("ARCHIVE_URL", format!("file://{}", self.folder.path().join(archive::FOLDER).display()));
         set("WEBHOOKS_TO_PRIVATE_ADDRESSES", "true".to_owned());
         set("RUST_LOG", "info,callscribe=trace".to_owned());
         if let Some(fail) = fail {

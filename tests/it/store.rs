@@ -133,7 +133,7 @@ async fn a_store_of_an_older_program_is_migrated_without_loss() {
          DROP TABLE checks; DROP INDEX calls_checked; ALTER TABLE calls DROP COLUMN checked_at; \
          ALTER TABLE transcripts DROP COLUMN checked_at; ALTER TABLE transcripts DROP COLUMN checked_by; \
          ALTER TABLE transcripts DROP COLUMN chosen_at; \
-         DROP TABLE deliveries; DROP TABLE receivers; \
+         DROP TABLE archived; DROP TABLE deliveries; DROP TABLE receivers; \
          DROP TABLE import_recordings; DROP TABLE imports; DROP INDEX calls_imported; ALTER TABLE calls DROP COLUMN import; \
          DROP TABLE trial_figures; DROP TABLE trial_recordings; DROP TABLE trials; DROP INDEX transcripts_of_trial; \
          ALTER TABLE transcripts DROP COLUMN trial; ALTER TABLE transcripts DROP COLUMN arm; \

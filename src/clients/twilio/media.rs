@@ -12,11 +12,11 @@ use url::Url;
 
 use super::Twilio;
 use super::encryption::{self, Decryption, Decryptor};
-use super::range::Range;
 use super::redirect::{addresses, may_redirect};
 use super::size::{self, AudioType};
 use super::wav::Wav;
 use crate::clients::assemblyai::limits::LARGEST_UPLOAD;
+use crate::clients::range::Range;
 use crate::clients::{Deadlines, Error, Kind, Sender, transport};
 
 /// Maximum number of redirects followed from Twilio to the storage of the audio.

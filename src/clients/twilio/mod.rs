@@ -11,7 +11,6 @@ mod media;
 mod numbers;
 mod pages;
 mod player;
-mod range;
 mod recordings;
 mod redirect;
 pub mod signature;
@@ -27,13 +26,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
 
+pub use crate::clients::range::lacks_head;
 pub use calls::{Call, CreateCall, Side};
 pub use channels::Channels;
 pub use encryption::{Decryption, NotDecryptable, RecordingKeys};
 pub use media::{Media, MediaFormat, MediaRequest};
 pub use numbers::CallerId;
 pub use player::Playable;
-pub use range::lacks_head;
 pub use recordings::{Location, Recording};
 pub use size::AudioType;
 

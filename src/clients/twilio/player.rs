@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::Twilio;
 use super::media::{Media, MediaFormat, MediaRequest, damaged};
-use super::range::{Part, Range};
 use super::size::{self, AudioType};
+use crate::clients::range::{Part, Range};
 use crate::clients::{Error, Kind, Sender};
 
 /// Size of the blocks in which encrypted audio is verified.

@@ -29,7 +29,7 @@ pub enum AudioType {
 
 impl AudioType {
     /// Returns what audio is that begins with these bytes. Of fewer than [`HEAD`], as in a short range, all must fit.
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    pub(in crate::clients) fn of(head: &[u8]) -> Option<Self> {
         let has = |at: usize, bytes: &[u8]| {
             let there = &head[at.min(head.len())..(at + bytes.len()).min(head.len())];
             bytes.starts_with(there)

@@ -66,6 +66,7 @@ macro_rules! migrations_of {
             ("sums of costs", include_str!(concat!("../migrations/", $database, "/0043_sums_of_costs.sql"))),
             ("calls by cost", include_str!(concat!("../migrations/", $database, "/0044_calls_by_cost.sql"))),
             ("webhooks", include_str!(concat!("../migrations/", $database, "/0045_webhooks.sql"))),
+            ("archive", include_str!(concat!("../migrations/", $database, "/0046_archive.sql"))),
         ]
     };
 }

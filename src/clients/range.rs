@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// One range of bytes, as a player asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Range {
+pub(in crate::clients) enum Range {
     From(u64),
     Between(u64, u64),
     /// The last bytes, this many.
@@ -14,7 +14,7 @@ pub(super) enum Range {
 
 impl Range {
     /// Returns `None` for anything but one range of bytes: RFC 9110 lets a server ignore that.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::clients) fn parse(text: &str) -> Option<Self> {
         let (unit, ranges) = text.split_once('=')?;
         let (first, last) = ranges.trim().split_once('-').filter(|_| unit.eq_ignore_ascii_case("bytes"))?;
         match (first, last) {
@@ -28,7 +28,7 @@ impl Range {
     }
 
     /// Returns `true` if this part answers the range.
-    pub(super) fn has(self, part: Part) -> bool {
+    pub(in crate::clients) fn has(self, part: Part) -> bool {
         match self {
             Self::From(first) => part.first == first,
             Self::Between(first, last) => part.first == first && part.last <= last,
@@ -37,7 +37,7 @@ impl Range {
     }
 
     /// Returns the part of this many bytes. Returns `None` for one that they do not have.
-    pub(super) fn of(self, total: u64) -> Option<Part> {
+    pub(in crate::clients) fn of(self, total: u64) -> Option<Part> {
         let end = total.checked_sub(1)?;
         let (first, last) = match self {
             Self::From(first) => (first, end),
@@ -49,7 +49,7 @@ impl Range {
 
     /// Returns the number of bytes that a refusal says there are, by its `Content-Range`: `bytes */1000`. Returns `None` if
     /// it does not say so, or if they have the range.
-    pub(super) fn total_beyond(self, content_range: &str) -> Option<u64> {
+    pub(in crate::clients) fn total_beyond(self, content_range: &str) -> Option<u64> {
         let total = content_range.strip_prefix("bytes */").and_then(number)?;
         self.of(total).is_none().then_some(total)
     }
@@ -81,7 +81,7 @@ pub struct Part {
 }
 
 impl Part {
-    pub(super) fn length(self) -> u64 {
+    pub(in crate::clients) fn length(self) -> u64 {
         self.last - self.first + 1
     }
 }
