@@ -139,6 +139,12 @@ impl App {
             let shared_secret = twilio.auth_tokens.first().cloned().unwrap_or_default();
             let archive = config.archive.map(|place| Archive::open(&place, &deadlines)).transpose();
             let archive = archive.map_err(|why| Problem::new("ARCHIVE_URL", why))?;
+            if let Some(archive) = &archive {
+                let is_used = async { store.read().await?.is_archive_used(archive.name()).await };
+                if !is_used.await.unwrap_or(true) {
+                    archive.mark().map_err(|why| Problem::new("ARCHIVE_URL", why))?;
+                }
+            }
             if archive.as_ref().is_some_and(Archive::is_open_to_others) {
                 tracing::warn!("other users of this computer may read the folder in ARCHIVE_URL: chmod 700 it");
             }
@@ -147,6 +153,8 @@ impl App {
                 spool,
                 clock: config.work.clock,
                 archive,
+                archive_fails_until: Default::default(),
+                archive_looked_up_to: Mutex::default(),
                 webhooks: Webhooks::new(config.webhooks.reach, deadlines.webhook),
                 twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone())
                     .with_recording_keys(twilio.recording_keys),

@@ -68,6 +68,10 @@ pub struct Context {
     pub webhooks: Webhooks,
     /// Where recordings are kept, too.
     pub archive: Option<Archive>,
+    /// Until when the archive is left alone because it has failed, in milliseconds since 1970.
+    pub archive_fails_until: AtomicI64,
+    /// The last recording that was looked at for the archive since the start.
+    pub archive_looked_up_to: Mutex<String>,
     pub assemblyai: AssemblyAi,
     /// The transcripts that AssemblyAI has listed of some days, a moment ago.
     pub assemblyai_days: tokio::sync::Mutex<HashMap<Date, ListedDay>>,

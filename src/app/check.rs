@@ -111,7 +111,7 @@ pub(super) async fn ask_vendors(twilio: &Twilio, assemblyai: &AssemblyAi, number
 pub(super) async fn ask_archive(archive: &Archive) -> Finding {
     match archive.check().await {
         Ok(()) => {
-            Finding::new(ARCHIVE, Verdict::Good, format!("{} can be written, read and deleted in", archive.url()))
+            Finding::new(ARCHIVE, Verdict::Good, format!("{} can be written, read and deleted in", archive.name()))
         }
         Err(error) => Finding::failure(ARCHIVE, error),
     }
@@ -120,7 +120,10 @@ pub(super) async fn ask_archive(archive: &Archive) -> Finding {
 /// Opens the archive of the settings, and asks it.
 async fn look_at_archive(place: &Place, deadlines: &Deadlines) -> Finding {
     match Archive::open(place, deadlines) {
-        Ok(archive) => ask_archive(&archive).await,
+        Ok(archive) => match archive.mark() {
+            Ok(()) => ask_archive(&archive).await,
+            Err(why) => Finding::new(ARCHIVE, Verdict::Wrong, why),
+        },
         Err(why) => Finding::new(ARCHIVE, Verdict::Wrong, why),
     }
 }

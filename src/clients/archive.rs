@@ -1,7 +1,10 @@
 //! The archive: a folder or an S3 bucket that keeps recordings, too. Beside the audio it has its SHA-256, as `sha256sum` writes
-//! and checks it. An object is there as a whole or not at all.
+//! and checks it. Each of the two is there as a whole or not at all.
+//!
+//! A folder has a [marker](MARKER). Where it is missing, the folder is another one, such as that below which a disk is not
+//! mounted: nothing is written there, and nothing counts as deleted.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::spawn_blocking;
 use url::Url;
+use uuid::Uuid;
 
 use super::range::Range;
 use super::twilio::{AudioType, Playable};
@@ -39,6 +43,12 @@ const RETRIED_FOR: Duration = Duration::from_secs(20);
 
 /// The end of the name of an object with a checksum.
 const CHECKSUM: &str = ".sha256";
+
+/// The file by which a folder is recognized.
+const MARKER: &str = "callscribe-archive.txt";
+
+/// What stands between the URL of a bucket and that of its server.
+const AT: &str = " at ";
 
 /// Where the archive is.
 #[derive(Debug, Clone)]
@@ -79,7 +89,7 @@ pub enum NotKept<E> {
 #[derive(Debug)]
 pub struct Archive {
     store: Arc<dyn ObjectStore>,
-    url: String,
+    name: String,
     /// The folder, if it is one.
     folder: Option<PathBuf>,
 }
@@ -91,25 +101,53 @@ impl Archive {
             Place::Folder(folder) => {
                 let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
                 made.map_err(|error| format!("the folder cannot be made: {}", error.kind()))?;
-                let store = LocalFileSystem::new_with_prefix(folder)
+                let folder: PathBuf = folder.components().collect();
+                let store = LocalFileSystem::new_with_prefix(&folder)
                     .map_err(|error| format!("the folder cannot be used: {}", innermost(&error)))?;
                 let store = Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
-                Ok(Self { store, url: format!("file://{}", folder.display()), folder: Some(folder.clone()) })
+                Ok(Self { store, name: format!("file://{}", folder.display()), folder: Some(folder) })
             }
             Place::Bucket(bucket) => {
-                let url = match bucket.prefix.as_str() {
-                    "" => format!("s3://{}", bucket.name),
-                    prefix => format!("s3://{}/{prefix}", bucket.name),
-                };
+                let mut name = format!("s3://{}/{}", bucket.name, bucket.prefix).trim_end_matches('/').to_owned();
+                if let Some(endpoint) = &bucket.endpoint {
+                    name = format!("{name}{AT}{endpoint}");
+                }
                 let store = bucket.open(deadlines).map_err(|error| innermost(&error))?;
-                Ok(Self { store, url, folder: None })
+                Ok(Self { store, name, folder: None })
             }
         }
     }
 
-    /// As `ARCHIVE_URL` names it.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// Tells it from others: as `ARCHIVE_URL` names it, and the server of a bucket, if that is not Amazon's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL of an object in the archive of this name.
+    pub fn url_of(name: &str, key: &str) -> String {
+        format!("{}/{key}", name.split(AT).next().unwrap_or(name))
+    }
+
+    /// Marks its folder, so that it is recognized. Call this before anything was written there.
+    pub fn mark(&self) -> Result<(), String> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let text = "callscribe keeps recordings in this folder, and recognizes it by this file.\n";
+        let written = match std::fs::OpenOptions::new().write(true).create_new(true).open(folder.join(MARKER)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            file => file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all())),
+        };
+        written.map_err(|error| format!("the folder cannot be written to: {}", error.kind()))
+    }
+
+    /// Fails if its folder is not the one that was marked.
+    pub fn recognize(&self) -> Result<(), Error> {
+        match &self.folder {
+            Some(folder) if !folder.join(MARKER).exists() => {
+                let why = format!("the folder lacks {MARKER}: is its disk mounted, and is it the right folder?");
+                Err(error(unavailable(&why)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether other users of this computer may read what is in its folder.
@@ -126,6 +164,7 @@ impl Archive {
     ) -> Result<Kept, NotKept<E>> {
         let failed = |error: object_store::Error| NotKept::Archive(self::failed(&error));
         let path = path(key).map_err(failed)?;
+        self.recognize().map_err(NotKept::Archive)?;
         let checksum = format!("{key}{CHECKSUM}");
         for name in [key, &checksum] {
             self.clear(name).await.map_err(NotKept::Archive)?;
@@ -177,10 +216,13 @@ impl Archive {
 
     /// Removes an object and its checksum, and what a broken attempt at it has left. None may be there.
     pub async fn remove(&self, key: &str) -> Result<(), Error> {
+        self.recognize()?;
         for name in [format!("{key}{CHECKSUM}"), key.to_owned()] {
             let path = path(&name).map_err(|error| failed(&error))?;
             match self.store.delete(&path).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Ok(()) => {}
+                // S3 answers 204 for a key that it does not have: a 404 is about the bucket, or of a proxy in between.
+                Err(object_store::Error::NotFound { .. }) if self.folder.is_some() => {}
                 Err(error) => return Err(failed(&error)),
             }
             self.clear(&name).await?;
@@ -190,20 +232,24 @@ impl Archive {
 
     /// Writes a small object, reads it and removes it.
     pub async fn check(&self) -> Result<(), Error> {
-        const KEY: &str = "callscribe-check.txt";
-        let path = Path::from(KEY);
+        self.recognize()?;
+        // Another instance may check at the same time.
+        let name = format!("callscribe-check-{}.txt", Uuid::new_v4().simple());
+        let path = Path::from(name.as_str());
         let written = Bytes::from_static(b"callscribe may write here\n");
         let checked = async {
             self.store.put(&path, written.clone().into()).await?;
-            let read = self.store.get(&path).await?.bytes().await?;
+            let read = async { self.store.get(&path).await?.bytes().await };
+            let read = read.await;
             self.store.delete(&path).await?;
-            Ok(read)
+            read
         };
         let read = checked.await.map_err(|error| failed(&error))?;
-        if read == written { Ok(()) } else { Err(error(Kind::BadBody { path: KEY.to_owned() })) }
+        if read == written { Ok(()) } else { Err(error(Kind::BadBody { path: name })) }
     }
 
-    /// Removes the files that a program which was killed has left of an object in a folder: `<name>#<number>`.
+    /// Removes the files that a program which was killed has left of an object in a folder: `<name>#<number>`. What was removed
+    /// there stays removed after a power cut.
     async fn clear(&self, key: &str) -> Result<(), Error> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let file = folder.join(key);
@@ -222,7 +268,7 @@ impl Archive {
                     std::fs::remove_file(folder.join(&found))?;
                 }
             }
-            Ok::<(), io::Error>(())
+            std::fs::File::open(folder)?.sync_all()
         });
         let cleared = cleared.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         cleared.map_err(|error| self::error(unavailable(&error.to_string())))

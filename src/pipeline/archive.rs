@@ -2,6 +2,8 @@
 //! whatever is in the archive can be deleted. Another job, which the start of the program opens, finds the recordings that were
 //! made while there was no archive.
 
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,10 +12,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Error;
-use super::job::{self, JobError, Next, jittered};
+use super::job::{self, JobError, Next, jittered, ms};
 use super::request::AudioForm;
 use super::right::Right;
-use super::upload::{self, Source, TURN};
+use super::upload::{self, Source};
 use crate::clients::archive::{Archive, Kept, NotKept};
 use crate::clients::twilio::MediaFormat;
 use crate::context::{Context, Shared};
@@ -23,12 +25,19 @@ use crate::model::job::{JobKind, NOT_ARCHIVED};
 use crate::model::recording::{Recording, RecordingSid};
 use crate::store::{self, Archived, Conn, Job, KeptAudio};
 
-/// Recordings whose jobs are opened with one commit.
-const AT_ONCE: i64 = 200;
+/// How many jobs may be open before those of earlier recordings are opened: few, because others must not wait for them.
+const FEW: i64 = 8;
+
+/// The pause before the next look whether there are few.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The pause of a job that finds others copying, and how much longer it may be: many may wait.
+const BUSY: Duration = Duration::from_secs(3);
+const SPREAD: Duration = Duration::from_secs(30);
 
 /// The first pause after the archive has failed, and the longest. A job never gives up because of that: a full disk, or a bucket that
 /// does not answer, may take days to mend.
-const PAUSE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// Opens the job that finds what is not archived, if there is an archive.
@@ -51,22 +60,29 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         Some(recording) => conn.call(&CallName::Id(recording.call.clone())).await?,
         None => None,
     };
-    let known = conn.archived(&sid, archive.url()).await?;
     drop(conn);
     let (Some(recording), Some(call)) = (recording, call) else { return job::close(context, job).await };
-    if call.deletion.is_some() || known.is_some_and(|known| known.kept.is_some()) {
+    if call.deletion.is_some() {
         return end(context, job, &call, None).await;
     }
-
+    let failing_for = context.archive_fails_until.load(Ordering::Relaxed) - context.clock.now_ms();
+    if let Ok(left @ 1..) = u64::try_from(failing_for) {
+        let error = Error::Pending("the archive has failed a moment ago");
+        return Err(JobError::poll_again(error, jittered(Duration::from_millis(left) + BUSY)));
+    }
+    // Without a turn, the job makes room for others at once.
+    let Ok(_permit) = context.archiving.try_acquire() else {
+        let error = Error::Pending("callscribe is copying other recordings to the archive first");
+        let pause = BUSY + SPREAD.mul_f64(jittered(Duration::from_secs(1)).as_secs_f64() - 0.8);
+        return Err(JobError { error, next: Next::Wait(pause) });
+    };
     let form = AudioForm { format: MediaFormat::Wav, channels: None };
     let Source::AtTwilio { wanted, may_mix, is_listed } = upload::source(context, job, &sid, form).await? else {
         return Err(JobError::fail(Error::InOwnStorage));
     };
-    let Ok(Ok(_permit)) = tokio::time::timeout(TURN, context.archiving.acquire()).await else {
-        let error = Error::Pending("callscribe is copying other recordings to the archive first");
-        return Err(JobError { error, next: Next::Wait(TURN) });
+    let Some(key) = intend(context, job, archive, &recording, &call).await? else {
+        return end(context, job, &call, None).await;
     };
-    let key = intend(context, job, archive, &recording, &call).await?;
     let copied = async {
         let media = upload::open(context, job, &sid, &wanted, may_mix, is_listed).await?;
         // An instance that was held up writes nothing any more: the call may have been deleted meanwhile.
@@ -77,49 +93,64 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         let audio = media.bytes.map_err(JobError::from).chain(stream::once(still_ours));
         archive.keep(&key, audio).await.map_err(|error| match error {
             NotKept::Source(error) => error,
-            NotKept::Archive(error) => JobError::poll_again(error.into(), pause(job)),
+            NotKept::Archive(error) => {
+                let pause = pause(job);
+                context.archive_fails_until.store(context.clock.now_ms() + ms(pause), Ordering::Relaxed);
+                JobError::poll_again(error.into(), pause)
+            }
         })
     };
-    let kept = tokio::select! {
-        kept = copied => kept?,
+    let copied = tokio::select! {
+        copied = copied => copied,
         // It starts over after the next start.
-        () = context.stopping.cancelled() => return Err(JobError { error: Error::Stopping, next: Next::Release }),
+        () = context.stopping.cancelled() => Err(JobError { error: Error::Stopping, next: Next::Release }),
     };
-    failpoint::reach(Moment::RecordingKept, &job.subject)?;
-    let Kept { bytes, sha256 } = kept;
-    let kept =
-        KeptAudio { bytes: i64::try_from(bytes).unwrap_or(i64::MAX), sha256, archived_at: context.clock.now_ms() };
-    let archived = Archived { recording: sid, archive: archive.url().to_owned(), key, kept: Some(kept) };
-    match end(context, job, &call, Some(&archived)).await {
-        Err(JobError { next: Next::Leave, error }) => {
-            // Another instance has taken the job over, and by then the call may have been deleted with what was archived.
-            if context.store.read().await?.archived(&archived.recording, archive.url()).await?.is_none() {
-                archive.remove(&archived.key).await?;
-            }
-            Err(JobError { next: Next::Leave, error })
-        }
-        ended => ended,
+    let stored = match copied {
+        Ok(kept) => store_kept(context, job, archive, &call, &recording, &key, kept).await,
+        Err(error) => Err(error),
+    };
+    // Another instance may have taken the job over, and have deleted the call with what was in the archive by then.
+    if stored.is_err() && context.store.read().await?.is_deletion_wanted(&call.id).await? {
+        archive.remove(&key).await?;
     }
+    stored
 }
 
-/// Commits under which key the recording will be in the archive.
+/// Stores that the archive has all of a recording, and ends the job.
+async fn store_kept(
+    context: &Shared,
+    job: &Job,
+    archive: &Archive,
+    call: &Call,
+    recording: &Recording,
+    key: &str,
+    Kept { bytes, sha256 }: Kept,
+) -> Result<(), JobError> {
+    failpoint::reach(Moment::RecordingKept, &job.subject)?;
+    let kept =
+        KeptAudio { bytes: i64::try_from(bytes).unwrap_or(i64::MAX), sha256, archived_at: context.clock.now_ms() };
+    let (recording, archive) = (recording.sid.clone(), archive.name().to_owned());
+    let archived = Archived { recording, archive, key: key.to_owned(), kept: Some(kept) };
+    end(context, job, call, Some(&archived)).await
+}
+
+/// Commits under which key the recording will be in the archive. Returns `None` if it is there.
 async fn intend(
     context: &Shared,
     job: &Job,
     archive: &Archive,
     recording: &Recording,
     call: &Call,
-) -> Result<String, JobError> {
+) -> Result<Option<String>, JobError> {
     let key = &key(call, &recording.sid);
     let intended = context.store.write(Commit::IntendToArchive, &job.subject, |mut tx| async move {
         if !tx.renew_job(job, job::lease(context)).await? {
             return Err(store::Error::LeaseLost);
         }
-        tx.intend_to_archive(&recording.sid, archive.url(), key).await?;
-        Ok((tx, ()))
+        let is_intended = tx.intend_to_archive(&recording.sid, archive.name(), key).await?;
+        Ok((tx, is_intended))
     });
-    intended.await?;
-    Ok(key.clone())
+    Ok(intended.await?.then(|| key.clone()))
 }
 
 /// Such as `2026/11/29/RE….wav`, by the day of the call in UTC.
@@ -148,18 +179,21 @@ async fn end(context: &Shared, job: &Job, call: &Call, archived: Option<&Archive
     Ok(())
 }
 
-/// Opens the jobs of recordings that the archive does not have.
+/// Opens the jobs of recordings that the archive does not have, few at a time. It starts over with each start of the program.
 async fn find_missing(context: &Shared, job: &Job, archive: &Archive) -> Result<(), JobError> {
-    let mut after = String::new();
-    loop {
-        let missing = context.store.read().await?.not_archived(archive.url(), &after, AT_ONCE).await?;
-        let Some(last) = missing.last() else { return job::close(context, job).await };
-        after = last.to_string();
-        if context.stopping.is_cancelled() {
-            return Err(JobError { error: Error::Stopping, next: Next::Release });
-        }
-        let missing = &missing;
-        let opened = context.store.write(Commit::FindNotArchived, &after, |mut tx| async move {
+    let after = context.archive_looked_up_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut conn = context.store.read().await?;
+    // Itself is open, too.
+    let room = FEW + 1 - conn.count_open_jobs(JobKind::Archive).await?;
+    let missing = if room > 0 { conn.not_archived(archive.name(), &after, room).await? } else { Vec::new() };
+    drop(conn);
+    let looked_up_to = missing.last().map_or(after, ToString::to_string);
+    if missing.is_empty() && room > 0 {
+        return job::close(context, job).await;
+    }
+    let missing = &missing;
+    if !missing.is_empty() {
+        let opened = context.store.write(Commit::FindNotArchived, &looked_up_to, |mut tx| async move {
             let now = context.clock.now_ms();
             for sid in missing {
                 tx.open_job(JobKind::Archive, sid.as_str(), now, now).await?;
@@ -167,8 +201,13 @@ async fn find_missing(context: &Shared, job: &Job, archive: &Archive) -> Result<
             Ok((tx, ()))
         });
         opened.await?;
-        context.job_ready.notify_one();
     }
+    *context.archive_looked_up_to.lock().unwrap_or_else(PoisonError::into_inner) = looked_up_to;
+    context.job_ready.notify_one();
+    Err(JobError {
+        error: Error::Pending("callscribe copies earlier recordings to the archive"),
+        next: Next::Wait(LOOK_AGAIN),
+    })
 }
 
 /// Has those jobs of these recordings end that copy them to the archive, because their call is deleted. Returns `true` if
@@ -194,14 +233,14 @@ pub(super) async fn ended(context: &Shared, recordings: &[Recording]) -> Result<
     Ok(false)
 }
 
-/// Deletes the copies of a call's recordings.
-pub(super) async fn delete(context: &Shared, copies: &[Archived]) -> Result<(), JobError> {
-    for copy in copies {
-        let Some(archive) = context.archive.as_ref().filter(|archive| archive.url() == copy.archive) else {
-            return Err(JobError { error: Error::OtherArchive(copy.archive.clone()), next: Next::Retry(None) });
-        };
+/// Deletes the copies of a call's recordings that are in the archive of now.
+pub(super) async fn delete(context: &Shared, job: &Job, copies: &[Archived]) -> Result<(), JobError> {
+    let Some(archive) = &context.archive else { return Ok(()) };
+    for copy in copies.iter().filter(|copy| copy.archive == archive.name()) {
+        if Right::of_claim(context, job).is_over() {
+            return Err(store::Error::LeaseLost.into());
+        }
         archive.remove(&copy.key).await.map_err(|error| JobError { error: error.into(), next: Next::Retry(None) })?;
-        // There may be others in an archive that is not named now.
         let subject = copy.recording.as_str();
         let forgotten = context.store.write_unsynced(Commit::ForgetArchived, subject, |mut tx| async move {
             tx.forget_archived(copy).await?;
@@ -210,6 +249,12 @@ pub(super) async fn delete(context: &Shared, copies: &[Archived]) -> Result<(), 
         forgotten.await?;
     }
     Ok(())
+}
+
+/// Returns the first of these copies that is not in the archive of now.
+pub(super) fn elsewhere<'c>(context: &Shared, copies: &'c [Archived]) -> Option<&'c Archived> {
+    let now = context.archive.as_ref().map(Archive::name);
+    copies.iter().find(|copy| Some(copy.archive.as_str()) != now)
 }
 
 /// The pause after another failure of the archive.

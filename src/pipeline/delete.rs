@@ -1,5 +1,5 @@
-//! Deleting a call everywhere: the recordings at Twilio, the transcripts at AssemblyAI, the call and its legs at Twilio,
-//! then the rows here. The request commits first. Each deletion may be repeated; what a vendor does not find counts as
+//! Deleting a call everywhere: the recordings at Twilio and in the archive, the transcripts at AssemblyAI, the call and its
+//! legs at Twilio, then the rows here. The request commits first. Each deletion may be repeated; what a vendor does not find counts as
 //! deleted. An instance whose lease has run out begins no further deletion.
 
 use std::collections::BTreeSet;
@@ -171,7 +171,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     failpoint::reach(Moment::RecordingsDeleted, &job.subject)?;
     // Read now, when no job adds another one.
     let copies = context.store.read().await?.archived_of(&id).await?;
-    archive::delete(context, &copies).await?;
+    archive::delete(context, job, &copies).await?;
     failpoint::reach(Moment::CopiesDeleted, &job.subject)?;
     for transcript in &transcripts {
         for id in at_assemblyai(context, job, transcript).await? {
@@ -185,6 +185,10 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
         gone(context.twilio.delete_call(sid.as_str()).await).map_err(retried)?;
     }
     failpoint::reach(Moment::CallDeleted, &job.subject)?;
+    let copies = context.store.read().await?.archived_of(&id).await?;
+    if let Some(copy) = archive::elsewhere(context, &copies) {
+        return Err(JobError { error: Error::OtherArchive(copy.archive.clone()), next: Next::Retry(None) });
+    }
 
     let id = &id;
     let is_wiped = context

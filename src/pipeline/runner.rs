@@ -183,7 +183,7 @@ async fn fail(tx: &mut Conn, context: &Context, job: &Job, reason: &str, now: i6
         JobKind::Deletion => Ok(()),
         // The next start, correction, transcript, or change of the vocabulary opens it again.
         JobKind::Unreported | JobKind::Learning | JobKind::Counting | JobKind::Trial => Ok(()),
-        // The page of the call says that Twilio did not have it.
+        // The page of the call says why. The next start of the program tries again.
         JobKind::Archive => Ok(()),
         // What the call costs stays unknown.
         JobKind::Price => Ok(()),

@@ -150,10 +150,16 @@ pub async fn listen(context: &Shared, sid: &RecordingSid, wanted: &MediaRequest)
     }
     if let Some(archive) = &context.archive
         && wanted.format == MediaFormat::Wav
-        && let Some(copy) = context.store.read().await?.archived(sid, archive.url()).await?
+        && let Some(copy) = context.store.read().await?.archived(sid, archive.name()).await?
         && copy.kept.is_some()
     {
-        return Ok(archive.play(&copy.key, wanted.range.as_deref()).await?);
+        match archive.play(&copy.key, wanted.range.as_deref()).await {
+            // Twilio may have it all the same.
+            Err(error) if !matches!(error.kind, Kind::BeyondEnd { .. }) => {
+                tracing::warn!(recording = %sid, "playing it from Twilio, because the archive failed");
+            }
+            played => return Ok(played?),
+        }
     }
     let seconds = known.and_then(|recording| u64::try_from(recording.duration_seconds?).ok());
     let mut wanted = MediaRequest { seconds, ..wanted.clone() };

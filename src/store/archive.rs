@@ -78,6 +78,12 @@ impl Conn {
         self.execute(sql, args![call.as_str()]).await.map(drop)
     }
 
+    /// Whether anything was ever written to this archive.
+    pub(crate) async fn is_archive_used(&mut self, archive: &str) -> Result<bool, Error> {
+        let sql = "SELECT archive FROM archived WHERE archive = $1 LIMIT 1";
+        Ok(self.fetch_one(sql, args![archive]).await?.is_some())
+    }
+
     /// Stores that the archive has no copy of a recording any more.
     pub(crate) async fn forget_archived(&mut self, copy: &Archived) -> Result<(), Error> {
         let sql = "DELETE FROM archived WHERE recording_sid = $1 AND archive = $2";
@@ -85,7 +91,7 @@ impl Conn {
     }
 
     /// Finished recordings after this one that Twilio made and that this archive does not have, of calls that are not deleted.
-    /// Leaves out those that a job is copying there, or could not copy.
+    /// Leaves out those that a job is copying there.
     pub(crate) async fn not_archived(
         &mut self,
         archive: &str,
@@ -95,7 +101,7 @@ impl Conn {
         let sql = "SELECT recordings.sid FROM recordings JOIN calls ON calls.id = call_id
                    WHERE recordings.sid > $1 AND recordings.state = $2 AND coalesce(source, '') <> $3
                    AND calls.deletion IS NULL
-                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE kind = $4 AND subject = recordings.sid AND state <> 'done')
+                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE kind = $4 AND subject = recordings.sid AND state = 'open')
                    AND NOT EXISTS (SELECT 1 FROM archived WHERE recording_sid = recordings.sid AND archive = $5
                    AND archived_at IS NOT NULL)
                    ORDER BY recordings.sid LIMIT $6";

@@ -56,7 +56,10 @@ impl Conn {
             "UPDATE history SET reason = NULL WHERE reason IS NOT NULL AND (call_id = $1 OR call_id IS NULL AND subject"
         );
         self.execute(steps, args![id.as_str()]).await?;
-        let jobs = of_call!("UPDATE jobs SET reason = NULL WHERE reason IS NOT NULL AND (subject = $1 OR subject");
+        let jobs = of_call!(
+            "UPDATE jobs SET reason = NULL WHERE reason IS NOT NULL AND (subject = $1
+             OR subject IN (SELECT sid FROM recordings WHERE call_id = $1) OR subject"
+        );
         self.execute(jobs, args![id.as_str()]).await?;
         let recordings = "UPDATE recordings SET duration_seconds = NULL, channels = NULL, source = NULL,
                           error_code = NULL, audio = NULL, updated_at = $2 WHERE call_id = $1";

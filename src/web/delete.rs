@@ -27,6 +27,8 @@ struct DeletePage {
     path: String,
     is_upload: bool,
     is_at_twilio: bool,
+    /// Whether there is an archive, which may have copies of the recordings.
+    has_archive: bool,
     recordings: usize,
     transcripts: usize,
 }
@@ -39,7 +41,9 @@ pub(super) async fn ask(State(context): State<Shared>, Id(name): Id<CallName>) -
     let (name, path, is_upload) = (shown.name().to_owned(), shown.path(), shown.is_upload());
     let party = if is_upload { shown.title() } else { shown.party() }.to_owned();
     let is_at_twilio = call.sid.is_some();
-    let asked = DeletePage { notices, name, party, path, is_upload, is_at_twilio, recordings, transcripts };
+    let has_archive = is_at_twilio && context.archive.is_some();
+    let asked =
+        DeletePage { notices, name, party, path, is_upload, is_at_twilio, has_archive, recordings, transcripts };
     Ok(page(asked.render()))
 }
 

@@ -100,6 +100,8 @@ struct DeleteManyPage {
     back: String,
     /// What the filter of the list says, in words.
     filters: Vec<(&'static str, String)>,
+    /// Whether there is an archive, which may have copies of the recordings.
+    has_archive: bool,
     receipt: ReceiptView,
 }
 
@@ -150,7 +152,8 @@ async fn shown_of_contact(context: &Shared, number: PhoneNumber, receipt: Receip
     let receipt = ReceiptView::of(Some(&number), receipt);
     let (action, back) = (format!("/contacts/{number}/delete-calls"), format!("/contacts/{number}"));
     let contact = Some((number, name));
-    Ok(page(DeleteManyPage { notices, contact, action, back, filters: Vec::new(), receipt }.render()))
+    let (filters, has_archive) = (Vec::new(), context.archive.is_some());
+    Ok(page(DeleteManyPage { notices, contact, action, back, filters, has_archive, receipt }.render()))
 }
 
 /// Tells what the filter of the list would delete, as JSON or on a page that asks for confirmation. Deletes nothing.
@@ -188,7 +191,8 @@ fn shown(context: &Shared, search: &Search, receipt: ReceiptView) -> Result<Resp
     let (action, back) = (search.deletion(), search.address(List::Items.path()));
     let notices = Notices::of(context);
     let filters = in_words(search);
-    Ok(page(DeleteManyPage { notices, contact: None, action, back, filters, receipt }.render()))
+    let has_archive = context.archive.is_some();
+    Ok(page(DeleteManyPage { notices, contact: None, action, back, filters, has_archive, receipt }.render()))
 }
 
 /// What a filter says, but for its times, which the page shows by what it finds.

@@ -50,6 +50,8 @@ const REFRESH: u64 = 5;
 struct DeletionsPage {
     notices: Notices,
     counts: Counts,
+    /// Whether there is an archive, which may have copies of the recordings.
+    has_archive: bool,
     /// Deletions of this and of other requests that are not finished, and that have failed.
     open: i64,
     failed: i64,
@@ -79,5 +81,6 @@ pub(super) async fn show(
         return Ok(Json(serde_json::json!({ "deleting": open, "failed": failed })).into_response());
     }
     let notices = Notices::of(&context);
-    Ok(page(DeletionsPage { notices, counts, open, failed, since, refresh: REFRESH }.render()))
+    let has_archive = context.archive.is_some();
+    Ok(page(DeletionsPage { notices, counts, has_archive, open, failed, since, refresh: REFRESH }.render()))
 }

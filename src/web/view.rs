@@ -11,6 +11,7 @@ use super::labels;
 use super::reading::{Paragraph, accept, called, paragraphs};
 use super::recordings;
 use crate::accuracy::marks::UNKNOWN;
+use crate::clients::archive::Archive;
 use crate::clients::assemblyai::Reply;
 use crate::clients::json::Json;
 use crate::clients::twilio;
@@ -702,7 +703,8 @@ impl RecordingView {
 impl ArchivedView {
     fn of(copy: &Archived) -> Option<Self> {
         let KeptAudio { bytes, sha256, archived_at } = copy.kept.as_ref()?;
-        let (url, at) = (format!("{}/{}", copy.archive, copy.key), Timestamp::from_millisecond(*archived_at).ok()?);
+        let url = Archive::url_of(&copy.archive, &copy.key);
+        let at = Timestamp::from_millisecond(*archived_at).ok()?;
         Some(Self { url, bytes: *bytes, sha256: sha256.clone(), at })
     }
 }

@@ -13,6 +13,9 @@ use crate::world::World;
 /// The name of the folder.
 pub(crate) const FOLDER: &str = "archive";
 
+/// The file by which the program recognizes it.
+const MARKER: &str = "callscribe-archive.txt";
+
 /// All files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -26,7 +29,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 impl World {
     fn in_archive(&self) -> Vec<String> {
         let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let mut names: Vec<String> = files(&self.folder.path().join(FOLDER)).into_iter().filter_map(name).collect();
+        let mut names: Vec<String> = files(&self.folder.path().join(FOLDER))
+            .into_iter()
+            .filter_map(name)
+            .filter(|name| name != MARKER)
+            .collect();
         names.sort();
         names
     }

@@ -21,15 +21,38 @@ use crate::support::command::{ENOUGH, Folder, Program, with};
 use crate::support::{World, client, serve};
 use crate::vendor_clients::test_python;
 
-/// The files below a folder, by their paths in it.
+/// The years in which these tests may run.
+const YEARS: std::ops::Range<u32> = 2026..2100;
+
+/// The file by which a folder is recognized.
+const MARKER: &str = "callscribe-archive.txt";
+
+/// The files below a folder, in order, without the one by which it is recognized.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
+        if path.ends_with(MARKER) {
+            continue;
+        }
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found.sort();
     found
+}
+
+/// Keeps recordings from being written: no folder of a year can be made where there is a file.
+fn obstruct(folder: &Path) {
+    for year in YEARS {
+        std::fs::write(folder.join(year.to_string()), "").expect("a file");
+    }
+}
+
+/// Takes that back.
+fn clear(folder: &Path) {
+    for year in YEARS {
+        std::fs::remove_file(folder.join(year.to_string())).expect("a file");
+    }
 }
 
 fn url_of(folder: &Folder) -> String {
@@ -96,6 +119,8 @@ async fn a_deletion_takes_the_copies_out_of_the_archive_and_says_if_it_cannot() 
     world.settle().await;
     let kept = folder.path().join("recordings");
     let file = files(&kept)[0].clone();
+    let page = world.get_with(&format!("/calls/{call}/delete"), &[("accept", "text/html")]).await.text();
+    assert!(page.contains("<strong>In the archive</strong>: the copies of its recordings."), "{page}");
     // What a program has left that was killed while it wrote.
     std::fs::write(format!("{}#1", file.display()), "RIFF").expect("a file");
 
@@ -105,7 +130,7 @@ async fn a_deletion_takes_the_copies_out_of_the_archive_and_says_if_it_cannot() 
     app.run_due_jobs().await;
     let why = world.call(&call).await["reason"].clone();
     assert!(why.as_str().is_some_and(|why| why.contains(&url_of(&folder))), "{why}");
-    assert_eq!(files(&kept).len(), 3);
+    assert_eq!(files(&kept).len(), 3, "{:?}", files(&kept));
     app.stop().await;
 
     world.after(HOUR).await;
@@ -114,13 +139,41 @@ async fn a_deletion_takes_the_copies_out_of_the_archive_and_says_if_it_cannot() 
 }
 
 #[tokio::test]
+async fn in_a_folder_that_is_not_the_one_nothing_is_written_and_nothing_counts_as_deleted() {
+    let folder = Folder::new();
+    let world = World::with(&[("ARCHIVE_URL", &url_of(&folder))]).await;
+    let (call, recording) = world.recorded_call().await;
+    world.settle().await;
+    let (kept, aside) = (folder.path().join("recordings"), folder.path().join("aside"));
+    // As below a disk that is not mounted.
+    std::fs::rename(&kept, &aside).expect("a folder");
+    std::fs::create_dir(&kept).expect("a folder");
+    assert_eq!(world.get(&format!("/recordings/{recording}.wav")).await.status, 200, "Twilio has it");
+    let (other, _) = world.recorded_call().await;
+    world.settle().await;
+    let why = world.call(&other).await["recordings"][0]["not_archived"].clone();
+    assert!(why.as_str().is_some_and(|why| why.contains(MARKER)), "{why}");
+    assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
+    world.settle().await;
+    assert_eq!(world.call(&call).await["progress"], "deleting");
+    assert_eq!((files(&kept).len(), files(&aside).len()), (0, 2));
+    // Nor does another start take it for the one.
+    world.another_app_with(&[("ARCHIVE_URL", &url_of(&folder))], false).await.stop().await;
+    assert!(!kept.join(MARKER).exists());
+
+    std::fs::remove_dir(&kept).expect("a folder");
+    std::fs::rename(&aside, &kept).expect("a folder");
+    world.after(HOUR).await;
+    world.get(&format!("/calls/{call}")).await.problem(410, "deleted");
+    assert_eq!(files(&kept).len(), 2, "the other one");
+}
+
+#[tokio::test]
 async fn an_archive_that_fails_holds_up_nothing_and_gets_the_recording_when_it_works_again() {
     let folder = Folder::new();
     let world = World::with(&[("ARCHIVE_URL", &url_of(&folder))]).await;
     let kept = folder.path().join("recordings");
-    // No folder can be made where there is a file.
-    std::fs::remove_dir_all(&kept).expect("a folder");
-    std::fs::write(&kept, "").expect("a file");
+    obstruct(&kept);
     let (call, recording) = world.recorded_call().await;
     world.settle().await;
     let shown = world.call(&call).await;
@@ -130,7 +183,7 @@ async fn an_archive_that_fails_holds_up_nothing_and_gets_the_recording_when_it_w
     for _ in 0..20 {
         world.after(HOUR).await;
     }
-    std::fs::remove_file(&kept).expect("a file");
+    clear(&kept);
     world.after(HOUR).await;
     assert_eq!(files(&kept).len(), 2, "it has given up: {}", world.call(&call).await);
     assert_eq!(archived(&world.call(&call).await)["sha256"].as_str().map(str::len), Some(64));
@@ -142,12 +195,10 @@ async fn a_call_that_is_deleted_before_its_recording_was_archived_leaves_nothing
     let folder = Folder::new();
     let world = World::with(&[("ARCHIVE_URL", &url_of(&folder))]).await;
     let kept = folder.path().join("recordings");
-    std::fs::remove_dir_all(&kept).expect("a folder");
-    std::fs::write(&kept, "").expect("a file");
+    obstruct(&kept);
     let (call, _) = world.recorded_call().await;
     world.settle().await;
-    std::fs::remove_file(&kept).expect("a file");
-    std::fs::create_dir(&kept).expect("a folder");
+    clear(&kept);
     assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
     world.settle().await;
     world.get(&format!("/calls/{call}")).await.problem(410, "deleted");
@@ -279,6 +330,7 @@ impl S3 {
     /// What the bucket has, as S3 lists it.
     async fn list(&self) -> String {
         let listed = client().get(format!("{}/recordings?list-type=2", self.direct)).send().await.expect("an answer");
+        assert_eq!(listed.status(), 200);
         listed.text().await.expect("a list")
     }
 
@@ -332,6 +384,7 @@ async fn a_bucket_keeps_recordings_in_parts_plays_them_and_is_emptied_by_deletio
     let url = said["url"].as_str().unwrap_or_else(|| panic!("archived: {shown}"));
     let key = url.strip_prefix("s3://recordings/").expect("in the bucket");
     assert!(key.starts_with("clinic/20") && key.ends_with(&format!("/{recording}.wav")), "{key}");
+    assert!(bucket.list().await.contains(key));
     let object = bucket.object(key).await;
     assert_eq!((object.len(), sha256(&object)), (9_600_044, said["sha256"].as_str().expect("a checksum").to_owned()));
     let checksum = bucket.object(&format!("{key}.sha256")).await;
