@@ -1,6 +1,5 @@
 //! A document as DOCX, which is Office Open XML: <https://ecma-international.org/publications-and-standards/standards/ecma-376/>.
 
-use flate2::Compression;
 use quick_xml::Writer;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
@@ -67,7 +66,7 @@ pub fn docx(document: &Document) -> Vec<u8> {
         ("word/styles.xml", styles(document).as_bytes()),
         ("docProps/core.xml", &properties(document)),
     ] {
-        zip.add(path, None, Compression::default(), |to| to.write_all(part)).expect("a Vec takes every byte");
+        zip.add(path, None, |to| to.write_all(part)).expect("a Vec takes every byte");
     }
     zip.finish().expect("a Vec takes every byte")
 }

@@ -11,7 +11,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
 use futures_util::stream;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -162,17 +161,17 @@ fn write(reader: &Reader, pages: [Pages; 2], zone: &Zone, format: Format, mut ou
         Format::Jsonl => reader.each(pages, true, &mut |one| out.write_all(one.json().as_bytes())),
         Format::Zip => {
             let mut zip = Zip::new(out);
-            zip.add("calls.csv", None, Compression::default(), |to| {
+            zip.add("calls.csv", None, |to| {
                 to.write_all(header("files").as_bytes())?;
                 reader.each(pages, false, &mut |one| to.write_all(one.csv(zone, &one.paths(zone)).as_bytes()))
             })?;
             // A ZIP has one file after the other, so all calls are read once more.
             reader.each(again, true, &mut |one| {
-                let at = one.at().map(Timestamp::as_second);
+                let at = one.at();
                 for (path, document) in one.documents(zone) {
                     let (docx, markdown) = (docx(&document), markdown(&document));
-                    zip.add(&format!("{path}.docx"), at, Compression::none(), |to| to.write_all(&docx))?;
-                    zip.add(&format!("{path}.md"), at, Compression::default(), |to| to.write_all(markdown.as_bytes()))?;
+                    zip.store(&format!("{path}.docx"), at, &docx)?;
+                    zip.add(&format!("{path}.md"), at, |to| to.write_all(markdown.as_bytes()))?;
                 }
                 Ok(())
             })?;
@@ -220,7 +219,8 @@ impl Write for Out {
         Ok(bytes.len())
     }
 
+    /// Asked for only where nothing is held.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.send_if_full()
     }
 }

@@ -687,7 +687,7 @@ async fn exporting(table: &mut Table, size: Size) {
         history::WORDS
     ));
     let history = History::of(calls, Database::sqlite()).await;
-    for (format, least, most) in [("jsonl", 0.25, 40.0), ("zip", 0.08, 110.0)] {
+    for (format, least, most) in [("jsonl", 0.25, 40.0), ("zip", 0.08, 40.0)] {
         let (mut rates, mut yardsticks, mut grown) = (vec![], vec![], 0.0_f64);
         for _ in 0..size.rounds.min(3) {
             let bare = tokio::task::block_in_place(|| exports::bare(&history));

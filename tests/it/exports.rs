@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use callscribe::export::Zip;
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::SeededRecording;
 use reqwest::{Method, Response};
@@ -174,6 +175,18 @@ async fn every_format_has_each_call_and_upload_with_its_current_transcripts() {
     assert!(markdown.ends_with("] \"Me\",\n") && markdown.contains(" +05:30 · "), "{markdown}");
     let files: Vec<&str> = zip["rows"][2][last].as_str().expect("files").lines().collect();
     assert!(files.len() == 2 && files.iter().all(|file| names.contains(file)), "{files:?}");
+}
+
+#[test]
+fn python_reads_a_zip_of_more_files_than_16_bits_count() {
+    let mut zip = Zip::new(Vec::new());
+    zip.add("calls.csv", None, |to| to.write_all(b"a,b\r\n")).expect("a Vec takes every byte");
+    for n in 0..70_000 {
+        zip.store(&format!("{n}.txt"), None, b"").expect("a Vec takes every byte");
+    }
+    let Some(read) = read(&zip.finish().expect("a Vec takes every byte")) else { return };
+    let names = read["names"].as_array().expect("names");
+    assert_eq!((names.len(), &names[70_000], &read["rows"]), (70_001, &json!("69999.txt"), &json!([["a", "b"]])));
 }
 
 #[tokio::test]
