@@ -67,6 +67,8 @@ fn language(parameters: &str) -> Option<String> {
     match region {
         _ if !is_plain(language) || !is_plain(region) || language.is_empty() => None,
         "" => Some(language.to_owned()),
+        // AssemblyAI's name of British English. The code of the region is another one.
+        "uk" if language == "en" => Some("en-GB".to_owned()),
         region => Some(format!("{language}-{}", region.to_uppercase())),
     }
 }
@@ -85,7 +87,7 @@ mod tests {
     fn a_language_is_named_as_word_processors_do() {
         for (parameters, expected) in [
             ("{}", Some("en-US")),
-            (r#"{"language_code":"en_uk"}"#, Some("en-UK")),
+            (r#"{"language_code":"en_uk"}"#, Some("en-GB")),
             (r#"{"language_code":"de"}"#, Some("de")),
             (r#"{"language_detection":true}"#, None),
             (r#"{"language_code":"<b>"}"#, None),
