@@ -23,9 +23,6 @@ pub struct Current {
     /// How many characters its text has.
     pub length: i64,
     pub speech_model: Option<String>,
-    /// How often it was corrected.
-    pub version: i64,
-    pub is_checked: bool,
     /// AssemblyAI's parameters, as a JSON object.
     pub parameters: String,
 }
@@ -35,6 +32,9 @@ pub struct Current {
 pub struct Spoken {
     pub text: String,
     pub words: Vec<SpokenWord>,
+    /// How often it was corrected.
+    pub version: i64,
+    pub is_checked: bool,
 }
 
 impl Conn {
@@ -46,13 +46,15 @@ impl Conn {
         rows.iter().map(current).collect()
     }
 
-    /// What is said in these transcripts, by order id. All of it is in memory at once.
+    /// What is said in these transcripts, by order id, but for those of calls that somebody deletes. All of it is in memory at
+    /// once.
     pub async fn spoken_in(&mut self, all: &[Current]) -> Result<HashMap<String, Spoken>, Error> {
         let ids: Vec<&str> = all.iter().map(|one| one.order.as_str()).collect();
         let ids = serde_json::to_string(&ids).unwrap_or_default();
         let mut spoken: HashMap<String, Spoken> = HashMap::new();
         for row in self.fetch(self.dialect().texts_of_orders(), args![ids.as_str()]).await? {
-            spoken.insert(row.text("id")?, Spoken { text: row.text("text")?, words: Vec::new() });
+            let (version, is_checked) = (row.int("version")?, row.int_if_set("checked_at")?.is_some());
+            spoken.insert(row.text("id")?, Spoken { text: row.text("text")?, words: Vec::new(), version, is_checked });
         }
         if let [only] = all {
             // A long one is read some words at a time.
@@ -65,10 +67,9 @@ impl Conn {
                 spoken.words.push(word(&row)?);
             }
         }
-        for one in all.iter().filter(|one| one.version > 0) {
-            let corrections = self.corrections_of(&one.order).await?;
-            if let Some(Spoken { words, .. }) = spoken.get_mut(one.order.as_str()) {
-                *words = corrected(std::mem::take(words), &corrections)?;
+        for one in all {
+            if let Some(Spoken { words, version: 1.., .. }) = spoken.get_mut(one.order.as_str()) {
+                *words = corrected(std::mem::take(words), &self.corrections_of(&one.order).await?)?;
             }
         }
         Ok(spoken)
@@ -97,8 +98,6 @@ fn current(row: &Row) -> Result<Current, Error> {
         seconds: row.int_if_set("duration_seconds")?,
         length: row.int("length")?,
         speech_model: row.text_if_set("speech_model_used")?,
-        version: row.int("version")?,
-        is_checked: row.int_if_set("checked_at")?.is_some(),
         parameters: row.text("parameters")?,
     })
 }

@@ -80,6 +80,11 @@ pub(super) enum ApiError {
     /// 503.
     #[error("too many exports are running; try again when one of them has ended")]
     TooManyExports,
+    /// 505.
+    #[error(
+        "an export needs HTTP/1.1, which shows whether all of it has arrived; a proxy may have to be told (nginx: proxy_http_version 1.1)"
+    )]
+    OldHttp,
     /// 503.
     #[error("the database cannot be written; the log says why")]
     NotReady,
@@ -281,6 +286,7 @@ impl ApiError {
             Self::Unchecked { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unchecked", "The tunnel could not be checked"),
             Self::TooManyPages => (StatusCode::SERVICE_UNAVAILABLE, "too-many-pages", "Too many pages are open"),
             Self::TooManyExports => (StatusCode::SERVICE_UNAVAILABLE, "too-many-exports", "Too many exports"),
+            Self::OldHttp => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "old-http", "HTTP/1.0 is not enough"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "database", "The database cannot be written"),
             Self::OtherPlan(_) => (StatusCode::CONFLICT, "other-plan", "The plan has changed"),
             Self::TranscriptFailed(_) => TRANSCRIPT_FAILED,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Uri, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ use url::form_urlencoded;
 use super::error::ApiError;
 use super::exported::{Reader, header};
 use super::extract::{Named, read_form, wants_page};
-use super::filter::Search;
+use super::filter::{Search, day};
 use super::items::Pages;
 use super::response::file_name;
 use super::zone::Zone;
@@ -29,7 +30,7 @@ use crate::context::Shared;
 use crate::export::{Zip, docx, markdown};
 
 /// Exports at the same time. Each has a thread, and transcripts in memory.
-const MOST: usize = 4;
+const MOST: usize = 2;
 
 /// Bytes that are sent at once, at least.
 const CHUNK: usize = 64 << 10;
@@ -86,13 +87,22 @@ struct Asked {
 pub(super) async fn export(
     State(context): State<Shared>,
     Extension(seats): Extension<Seats>,
-    headers: HeaderMap,
-    uri: Uri,
+    request: Parts,
 ) -> Result<Response, ApiError> {
-    let Asked { search, zone, format, extension, media_type } = asked(&headers, &uri)?;
+    if request.version < Version::HTTP_11 {
+        return Err(ApiError::OldHttp);
+    }
+    let Asked { search, zone, format, extension, media_type } = asked(&request.headers, &request.uri)?;
     let pages = || Pages::of(&context, &search);
     let pages = [pages().await?, pages().await?];
     let name = format!("{}.{extension}", named(&search, &zone, context.clock.now()));
+    let file = (header::CONTENT_DISPOSITION, file_name(&name, true));
+    let media_type = (header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
+    if request.method == Method::HEAD {
+        // As little as the export does it have a length.
+        let nothing = Body::from_stream(stream::empty::<io::Result<Bytes>>());
+        return Ok(([media_type, file], nothing).into_response());
+    }
     let seat = seats.0.try_acquire_owned().map_err(|_| ApiError::TooManyExports)?;
     let (to, mut pieces) = mpsc::channel(WAITING);
     let (handle, span) = (Handle::current(), tracing::Span::current());
@@ -119,8 +129,6 @@ pub(super) async fn export(
             None => Some(Err(io::Error::other("the export was cut off"))),
         })
     });
-    let file = (header::CONTENT_DISPOSITION, file_name(&name, true));
-    let media_type = (header::CONTENT_TYPE, header::HeaderValue::from_static(media_type));
     Ok(([media_type, file], Body::from_stream(body)).into_response())
 }
 
@@ -137,6 +145,11 @@ fn asked(headers: &HeaderMap, uri: &Uri) -> Result<Asked, ApiError> {
             return Err(ApiError::BadRequest(format!("{name}: an export has all that match; leave it out")));
         }
     }
+    search.sort()?;
+    if !search.is_by_time() {
+        let why = "sort: an export is newest or oldest first: costs and lengths change while it runs";
+        return Err(ApiError::BadRequest(why.to_owned()));
+    }
     let format = format.unwrap_or_default();
     let Some((format, extension, media_type)) = Format::ALL.into_iter().find(|(_, name, _)| *name == format) else {
         return Err(ApiError::BadRequest("format: expected zip, jsonl or csv".to_owned()));
@@ -144,11 +157,13 @@ fn asked(headers: &HeaderMap, uri: &Uri) -> Result<Asked, ApiError> {
     Ok(Asked { search, zone: Zone::named(&zone, wants_page(headers))?, format, extension, media_type })
 }
 
-/// Returns what the file is called, without its extension: which days it has, and of which day it is.
+/// Returns what the file is called, without its extension: which days it has, as they were written, and of which day it is.
 fn named(search: &Search, zone: &Zone, now: Timestamp) -> String {
-    let since = search.first().map(|at| format!(" since {}", zone.day(at)));
-    let until = search.last().map(|at| format!(" until {}", zone.day(at)));
-    format!("calls{}{}, exported {}", since.unwrap_or_default(), until.unwrap_or_default(), zone.day(now))
+    let [since, until] = [("since", &search.since), ("until", &search.until)].map(|(word, text)| match day(text) {
+        "" => String::new(),
+        day => format!(" {word} {day}"),
+    });
+    format!("calls{since}{until}, exported {}", zone.day(now))
 }
 
 fn write(reader: &Reader, pages: [Pages; 2], zone: &Zone, format: Format, mut out: Out) -> io::Result<()> {
@@ -196,8 +211,11 @@ struct Out {
 }
 
 impl Out {
-    /// Sends what was written, if that is enough, and waits until there is room for it.
+    /// Sends what was written, if that is enough, and waits until there is room for it. Fails if the client has gone.
     fn send_if_full(&self) -> io::Result<()> {
+        if self.to.is_closed() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         if self.waiting.borrow().len() < CHUNK { Ok(()) } else { self.send() }
     }
 

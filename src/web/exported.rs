@@ -26,7 +26,8 @@ use crate::model::speakers::Speakers;
 use crate::store::{Current, Spoken};
 
 /// Characters of transcripts that are read at once, unless a single one has more. Their words take a hundred times the memory.
-const AT_ONCE: i64 = 32 << 10;
+/// So few need no turn to be read.
+const AT_ONCE: i64 = 12 << 10;
 
 /// Bytes of AssemblyAI's JSON for each character of its text, about.
 const JSON_OF_CHARACTER: usize = 20;
@@ -50,7 +51,8 @@ struct Transcript {
 pub(super) struct Reader<'r> {
     pub(super) handle: Handle,
     pub(super) context: Shared,
-    /// What may wait for the client: while some calls are read and written, other readers may wait for the turn of these.
+    /// What may wait for the client, and fails if it has gone: while some calls are read and written, other readers may wait for
+    /// the turn of these.
     pub(super) after_each_read: &'r dyn Fn() -> io::Result<()>,
 }
 
@@ -98,7 +100,7 @@ impl Reader<'_> {
         write: &mut dyn FnMut(Exported) -> io::Result<()>,
     ) -> io::Result<()> {
         if batch.is_empty() {
-            return Ok(());
+            return (self.after_each_read)();
         }
         let all: Vec<Current> = batch.iter().filter(|_| is_spoken).flat_map(|(.., own)| own.clone()).collect();
         let json: usize =
@@ -114,7 +116,7 @@ impl Reader<'_> {
             let speakers = Speakers::of(&call, names.remove(call.id.as_str()).unwrap_or_default(), contact);
             let read = |about: Current| {
                 let spoken = spoken.remove(about.order.as_str());
-                // One that is deleted meanwhile says nothing any more.
+                // One whose call somebody deletes meanwhile says nothing any more.
                 let spoken = if is_spoken { spoken? } else { Spoken::default() };
                 Some(Transcript { about, spoken })
             };
@@ -211,8 +213,8 @@ impl Exported {
         json!({
             "id": about.id.as_str(),
             "speech_model_used": about.speech_model,
-            "version": about.version,
-            "checked": about.is_checked,
+            "version": spoken.version,
+            "checked": spoken.is_checked,
             "duration_seconds": about.seconds,
             "text": text,
             "paragraphs": paragraphs,
@@ -229,7 +231,7 @@ impl Exported {
                 at: self.row.call.created_at,
                 seconds: about.seconds,
                 model: about.speech_model.as_deref(),
-                is_checked: about.is_checked,
+                is_checked: spoken.is_checked,
                 parameters: &about.parameters,
             };
             let paragraphs = exported(spoken.words, &spoken.text, &self.speakers, true);

@@ -201,6 +201,11 @@ impl Search {
         }
     }
 
+    /// Whether the order is one in which calls keep their places while they go on.
+    pub(super) fn is_by_time(&self) -> bool {
+        matches!(self.sort(), Ok(Sort::Newest | Sort::Oldest))
+    }
+
     /// Returns how many are on a page.
     pub(super) fn limit(&self, default: i64) -> Result<i64, ApiError> {
         Ok(whole("limit", &self.limit, 1..=MOST, "1 to 200")?.unwrap_or(default))
@@ -273,14 +278,15 @@ impl Search {
     }
 
     /// Returns the address at which all that match are exported in this format. A list of calls has no uploads, unless a search
-    /// finds them.
+    /// finds them. An order that no export has is left out.
     pub(super) fn export(&self, list: &str, format: &str) -> String {
         let kind = if list == "/calls" && self.q.trim().is_empty() && self.kind.trim().is_empty() {
             "call"
         } else {
             &self.kind
         };
-        let of_all = Self { kind: kind.to_owned(), limit: String::new(), ..self.clone() };
+        let sort = if self.is_by_time() { self.sort.clone() } else { String::new() };
+        let of_all = Self { kind: kind.to_owned(), sort, limit: String::new(), ..self.clone() };
         let address = of_all.address("/export");
         format!("{address}{}format={format}", if address.ends_with('?') { "" } else { "&" })
     }

@@ -28,7 +28,7 @@ const PAGE: i64 = 50;
 /// Hits on one page. The text of each is searched for its best passage.
 const HITS: i64 = 25;
 
-/// Calls or hits that an export reads at once.
+/// Calls that an export reads at once.
 const AT_ONCE: i64 = 200;
 
 /// Hits that are read at once, where not each of them is listed.
@@ -200,7 +200,7 @@ async fn hits(context: &Shared, headers: &HeaderMap, search: &Search, list: List
     let since = conn.newest_change().await?;
     let filter = filter_in(&mut conn, search, list).await?;
     let named = conn.named(&query).await?;
-    let (found, end) = found(&mut conn, (&query, &named), &filter, after, limit).await?;
+    let (found, end) = found(&mut conn, (&query, &named), &filter, after, limit, BATCH).await?;
     drop(conn);
     let cursor = end.map(|rank| rank.to_string());
     let next = cursor.as_ref().map(|cursor| search.next(list.path(), cursor));
@@ -218,13 +218,15 @@ fn query(search: &Search) -> Result<search::Query, ApiError> {
     Ok(search::Query::parse(&search.q))
 }
 
-/// Returns hits with their calls as the list shows them, and where they end if there are more.
+/// Returns hits with their calls as the list shows them, and where they end if there are more. Reads no more than `most_at_once` at
+/// once, unless the limit is higher.
 async fn found(
     conn: &mut Conn,
     (query, named): (&search::Query, &[Named]),
     filter: &Filter,
     mut after: Option<i64>,
     limit: i64,
+    most_at_once: i64,
 ) -> Result<(Vec<(Hit, Option<CallRow>)>, Option<i64>), ApiError> {
     let is_all_taken = filter.is_indexed();
     // Most hits are taken, as a rule. Where they are not, ever more are read at once.
@@ -253,7 +255,7 @@ async fn found(
         if is_last || read >= MOST_READ {
             return Ok((found, after.filter(|_| !is_last)));
         }
-        at_once = (at_once * 4).min(BATCH);
+        at_once = (at_once * 4).min(most_at_once);
     }
 }
 
@@ -295,7 +297,8 @@ impl Pages {
         };
         let after = if let Start::AfterHit(after) = start { Some(after) } else { None };
         let named = conn.named(query).await?;
-        let (found, end) = found(&mut conn, (query, &named), &self.filter, after, AT_ONCE).await?;
+        // Each hit has its whole text.
+        let (found, end) = found(&mut conn, (query, &named), &self.filter, after, HITS, HITS + 1).await?;
         self.next = end.map(Start::AfterHit);
         Ok(Some(found.into_iter().filter_map(|(hit, row)| Some((hit.call?, row?))).collect()))
     }

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use callscribe::export::Zip;
+use callscribe::sandbox::control::Fault;
 use callscribe::sandbox::speech;
 use callscribe::sandbox::twilio::SeededRecording;
 use reqwest::{Method, Response};
@@ -123,9 +124,13 @@ async fn every_format_has_each_call_and_upload_with_its_current_transcripts() {
     let today = |zone| world.clock.now().in_tz(zone).expect("a zone").strftime("%Y-%m-%d").to_string();
     let named = format!("attachment; filename=\"calls, exported {}.zip\"", today("Asia/Kolkata"));
     assert_eq!(zip.header("content-disposition"), named);
-    let since = world.get("/export?format=jsonl&since=2026-01-31&until=2026-02-01T23:30:00-05:00").await;
-    let named =
-        format!("attachment; filename=\"calls since 2026-01-31 until 2026-02-02, exported {}.jsonl\"", today("UTC"));
+    let since = world
+        .get("/export?format=jsonl&zone=America/Los_Angeles&since=2026-01-31&until=2026-02-01T23:30:00-05:00")
+        .await;
+    let named = format!(
+        "attachment; filename=\"calls since 2026-01-31 until 2026-02-01, exported {}.jsonl\"",
+        today("America/Los_Angeles")
+    );
     assert_eq!((since.header("content-disposition"), since.text()), (named.as_str(), String::new()));
 
     let (Some(csv), Some(zip)) = (read(&csv.body), read(&zip.body)) else { return };
@@ -220,7 +225,10 @@ async fn an_export_refuses_what_would_export_something_else() {
         ("format=zip&after=5.x", "cursor: an export has all that match; leave it out"),
         ("format=zip&sine=2026-01-01", "there is no parameter \"sine\" here"),
         ("format=zip&since=soon", "since: expected a date"),
-        ("format=zip&q=a&sort=longest", "sort: what was said is found newest first"),
+        ("format=zip&sort=longest", "sort: an export is newest or oldest first"),
+        ("format=zip&sort=costliest", "sort: an export is newest or oldest first"),
+        ("format=zip&sort=loudest", "sort: expected one of newest"),
+        ("format=zip&q=a&sort=oldest", "sort: what was said is found newest first"),
         ("format=zip&zone=Nowhere", "zone: expected the name of a time zone"),
         ("format=zip&format=csv", "duplicate field `format`"),
         ("format=zip&tag=a&tag=b", "duplicate field `tag`"),
@@ -261,6 +269,44 @@ async fn a_call_that_is_deleted_while_a_zip_is_read_is_not_in_it_and_the_zip_is_
 }
 
 #[tokio::test]
+async fn a_call_that_somebody_deletes_says_nothing_more_and_a_correction_counts_with_its_words() {
+    let world = World::new().await;
+    let words = [json!({"text": "Ahoy!", "start": 0, "end": 300, "confidence": 0.9})];
+    let (deleted, _) = said(&world, &words).await;
+    let (kept, id) = said(&world, &words).await;
+    fill(&world).await;
+    let (mut response, mut found) = begun(&world, "format=jsonl").await;
+    // The deletion is not done before the export ends.
+    world.twilio.control.fail_next(Method::DELETE, "/Recordings/", Fault::Hang);
+    assert_eq!(world.send(Method::DELETE, &format!("/items/{deleted}"), &[], "").await.status, 202);
+    let corrected = json!({"version": 0, "from": 0, "to": 0, "text": "Hoy!"});
+    assert_eq!(world.post_json(&format!("/transcript/{id}/corrections"), &corrected).await.status, 200);
+    while let Some(chunk) = response.chunk().await.expect("the rest") {
+        found.extend(chunk);
+    }
+    let found = String::from_utf8(found).expect("UTF-8");
+    let lines: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let transcripts = |sid: &str| {
+        let line = lines.iter().find(|line| line["sid"] == sid).expect("a line");
+        line["transcripts"].as_array().expect("transcripts").clone()
+    };
+    let state = format!("SELECT count(*) FROM calls WHERE sid = '{deleted}' AND deletion = 'wanted'");
+    assert_eq!(world.store.number(&state).await, 1);
+    assert_eq!(transcripts(&deleted), Vec::<Value>::new());
+    let own = transcripts(&kept).into_iter().find(|one| one["id"] == json!(id)).expect("the transcript");
+    assert_eq!((&own["version"], own["text"].as_str().map(|text| text.contains("Hoy!"))), (&json!(1), Some(true)));
+}
+
+#[tokio::test]
+async fn an_export_over_http_1_0_is_refused_because_its_end_would_not_show_that_it_is_whole() {
+    let world = World::with(&[("OPERATOR_TOKEN", "secret-1")]).await;
+    let host = world.base.trim_start_matches("http://");
+    let headers = format!("Host: {host}\r\nAuthorization: Bearer secret-1\r\n\r\n");
+    let answer = world.raw(&format!("GET /export?format=csv HTTP/1.0\r\n{headers}")).await;
+    assert!(answer.starts_with("HTTP/1.0 505 ") && answer.contains("an export needs HTTP/1.1"), "{answer}");
+}
+
+#[tokio::test]
 async fn an_export_that_fails_in_the_middle_breaks_the_connection_and_the_log_says_why() {
     let world = World::new().await;
     fill(&world).await;
@@ -296,12 +342,15 @@ async fn exports_that_nobody_reads_leave_no_room_for_more_until_one_ends() {
     let world = World::new().await;
     fill(&world).await;
     let mut open = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..2 {
         open.push(begun(&world, "format=jsonl").await.0);
     }
     let refused = world.get("/export?format=csv").await;
     refused.problem(503, "too-many-exports");
     assert_eq!(refused.header("retry-after"), "3");
+    // What it would be called needs no room.
+    let head = world.send(Method::HEAD, "/export?format=csv", &[], "").await;
+    assert_eq!((head.status.as_u16(), head.header("content-type")), (200, "text/csv; charset=utf-8; header=present"));
     let mut one = open.pop().expect("an export");
     while one.chunk().await.expect("the rest").is_some() {}
     assert_eq!(world.get("/export?format=csv&kind=upload").await.status, 200);

@@ -86,6 +86,9 @@ async fn an_upload_is_in_the_list_with_its_title_and_goes_completely() {
         let link = format!("<a href=\"/export?{}&#38;format=csv\" download>", query.replace('&', "&#38;"));
         assert_eq!(list.contains(&link), query != "progress=failed", "{link}: {list}");
     }
+    // An export is in no order that changes meanwhile.
+    let list = world.get_with("/items?kind=upload&sort=longest", &[HTML]).await.text();
+    assert!(list.contains("<a href=\"/export?kind=upload&#38;format=csv\" download>"), "{list}");
     for wrong in [json!({"title": 1}), json!({}), json!({"tag": "x".repeat(201)}), json!({"tag": "x", "kind": "y"})] {
         world.post_json(&path, &wrong).await.problem(400, "bad-request");
     }

@@ -148,7 +148,7 @@ async fn the_pages_of_a_list_have_each_call_that_matches_once_and_in_order() {
             assert_eq!(found.len(), found.iter().collect::<BTreeSet<_>>().len(), "{query} lists a call twice");
             assert!(found == expected, "{query}: {} of {}", found.len(), expected.len());
             // An export has the same, and reads as many pages. The order is that of the list.
-            if sort == "newest" || condition == "TRUE" {
+            if sort == "newest" || condition == "TRUE" && sort == "oldest" {
                 assert!(exported(&world, &query).await == expected, "{query}: the export has others");
             }
         }

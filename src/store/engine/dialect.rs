@@ -344,7 +344,7 @@ impl Dialect {
             ($ids:literal) => {
                 concat!(
                     "SELECT transcripts.id, transcript_id, call_id, duration_seconds, CAST(length(text) AS BIGINT) AS length,
-                     speech_model_used, version, transcripts.checked_at, parameters
+                     speech_model_used, parameters
                      FROM recordings JOIN spoken ON spoken.source = recordings.sid
                      JOIN transcripts ON transcripts.id = spoken.transcript JOIN calls ON calls.id = recordings.call_id
                      WHERE recordings.call_id IN (SELECT ",
@@ -361,13 +361,23 @@ impl Dialect {
         }
     }
 
-    /// The texts of the orders whose ids are in a JSON array.
+    /// The texts of the orders whose ids are in a JSON array, but for those of calls that somebody deletes.
     pub(in crate::store) fn texts_of_orders(self) -> &'static str {
+        macro_rules! texts {
+            ($ids:literal) => {
+                concat!(
+                    "SELECT transcripts.id, text, version, transcripts.checked_at FROM transcripts
+                     JOIN recordings ON recordings.sid = transcripts.recording_sid JOIN calls ON calls.id = recordings.call_id
+                     WHERE transcripts.id IN (SELECT ",
+                    $ids,
+                    ") AND text IS NOT NULL AND deletion IS NULL"
+                )
+            };
+        }
         if self.is_postgres() {
-            "SELECT id, text FROM transcripts
-             WHERE id IN (SELECT jsonb_array_elements_text($1::text::jsonb)) AND text IS NOT NULL"
+            texts!("jsonb_array_elements_text($1::text::jsonb)")
         } else {
-            "SELECT id, text FROM transcripts WHERE id IN (SELECT value FROM json_each($1)) AND text IS NOT NULL"
+            texts!("value FROM json_each($1)")
         }
     }
 
