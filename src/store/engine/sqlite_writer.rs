@@ -46,9 +46,6 @@ use super::wal::{self, READ_WRITE, Wal};
 const FULL: &str = "full";
 const NORMAL: &str = "normal";
 
-/// The most pages that the writer keeps, in KiB. Nobody else writes, so they stay valid.
-const CACHE: i64 = 8_000;
-
 /// Pause before `BEGIN IMMEDIATE` is retried while another process holds the write lock.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
@@ -125,7 +122,6 @@ impl SqliteWriter {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, KEEPS_PLANS)?;
         // Deleted bytes are overwritten, so that they are not found in the file.
         connection.pragma_update(None, "secure_delete", true)?;
-        connection.pragma_update(None, "cache_size", -CACHE)?;
         // The statement journal is a few pages; in memory it costs no file.
         connection.pragma_update(None, "temp_store", "memory")?;
         // Replaces SQLite's own hook, which would checkpoint before a commit returns.
