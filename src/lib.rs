@@ -55,8 +55,8 @@
 //!    of one recording after the other, few of them open at a time, under Twilio's dates.
 //!    The same commits store what the operator's own programs are notified of, a row for each receiver of webhooks
 //!    (`store/deliveries.rs`), and [`pipeline::deliver`] sends it, signed, until it has arrived.
-//!    If there is an archive, a job copies the audio of each finished recording there ([`pipeline`]`::archive`), and the player plays
-//!    the copy.
+//!    If there is an archive, a job copies the audio of each finished recording there (`pipeline::archive`), and the player
+//!    prefers the copy to what Twilio has.
 //! 6. Each change goes through [`events`] to waiting requests and to open pages (`web::live`), which then reload their
 //!    parts. Changes made by other instances arrive through the history table that all instances share.
 //! 7. Deleting a call ([`pipeline::delete`]) deletes it at both vendors and in the archive first, and here last. Its ids remain, so that a

@@ -120,10 +120,11 @@ pub(super) async fn ask_archive(archive: &Archive) -> Finding {
 /// Opens the archive of the settings, and asks it.
 async fn look_at_archive(place: &Place, deadlines: &Deadlines) -> Finding {
     match Archive::open(place, deadlines) {
-        Ok(archive) => match archive.mark() {
-            Ok(()) => ask_archive(&archive).await,
-            Err(why) => Finding::new(ARCHIVE, Verdict::Wrong, why),
-        },
+        Ok(archive) if !archive.is_marked() => {
+            let text = "the folder was not used before, and the next start of callscribe prepares it; if it was, its disk is not mounted";
+            Finding::new(ARCHIVE, Verdict::Unknown, text)
+        }
+        Ok(archive) => ask_archive(&archive).await,
         Err(why) => Finding::new(ARCHIVE, Verdict::Wrong, why),
     }
 }

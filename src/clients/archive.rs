@@ -139,15 +139,18 @@ impl Archive {
         written.map_err(|error| format!("the folder cannot be written to: {}", error.kind()))
     }
 
+    /// Whether its folder was marked. A bucket needs no marker.
+    pub fn is_marked(&self) -> bool {
+        self.folder.as_ref().is_none_or(|folder| folder.join(MARKER).exists())
+    }
+
     /// Fails if its folder is not the one that was marked.
-    pub fn recognize(&self) -> Result<(), Error> {
-        match &self.folder {
-            Some(folder) if !folder.join(MARKER).exists() => {
-                let why = format!("the folder lacks {MARKER}: is its disk mounted, and is it the right folder?");
-                Err(error(unavailable(&why)))
-            }
-            _ => Ok(()),
+    fn recognize(&self) -> Result<(), Error> {
+        if self.is_marked() {
+            return Ok(());
         }
+        let why = format!("the folder lacks {MARKER}: is its disk mounted, and is it the right folder?");
+        Err(error(unavailable(&why)))
     }
 
     /// Whether other users of this computer may read what is in its folder.

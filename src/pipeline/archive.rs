@@ -31,9 +31,8 @@ const FEW: i64 = 8;
 /// The pause before the next look whether there are few.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The pause of a job that finds others copying, and how much longer it may be: many may wait.
-const BUSY: Duration = Duration::from_secs(3);
-const SPREAD: Duration = Duration::from_secs(30);
+/// The pause of a job that finds others copying: many may wait.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// The first pause after the archive has failed, and the longest. A job never gives up because of that: a full disk, or a bucket that
 /// does not answer, may take days to mend.
@@ -68,13 +67,12 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
     let failing_for = context.archive_fails_until.load(Ordering::Relaxed) - context.clock.now_ms();
     if let Ok(left @ 1..) = u64::try_from(failing_for) {
         let error = Error::Pending("the archive has failed a moment ago");
-        return Err(JobError::poll_again(error, jittered(Duration::from_millis(left) + BUSY)));
+        return Err(JobError { error, next: Next::Wait(Duration::from_millis(left) + BUSY) });
     }
     // Without a turn, the job makes room for others at once.
     let Ok(_permit) = context.archiving.try_acquire() else {
         let error = Error::Pending("callscribe is copying other recordings to the archive first");
-        let pause = BUSY + SPREAD.mul_f64(jittered(Duration::from_secs(1)).as_secs_f64() - 0.8);
-        return Err(JobError { error, next: Next::Wait(pause) });
+        return Err(JobError { error, next: Next::Wait(BUSY) });
     };
     let form = AudioForm { format: MediaFormat::Wav, channels: None };
     let Source::AtTwilio { wanted, may_mix, is_listed } = upload::source(context, job, &sid, form).await? else {
@@ -95,7 +93,7 @@ pub(super) async fn run(context: &Shared, job: &Job) -> Result<(), JobError> {
             NotKept::Source(error) => error,
             NotKept::Archive(error) => {
                 let pause = pause(job);
-                context.archive_fails_until.store(context.clock.now_ms() + ms(pause), Ordering::Relaxed);
+                context.archive_fails_until.store(context.clock.now_ms() + ms(PAUSE), Ordering::Relaxed);
                 JobError::poll_again(error.into(), pause)
             }
         })
@@ -251,10 +249,10 @@ pub(super) async fn delete(context: &Shared, job: &Job, copies: &[Archived]) -> 
     Ok(())
 }
 
-/// Returns the first of these copies that is not in the archive of now.
+/// Returns the first of these copies that is in another archive than that of now.
 pub(super) fn elsewhere<'c>(context: &Shared, copies: &'c [Archived]) -> Option<&'c Archived> {
     let now = context.archive.as_ref().map(Archive::name);
-    copies.iter().find(|copy| Some(copy.archive.as_str()) != now)
+    copies.iter().find(|copy| copy.kept.is_some() && Some(copy.archive.as_str()) != now)
 }
 
 /// The pause after another failure of the archive.

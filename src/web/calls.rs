@@ -17,6 +17,7 @@ use super::pages::Notices;
 use super::response::see_other;
 use super::view::{CallDetails, CallView, EventView, LegView, RecordingView, SpeakerView, TranscriptView};
 use super::{reading, response};
+use crate::clients::archive::Archive;
 use crate::clients::json::{SMALL, most_bytes};
 use crate::clients::twilio::{self, Recording};
 use crate::context::Shared;
@@ -209,9 +210,10 @@ async fn stored(
     let contact = conn.contact_of(call).await?;
     shown.keyterms_of_contact = contact.map(|contact| contact.keyterms_of_calls()).unwrap_or_default();
     let copies = conn.archived_of(&call.id).await?;
+    let archive = context.archive.as_ref().map(Archive::name);
     for recording in &facts.recordings {
         let mut view = RecordingView::of(context, headers, recording);
-        view.add_archived(&copies, conn.job_state(JobKind::Archive, recording.sid.as_str()).await?);
+        view.add_archived(archive, &copies, conn.job_state(JobKind::Archive, recording.sid.as_str()).await?);
         shown.recordings.push(view);
     }
     drop(conn);

@@ -675,10 +675,10 @@ impl RecordingView {
         }
     }
 
-    /// Adds what an archive keeps of it, and how the job stands that copies it there.
-    pub(super) fn add_archived(&mut self, copies: &[Archived], job: Option<JobState>) {
-        let of = |copy: &&Archived| copy.recording.as_str() == self.sid && copy.kept.is_some();
-        self.archived = copies.iter().rfind(of).and_then(ArchivedView::of);
+    /// Adds what the archive of this name keeps of it, and how the job stands that copies it there.
+    pub(super) fn add_archived(&mut self, archive: Option<&str>, copies: &[Archived], job: Option<JobState>) {
+        let of = |copy: &&Archived| copy.recording.as_str() == self.sid && Some(copy.archive.as_str()) == archive;
+        self.archived = copies.iter().find(of).and_then(ArchivedView::of);
         self.not_archived = job.and_then(|job| job.reason).filter(|_| self.archived.is_none());
     }
 
