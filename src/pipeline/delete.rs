@@ -1,6 +1,6 @@
-//! Deleting a call everywhere: the recordings at Twilio and in the archive, the transcripts at AssemblyAI, the call and its
-//! legs at Twilio, then the rows here. The request commits first. Each deletion may be repeated; what a vendor does not find counts as
-//! deleted. An instance whose lease has run out begins no further deletion.
+//! Deleting a call everywhere: the recordings at Twilio and in the archive, the transcripts at AssemblyAI, the call and
+//! its legs at Twilio, then the rows here. The request commits first. Each deletion may be repeated; what a vendor does
+//! not find counts as deleted. An instance whose lease has run out begins no further deletion.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

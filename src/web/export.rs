@@ -157,7 +157,8 @@ fn asked(headers: &HeaderMap, uri: &Uri) -> Result<Asked, ApiError> {
     Ok(Asked { search, zone: Zone::named(&zone, wants_page(headers))?, format, extension, media_type })
 }
 
-/// Returns what the file is called, without its extension: which days it has, as they were written, and of which day it is.
+/// Returns the name of the file without its extension: `calls`, the days of the filter as they were written, and the day of the
+/// export.
 fn named(search: &Search, zone: &Zone, now: Timestamp) -> String {
     let [since, until] = [("since", &search.since), ("until", &search.until)].map(|(word, text)| match day(text) {
         "" => String::new(),

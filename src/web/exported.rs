@@ -1,5 +1,5 @@
-//! What an export says of calls and uploads: those that match, page after page, each with its current transcripts, of which a few
-//! are in memory at a time. Knows nothing of HTTP.
+//! What an export says of the calls and uploads that match. It reads them page after page, with their current transcripts, and
+//! holds a few transcripts in memory at a time. Knows nothing of HTTP.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
