@@ -27,7 +27,6 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::spawn_blocking;
 use url::Url;
-use uuid::Uuid;
 
 use super::range::Range;
 use super::twilio::{AudioType, Playable};
@@ -46,6 +45,14 @@ const CHECKSUM: &str = ".sha256";
 
 /// The file by which a folder is recognized.
 const MARKER: &str = "callscribe-archive.txt";
+
+/// The object that is written to see whether that is possible, and what it says. It has the same name each time, so that the next
+/// check replaces and removes one that was left behind.
+const CHECK: &str = "callscribe-check.txt";
+const CHECKED: &[u8] = b"callscribe may write here\n";
+
+/// How often an object that another instance removes is written before that counts as a failure.
+const CHECKS: u32 = 5;
 
 /// What stands between the URL of a bucket and that of its server.
 const AT: &str = " at ";
@@ -233,22 +240,29 @@ impl Archive {
         Ok(())
     }
 
-    /// Writes a small object, reads it and removes it.
+    /// Writes a small object, reads it and removes it, also one that a killed program left behind.
     pub async fn check(&self) -> Result<(), Error> {
         self.recognize()?;
-        // Another instance may check at the same time.
-        let name = format!("callscribe-check-{}.txt", Uuid::new_v4().simple());
-        let path = Path::from(name.as_str());
-        let written = Bytes::from_static(b"callscribe may write here\n");
-        let checked = async {
-            self.store.put(&path, written.clone().into()).await?;
-            let read = async { self.store.get(&path).await?.bytes().await };
-            let read = read.await;
-            self.store.delete(&path).await?;
-            read
-        };
-        let read = checked.await.map_err(|error| failed(&error))?;
-        if read == written { Ok(()) } else { Err(error(Kind::BadBody { path: name })) }
+        let mut checks = 1;
+        loop {
+            self.clear(CHECK).await?;
+            match self.check_once().await {
+                // Another instance checks at the same time, and removed the object first.
+                Err(object_store::Error::NotFound { .. }) if checks < CHECKS => checks += 1,
+                Ok(read) if read == CHECKED => return Ok(()),
+                Ok(_) => return Err(error(Kind::BadBody { path: CHECK.to_owned() })),
+                Err(failure) => return Err(failed(&failure)),
+            }
+        }
+    }
+
+    async fn check_once(&self) -> object_store::Result<Bytes> {
+        let path = Path::from(CHECK);
+        self.store.put(&path, Bytes::from_static(CHECKED).into()).await?;
+        let read = async { self.store.get(&path).await?.bytes().await };
+        let read = read.await;
+        self.store.delete(&path).await?;
+        read
     }
 
     /// Removes the files that a program which was killed has left of an object in a folder: `<name>#<number>`. What was removed

@@ -82,7 +82,7 @@ impl World {
         if self.assemblyai.transcripts().iter().any(|transcript| transcript["text"] != "Deleted by user.") {
             self.violations.push("not deleted: a transcript at AssemblyAI".to_owned());
         }
-        self.check_empty_archive();
+        self.check_empty_archive().await;
         let (name, file) = (self.name.clone(), self.database.url());
         let mut outcome = self.close(calls).await;
         // The program checkpointed its WAL into the file when it ended.

@@ -416,3 +416,15 @@ async fn the_check_of_the_settings_writes_reads_and_deletes_in_the_archive() {
     let page = world.get_with("/", &[("accept", "text/html")]).await.text();
     assert!(page.contains("ARCHIVE_URL"), "{page}");
 }
+
+#[tokio::test]
+async fn the_check_of_the_settings_removes_what_one_that_was_killed_has_left() {
+    let folder = Folder::new();
+    let world = World::with(&[("ARCHIVE_URL", &url_of(&folder))]).await;
+    let archive = folder.path().join("recordings");
+    for left in ["callscribe-check.txt", "callscribe-check.txt#1"] {
+        std::fs::write(archive.join(left), "callscribe").expect("a file");
+    }
+    world.app.check_settings().await;
+    assert_eq!(files(&archive), Vec::<PathBuf>::new());
+}
