@@ -123,6 +123,12 @@ pub enum Commit {
     CatchUp,
     /// A receiver of webhooks is added, changed or removed.
     StoreReceiver,
+    /// An operator makes a token.
+    StoreToken,
+    /// An operator revokes a token.
+    RevokeToken,
+    /// When a token was last used.
+    UseToken,
     /// An operator sends a delivery again.
     Resend,
     /// Deliveries are claimed. A claim whose commit is not seen is no claim: its lease runs out.

@@ -90,7 +90,7 @@
 //! | [`context`] | the long-lived values that handlers and workers share |
 //! | [`server`], [`telemetry`] | the listener with its slots, deadlines and graceful stop; the log |
 //! | [`web`] | incoming HTTP: the list of routes in `web/mod.rs`, access, errors, a file for each group of handlers; JSON shapes in `web/view.rs`, templates in `web/pages/` |
-//! | [`auth`] | what lets an operator in: token, sessions, log-in link |
+//! | [`auth`] | what lets an operator in: token, sessions, log-in link; the text of named tokens |
 //! | [`exposure`] | whether a tunnel at `BASE_URL` makes strangers look local |
 //! | [`pipeline`] | what happens to a call: dial, ingest, follow, upload, submit, settle, delete; and the worker |
 //! | [`store`] | calls, recordings, transcripts, contacts, the vocabulary, jobs, history, search, in SQLite or PostgreSQL: the only SQL, with a migration for each database in `store/migrations/` (released ones never change, British spelling included) |
@@ -129,7 +129,7 @@
 //! | figure of how right transcripts are | [`accuracy`], as counts that add up over calls and a rate of them |
 //! | format of a file | a file in [`export`]; `web/transcript.rs` for one transcript, `web/export.rs` for all that match; the manual |
 //! | setting | `config/settings.rs`, its field in `config/`, the manual |
-//! | route or page | a handler in [`web`], a line in `web/mod.rs`, the manual |
+//! | route or page | a handler in [`web`], a line in `web/mod.rs`, the right that it needs in `web/rights.rs`, the manual |
 //!
 //! [`development`] has recipes for each.
 //!
@@ -176,6 +176,8 @@
 //! | asking a vendor again about something pending | poll | `Job::polls`, `poll_pause` |
 //! | finding out at a vendor whether a request with a lost answer was carried out; storing what is found | search for; adopt | `pipeline::follow`, `pipeline::listing` |
 //! | storing what a vendor reports | ingest | [`pipeline::ingest`] |
+//! | a token that an operator made for a program, with a name and some rights; what it allows | named token; right | [`named_token`](model::named_token) |
+//! | who asks for something, and the `Idempotency-Key` of the request | asked | [`Asked`](pipeline::asked::Asked) |
 //! | a request in which Twilio reports a state | callback | `web::hooks` |
 //! | a request in which Twilio asks for TwiML | voice webhook | `web::record` |
 //! | the request in which AssemblyAI reports a final transcript | webhook | `web::hooks` |
@@ -242,7 +244,8 @@
 //!   conversation that has dialed a leg dials no other.
 //! - A request from this computer needs no credentials if nothing in it suggests a proxy, and a look at `BASE_URL` that saw
 //!   everything shows that no tunnel makes strangers look local. Every other request needs the operator token, or a session
-//!   opened with it that was not logged out. Wrong tokens are limited, however long the right one is.
+//!   opened with it that was not logged out, or a named token with the right for its route. With a named token,
+//!   being on this computer gives no other rights. Wrong tokens are limited, however long the right one is.
 //! - A connection that waits for its client keeps no other connection out: it is closed for one. A request that runs is
 //!   never interrupted for that, nor one of the operator. A response that ends its connection says so.
 //! - A callback without proof of its origin is refused. Even with proof it only moves a state forward and makes a job due;

@@ -2,6 +2,7 @@
 //! link. Knows no HTTP.
 
 mod link;
+mod named;
 mod sessions;
 pub mod signature;
 mod token;
@@ -9,6 +10,7 @@ mod token;
 use secrecy::SecretString;
 
 use link::LogInLink;
+pub use named::{NewToken, hash_of_named};
 use sessions::Sessions;
 pub use sessions::{SESSION_SECONDS, Session};
 use token::Token;

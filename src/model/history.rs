@@ -12,6 +12,8 @@ pub struct Event {
     pub what: Happened,
     /// Why, for a person.
     pub reason: Option<String>,
+    /// Who asked for it, for people, if somebody did.
+    pub by: Option<String>,
 }
 
 /// What a call, a leg, a recording or a transcript came to.

@@ -71,6 +71,7 @@ pub mod learned;
 pub mod leg;
 pub mod measure;
 pub mod name;
+pub mod named_token;
 pub mod numbering;
 pub mod phone;
 pub mod price;

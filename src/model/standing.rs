@@ -466,7 +466,7 @@ mod tests {
 
     fn marks(state: CallState, progress: Progress, history: &[Happened]) -> Vec<(Stage, Mark, bool)> {
         let history: Vec<Event> =
-            (1..).zip(history).map(|(at, what)| Event { at, what: what.clone(), reason: None }).collect();
+            (1..).zip(history).map(|(at, what)| Event { at, what: what.clone(), reason: None, by: None }).collect();
         steps(state, progress, &history).iter().map(|step| (step.stage, step.mark, step.at.is_some())).collect()
     }
 
@@ -556,7 +556,8 @@ mod tests {
             transcript(&failed, TranscriptState::Waiting),
             transcript(&failed, TranscriptState::Failed),
         ];
-        let history = (1..).zip(history).map(|(at, what)| Event { at, what, reason: None }).collect::<Vec<_>>();
+        let history =
+            (1..).zip(history).map(|(at, what)| Event { at, what, reason: None, by: None }).collect::<Vec<_>>();
         let times = steps(CallState::Completed, Progress::Done, &history).map(|step| step.at);
         assert_eq!(times[4..], [Some(1), Some(2), Some(3)]);
     }

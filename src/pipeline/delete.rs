@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asked::Asked;
 use super::job::{self, JobError, Next, poll_pause};
 use super::right::Right;
 use super::task::run_to_end;
@@ -50,15 +51,16 @@ pub async fn extent(context: &Shared, name: &CallName) -> Result<Extent, Error> 
 
 /// Commits the deletion of the call, with the job that deletes it. Repeated while the deletion is pending, it makes
 /// the job due at once; a failed job starts over.
-pub async fn delete(context: &Shared, name: CallName) -> Result<(), Error> {
+pub async fn delete(context: &Shared, name: CallName, asked: Asked) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    run_to_end(context, async move { request(&shared, &name).await }).await
+    run_to_end(context, async move { request(&shared, &name, &asked.by).await }).await
 }
 
-async fn request(context: &Shared, name: &CallName) -> Result<(), Error> {
+async fn request(context: &Shared, name: &CallName, by: &str) -> Result<(), Error> {
     let requested = context
         .store
         .write(Commit::RequestDeletion, name.as_str(), |mut tx| async move {
+            tx.act_for(by);
             let requested = mark(&mut tx, name, None, context.clock.now_ms()).await?;
             Ok((tx, requested))
         })
@@ -78,11 +80,13 @@ pub(super) async fn request_some(
     context: &Shared,
     names: &[CallName],
     filter: &Filter,
+    by: &str,
 ) -> Result<Vec<(Extent, Option<NotDeletable>)>, Error> {
     let Some(first) = names.first() else { return Ok(Vec::new()) };
     let requested = context
         .store
         .write(Commit::RequestDeletion, first.as_str(), |mut tx| async move {
+            tx.act_for(by);
             let (now, mut requested) = (context.clock.now_ms(), Vec::new());
             for name in names {
                 requested.extend(mark(&mut tx, name, Some(filter), now).await?);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::asked::Asked;
 use super::delete::{self, Extent};
 use super::task::run_to_end;
 use super::{Error, facts};
@@ -81,12 +82,12 @@ pub async fn extent(context: &Shared, filter: &Filter) -> Result<Receipt, Error>
 /// Commits the deletion of all that match and are over, some at a time, with a job for each. Those that are still up are
 /// left. With [`Receipt::matches`] of what somebody has seen, fails if it would delete
 /// anything else.
-pub async fn delete(context: &Shared, filter: Filter, seen: Option<String>) -> Result<Receipt, Error> {
+pub async fn delete(context: &Shared, filter: Filter, seen: Option<String>, asked: Asked) -> Result<Receipt, Error> {
     let shared = Arc::clone(context);
-    run_to_end(context, async move { request_all(&shared, &filter, seen).await }).await
+    run_to_end(context, async move { request_all(&shared, &filter, seen, &asked.by).await }).await
 }
 
-async fn request_all(context: &Shared, filter: &Filter, seen: Option<String>) -> Result<Receipt, Error> {
+async fn request_all(context: &Shared, filter: &Filter, seen: Option<String>, by: &str) -> Result<Receipt, Error> {
     let found = extent(context, filter).await?;
     if seen.is_some_and(|seen| seen != found.matches()) {
         return Err(Error::OtherMatches);
@@ -94,7 +95,7 @@ async fn request_all(context: &Shared, filter: &Filter, seen: Option<String>) ->
     let names: Vec<CallName> = found.deleting.iter().map(|extent| CallName::Id(extent.call.id.clone())).collect();
     let mut receipt = Receipt { left: found.left, ..Receipt::default() };
     for some in names.chunks(MARKED_AT_ONCE) {
-        delete::request_some(context, some, filter).await?.into_iter().for_each(|requested| receipt.add(requested));
+        delete::request_some(context, some, filter, by).await?.into_iter().for_each(|requested| receipt.add(requested));
     }
     Ok(receipt)
 }

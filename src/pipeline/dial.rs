@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::asked::Asked;
 use super::job::{self, Claimed, ms, poll_pause};
 use super::right::{RIGHT_TO_CALL, Right};
 use super::task::run_to_end;
@@ -22,7 +23,7 @@ use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::name::Name;
 use crate::model::phone::PhoneNumber;
-use crate::store::{self, Conn, Job, Transition};
+use crate::store::{self, Conn, Done, Job, Transition};
 
 /// How often a rate-limited `POST Calls` is repeated. Twilio has not placed the call then.
 const REPEATS: u32 = 5;
@@ -56,6 +57,7 @@ pub struct Request {
     pub again: bool,
     /// The nonce of the form, if the request comes from one.
     pub nonce: Option<FormNonce>,
+    pub asked: Asked,
 }
 
 /// The call that answers a request to dial.
@@ -72,6 +74,8 @@ enum Intent {
     Committed(Job),
     /// An existing call answers the request.
     Other(Box<Call>),
+    /// The key was sent before, with another number.
+    OtherRequest,
     /// The cap is reached for this many milliseconds.
     TooMany(Cap, i64),
     /// The database was so slow that the client has been told that nothing was dialed.
@@ -140,6 +144,7 @@ async fn place(
             let retry_after = Duration::from_millis(u64::try_from(left).unwrap_or_default());
             Err(Error::TooManyCalls { calls, window, setting, retry_after })
         }
+        Intent::OtherRequest => Err(Error::OtherRequest),
         Intent::TooLate => {
             tracing::warn!(to, "not dialed: the database took too long");
             Err(Error::Pending(NOT_STORED))
@@ -159,6 +164,7 @@ async fn intend(
         .store
         .write(Commit::IntendToDial, call.id.as_str(), |mut tx| async move {
             tx.lock_dialing(context.clock.now_ms()).await?;
+            tx.act_for(&request.asked.by);
             // The lock may have taken long, and the caps count from now.
             let now = context.clock.now_ms();
             tx.redate_calls(now).await?;
@@ -173,6 +179,11 @@ async fn intend(
                 is_intended.store(false, Ordering::Relaxed);
                 if now - call.created_at > ms(context.dial_timeout) {
                     return Ok((tx, Intent::TooLate));
+                }
+                if let Some(other) = dialed_for_key(&mut tx, request).await? {
+                    let is_same = other.to.as_deref() == Some(&*request.number.to_string())
+                        && other.operator.as_deref() == request.operator.as_ref().map(ToString::to_string).as_deref();
+                    return Ok((tx, if is_same { Intent::Other(Box::new(other)) } else { Intent::OtherRequest }));
                 }
                 if let Some(other) = asked_before(&mut tx, context, request, now).await? {
                     return Ok((tx, Intent::Other(Box::new(other))));
@@ -194,6 +205,10 @@ async fn intend(
                         return Ok((tx, Intent::Other(Box::new(other))));
                     }
                 }
+                if let Some(key) = &request.asked.key {
+                    let done = Done { subject: call.id.to_string(), request: String::new() };
+                    tx.keep_key(key, &done, now).await?;
+                }
             }
             // The first poll is due while the phone rings. If the program dies, the lease runs out before that.
             let (lease, due) = (job::lease(context), now + ms(poll_pause(0)));
@@ -201,6 +216,17 @@ async fn intend(
             Ok((tx, Intent::Committed(job)))
         })
         .await
+}
+
+/// The call that a request with the same key has dialed, if it rang or may have rung.
+async fn dialed_for_key(tx: &mut Conn, request: &Request) -> Result<Option<Call>, store::Error> {
+    let Some(key) = request.asked.key.as_deref() else { return Ok(None) };
+    let Some(Done { subject, .. }) = tx.done_for_key(Some(key)).await? else { return Ok(None) };
+    let rang = tx.call_that_rang(&subject).await?;
+    if rang.is_none() {
+        tx.forget_key(key).await?;
+    }
+    Ok(rang)
 }
 
 /// The call that this request has dialed before, or one so recent that it answers the request.

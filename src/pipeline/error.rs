@@ -13,6 +13,7 @@ use crate::model::call::{CallId, CallSid};
 use crate::model::contact::BadContact;
 use crate::model::correction::BadEdit;
 use crate::model::keyterms::BadKeyterms;
+use crate::model::named_token::TokenId;
 use crate::model::receiver::ReceiverId;
 use crate::model::standing::{NotDeletable, NothingToRetry};
 use crate::model::vocabulary::BadTerm;
@@ -122,6 +123,14 @@ pub enum Error {
     NoSuchDelivery(String),
     #[error("its receiver is disabled or removed; enable it first")]
     ReceiverIsOff,
+    #[error("this Idempotency-Key was sent before, with another request; nothing was done")]
+    OtherRequest,
+    #[error("there is no token {0}")]
+    NoSuchToken(TokenId),
+    #[error("there is a token of the name {0:?} already")]
+    SameToken(String),
+    #[error("there are {0} tokens already, which is the most; revoke one")]
+    TooManyTokens(usize),
     #[error("{0} is no contact's number")]
     NoSuchContact(String),
     #[error(transparent)]

@@ -10,6 +10,7 @@ use serde_json::Map;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::asked::Asked;
 use super::job::ms;
 use super::task::run_to_end;
 use super::{Error, importable, price, request};
@@ -20,7 +21,7 @@ use crate::model::import::{ImportFilter, ImportId, ImportState, ItemState};
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
 use crate::model::standing::NothingToRetry;
-use crate::store::{Conn, Import, ImportCounts, LeftOut};
+use crate::store::{Conn, Done, Import, ImportCounts, LeftOut};
 
 /// Recordings that are read at once to count them: the largest page of Twilio's.
 const PAGE: usize = 1_000;
@@ -186,14 +187,27 @@ async fn get(conn: &mut Conn, id: &ImportId) -> Result<Import, Error> {
 
 /// Pauses, resumes or cancels an import, or orders once more what failed. What is ordered comes to its end. Repeated, it changes nothing.
 pub async fn steer(context: &Shared, id: &ImportId, steering: Steering) -> Result<(), Error> {
+    steer_once(context, id, steering, None).await
+}
+
+/// Orders once more what has failed in an import.
+pub async fn retry(context: &Shared, id: &ImportId, asked: Asked) -> Result<(), Error> {
+    steer_once(context, id, Steering::Retry, asked.key).await
+}
+
+/// The same key steers once.
+async fn steer_once(context: &Shared, id: &ImportId, steering: Steering, key: Option<String>) -> Result<(), Error> {
     let (shared, id) = (Arc::clone(context), id.clone());
     run_to_end(context, async move {
-        let (id, subject) = (&id, Uuid::new_v4().to_string());
+        let (id, key, subject) = (&id, &key, Uuid::new_v4().to_string());
         let steered = shared.store.write(Commit::SteerImport, &subject, |mut tx| {
             let now = shared.clock.now_ms();
             async move {
                 tx.lock_import(id).await?;
                 let Some(import) = tx.import(id).await? else { return Ok((tx, None)) };
+                if tx.done_for_key(key.as_deref()).await?.is_some() {
+                    return Ok((tx, Some((import.state, Some(true)))));
+                }
                 let to = match steering {
                     Steering::Pause => ImportState::Paused,
                     Steering::Retry => ImportState::Running,
@@ -210,6 +224,10 @@ pub async fn steer(context: &Shared, id: &ImportId, steering: Steering) -> Resul
                 };
                 if steering == Steering::Retry && is_allowed {
                     if tx.retry_import_items(id).await? {
+                        if let Some(key) = key {
+                            let done = Done { subject: id.to_string(), request: String::new() };
+                            tx.keep_key(key, &done, now).await?;
+                        }
                         tx.open_job(JobKind::Import, id.as_str(), now, now).await?;
                     } else if !is_so {
                         return Ok((tx, Some((import.state, None))));

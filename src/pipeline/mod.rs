@@ -28,11 +28,12 @@
 //! | [`deliver`] | sends webhooks to their receivers |
 //! | `runner` | runs one claimed job; the only file that knows the jobs by name |
 //! | [`worker`] | claims due jobs and renews their leases |
-//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`checks`], [`blind_checks`], [`accuracy`], [`trials`], [`trial_report`], [`imports`], [`costs`], [`receivers`], [`log_out`] | what operators and clients ask for |
+//! | [`dial`], [`transcription`], [`retry`], [`contacts`], [`speakers`], [`corrections`], [`replace`], [`checks`], [`blind_checks`], [`accuracy`], [`trials`], [`trial_report`], [`imports`], [`costs`], [`receivers`], [`tokens`], [`log_out`] | what operators and clients ask for |
 
 pub mod accuracy;
 pub mod allowed;
 mod archive;
+pub mod asked;
 pub mod blind_checks;
 pub mod budget;
 mod charge;
@@ -72,6 +73,7 @@ pub mod speakers;
 pub mod spooled;
 mod submit;
 mod task;
+pub mod tokens;
 pub mod transcription;
 mod trial;
 pub mod trial_report;

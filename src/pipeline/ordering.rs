@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::asked::Asked;
 use super::request::{self, AudioForm, TranscriptRequest};
 use super::task::run_to_end;
 use super::uploads::Upload;
@@ -23,7 +24,7 @@ use crate::model::keyterms::Keyterms;
 use crate::model::name::Name;
 use crate::model::recording::{Recording, RecordingSid};
 use crate::model::transcript::{OrderId, Transcript, TranscriptState};
-use crate::store::{self, Job, NewTranscript};
+use crate::store::{self, Done, Job, NewTranscript};
 
 /// Why audio is not transcribed again whose upload goes.
 const IN_DELETION: Error = Error::Pending("the same audio is being deleted; send it again after that");
@@ -87,6 +88,7 @@ pub struct Request {
     /// What the upload is called, if it is one, and what it is filed under.
     pub title: Option<Name>,
     pub tag: Option<Name>,
+    pub asked: Asked,
 }
 
 impl Source {
@@ -181,8 +183,8 @@ where
 pub(super) async fn prepare(
     context: &Shared,
     request: Request,
-) -> Result<(TranscriptRequest, Option<Upload>, bool), Error> {
-    let Request { source, keyterms, parameters, again, title, tag } = request;
+) -> Result<(TranscriptRequest, Option<Upload>, Again), Error> {
+    let Request { source, keyterms, parameters, again, title, tag, asked } = request;
     let has_default_models = request::has_default_models(context, &parameters);
     let parameters = request::parameters(context, parameters, &keyterms);
     request::check_keyterms(context, &parameters, &request::keyterms_of(&parameters))?;
@@ -223,7 +225,14 @@ pub(super) async fn prepare(
     }
     drop(conn);
     let request = TranscriptRequest { recording, audio, checksum, parameters, channels_differ, has_default_models };
-    Ok((request, upload, again))
+    Ok((request, upload, Again { is_wanted: again, asked }))
+}
+
+/// Whether another transcript of the same is wanted, and who asks for it.
+#[derive(Debug, Clone)]
+pub(super) struct Again {
+    is_wanted: bool,
+    asked: Asked,
 }
 
 /// An order that is stored.
@@ -243,7 +252,7 @@ pub(super) async fn order(context: &Shared, request: Request, id: OrderId) -> Re
     run_to_end(context, async move {
         let context = &shared;
         let new = NewTranscript { id, ..request.new_transcript(context.clock.now_ms()) };
-        let (id, _) = begin(context, &new, &request.keys(), upload.as_ref(), again, Claims::Nothing).await?;
+        let (id, _) = begin(context, &new, &request.keys(), upload.as_ref(), &again, Claims::Nothing).await?;
         context.job_ready.notify_one();
         let order = context.store.read().await?.transcript_by_id(&id).await?;
         let order = order.ok_or(store::Error::Unreadable("transcripts.id"))?;
@@ -267,33 +276,55 @@ pub(super) async fn begin(
     new: &NewTranscript,
     keys: &[String],
     upload: Option<&Upload>,
-    again: bool,
+    again: &Again,
     claims: Claims,
 ) -> Result<(OrderId, Option<Job>), Error> {
     let begun = match find_or_insert(context, new, keys, upload, again, claims).await {
         // Another request for the same was faster.
-        Err(store::Error::Taken) => find_or_insert(context, new, keys, upload, false, claims).await?,
+        Err(store::Error::Taken) => {
+            let again = Again { is_wanted: false, ..again.clone() };
+            find_or_insert(context, new, keys, upload, &again, claims).await?
+        }
         begun => begun?,
     };
-    begun.ok_or(IN_DELETION)
+    match begun {
+        Begun::Order(id, job) => Ok((id, job)),
+        Begun::InDeletion => Err(IN_DELETION),
+        Begun::OtherRequest => Err(Error::OtherRequest),
+    }
+}
+
+enum Begun {
+    /// The order, and its job if it is claimed.
+    Order(OrderId, Option<Job>),
+    /// The same upload is being deleted.
+    InDeletion,
+    /// The key was sent before, for another transcript.
+    OtherRequest,
 }
 
 /// Finds the transcript of the same request, which has one of these keys, or inserts this one. Claims its job if no instance
-/// has it and a client waits, so that it does not wait for a worker and receives any error. Returns `None` if the same upload is being
-/// deleted.
+/// has it and a client waits, so that it does not wait for a worker and receives any error.
 async fn find_or_insert(
     context: &Shared,
     new: &NewTranscript,
     keys: &[String],
     upload: Option<&Upload>,
-    again: bool,
+    again: &Again,
     claims: Claims,
-) -> Result<Option<(OrderId, Option<Job>)>, store::Error> {
+) -> Result<Begun, store::Error> {
     context
         .store
         .write(Commit::RequestTranscript, new.id.as_str(), |mut tx| async move {
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
+            tx.act_for(&again.asked.by);
+            let done = tx.done_for_key(again.asked.key.as_deref()).await?;
+            if done.as_ref().is_some_and(|done| !keys.contains(&done.request)) {
+                return Ok((tx, Begun::OtherRequest));
+            }
+            // The second time, another one is no longer wanted.
+            let again = Again { is_wanted: again.is_wanted && done.is_none(), ..again.clone() };
             let mut all = Vec::new();
             for key in keys {
                 all.extend(tx.transcript_by_request(key).await?);
@@ -303,9 +334,9 @@ async fn find_or_insert(
             let known = match all.first().cloned() {
                 // Inserted by this request, in a commit whose outcome was unknown.
                 Some(known) if known.id == new.id => None,
-                Some(known) if !again && known.state != TranscriptState::Failed => Some(known),
+                Some(known) if !again.is_wanted && known.state != TranscriptState::Failed => Some(known),
                 // It failed, but AssemblyAI has accepted the order, or may have: resume it.
-                Some(known) if !again && known.asked_at.is_some() && !request::is_void(&known) => {
+                Some(known) if !again.is_wanted && known.asked_at.is_some() && !request::is_void(&known) => {
                     tx.begin_attempt(&known, false, "requested again", now).await?;
                     tx.open_job(kind, known.id.as_str(), now, now).await?;
                     // begin_attempt has cleared it.
@@ -320,7 +351,7 @@ async fn find_or_insert(
                         (Some(upload), None) => upload.find_or_insert(&mut tx, now).await?,
                     };
                     if upload.is_some() && recording.is_none() {
-                        return Ok((tx, None));
+                        return Ok((tx, Begun::InDeletion));
                     }
                     // Only these: another request may have inserted a newer one since.
                     for other in &all {
@@ -328,6 +359,12 @@ async fn find_or_insert(
                     }
                     if !tx.add_transcript(&NewTranscript { recording, ..new.clone() }).await? {
                         return Err(store::Error::Taken);
+                    }
+                    if let (Some(key), None) = (&again.asked.key, &done) {
+                        let request = keys.first().cloned().unwrap_or_default();
+                        if !tx.keep_key(key, &Done { subject: new.id.to_string(), request }, now).await? {
+                            return Err(store::Error::Taken);
+                        }
                     }
                     None
                 }
@@ -354,7 +391,7 @@ async fn find_or_insert(
                     (known.id, job)
                 }
             };
-            Ok((tx, Some((id, job))))
+            Ok((tx, Begun::Order(id, job)))
         })
         .await
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::asked::Asked;
 use super::request::{self, TranscriptRequest};
 use super::task::run_to_end;
 use super::trials::{self, MOST_ORDERS};
@@ -13,6 +14,7 @@ use crate::model::call::{CallId, CallName};
 use crate::model::job::JobKind;
 use crate::model::standing::NothingToRetry;
 use crate::model::trial::TrialId;
+use crate::store::{self, Conn, Done};
 
 /// What the history says of a new attempt.
 pub(super) const RETRIED: &str = "retried by the operator";
@@ -21,22 +23,29 @@ pub(super) const RETRIED: &str = "retried by the operator";
 /// resumes a failed deletion. Rings no phone.
 ///
 /// Returns [`Error::NothingToRetry`] if nothing has failed, or if it cannot be retried.
-pub async fn retry(context: &Shared, id: CallId) -> Result<(), Error> {
+pub async fn retry(context: &Shared, id: CallId, asked: Asked) -> Result<(), Error> {
     let shared = Arc::clone(context);
-    run_to_end(context, async move { restart(&shared, &CallName::Id(id)).await }).await
+    run_to_end(context, async move { restart(&shared, &CallName::Id(id), &asked).await }).await
 }
 
-async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
+async fn restart(context: &Shared, name: &CallName, asked: &Asked) -> Result<(), Error> {
     // If the outcome of a commit is unknown, the transaction runs again and finds that its work is done.
     let has_started = &AtomicBool::new(false);
     let refusal = context
         .store
         .write(Commit::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
+            tx.act_for(&asked.by);
+            if tx.done_for_key(asked.key.as_deref()).await?.is_some() {
+                return Ok((tx, None));
+            }
             let Some(call) = tx.call(name).await? else { return Ok((tx, None)) };
             let facts = facts::of(&mut tx, call).await?;
             if let Err(refusal) = facts.may_retry() {
                 return Ok((tx, Some(refusal)));
+            }
+            if !keep_key(&mut tx, asked, name.as_str(), now).await? {
+                return Ok((tx, None));
             }
             let id = &facts.call.id;
             if facts.call.deletion.is_some() {
@@ -68,22 +77,33 @@ async fn restart(context: &Shared, name: &CallName) -> Result<(), Error> {
     Ok(())
 }
 
+/// Stores the key of a retry, if it has one. Returns `false` if another transaction has done what it asks for.
+async fn keep_key(tx: &mut Conn, asked: &Asked, subject: &str, now: i64) -> Result<bool, store::Error> {
+    let Some(key) = &asked.key else { return Ok(true) };
+    let done = Done { subject: subject.to_owned(), request: String::new() };
+    tx.keep_key(key, &done, now).await
+}
+
 /// Starts a new attempt at each failed transcript of a trial. When it is finished, the trial measures it.
 ///
 /// Returns [`Error::NothingToRetry`] if none has failed, or if the trial was stopped.
-pub async fn retry_trial(context: &Shared, id: &TrialId) -> Result<(), Error> {
+pub async fn retry_trial(context: &Shared, id: &TrialId, asked: Asked) -> Result<(), Error> {
     trials::get(context, id).await?;
     let (shared, id) = (Arc::clone(context), id.clone());
-    run_to_end(context, async move { restart_trial(&shared, &id).await }).await
+    run_to_end(context, async move { restart_trial(&shared, &id, &asked).await }).await
 }
 
-async fn restart_trial(context: &Shared, id: &TrialId) -> Result<(), Error> {
+async fn restart_trial(context: &Shared, id: &TrialId, asked: &Asked) -> Result<(), Error> {
     // As above.
     let has_started = &AtomicBool::new(false);
     let refusal = context
         .store
         .write(Commit::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
+            tx.act_for(&asked.by);
+            if tx.done_for_key(asked.key.as_deref()).await?.is_some() {
+                return Ok((tx, None));
+            }
             if tx.is_trial_stopped(id).await? {
                 return Ok((tx, Some(NothingToRetry::TrialStopped)));
             }
@@ -95,6 +115,9 @@ async fn restart_trial(context: &Shared, id: &TrialId) -> Result<(), Error> {
                     tx.open_job(JobKind::Transcript, order.as_str(), due, now).await?;
                     position += 1;
                 }
+            }
+            if position > 0 {
+                keep_key(&mut tx, asked, id.as_str(), now).await?;
             }
             has_started.fetch_or(position > 0, Ordering::Relaxed);
             Ok((tx, (position == 0).then_some(NothingToRetry::NothingFailedInTrial)))

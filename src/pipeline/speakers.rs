@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::Error;
+use super::asked::Asked;
 use super::task::run_to_end;
 use crate::context::Shared;
 use crate::failpoint::Commit;
@@ -29,7 +30,7 @@ pub async fn of(conn: &mut Conn, call: &Call) -> Result<Speakers, store::Error> 
 }
 
 /// Names the speakers of a call, or swaps its sides. Rewrites no words: names are put to them when they are read.
-pub async fn name(context: &Shared, call: &CallName, naming: Naming) -> Result<(), Error> {
+pub async fn name(context: &Shared, call: &CallName, naming: Naming, asked: Asked) -> Result<(), Error> {
     let mut conn = context.store.read().await?;
     let found = conn.call(call).await?.ok_or_else(|| Error::NoSuchCall(call.as_str().to_owned()))?;
     if found.deletion.is_some() {
@@ -49,16 +50,17 @@ pub async fn name(context: &Shared, call: &CallName, naming: Naming) -> Result<(
     }
     drop(conn);
     let shared = Arc::clone(context);
-    run_to_end(context, async move { store(&shared, &found.id, &naming).await }).await
+    run_to_end(context, async move { store(&shared, &found.id, &naming, &asked.by).await }).await
 }
 
-async fn store(context: &Shared, call: &CallId, naming: &Naming) -> Result<(), Error> {
+async fn store(context: &Shared, call: &CallId, naming: &Naming, by: &str) -> Result<(), Error> {
     // Decided once, because a transaction whose outcome is unknown runs twice, and must not swap back what it has swapped.
     let decided = &OnceLock::new();
     let is_kept = context
         .store
         .write(Commit::NameSpeakers, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
+            tx.act_for(by);
             // What is deleted meanwhile gets no names.
             if !tx.lock_call(call, now).await? {
                 return Ok((tx, false));

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::asked::Asked;
 use super::job::{self, JobError, Next};
 use super::ordering::{self, Source};
 use super::task::Panicked;
@@ -50,6 +51,11 @@ struct Order {
     keyterms: Vec<String>,
     parameters: Map<String, Value>,
     again: bool,
+    /// Missing in the notes of earlier versions.
+    #[serde(default)]
+    by: String,
+    #[serde(default)]
+    key: Option<String>,
 }
 
 /// A file that is sent in pieces, and what is wanted of it.
@@ -62,6 +68,7 @@ pub struct Wanted {
     pub keyterms: Keyterms,
     pub parameters: Map<String, Value>,
     pub again: bool,
+    pub asked: Asked,
 }
 
 /// How far a file is.
@@ -83,7 +90,7 @@ pub struct Spooled {
 
 /// Begins a file. Its bytes come later.
 pub async fn begin(context: &Shared, wanted: Wanted) -> Result<FileId, Error> {
-    let Wanted { length, file_name, title, tag, keyterms, parameters, again } = wanted;
+    let Wanted { length, file_name, title, tag, keyterms, parameters, again, asked } = wanted;
     let text = |name: Name| name.to_string();
     let order = Order {
         file_name,
@@ -92,6 +99,8 @@ pub async fn begin(context: &Shared, wanted: Wanted) -> Result<FileId, Error> {
         keyterms: keyterms.as_slice().to_vec(),
         parameters,
         again,
+        by: asked.by,
+        key: asked.key,
     };
     let now = context.clock.now_ms();
     let (id, note) = (FileId::new(now), Note { length, created_at: now, purpose: Purpose::Transcript(order) });
@@ -285,6 +294,7 @@ async fn send_on(context: &Shared, job: &Job, id: &FileId) -> Result<(), JobErro
         again: order.again,
         title: name(order.title),
         tag: name(order.tag),
+        asked: Asked { by: order.by, key: order.key },
     };
     // If the program is killed before the end is noted, this runs again, and must not order another one.
     let order_id = OrderId::from(id.to_string());

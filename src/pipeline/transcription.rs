@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ordering::{Claims, Request, begin, prepare};
+use super::ordering::{Again, Claims, Request, begin, prepare};
 use super::request::TranscriptRequest;
 use super::task::run_to_end;
 use super::uploads::Upload;
@@ -33,7 +33,7 @@ const READ_AGAIN: Duration = Duration::from_millis(250);
 pub async fn transcribe(context: &Shared, request: Request) -> Result<Reply, Error> {
     let (request, upload, again) = prepare(context, request).await?;
     let shared = Arc::clone(context);
-    run_to_end(context, async move { submitted(&shared, &request, upload.as_ref(), again).await }).await
+    run_to_end(context, async move { submitted(&shared, &request, upload.as_ref(), &again).await }).await
 }
 
 /// Runs the job of this request, or waits for the instance that runs it.
@@ -41,7 +41,7 @@ async fn submitted(
     context: &Shared,
     request: &TranscriptRequest,
     upload: Option<&Upload>,
-    again: bool,
+    again: &Again,
 ) -> Result<Reply, Error> {
     let (new, keys) = (&request.new_transcript(context.clock.now_ms()), &request.keys());
     let mut listener = context.events.listen();

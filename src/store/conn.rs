@@ -18,11 +18,13 @@ pub(super) struct Changed {
 pub struct Conn {
     session: Session,
     changed: Changed,
+    /// Who asks for what the transaction does, if somebody does.
+    asked_by: Option<String>,
 }
 
 impl Conn {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, changed: Changed::default() }
+        Self { session, changed: Changed::default(), asked_by: None }
     }
 
     /// Runs a statement and returns how many rows it changed.
@@ -41,6 +43,15 @@ impl Conn {
     /// See [`Session::fetch_with_fresh_plan`].
     pub(super) async fn fetch_with_fresh_plan(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
         self.session.fetch_with_fresh_plan(sql, args).await
+    }
+
+    /// Has the history say who asks for what this transaction does from now on.
+    pub(crate) fn act_for(&mut self, asked_by: &str) {
+        self.asked_by = Some(asked_by.to_owned());
+    }
+
+    pub(super) fn asked_by(&self) -> Option<&str> {
+        self.asked_by.as_deref()
     }
 
     /// Has the summary of the call with this id stored at the end of the transaction.

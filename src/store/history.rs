@@ -71,10 +71,11 @@ impl Conn {
         at: i64,
     ) -> Result<(), Error> {
         self.touch(call.as_str());
-        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let (subject, attempt) = (what.subject(call), what.attempt());
-        let args = args![call.as_str(), what.kind(), subject, what.state(), what.rank(), attempt, reason, at];
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at, made_by)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        let (kind, subject, attempt) = (what.kind(), what.subject(call), what.attempt());
+        let by = self.asked_by();
+        let args = args![call.as_str(), kind, subject, what.state(), what.rank(), attempt, reason, at, by];
         self.execute(sql, args).await?;
         self.announce(call, &what, at).await
     }
@@ -121,7 +122,7 @@ impl Conn {
     /// own.
     pub async fn history(&mut self, call: &CallId) -> Result<Vec<Event>, Error> {
         let sql =
-            "SELECT kind, subject, state, round, reason, at FROM history WHERE call_id = $1 AND kind NOT IN ($2, $3)
+            "SELECT kind, subject, state, round, reason, at, made_by FROM history WHERE call_id = $1 AND kind NOT IN ($2, $3)
                    ORDER BY number";
         self.fetch(sql, args![call.as_str(), CORRECTION, CHECK]).await?.iter().map(event).collect()
     }
@@ -133,5 +134,6 @@ fn event(row: &Row) -> Result<Event, Error> {
         at: row.int("at")?,
         what: what.ok_or(Error::Unreadable("history.state"))?,
         reason: row.text_if_set("reason")?,
+        by: row.text_if_set("made_by")?,
     })
 }

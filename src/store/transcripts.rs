@@ -468,12 +468,12 @@ impl Conn {
         at: i64,
     ) -> Result<(), Error> {
         // What happens in a trial is none of the call's history.
-        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at) SELECT
+        let sql = "INSERT INTO history (call_id, kind, subject, state, rank, round, reason, at, made_by) SELECT
                    CASE WHEN trial IS NULL
                    THEN coalesce($7, (SELECT call_id FROM recordings WHERE sid = recording_sid)) END,
-                   'transcript', id, $2, $3, $4, $5, $6 FROM transcripts WHERE id = $1";
+                   'transcript', id, $2, $3, $4, $5, $6, $8 FROM transcripts WHERE id = $1";
         let call = call.map(CallId::as_str);
-        let args = args![id.as_str(), state.as_str(), state.rank(), attempt, reason, at, call];
+        let args = args![id.as_str(), state.as_str(), state.rank(), attempt, reason, at, call, self.asked_by()];
         self.execute(sql, args).await.map(drop)
     }
 }

@@ -1,13 +1,14 @@
 //! Who may do what. Everything but the vendors' callbacks is for the operator: at this computer, with `OPERATOR_TOKEN`, or
-//! with a session opened by it (`login`).
+//! with a session opened by it (`login`). A named token has some of the operator's rights (`rights`).
 //!
 //! A tunnel leads to the same port that dials phones. So a request counts as local only if nothing about it suggests
 //! otherwise, and while it is known that no tunnel makes strangers look local (`exposure`). Until that is known, the request
 //! waits. Headers that a proxy adds can remove trust and never give it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,10 +17,15 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::error::ApiError;
 use super::extract::{only_header, wants_page};
+use super::revocable::while_valid;
+use super::rights::right_of;
+use super::who::Who;
 use super::{login_page, session};
-use crate::auth::TooManyGuesses;
+use crate::auth::{TooManyGuesses, hash_of_named};
 use crate::context::{Context, Shared};
 use crate::exposure::OWN_NAMES;
+use crate::model::named_token::NamedToken;
+use crate::pipeline::tokens;
 use crate::server::Slot;
 
 /// Headers that only proxies add.
@@ -62,18 +68,7 @@ const VARY: HeaderValue = HeaderValue::from_static(
      sec-fetch-user, sec-purpose, user-agent, x-moz, x-purpose",
 );
 
-/// How the operator was recognized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
-    /// By being at this computer.
-    Here,
-    /// By a token in the request.
-    Token,
-    /// By the cookie of a browser that logged in.
-    Session,
-}
-
-/// Lets only the operator through, and adds [`Who`] to the request.
+/// Lets only the operator through, and the bearer of a named token with the right for the route. Adds [`Who`] to the request.
 pub(super) async fn operator_only(
     State(context): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -82,17 +77,36 @@ pub(super) async fn operator_only(
 ) -> Response {
     let response = match admit(&context, peer, &request).await {
         Ok(who) => {
+            if let Who::Named(token) = &who {
+                if let Err(error) = check_right(token, &request) {
+                    return varying(error.into_response());
+                }
+                request = request.map(|body| while_valid(&context, token.id, body));
+            }
             if let Some(slot) = request.extensions().get::<Slot>() {
                 slot.keep();
             }
-            request.extensions_mut().insert(who);
+            request.extensions_mut().insert(who.clone());
             let mut response = next.run(request).await;
+            if let Who::Named(token) = &who {
+                response = response.map(|body| while_valid(&context, token.id, body));
+            }
             response.extensions_mut().insert(who);
             response
         }
         Err(error) => turn_away(&context, request, error).await,
     };
     varying(response)
+}
+
+/// Fails if a named token lacks the right that this request needs. There is nothing to do at an address without a route.
+fn check_right(token: &NamedToken, request: &Request) -> Result<(), ApiError> {
+    let Some(route) = request.extensions().get::<MatchedPath>() else { return Ok(()) };
+    let right = right_of(request.method(), route.as_str());
+    if token.rights.include(right) {
+        return Ok(());
+    }
+    Err(ApiError::NotPermitted { name: token.name.to_string(), right })
 }
 
 /// Leads a browser to the log-in page. Anyone else is asked for a token, which would make a browser ask for a user name.
@@ -142,7 +156,7 @@ fn varying(mut response: Response) -> Response {
 /// Who has a token or a session never waits for a look. Not `async`, because a future that borrows the request cannot be
 /// sent to another thread.
 fn admit<'a>(
-    context: &'a Context,
+    context: &'a Shared,
     peer: SocketAddr,
     request: &Request,
 ) -> impl Future<Output = Result<Who, ApiError>> + use<'a> {
@@ -152,15 +166,26 @@ fn admit<'a>(
     let headers = request.headers();
     let sessions = if is_here { Vec::new() } else { session::signed(context, headers) };
     let (given, from) = (given_token(headers), origin(peer, headers));
+    // Who sends one wants its rights, and not those of this computer.
+    let named = given.as_deref().and_then(hash_of_named);
     async move {
         meant?;
-        if is_here {
+        if is_here && named.is_none() {
             return Ok(Who::Here);
+        }
+        if let Some(hash) = &named
+            && let Some(token) = tokens::recognize(context, hash).await?
+        {
+            return Ok(Who::Named(Arc::new(token)));
         }
         let is_token = given.map(|given| context.auth.token.matches(&given, from, context.clock.now_ms()));
         let is_token = is_token.unwrap_or(Ok(false));
         if is_token == Ok(true) {
             return Ok(Who::Token);
+        }
+        if named.is_some() {
+            is_token?;
+            return Err(ApiError::UnknownToken);
         }
         // Without the store, a token or being here is still enough.
         let is_session = session::is_any_open(context, &sessions).await;
@@ -262,7 +287,7 @@ pub(super) enum DialIntent {
     NotMeant,
 }
 
-pub(super) fn dial_intent(headers: &HeaderMap, who: Who) -> DialIntent {
+pub(super) fn dial_intent(headers: &HeaderMap, who: &Who) -> DialIntent {
     let has_metadata = has_fetch_metadata(headers);
     let intent = if has_metadata {
         navigation(headers)
@@ -277,7 +302,7 @@ pub(super) fn dial_intent(headers: &HeaderMap, who: Who) -> DialIntent {
         // A browser sends cookie and password automatically, even when its user follows a link in a message. A program that
         // sends the token means to, and is treated as if it ran on this computer.
         Who::Session if intent == DialIntent::Meant => DialIntent::Unsaid,
-        Who::Token if intent == DialIntent::Meant && has_metadata => DialIntent::Unsaid,
+        Who::Token | Who::Named(_) if intent == DialIntent::Meant && has_metadata => DialIntent::Unsaid,
         _ => intent,
     }
 }

@@ -13,14 +13,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::access::Who;
-use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, of_object, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::reading::length;
 use super::response::{page, see_other};
+use super::who::Who;
+use super::who::by;
 use crate::accuracy::Edits;
 use crate::context::Shared;
 use crate::model::blind::{BlindCheck, Window};
@@ -177,7 +177,7 @@ pub(super) async fn store(
     let standing = blind_checks::read(&context, &id).await?;
     let stored = async {
         let (window, texts) = (Window { from: body.start, to: body.end }, body.texts_of(&standing.channels)?);
-        let by = by(&context, who, &headers);
+        let by = by(&context, &who, &headers);
         Ok::<_, ApiError>(blind_checks::store(&context, &id, Typed { window, texts, by }).await?)
     };
     let stretch = match stored.await {

@@ -16,6 +16,7 @@ use super::list_page::back;
 use super::pages::Notices;
 use super::response::see_other;
 use super::view::{CallDetails, CallView, EventView, LegView, RecordingView, SpeakerView, TranscriptView};
+use super::who::Asker;
 use super::{reading, response};
 use crate::clients::archive::Archive;
 use crate::clients::json::{SMALL, most_bytes};
@@ -90,12 +91,13 @@ fn phone_for_another(context: &Shared, call: &CallView) -> Option<String> {
 pub(super) async fn retry(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     Id(name): Id<CallName>,
     _: Query<NoParameters>,
     NoFields: NoFields,
 ) -> Result<Response, ApiError> {
     let call = context.store.read().await?.call(&name).await?.ok_or_else(|| unknown(&name))?;
-    again::retry(&context, call.id.clone()).await?;
+    again::retry(&context, call.id.clone(), asked).await?;
     if wants_page(&headers) {
         let location = format!("/calls/{}", CallView::of(&call).name());
         return Ok(see_other(&location));
@@ -104,7 +106,7 @@ pub(super) async fn retry(
 }
 
 /// A call as JSON. Its texts name the speakers of a dialog, as in `/transcript/<id>?format=text`.
-async fn as_json(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<Value, ApiError> {
+pub(super) async fn as_json(context: &Shared, headers: &HeaderMap, name: &CallName) -> Result<Value, ApiError> {
     let mut shown = shown(context, headers, name).await?;
     let is_dialog = shown.speakers.len() > 1;
     for transcript in shown.transcripts.iter_mut().filter(|transcript| is_dialog && transcript.text.is_some()) {

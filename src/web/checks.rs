@@ -8,11 +8,11 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::access::Who;
-use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, of_object, read_body, wants_page};
 use super::response::see_other;
+use super::who::Who;
+use super::who::by;
 use super::words::PartView;
 use crate::context::Shared;
 use crate::model::checked::OPEN_END;
@@ -50,7 +50,7 @@ pub(super) async fn check(
     if to <= from {
         return Err(ApiError::BadRequest("to_ms: expected more milliseconds than from_ms".to_owned()));
     }
-    let wanted = Wanted { is_checked: checked, from, to, by: by(&context, who, &headers) };
+    let wanted = Wanted { is_checked: checked, from, to, by: by(&context, &who, &headers) };
     let Standing { is_all, checked, words } = checks::check(&context, &id, wanted).await?;
     if wants_page(&headers) {
         let location = format!("/transcript/{id}?format=html");

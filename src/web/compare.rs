@@ -8,12 +8,12 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::json;
 
-use super::access::Who;
-use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
 use super::pages::Notices;
 use super::response::{page, see_other};
+use super::who::Who;
+use super::who::by;
 use crate::context::Shared;
 use crate::model::transcript::TranscriptId;
 use crate::model::word::{SpokenWord, join};
@@ -92,7 +92,7 @@ pub(super) async fn choose(
     _: Query<NoParameters>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    let Chosen { carried_over, left } = corrections::choose(&context, &id, by(&context, who, &headers)).await?;
+    let Chosen { carried_over, left } = corrections::choose(&context, &id, by(&context, &who, &headers)).await?;
     if wants_page(&headers) {
         let location = format!("/transcript/{id}?format=html");
         return Ok(see_other(&location));

@@ -9,14 +9,14 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::access::Who;
-use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::response::{page, see_other};
 use super::view::{calls_with, in_query};
+use super::who::Who;
+use super::who::by;
 use crate::context::Shared;
 use crate::model::contact::{BadContact, Contact};
 use crate::model::dollars::Dollars;
@@ -148,7 +148,7 @@ pub(super) async fn add(
     let stored = async {
         let number = number(&context, &headers, form.number.as_deref().unwrap_or_default())?;
         // The form may be about a contact whose key terms and notes it does not show.
-        Ok(contacts::change(&context, number, form.without_blanks().change()?, by(&context, who, &headers)).await?)
+        Ok(contacts::change(&context, number, form.without_blanks().change()?, by(&context, &who, &headers)).await?)
     };
     match stored.await {
         Ok(_) if wants_page(&headers) => Ok(see_other("/contacts")),
@@ -201,7 +201,7 @@ pub(super) async fn put(
     let Change { name, keyterms, notes } = sent.change()?;
     let name = Some(name.ok_or_else(|| pipeline::Error::from(BadContact::from(BadName::Empty)))?);
     let (keyterms, notes) = (Some(keyterms.unwrap_or_default()), Some(notes.unwrap_or_default()));
-    let by = by(&context, who, &headers);
+    let by = by(&context, &who, &headers);
     changed(contacts::change(&context, number, Change { name, keyterms, notes }, by).await?)
 }
 
@@ -216,7 +216,7 @@ pub(super) async fn edit(
 ) -> Result<Response, ApiError> {
     let form = Sent::read(&headers, body).await?;
     let number = number(&context, &headers, &typed)?;
-    let by = by(&context, who, &headers);
+    let by = by(&context, &who, &headers);
     let stored = async { Ok(contacts::change(&context, number.clone(), form.change()?, by).await?) };
     match stored.await {
         Ok(_) if wants_page(&headers) => Ok(see_other(form.back().unwrap_or("/contacts"))),

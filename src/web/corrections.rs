@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::access::Who;
 use super::error::ApiError;
 use super::extract::{
     Fields, Id, NoFields, NoParameters, Query, is_form, only_header, read_body, read_form, wants_page,
@@ -22,7 +21,8 @@ use super::extract::{
 use super::pages::Notices;
 use super::reading::length;
 use super::response::{page, see_other};
-use super::{alike, correct_page, session};
+use super::who::{Who, by};
+use super::{alike, correct_page};
 use crate::context::Shared;
 use crate::model::correction::{Correction, Edit, Made, Span, WordId, made};
 use crate::model::replace::Replacing;
@@ -125,7 +125,7 @@ pub(super) async fn correct(
     _: Query<NoParameters>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (body, by) = (read_body(body, LARGEST).await?, by(&context, who, &headers));
+    let (body, by) = (read_body(body, LARGEST).await?, by(&context, &who, &headers));
     let is_form_of_page = wants_page(&headers) && is_form(&headers);
     if let Some(typed) = is_form_of_page.then(|| read_form(&body).ok()).flatten() {
         return correct_page::correct(&context, &id, typed, by).await;
@@ -157,7 +157,7 @@ pub(super) async fn undo(
     _: NoFields,
 ) -> Result<Response, ApiError> {
     let id: TranscriptId = id.parse()?;
-    let corrected = corrections::undo(&context, &id, correction, by(&context, who, &headers)).await?;
+    let corrected = corrections::undo(&context, &id, correction, by(&context, &who, &headers)).await?;
     Ok(answer(&headers, &id, corrected))
 }
 
@@ -183,19 +183,6 @@ fn answer(headers: &HeaderMap, id: &TranscriptId, Corrected { version, correctio
         return see_other(&location);
     }
     Json(json!({ "version": version, "correction": correction })).into_response()
-}
-
-/// Says who sends a request, for people.
-pub(super) fn by(context: &Shared, who: Who, headers: &HeaderMap) -> String {
-    match who {
-        Who::Here => "this computer".to_owned(),
-        Who::Token => "operator token".to_owned(),
-        Who::Session => match session::signed(context, headers).first() {
-            // The id ends with random digits, which open nothing without the signature.
-            Some(session) => format!("browser {}", &session.id[session.id.len().saturating_sub(6)..]),
-            None => "browser".to_owned(),
-        },
-    }
 }
 
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Vec<EditBody>, ApiError> {

@@ -11,6 +11,7 @@ use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
 use super::pages::Notices;
 use super::response::{page, see_other};
 use super::view::CallView;
+use super::who::Asker;
 use crate::context::Shared;
 use crate::model::call::CallName;
 use crate::pipeline::delete::{self, Extent};
@@ -51,11 +52,12 @@ pub(super) async fn ask(State(context): State<Shared>, Id(name): Id<CallName>) -
 pub(super) async fn delete(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     Id(name): Id<CallName>,
     _: Query<NoParameters>,
     NoFields: NoFields,
 ) -> Result<Response, ApiError> {
-    delete::delete(&context, name.clone()).await?;
+    delete::delete(&context, name.clone(), asked).await?;
     if wants_page(&headers) {
         let call = context.store.read().await?.call(&name).await?;
         let path = call.map_or_else(|| format!("/calls/{}", name.as_str()), |call| CallView::of(&call).path());

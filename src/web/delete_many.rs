@@ -20,6 +20,7 @@ use super::labels;
 use super::pages::Notices;
 use super::response::{page, see_other};
 use super::view::CallView;
+use super::who::Asker;
 use crate::context::Shared;
 use crate::model::call::{CallState, Kind};
 use crate::model::phone::PhoneNumber;
@@ -137,12 +138,13 @@ pub(super) async fn ask_of_contact(
 pub(super) async fn delete_of_contact(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     Id(typed): Id<String>,
     _: Query<NoParameters>,
     NoFields: NoFields,
 ) -> Result<Response, ApiError> {
     let number = number(&context, &headers, &typed)?;
-    let receipt = delete_many::delete(&context, delete_many::with(&number), None).await?;
+    let receipt = delete_many::delete(&context, delete_many::with(&number), None, asked).await?;
     Ok(requested(&headers, ReceiptView::of(Some(&number), receipt)))
 }
 
@@ -171,11 +173,12 @@ pub(super) async fn ask(
 pub(super) async fn delete(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     ToDelete(search): ToDelete,
     body: Body,
 ) -> Result<Response, ApiError> {
     let (_, filter) = matching(&context, search).await?;
-    let deleted = delete_many::delete(&context, filter, seen(&headers, body).await?).await;
+    let deleted = delete_many::delete(&context, filter, seen(&headers, body).await?, asked).await;
     Ok(requested(&headers, ReceiptView::of(None, deleted?)))
 }
 

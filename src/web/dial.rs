@@ -1,24 +1,28 @@
 //! `/dial/<number>`: rings a phone.
 
 use askama::Template;
+use axum::Json;
 use axum::extract::{self, Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::access::{self, DialIntent, Who};
+use super::access::{self, DialIntent};
+use super::calls;
 use super::error::ApiError;
-use super::extract::{Id, Named, NoParameters, Query, read_body, read_form, wants_page};
+use super::extract::{Fields, Id, Named, NoParameters, Query, media_type, of_object, read_body, read_form, wants_page};
 use super::forms::{self, DialForm, Refused};
 use super::pages::Notices;
 use super::response::{page, text};
 use super::view::CallView;
+use super::who::{Asker, Who};
 use crate::context::Shared;
-use crate::model::call::FormNonce;
+use crate::model::call::{CallName, FormNonce};
 use crate::model::keyterms::Keyterms;
 use crate::model::phone::PhoneNumber;
 use crate::model::typed_number::{BadTypedNumber, TypedNumber};
 use crate::pipeline;
+use crate::pipeline::asked::Asked;
 use crate::pipeline::dial::{Dialed, Request};
 
 /// Room for a number and a thousand key terms.
@@ -52,6 +56,42 @@ pub(super) struct Confirmed {
     nonce: Option<String>,
 }
 
+/// What a client's JSON asks for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    /// The number to call, with its country code.
+    to: String,
+    /// The operator's phone for a conversation, or `me`.
+    with: Option<String>,
+    #[serde(default)]
+    keyterms: Terms,
+    tag: Option<String>,
+}
+
+/// Terms for a call's transcript.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "keyterms: expected a list of words and phrases, or text separated by commas")]
+enum Terms {
+    List(Vec<String>),
+    Text(String),
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+impl Terms {
+    fn read(self) -> Keyterms {
+        match self {
+            Self::List(terms) => Keyterms::from_terms(terms),
+            Self::Text(text) => Keyterms::from_list(&text),
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "confirm.html", config = "src/web/pages/askama.toml")]
 struct ConfirmPage {
@@ -81,10 +121,11 @@ pub(super) async fn dial(
     State(context): State<Shared>,
     Extension(who): Extension<Who>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     Id(typed): Id<String>,
     Query(Options { keyterms, with, tag }): Query<Options>,
 ) -> Result<Response, ApiError> {
-    let intent = access::dial_intent(&headers, who);
+    let intent = access::dial_intent(&headers, &who);
     if intent == DialIntent::NotMeant {
         return Err(ApiError::Forbidden("a web page cannot dial: type the URL into the browser's address bar"));
     }
@@ -96,7 +137,7 @@ pub(super) async fn dial(
     }
     let with = with.unwrap_or_default();
     let form = DialForm { number: typed, with, keyterms, tag, ..DialForm::new(&context) };
-    match dial_typed(&context, &headers, intent, &form).await {
+    match dial_typed(&context, &headers, intent, &form, asked).await {
         Err(error) if wants_page(&headers) => Ok(refused(&context, form, error)),
         answer => answer,
     }
@@ -107,6 +148,7 @@ async fn dial_typed(
     headers: &HeaderMap,
     intent: DialIntent,
     form: &DialForm,
+    asked: Asked,
 ) -> Result<Response, ApiError> {
     let operator = form.phone()?.cloned();
     let number = match form.number.parse::<TypedNumber>()?.with_country_code(&context.phone_number) {
@@ -119,7 +161,8 @@ async fn dial_typed(
         return Ok(confirm(context, vec![number], form));
     }
     let (keyterms, again) = (Keyterms::from_list(&form.keyterms), !is_browser(headers));
-    ring(context, headers, Request { number, operator, keyterms, tag: form.tag()?, again, nonce: None }).await
+    let request = Request { number, operator, keyterms, tag: form.tag()?, again, nonce: None, asked };
+    ring(context, headers, request).await
 }
 
 fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, form: &DialForm) -> Response {
@@ -129,30 +172,52 @@ fn confirm(context: &Shared, numbers: Vec<PhoneNumber>, form: &DialForm) -> Resp
     page(ConfirmPage { notices, numbers, with, keyterms, tag, nonce }.render())
 }
 
-/// Dials the number of a form. A number without `+` is shown with its country code before it rings.
+/// Dials the number of a JSON object, or that of a form. A page shows a number without `+` with its country code before it
+/// rings.
 pub(super) async fn confirmed(
     State(context): State<Shared>,
+    Asker(asked): Asker,
     _: Query<NoParameters>,
     request: extract::Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let form: Named<Confirmed> = read_form(&read_body(body, LARGEST_FORM).await?)?;
+    let body = read_body(body, LARGEST_FORM).await?;
+    if body.trim_ascii_start().starts_with(b"{") || media_type(&parts.headers).as_deref() == Some("application/json") {
+        let fields = Fields::read(&parts.headers, &body)?.into_object()?;
+        return wanted(&context, &parts.headers, of_object(fields)?, asked).await;
+    }
+    let form: Named<Confirmed> = read_form(&body)?;
     if !wants_page(&parts.headers) {
         let Confirmed { number, with, keyterms, tag, nonce } = form.alone()?;
         let form = DialForm { with, tag, ..DialForm::new(&context) };
         let (operator, tag) = (form.phone()?.cloned(), form.tag()?);
         let number = TypedNumber::pasted(&number)?.with_country_code(&context.phone_number)?;
         let (keyterms, nonce) = (Keyterms::from_list(&keyterms), nonce.as_deref().map(str::parse).transpose()?);
-        return ring(&context, &parts.headers, Request { number, operator, keyterms, tag, again: true, nonce }).await;
+        let request = Request { number, operator, keyterms, tag, again: true, nonce, asked };
+        return ring(&context, &parts.headers, request).await;
     }
     let form = typed(&context, form.named)?;
-    match submit(&context, &parts.headers, &form).await {
+    match submit(&context, &parts.headers, &form, asked).await {
         Err(error) => Ok(refused(&context, form, error)),
         answer => answer,
     }
 }
 
-async fn submit(context: &Shared, headers: &HeaderMap, form: &DialForm) -> Result<Response, ApiError> {
+/// Dials what a JSON object asks for. Answers with the call, as `/calls/<id>` has it.
+async fn wanted(context: &Shared, headers: &HeaderMap, wanted: Wanted, asked: Asked) -> Result<Response, ApiError> {
+    let Wanted { to, with, keyterms, tag } = wanted;
+    let form = DialForm { with: with.unwrap_or_default(), tag: tag.unwrap_or_default(), ..DialForm::new(context) };
+    let (operator, tag) = (form.phone()?.cloned(), form.tag()?);
+    let number = TypedNumber::pasted(&to)?.with_country_code(&context.phone_number)?;
+    let request = Request { number, operator, keyterms: keyterms.read(), tag, again: true, nonce: None, asked };
+    let Dialed { call, was_there } = pipeline::dial::dial(context, request).await?;
+    let location = format!("/calls/{}", CallView::of(&call).name());
+    let status = if was_there { StatusCode::OK } else { StatusCode::CREATED };
+    let shown = calls::as_json(context, headers, &CallName::Id(call.id)).await?;
+    Ok((status, [(header::LOCATION, location)], Json(shown)).into_response())
+}
+
+async fn submit(context: &Shared, headers: &HeaderMap, form: &DialForm, asked: Asked) -> Result<Response, ApiError> {
     let operator = form.phone()?.cloned();
     let (typed, own) = (TypedNumber::pasted(&form.number)?, &context.phone_number);
     let number = typed.in_country_of(own)?;
@@ -160,7 +225,8 @@ async fn submit(context: &Shared, headers: &HeaderMap, form: &DialForm) -> Resul
         return Ok(confirm(context, vec![number], form));
     }
     let (keyterms, nonce) = (Keyterms::from_list(&form.keyterms), Some(form.nonce.clone()));
-    ring(context, headers, Request { number, operator, keyterms, tag: form.tag()?, again: true, nonce }).await
+    let request = Request { number, operator, keyterms, tag: form.tag()?, again: true, nonce, asked };
+    ring(context, headers, request).await
 }
 
 fn typed(context: &Shared, form: Confirmed) -> Result<DialForm, ApiError> {

@@ -14,6 +14,7 @@ use super::words::WordView;
 use crate::auth::TooManyGuesses;
 use crate::clients::{self, Kind, Refusal, Service};
 use crate::model::BadId;
+use crate::model::named_token::Right;
 use crate::model::phone::BadPhoneNumber;
 use crate::model::typed_number::BadTypedNumber;
 use crate::pipeline::{self, Changed};
@@ -53,6 +54,12 @@ pub(super) enum ApiError {
         "requests from another computer need the operator token: send it as a Bearer token or as the Basic password, or log in at /login"
     )]
     TokenNeeded,
+    /// 401.
+    #[error("this token is unknown, or was revoked")]
+    UnknownToken,
+    /// With a named token that lacks the right. 403.
+    #[error("the token {name:?} lacks the right {}, which this needs", .right.as_str())]
+    NotPermitted { name: String, right: Right },
     /// 403.
     #[error("that is not the operator token")]
     WrongToken,
@@ -226,7 +233,7 @@ impl IntoResponse for ApiError {
             Self::OtherPlan(plan) => Some(plan.clone()),
             _ => None,
         };
-        let asks_for_token = matches!(self, Self::TokenNeeded);
+        let asks_for_token = matches!(self, Self::TokenNeeded | Self::UnknownToken);
         let ProblemParts { status, slug, title, detail, refusal, retry_after } = self.parts();
         let problem = Problem {
             kind: format!("urn:callscribe:problem:{slug}"),
@@ -278,6 +285,8 @@ impl ApiError {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
             Self::TokenNeeded => (StatusCode::UNAUTHORIZED, "token-needed", "The operator token is needed"),
+            Self::UnknownToken => (StatusCode::UNAUTHORIZED, "unknown-token", "Unknown token"),
+            Self::NotPermitted { .. } => (StatusCode::FORBIDDEN, "not-permitted", "The token may not do this"),
             Self::WrongToken => (StatusCode::FORBIDDEN, "wrong-token", "Wrong token"),
             Self::UsedLink => (StatusCode::FORBIDDEN, "used-link", "This log-in link has expired"),
             Self::TooManyGuesses => (StatusCode::TOO_MANY_REQUESTS, "too-many-guesses", "Too many failed attempts"),
@@ -361,6 +370,12 @@ fn pipeline_parts(error: pipeline::Error, detail: String) -> ProblemParts {
         }
         E::NoSuchDelivery(_) => ((StatusCode::NOT_FOUND, "no-such-delivery", "No such delivery"), None),
         E::ReceiverIsOff => ((StatusCode::CONFLICT, "receiver-is-off", "The receiver gets nothing"), None),
+        E::OtherRequest => {
+            ((StatusCode::UNPROCESSABLE_ENTITY, "other-request", "Another request has this Idempotency-Key"), None)
+        }
+        E::NoSuchToken(_) => ((StatusCode::NOT_FOUND, "no-such-token", "No such token"), None),
+        E::SameToken(_) => ((StatusCode::CONFLICT, "same-token", "There is a token of this name"), None),
+        E::TooManyTokens(_) => ((StatusCode::CONFLICT, "too-many-tokens", "Too many tokens"), None),
         E::NoSuchContact(_) => ((StatusCode::NOT_FOUND, "no-such-contact", "No such contact"), None),
         E::Contact(_) | E::Term(_) => ((StatusCode::BAD_REQUEST, "bad-request", "Invalid request"), None),
         E::NoSuchTerm(_) => ((StatusCode::NOT_FOUND, "no-such-term", "No such term"), None),

@@ -14,9 +14,9 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
-use super::access::Who;
 use super::error::{ApiError, Problem};
 use super::forms::FormAgain;
+use super::who::Who;
 use super::{extract, gzip, pages};
 use crate::context::Shared;
 

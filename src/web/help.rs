@@ -17,7 +17,7 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 19] = [
+const MARKDOWN: [(&str, &str); 20] = [
     (INDEX, include_str!("../manual/README.md")),
     ("accuracy", include_str!("../manual/accuracy.md")),
     ("calls", include_str!("../manual/calls.md")),
@@ -36,6 +36,7 @@ const MARKDOWN: [(&str, &str); 19] = [
     ("troubleshooting", include_str!("../manual/troubleshooting.md")),
     ("tutorial", include_str!("../manual/tutorial.md")),
     ("archive", include_str!("../manual/archive.md")),
+    ("tokens", include_str!("../manual/tokens.md")),
     ("webhooks", include_str!("../manual/webhooks.md")),
 ];
 

@@ -11,8 +11,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::access::Who;
-use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
 use super::filter::{in_order, number_named, time};
@@ -20,6 +18,8 @@ use super::forms::{self, Refused};
 use super::import_view::{ImportView, LeftOutView, LookView};
 use super::pages::Notices;
 use super::response::{page, see_other};
+use super::who::by;
+use super::who::{Asker, Who};
 use crate::context::Shared;
 use crate::model::import::{ImportFilter, ImportId};
 use crate::pipeline::imports::{self, Steering};
@@ -114,7 +114,7 @@ pub(super) async fn import(
         let (id, filter) = (sent.id(&headers)?, sent.filter()?);
         if sent.confirm {
             let asked = serde_json::to_string(&sent).unwrap_or_default();
-            let import = imports::begin(&context, id, &filter, &asked, by(&context, who, &headers)).await?;
+            let import = imports::begin(&context, id, &filter, &asked, by(&context, &who, &headers)).await?;
             return answer(&context, &headers, &import.id, StatusCode::CREATED).await;
         }
         // What is confirmed is what was shown: recordings that are made meanwhile are not part of it.
@@ -193,11 +193,12 @@ pub(super) async fn cancel(
 pub(super) async fn retry(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     Id(id): Id<ImportId>,
     _: Query<NoParameters>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    imports::steer(&context, &id, Steering::Retry).await?;
+    imports::retry(&context, &id, asked).await?;
     answer(&context, &headers, &id, StatusCode::OK).await
 }
 

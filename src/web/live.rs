@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::access::Who;
 use super::error::ApiError;
 use super::extract::{Query, only_header};
 use super::session;
+use super::who::Who;
 use crate::auth::Session;
 use crate::context::Shared;
 use crate::events::Listener;
@@ -164,7 +164,8 @@ impl PageStream {
             let is_allowed = match self.who {
                 Who::Here => Ok(self.context.exposure.may_stay(self.context.clock.now())),
                 Who::Session => session::is_any_open(&self.context, &self.sessions).await,
-                Who::Token => Ok(true),
+                // That of a named token ends with the token (`revocable`).
+                Who::Token | Who::Named(_) => Ok(true),
             };
             match is_allowed {
                 Ok(true) => {}

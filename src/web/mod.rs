@@ -55,12 +55,15 @@ mod recording_url;
 mod recordings;
 mod replace;
 mod response;
+mod revocable;
+mod rights;
 mod rung;
 mod said;
 mod session;
 mod speakers;
 mod spoken;
 mod tags;
+mod tokens;
 mod transcribe;
 mod transcript;
 mod trial_result;
@@ -72,6 +75,7 @@ mod view;
 mod vocabulary;
 mod webhook_view;
 mod webhooks;
+mod who;
 mod words;
 mod zone;
 
@@ -191,6 +195,9 @@ pub fn router(context: Shared) -> Router {
         .at("/webhooks/{id}", get(webhooks::show).post(webhooks::change).delete(webhooks::remove))
         .at("/webhooks/{id}/rotate", post(webhooks::rotate))
         .at("/webhooks/{id}/delete", post(webhooks::remove))
+        .at("/tokens", get(tokens::list).post(tokens::make))
+        .at("/tokens/{id}", get(tokens::show).delete(tokens::revoke))
+        .at("/tokens/{id}/delete", post(tokens::revoke))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))

@@ -12,8 +12,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::access::Who;
-use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
 use super::filter::FilterBody;
@@ -21,6 +19,8 @@ use super::pages::Notices;
 use super::reading::{called, length};
 use super::response::{page, see_other};
 use super::transcript::speakers;
+use super::who::Who;
+use super::who::by;
 use crate::context::Shared;
 use crate::export;
 use crate::model::recording::RecordingSid;
@@ -166,7 +166,7 @@ pub(super) async fn replace(
         let (places, more) = places(&context, &wanted).await?;
         return Ok(Json(json!({ "places": places, "more": more })).into_response());
     }
-    let (by, key) = (by(&context, who, &headers), only_header(&headers, "idempotency-key").map(str::to_owned));
+    let (by, key) = (by(&context, &who, &headers), only_header(&headers, "idempotency-key").map(str::to_owned));
     let replacing = wanted.replacing()?;
     let Some(id) = wanted.transcript()? else {
         let begun = replace::begin(&context, wanted.asked(replacing)?, by, key).await?;
@@ -211,7 +211,7 @@ pub(super) async fn undo(
     _: Query<NoParameters>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    let begun = replace::undo(&context, &id, by(&context, who, &headers)).await?;
+    let begun = replace::undo(&context, &id, by(&context, &who, &headers)).await?;
     Ok(accepted(&headers, begun))
 }
 

@@ -15,6 +15,7 @@ use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::response::{page, see_other};
 use super::view::SpeakerView;
+use super::who::Asker;
 use crate::context::Shared;
 use crate::model::call::CallName;
 use crate::model::name::Name;
@@ -49,12 +50,13 @@ struct SpeakersPage {
 pub(super) async fn name(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     Id(call): Id<CallName>,
     _: Query<NoParameters>,
     body: Body,
 ) -> Result<Response, ApiError> {
     let fields = Fields::read(&headers, &read_body(body, LARGEST).await?)?.into_object()?;
-    let named = async { Ok(speakers::name(&context, &call, naming(&fields)?).await?) };
+    let named = async { Ok(speakers::name(&context, &call, naming(&fields)?, asked).await?) };
     match named.await {
         Ok(()) if wants_page(&headers) => {
             let location = format!("/calls/{}#speakers", call.as_str());

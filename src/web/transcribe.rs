@@ -17,6 +17,7 @@ use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::response::{json, page, see_other};
 use super::upload;
+use super::who::Asker;
 use crate::clients::assemblyai::parameters;
 use crate::context::Shared;
 use crate::model::keyterms::Keyterms;
@@ -24,6 +25,7 @@ use crate::model::name::{BadName, Name};
 use crate::model::recording::RecordingSid;
 use crate::model::transcript::TranscriptId;
 use crate::pipeline;
+use crate::pipeline::asked::Asked;
 use crate::pipeline::ordering::{self, Audio, Source};
 use crate::pipeline::transcription;
 
@@ -51,16 +53,26 @@ pub(super) async fn form(State(context): State<Shared>) -> Response {
 
 /// Answers with AssemblyAI's JSON unchanged. A browser is redirected to the transcript's page, so that a reload does not
 /// order another transcript, or gets its form back with the reason.
-pub(super) async fn transcribe(State(context): State<Shared>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn transcribe(
+    State(context): State<Shared>,
+    Asker(asked): Asker,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let mut typed = Typed::default();
-    match order(&context, &parts, body, &mut typed).await {
+    match order(&context, &parts, body, &mut typed, asked).await {
         Err(error) if wants_page(&parts.headers) => Ok(refused(&context, typed, error)),
         answer => answer,
     }
 }
 
-async fn order(context: &Shared, parts: &Parts, body: Body, typed: &mut Typed) -> Result<Response, ApiError> {
+async fn order(
+    context: &Shared,
+    parts: &Parts,
+    body: Body,
+    typed: &mut Typed,
+    asked: Asked,
+) -> Result<Response, ApiError> {
     let query = || form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned();
     let is_page = wants_page(&parts.headers);
     let request = match media_type(&parts.headers).as_deref() {
@@ -77,10 +89,10 @@ async fn order(context: &Shared, parts: &Parts, body: Body, typed: &mut Typed) -
             let last = files.pop();
             let has_several = !files.is_empty();
             for file in files {
-                let request = read(&fields)?.into_request(Some(file))?;
+                let request = read(&fields)?.into_request(Some(file), asked.clone())?;
                 transcription::transcribe(context, ordering::Request { title: None, ..request }).await?;
             }
-            let request = read(&fields)?.into_request(last)?;
+            let request = read(&fields)?.into_request(last, asked)?;
             if has_several {
                 transcription::transcribe(context, ordering::Request { title: None, ..request }).await?;
                 return Ok(see_other("/items?kind=upload"));
@@ -90,7 +102,7 @@ async fn order(context: &Shared, parts: &Parts, body: Body, typed: &mut Typed) -
         _ => {
             let fields = read_fields(&parts.headers, &read_body(body, LARGEST_BODY).await?, query().collect())?;
             *typed = Typed::of(&fields, false);
-            read_form(context, fields)?.into_request(None)?
+            read_form(context, fields)?.into_request(None, asked)?
         }
     };
     let reply = transcription::transcribe(context, request).await?;
@@ -261,11 +273,11 @@ impl TranscribeForm {
         Ok(ordering::check(context, &self.parameters, &self.keyterms)?)
     }
 
-    fn into_request(self, file: Option<Source>) -> Result<ordering::Request, ApiError> {
+    fn into_request(self, file: Option<Source>, asked: Asked) -> Result<ordering::Request, ApiError> {
         let Self { source, keyterms, parameters, again, title, tag } = self;
         match (source, file) {
             (Some(source), None) | (None, Some(source)) => {
-                Ok(ordering::Request { source, keyterms, parameters, again, title, tag })
+                Ok(ordering::Request { source, keyterms, parameters, again, title, tag, asked })
             }
             _ => Err(not_one_source()),
         }

@@ -10,8 +10,6 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::access::Who;
-use super::corrections::by;
 use super::error::{ApiError, Problem};
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, of_object, only_header, read_body, wants_page};
 use super::filter::FilterBody;
@@ -20,6 +18,8 @@ use super::pages::Notices;
 use super::response::{page, see_other};
 use super::trial_result::TrialView;
 use super::trial_view::{PlanView, TrialRow};
+use super::who::by;
+use super::who::{Asker, Who};
 use crate::context::Shared;
 use crate::model::call::CallName;
 use crate::model::keyterms::Keyterms;
@@ -163,7 +163,7 @@ pub(super) async fn try_out(
         let sent: Sent = fields.parsed(Sent::of_form)?;
         let (id, wanted) = (sent.id(&headers)?, sent.wanted()?);
         if sent.confirm {
-            let (confirmed, by) = (sent.plan.as_deref(), by(&context, who, &headers));
+            let (confirmed, by) = (sent.plan.as_deref(), by(&context, &who, &headers));
             return match trials::begin(&context, id.clone(), &wanted, confirmed, by).await? {
                 Begun::Trial(trial) => answer(&context, &headers, trial.id, StatusCode::CREATED).await,
                 Begun::OtherPlan(plan) if wants_page(&headers) => {
@@ -234,11 +234,12 @@ pub(super) async fn stop(
 pub(super) async fn retry(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     Id(id): Id<TrialId>,
     _: Query<NoParameters>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    retry_trial(&context, &id).await?;
+    retry_trial(&context, &id, asked).await?;
     answer(&context, &headers, id, StatusCode::ACCEPTED).await
 }
 
@@ -264,7 +265,7 @@ pub(super) async fn choose(
         fields.insert("arm".to_owned(), json!(arm));
     }
     let choice: ChoiceBody = of_object(fields)?;
-    trials::choose(&context, &id, Some(choice.arm), by(&context, who, &headers)).await?;
+    trials::choose(&context, &id, Some(choice.arm), by(&context, &who, &headers)).await?;
     answer(&context, &headers, id, StatusCode::ACCEPTED).await
 }
 
@@ -277,7 +278,7 @@ pub(super) async fn undo(
     _: Query<NoParameters>,
     _: NoFields,
 ) -> Result<Response, ApiError> {
-    trials::choose(&context, &id, None, by(&context, who, &headers)).await?;
+    trials::choose(&context, &id, None, by(&context, &who, &headers)).await?;
     answer(&context, &headers, id, StatusCode::ACCEPTED).await
 }
 

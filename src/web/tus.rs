@@ -19,6 +19,7 @@ use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, media_type, only_header, read_body};
 use super::transcribe::{LARGEST_BODY, TranscribeForm, form_of_file};
 use super::upload::pieces_in_time;
+use super::who::Asker;
 use crate::clients::assemblyai::limits::LARGEST_UPLOAD;
 use crate::context::Shared;
 use crate::model::spooled::{FileId, SpooledState};
@@ -96,6 +97,7 @@ pub(super) async fn describe(_: Query<NoParameters>) -> Response {
 pub(super) async fn begin(
     State(context): State<Shared>,
     headers: HeaderMap,
+    Asker(asked): Asker,
     _: Query<NoParameters>,
     body: Body,
 ) -> Result<Response, ApiError> {
@@ -122,7 +124,7 @@ pub(super) async fn begin(
         fields.extend(more);
     }
     let TranscribeForm { keyterms, parameters, again, title, tag, .. } = form_of_file(&context, fields)?;
-    let wanted = Wanted { length, file_name, title, tag, keyterms, parameters, again };
+    let wanted = Wanted { length, file_name, title, tag, keyterms, parameters, again, asked };
     let id = spooled::begin(&context, wanted).await?;
     let file = spooled::state(&context, &id).await?;
     let location = HeaderValue::try_from(format!("/uploads/{id}")).expect("hex digits are a header value");

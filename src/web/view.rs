@@ -194,6 +194,8 @@ pub(super) struct EventView {
     pub(super) subject: String,
     pub(super) state: &'static str,
     pub(super) reason: Option<String>,
+    /// Who asked for it, if somebody did: `token` with its name, `this computer`, `operator token` or `browser`.
+    pub(super) by: Option<String>,
     #[serde(skip)]
     pub(super) what: Happened,
 }
@@ -629,9 +631,9 @@ impl LegView {
 }
 
 impl EventView {
-    pub(super) fn of(call: &Call, Event { at, what, reason }: Event) -> Self {
+    pub(super) fn of(call: &Call, Event { at, what, reason, by }: Event) -> Self {
         let (kind, subject, state) = (what.kind(), what.subject(&call.id).to_owned(), what.state());
-        Self { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason, what }
+        Self { at: Timestamp::from_millisecond(at).ok(), kind, subject, state, reason, by, what }
     }
 }
 

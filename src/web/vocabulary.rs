@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::access::Who;
 use super::contacts;
-use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::{Notices, rfc3339, timestamp};
 use super::reading::length;
 use super::response::{page, see_other};
+use super::who::Who;
+use super::who::by;
 use crate::context::Shared;
 use crate::model::name::Name;
 use crate::model::vocabulary::{BadTerm, Counts, Scope, Spelling, SpellingState, Term, TermId, TermState, TermText};
@@ -231,7 +231,7 @@ pub(super) async fn add(
     let sent = Sent::read(&headers, body).await?;
     let added = async {
         let scope = sent.scope(&context, &headers)?.unwrap_or(Scope::All);
-        Ok::<_, ApiError>(vocabulary::add(&context, sent.texts()?, scope, by(&context, who, &headers)).await?)
+        Ok::<_, ApiError>(vocabulary::add(&context, sent.texts()?, scope, by(&context, &who, &headers)).await?)
     };
     let added = match added.await {
         Ok(_) if wants_page(&headers) => return Ok(see_other("/vocabulary")),

@@ -9,14 +9,14 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Who;
-use super::corrections::by;
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, of_object, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::response::{page, see_other};
 use super::webhook_view::ReceiverView;
+use super::who::Who;
+use super::who::by;
 use crate::context::Shared;
 use crate::model::receiver::{ReceiverId, ReceiverState};
 use crate::model::signing_secret::SigningSecret;
@@ -93,7 +93,7 @@ pub(super) async fn add(
     let url = fields.get("url").and_then(Value::as_str).unwrap_or_default().to_owned();
     let added = async {
         let Sent { url } = of_object(fields)?;
-        Ok::<_, ApiError>(receivers::add(&context, &url, by(&context, who, &headers)).await?)
+        Ok::<_, ApiError>(receivers::add(&context, &url, by(&context, &who, &headers)).await?)
     };
     match added.await {
         Ok((receiver, secret)) => {

@@ -67,6 +67,8 @@ macro_rules! migrations_of {
             ("calls by cost", include_str!(concat!("../migrations/", $database, "/0044_calls_by_cost.sql"))),
             ("webhooks", include_str!(concat!("../migrations/", $database, "/0045_webhooks.sql"))),
             ("archive", include_str!(concat!("../migrations/", $database, "/0046_archive.sql"))),
+            ("tokens", include_str!(concat!("../migrations/", $database, "/0047_tokens.sql"))),
+            ("idempotency keys", include_str!(concat!("../migrations/", $database, "/0048_idempotency_keys.sql"))),
         ]
     };
 }

@@ -42,6 +42,17 @@ impl Stream {
         Ok(Self { response, unread: String::new() })
     }
 
+    /// Reads until the stream ends. Returns whether it was cut off.
+    pub(crate) async fn is_cut_off(&mut self) -> bool {
+        loop {
+            match tokio::time::timeout(GIVEN_UP, self.response.chunk()).await.expect("the end of the stream") {
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
     /// The next event that is not a mere sign of life. `None` if the stream ended properly; fails if it was cut off.
     pub(crate) async fn next(&mut self) -> Option<Told> {
         loop {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of every migration.
-const RELEASED: [(&str, &str); 92] = [
+const RELEASED: [(&str, &str); 96] = [
     ("postgres/0001_calls.sql", "330e975a1d03843a77b41baa89cdd37b4a070e708be048d8f869d9aa1e092b25"),
     ("postgres/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("postgres/0003_dialling.sql", "de5fde81f394a25b5698f5d517935aadd433306b18f6ea805e8a09d219a08a79"),
@@ -53,6 +53,8 @@ const RELEASED: [(&str, &str); 92] = [
     ("postgres/0044_calls_by_cost.sql", "a6166f3f6506f9e87c821f5b779c0a38a07db2b0147f93ae44453b96265d13f7"),
     ("postgres/0045_webhooks.sql", "fad8dd28a7d46b20b41808a4ed54058e2b5ee3b41d3717050f518844df5134e9"),
     ("postgres/0046_archive.sql", "073b4a6521cf1003ff4f2bd18580ae2bf99eb8e56e76fc413ac4038491e9342e"),
+    ("postgres/0047_tokens.sql", "95ab3ff0c314e5f41cde26f946d3fa3ccdfd4ae54d2c38d60a6382f7d8314144"),
+    ("postgres/0048_idempotency_keys.sql", "d29b13d226b5b1d983b60e2928e9692887cfde330d9b9142884e681b56a9075e"),
     ("sqlite/0001_calls.sql", "0beade2c03381404b0bf5432e7c88ace9560639a3b60498865960c1f851fa251"),
     ("sqlite/0002_base_url.sql", "b6c39e4a64204dfbd5ed4a4bf0537e83645c9e351b13fcf1fe582df72c581066"),
     ("sqlite/0003_dialling.sql", "01e95bcafabf9050c51efd89516ec654ef5f609002e6c8716047f0b725749c89"),
@@ -99,6 +101,8 @@ const RELEASED: [(&str, &str); 92] = [
     ("sqlite/0044_calls_by_cost.sql", "b02d9e47c5e0fd5679b4a03fc26e08aba4f88085ce20e28ecb8184d36673e33c"),
     ("sqlite/0045_webhooks.sql", "cb9cc484fd148c68025824b80087301a4f6bb785b4b88c72b9b4638752a1164d"),
     ("sqlite/0046_archive.sql", "4f96e775c942d53a845a55d1b15bc47cd1a0567b6349914b131c083ac7fa4d01"),
+    ("sqlite/0047_tokens.sql", "d9d249cee68e54fafa995f57a5b8fb2e5e7dbc169effac0f5b724b6324b653f8"),
+    ("sqlite/0048_idempotency_keys.sql", "0ec7ce0bce09d2e88614c2551a709516be150f599f69617cd26fdd0904e7d465"),
 ];
 
 /// What is wrong with the migrations in this folder.

@@ -1,0 +1,86 @@
+//! What operators do with named tokens, and recognizing one.
+
+use std::sync::Arc;
+
+use super::error::Error;
+use super::task::run_to_end;
+use crate::context::Shared;
+use crate::failpoint::Commit;
+use crate::model::name::Name;
+use crate::model::named_token::{MOST_TOKENS, NamedToken, Rights, TokenId};
+use crate::store::{self, TOKENS};
+
+/// Milliseconds for which a further use of a token is not stored.
+const NOTED_EVERY: i64 = 60_000;
+
+/// Stores a token with this hash.
+pub async fn make(context: &Shared, name: Name, rights: Rights, hash: String, by: String) -> Result<NamedToken, Error> {
+    let shared = Arc::clone(context);
+    run_to_end(context, async move {
+        let (name, by, hash) = (&name, &by, &hash);
+        let made = shared.store.write(Commit::StoreToken, hash, |mut tx| {
+            let now = shared.clock.now_ms();
+            async move {
+                let count = tx.tokens().await?.len();
+                let made = tx.token_by_hash(hash).await?;
+                if made.is_some() || count >= MOST_TOKENS {
+                    return Ok((tx, (count, made)));
+                }
+                let made = tx.add_token(name, rights, hash, by, now).await?;
+                Ok((tx, (count, made)))
+            }
+        });
+        match made.await? {
+            (_, Some(made)) => Ok(made),
+            (count, None) if count >= MOST_TOKENS => Err(Error::TooManyTokens(MOST_TOKENS)),
+            (_, None) => Err(Error::SameToken(name.to_string())),
+        }
+    })
+    .await
+}
+
+/// Revokes a token, from this moment on. What it streams ends.
+pub async fn revoke(context: &Shared, id: TokenId) -> Result<(), Error> {
+    let shared = Arc::clone(context);
+    run_to_end(context, async move {
+        let subject = id.to_string();
+        let revoked = shared.store.write(Commit::RevokeToken, &subject, |mut tx| {
+            let now = shared.clock.now_ms();
+            async move {
+                let is_revoked = tx.revoke_token(id, now).await?;
+                Ok((tx, is_revoked))
+            }
+        });
+        let is_revoked = revoked.await?;
+        shared.events.changed(TOKENS);
+        if is_revoked { Ok(()) } else { Err(Error::NoSuchToken(id)) }
+    })
+    .await
+}
+
+/// Returns the token with this id.
+pub async fn get(context: &Shared, id: TokenId) -> Result<NamedToken, Error> {
+    context.store.read().await?.token(id).await?.ok_or(Error::NoSuchToken(id))
+}
+
+/// Returns the token with this hash, and stores that it is used.
+pub async fn recognize(context: &Shared, hash: &str) -> Result<Option<NamedToken>, store::Error> {
+    let Some(token) = context.store.read().await?.token_by_hash(hash).await? else { return Ok(None) };
+    let now = context.clock.now_ms();
+    if token.used_at.is_none_or(|at| now - at >= NOTED_EVERY) {
+        let (shared, id) = (Arc::clone(context), token.id);
+        let noted = run_to_end(context, async move {
+            let subject = id.to_string();
+            let noted = shared.store.write_unsynced(Commit::UseToken, &subject, |mut tx| async move {
+                tx.note_use_of_token(id, now).await?;
+                Ok((tx, ()))
+            });
+            Ok::<_, Error>(noted.await?)
+        });
+        // What a token is good for does not depend on it.
+        if let Err(error) = noted.await {
+            tracing::warn!("the use of a token is not stored: {error}");
+        }
+    }
+    Ok(Some(token))
+}
