@@ -309,9 +309,11 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     }
     world.start(Some(format!("{point}:stop{times}"))).await;
     let (outside, twilio, kind) = (world.outside.clone(), world.twilio.clone(), Kind::of_round(point, round));
+    let number = matches!(kind, Kind::Message).then(|| outside.number());
+    let again = number.clone();
     let dialing = tokio::spawn(async move {
         match kind {
-            Kind::Message => outside.dial().await,
+            Kind::Message => outside.dial_once(&number.unwrap_or_default()).await,
             Kind::Conversation => outside.talk().await,
             Kind::Inbound => outside.call_in(&twilio, Some(PHONE)),
             Kind::Forwarded => outside.call_in(&twilio, None),
@@ -329,6 +331,10 @@ async fn at_point(mut world: World, point: &str, round: u32, busy: &Semaphore) -
     world.start(None).await;
     world.twilio.release(Stage::Ringing);
     drop(turn);
+    // The client got no answer, and sends the same again.
+    if let Some(number) = again {
+        world.outside.dial_once(&number).await;
+    }
     let (name, twilio, assemblyai) = (world.name.clone(), world.twilio.clone(), world.assemblyai.clone());
     let mut outcome = world.check().await;
     for (requests, most) in [

@@ -199,12 +199,17 @@ impl World {
 impl Outside {
     /// Dials a new number and records the call SID of the response, if one arrives.
     pub(crate) async fn dial(&self) {
-        self.place("").await;
+        self.place(&self.number(), "").await;
+    }
+
+    /// Dials this number, which is its own key: sent twice, it rings once.
+    pub(crate) async fn dial_once(&self, number: &str) {
+        self.place(number, "").await;
     }
 
     /// The same for a conversation.
     pub(crate) async fn talk(&self) {
-        self.place("?with=me").await;
+        self.place(&self.number(), "?with=me").await;
     }
 
     /// Calls our number from this phone, or else from a new number.
@@ -222,9 +227,10 @@ impl Outside {
         number
     }
 
-    async fn place(&self, query: &str) {
-        let url = format!("{}/dial/{}{query}", self.base, self.number());
-        let request = self.http.get(url).bearer_auth(TOKEN).timeout(Duration::from_secs(30));
+    async fn place(&self, number: &str, query: &str) {
+        let url = format!("{}/dial/{number}{query}", self.base);
+        let request = self.http.get(url).bearer_auth(TOKEN).header("idempotency-key", number);
+        let request = request.timeout(Duration::from_secs(30));
         let Ok(answer) = request.send().await else { return };
         if answer.status() == 200
             && let Ok(text) = answer.text().await
