@@ -8,9 +8,6 @@ use super::signature::random_secret;
 /// What every named token begins with.
 const PREFIX: &str = "callscribe_";
 
-/// Characters after that: hex digits.
-const DIGITS: usize = 64;
-
 /// A token that was just made.
 #[derive(Debug)]
 pub struct NewToken(SecretString);
@@ -30,10 +27,9 @@ impl NewToken {
     }
 }
 
-/// The hash of a text that looks like a named token.
+/// The hash of a text that begins as a named token does. One that is damaged must not pass for no token.
 pub fn hash_of_named(given: &[u8]) -> Option<String> {
-    let digits = given.strip_prefix(PREFIX.as_bytes())?;
-    (digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit)).then(|| hash(given))
+    given.starts_with(PREFIX.as_bytes()).then(|| hash(given))
 }
 
 fn hash(text: &[u8]) -> String {
@@ -49,9 +45,7 @@ mod tests {
         let token = NewToken::random();
         assert_eq!(hash_of_named(token.text().as_bytes()), Some(token.hash()));
         assert_ne!(NewToken::random().hash(), token.hash());
-        for other in
-            ["", "callscribe_", "a-token-for-the-crash-test", &token.text()[1..], &format!("{}0", token.text())]
-        {
+        for other in ["", "callscribe", "a-token-for-the-crash-test", &token.text()[1..]] {
             assert_eq!(hash_of_named(other.as_bytes()), None, "{other}");
         }
     }

@@ -327,7 +327,7 @@ impl Sent {
     }
 }
 
-/// Deletes what has ended long ago.
+/// Deletes what has ended long ago, and keys that are no longer remembered.
 async fn purge(context: &Shared) {
     let mut is_first = true;
     while !context.stopping.is_cancelled() {
@@ -335,6 +335,7 @@ async fn purge(context: &Shared) {
             let now = context.clock.now_ms();
             if is_first {
                 tx.forget_old_secrets(now).await?;
+                tx.purge_keys(now).await?;
                 tx.bring_deliveries_forward(now).await?;
             }
             let is_more = tx.purge_deliveries(now - ms(KEPT)).await?;

@@ -76,6 +76,8 @@ enum Intent {
     Other(Box<Call>),
     /// The key was sent before, with another number.
     OtherRequest,
+    /// The call that the key was sent for is deleted.
+    Deleted,
     /// The cap is reached for this many milliseconds.
     TooMany(Cap, i64),
     /// The database was so slow that the client has been told that nothing was dialed.
@@ -145,6 +147,7 @@ async fn place(
             Err(Error::TooManyCalls { calls, window, setting, retry_after })
         }
         Intent::OtherRequest => Err(Error::OtherRequest),
+        Intent::Deleted => Err(Error::Deleted),
         Intent::TooLate => {
             tracing::warn!(to, "not dialed: the database took too long");
             Err(Error::Pending(NOT_STORED))
@@ -180,10 +183,15 @@ async fn intend(
                 if now - call.created_at > ms(context.dial_timeout) {
                     return Ok((tx, Intent::TooLate));
                 }
-                if let Some(other) = dialed_for_key(&mut tx, request).await? {
+                if let Some(other) = dialed_for_key(&mut tx, request, now).await? {
                     let is_same = other.to.as_deref() == Some(&*request.number.to_string())
                         && other.operator.as_deref() == request.operator.as_ref().map(ToString::to_string).as_deref();
-                    return Ok((tx, if is_same { Intent::Other(Box::new(other)) } else { Intent::OtherRequest }));
+                    let intent = match other.deletion {
+                        Some(_) => Intent::Deleted,
+                        None if is_same => Intent::Other(Box::new(other)),
+                        None => Intent::OtherRequest,
+                    };
+                    return Ok((tx, intent));
                 }
                 if let Some(other) = asked_before(&mut tx, context, request, now).await? {
                     return Ok((tx, Intent::Other(Box::new(other))));
@@ -218,15 +226,15 @@ async fn intend(
         .await
 }
 
-/// The call that a request with the same key has dialed, if it rang or may have rung.
-async fn dialed_for_key(tx: &mut Conn, request: &Request) -> Result<Option<Call>, store::Error> {
+/// The call that a request with the same key has dialed, unless Twilio has refused that.
+async fn dialed_for_key(tx: &mut Conn, request: &Request, now: i64) -> Result<Option<Call>, store::Error> {
     let Some(key) = request.asked.key.as_deref() else { return Ok(None) };
-    let Some(Done { subject, .. }) = tx.done_for_key(Some(key)).await? else { return Ok(None) };
-    let rang = tx.call_that_rang(&subject).await?;
-    if rang.is_none() {
+    let Some(Done { subject, .. }) = tx.done_for_key(Some(key), now).await? else { return Ok(None) };
+    let dialed = tx.call_not_refused(&subject).await?;
+    if dialed.is_none() {
         tx.forget_key(key).await?;
     }
-    Ok(rang)
+    Ok(dialed)
 }
 
 /// The call that this request has dialed before, or one so recent that it answers the request.

@@ -205,7 +205,7 @@ async fn steer_once(context: &Shared, id: &ImportId, steering: Steering, key: Op
             async move {
                 tx.lock_import(id).await?;
                 let Some(import) = tx.import(id).await? else { return Ok((tx, None)) };
-                if tx.done_for_key(key.as_deref()).await?.is_some() {
+                if tx.done_for_key(key.as_deref(), now).await?.is_some() {
                     return Ok((tx, Some((import.state, Some(true)))));
                 }
                 let to = match steering {

@@ -290,6 +290,7 @@ pub(super) async fn begin(
     match begun {
         Begun::Order(id, job) => Ok((id, job)),
         Begun::InDeletion => Err(IN_DELETION),
+        Begun::Deleted => Err(Error::Deleted),
         Begun::OtherRequest => Err(Error::OtherRequest),
     }
 }
@@ -299,6 +300,8 @@ enum Begun {
     Order(OrderId, Option<Job>),
     /// The same upload is being deleted.
     InDeletion,
+    /// What the key was sent for is deleted.
+    Deleted,
     /// The key was sent before, for another transcript.
     OtherRequest,
 }
@@ -319,24 +322,36 @@ async fn find_or_insert(
             let now = context.clock.now_ms();
             let kind = JobKind::Transcript;
             tx.act_for(&again.asked.by);
-            let done = tx.done_for_key(again.asked.key.as_deref()).await?;
+            let done = tx.done_for_key(again.asked.key.as_deref(), now).await?;
             if done.as_ref().is_some_and(|done| !keys.contains(&done.request)) {
                 return Ok((tx, Begun::OtherRequest));
             }
             // The second time, another one is no longer wanted.
-            let again = Again { is_wanted: again.is_wanted && done.is_none(), ..again.clone() };
+            let is_again = again.is_wanted && done.is_none();
             let mut all = Vec::new();
             for key in keys {
                 all.extend(tx.transcript_by_request(key).await?);
             }
             // A good one rather than a failed one.
             all.sort_by_key(|known| known.state == TranscriptState::Failed);
+            if let Some(done) = &done
+                && let Some(ordered) = tx.transcript_by_id(&OrderId::from(done.subject.clone())).await?
+            {
+                if let Some(call) = &ordered.call
+                    && tx.is_deletion_wanted(call).await?
+                {
+                    return Ok((tx, Begun::Deleted));
+                }
+                // Also if there is a newer one of the same.
+                all.retain(|known| known.id != ordered.id);
+                all.insert(0, ordered);
+            }
             let known = match all.first().cloned() {
                 // Inserted by this request, in a commit whose outcome was unknown.
                 Some(known) if known.id == new.id => None,
-                Some(known) if !again.is_wanted && known.state != TranscriptState::Failed => Some(known),
+                Some(known) if !is_again && known.state != TranscriptState::Failed => Some(known),
                 // It failed, but AssemblyAI has accepted the order, or may have: resume it.
-                Some(known) if !again.is_wanted && known.asked_at.is_some() && !request::is_void(&known) => {
+                Some(known) if !is_again && known.asked_at.is_some() && !request::is_void(&known) => {
                     tx.begin_attempt(&known, false, "requested again", now).await?;
                     tx.open_job(kind, known.id.as_str(), now, now).await?;
                     // begin_attempt has cleared it.
@@ -360,7 +375,10 @@ async fn find_or_insert(
                     if !tx.add_transcript(&NewTranscript { recording, ..new.clone() }).await? {
                         return Err(store::Error::Taken);
                     }
-                    if let (Some(key), None) = (&again.asked.key, &done) {
+                    if let Some(key) = &again.asked.key {
+                        if done.is_some() {
+                            tx.forget_key(key).await?;
+                        }
                         let request = keys.first().cloned().unwrap_or_default();
                         if !tx.keep_key(key, &Done { subject: new.id.to_string(), request }, now).await? {
                             return Err(store::Error::Taken);

@@ -36,7 +36,7 @@ async fn restart(context: &Shared, name: &CallName, asked: &Asked) -> Result<(),
         .write(Commit::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
             tx.act_for(&asked.by);
-            if tx.done_for_key(asked.key.as_deref()).await?.is_some() {
+            if tx.done_for_key(asked.key.as_deref(), now).await?.is_some() {
                 return Ok((tx, None));
             }
             let Some(call) = tx.call(name).await? else { return Ok((tx, None)) };
@@ -101,11 +101,11 @@ async fn restart_trial(context: &Shared, id: &TrialId, asked: &Asked) -> Result<
         .write(Commit::Retry, &uuid::Uuid::new_v4().to_string(), |mut tx| async move {
             let now = context.clock.now_ms();
             tx.act_for(&asked.by);
-            if tx.done_for_key(asked.key.as_deref()).await?.is_some() {
-                return Ok((tx, None));
-            }
             if tx.is_trial_stopped(id).await? {
                 return Ok((tx, Some(NothingToRetry::TrialStopped)));
+            }
+            if !keep_key(&mut tx, asked, id.as_str(), now).await? {
+                return Ok((tx, None));
             }
             let mut position = 0;
             for order in tx.failed_orders(id, MOST_ORDERS as i64).await? {
@@ -116,8 +116,8 @@ async fn restart_trial(context: &Shared, id: &TrialId, asked: &Asked) -> Result<
                     position += 1;
                 }
             }
-            if position > 0 {
-                keep_key(&mut tx, asked, id.as_str(), now).await?;
+            if let (0, Some(key)) = (position, &asked.key) {
+                tx.forget_key(key).await?;
             }
             has_started.fetch_or(position > 0, Ordering::Relaxed);
             Ok((tx, (position == 0).then_some(NothingToRetry::NothingFailedInTrial)))

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Semaphore;
+
 use super::error::Error;
 use super::task::run_to_end;
 use crate::context::Shared;
@@ -68,19 +70,25 @@ pub async fn recognize(context: &Shared, hash: &str) -> Result<Option<NamedToken
     let Some(token) = context.store.read().await?.token_by_hash(hash).await? else { return Ok(None) };
     let now = context.clock.now_ms();
     if token.used_at.is_none_or(|at| now - at >= NOTED_EVERY) {
-        let (shared, id) = (Arc::clone(context), token.id);
-        let noted = run_to_end(context, async move {
-            let subject = id.to_string();
-            let noted = shared.store.write_unsynced(Commit::UseToken, &subject, |mut tx| async move {
-                tx.note_use_of_token(id, now).await?;
-                Ok((tx, ()))
-            });
-            Ok::<_, Error>(noted.await?)
+        note_use(context, token.id, now);
+    }
+    Ok(Some(token))
+}
+
+/// Stores that a token is used, if nothing else of that kind is being stored. No request waits for it.
+fn note_use(context: &Shared, id: TokenId, now: i64) {
+    static TURN: Semaphore = Semaphore::const_new(1);
+    let Ok(turn) = TURN.try_acquire() else { return };
+    let shared = Arc::clone(context);
+    context.tasks.spawn(async move {
+        let subject = id.to_string();
+        let noted = shared.store.write_unsynced(Commit::UseToken, &subject, |mut tx| async move {
+            tx.note_use_of_token(id, now).await?;
+            Ok((tx, ()))
         });
-        // What a token is good for does not depend on it.
         if let Err(error) = noted.await {
             tracing::warn!("the use of a token is not stored: {error}");
         }
-    }
-    Ok(Some(token))
+        drop(turn);
+    });
 }

@@ -240,10 +240,10 @@ impl Conn {
         self.fetch_one(sql, args).await?.as_ref().map(rows::call).transpose()
     }
 
-    /// Returns the call with this id, if it rang or may have rung.
-    pub(crate) async fn call_that_rang(&mut self, id: &str) -> Result<Option<Call>, Error> {
-        let sql = select!("WHERE id = $1 AND (sid IS NOT NULL OR holds_number = 1)");
-        self.fetch_one(sql, args![id]).await?.as_ref().map(rows::call).transpose()
+    /// Returns the call with this id, unless Twilio has refused it, so that it certainly rang nowhere.
+    pub(crate) async fn call_not_refused(&mut self, id: &str) -> Result<Option<Call>, Error> {
+        let sql = select!("WHERE id = $1 AND NOT (sid IS NULL AND state = $2)");
+        self.fetch_one(sql, args![id, CallState::Failed.as_str()]).await?.as_ref().map(rows::call).transpose()
     }
 
     /// Returns the call to `to` that a form with this nonce has asked for, if it rang or may have rung: a conversation with

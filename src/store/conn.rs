@@ -47,7 +47,7 @@ impl Conn {
 
     /// Has the history say who asks for what this transaction does from now on.
     pub(crate) fn act_for(&mut self, asked_by: &str) {
-        self.asked_by = Some(asked_by.to_owned());
+        self.asked_by = Some(asked_by.to_owned()).filter(|asked_by| !asked_by.is_empty());
     }
 
     pub(super) fn asked_by(&self) -> Option<&str> {

@@ -7,7 +7,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::body::HttpBody as _;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
@@ -17,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::error::ApiError;
 use super::extract::{only_header, wants_page};
-use super::revocable::while_valid;
+use super::revocable::{is_valid, while_valid};
 use super::rights::right_of;
 use super::who::Who;
 use super::{login_page, session};
@@ -62,6 +64,9 @@ const PROXY_PREFIXES: &[&str] = &[
     "x-vercel-",
 ];
 
+/// A response that takes longer may come after its token was revoked.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// The headers that responses depend on, for caches that ignore `no-store`.
 const VARY: HeaderValue = HeaderValue::from_static(
     "accept, accept-encoding, authorization, cookie, origin, purpose, referer, sec-fetch-dest, sec-fetch-mode, sec-fetch-site, \
@@ -87,9 +92,17 @@ pub(super) async fn operator_only(
                 slot.keep();
             }
             request.extensions_mut().insert(who.clone());
+            // What is done is done, and its answer says so.
+            let (is_read, began) = (request.method() == Method::GET, Instant::now());
             let mut response = next.run(request).await;
             if let Who::Named(token) = &who {
-                response = response.map(|body| while_valid(&context, token.id, body));
+                if is_read && began.elapsed() > AT_ONCE && !is_valid(&context, token.id).await {
+                    return varying(ApiError::UnknownToken.into_response());
+                }
+                // What is in memory is sent at once.
+                if response.body().size_hint().exact().is_none() {
+                    response = response.map(|body| while_valid(&context, token.id, body));
+                }
             }
             response.extensions_mut().insert(who);
             response

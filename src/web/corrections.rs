@@ -15,13 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::extract::{
-    Fields, Id, NoFields, NoParameters, Query, is_form, only_header, read_body, read_form, wants_page,
-};
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, is_form, read_body, read_form, wants_page};
 use super::pages::Notices;
 use super::reading::length;
 use super::response::{page, see_other};
-use super::who::{Who, by};
+use super::who::{Who, by, own_key};
 use super::{alike, correct_page};
 use crate::context::Shared;
 use crate::model::correction::{Correction, Edit, Made, Span, WordId, made};
@@ -141,7 +139,7 @@ pub(super) async fn correct(
         return Err(ApiError::BadRequest(format!("expected at most {MOST_EDITS} corrections in a list")));
     }
     let edits = edits.into_iter().map(EditBody::labeled).collect();
-    let key = only_header(&headers, "idempotency-key").map(str::to_owned);
+    let key = own_key(&who, &headers)?;
     let wanted = Wanted { version, edits, by, key };
     let corrected = corrections::edit(&context, &id, wanted).await?;
     Ok(answer(&headers, &id, corrected))

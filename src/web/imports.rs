@@ -12,14 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
 use super::filter::{in_order, number_named, time};
 use super::forms::{self, Refused};
 use super::import_view::{ImportView, LeftOutView, LookView};
 use super::pages::Notices;
 use super::response::{page, see_other};
-use super::who::by;
-use super::who::{Asker, Who};
+use super::who::{Asker, Who, by, own_key};
 use crate::context::Shared;
 use crate::model::import::{ImportFilter, ImportId};
 use crate::pipeline::imports::{self, Steering};
@@ -111,7 +110,7 @@ pub(super) async fn import(
     let form = ImportForm::of(&fields);
     let imported = async {
         let sent: Sent = fields.parsed(Sent::of_form)?;
-        let (id, filter) = (sent.id(&headers)?, sent.filter()?);
+        let (id, filter) = (sent.id(&who, &headers)?, sent.filter()?);
         if sent.confirm {
             let asked = serde_json::to_string(&sent).unwrap_or_default();
             let import = imports::begin(&context, id, &filter, &asked, by(&context, &who, &headers)).await?;
@@ -244,12 +243,12 @@ impl Sent {
     }
 
     /// The id that somebody chose by `Idempotency-Key` or got with the cost, or a new one.
-    fn id(&self, headers: &HeaderMap) -> Result<ImportId, ApiError> {
+    fn id(&self, who: &Who, headers: &HeaderMap) -> Result<ImportId, ApiError> {
         if let Some(id) = &self.id {
             return Ok(id.parse()?);
         }
-        Ok(match only_header(headers, "idempotency-key") {
-            Some(key) => imports::id_of(key),
+        Ok(match own_key(who, headers)? {
+            Some(key) => imports::id_of(&key),
             None => imports::new_id(),
         })
     }

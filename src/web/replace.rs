@@ -13,14 +13,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::extract::{Fields, Id, NoFields, NoParameters, Query, only_header, read_body, wants_page};
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
 use super::filter::FilterBody;
 use super::pages::Notices;
 use super::reading::{called, length};
 use super::response::{page, see_other};
 use super::transcript::speakers;
-use super::who::Who;
-use super::who::by;
+use super::who::{Who, by, own_key};
 use crate::context::Shared;
 use crate::export;
 use crate::model::recording::RecordingSid;
@@ -166,7 +165,7 @@ pub(super) async fn replace(
         let (places, more) = places(&context, &wanted).await?;
         return Ok(Json(json!({ "places": places, "more": more })).into_response());
     }
-    let (by, key) = (by(&context, &who, &headers), only_header(&headers, "idempotency-key").map(str::to_owned));
+    let (by, key) = (by(&context, &who, &headers), own_key(&who, &headers)?);
     let replacing = wanted.replacing()?;
     let Some(id) = wanted.transcript()? else {
         let begun = replace::begin(&context, wanted.asked(replacing)?, by, key).await?;

@@ -88,8 +88,10 @@ async fn order(
             let mut files: Vec<Source> = files?.into_iter().map(Source::File).collect();
             let last = files.pop();
             let has_several = !files.is_empty();
-            for file in files {
-                let request = read(&fields)?.into_request(Some(file), asked.clone())?;
+            for (at, file) in files.into_iter().enumerate() {
+                // Each of them is ordered once for the key.
+                let key = asked.key.as_ref().map(|key| format!("{key} {at}"));
+                let request = read(&fields)?.into_request(Some(file), Asked { key, ..asked.clone() })?;
                 transcription::transcribe(context, ordering::Request { title: None, ..request }).await?;
             }
             let request = read(&fields)?.into_request(last, asked)?;

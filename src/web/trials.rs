@@ -11,15 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, Problem};
-use super::extract::{Fields, Id, NoFields, NoParameters, Query, of_object, only_header, read_body, wants_page};
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, of_object, read_body, wants_page};
 use super::filter::FilterBody;
 use super::forms::{self, Refused};
 use super::pages::Notices;
 use super::response::{page, see_other};
 use super::trial_result::TrialView;
 use super::trial_view::{PlanView, TrialRow};
-use super::who::by;
-use super::who::{Asker, Who};
+use super::who::{Asker, Who, by, own_key};
 use crate::context::Shared;
 use crate::model::call::CallName;
 use crate::model::keyterms::Keyterms;
@@ -161,7 +160,7 @@ pub(super) async fn try_out(
     let form = TrialForm::of(&fields);
     let tried = async {
         let sent: Sent = fields.parsed(Sent::of_form)?;
-        let (id, wanted) = (sent.id(&headers)?, sent.wanted()?);
+        let (id, wanted) = (sent.id(&who, &headers)?, sent.wanted()?);
         if sent.confirm {
             let (confirmed, by) = (sent.plan.as_deref(), by(&context, &who, &headers));
             return match trials::begin(&context, id.clone(), &wanted, confirmed, by).await? {
@@ -336,12 +335,12 @@ impl Sent {
     }
 
     /// The id that somebody chose by `Idempotency-Key` or got with the cost, or a new one.
-    fn id(&self, headers: &HeaderMap) -> Result<TrialId, ApiError> {
+    fn id(&self, who: &Who, headers: &HeaderMap) -> Result<TrialId, ApiError> {
         if let Some(id) = &self.id {
             return Ok(id.parse()?);
         }
-        let id = match only_header(headers, "idempotency-key") {
-            Some(key) => trials::id_of(key),
+        let id = match own_key(who, headers)? {
+            Some(key) => trials::id_of(&key),
             None => trials::new_id(),
         };
         Ok(id)

@@ -41,21 +41,30 @@ impl FromRequestParts<Shared> for Asker {
     async fn from_request_parts(parts: &mut Parts, context: &Shared) -> Result<Self, ApiError> {
         let who = parts.extensions.get::<Who>().ok_or(ApiError::Internal)?;
         let by = by(context, who, &parts.headers);
-        let key = key(&parts.headers)?.map(|key| {
-            // Two programs may choose the same key, and so may one for two purposes.
-            let bearer = match who {
-                Who::Named(token) => token.id.to_string(),
-                _ => String::new(),
-            };
-            clients::hex(&Sha256::digest(format!("{bearer} {} {key}", parts.uri.path().trim_end_matches('/'))))
-        });
+        // One program may choose the same key for two purposes. There are two ways to dial.
+        let purpose = match parts.uri.path().trim_end_matches('/') {
+            "/calls" => "dial",
+            path if path.starts_with("/dial/") => "dial",
+            path => path,
+        };
+        let key = own_key(who, &parts.headers)?;
+        let key = key.map(|key| clients::hex(&Sha256::digest(format!("{purpose} {key}"))));
         Ok(Self(Asked { by, key }))
     }
 }
 
+/// Returns `Idempotency-Key` as a text that no other bearer's key has: two programs may choose the same key.
+pub(super) fn own_key(who: &Who, headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    Ok(key(headers)?.map(|key| match who {
+        Who::Named(token) => format!("token {} {key}", token.id),
+        _ => key.to_owned(),
+    }))
+}
+
 /// Returns `Idempotency-Key`: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>.
 fn key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let wrong = || ApiError::BadRequest(format!("Idempotency-Key: expected once, 1 to {LONGEST_KEY} characters"));
+    let wrong =
+        || ApiError::BadRequest(format!("Idempotency-Key: expected once, with 1 to {LONGEST_KEY} ASCII characters"));
     if !headers.contains_key(IDEMPOTENCY_KEY) {
         return Ok(None);
     }

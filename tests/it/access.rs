@@ -21,7 +21,7 @@ const HOSTS: &str = include_str!("fixtures/hosts.tsv");
 const FETCH_METADATA: &str = include_str!("fixtures/fetch_metadata.tsv");
 
 /// Every operator route with each of its methods. An unknown path comes last.
-fn operator_routes() -> Vec<(Method, String)> {
+pub(crate) fn operator_routes() -> Vec<(Method, String)> {
     let get = |path: &str| (Method::GET, path.to_owned());
     vec![
         get("/"),

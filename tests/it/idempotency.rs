@@ -1,5 +1,8 @@
 //! `Idempotency-Key`: the same request sent twice costs once.
 
+use std::time::Duration;
+
+use callscribe::sandbox::control::Fault;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -57,6 +60,37 @@ async fn a_call_that_twilio_has_refused_is_dialed_for_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_call_that_was_lost_is_not_dialed_again_for_the_same_key() {
+    let world = World::new().await;
+    let lost = Fault::Proxy { status: 502, is_carried_out: false };
+    world.twilio.control.fail_next(Method::POST, "/Calls.json", lost);
+    let wanted = json!({"to": "+14155551234"});
+    let request_count = || world.twilio.control.request_count(Method::POST, "/Calls.json");
+    let mut dial = std::pin::pin!(world.with_key("/calls", "once", &wanted));
+    tokio::select! {
+        answer = &mut dial => panic!("an answer before Twilio's: {}", answer.text()),
+        () = world.twilio.control.until(|| (request_count() > 0).then_some(())) => {}
+    }
+    // The client waits until the last search has shown that there is no such call.
+    let answer = loop {
+        tokio::select! {
+            answer = &mut dial => break answer,
+            () = world.after(Duration::from_secs(40)) => {}
+        }
+    };
+    answer.problem(502, "not-placed");
+    let listed = world.get("/calls").await.json();
+    assert_eq!(listed["calls"][0]["state"], "lost", "{listed}");
+    let requests = request_count();
+    world.with_key("/calls", "once", &wanted).await.problem(502, "not-placed");
+    assert_eq!(request_count(), requests);
+    let call = listed["calls"][0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
+    world.settle().await;
+    world.with_key("/calls", "once", &wanted).await.problem(410, "deleted");
+}
+
+#[tokio::test]
 async fn two_programs_may_choose_the_same_key() {
     let world = World::new().await;
     let mut calls = Vec::new();
@@ -74,7 +108,7 @@ async fn two_programs_may_choose_the_same_key() {
 #[tokio::test]
 async fn a_transcript_is_ordered_once_for_a_key_even_again() {
     let world = World::new().await;
-    let (_, recording) = world.recorded_call().await;
+    let (call, recording) = world.recorded_call().await;
     world.settle().await;
     let again = json!({"recording_sid": recording, "again": true});
     let mut ids = Vec::new();
@@ -84,12 +118,26 @@ async fn a_transcript_is_ordered_once_for_a_key_even_again() {
         ids.push(ordered.json()["id"].clone());
         world.settle().await;
     }
-    assert_eq!((&ids[0], &ids[2]), (&ids[1], &ids[3]));
+    // The last answer is about the first one, although there is a newer one.
+    assert_eq!(ids, [&ids[0], &ids[0], &ids[2], &ids[2], &ids[0]].map(Value::clone));
     assert_ne!(ids[0], ids[2]);
     assert_eq!(world.transcript_requests().len(), 3);
     let other = json!({"recording_sid": recording, "again": true, "punctuate": false});
     world.with_key("/transcribe", "a", &other).await.problem(422, "other-request");
     assert_eq!(world.transcript_requests().len(), 3);
+
+    assert_eq!(world.post_form(&format!("/calls/{call}/delete"), "").await.status, 202);
+    world.settle().await;
+    world.with_key("/transcribe", "a", &again).await.problem(410, "deleted");
+    let url = json!({"audio_url": "https://example.com/a.wav"});
+    let upload = world.with_key("/transcribe", "url", &url).await.json()["id"].clone();
+    world.settle().await;
+    let item = world.get("/items?kind=upload").await.json()["items"][0]["id"].clone();
+    let item = item.as_str().expect("an upload");
+    assert_eq!(world.send(Method::DELETE, &format!("/items/{item}"), &[], "").await.status, 202);
+    world.settle().await;
+    world.with_key("/transcribe", "url", &url).await.problem(410, "deleted");
+    assert!(upload.is_string());
 }
 
 #[tokio::test]
