@@ -30,6 +30,7 @@ use crate::config::{Accounts, Config, Problem, ServerConfig, Vendors};
 use crate::context::{ANSWERED_SLOTS, Context, Models, Shared};
 use crate::events::Events;
 use crate::exposure::{Exposure, Prober};
+use crate::metrics::Metrics;
 use crate::model::signing_secret::SigningSecret;
 use crate::pipeline::{deliver, receivers, spooled, vocabulary, worker};
 use crate::repeats::Repeats;
@@ -134,10 +135,11 @@ impl App {
                 _ = writeln!(welcome, "listening at http://{address}");
             }
 
+            let metrics = Metrics::new(config.work.clock.now_ms() as f64 / 1_000.0, store.transactions());
             let Accounts { twilio, assemblyai, urls } = accounts;
             let deadlines = config.deadlines;
             let shared_secret = twilio.auth_tokens.first().cloned().unwrap_or_default();
-            let archive = config.archive.map(|place| Archive::open(&place, &deadlines)).transpose();
+            let archive = config.archive.map(|place| Archive::open(&place, &deadlines, &metrics.requests)).transpose();
             let archive = archive.map_err(|why| Problem::new("ARCHIVE_URL", why))?;
             if let Some(archive) = &archive {
                 let is_used = async { store.read().await?.is_archive_used(archive.name()).await };
@@ -155,11 +157,13 @@ impl App {
                 archive,
                 archive_fails_until: Default::default(),
                 archive_looked_up_to: Mutex::default(),
-                webhooks: Webhooks::new(config.webhooks.reach, deadlines.webhook),
+                webhooks: Webhooks::new(config.webhooks.reach, deadlines.webhook, metrics.requests.clone()),
                 twilio: Twilio::new(twilio.api_url, twilio.account_sid.clone(), twilio.credentials, deadlines.clone())
-                    .with_recording_keys(twilio.recording_keys),
+                    .with_recording_keys(twilio.recording_keys)
+                    .counted_in(&metrics.requests),
                 webhook_secrets: WebhookSecrets::new(assemblyai.key.clone()),
-                assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines),
+                assemblyai: AssemblyAi::new(assemblyai.api_url, assemblyai.key, deadlines)
+                    .counted_in(&metrics.requests),
                 assemblyai_days: tokio::sync::Mutex::default(),
                 account_sid: twilio.account_sid,
                 auth_tokens: twilio.auth_tokens,
@@ -193,13 +197,15 @@ impl App {
                 repeats: Repeats::default(),
                 wrong_settings: Mutex::default(),
                 notice,
+                metrics,
             });
             warn_of_calls_dialed_elsewhere(&context).await;
             store_keyterms(&context).await;
             store_receivers(&context, &config.webhooks.receivers).await;
             let routes = web::router(Arc::clone(&context));
-            let server = Server::start(&routes, listeners, &Limits::default(), web::is_privileged)
-                .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened on: {}", error.kind())))?;
+            let server =
+                Server::start(&routes, listeners, &Limits::default(), web::is_privileged, &context.metrics.connections)
+                    .map_err(|error| Problem::new("BIND_ADDR", format!("cannot be listened on: {}", error.kind())))?;
             let worker = config.work.automatic.then(|| {
                 let deliverer = deliver::work(Arc::clone(&context));
                 let worker = worker::work(Arc::clone(&context));

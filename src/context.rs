@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::{CallConfig, DialConfig, TranscriptConfig};
 use crate::events::Events;
 use crate::exposure::Exposure;
+use crate::metrics::Metrics;
 use crate::model::call::CallSid;
 use crate::model::job::JobKind;
 use crate::model::keyterms::Keyterms;
@@ -133,6 +134,7 @@ pub struct Context {
     pub intervals: Memo,
     /// A sentence that every page shows, such as that no phone rings in the sandbox.
     pub notice: Option<&'static str>,
+    pub metrics: Metrics,
 }
 
 /// What is remembered of a report of Twilio that could not be stored.

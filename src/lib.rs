@@ -100,6 +100,7 @@
 //! | [`accuracy`], [`wer`] | how right a transcript is, against a reference: words, key terms, speakers, and how sure that is. Pure; and the command `callscribe wer` for files |
 //! | [`send`] | the command `callscribe upload`, a client of a program that runs |
 //! | [`urls`], [`webhook_secret`], [`twiml`], [`events`], [`clock`] | callback URLs; the secret of AssemblyAI's webhooks; TwiML; the notification "X changed"; the time |
+//! | [`metrics`] | what `/metrics` tells, with every name and label; the rooms count in it |
 //! | [`token_bucket`], [`repeats`], [`failpoint`], [`splitmix`] | the one rate limiter; what the log says once and then counts; points where tests abort or kill; random numbers that a seed determines |
 //! | [`clients`] | thin clients of both vendors, of receivers of webhooks and of the archive: deadlines, what may be repeated, errors. Vendors' words only |
 //! | [`sandbox`] | both vendors, emulated over real HTTP: the program without accounts, and every test's upstream |
@@ -128,6 +129,7 @@
 //! | request to a vendor | a file in [`clients`], its emulation in [`sandbox`] |
 //! | figure of how right transcripts are | [`accuracy`], as counts that add up over calls and a rate of them |
 //! | format of a file | a file in [`export`]; `web/transcript.rs` for one transcript, `web/export.rs` for all that match; the manual |
+//! | figure that Prometheus reads | [`metrics`], where the room that knows it counts; what is in the database in `store/waiting.rs`; the manual |
 //! | setting | `config/settings.rs`, its field in `config/`, the manual |
 //! | route or page | a handler in [`web`], a line in `web/mod.rs`, the right that it needs in `web/rights.rs`, the manual |
 //!
@@ -276,6 +278,7 @@ mod events;
 pub mod export;
 mod exposure;
 pub mod failpoint;
+mod metrics;
 mod model;
 mod pipeline;
 mod repeats;
@@ -306,6 +309,7 @@ pub mod internals {
     pub use crate::clients::twilio::{Credentials, MediaFormat, MediaRequest, Twilio, signature};
     pub use crate::clients::{Deadlines, Kind};
     pub use crate::clock::{Clock, now};
+    pub use crate::metrics::Connections;
     pub use crate::model::call::{CallId, CallName, CallSid};
     pub use crate::model::correction::{Correction, Edit, Sequence, correct};
     pub use crate::model::learned::{CommonWords, lessons};

@@ -9,6 +9,7 @@ use crate::clients::{Deadlines, Error, Kind, Service};
 use crate::config::{Config, Vendors};
 use crate::context::Models;
 use crate::exposure::Answer;
+use crate::metrics::Requests;
 use crate::model::phone::PhoneNumber;
 use crate::urls::Urls;
 
@@ -119,7 +120,7 @@ pub(super) async fn ask_archive(archive: &Archive) -> Finding {
 
 /// Opens the archive of the settings, and asks it.
 async fn look_at_archive(place: &Place, deadlines: &Deadlines) -> Finding {
-    match Archive::open(place, deadlines) {
+    match Archive::open(place, deadlines, &Requests::default()) {
         Ok(archive) if !archive.is_marked() => {
             let text = "the folder was not used before, and the next start of callscribe prepares it; if it was, its disk is not mounted";
             Finding::new(ARCHIVE, Verdict::Unknown, text)

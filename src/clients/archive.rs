@@ -26,11 +26,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 use url::Url;
 
 use super::range::Range;
 use super::twilio::{AudioType, Playable};
 use super::{Deadlines, Error, Kind, Refusal, Service, hex, is_local, sender};
+use crate::metrics::Requests;
 
 /// Bytes of audio that are in memory before they are written. What is shorter is written at once; of a bucket, this is the size of
 /// a part, and no part but the last may be smaller: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
@@ -99,11 +101,13 @@ pub struct Archive {
     name: String,
     /// The folder, if it is one.
     folder: Option<PathBuf>,
+    requests: Requests,
 }
 
 impl Archive {
     /// Opens the archive. Makes its folder if there is none, which only this user may enter. Asks no server.
-    pub fn open(place: &Place, deadlines: &Deadlines) -> Result<Self, String> {
+    pub fn open(place: &Place, deadlines: &Deadlines, requests: &Requests) -> Result<Self, String> {
+        let requests = requests.clone();
         match place {
             Place::Folder(folder) => {
                 let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -112,7 +116,7 @@ impl Archive {
                 let store = LocalFileSystem::new_with_prefix(&folder)
                     .map_err(|error| format!("the folder cannot be used: {}", innermost(&error)))?;
                 let store = Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
-                Ok(Self { store, name: format!("file://{}", folder.display()), folder: Some(folder) })
+                Ok(Self { store, name: format!("file://{}", folder.display()), folder: Some(folder), requests })
             }
             Place::Bucket(bucket) => {
                 let mut name = format!("s3://{}/{}", bucket.name, bucket.prefix).trim_end_matches('/').to_owned();
@@ -120,7 +124,7 @@ impl Archive {
                     name = format!("{name}{AT}{endpoint}");
                 }
                 let store = bucket.open(deadlines).map_err(|error| innermost(&error))?;
-                Ok(Self { store, name, folder: None })
+                Ok(Self { store, name, folder: None, requests })
             }
         }
     }
@@ -166,8 +170,29 @@ impl Archive {
         data.is_some_and(|data| data.permissions().mode() & 0o077 != 0)
     }
 
+    /// Counts an operation that has ended.
+    fn count(&self, operation: &'static str, begun: Instant, failure: Option<&Error>) {
+        let outcome = failure.map_or("ok", |error| error.kind.label());
+        self.requests.note(Service::Archive.label(), operation, outcome, begun.elapsed());
+    }
+
     /// Writes an object from a stream, which is never whole in memory, and its checksum. Replaces one of this key.
     pub async fn keep<E>(
+        &self,
+        key: &str,
+        audio: impl Stream<Item = Result<Bytes, E>> + Send,
+    ) -> Result<Kept, NotKept<E>> {
+        let begun = Instant::now();
+        let kept = self.write(key, audio).await;
+        match &kept {
+            Ok(_) => self.count("keep", begun, None),
+            Err(NotKept::Archive(error)) => self.count("keep", begun, Some(error)),
+            Err(NotKept::Source(_)) => {}
+        }
+        kept
+    }
+
+    async fn write<E>(
         &self,
         key: &str,
         audio: impl Stream<Item = Result<Bytes, E>> + Send,
@@ -208,6 +233,13 @@ impl Archive {
 
     /// Opens audio for a player, or the requested range of it.
     pub async fn play(&self, key: &str, range: Option<&str>) -> Result<Playable, Error> {
+        let begun = Instant::now();
+        let opened = self.open_audio(key, range).await;
+        self.count("play", begun, opened.as_ref().err());
+        opened
+    }
+
+    async fn open_audio(&self, key: &str, range: Option<&str>) -> Result<Playable, Error> {
         let path = path(key).map_err(|error| failed(&error))?;
         let total = self.store.head(&path).await.map_err(|error| failed(&error))?.size;
         let range = range.and_then(Range::parse);
@@ -226,6 +258,13 @@ impl Archive {
 
     /// Removes an object and its checksum, and what a broken attempt at it has left. None may be there.
     pub async fn remove(&self, key: &str) -> Result<(), Error> {
+        let begun = Instant::now();
+        let removed = self.remove_both(key).await;
+        self.count("remove", begun, removed.as_ref().err());
+        removed
+    }
+
+    async fn remove_both(&self, key: &str) -> Result<(), Error> {
         self.recognize()?;
         for name in [format!("{key}{CHECKSUM}"), key.to_owned()] {
             let path = path(&name).map_err(|error| failed(&error))?;

@@ -10,6 +10,17 @@ pub enum Service {
     Archive,
 }
 
+impl Service {
+    /// As metrics name it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Twilio => "twilio",
+            Self::AssemblyAi => "assemblyai",
+            Self::Archive => "archive",
+        }
+    }
+}
+
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -110,6 +121,26 @@ impl Error {
     /// Returns the vendor's own error code.
     pub fn code(&self) -> Option<i64> {
         self.kind.refusal()?.code
+    }
+}
+
+impl Kind {
+    /// How metrics name the outcome of the request.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unauthorized(_) => "unauthorized",
+            Self::NotFound(_) => "not_found",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Rejected(_) => "rejected",
+            Self::BeyondEnd { .. } => "beyond_end",
+            Self::Unreachable(_) => "unreachable",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Broken(_) => "broken",
+            Self::Timeout => "timeout",
+            Self::BadBody { .. } => "bad_body",
+            Self::TooLarge(_) => "too_large",
+            Self::Ambiguous(cause) => cause.label(),
+        }
     }
 }
 

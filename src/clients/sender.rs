@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::json::{self, Growing, Json};
 use super::{Deadlines, Error, Kind, Refusal, Service, is_local, tls};
+use crate::metrics::Requests;
 
 /// Maximum size of a response body, unless it is read by [`Sender::get_large`]: several times that of the longest list.
 const LARGEST_BODY: usize = 4 << 20;
@@ -70,6 +71,8 @@ pub(super) struct Sender {
     refusal: fn(StatusCode, &HeaderMap, &[u8]) -> Refusal,
     /// The refusal of the credentials in answer to the last request.
     refused: Arc<Mutex<Option<Refusal>>>,
+    /// Where requests are counted.
+    pub(super) requests: Requests,
 }
 
 impl Sender {
@@ -83,7 +86,16 @@ impl Sender {
         let tls = tls::config();
         let is_local = is_local(base);
         let http = client(&tls, &deadlines, is_local).build().expect("a client with TLS set up builds");
-        Self { http, tls, is_local, service, deadlines, refusal, refused: Arc::default() }
+        Self {
+            http,
+            tls,
+            is_local,
+            service,
+            deadlines,
+            refusal,
+            refused: Arc::default(),
+            requests: Requests::default(),
+        }
     }
 
     /// Returns a client that connects to these addresses for this host.
@@ -92,36 +104,68 @@ impl Sender {
         client.build().expect("a client with TLS set up builds")
     }
 
+    /// Sends a request to its end, and counts it under the name of its operation.
+    pub(super) async fn counted<T>(
+        &self,
+        operation: &'static str,
+        request: impl Future<Output = Result<T, Kind>>,
+    ) -> Result<T, Kind> {
+        let begun = Instant::now();
+        let result = request.await;
+        self.count(operation, begun, &result);
+        result
+    }
+
+    /// Counts a request that has ended.
+    pub(super) fn count<T>(&self, operation: &'static str, begun: Instant, result: &Result<T, Kind>) {
+        let outcome = result.as_ref().map_or_else(Kind::label, |_| "ok");
+        self.requests.note(self.service.label(), operation, outcome, begun.elapsed());
+    }
+
     /// Sends a GET, with retries, and reads the whole response.
-    pub(super) async fn get(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, Error> {
-        self.repeat(|| self.send(request())).await
+    pub(super) async fn get(
+        &self,
+        operation: &'static str,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Answer, Error> {
+        self.repeat(|| self.counted(operation, self.send(request()))).await
     }
 
     /// Sends a DELETE, with retries.
-    pub(super) async fn delete(&self, request: impl Fn() -> RequestBuilder) -> Result<(), Error> {
-        self.repeat(|| self.send(request())).await.map(drop)
+    pub(super) async fn delete(
+        &self,
+        operation: &'static str,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<(), Error> {
+        self.repeat(|| self.counted(operation, self.send(request()))).await.map(drop)
     }
 
     /// As [`Sender::get`], and parses the response as JSON.
     pub(super) async fn get_json<T: DeserializeOwned>(
         &self,
+        operation: &'static str,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<(Answer, T), Error> {
-        let answer = self.get(request).await?;
+        let answer = self.get(operation, request).await?;
         let value = answer.json().map_err(|kind| self.error(kind))?;
         Ok((answer, value))
     }
 
     /// Sends a GET once and parses the response as JSON. Logs nothing, and notes no refusal of the credentials.
-    pub(super) async fn get_json_once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+    pub(super) async fn get_json_once<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<T, Error> {
         let read = async { self.send(request).await?.json() };
-        read.await.map_err(|kind| Error { service: self.service, kind })
+        self.counted(operation, read).await.map_err(|kind| Error { service: self.service, kind })
     }
 
     /// Sends a GET, with retries, and reads a response that may be large. One that is waits for its turn, and has it as long
     /// as its text is in use.
     pub(super) async fn get_large(
         &self,
+        operation: &'static str,
         turns: &Arc<Semaphore>,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Json, Error> {
@@ -130,7 +174,7 @@ impl Sender {
             self.set_refused(None);
             self.read_large(accepted, turns).await
         };
-        self.repeat(attempt).await
+        self.repeat(|| self.counted(operation, attempt())).await
     }
 
     /// Runs `attempt` until it succeeds, with backoff, jitter and the vendor's `Retry-After`. Only for what may be repeated.
@@ -158,6 +202,7 @@ impl Sender {
     /// `false` when the request was about to be written.
     pub(super) async fn once_json<T: DeserializeOwned>(
         &self,
+        operation: &'static str,
         request: RequestBuilder,
         may_send: impl Fn() -> bool + Send + 'static,
     ) -> Result<(Answer, T), Error> {
@@ -167,13 +212,16 @@ impl Sender {
             let value = answer.json()?;
             Ok((answer, value))
         };
-        attempt.await.map_err(|kind: Kind| match kind.of_post() {
-            _ if is_too_late.load(Ordering::Relaxed) => {
-                self.error(Kind::Unreachable("too late to send the request".to_owned()))
-            }
-            kind if kind.leaves_open() => self.error(Kind::Ambiguous(Box::new(kind))),
-            kind => self.error(kind),
-        })
+        let attempt = async {
+            attempt.await.map_err(|kind: Kind| match kind.of_post() {
+                _ if is_too_late.load(Ordering::Relaxed) => {
+                    Kind::Unreachable("too late to send the request".to_owned())
+                }
+                kind if kind.leaves_open() => Kind::Ambiguous(Box::new(kind)),
+                kind => kind,
+            })
+        };
+        self.counted(operation, attempt).await.map_err(|kind| self.error(kind))
     }
 
     /// Sends once and reads the whole response.

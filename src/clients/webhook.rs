@@ -23,6 +23,7 @@ use url::Url;
 use super::network::{is_inside, is_local_name, is_of_a_link, literal};
 use super::sender::{retry_after, transport};
 use super::{Kind, is_local, tls};
+use crate::metrics::Requests;
 
 /// Timeout of connecting to each address of a receiver.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -147,11 +148,12 @@ pub struct Webhooks {
     http: reqwest::Client,
     pub reach: Reach,
     deadline: Duration,
+    requests: Requests,
 }
 
 impl Webhooks {
     /// A receiver may take this long for its whole answer.
-    pub fn new(reach: Reach, deadline: Duration) -> Self {
+    pub fn new(reach: Reach, deadline: Duration, requests: Requests) -> Self {
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config())
             .user_agent(concat!("callscribe/", env!("CARGO_PKG_VERSION")))
@@ -161,11 +163,26 @@ impl Webhooks {
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .no_proxy()
             .dns_resolver(Arc::new(Checked(reach)));
-        Self { http: builder.build().expect("a client with TLS set up builds"), reach, deadline }
+        Self { http: builder.build().expect("a client with TLS set up builds"), reach, deadline, requests }
     }
 
     /// Sends a webhook once.
     pub async fn send(&self, attempt: Attempt<'_>) -> Result<WebhookAnswer, NoAnswer> {
+        let begun = Instant::now();
+        let answer = self.answer(attempt).await;
+        let outcome = match &answer {
+            Ok(WebhookAnswer { status: 200..300, .. }) => "ok",
+            Ok(WebhookAnswer { status: 500.., .. }) => "unavailable",
+            Ok(_) => "rejected",
+            Err(NoAnswer::Unreachable(_)) => "unreachable",
+            Err(NoAnswer::TooSlow(_)) => "timeout",
+            Err(NoAnswer::Broken(_)) => "broken",
+        };
+        self.requests.note("receiver", "deliver", outcome, begun.elapsed());
+        answer
+    }
+
+    async fn answer(&self, attempt: Attempt<'_>) -> Result<WebhookAnswer, NoAnswer> {
         // A name is checked when it is resolved. No request resolves an address.
         let url = self.reach.parse(attempt.url).map_err(|bad| NoAnswer::Unreachable(bad.to_string()))?;
         let request = self.http.post(url).headers(headers(&attempt)).body(attempt.body);
@@ -274,7 +291,8 @@ mod tests {
 
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
-        let refused = Webhooks::new(Reach::Internet, Duration::from_secs(15)).http.post(url).send().await;
+        let refused =
+            Webhooks::new(Reach::Internet, Duration::from_secs(15), Requests::default()).http.post(url).send().await;
         assert_eq!(transport(refused.unwrap_err()), Kind::Unreachable(PRIVATE.to_owned()));
         let nobody = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
         assert!(nobody.is_err(), "somebody connected");

@@ -28,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::Connections;
 use crate::repeats::Repeats;
 use body::{RequestBody, ResponseBody};
 pub use slots::Slot;
@@ -106,6 +107,7 @@ impl Server {
         listeners: Vec<TcpListener>,
         limits: &Limits,
         is_privileged: IsPrivileged,
+        connections: &Connections,
     ) -> io::Result<Self> {
         let mut http = http1::Builder::new();
         // The deadline starts before the first byte of a request, so it limits idle connections, too.
@@ -114,7 +116,7 @@ impl Server {
         let acceptor = Acceptor {
             http,
             router: router.clone(),
-            slots: Slots::new(limits.connections - limits.reserved, limits.reserved),
+            slots: Slots::new(limits.connections - limits.reserved, limits.reserved, connections.clone()),
             open: Arc::new(Semaphore::new(limits.connections)),
             refused: Arc::new(Semaphore::new(limits.connections.div_ceil(32))),
             is_privileged,

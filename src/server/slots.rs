@@ -10,12 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::metrics::Connections;
+
 /// All slots.
 #[derive(Debug)]
 pub(super) struct Slots {
     general: usize,
     reserved: usize,
     taken: Mutex<Taken>,
+    connections: Connections,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +62,10 @@ pub(super) struct Held {
 }
 
 impl Slots {
-    pub(super) fn new(general: usize, reserved: usize) -> Arc<Self> {
-        Arc::new(Self { general, reserved, taken: Mutex::default() })
+    pub(super) fn new(general: usize, reserved: usize, connections: Connections) -> Arc<Self> {
+        connections.limit(false, general);
+        connections.limit(true, reserved);
+        Arc::new(Self { general, reserved, taken: Mutex::default(), connections })
     }
 
     /// Takes a slot for a new connection. Returns `None` if all are taken and no connection waits for its client.
@@ -70,11 +75,16 @@ impl Slots {
         for (taken, limit, is_reserved) in [(general, self.general, false), (reserved, self.reserved, true)] {
             let is_full = taken.len() >= limit;
             if !is_full || evict(taken) {
+                if is_full {
+                    self.connections.evicted.inc();
+                }
                 let slot = Slot::new(is_reserved);
                 taken.push(slot.clone());
+                self.connections.open(is_reserved).inc();
                 return Some(Held { slot, slots: Arc::clone(self), has_evicted: is_full });
             }
         }
+        self.connections.refused.inc();
         None
     }
 }
@@ -213,6 +223,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.slots.connections.open(self.slot.is_reserved()).dec();
         let mut taken = lock(&self.slots.taken);
         let taken = if self.slot.is_reserved() { &mut taken.reserved } else { &mut taken.general };
         // An evicted one is no longer there.
@@ -233,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_connection_that_has_waited_longest_is_evicted() {
-        let slots = Slots::new(3, 0);
+        let slots = Slots::new(3, 0, Connections::default());
         let [one, two, three] = [(); 3].map(|()| slots.take().expect("a free slot"));
         // The first one is served and then waits again.
         assert!(one.slot.head_arrived(true));
@@ -251,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_evicted_only_while_it_waits_for_its_client() {
-        let slots = Slots::new(1, 0);
+        let slots = Slots::new(1, 0, Connections::default());
         let held = slots.take().expect("a free slot");
         let is_evictable = || {
             let state = held.slot.state();
@@ -278,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_kept_connection_is_evicted_only_after_its_response() {
-        let slots = Slots::new(1, 0);
+        let slots = Slots::new(1, 0, Connections::default());
         let held = slots.take().expect("a free slot");
         held.slot.head_arrived(false);
         held.slot.keep();
@@ -291,7 +302,7 @@ mod tests {
 
     #[test]
     fn reserved_slots_are_for_when_no_connection_waits() {
-        let slots = Slots::new(1, 1);
+        let slots = Slots::new(1, 1, Connections::default());
         let general = slots.take().expect("a free slot");
         assert!(general.slot.head_arrived(true));
         let reserved = slots.take().expect("a reserved slot");

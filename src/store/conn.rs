@@ -14,17 +14,22 @@ pub(super) struct Changed {
     pub(super) orders: BTreeSet<String>,
 }
 
+/// What came to a state, and the state.
+pub(super) type Noted = (&'static str, &'static str);
+
 #[derive(Debug)]
 pub struct Conn {
     session: Session,
     changed: Changed,
     /// Who asks for what the transaction does, if somebody does.
     asked_by: Option<String>,
+    /// What it has added to the history.
+    noted: Vec<Noted>,
 }
 
 impl Conn {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, changed: Changed::default(), asked_by: None }
+        Self { session, changed: Changed::default(), asked_by: None, noted: Vec::new() }
     }
 
     /// Runs a statement and returns how many rows it changed.
@@ -67,6 +72,16 @@ impl Conn {
     /// Returns what was touched since the last time.
     pub(super) fn take_changed(&mut self) -> Changed {
         std::mem::take(&mut self.changed)
+    }
+
+    /// Has this counted once it is committed.
+    pub(super) fn count_event(&mut self, what: &'static str, state: &'static str) {
+        self.noted.push((what, state));
+    }
+
+    /// Returns what is counted once it is committed.
+    pub(super) fn take_noted(&mut self) -> Vec<Noted> {
+        std::mem::take(&mut self.noted)
     }
 
     pub(super) async fn commit(self) -> Result<(), Error> {

@@ -4,12 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::conn::{Conn, args};
 use super::engine::{Engine, Location};
 use super::error::{BadDatabase, Error};
 use super::readiness::{Readiness, has_room, remove_left};
 use crate::failpoint::Commit;
+use crate::metrics::Transactions;
 
 /// How many times a transaction runs at most if it fails for a passing reason.
 const TRIES: u32 = 3;
@@ -28,6 +30,7 @@ struct Inner {
     /// Whether the file was removed or replaced since it was opened.
     is_gone: AtomicBool,
     readiness: Readiness,
+    transactions: Transactions,
 }
 
 /// The file that was opened. The identity tells it from another file at the same path.
@@ -54,6 +57,7 @@ impl Store {
                 file,
                 is_gone: AtomicBool::new(false),
                 readiness: Readiness::default(),
+                transactions: Transactions::default(),
             }),
         };
         store.build_index().await.map_err(|error| match error {
@@ -151,6 +155,7 @@ impl Store {
     {
         let mut tries = 0;
         loop {
+            let (begun, mut waited) = (Instant::now(), None);
             let attempt = async {
                 if self.is_gone() {
                     return Err(Error::Gone);
@@ -162,11 +167,19 @@ impl Store {
                     tx.rollback().await?;
                     return Err(aborted.into());
                 }
+                let (noted, complete) = (tx.take_noted(), Instant::now());
                 tx.commit().await?;
+                waited = Some(complete.elapsed());
+                for (what, state) in noted {
+                    self.inner.transactions.note_event(what, state);
+                }
                 commit.after(subject)?;
                 Ok(value)
             };
-            match attempt.await {
+            let result = attempt.await;
+            let outcome = if waited.is_some() { "committed" } else { "failed" };
+            self.inner.transactions.note(outcome, begun.elapsed(), waited);
+            match result {
                 Err(Error::Aborted(_)) => {}
                 // Ends: the member that failed is no longer in the group.
                 Err(Error::Again) => continue,
@@ -191,6 +204,11 @@ impl Store {
             Ok(()) | Err(Error::Database(sqlx::Error::PoolClosed)) => {}
             Err(error) => tracing::warn!("cannot preallocate the database's WAL: {error}"),
         }
+    }
+
+    /// Where transactions are counted.
+    pub fn transactions(&self) -> &Transactions {
+        &self.inner.transactions
     }
 
     /// Whether the last check could write to the database. Does not access the database.

@@ -77,6 +77,7 @@ impl Conn {
         let by = self.asked_by();
         let args = args![call.as_str(), kind, subject, what.state(), what.rank(), attempt, reason, at, by];
         self.execute(sql, args).await?;
+        self.count_event(what.kind(), what.state());
         self.announce(call, &what, at).await
     }
 

@@ -45,6 +45,7 @@ mod trial_figures;
 mod trials;
 mod unreported;
 mod vocabulary;
+mod waiting;
 
 pub use archive::{Archived, KeptAudio};
 pub(crate) use calls::Transition;

@@ -474,7 +474,9 @@ impl Conn {
                    'transcript', id, $2, $3, $4, $5, $6, $8 FROM transcripts WHERE id = $1";
         let call = call.map(CallId::as_str);
         let args = args![id.as_str(), state.as_str(), state.rank(), attempt, reason, at, call, self.asked_by()];
-        self.execute(sql, args).await.map(drop)
+        self.execute(sql, args).await?;
+        self.count_event("transcript", state.as_str());
+        Ok(())
     }
 }
 

@@ -73,6 +73,10 @@ const VARY: HeaderValue = HeaderValue::from_static(
      sec-fetch-user, sec-purpose, user-agent, x-moz, x-purpose",
 );
 
+/// Marks the response to a request that was not let through.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnedAway;
+
 /// Lets only the operator through, and the bearer of a named token with the right for the route. Adds [`Who`] to the request.
 pub(super) async fn operator_only(
     State(context): State<Shared>,
@@ -107,7 +111,11 @@ pub(super) async fn operator_only(
             response.extensions_mut().insert(who);
             response
         }
-        Err(error) => turn_away(&context, request, error).await,
+        Err(error) => {
+            let mut response = turn_away(&context, request, error).await;
+            response.extensions_mut().insert(TurnedAway);
+            response
+        }
     };
     varying(response)
 }

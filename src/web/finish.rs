@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
+use super::access::TurnedAway;
 use super::error::{ApiError, Problem};
 use super::forms::FormAgain;
 use super::who::Who;
@@ -65,16 +66,31 @@ pub(super) async fn finish(State(context): State<Shared>, request: Request, next
         response.headers_mut().extend(parts.headers);
         *response.body_mut() = body;
     }
+    let took = started.elapsed();
+    let is_turned_away = response.extensions_mut().remove::<TurnedAway>().is_some();
+    let counted = route.as_ref().filter(|_| !is_turned_away).map_or("(none)", MatchedPath::as_str);
+    context.metrics.responses.note(known(&method), trimmed(counted), response.status().as_u16(), took);
     let line = Line {
         method: &method,
         route: route.as_ref().map_or("(none)", MatchedPath::as_str),
         status: response.status(),
         problem: problem.as_ref(),
-        took: started.elapsed(),
+        took,
     };
     span.in_scope(|| if is_operator { line.write() } else { line.write_for_stranger(&context) });
     set_headers(&mut response, id);
     if gzip::is_compressible(&mut response) && accepts_gzip { gzip::compressed(response).await } else { response }
+}
+
+/// The method, as far as it is one of HTTP's own: a stranger may invent any.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| method == known).unwrap_or("other")
+}
+
+/// The route without the slash at its end.
+fn trimmed(route: &str) -> String {
+    route.strip_suffix('/').filter(|route| !route.is_empty()).unwrap_or(route).to_owned()
 }
 
 /// Returns an id that no other request of this or another instance has. It is a hash with a random key, so that strangers

@@ -17,7 +17,7 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 20] = [
+const MARKDOWN: [(&str, &str); 21] = [
     (INDEX, include_str!("../manual/README.md")),
     ("accuracy", include_str!("../manual/accuracy.md")),
     ("calls", include_str!("../manual/calls.md")),
@@ -26,6 +26,7 @@ const MARKDOWN: [(&str, &str); 20] = [
     ("cost", include_str!("../manual/cost.md")),
     ("database", include_str!("../manual/database.md")),
     ("deletion", include_str!("../manual/deletion.md")),
+    ("metrics", include_str!("../manual/metrics.md")),
     ("exports", include_str!("../manual/exports.md")),
     ("routes", include_str!("../manual/routes.md")),
     ("safety", include_str!("../manual/safety.md")),

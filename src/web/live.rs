@@ -88,6 +88,23 @@ struct PageStream {
     is_new: bool,
     ends: Instant,
     _seat: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
+/// Counts a stream while it is open.
+struct Counted(Shared);
+
+impl Counted {
+    fn new(context: &Shared) -> Self {
+        context.metrics.streams.inc();
+        Self(Arc::clone(context))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.streams.dec();
+    }
 }
 
 pub(super) async fn events(
@@ -110,7 +127,20 @@ pub(super) async fn events(
     let ends = Instant::now() + LONGEST;
     let (sent, is_new) = (BTreeSet::new(), true);
     let sessions = if who == Who::Session { session::signed(&context, &headers) } else { Vec::new() };
-    let page = PageStream { context, who, sessions, listener, newest, sent, is_lost, is_new, ends, _seat: seat };
+    let counted = Counted::new(&context);
+    let page = PageStream {
+        context,
+        who,
+        sessions,
+        listener,
+        newest,
+        sent,
+        is_lost,
+        is_new,
+        ends,
+        _seat: seat,
+        _counted: counted,
+    };
     let events = stream::unfold(page, |mut page| async {
         let event = page.next().await?;
         Some((Ok::<_, Infallible>(event), page))

@@ -44,6 +44,7 @@ mod list_page;
 mod live;
 mod login;
 mod login_page;
+mod metrics;
 mod noted;
 mod pages;
 mod probe;
@@ -198,6 +199,7 @@ pub fn router(context: Shared) -> Router {
         .at("/tokens", get(tokens::list).post(tokens::make))
         .at("/tokens/{id}", get(tokens::show).delete(tokens::revoke))
         .at("/tokens/{id}/delete", post(tokens::revoke))
+        .at("/metrics", get(metrics::scrape))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))

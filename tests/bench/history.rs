@@ -153,6 +153,16 @@ impl Running {
         self.program.end();
     }
 
+    /// Measures scrapes of `/metrics`, one after the other, once each request of a history has been counted.
+    pub(crate) async fn scrape(&self, requests: usize) -> Times {
+        for (_, path) in REQUESTS.iter().chain(&ITEMS) {
+            time_requests(&format!("http://{}{}", self.address, with_words(path)), "application/json", 1).await;
+        }
+        let url = format!("http://{}/metrics", self.address);
+        time_requests(&url, "application/openmetrics-text", requests.div_ceil(10)).await;
+        time_requests(&url, "application/openmetrics-text", requests).await
+    }
+
     /// Measures each request in turn: all clients send it this many times.
     pub(crate) async fn measure(&self, paths: &[(&'static str, &str)], requests: usize) -> Vec<Measured> {
         let mut measured = Vec::new();

@@ -178,9 +178,9 @@ impl Options {
     }
 }
 
-const ROWS: [&str; 18] = [
-    "record", "callback", "dial", "audio", "pipeline", "import", "delete", "history", "start", "correct", "read",
-    "type", "replace", "export", "accuracy", "order", "webhooks", "idle",
+const ROWS: [&str; 19] = [
+    "record", "callback", "dial", "audio", "pipeline", "import", "delete", "history", "start", "metrics", "correct",
+    "read", "type", "replace", "export", "accuracy", "order", "webhooks", "idle",
 ];
 
 #[tokio::main]
@@ -212,7 +212,7 @@ async fn main() -> ExitCode {
     if options.wants("delete") {
         deletion(&mut table, &options).await;
     }
-    if options.wants("history") || options.wants("start") {
+    if ["history", "start", "metrics"].iter().any(|row| options.wants(row)) {
         history(&mut table, &options).await;
     }
     if options.wants("correct") {
@@ -563,6 +563,18 @@ async fn history(table: &mut Table, options: &Options) {
         }
         small.stop();
         large.stop();
+    }
+    if options.wants("metrics") {
+        table.about(&format!("one client after requests of all kinds: {many} calls; the same with {few} calls"));
+        let (of_small, of_large) = (small.start(), large.start());
+        let small = of_small.scrape(size.requests).await;
+        let large = of_large.scrape(size.requests).await;
+        for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+            let (large, small) = (large.percentile(share), small.percentile(share));
+            table.row(format!("metrics    a scrape, {name} ms"), large, small, Goal::AtMost(5.0));
+        }
+        of_small.stop();
+        of_large.stop();
     }
     if options.wants("start") {
         table.about("from the start of the process to its first answer; bare axum");

@@ -30,6 +30,7 @@ pub(crate) fn operator_routes() -> Vec<(Method, String)> {
         get(&format!("/get-recording-url/{CALL}")),
         get("/transcribe"),
         get("/tags"),
+        get("/metrics"),
         (Method::POST, "/transcribe".to_owned()),
         get(&format!("/transcript/{TRANSCRIPT}")),
         get(&format!("/transcript/{TRANSCRIPT}?format=text&wait=1")),

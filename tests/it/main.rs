@@ -86,6 +86,7 @@ mod check;
 mod cli;
 mod dependencies;
 mod manual;
+mod metrics;
 mod secrets;
 mod send;
 mod server;

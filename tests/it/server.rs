@@ -12,7 +12,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use callscribe::internals::{BUSY, Limits, Server, Slot, is_privileged};
+use callscribe::internals::{BUSY, Connections, Limits, Server, Slot, is_privileged};
 use callscribe::sandbox::twilio::ACCOUNT_SID;
 use futures_util::stream;
 use hyper_util::rt::TokioIo;
@@ -37,7 +37,7 @@ const GENEROUS: Limits = Limits { connections: 100, reserved: 0, head: NEVER, st
 fn serve(routes: Router, limits: &Limits) -> (Server, SocketAddr) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
-    (Server::start(&routes, vec![listener], limits, is_privileged).expect("a server"), address)
+    (Server::start(&routes, vec![listener], limits, is_privileged, &Connections::default()).expect("a server"), address)
 }
 
 /// A server that answers `here`.

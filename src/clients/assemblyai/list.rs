@@ -21,6 +21,9 @@ const PAGES: usize = 25;
 /// Maximum number of pages read of a day, on which a whole account may have been imported.
 const PAGES_OF_DAY: usize = 100;
 
+/// What metrics call a request for a page.
+const LIST: &str = "list_transcripts";
+
 /// A transcript in the list.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Listed {
@@ -75,7 +78,7 @@ impl AssemblyAi {
     pub async fn date(&self) -> Result<Option<Timestamp>, Error> {
         let mut url = self.url(&["transcript"]);
         url.query_pairs_mut().append_pair("limit", "1");
-        let (answer, _) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
+        let (answer, _) = self.sender.get_json::<Page>(LIST, || self.request(Method::GET, url.clone())).await?;
         Ok(answer.date)
     }
 
@@ -83,7 +86,7 @@ impl AssemblyAi {
     pub async fn check(&self) -> Result<(), Error> {
         let mut url = self.url(&["transcript"]);
         url.query_pairs_mut().append_pair("limit", "1");
-        let page = self.sender.get_json_once::<Page>(self.request(Method::GET, url)).await;
+        let page = self.sender.get_json_once::<Page>("check", self.request(Method::GET, url)).await;
         page.map(drop).inspect_err(|error| self.sender.note(&error.kind))
     }
 
@@ -110,7 +113,7 @@ impl AssemblyAi {
             if let Some(id) = before.last() {
                 url.query_pairs_mut().append_pair("before_id", id);
             }
-            let (answer, page) = self.sender.get_json::<Page>(|| self.request(Method::GET, url.clone())).await?;
+            let (answer, page) = self.sender.get_json::<Page>(LIST, || self.request(Method::GET, url.clone())).await?;
             let since = since(answer.date);
             let is_last = page.page_details.prev_url.is_none()
                 || page.transcripts.iter().any(|transcript| !transcript.may_be_since(since));

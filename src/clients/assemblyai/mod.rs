@@ -25,6 +25,7 @@ pub use transcripts::{Reply, Transcript, TranscriptStatus};
 pub use words::Word;
 
 use super::{Deadlines, Refusal, Sender, Service, json};
+use crate::metrics::Requests;
 
 /// Default of `ASSEMBLYAI_API_URL`. The EU has another.
 pub const API_URL: &str = "https://api.assemblyai.com";
@@ -47,6 +48,12 @@ impl AssemblyAi {
     pub fn new(base: Url, key: SecretString, deadlines: Deadlines) -> Self {
         let sender = Sender::new(Service::AssemblyAi, &base, deadlines, refusal);
         Self { sender, base, key, large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
+    }
+
+    /// Counts its requests here.
+    pub fn counted_in(mut self, requests: &Requests) -> Self {
+        self.sender.requests = requests.clone();
+        self
     }
 
     /// Returns AssemblyAI's refusal of the credentials at the last request.

@@ -215,20 +215,23 @@ impl AssemblyAi {
         may_send: impl Fn() -> bool + Send + 'static,
     ) -> Result<Reply, Error> {
         let request = self.request(Method::POST, self.url(&["transcript"])).json(parameters);
-        let (answer, transcript) = self.sender.once_json(request, may_send).await?;
+        let (answer, transcript) = self.sender.once_json("create_transcript", request, may_send).await?;
         Ok(Reply { json: answer.body.into(), transcript })
     }
 
     /// Fetches a transcript. A large one has a turn, which ends with the last clone of its JSON.
     pub async fn transcript(&self, id: &str) -> Result<Reply, Error> {
         let request = || self.request(Method::GET, self.url(&["transcript", id]));
-        let json = self.sender.get_large(&self.large, request).await.map_err(unknown_id)?;
+        let json = self.sender.get_large("fetch_transcript", &self.large, request).await.map_err(unknown_id)?;
         Reply::of(json).await.map_err(|kind| self.sender.error(kind))
     }
 
     /// Deletes a transcript's text and uploaded audio; AssemblyAI keeps a stub. May be repeated.
     pub async fn delete_transcript(&self, id: &str) -> Result<(), Error> {
-        let deleted = self.sender.delete(|| self.request(Method::DELETE, self.url(&["transcript", id]))).await;
+        let deleted = self
+            .sender
+            .delete("delete_transcript", || self.request(Method::DELETE, self.url(&["transcript", id])))
+            .await;
         match deleted.map_err(unknown_id) {
             // AssemblyAI does not document that a stub can be deleted again.
             Err(error) if matches!(error.kind, Kind::Rejected(_)) => match self.transcript(id).await {

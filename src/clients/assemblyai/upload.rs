@@ -10,6 +10,7 @@ use futures_util::{Stream, StreamExt};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::AssemblyAi;
 use crate::clients::{Error, Kind, transport};
@@ -49,6 +50,7 @@ impl AssemblyAi {
             request = request.header(CONTENT_LENGTH, length);
         }
 
+        let begun = Instant::now();
         let response = tokio::select! {
             response = request.send() => response.map_err(transport),
             () = self.stalled(&sent_bytes) => Err(Kind::Timeout),
@@ -57,7 +59,9 @@ impl AssemblyAi {
             return Err(error);
         }
         let answer = async { self.sender.read(self.sender.accept(response?).await?).await?.json::<UploadedFile>() };
-        answer.await.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind.of_post()).into())
+        let answer = answer.await;
+        self.sender.count("upload", begun, &answer);
+        answer.map(|file| file.upload_url).map_err(|kind| self.sender.error(kind.of_post()).into())
     }
 
     /// Maximum time between two chunks of audio. The source must keep the same deadline.

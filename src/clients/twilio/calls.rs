@@ -113,6 +113,8 @@ struct Calls {
 impl Page for Calls {
     type Entry = Call;
 
+    const OPERATION: &'static str = "list_calls";
+
     fn open(self) -> (Vec<Call>, Option<String>) {
         (self.calls, self.next_page_uri)
     }
@@ -142,20 +144,20 @@ impl Twilio {
             ("TimeLimit", &time_limit),
         ];
         let request = self.request(Method::POST, self.url(&["Calls.json"])).form(&form);
-        self.sender.once_json(request, may_send).await.map(|(_, call)| call)
+        self.sender.once_json("create_call", request, may_send).await.map(|(_, call)| call)
     }
 
     /// Fetches a call.
     pub async fn call(&self, sid: &str) -> Result<Call, Error> {
         let url = self.url(&["Calls", &format!("{sid}.json")]);
-        self.sender.get_json(|| self.request(Method::GET, url.clone())).await.map(|(_, call)| call)
+        self.sender.get_json("fetch_call", || self.request(Method::GET, url.clone())).await.map(|(_, call)| call)
     }
 
     /// Deletes a call that has ended. May be repeated; a deleted call is
     /// [`Kind::NotFound`](crate::clients::Kind::NotFound).
     pub async fn delete_call(&self, sid: &str) -> Result<(), Error> {
         let url = self.url(&["Calls", &format!("{sid}.json")]);
-        self.sender.delete(|| self.request(Method::DELETE, url.clone())).await
+        self.sender.delete("delete_call", || self.request(Method::DELETE, url.clone())).await
     }
 
     /// Returns the calls to a number that were created at or after `since`, newest first, without legs that other calls

@@ -74,7 +74,8 @@ impl Twilio {
             url
         });
         let range = request.range.as_deref().filter(|_| decryption.is_none());
-        let response = self.sender.repeat(|| self.follow(url.clone(), range)).await?;
+        let response =
+            self.sender.repeat(|| self.sender.counted("fetch_media", self.follow(url.clone(), range))).await?;
         let tag = if decryption.is_some() { encryption::TAG as u64 } else { 0 };
         let length = response.content_length().map(|length| length.saturating_sub(tag));
         if length == Some(0) {

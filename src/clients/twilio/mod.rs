@@ -37,6 +37,7 @@ pub use recordings::{Location, Recording};
 pub use size::AudioType;
 
 use super::{Deadlines, Refusal, Sender, Service, json};
+use crate::metrics::Requests;
 
 /// Base URL unless `TWILIO_REGION`, `TWILIO_EDGE` or `TWILIO_API_URL` is set.
 pub const API_URL: &str = "https://api.twilio.com";
@@ -69,6 +70,12 @@ impl Twilio {
     /// With private keys for encrypted recordings.
     pub fn with_recording_keys(self, recording_keys: RecordingKeys) -> Self {
         Self { recording_keys, ..self }
+    }
+
+    /// Counts its requests here.
+    pub fn counted_in(mut self, requests: &Requests) -> Self {
+        self.sender.requests = requests.clone();
+        self
     }
 
     pub fn has_recording_keys(&self) -> bool {

@@ -94,6 +94,6 @@ impl Twilio {
     async fn get_once<T: DeserializeOwned>(&self, list: &str, query: &[(&str, &str)]) -> Result<T, Error> {
         let mut url = self.url(&[list]);
         url.query_pairs_mut().extend_pairs(query);
-        self.sender.get_json_once(self.request(Method::GET, url)).await
+        self.sender.get_json_once("check", self.request(Method::GET, url)).await
     }
 }

@@ -23,6 +23,9 @@ const PAGES: usize = 20;
 pub(super) trait Page: DeserializeOwned {
     type Entry;
 
+    /// What metrics call a request for a page.
+    const OPERATION: &'static str;
+
     /// Returns the entries, newest first, and the `next_page_uri` if there are older ones.
     fn open(self) -> (Vec<Self::Entry>, Option<String>);
 }
@@ -47,7 +50,8 @@ impl Twilio {
         let (mut entries, mut size, mut date) = (Vec::new(), 0, None);
         let mut pages = vec![url];
         while let Some(url) = pages.last() {
-            let (answer, page) = self.sender.get_json::<P>(|| self.request(Method::GET, url.clone())).await?;
+            let (answer, page) =
+                self.sender.get_json::<P>(P::OPERATION, || self.request(Method::GET, url.clone())).await?;
             size += answer.body.len();
             date = answer.date;
             let (more, next) = page.open();
@@ -74,7 +78,7 @@ impl Twilio {
         next: Option<&str>,
     ) -> Result<(Vec<P::Entry>, Option<String>), Error> {
         let url = next.map_or(Ok(first), |next| self.same_host(next))?;
-        let (_, page) = self.sender.get_json::<P>(|| self.request(Method::GET, url.clone())).await?;
+        let (_, page) = self.sender.get_json::<P>(P::OPERATION, || self.request(Method::GET, url.clone())).await?;
         let (entries, after) = page.open();
         if after.is_some() && after.as_deref() == next {
             return Err(self.sender.error(Kind::BadBody { path: "next_page_uri".to_owned() }));

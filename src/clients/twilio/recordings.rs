@@ -97,6 +97,8 @@ struct Recordings {
 impl Page for Recordings {
     type Entry = Recording;
 
+    const OPERATION: &'static str = "list_recordings";
+
     fn open(self) -> (Vec<Recording>, Option<String>) {
         (self.recordings, self.next_page_uri)
     }
@@ -136,14 +138,17 @@ impl Twilio {
 
     pub async fn recording(&self, sid: &str) -> Result<Recording, Error> {
         let url = self.url(&["Recordings", &format!("{sid}.json")]);
-        self.sender.get_json(|| self.request(Method::GET, url.clone())).await.map(|(_, recording)| recording)
+        self.sender
+            .get_json("fetch_recording", || self.request(Method::GET, url.clone()))
+            .await
+            .map(|(_, recording)| recording)
     }
 
     /// Deletes a recording with its audio. May be repeated; a deleted recording is
     /// [`Kind::NotFound`](crate::clients::Kind::NotFound).
     pub async fn delete_recording(&self, sid: &str) -> Result<(), Error> {
         let url = self.url(&["Recordings", &format!("{sid}.json")]);
-        self.sender.delete(|| self.request(Method::DELETE, url.clone())).await
+        self.sender.delete("delete_recording", || self.request(Method::DELETE, url.clone())).await
     }
 
     /// Returns the URL of a recording's audio, which requires this account's credentials.
