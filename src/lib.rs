@@ -89,7 +89,7 @@
 //! | [`app`] | composition: builds clients, context and routes from the settings; with `--sandbox`, starts both emulators; `app/check.rs` asks both vendors whether the settings are right, for `callscribe check` and at the start |
 //! | [`context`] | the long-lived values that handlers and workers share |
 //! | [`server`], [`telemetry`] | the listener with its slots, deadlines and graceful stop; the log |
-//! | [`web`] | incoming HTTP: the list of routes in `web/mod.rs`, access, errors, a file for each group of handlers; JSON shapes in `web/view.rs`, templates in `web/pages/` |
+//! | [`web`] | incoming HTTP: the list of routes in `web/mod.rs`, access, errors, a file for each group of handlers; JSON shapes in `web/view.rs`, templates in `web/pages/`, the description of the API in `web/api/` |
 //! | [`auth`] | what lets an operator in: token, sessions, log-in link; the text of named tokens |
 //! | [`exposure`] | whether a tunnel at `BASE_URL` makes strangers look local |
 //! | [`pipeline`] | what happens to a call: dial, ingest, follow, upload, submit, settle, delete; and the worker |
@@ -131,7 +131,7 @@
 //! | format of a file | a file in [`export`]; `web/transcript.rs` for one transcript, `web/export.rs` for all that match; the manual |
 //! | figure that Prometheus reads | [`metrics`], where the room that knows it counts; what is in the database in `store/waiting.rs`; the manual |
 //! | setting | `config/settings.rs`, its field in `config/`, the manual |
-//! | route or page | a handler in [`web`], a line in `web/mod.rs`, the right that it needs in `web/rights.rs`, the manual |
+//! | route or page | a handler in [`web`], a line in `web/mod.rs`, the right that it needs in `web/rights.rs`, its operation in `web/api/`, the manual |
 //!
 //! [`development`] has recipes for each.
 //!

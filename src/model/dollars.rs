@@ -17,7 +17,8 @@ const CENT: i64 = 10_000;
 const LEAST: i64 = 100;
 
 /// An amount of US dollars, in whole millionths.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, utoipa::ToSchema)]
+#[schema(value_type = f64)]
 pub struct Dollars(i64);
 
 impl Dollars {

@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-/// Implements for an enum the words by which its values are stored, logged and shown in JSON.
+/// Implements for an enum the words by which its values are stored, logged, and shown in JSON and in its description.
 macro_rules! words {
     ($type:ident: $($value:ident = $word:literal),+ $(,)?) => {
         impl $type {
@@ -24,6 +24,15 @@ macro_rules! words {
                 Self::ALL.into_iter().find(|value| value.as_str() == word)
             }
         }
+
+        impl utoipa::PartialSchema for $type {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let words = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::String);
+                words.enum_values(Some([$($word),+])).into()
+            }
+        }
+
+        impl utoipa::ToSchema for $type {}
     };
 }
 

@@ -219,7 +219,7 @@ pub struct Phrase {
 }
 
 /// A part of a passage.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Piece {
     pub text: String,
     pub hit: bool,

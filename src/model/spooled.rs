@@ -30,7 +30,7 @@ impl SpoolId {
 text_of!(SpoolId, call::is_hex, "a spool's id", "32 hex digits");
 
 /// How far such a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SpooledState {
     /// Some of it is still to come.

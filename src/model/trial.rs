@@ -51,7 +51,7 @@ pub struct Arm {
 }
 
 /// How many calls, or recordings of calls, a trial leaves out, by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LeftOut {
     /// Calls that are deleted, or being deleted.
     pub deleted: u64,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Query, wants_page};
@@ -21,10 +22,12 @@ use crate::pipeline::accuracy::{Blind, Group, NORMALIZATION, TermReport, report}
 use crate::store::Filter;
 
 /// The query.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
     /// What figures are grouped by, with commas between.
+    #[param(example = "model,contact")]
     by: String,
     /// As for `/calls`.
     since: String,
@@ -32,8 +35,8 @@ pub(super) struct Asked {
 }
 
 /// The report as JSON.
-#[derive(Debug, Serialize)]
-struct AccuracyView {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AccuracyView {
     normalize: &'static str,
     groups: Vec<GroupView>,
     terms: Vec<TermView>,
@@ -41,7 +44,7 @@ struct AccuracyView {
 }
 
 /// How firm the figures of blind checks are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct BlindView {
     calls: usize,
     minutes: f64,
@@ -51,9 +54,10 @@ struct BlindView {
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct GroupView {
     by: BTreeMap<&'static str, Option<String>>,
+    #[schema(value_type = Reference, inline)]
     reference: &'static str,
     calls: usize,
     words: u64,
@@ -68,7 +72,7 @@ struct GroupView {
     marks: MarksView,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct MarksView {
     /// `None` if models with different thresholds are in one group.
     threshold: Option<f64>,
@@ -79,7 +83,8 @@ struct MarksView {
     precision: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccuracyTerm)]
 struct TermView {
     id: String,
     term: String,

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{NoParameters, Query};
@@ -15,8 +16,8 @@ use crate::model::transcript::TranscriptId;
 use crate::pipeline::replace::{self, Alike};
 
 /// What was heard and what stands there now, how often the same was heard elsewhere, and where that is corrected.
-#[derive(Debug, Serialize)]
-struct AlikeView {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AlikeView {
     find: String,
     with: String,
     /// The number of places in the transcript, and in all of them; `more` if there are more than these.

@@ -12,6 +12,7 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, of_object, read_body, wants_page};
@@ -31,16 +32,18 @@ use crate::pipeline::blind_checks::{self, Side, Standing, Typed};
 const LARGEST: usize = 64 << 10;
 
 /// The query.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wish {
-    /// A stretch that was typed before.
+    /// The number of a stretch that was typed before.
+    #[param(value_type = Option<i64>, minimum = 1)]
     stretch: Option<String>,
 }
 
 /// What a client typed.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct TypedBody {
+pub(super) struct TypedBody {
     /// The stretch, in milliseconds from the start of the audio.
     start: i64,
     end: i64,
@@ -55,8 +58,8 @@ struct TypedBody {
 }
 
 /// A stretch as JSON.
-#[derive(Debug, Clone, Serialize)]
-struct BlindCheckView {
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct BlindCheckView {
     transcript: String,
     /// Its number; `None` if nothing is left to type.
     stretch: Option<i64>,
@@ -73,7 +76,7 @@ struct BlindCheckView {
 }
 
 /// What is typed into one field.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 struct SideView {
     /// `None` where all are one.
     channel: Option<String>,
@@ -94,7 +97,8 @@ struct PartView {
     difference: Option<DifferenceView>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = BlindDifference)]
 struct DifferenceView {
     channel: Option<String>,
     typed: String,
@@ -105,7 +109,8 @@ struct DifferenceView {
     audio: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = BlindResult)]
 struct ResultView {
     #[serde(flatten)]
     typed: TypedView,
@@ -120,7 +125,7 @@ struct ResultView {
 }
 
 /// When a stretch was typed, and what it is as a reference.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 struct TypedView {
     stretch: i64,
     start: i64,
@@ -128,6 +133,7 @@ struct TypedView {
     /// How often it was typed.
     versions: i64,
     /// `blind`, or `checked` if it was typed again.
+    #[schema(value_type = crate::model::measure::Reference, inline)]
     reference: &'static str,
     at: Option<Timestamp>,
     by: String,

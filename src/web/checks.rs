@@ -5,8 +5,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, of_object, read_body, wants_page};
@@ -21,14 +22,22 @@ use crate::pipeline::checks::{self, Standing, Wanted};
 /// Maximum size of a body in bytes.
 const LARGEST: usize = 64 << 10;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct CheckBody {
+pub(super) struct CheckBody {
     checked: bool,
     /// In milliseconds from the start of the audio. `None` is the start.
     from_ms: Option<i64>,
     /// `None` is the end of the transcript.
     to_ms: Option<i64>,
+}
+
+/// What of a transcript is checked now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CheckedView {
+    /// Whether all of it is.
+    checked: bool,
+    parts: Vec<PartView>,
 }
 
 /// Answers with what is checked. A form leads back to the page.
@@ -55,7 +64,7 @@ pub(super) async fn check(
         let location = format!("/transcript/{id}?format=html");
         return Ok(see_other(&location));
     }
-    Ok(Json(json!({ "checked": is_all, "parts": PartView::all(&checked, &words) })).into_response())
+    Ok(Json(CheckedView { checked: is_all, parts: PartView::all(&checked, &words) }).into_response())
 }
 
 /// Returns the fields without empty ones. A form has all as text.

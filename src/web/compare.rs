@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
@@ -19,7 +19,7 @@ use crate::model::word::{SpokenWord, join};
 use crate::pipeline::corrections::{self, Chosen, Comparison};
 
 /// Words of a transcript, and what the other one has in their place.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct DifferenceView {
     /// Positions; `to` is not among them.
     from: usize,
@@ -32,8 +32,8 @@ struct DifferenceView {
     at_ms: i64,
 }
 
-#[derive(Debug, Serialize)]
-struct ComparisonView {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ComparisonView {
     id: String,
     other: String,
     /// Which of them search and lists show, if it is one of the two.
@@ -43,6 +43,17 @@ struct ComparisonView {
     /// The number of words that are the same, apart from case and punctuation.
     same: usize,
     differences: Vec<DifferenceView>,
+}
+
+/// What became of the corrections of the transcript that was current before.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ChosenView {
+    /// `true`.
+    current: bool,
+    /// How many were carried over.
+    carried_over: usize,
+    /// How many could not be.
+    left: usize,
 }
 
 /// A stretch of the text of the page.
@@ -96,7 +107,7 @@ pub(super) async fn choose(
         let location = format!("/transcript/{id}?format=html");
         return Ok(see_other(&location));
     }
-    Ok(Json(json!({ "current": true, "carried_over": carried_over, "left": left })).into_response())
+    Ok(Json(ChosenView { current: true, carried_over, left }).into_response())
 }
 
 impl ComparisonView {

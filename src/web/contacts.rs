@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
@@ -33,8 +34,8 @@ const PAGE: i64 = 100;
 const LARGEST_BODY: usize = 128 << 10;
 
 /// A contact as JSON, which is also what `PUT` takes.
-#[derive(Debug, Serialize)]
-struct ContactView {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ContactView {
     number: String,
     name: String,
     keyterms: Vec<String>,
@@ -42,17 +43,18 @@ struct ContactView {
 }
 
 /// A page of the contacts.
-#[derive(Debug, Default, Serialize)]
-struct ContactList {
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct ContactList {
     contacts: Vec<ContactView>,
     /// The address of the next page, if there is one.
     next: Option<String>,
 }
 
 /// What a client sends of a contact, as JSON or as a form.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Sent {
+#[schema(as = ContactBody)]
+pub(super) struct Sent {
     number: Option<String>,
     name: Option<String>,
     keyterms: Option<Terms>,
@@ -66,7 +68,7 @@ struct Sent {
 const FIELDS: [&str; 4] = ["number", "name", "keyterms", "notes"];
 
 /// A list, or a text with commas.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 enum Terms {
     List(Vec<String>),
@@ -74,8 +76,9 @@ enum Terms {
 }
 
 /// The query of the list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Place {
     /// The number at which the previous page ended.
     after: String,

@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::error::ApiError;
 use super::extract::{Id, Query, read_form};
@@ -25,9 +26,11 @@ use crate::pipeline;
 use crate::pipeline::corrections::{self, Labeled, Now, Wanted};
 
 /// What a form corrects.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wish {
     /// A version, and positions in it, such as `0:3-9 12-14`.
+    #[param(example = "0:3-9 12-14")]
     at: String,
 }
 

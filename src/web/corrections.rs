@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, is_form, read_body, read_form, wants_page};
@@ -35,9 +36,9 @@ const LARGEST: usize = 2 << 20;
 const SITTING: i64 = 10 * 60_000;
 
 /// What a client wants of a stretch of words.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct EditBody {
+pub(super) struct EditBody {
     version: i64,
     from: usize,
     to: usize,
@@ -48,6 +49,20 @@ struct EditBody {
     /// Whether a paragraph begins at `from`.
     #[serde(rename = "break")]
     begins: Option<bool>,
+}
+
+/// What a correction has made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CorrectedView {
+    /// That of the transcript now.
+    version: i64,
+    /// The id of the correction; `None` if there was nothing to change.
+    correction: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct CorrectionList {
+    corrections: Vec<CorrectionView>,
 }
 
 /// What was changed, word by word.
@@ -65,7 +80,7 @@ struct Line {
     steps: Vec<CorrectionView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct CorrectionView {
     id: String,
     version: i64,
@@ -89,7 +104,7 @@ struct CorrectionView {
 }
 
 /// Neighboring words that others took the place of.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ChangeView {
     id: String,
     from: usize,
@@ -169,7 +184,7 @@ pub(super) async fn list(
     let text = Text::read(&mut context.store.read().await?, &id).await?;
     let corrections = views(&text)?;
     if !wants_page(&headers) {
-        return Ok(Json(json!({ "corrections": corrections })).into_response());
+        return Ok(Json(CorrectionList { corrections }).into_response());
     }
     let (notices, id) = (Notices::of(&context), id.to_string());
     Ok(page(CorrectionsPage { notices, id, lines: lines(corrections) }.render()))
@@ -180,7 +195,7 @@ fn answer(headers: &HeaderMap, id: &TranscriptId, Corrected { version, correctio
         let location = format!("/transcript/{id}?format=html");
         return see_other(&location);
     }
-    Json(json!({ "version": version, "correction": correction })).into_response()
+    Json(CorrectedView { version, correction }).into_response()
 }
 
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Vec<EditBody>, ApiError> {

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Query, wants_page};
@@ -21,17 +22,20 @@ use crate::pipeline::costs::{Month, report, this_month};
 use crate::store::{CallCosts, PartyCosts, TranscriptCosts};
 
 /// The query.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
     /// The time zone of the months: a name such as `Europe/Berlin`, or an offset.
+    #[param(example = "Europe/Berlin")]
     zone: String,
     /// The month of models and contacts, such as `2026-11`, or `all`.
+    #[param(example = "2026-11")]
     month: String,
 }
 
-#[derive(Debug, Serialize)]
-struct CostView {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CostView {
     zone: String,
     /// `None` for all time.
     month: Option<String>,
@@ -41,7 +45,7 @@ struct CostView {
     budget: Option<BudgetView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct MonthView {
     month: String,
     cost_usd: Dollars,
@@ -56,7 +60,8 @@ struct MonthView {
     other_currencies: Vec<OtherView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OtherCurrency)]
 struct OtherView {
     price: f64,
     price_unit: String,
@@ -66,7 +71,8 @@ struct OtherView {
     shown: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelCost)]
 struct ModelView {
     model: Option<String>,
     transcripts: i64,
@@ -74,14 +80,15 @@ struct ModelView {
     cost_usd: Dollars,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ContactCost)]
 struct ContactView {
     number: Option<String>,
     name: Option<String>,
     cost_usd: Dollars,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct BudgetView {
     per_day_usd: Dollars,
     ordered_usd: Dollars,

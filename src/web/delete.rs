@@ -5,6 +5,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
@@ -14,7 +16,17 @@ use super::view::CallView;
 use super::who::Asker;
 use crate::context::Shared;
 use crate::model::call::CallName;
+use crate::model::standing::Progress;
 use crate::pipeline::delete::{self, Extent};
+
+/// A deletion that was begun.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeletingView {
+    /// What the call or upload is called in addresses.
+    call: Option<String>,
+    /// `deleting`.
+    progress: Progress,
+}
 
 #[derive(Template)]
 #[template(path = "delete.html", config = "src/web/pages/askama.toml")]
@@ -64,7 +76,6 @@ pub(super) async fn delete(
         return Ok(see_other(&path));
     }
     let call = context.store.read().await?.call(&name).await?;
-    let name = call.map(|call| CallView::of(&call).name().to_owned());
-    let answer = serde_json::json!({ "call": name, "progress": "deleting" });
-    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+    let call = call.map(|call| CallView::of(&call).name().to_owned());
+    Ok((StatusCode::ACCEPTED, Json(DeletingView { call, progress: Progress::Deleting })).into_response())
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::contacts::number;
 use super::deletions::Counts;
@@ -28,8 +29,8 @@ use crate::pipeline::delete_many::{self, Receipt};
 use crate::store::Filter;
 
 /// What goes where, and what is left.
-#[derive(Debug, Serialize)]
-struct ReceiptView {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReceiptView {
     /// That of the contact whose calls they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<String>,
@@ -55,7 +56,8 @@ struct ReceiptView {
     matches: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeletedHere)]
 struct Here {
     calls: usize,
     /// `None` of a contact.
@@ -65,19 +67,21 @@ struct Here {
     transcripts: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeletedAtTwilio)]
 struct AtTwilio {
     calls: usize,
     recordings: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeletedAtAssemblyAi)]
 struct AtAssemblyAi {
     transcripts: usize,
 }
 
 /// A call that cannot be deleted now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LeftView {
     call: String,
     reason: String,

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Query, wants_page};
@@ -17,23 +18,31 @@ use crate::context::Shared;
 use crate::model::job::JobKind;
 
 /// How much a deletion was to delete where, as the address of its page has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Counts {
     #[serde(deserialize_with = "number")]
+    #[param(value_type = Option<usize>)]
     pub(super) calls: usize,
     #[serde(deserialize_with = "number")]
+    #[param(value_type = Option<usize>)]
     pub(super) uploads: usize,
     #[serde(deserialize_with = "number")]
+    #[param(value_type = Option<usize>)]
     pub(super) recordings: usize,
     #[serde(deserialize_with = "number")]
+    #[param(value_type = Option<usize>)]
     pub(super) transcripts: usize,
     #[serde(deserialize_with = "number")]
+    #[param(value_type = Option<usize>)]
     pub(super) twilio_calls: usize,
     #[serde(deserialize_with = "number")]
+    #[param(value_type = Option<usize>)]
     pub(super) twilio_recordings: usize,
     /// Those that could not be deleted then.
     #[serde(deserialize_with = "number")]
+    #[param(value_type = Option<usize>)]
     pub(super) left: usize,
 }
 
@@ -44,6 +53,15 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error>
 
 /// Seconds until a browser without scripts reloads.
 const REFRESH: u64 = 5;
+
+/// Deletions of all requests.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeletionsView {
+    /// How many are not finished.
+    deleting: i64,
+    /// How many have failed.
+    failed: i64,
+}
 
 #[derive(Template)]
 #[template(path = "deletions.html", config = "src/web/pages/askama.toml")]
@@ -78,7 +96,7 @@ pub(super) async fn show(
         (conn.count_open_jobs(JobKind::Deletion).await?, conn.count_failed_jobs(JobKind::Deletion).await?);
     drop(conn);
     if !wants_page(&headers) {
-        return Ok(Json(serde_json::json!({ "deleting": open, "failed": failed })).into_response());
+        return Ok(Json(DeletionsView { deleting: open, failed }).into_response());
     }
     let notices = Notices::of(&context);
     let has_archive = context.archive.is_some();

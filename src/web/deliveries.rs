@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
@@ -24,18 +25,24 @@ const PAGE: i64 = 50;
 const MOST: i64 = 200;
 
 /// The query.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Search {
+    #[param(inline, value_type = Option<DeliveryState>)]
     state: String,
+    /// The id of a receiver.
+    #[param(value_type = Option<i64>)]
     receiver: String,
+    /// How many are on a page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: String,
     /// Where the previous page ended.
     cursor: String,
 }
 
-#[derive(Debug, Serialize)]
-struct DeliveryList {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeliveryList {
     deliveries: Vec<DeliveryView>,
     /// The `cursor` of the next page, if there is one.
     next: Option<String>,

@@ -5,7 +5,8 @@ use axum::Json;
 use axum::extract::{self, Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::{self, DialIntent};
 use super::calls;
@@ -29,7 +30,8 @@ use crate::pipeline::dial::{Dialed, Request};
 const LARGEST_FORM: usize = 64 << 10;
 
 /// The query.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Options {
     /// Terms for this call's transcript, comma separated.
     #[serde(default)]
@@ -42,7 +44,7 @@ pub(super) struct Options {
 }
 
 /// The form of a page that dials.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Confirmed {
     number: String,
     #[serde(default)]
@@ -57,9 +59,10 @@ pub(super) struct Confirmed {
 }
 
 /// What a client's JSON asks for.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[schema(as = CallBody)]
+pub(super) struct Wanted {
     /// The number to call, with its country code.
     to: String,
     /// The operator's phone for a conversation, or `me`.
@@ -70,7 +73,8 @@ struct Wanted {
 }
 
 /// Terms for a call's transcript.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = CallTerms)]
 #[serde(untagged, expecting = "keyterms: expected a list of words and phrases, or text separated by commas")]
 enum Terms {
     List(Vec<String>),

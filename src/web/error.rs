@@ -8,6 +8,7 @@ use axum::http::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::trial_view::PlanView;
 use super::words::WordView;
@@ -138,7 +139,7 @@ impl From<BadTypedNumber> for ApiError {
 }
 
 /// A problem as RFC 9457 defines it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct Problem {
     /// A URN for each kind of problem.
     #[serde(rename = "type")]
@@ -156,6 +157,7 @@ pub(super) struct Problem {
     pub(super) more_info: Option<String>,
     /// What stands now where a correction was meant to go.
     #[serde(flatten)]
+    #[schema(ignore)]
     pub(super) changed: Option<ChangedView>,
     /// What a trial would do now.
     #[serde(rename = "now", skip_serializing_if = "Option::is_none")]
@@ -163,7 +165,7 @@ pub(super) struct Problem {
 }
 
 /// Words that have changed since the version that a client saw.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct ChangedView {
     version: i64,
     /// Their positions in this version.

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use url::form_urlencoded;
+use utoipa::IntoParams;
 
 use super::error::ApiError;
 use super::exported::{Reader, header};
@@ -51,8 +52,10 @@ impl Default for Seats {
     }
 }
 
-#[derive(Deserialize)]
-struct Options {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Options {
+    #[param(value_type = String, pattern = "^(zip|jsonl|csv)$", example = "csv")]
     format: Option<String>,
     /// The time zone of dates, UTC if there is none.
     #[serde(default)]

@@ -9,8 +9,8 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -167,6 +167,15 @@ impl Fields {
 /// Reads the fields of a JSON object. Fails with the first that is not expected.
 pub(super) fn of_object<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, ApiError> {
     serde_json::from_value(Value::Object(fields)).map_err(|error| ApiError::BadRequest(error.to_string()))
+}
+
+/// Returns the fields of a body as JSON, but for those of these names.
+pub(super) fn without<T: Serialize>(body: &T, names: &[&str]) -> String {
+    let mut fields = serde_json::to_value(body).unwrap_or_default();
+    if let Value::Object(fields) = &mut fields {
+        fields.retain(|name, _| !names.contains(&name.as_str()));
+    }
+    fields.to_string()
 }
 
 /// The body of a request that has no fields: nothing, an empty JSON object or an empty form. Fields are refused, because what

@@ -5,7 +5,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, read_body, wants_page};
@@ -18,6 +20,23 @@ use crate::pipeline::filing::{self, Change};
 
 /// Room for the longest title and tag in a form.
 const LARGEST: usize = 16 << 10;
+
+/// What a client may change. `null` takes away what is stored.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilingBody {
+    /// Of an upload.
+    title: Option<String>,
+    tag: Option<String>,
+}
+
+/// Title and tag as they are stored.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FiledView {
+    id: Option<String>,
+    title: Option<String>,
+    tag: Option<String>,
+}
 
 /// Answers with title and tag as they are stored. A browser is redirected to the page of the call or upload.
 pub(super) async fn change(
@@ -39,7 +58,7 @@ pub(super) async fn change(
     if wants_page(&headers) {
         return Ok(see_other(&call.path()));
     }
-    Ok(Json(json!({ "id": call.id, "title": call.title, "tag": call.tag })).into_response())
+    Ok(Json(FiledView { id: call.id, title: call.title, tag: call.tag }).into_response())
 }
 
 /// Takes the new value of a field. A blank text or `null` takes away what is stored.

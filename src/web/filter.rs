@@ -10,6 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use url::form_urlencoded;
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Query, wants_page};
@@ -26,36 +27,55 @@ const MOST: i64 = 200;
 const DATE: usize = "2026-11-23".len();
 
 /// The query of the list. Empty texts restrict nothing, because a form sends all its fields.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Search {
     /// Words, "phrases" and begi* that were said.
     pub(super) q: String,
+    #[param(inline, value_type = Option<CallState>)]
     pub(super) state: String,
     /// A number that the call is to or from, or its last digits.
+    #[param(example = "+14155551234")]
     pub(super) number: String,
     /// `true` if the transcript is checked by ear, or `false`.
+    #[param(value_type = Option<bool>)]
     pub(super) checked: String,
     /// The earliest date or time. A page's form sends the first moment of a day of its reader.
+    #[param(example = "2026-11-01")]
     pub(super) since: String,
     /// The latest date or time. A page's form sends the last moment of a day of its reader.
+    #[param(example = "2026-11-30")]
     pub(super) until: String,
     /// The name of who is at the other end, or the number.
     pub(super) contact: String,
+    /// What the operator has filed them under.
     pub(super) tag: String,
     /// The id of the import that has brought them here.
+    #[param(pattern = "^([0-9a-f]{32})?$")]
     pub(super) import: String,
     /// A kind of call, or `call` for all that are no uploads.
+    #[param(pattern = "^(|call|message|conversation|upload)$")]
     pub(super) kind: String,
+    #[param(inline, value_type = Option<Direction>)]
     pub(super) direction: String,
+    #[param(inline, value_type = Option<Progress>)]
     pub(super) progress: String,
+    /// The length of its recordings.
+    #[param(value_type = Option<i64>, minimum = 0)]
     pub(super) min_seconds: String,
+    #[param(value_type = Option<i64>, minimum = 0)]
     pub(super) max_seconds: String,
     /// US dollars.
+    #[param(value_type = Option<f64>, minimum = 0)]
     pub(super) min_cost: String,
+    #[param(value_type = Option<f64>, minimum = 0)]
     pub(super) max_cost: String,
     /// `newest`, `oldest`, `longest`, `shortest` or `costliest`, which comes first.
+    #[param(pattern = "^(|newest|oldest|longest|shortest|costliest)$")]
     pub(super) sort: String,
+    /// How many are on a page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     pub(super) limit: String,
     /// The cursor at which the previous page ended. `/calls` calls it `after`.
     #[serde(alias = "after")]
@@ -81,14 +101,16 @@ impl<S: Send + Sync> FromRequestParts<S> for ToDelete {
 }
 
 /// Which calls are meant, as the parameters of `/calls` say, in the body of another request.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = Filter)]
 pub(super) struct FilterBody {
     /// Words that were said.
     pub(super) q: String,
     state: String,
     number: String,
     #[serde(deserialize_with = "text_or_bool")]
+    #[schema(value_type = bool)]
     checked: String,
     since: String,
     until: String,

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
+use super::api;
 use super::error::ApiError;
 use super::extract::{Id, NoParameters, Query, wants_page};
 use super::pages::Notices;
@@ -44,7 +45,12 @@ const MARKDOWN: [(&str, &str); 21] = [
 const PICTURES: [(&str, &[u8]); 1] = [("call.png", include_bytes!("../manual/call.png"))];
 
 static PAGES: LazyLock<Vec<ManualPage>> =
-    LazyLock::new(|| MARKDOWN.iter().map(|(name, markdown)| ManualPage::new(name, markdown)).collect());
+    LazyLock::new(|| MARKDOWN.iter().map(|(name, markdown)| ManualPage::new(name, markdown)).chain([api()]).collect());
+
+/// The page about the API, which is written from its description.
+fn api() -> ManualPage {
+    ManualPage::new("api", api::manual())
+}
 
 struct ManualPage {
     name: &'static str,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::pages::timestamp;
 use super::trial_view::{about, rounded};
@@ -11,7 +12,8 @@ use crate::pipeline::imports::{ImportProgress, Look, is_already};
 use crate::store::{LeftOut, Number};
 
 /// Which recordings are meant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ImportFilter)]
 pub(super) struct FilterView {
     pub(super) since: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
@@ -22,7 +24,8 @@ pub(super) struct FilterView {
 }
 
 /// What an import would bring.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ImportPlan)]
 pub(super) struct LookView {
     /// The id that the import gets if it is confirmed with it.
     pub(super) id: String,
@@ -38,16 +41,17 @@ pub(super) struct LookView {
 }
 
 /// How many recordings are left out for a reason.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct SkippedView {
     pub(super) reason: String,
     pub(super) recordings: i64,
 }
 
 /// How far an import is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImportView {
     pub(super) id: String,
+    #[schema(value_type = ImportState, inline)]
     pub(super) state: &'static str,
     /// Why it is paused, if nobody did that.
     pub(super) reason: Option<String>,
@@ -77,7 +81,8 @@ pub(super) struct ImportView {
     pub(super) left_out: Option<Vec<LeftOutView>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ImportLeftOut)]
 pub(super) struct LeftOutView {
     pub(super) recording: String,
     pub(super) at: Option<Timestamp>,
@@ -86,6 +91,7 @@ pub(super) struct LeftOutView {
     pub(super) call: Option<String>,
     /// The number at the other end, if it is known.
     pub(super) number: Option<String>,
+    #[schema(value_type = ItemState, inline)]
     pub(super) state: &'static str,
     pub(super) reason: Option<String>,
 }

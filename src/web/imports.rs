@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
-use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page, without};
 use super::filter::{in_order, number_named, time};
 use super::forms::{self, Refused};
 use super::import_view::{ImportView, LeftOutView, LookView};
@@ -30,9 +31,10 @@ const LARGEST: usize = 64 << 10;
 const LISTED: i64 = 100;
 
 /// What a client asks for. A form has texts in place of numbers.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Sent {
+#[schema(as = ImportBody)]
+pub(super) struct Sent {
     since: String,
     until: String,
     number: String,
@@ -40,10 +42,14 @@ struct Sent {
     max_seconds: Option<i64>,
     channels: Option<i64>,
     /// The id that the import gets.
-    #[serde(skip_serializing)]
     id: Option<String>,
-    #[serde(skip_serializing)]
+    /// Whether to begin it.
     confirm: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ImportList {
+    imports: Vec<ImportView>,
 }
 
 /// What stands in the form.
@@ -92,7 +98,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let all: Vec<ImportView> = imports::newest(&context, LISTED).await?.into_iter().map(ImportView::of).collect();
     if !wants_page(&headers) {
-        return Ok(Json(json!({ "imports": all })).into_response());
+        return Ok(Json(ImportList { imports: all }).into_response());
     }
     let (notices, form) = (Notices::of(&context), ImportForm::default());
     Ok(page(ImportsPage { notices, imports: all, form, refused: None }.render()))
@@ -112,7 +118,7 @@ pub(super) async fn import(
         let sent: Sent = fields.parsed(Sent::of_form)?;
         let (id, filter) = (sent.id(&who, &headers)?, sent.filter()?);
         if sent.confirm {
-            let asked = serde_json::to_string(&sent).unwrap_or_default();
+            let asked = without(&sent, &["id", "confirm"]);
             let import = imports::begin(&context, id, &filter, &asked, by(&context, &who, &headers)).await?;
             return answer(&context, &headers, &import.id, StatusCode::CREATED).await;
         }

@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Query, wants_page};
@@ -14,12 +16,12 @@ use super::filter::{Search, bad_after, cursor, written};
 use super::forms::Refused;
 use super::list_page::CallsPage;
 use super::pages::Notices;
-use super::view::{CallList, CallRow, HitView, NamedNumber};
+use super::view::{CallDetails, CallList, CallRow, HitView, NamedNumber};
 use super::{forms, recordings, response};
 use crate::context::Shared;
 use crate::model::call::{Call, Kind};
 use crate::model::phone::PhoneNumber;
-use crate::model::search;
+use crate::model::search::{self, Piece};
 use crate::store::{Conn, Cursor, Filter, Hit, KindFilter, Listed, Named, Number, Sort};
 
 /// Calls on one page of the list.
@@ -304,8 +306,46 @@ impl Pages {
     }
 }
 
-/// Returns the JSON of `/items`.
-fn as_items(page: &CallList) -> Value {
+/// A row of `/items`: the call, made an item by [`as_item`].
+#[derive(Serialize, ToSchema)]
+#[schema(as = Item)]
+pub(super) struct ItemRow {
+    /// `message` or `conversation`, if `kind` is `call`.
+    #[schema(value_type = Option<Kind>, inline)]
+    call_kind: Option<&'static str>,
+    #[serde(flatten)]
+    row: CallRow,
+    /// The passage that `q` has found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snippet: Option<Vec<Piece>>,
+    /// When the first match is said, in milliseconds from the start of the audio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_ms: Option<i64>,
+    /// The transcript that has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transcript_id: Option<String>,
+}
+
+/// What `/items/<id>` answers, which [`as_item`] makes, too.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ItemDetails {
+    /// `message` or `conversation`, if `kind` is `call`.
+    #[schema(value_type = Option<Kind>, inline)]
+    call_kind: Option<&'static str>,
+    #[serde(flatten)]
+    details: CallDetails,
+}
+
+/// A page of `/items`.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ItemList {
+    #[schema(value_type = Vec<ItemRow>)]
+    items: Vec<Value>,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<String>,
+}
+
+fn as_items(page: &CallList) -> ItemList {
     let found = |hit: &HitView| {
         let mut item = item(hit.row.as_ref()?);
         item["snippet"] = json!(hit.snippet);
@@ -317,7 +357,7 @@ fn as_items(page: &CallList) -> Value {
         Some(hits) => hits.iter().filter_map(found).collect(),
         None => page.rows().iter().map(item).collect(),
     };
-    json!({ "items": items, "next": page.cursor })
+    ItemList { items, next: page.cursor.clone() }
 }
 
 /// A call as an item: its `kind` is `call` or `upload`, and what it is for is its `call_kind`.

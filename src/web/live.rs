@@ -16,6 +16,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use utoipa::IntoParams;
 
 use super::error::ApiError;
 use super::extract::{Query, only_header};
@@ -56,7 +57,8 @@ impl Default for Seats {
 }
 
 /// The query.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Options {
     /// The newest row of the history when the page was written.
     since: Option<String>,

@@ -4,6 +4,7 @@
 mod access;
 mod accuracy;
 mod alike;
+mod api;
 mod blind_checks;
 mod call_page;
 mod callback;
@@ -51,6 +52,7 @@ mod probe;
 mod qvalue;
 mod rates;
 mod reading;
+mod ready;
 mod record;
 mod recording_url;
 mod recordings;
@@ -80,22 +82,19 @@ mod who;
 mod words;
 mod zone;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::middleware;
 use axum::routing::{MethodRouter, get, patch, post};
 use axum::{Extension, Router};
-use serde::Deserialize;
 
 use crate::clients::twilio::signature;
 use crate::context::Shared;
 use crate::webhook_secret::SECRET_HEADER;
 use callback::Callback;
 use error::ApiError;
-use extract::Query;
 use greeter::Greeter;
 
 /// Every route, with and without its trailing slash.
@@ -126,7 +125,7 @@ pub fn router(context: Shared) -> Router {
         .at("/hooks/twilio/recording", post(hooks::recording_progress))
         .at("/hooks/assemblyai", post(hooks::transcript_ready))
         .at("/healthz", get(|| async { "ok\n" }))
-        .at("/readyz", get(ready))
+        .at("/readyz", get(ready::ready))
         .at("/_probe/{nonce}", get(probe::arrive))
         .router;
     let door = Routes::new()
@@ -200,6 +199,7 @@ pub fn router(context: Shared) -> Router {
         .at("/tokens/{id}", get(tokens::show).delete(tokens::revoke))
         .at("/tokens/{id}/delete", post(tokens::revoke))
         .at("/metrics", get(metrics::scrape))
+        .at("/openapi.json", get(api::show))
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))
@@ -242,40 +242,6 @@ pub fn is_privileged(uri: &Uri, headers: &HeaderMap) -> bool {
     let is_probe = path.strip_prefix("/_probe/").is_some_and(|nonce| !nonce.is_empty() && !nonce.contains('/'));
     let looks_signed = headers.contains_key(signature::HEADER) || headers.contains_key(SECRET_HEADER);
     is_probe || looks_signed && CALLBACKS.contains(&path)
-}
-
-/// Whether the program can do its work: the database can be written. A stranger learns what the last check found, and so
-/// does everybody while a stranger may look local.
-///
-/// With `verbose=1`, also what an operator should know although the program can do its work.
-async fn ready(
-    State(context): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Query(Detail { verbose }): Query<Detail>,
-    request: Request,
-) -> Result<String, ApiError> {
-    let is_trusted = context.exposure.trust(context.clock.now()) == Some(true);
-    let is_ready = if is_trusted && access::looks_local(peer, &request) {
-        context.store.check(context.clock.now_ms()).await
-    } else {
-        context.store.is_ready()
-    };
-    if !is_ready {
-        return Err(ApiError::NotReady);
-    }
-    let mut text = "ok\n".to_owned();
-    if verbose.as_deref().is_some_and(|verbose| !matches!(verbose, "0" | "false")) {
-        for warning in context.models.warnings() {
-            text += &format!("warning: {warning}\n");
-        }
-    }
-    Ok(text)
-}
-
-/// The query of `/readyz`.
-#[derive(Deserialize)]
-struct Detail {
-    verbose: Option<String>,
 }
 
 async fn method_not_allowed() -> ApiError {

@@ -1,11 +1,12 @@
 //! Rates of how right transcripts are, as JSON and for people.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::accuracy::TermCounts;
 
 /// How many key terms were heard, and how many wrongly.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct KeytermsView {
     pub(super) said: u64,
     pub(super) heard: u64,

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Id, Named, NoParameters, preferred};
@@ -15,8 +16,8 @@ use crate::context::Shared;
 use crate::model::call::CallSid;
 use crate::pipeline::lookup;
 
-#[derive(Serialize)]
-struct RecordingLine {
+#[derive(Serialize, ToSchema)]
+pub(super) struct RecordingLine {
     sid: String,
     status: String,
     duration_seconds: Option<u64>,

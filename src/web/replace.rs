@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
@@ -37,9 +38,10 @@ const LARGEST: usize = 2 << 20;
 const LOOK_AGAIN: u64 = 2;
 
 /// What a client asks for. A form has the fields of the filter beside the others.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Wanted {
+#[schema(as = ReplaceBody)]
+pub(super) struct Wanted {
     find: String,
     with: String,
     /// Whether case matters.
@@ -54,17 +56,23 @@ struct Wanted {
 }
 
 /// The query of the page.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Options {
+    /// The text that is looked for.
     find: String,
+    /// What would take its place.
     with: String,
+    /// Case matters if it is there, unless it is `false`.
     case: Option<String>,
+    /// Only whole words are found, unless it is `false`.
     whole_words: Option<String>,
+    /// The id of a transcript, if only that one is meant.
     transcript: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct PlaceView {
     id: String,
     transcript: String,
@@ -81,9 +89,28 @@ struct PlaceView {
     audio: Option<String>,
 }
 
+/// Places where a text is said.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PlaceList {
+    places: Vec<PlaceView>,
+    /// Whether there are more.
+    more: bool,
+}
+
+/// What was replaced in one transcript.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReplacedView {
+    places: Vec<PlaceView>,
+    /// That of the transcript now.
+    version: i64,
+    /// The id of the correction; `None` if there was nothing to change.
+    correction: Option<String>,
+}
+
 /// How far a replacement in many transcripts is.
-#[derive(Debug, Serialize)]
-struct ProgressView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Replacement)]
+pub(super) struct ProgressView {
     id: String,
     /// `running`, `done` or `failed`.
     state: &'static str,
@@ -142,7 +169,7 @@ pub(super) async fn ask(
     };
     if !wants_page(&headers) {
         let (places, more) = places.unwrap_or_default();
-        return Ok(Json(json!({ "places": places, "more": more })).into_response());
+        return Ok(Json(PlaceList { places, more }).into_response());
     }
     let (places, is_more) = places.map_or((None, false), |(places, is_more)| (Some(places), is_more));
     Ok(page(ReplacePage { notices: Notices::of(&context), wanted: options, places, is_more, problem }.render()))
@@ -163,7 +190,7 @@ pub(super) async fn replace(
     }
     if !wanted.apply {
         let (places, more) = places(&context, &wanted).await?;
-        return Ok(Json(json!({ "places": places, "more": more })).into_response());
+        return Ok(Json(PlaceList { places, more }).into_response());
     }
     let (by, key) = (by(&context, &who, &headers), own_key(&who, &headers)?);
     let replacing = wanted.replacing()?;
@@ -183,7 +210,7 @@ pub(super) async fn replace(
         };
         return Ok(see_other(&location));
     }
-    Ok(Json(json!({ "places": places, "version": version, "correction": correction })).into_response())
+    Ok(Json(ReplacedView { places, version, correction }).into_response())
 }
 
 /// Tells how far a replacement is.

@@ -6,7 +6,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::calls::speakers_of;
 use super::error::ApiError;
@@ -30,6 +32,11 @@ const SWAP: &str = "swap";
 /// The field that tells whether the sides were swapped where the client saw them. With it, the same request sent twice swaps
 /// once.
 const SEEN_SWAPPED: &str = "swapped";
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct SpeakerList {
+    speakers: Vec<SpeakerView>,
+}
 
 /// The form for the names, when it comes back to be sent again.
 #[derive(Template)]
@@ -63,8 +70,8 @@ pub(super) async fn name(
             Ok(see_other(&location))
         }
         Ok(()) => {
-            let named = speakers_of(&context, &call).await?;
-            Ok(Json(serde_json::json!({ "speakers": named })).into_response())
+            let speakers = speakers_of(&context, &call).await?;
+            Ok(Json(SpeakerList { speakers }).into_response())
         }
         Err(error @ ApiError::BadRequest(_)) if wants_page(&headers) => {
             let (speakers, seen_swapped) = typed(&context, &call, &fields).await?;

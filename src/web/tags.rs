@@ -3,13 +3,21 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{NoParameters, Query};
 use crate::context::Shared;
 
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TagList {
+    tags: Vec<String>,
+}
+
+/// In the order of their names.
 pub(super) async fn list(State(context): State<Shared>, _: Query<NoParameters>) -> Result<Response, ApiError> {
     let tags = context.store.read().await?.tags().await?;
-    let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
-    Ok(Json(serde_json::json!({ "tags": tags })).into_response())
+    let tags = tags.iter().map(ToString::to_string).collect();
+    Ok(Json(TagList { tags }).into_response())
 }

@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
@@ -26,24 +27,43 @@ use crate::pipeline::{self, tokens};
 const LARGEST: usize = 64 << 10;
 
 /// What a client sends to make a token.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Sent {
+#[schema(as = TokenBody)]
+pub(super) struct Sent {
     name: String,
+    /// At least one.
     #[serde(default)]
+    #[schema(value_type = Vec<Right>)]
     rights: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
-struct TokenView {
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct TokenView {
     id: String,
     name: String,
     /// `read`, `edit`, `dial` and `admin`.
+    #[schema(value_type = Vec<Right>)]
     rights: Vec<&'static str>,
     at: Option<Timestamp>,
     by: String,
     /// To within a minute.
     used_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TokenList {
+    tokens: Vec<TokenView>,
+}
+
+/// A token that was made, with its text.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NewToken)]
+pub(super) struct NewTokenView {
+    #[serde(flatten)]
+    view: TokenView,
+    /// What the program sends.
+    token: String,
 }
 
 #[derive(Template)]
@@ -92,7 +112,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let tokens = views(&context).await?;
     if !wants_page(&headers) {
-        return Ok(Json(json!({ "tokens": tokens })).into_response());
+        return Ok(Json(TokenList { tokens }).into_response());
     }
     let typed = Sent { name: String::new(), rights: vec![Right::Read.as_str().to_owned()] };
     Ok(page(TokensPage { notices: Notices::of(&context), tokens, typed, refused: None }.render()))
@@ -128,8 +148,7 @@ pub(super) async fn make(
                 return Ok(page(TokenPage { notices: Notices::of(&context), token, text }.render()));
             }
             let location = format!("/tokens/{}", token.id);
-            let mut view = json!(token);
-            view["token"] = json!(text);
+            let view = NewTokenView { view: token, token: text };
             Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view)).into_response())
         }
         Err(error) if is_page => {

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::document::{Heading, stem};
 use super::error::{ApiError, LOOK_AGAIN};
@@ -37,25 +38,32 @@ use crate::pipeline::{self, transcription};
 const LONGEST_WAIT: u64 = 120;
 
 /// The media type of a DOCX.
-const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+pub(super) const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
 /// The query.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Options {
+    /// Without it, `Accept` chooses between `json` and `text`.
+    #[param(inline)]
     format: Option<Format>,
+    /// How many seconds to wait until it is finished.
+    #[param(value_type = Option<u64>, maximum = 120)]
     wait: Option<String>,
     /// The search that found the transcript, for its page.
     q: Option<String>,
     /// `none` to leave speakers out.
+    #[param(pattern = "^none$")]
     speakers: Option<String>,
     /// Whether to leave all corrections out.
+    #[param(value_type = Option<bool>)]
     original: Option<String>,
     /// The time zone of dates, UTC if there is none.
     #[serde(default)]
     zone: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     Json,

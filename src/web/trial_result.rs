@@ -1,6 +1,7 @@
 //! What a trial has shown, as JSON and for its page.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::rates::KeytermsView;
@@ -17,7 +18,7 @@ use crate::pipeline::trials;
 const PAGE: usize = 20;
 
 /// A trial with what it has shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TrialView {
     #[serde(flatten)]
     pub(super) trial: TrialRow,
@@ -35,7 +36,7 @@ pub(super) struct TrialView {
     pub(super) next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ChoosingView {
     /// `None` for the transcripts that there were before.
     pub(super) arm: Option<usize>,
@@ -49,9 +50,10 @@ pub(super) struct ChoosingView {
     pub(super) by: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FiguresView {
     pub(super) arm: usize,
+    #[schema(value_type = Reference, inline)]
     pub(super) reference: &'static str,
     /// In which direction the kind of reference leads one astray.
     pub(super) bias: &'static str,
@@ -61,7 +63,7 @@ pub(super) struct FiguresView {
     pub(super) difference: DifferenceView,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SumsView {
     pub(super) words: u64,
     pub(super) substitutions: u64,
@@ -74,14 +76,16 @@ pub(super) struct SumsView {
 }
 
 /// By how much the figures of the arm are greater than those before.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TrialDifference)]
 pub(super) struct DifferenceView {
     pub(super) wer: ChangeView,
     pub(super) cer: ChangeView,
     pub(super) recall: ChangeView,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TrialChange)]
 pub(super) struct ChangeView {
     pub(super) value: Option<f64>,
     /// Where it is likely to be; `None` for one call.
@@ -91,7 +95,8 @@ pub(super) struct ChangeView {
     pub(super) shown: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TrialRecording)]
 pub(super) struct RecordingView {
     pub(super) call: String,
     pub(super) recording: String,
@@ -104,7 +109,8 @@ pub(super) struct RecordingView {
     pub(super) more: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TrialTranscript)]
 pub(super) struct TranscriptView {
     pub(super) arm: usize,
     pub(super) id: Option<String>,
@@ -114,7 +120,8 @@ pub(super) struct TranscriptView {
 }
 
 /// Words that some transcript has otherwise.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TrialPlace)]
 pub(super) struct PlaceView {
     pub(super) at_ms: i64,
     /// What stands in the transcript of the call now.
@@ -127,7 +134,7 @@ pub(super) struct PlaceView {
     pub(super) key: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HeardView {
     /// `None` is what there was before.
     pub(super) arm: Option<usize>,

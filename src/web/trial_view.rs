@@ -3,18 +3,21 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::model::trial::{Arm, LeftOut, TrialId};
+use crate::model::trial::{Arm, LeftOut, TrialId, TrialKind};
 use crate::pipeline::trials::Plan;
 use crate::store::{ArmProgress, Trial};
 
 /// What a trial would do.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = TrialPlan)]
 pub(super) struct PlanView {
     /// The id that the trial gets if it is confirmed with it.
     pub(super) id: String,
     /// A checksum of what would be ordered. Confirmed with it, nothing else is.
     pub(super) plan: String,
+    #[schema(value_type = TrialKind, inline)]
     pub(super) kind: &'static str,
     pub(super) calls: usize,
     pub(super) recordings: usize,
@@ -31,7 +34,7 @@ pub(super) struct PlanView {
 }
 
 /// One way to transcribe.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct ArmView {
     pub(super) arm: usize,
     pub(super) speech_models: Vec<String>,
@@ -43,9 +46,10 @@ pub(super) struct ArmView {
 }
 
 /// A trial in the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TrialRow {
     pub(super) id: String,
+    #[schema(value_type = TrialKind, inline)]
     pub(super) kind: &'static str,
     /// `running`, `stopped` or `done`.
     pub(super) state: &'static str,
@@ -64,7 +68,8 @@ pub(super) struct TrialRow {
     pub(super) arms: Vec<ArmView>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = TrialProgress)]
 pub(super) struct ProgressView {
     pub(super) total: i64,
     pub(super) completed: i64,

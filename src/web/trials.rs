@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, Problem};
-use super::extract::{Fields, Id, NoFields, NoParameters, Query, of_object, read_body, wants_page};
+use super::extract::{Fields, Id, NoFields, NoParameters, Query, of_object, read_body, wants_page, without};
 use super::filter::FilterBody;
 use super::forms::{self, Refused};
 use super::pages::Notices;
@@ -44,8 +45,9 @@ const LOOK_AGAIN: u64 = 5;
 const LISTED: i64 = 100;
 
 /// What a client asks for. A form has the fields of the filter beside the others, and texts in place of lists.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = TrialBody)]
 pub(super) struct Sent {
     calls: Option<Vec<String>>,
     filter: Option<FilterBody>,
@@ -57,18 +59,17 @@ pub(super) struct Sent {
     /// With today's settings and vocabulary, to replace the transcripts.
     again: bool,
     /// The id that the trial gets.
-    #[serde(skip_serializing)]
     id: Option<String>,
-    #[serde(skip_serializing)]
+    /// Whether to begin it.
     confirm: bool,
     /// The checksum of the plan that is confirmed.
-    #[serde(skip_serializing)]
     plan: Option<String>,
 }
 
 /// The query of the page: which calls its form begins with.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Options {
     pub(super) q: String,
     pub(super) number: String,
@@ -86,6 +87,11 @@ pub(super) struct TrialForm {
     pub(super) list: String,
     pub(super) keyterms: String,
     pub(super) prompt: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TrialList {
+    trials: Vec<TrialRow>,
 }
 
 #[derive(Template)]
@@ -110,8 +116,9 @@ struct PlanPage {
 }
 
 /// The query of a trial.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Place {
     /// The SID of the last recording of the page before.
     after: String,
@@ -142,7 +149,7 @@ pub(super) async fn list(
     }
     drop(conn);
     if !wants_page(&headers) {
-        return Ok(Json(json!({ "trials": rows })).into_response());
+        return Ok(Json(TrialList { trials: rows }).into_response());
     }
     let form = TrialForm { calls: options, ..TrialForm::default() };
     Ok(page(TrialsPage { notices: Notices::of(&context), trials: rows, form, refused: None }.render()))
@@ -243,9 +250,9 @@ pub(super) async fn retry(
 }
 
 /// Which arm becomes current.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ChoiceBody {
+pub(super) struct ChoiceBody {
     arm: usize,
 }
 
@@ -384,7 +391,7 @@ impl Sent {
             speech_models: self.speech_models.clone(),
             keyterms: self.keyterms.as_ref().map(Keyterms::from_terms),
             prompt: prompt.map(str::to_owned),
-            asked: serde_json::to_string(self).unwrap_or_default(),
+            asked: without(self, &["id", "confirm", "plan"]),
         })
     }
 

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoParameters, Query, media_type, only_header, read_body};
@@ -45,8 +46,9 @@ const FILE_NAME: &str = "filename";
 const LONGEST_WAIT: u64 = 60;
 
 /// How far a file is, as JSON.
-#[derive(Debug, Serialize)]
-struct SpooledView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Upload)]
+pub(super) struct SpooledView {
     id: String,
     length: u64,
     /// How many bytes of it were received.
@@ -63,9 +65,11 @@ struct SpooledView {
 }
 
 /// The query of a file's state.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Waiting {
     /// How many seconds to wait until the file is sent on.
+    #[param(value_type = Option<u64>, maximum = 60)]
     wait: Option<String>,
 }
 

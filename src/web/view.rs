@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::labels;
 use super::reading::{Paragraph, accept, called, paragraphs};
@@ -35,11 +36,12 @@ use crate::pipeline::lookup;
 use crate::store::{self, Archived, CallSummary, Conn, Hit, KeptAudio, Named, Voice};
 
 /// A call's own facts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CallView {
     pub(super) id: Option<String>,
     pub(super) sid: Option<String>,
     pub(super) direction: Direction,
+    /// `message`, `conversation` or `upload`. Of an item, `call` or `upload`: then `call_kind` says which of the others.
     pub(super) kind: &'static str,
     /// The operator's phone of a conversation that was dialed here.
     #[serde(skip)]
@@ -76,7 +78,7 @@ pub(super) struct CallView {
 }
 
 /// A price in the currency of the Twilio account.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct PriceView {
     price: Option<f64>,
     price_unit: Option<String>,
@@ -92,13 +94,13 @@ impl PriceView {
 }
 
 /// The number of a contact and its name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NamedNumber {
     pub(super) number: String,
     pub(super) name: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CallRow {
     #[serde(flatten)]
     pub(super) call: CallView,
@@ -114,7 +116,7 @@ pub(super) struct CallRow {
 }
 
 /// A call with its history, recordings and transcripts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CallDetails {
     #[serde(flatten)]
     pub(super) call: CallView,
@@ -156,7 +158,7 @@ pub(super) struct CallDetails {
 }
 
 /// Somebody who speaks in a call's recordings, on a channel or as AssemblyAI's speaker.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct SpeakerView {
     pub(super) channel: Option<i64>,
     /// If there may be several on the channel, or no channels.
@@ -173,11 +175,12 @@ pub(super) struct SpeakerView {
 }
 
 /// One of the connections that a call consists of.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LegView {
     pub(super) sid: Option<String>,
     pub(super) role: &'static str,
     pub(super) number: Option<String>,
+    #[schema(value_type = CallState, inline)]
     state: &'static str,
     answered_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
@@ -187,7 +190,7 @@ pub(super) struct LegView {
 }
 
 /// A new state of the call, of a recording, or of a transcript.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventView {
     pub(super) at: Option<Timestamp>,
     pub(super) kind: &'static str,
@@ -200,7 +203,7 @@ pub(super) struct EventView {
     pub(super) what: Happened,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RecordingView {
     pub(super) sid: String,
     pub(super) state: String,
@@ -220,7 +223,7 @@ pub(super) struct RecordingView {
     pub(super) not_archived: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ArchivedView {
     /// The archive and the key of the audio in it.
     pub(super) url: String,
@@ -229,11 +232,12 @@ pub(super) struct ArchivedView {
     at: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TranscriptView {
     /// AssemblyAI's id, for `/transcript/<id>`.
     pub(super) id: Option<String>,
     pub(super) recording_sid: Option<String>,
+    #[schema(value_type = TranscriptState, inline)]
     pub(super) state: &'static str,
     #[serde(skip)]
     pub(super) known_state: TranscriptState,
@@ -271,7 +275,7 @@ pub(super) struct TranscriptView {
 }
 
 /// What of a transcript is checked by ear.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct CheckView {
     /// Whether all of it is.
     pub(super) checked: bool,
@@ -292,7 +296,7 @@ fn is_none(count: &i64) -> bool {
     *count == 0
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct SubmissionView {
     /// `None` until the order is submitted.
     pub(super) speech_models_sent: Option<Vec<String>>,
@@ -315,7 +319,7 @@ pub(super) struct SubmissionView {
 }
 
 /// Something that AssemblyAI had to spell otherwise, as its `custom_spelling` has it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct SpellingView {
     pub(super) from: Vec<String>,
     pub(super) to: String,
@@ -340,7 +344,7 @@ impl SubmissionView {
 }
 
 /// A page of `/calls`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct CallList {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) calls: Option<Vec<CallRow>>,
@@ -361,7 +365,7 @@ pub(super) struct CallList {
 }
 
 /// A passage of a transcript that matches a search.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HitView {
     /// `None` for an upload, and for a transcript whose call is not known yet.
     pub(super) call: Option<CallView>,

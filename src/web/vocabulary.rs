@@ -7,8 +7,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::form_urlencoded;
+use utoipa::{IntoParams, ToSchema};
 
 use super::contacts;
 use super::error::ApiError;
@@ -20,7 +21,9 @@ use super::response::{page, see_other};
 use super::who::{Who, by};
 use crate::context::Shared;
 use crate::model::name::Name;
-use crate::model::vocabulary::{BadTerm, Counts, Scope, Spelling, SpellingState, Term, TermId, TermState, TermText};
+use crate::model::vocabulary::{
+    BadTerm, Counts, Scope, Source, Spelling, SpellingState, Term, TermId, TermState, TermText,
+};
 use crate::pipeline;
 use crate::pipeline::vocabulary::{self, Change};
 use crate::store::{Conn, Example};
@@ -41,12 +44,14 @@ const DOUBTFUL: i64 = 50;
 const EXAMPLES: usize = 10;
 
 /// A term as JSON.
-#[derive(Debug, Serialize)]
-struct TermView {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TermView {
     id: String,
     term: String,
     scope: ScopeBody,
+    #[schema(value_type = Source, inline)]
     source: &'static str,
+    #[schema(value_type = TermState, inline)]
     state: &'static str,
     at: Option<String>,
     by: String,
@@ -67,15 +72,17 @@ struct TermView {
     custom_spelling: Option<SpellingView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TermSpelling)]
 struct SpellingView {
     from: Vec<String>,
     to: String,
+    #[schema(value_type = SpellingState, inline)]
     state: &'static str,
 }
 
 /// A place where something else was heard.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ExampleView {
     heard: String,
     at_ms: i64,
@@ -86,8 +93,9 @@ struct ExampleView {
 }
 
 /// The calls that a term is for. Exactly one of them is set.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = Scope)]
 struct ScopeBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     all: Option<bool>,
@@ -98,34 +106,43 @@ struct ScopeBody {
 }
 
 /// What the models of the settings take; `None` is no limit.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct LimitView {
     model: String,
     terms: Option<usize>,
     words: Option<usize>,
 }
 
-#[derive(Debug, Serialize)]
-struct TermList {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TermList {
     terms: Vec<TermView>,
     limit: LimitView,
     /// The address of the next page, if there is one.
     next: Option<String>,
 }
 
+/// Terms that were added, or were there.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AddedTerms {
+    terms: Vec<TermView>,
+}
+
 /// The query of the list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Place {
+    #[param(inline, value_type = Option<TermState>)]
     state: String,
     /// The id of the last term of the previous page.
     after: String,
 }
 
 /// What a client sends to add terms, or to change one.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Sent {
+#[schema(as = TermBody)]
+pub(super) struct Sent {
     term: Option<String>,
     /// A list, or a text with one term a line.
     terms: Option<Terms>,
@@ -138,8 +155,9 @@ struct Sent {
     tag: Option<String>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = TermTexts)]
 enum Terms {
     List(Vec<String>),
     Lines(String),
@@ -244,7 +262,7 @@ pub(super) async fn add(
         views.push(TermView::read(&mut conn, term).await?);
     }
     if sent.terms.is_some() {
-        return Ok((status, Json(json!({ "terms": views }))).into_response());
+        return Ok((status, Json(AddedTerms { terms: views })).into_response());
     }
     Ok((status, Json(views.pop())).into_response())
 }

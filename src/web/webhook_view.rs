@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::pages::timestamp;
@@ -9,11 +10,13 @@ use crate::model::call::Kind;
 use crate::model::receiver::{DeliveryState, EventType, ReceiverId, ReceiverSource, ReceiverState};
 use crate::store::{Conn, Delivery, Receiver};
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct ReceiverView {
     pub(super) id: String,
     pub(super) url: String,
+    #[schema(value_type = ReceiverSource, inline)]
     source: &'static str,
+    #[schema(value_type = ReceiverState, inline)]
     pub(super) state: &'static str,
     /// Why it is disabled.
     pub(super) reason: Option<String>,
@@ -28,20 +31,23 @@ pub(super) struct ReceiverView {
     pub(super) old_secret_until: Option<Timestamp>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeliveryView {
     pub(super) id: String,
     pub(super) receiver: String,
     /// Of the receiver; `None` if that is removed.
     pub(super) url: Option<String>,
     #[serde(rename = "type")]
+    #[schema(value_type = EventType, inline)]
     pub(super) event: &'static str,
     pub(super) happened_at: Option<Timestamp>,
     call: Option<String>,
     call_sid: Option<String>,
+    #[schema(value_type = Option<Kind>, inline)]
     kind: Option<&'static str>,
     recording: Option<String>,
     transcript: Option<String>,
+    #[schema(value_type = DeliveryState, inline)]
     pub(super) state: &'static str,
     pub(super) attempts: i64,
     /// When it is sent again, if it waits.

@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, of_object, read_body, wants_page};
@@ -25,17 +26,33 @@ use crate::store::Receiver;
 /// Maximum size of a body in bytes.
 const LARGEST: usize = 64 << 10;
 
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReceiverList {
+    receivers: Vec<ReceiverView>,
+}
+
+/// A receiver with its secret, which no other answer has.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SecretView {
+    #[serde(flatten)]
+    receiver: ReceiverView,
+    /// `whsec_` and what webhooks are signed with, in Base64.
+    secret: String,
+}
+
 /// What a client sends to add a receiver.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Sent {
+#[schema(as = ReceiverBody)]
+pub(super) struct Sent {
     url: String,
 }
 
 /// What a client sends to change one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+#[schema(as = ReceiverChange)]
+pub(super) struct Change {
     state: String,
 }
 
@@ -65,7 +82,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let receivers = views(&context).await?;
     if !wants_page(&headers) {
-        return Ok(Json(json!({ "receivers": receivers })).into_response());
+        return Ok(Json(ReceiverList { receivers }).into_response());
     }
     let notices = Notices::of(&context);
     Ok(page(WebhooksPage { notices, receivers, url: String::new(), refused: None }.render()))
@@ -185,7 +202,6 @@ fn secret_of(
     if wants_page(headers) {
         return page(SecretPage { notices: Notices::of(context), receiver, secret }.render());
     }
-    let mut view = json!(receiver);
-    view["secret"] = json!(secret.text());
+    let view = SecretView { receiver, secret: secret.text().to_owned() };
     (status, Json(view)).into_response()
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::reading::{Paragraph, paragraphs};
 use crate::accuracy::marks::UNKNOWN;
@@ -10,7 +11,7 @@ use crate::model::search::Query;
 use crate::model::speakers::Speakers;
 use crate::model::word::SpokenWord;
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct WordView {
     pub(super) text: String,
     start_ms: i64,
@@ -22,7 +23,7 @@ pub(super) struct WordView {
 }
 
 /// Words that are spoken one after the other by one speaker. Two people who talk at once take turns in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ParagraphView {
     /// The position of its first word, and that after its last.
     from: usize,
@@ -32,7 +33,7 @@ struct ParagraphView {
 }
 
 /// A stretch of a transcript that was checked by ear.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PartView {
     from_ms: i64,
     to_ms: i64,
@@ -41,7 +42,7 @@ pub(super) struct PartView {
 }
 
 /// A version of a transcript.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WordsView {
     pub(super) id: String,
     pub(super) version: i64,

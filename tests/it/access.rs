@@ -119,6 +119,7 @@ pub(crate) fn operator_routes() -> Vec<(Method, String)> {
         get("/tokens/1"),
         (Method::DELETE, "/tokens/1".to_owned()),
         (Method::POST, "/tokens/1/delete".to_owned()),
+        get("/openapi.json"),
         get("/help"),
         get("/help/routes"),
         get("/no/such/path"),

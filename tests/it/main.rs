@@ -4,6 +4,7 @@ mod support;
 
 // Who may, and the routes.
 mod access;
+mod api;
 mod archive;
 mod bad_input;
 mod cues;
