@@ -269,11 +269,15 @@ pub async fn progress(context: &Shared, id: &ImportId) -> Result<ImportProgress,
     progress_of(context, &mut conn, import).await
 }
 
-/// The newest imports, and how far each is.
-pub async fn newest(context: &Shared, limit: i64) -> Result<Vec<ImportProgress>, Error> {
+/// The newest imports of those that were begun before this one, and how far each is.
+pub async fn newest(context: &Shared, before: Option<&ImportId>, limit: i64) -> Result<Vec<ImportProgress>, Error> {
     let mut conn = context.store.read().await?;
     let mut all = Vec::new();
-    for import in conn.imports(limit).await? {
+    let before = match before {
+        Some(id) => Some(conn.import(id).await?.ok_or_else(|| Error::NoSuchImport(id.to_string()))?),
+        None => None,
+    };
+    for import in conn.imports(before.as_ref(), limit).await? {
         all.push(progress_of(context, &mut conn, import).await?);
     }
     Ok(all)

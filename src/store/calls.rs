@@ -165,20 +165,15 @@ impl Conn {
         self.execute(sql, args![id.as_str(), tag.map(Name::as_str), now]).await.map(drop)
     }
 
-    /// All tags, up to a number of them.
-    pub async fn tags(&mut self) -> Result<Vec<Name>, Error> {
-        self.tags_after("").await
-    }
-
     /// The tags that come after this one, up to a number of them.
-    async fn tags_after(&mut self, last: &str) -> Result<Vec<Name>, Error> {
+    pub async fn tags_after(&mut self, last: &str, limit: i64) -> Result<Vec<Name>, Error> {
         // One step in the index for each tag, however many calls have it.
         let sql = "WITH RECURSIVE known (tag) AS (
                        SELECT min(tag) FROM calls WHERE tag > $2
                        UNION ALL
                        SELECT (SELECT min(tag) FROM calls WHERE tag > known.tag) FROM known WHERE known.tag IS NOT NULL
                    ) SELECT tag FROM known WHERE tag IS NOT NULL LIMIT $1";
-        let tags = self.fetch(sql, args![MOST_TAGS, last]).await?;
+        let tags = self.fetch(sql, args![limit, last]).await?;
         let read = |row: &Row| row.text("tag")?.parse().map_err(|_| Error::Unreadable("calls.tag"));
         tags.iter().map(read).collect()
     }
@@ -193,7 +188,7 @@ impl Conn {
         let wanted = tag.as_str().to_lowercase();
         let mut last = String::new();
         loop {
-            let tags = self.tags_after(&last).await?;
+            let tags = self.tags_after(&last, MOST_TAGS).await?;
             if let Some(known) = tags.iter().find(|known| known.as_str().to_lowercase() == wanted) {
                 return Ok(known.clone());
             }

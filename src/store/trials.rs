@@ -128,9 +128,11 @@ impl Conn {
         self.fetch_one(select!("WHERE id = $1"), args![id.as_str()]).await?.as_ref().map(trial).transpose()
     }
 
-    /// The newest trials.
-    pub async fn trials(&mut self, limit: i64) -> Result<Vec<Trial>, Error> {
-        let rows = self.fetch(select!("ORDER BY made_at DESC, id DESC LIMIT $1"), args![limit]).await?;
+    /// The newest trials of those that were made before this one.
+    pub async fn trials(&mut self, before: Option<&Trial>, limit: i64) -> Result<Vec<Trial>, Error> {
+        let (at, id) = before.map_or((i64::MAX, ""), |before| (before.made_at, before.id.as_str()));
+        let sql = select!("WHERE (made_at, id) < ($2, $3) ORDER BY made_at DESC, id DESC LIMIT $1");
+        let rows = self.fetch(sql, args![limit, at, id]).await?;
         rows.iter().map(trial).collect()
     }
 

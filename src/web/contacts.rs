@@ -14,8 +14,9 @@ use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::Notices;
+use super::paging;
 use super::response::{page, see_other};
-use super::view::{calls_with, in_query};
+use super::view::calls_with;
 use super::who::{Who, by};
 use crate::context::Shared;
 use crate::model::contact::{BadContact, Contact};
@@ -80,8 +81,12 @@ enum Terms {
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Place {
-    /// The number at which the previous page ended.
-    after: String,
+    /// How many are on a page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
+    limit: String,
+    /// The `next` of the page before.
+    #[serde(alias = "after", deserialize_with = "paging::cursor")]
+    cursor: String,
 }
 
 #[derive(Template)]
@@ -114,22 +119,22 @@ struct ContactPage {
 pub(super) async fn list(
     State(context): State<Shared>,
     headers: HeaderMap,
-    Query(Place { after }): Query<Place>,
+    Query(Place { limit, cursor }): Query<Place>,
 ) -> Result<Response, ApiError> {
+    let size = paging::limit(&limit, PAGE)?;
     let mut conn = context.store.read().await?;
-    let after = match after.as_str() {
+    let after = match cursor.as_str() {
         "" => None,
         number => {
             let number = number.parse().map_err(|_| super::filter::bad_after())?;
             Some(conn.contact(&number).await?.ok_or_else(super::filter::bad_after)?)
         }
     };
-    let mut contacts = conn.contacts(after.as_ref(), PAGE + 1).await?;
+    let mut contacts = conn.contacts(after.as_ref(), size + 1).await?;
     drop(conn);
-    let is_more = contacts.len() > PAGE as usize;
-    contacts.truncate(PAGE as usize);
+    let is_more = paging::cut(&mut contacts, size);
     let last = contacts.last().filter(|_| is_more);
-    let next = last.map(|last| format!("/contacts?after={}", in_query(&last.number.to_string())));
+    let next = last.map(|last| paging::next("/contacts", &[("limit", &limit)], &last.number.to_string()));
     let list = ContactList { contacts: contacts.into_iter().map(ContactView::of).collect(), next };
     if !wants_page(&headers) {
         return Ok(Json(list).into_response());

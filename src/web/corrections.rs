@@ -13,11 +13,13 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, is_form, read_body, read_form, wants_page};
+use super::filter::bad_after;
 use super::pages::Notices;
+use super::paging;
 use super::reading::length;
 use super::response::{page, see_other};
 use super::who::{Who, by, own_key};
@@ -63,6 +65,21 @@ pub(super) struct CorrectedView {
 #[derive(Serialize, ToSchema)]
 pub(super) struct CorrectionList {
     corrections: Vec<CorrectionView>,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<String>,
+}
+
+/// The query of the list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Place {
+    /// How many are on a page. Without it, the answer has all.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
+    limit: String,
+    /// The `next` of the page before.
+    #[serde(alias = "after", deserialize_with = "paging::cursor")]
+    cursor: String,
 }
 
 /// What was changed, word by word.
@@ -179,12 +196,18 @@ pub(super) async fn list(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(id): Id<TranscriptId>,
-    _: Query<NoParameters>,
+    Query(Place { limit, cursor }): Query<Place>,
 ) -> Result<Response, ApiError> {
+    let limit = paging::limit(&limit, i64::MAX)?;
+    // Corrections are only ever added at the end.
+    let skipped: usize = if cursor.is_empty() { 0 } else { cursor.parse().map_err(|_| bad_after())? };
     let text = Text::read(&mut context.store.read().await?, &id).await?;
-    let corrections = views(&text)?;
+    let mut corrections = views(&text)?;
     if !wants_page(&headers) {
-        return Ok(Json(CorrectionList { corrections }).into_response());
+        corrections.drain(..skipped.min(corrections.len()));
+        let is_more = paging::cut(&mut corrections, limit);
+        let next = is_more.then(|| (skipped + corrections.len()).to_string());
+        return Ok(Json(CorrectionList { corrections, next }).into_response());
     }
     let (notices, id) = (Notices::of(&context), id.to_string());
     Ok(page(CorrectionsPage { notices, id, lines: lines(corrections) }.render()))

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::error::ApiError;
 use super::extract::{Id, NoFields, NoParameters, Query, wants_page};
 use super::pages::Notices;
+use super::paging;
 use super::response::{page, see_other};
 use super::webhook_view::DeliveryView;
 use crate::context::Shared;
@@ -20,9 +21,8 @@ use crate::model::receiver::{DeliveryState, ReceiverId};
 use crate::pipeline::receivers;
 use crate::store::{DeliveryFilter, Receiver};
 
-/// Deliveries on one page, and at most.
+/// Deliveries on one page.
 const PAGE: i64 = 50;
-const MOST: i64 = 200;
 
 /// The query.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -37,7 +37,8 @@ pub(super) struct Search {
     /// How many are on a page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: String,
-    /// Where the previous page ended.
+    /// The `next` of the page before.
+    #[serde(alias = "after", deserialize_with = "paging::cursor")]
     cursor: String,
 }
 
@@ -63,13 +64,12 @@ pub(super) async fn list(
     headers: HeaderMap,
     Query(search): Query<Search>,
 ) -> Result<Response, ApiError> {
-    let (filter, before, limit) = (search.filter()?, search.before()?, search.limit()?);
+    let (filter, before, limit) = (search.filter()?, search.before()?, paging::limit(&search.limit, PAGE)?);
     let mut conn = context.store.read().await?;
     let receivers = conn.receivers().await?;
     let mut found = conn.deliveries(filter, before, limit + 1).await?;
     drop(conn);
-    let is_more = found.len() as i64 > limit;
-    found.truncate(limit as usize);
+    let is_more = paging::cut(&mut found, limit);
     let next = found.last().filter(|_| is_more).map(|last| last.number.to_string());
     let deliveries = found.into_iter().map(|one| DeliveryView::of(one, &receivers)).collect();
     let list = DeliveryList { deliveries, next };
@@ -114,14 +114,6 @@ impl Search {
             return Ok(i64::MAX);
         }
         self.cursor.parse().map_err(|_| ApiError::BadRequest("cursor: expected the next of a list".to_owned()))
-    }
-
-    fn limit(&self) -> Result<i64, ApiError> {
-        if self.limit.is_empty() {
-            return Ok(PAGE);
-        }
-        let limit = self.limit.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-        limit.ok_or_else(|| ApiError::BadRequest(format!("limit: expected 1 to {MOST}")))
     }
 
     /// The address of the next page.

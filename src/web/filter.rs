@@ -14,14 +14,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Query, wants_page};
-use super::labels;
+use super::{labels, paging};
 use crate::model::call::{CallState, Direction, Kind};
 use crate::model::dollars::Dollars;
 use crate::model::standing::Progress;
 use crate::store::{Cursor, Filter, KindFilter, Number, Sort};
-
-/// Maximum number of calls on a page of the list.
-const MOST: i64 = 200;
 
 /// Characters of a date.
 const DATE: usize = "2026-11-23".len();
@@ -77,8 +74,8 @@ pub(super) struct Search {
     /// How many are on a page.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     pub(super) limit: String,
-    /// The cursor at which the previous page ended. `/calls` calls it `after`.
-    #[serde(alias = "after")]
+    /// The `next` of the page before.
+    #[serde(alias = "after", deserialize_with = "paging::cursor")]
     pub(super) cursor: String,
 }
 
@@ -230,7 +227,7 @@ impl Search {
 
     /// Returns how many are on a page.
     pub(super) fn limit(&self, default: i64) -> Result<i64, ApiError> {
-        Ok(whole("limit", &self.limit, 1..=MOST, "1 to 200")?.unwrap_or(default))
+        paging::limit(&self.limit, default)
     }
 
     /// Returns the first moment of the calls that match, if there is one.

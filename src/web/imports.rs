@@ -10,14 +10,15 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page, without};
-use super::filter::{in_order, number_named, time};
+use super::filter::{bad_after, in_order, number_named, time};
 use super::forms::{self, Refused};
 use super::import_view::{ImportView, LeftOutView, LookView};
 use super::pages::Notices;
+use super::paging;
 use super::response::{page, see_other};
 use super::who::{Asker, Who, by, own_key};
 use crate::context::Shared;
@@ -27,8 +28,8 @@ use crate::pipeline::imports::{self, Steering};
 /// Maximum size of a body in bytes.
 const LARGEST: usize = 64 << 10;
 
-/// Imports that the list shows.
-const LISTED: i64 = 100;
+/// Imports on one page of the list.
+const PAGE: i64 = 100;
 
 /// What a client asks for. A form has texts in place of numbers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -50,6 +51,21 @@ pub(super) struct Sent {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImportList {
     imports: Vec<ImportView>,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<String>,
+}
+
+/// The query of the list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Place {
+    /// How many are on a page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
+    limit: String,
+    /// The `next` of the page before.
+    #[serde(alias = "after", deserialize_with = "paging::cursor")]
+    cursor: String,
 }
 
 /// What stands in the form.
@@ -68,6 +84,7 @@ struct ImportForm {
 struct ImportsPage {
     notices: Notices,
     imports: Vec<ImportView>,
+    next: Option<String>,
     form: ImportForm,
     refused: Option<Refused>,
 }
@@ -94,14 +111,19 @@ struct ImportPage {
 pub(super) async fn list(
     State(context): State<Shared>,
     headers: HeaderMap,
-    _: Query<NoParameters>,
+    Query(Place { limit, cursor }): Query<Place>,
 ) -> Result<Response, ApiError> {
-    let all: Vec<ImportView> = imports::newest(&context, LISTED).await?.into_iter().map(ImportView::of).collect();
+    let limit = paging::limit(&limit, PAGE)?;
+    let before = if cursor.is_empty() { None } else { Some(cursor.parse().map_err(|_| bad_after())?) };
+    let mut all = imports::newest(&context, before.as_ref(), limit + 1).await?;
+    let is_more = paging::cut(&mut all, limit);
+    let all: Vec<ImportView> = all.into_iter().map(ImportView::of).collect();
+    let next = all.last().filter(|_| is_more).map(|last| last.id.clone());
     if !wants_page(&headers) {
-        return Ok(Json(ImportList { imports: all }).into_response());
+        return Ok(Json(ImportList { imports: all, next }).into_response());
     }
     let (notices, form) = (Notices::of(&context), ImportForm::default());
-    Ok(page(ImportsPage { notices, imports: all, form, refused: None }.render()))
+    Ok(page(ImportsPage { notices, imports: all, next, form, refused: None }.render()))
 }
 
 /// Says what an import would bring and cost; with `confirm`, begins it.
@@ -139,7 +161,7 @@ pub(super) async fn import(
                 let notices = Notices::of(&context);
                 let field = form.wrong_field(&problem.detail);
                 let refused = Some(Refused { field, problem });
-                page(ImportsPage { notices, imports: Vec::new(), form: form.clone(), refused }.render())
+                page(ImportsPage { notices, imports: Vec::new(), next: None, form: form.clone(), refused }.render())
             }))
         }
         imported => imported,

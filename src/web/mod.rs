@@ -48,6 +48,7 @@ mod login_page;
 mod metrics;
 mod noted;
 mod pages;
+mod paging;
 mod probe;
 mod qvalue;
 mod rates;

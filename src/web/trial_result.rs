@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::ApiError;
+use super::paging;
 use super::rates::KeytermsView;
 use super::reading::length;
 use super::trial_view::{ArmView, TrialRow};
@@ -15,7 +16,7 @@ use crate::pipeline::trial_report::{self, ArmReport, Change, Place, RecordingRep
 use crate::pipeline::trials;
 
 /// Recordings on one page.
-const PAGE: usize = 20;
+const PAGE: i64 = 20;
 
 /// A trial with what it has shown.
 #[derive(Debug, Serialize, ToSchema)]
@@ -142,7 +143,9 @@ pub(super) struct HeardView {
 }
 
 impl TrialView {
-    pub(super) async fn read(context: &Shared, id: &TrialId, after: Option<&str>) -> Result<Self, ApiError> {
+    /// With the recordings after `cursor`, as many as `limit` says.
+    pub(super) async fn read(context: &Shared, id: &TrialId, cursor: &str, limit: &str) -> Result<Self, ApiError> {
+        let on_page = paging::limit(limit, PAGE)?;
         let trial = trials::get(context, id).await?;
         let mut conn = context.store.read().await?;
         let (size, progress) = (conn.trial_size(id).await?, conn.trial_progress(id).await?);
@@ -158,10 +161,12 @@ impl TrialView {
             by: choosing.by.clone(),
         });
         let figures = trial_report::arms(context, id).await?.iter().map(FiguresView::of).collect();
-        let (recordings, is_more) = trial_report::recordings(context, id, after, PAGE).await?;
+        let (recordings, is_more) =
+            trial_report::recordings(context, id, Some(cursor).filter(|cursor| !cursor.is_empty()), on_page as usize)
+                .await?;
         let recordings: Vec<RecordingView> = recordings.into_iter().map(RecordingView::of).collect();
         let last = recordings.last().filter(|_| is_more);
-        let next = last.map(|last| format!("/trials/{id}?after={}", last.recording));
+        let next = last.map(|last| paging::next(&format!("/trials/{id}"), &[("limit", limit)], &last.recording));
         let trial = TrialRow::of(&trial, size, &progress);
         Ok(Self { trial, can_retry, choosing, normalize: NORMALIZATION.as_str(), figures, recordings, next })
     }

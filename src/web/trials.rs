@@ -13,9 +13,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, Problem};
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, of_object, read_body, wants_page, without};
-use super::filter::FilterBody;
+use super::filter::{FilterBody, bad_after};
 use super::forms::{self, Refused};
 use super::pages::Notices;
+use super::paging;
 use super::response::{page, see_other};
 use super::trial_result::TrialView;
 use super::trial_view::{PlanView, TrialRow};
@@ -41,8 +42,8 @@ const LONGEST_PROMPT: usize = 16_000;
 /// Seconds until the page of a trial that still runs is loaded again.
 const LOOK_AGAIN: u64 = 5;
 
-/// Trials that the list shows.
-const LISTED: i64 = 100;
+/// Trials on one page of the list.
+const PAGE: i64 = 100;
 
 /// What a client asks for. A form has the fields of the filter beside the others, and texts in place of lists.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -76,6 +77,12 @@ pub(super) struct Options {
     pub(super) checked: String,
     pub(super) since: String,
     pub(super) until: String,
+    /// How many are on a page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
+    pub(super) limit: String,
+    /// The `next` of the page before.
+    #[serde(alias = "after", deserialize_with = "paging::cursor")]
+    pub(super) cursor: String,
 }
 
 /// What stands in the form.
@@ -92,6 +99,8 @@ pub(super) struct TrialForm {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TrialList {
     trials: Vec<TrialRow>,
+    /// The `cursor` of the next page, if there is one.
+    next: Option<String>,
 }
 
 #[derive(Template)]
@@ -99,6 +108,7 @@ pub(super) struct TrialList {
 struct TrialsPage {
     notices: Notices,
     trials: Vec<TrialRow>,
+    next: Option<String>,
     form: TrialForm,
     refused: Option<Refused>,
 }
@@ -120,8 +130,12 @@ struct PlanPage {
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Place {
-    /// The SID of the last recording of the page before.
-    after: String,
+    /// How many recordings are on a page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
+    limit: String,
+    /// The `next` of the page before.
+    #[serde(alias = "after", deserialize_with = "paging::cursor")]
+    cursor: String,
 }
 
 #[derive(Template)]
@@ -141,18 +155,25 @@ pub(super) async fn list(
     headers: HeaderMap,
     Query(options): Query<Options>,
 ) -> Result<Response, ApiError> {
+    let limit = paging::limit(&options.limit, PAGE)?;
     let mut conn = context.store.read().await?;
+    let before = match options.cursor.as_str() {
+        "" => None,
+        id => Some(conn.trial(&id.parse().map_err(|_| bad_after())?).await?.ok_or_else(bad_after)?),
+    };
+    let mut trials = conn.trials(before.as_ref(), limit + 1).await?;
+    let next = paging::cut(&mut trials, limit).then(|| trials.last().map(|last| last.id.to_string())).flatten();
     let mut rows = Vec::new();
-    for trial in conn.trials(LISTED).await? {
+    for trial in trials {
         let (size, progress) = (conn.trial_size(&trial.id).await?, conn.trial_progress(&trial.id).await?);
         rows.push(TrialRow::of(&trial, size, &progress));
     }
     drop(conn);
     if !wants_page(&headers) {
-        return Ok(Json(TrialList { trials: rows }).into_response());
+        return Ok(Json(TrialList { trials: rows, next }).into_response());
     }
     let form = TrialForm { calls: options, ..TrialForm::default() };
-    Ok(page(TrialsPage { notices: Notices::of(&context), trials: rows, form, refused: None }.render()))
+    Ok(page(TrialsPage { notices: Notices::of(&context), trials: rows, next, form, refused: None }.render()))
 }
 
 /// Says what a trial would do and cost; with `confirm`, begins it.
@@ -192,7 +213,7 @@ pub(super) async fn try_out(
             Ok(forms::again(error, move |problem| {
                 let (notices, form, refused) =
                     (Notices::of(&context), form.clone(), Some(Refused { field: "", problem }));
-                page(TrialsPage { notices, trials: Vec::new(), form, refused }.render())
+                page(TrialsPage { notices, trials: Vec::new(), next: None, form, refused }.render())
             }))
         }
         tried => tried,
@@ -213,10 +234,10 @@ pub(super) async fn show(
     State(context): State<Shared>,
     headers: HeaderMap,
     Id(id): Id<TrialId>,
-    Query(Place { after }): Query<Place>,
+    Query(Place { limit, cursor }): Query<Place>,
 ) -> Result<Response, ApiError> {
     let since = context.store.read().await?.newest_change().await?;
-    let view = TrialView::read(&context, &id, Some(after.as_str()).filter(|after| !after.is_empty())).await?;
+    let view = TrialView::read(&context, &id, &cursor, &limit).await?;
     if !wants_page(&headers) {
         return Ok(Json(view).into_response());
     }
@@ -294,7 +315,7 @@ async fn answer(context: &Shared, headers: &HeaderMap, id: TrialId, status: Stat
     if wants_page(headers) {
         return Ok(see_other(&location));
     }
-    let view = TrialView::read(context, &id, None).await?;
+    let view = TrialView::read(context, &id, "", "").await?;
     if status != StatusCode::OK {
         return Ok((status, [(header::LOCATION, location)], Json(view)).into_response());
     }
@@ -419,7 +440,7 @@ impl TrialForm {
         };
         let (q, number, checked) = (text("q"), text("number"), text("checked"));
         Self {
-            calls: Options { q, number, checked, since: text("since"), until: text("until") },
+            calls: Options { q, number, checked, since: text("since"), until: text("until"), ..Options::default() },
             speech_models: text("speech_models"),
             list: text("list"),
             keyterms: text("keyterms"),

@@ -16,6 +16,7 @@ use super::error::ApiError;
 use super::extract::{Fields, Id, NoFields, NoParameters, Query, read_body, wants_page};
 use super::forms::{self, Refused};
 use super::pages::{Notices, rfc3339, timestamp};
+use super::paging;
 use super::reading::length;
 use super::response::{page, see_other};
 use super::who::{Who, by};
@@ -29,7 +30,7 @@ use crate::pipeline::vocabulary::{self, Change};
 use crate::store::{Conn, Example};
 
 /// Terms on one page of the list.
-const PAGE: usize = 200;
+const PAGE: i64 = 200;
 
 /// Maximum size of a body in bytes: a list of a hundred thousand terms.
 const LARGEST: usize = 4 << 20;
@@ -134,8 +135,12 @@ pub(super) struct AddedTerms {
 pub(super) struct Place {
     #[param(inline, value_type = Option<TermState>)]
     state: String,
-    /// The id of the last term of the previous page.
-    after: String,
+    /// How many are on a page.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
+    limit: String,
+    /// The `next` of the page before.
+    #[serde(alias = "after", deserialize_with = "paging::cursor")]
+    cursor: String,
 }
 
 /// What a client sends to add terms, or to change one.
@@ -197,19 +202,19 @@ pub(super) async fn list(
     };
     if wants_page(&headers) {
         let state = state.unwrap_or(TermState::Active);
-        return show(&context, state, &place.after).await;
+        return show(&context, state, &place).await;
     }
-    Ok(Json(listed(&context, state, &place.after).await?).into_response())
+    Ok(Json(listed(&context, state, &place).await?).into_response())
 }
 
-async fn show(context: &Shared, state: TermState, after: &str) -> Result<Response, ApiError> {
+async fn show(context: &Shared, state: TermState, place: &Place) -> Result<Response, ApiError> {
     let since = context.store.read().await?.newest_change().await?;
-    let list = listed(context, Some(state), after).await?;
+    let list = listed(context, Some(state), place).await?;
     let shown = VocabularyPage::of_form(context, Sent::default());
-    if state != TermState::Active || !after.is_empty() {
+    if state != TermState::Active || !place.cursor.is_empty() {
         return Ok(page(VocabularyPage { since, state, list, ..shown }.render()));
     }
-    let proposed = listed(context, Some(TermState::Proposed), "").await?.terms;
+    let proposed = listed(context, Some(TermState::Proposed), &Place::default()).await?.terms;
     let (mut conn, mut doubtful) = (context.store.read().await?, Vec::new());
     let unsaid_since = unsaid_since(&mut conn).await?;
     for term in conn.doubtful_terms(unsaid_since, DOUBTFUL).await? {
@@ -218,18 +223,18 @@ async fn show(context: &Shared, state: TermState, after: &str) -> Result<Respons
     Ok(page(VocabularyPage { since, proposed, doubtful, list, ..shown }.render()))
 }
 
-async fn listed(context: &Shared, state: Option<TermState>, after: &str) -> Result<TermList, ApiError> {
+async fn listed(context: &Shared, state: Option<TermState>, place: &Place) -> Result<TermList, ApiError> {
+    let size = paging::limit(&place.limit, PAGE)?;
     let mut conn = context.store.read().await?;
-    let after = match after {
+    let after = match place.cursor.as_str() {
         "" => None,
         id => Some(conn.term(&TermId::from(id.to_owned())).await?.ok_or_else(super::filter::bad_after)?),
     };
-    let mut terms = conn.terms(state, after.as_ref(), PAGE as i64 + 1).await?;
-    let is_more = terms.len() > PAGE;
-    terms.truncate(PAGE);
+    let mut terms = conn.terms(state, after.as_ref(), size + 1).await?;
+    let is_more = paging::cut(&mut terms, size);
     let last = terms.last().filter(|_| is_more);
-    let state = state.map_or_else(String::new, |state| format!("state={}&", state.as_str()));
-    let next = last.map(|last| format!("/vocabulary?{state}after={}", last.id));
+    let others = [("state", state.map_or("", TermState::as_str)), ("limit", &place.limit)];
+    let next = last.map(|last| paging::next("/vocabulary", &others, last.id.as_str()));
     let mut views = Vec::new();
     for term in terms {
         views.push(TermView::read(&mut conn, term).await?);

@@ -1,9 +1,10 @@
 //! `/openapi.json`: it describes every route, each answer as it is, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{World, client};
 
@@ -119,6 +120,70 @@ async fn every_operation_has_a_name_of_its_own_and_what_it_answers() {
             assert!(answers.values().all(|answer| answer["description"] != ""), "{method} {path}");
             let body = &operation["requestBody"]["content"]["application/json"];
             assert!(body.is_null() || !body["example"].is_null(), "{method} {path} has no example");
+        }
+    }
+}
+
+/// Lists with more than two entries, each with the name of its entries.
+const LISTS: [(&str, &str); 8] = [
+    ("/calls", "calls"),
+    ("/contacts", "contacts"),
+    ("/imports", "imports"),
+    ("/items", "items"),
+    ("/tags", "tags"),
+    ("/transcript/{id}/corrections", "corrections"),
+    ("/trials", "trials"),
+    ("/vocabulary", "terms"),
+];
+
+#[tokio::test]
+async fn every_list_is_read_page_by_page_with_limit_and_the_next_of_the_page_before() {
+    let world = World::new().await;
+    let mut transcript = String::new();
+    for tag in ["autumn", "spring", "winter"] {
+        let (call, _) = world.recorded_call().await;
+        world.settle().await;
+        world.post_json(&format!("/items/{call}"), &json!({ "tag": tag })).await;
+        transcript = world.call(&call).await["transcripts"][0]["id"].as_str().expect("an id").to_owned();
+        let trial = json!({ "calls": [call], "speech_models": ["universal-2"], "again": true, "confirm": true });
+        assert_eq!(world.post_json("/trials", &trial).await.status, 201);
+        assert_eq!(world.post_json("/imports", &json!({ "since": "2026-01-01", "confirm": true })).await.status, 201);
+        world.post_json("/vocabulary", &json!({ "term": tag })).await;
+        world.clock.advance(Duration::from_secs(60));
+    }
+    for (at, number) in ["+14155550131", "+14155550132", "+14155550133"].iter().enumerate() {
+        world.post_json("/contacts", &json!({ "number": number, "name": format!("Nurse {at}") })).await;
+        let edit = json!({ "version": at, "from": at, "to": at + 1, "text": format!("word{at}") });
+        assert_eq!(world.post_json(&format!("/transcript/{transcript}/corrections"), &edit).await.status, 200);
+    }
+    for (list, name) in LISTS {
+        let list = list.replace("{id}", &transcript);
+        let whole = world.get(&list).await.json()[name].take();
+        let whole = whole.as_array().expect("a list");
+        assert!(whole.len() >= 3, "{list}: {whole:?}");
+        let (mut read, mut next) = (Vec::new(), Some(String::new()));
+        while let Some(cursor) = next {
+            let query: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
+            let mut answer = world.get(&format!("{list}?limit=2&cursor={query}")).await.json();
+            let entries = answer[name].as_array_mut().expect("a list").split_off(0);
+            assert!(matches!(entries.len(), 1 | 2), "{list}: {entries:?}");
+            read.extend(entries);
+            next = answer["next"].as_str().map(str::to_owned);
+        }
+        assert_eq!(read, *whole, "{list}");
+        for limit in ["0", "201", "-1", "a"] {
+            world.get(&format!("{list}?limit={limit}")).await.problem(400, "bad-request");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_description_of_a_list_has_limit_and_cursor() {
+    let document = document(&World::new().await).await;
+    for (list, _) in LISTS.into_iter().chain([("/webhooks/deliveries", ""), ("/trials/{id}", "")]) {
+        let parameters = document["paths"][list]["get"]["parameters"].as_array().expect("a list");
+        for name in ["limit", "cursor"] {
+            assert!(parameters.iter().any(|parameter| parameter["name"] == name), "{list} {name}");
         }
     }
 }

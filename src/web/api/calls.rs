@@ -70,7 +70,7 @@ pub(super) fn group() -> Group {
             .refused(&["deleted", "no-such-call"]),
         get("/calls/{call}/delete", "ask_to_delete_call", "A page that says what is deleted where")
             .page()
-            .refused(&["deleted", "no-such-call"]),
+            .refused(&["deleted", "no-such-call", "not-deletable"]),
         post("/calls/{call}/delete", "delete_call", "Deletes a call, here, at both vendors and in the archive")
             .says("It goes on in the background. The call's address answers 410 once it is gone.")
             .json::<DeletingView>(202, "It is being deleted.")

@@ -6,12 +6,13 @@ use super::operation::{Group, get, post};
 use super::transcripts::of_transcript;
 use crate::web::alike::AlikeView;
 use crate::web::correct_page;
-use crate::web::corrections::{CorrectedView, CorrectionList, EditBody};
+use crate::web::corrections::{CorrectedView, CorrectionList, EditBody, Place};
 use crate::web::replace::{Options, PlaceList, ProgressView, ReplacedView, Wanted};
 
 pub(super) fn group() -> Group {
     let operations = vec![
         of_transcript(get("/transcript/{id}/corrections", "list_corrections", "Lists the corrections of a transcript"))
+            .query::<Place>()
             .json::<CorrectionList>(200, "All of them, the oldest first.")
             .page(),
         of_transcript(post("/transcript/{id}/corrections", "correct_transcript", "Corrects words of a transcript"))

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::operation::{Group, Operation, get, post};
 use crate::web::import_view::{ImportView, LookView};
-use crate::web::imports::{ImportList, Sent};
+use crate::web::imports::{ImportList, Place, Sent};
 
 pub(super) fn group() -> Group {
     let steered = |operation: Operation| {
@@ -12,7 +12,10 @@ pub(super) fn group() -> Group {
         operation.refused(&["import-state", "no-such-import"])
     };
     let operations = vec![
-        get("/imports", "list_imports", "Lists the imports").json::<ImportList>(200, "The newest first.").page(),
+        get("/imports", "list_imports", "Lists the imports")
+            .query::<Place>()
+            .json::<ImportList>(200, "The newest first.")
+            .page(),
         post("/imports", "import", "Says what an import would bring and cost; with `confirm`, begins it")
             .once_by_key()
             .body::<Sent>(json!({ "since": "2026-01-01", "min_seconds": 10, "confirm": false }))

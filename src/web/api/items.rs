@@ -11,7 +11,7 @@ use crate::web::filing::{FiledView, FilingBody};
 use crate::web::filter::Search;
 use crate::web::items::{ItemDetails, ItemList};
 use crate::web::live;
-use crate::web::tags::TagList;
+use crate::web::tags::{Place, TagList};
 
 const SEEN: &str = "What GET has answered as `matches`. If others match by then, nothing is deleted.";
 
@@ -47,7 +47,7 @@ pub(super) fn group() -> Group {
             .asks_vendor(),
         get("/items/{call}/delete", "ask_to_delete_item", "A page that says what is deleted where")
             .page()
-            .refused(&["deleted", "no-such-call"]),
+            .refused(&["deleted", "no-such-call", "not-deletable"]),
         post("/items/{call}/delete", "delete_item_by_form", "The same as `DELETE /items/{call}`, for forms")
             .json::<DeletingView>(202, "It is being deleted.")
             .page()
@@ -72,6 +72,7 @@ pub(super) fn group() -> Group {
             .json::<DeletionsView>(200, "Those of all requests.")
             .page(),
         get("/tags", "list_tags", "Lists the tags that calls and uploads have")
+            .query::<Place>()
             .json::<TagList>(200, "In alphabetical order."),
         get("/export", "export", "Exports all calls and uploads that match a filter")
             .says("It is streamed. `limit` and `cursor` are refused, and `sort` is `newest` or `oldest`.")

@@ -22,9 +22,9 @@ pub(super) fn group() -> Group {
             .asks_vendor(),
         get("/recordings/{file}", "get_audio", "Returns the audio of a recording, or a range of it")
             .header("Range", false, json!({ "type": "string" }), "Such as `bytes=0-65535`.")
-            .file(200, "audio/wav", "The audio.")
+            .file(200, "audio/x-wav", "The audio.")
             .file(200, "audio/mpeg", "")
-            .file(206, "audio/wav", "The range.")
+            .file(206, "audio/x-wav", "The range.")
             .file(206, "audio/mpeg", "")
             .refused(NO_AUDIO)
             .asks_vendor(),

@@ -13,7 +13,7 @@ pub(super) fn group() -> Group {
     };
     let operations = vec![
         get("/trials", "list_trials", "Lists the trials")
-            .says("The parameters are for the page: which calls its form begins with.")
+            .says("All other parameters are for the page: which calls its form begins with.")
             .query::<Options>()
             .json::<TrialList>(200, "The newest first.")
             .page(),
