@@ -20,6 +20,7 @@ mod numbers;
 mod record;
 mod recording_url;
 mod resumable;
+mod schemathesis;
 mod signature;
 mod speakers;
 mod transcribe;
