@@ -128,6 +128,7 @@
 //! | work that is due by the clock, such as a nightly deletion | a kind of job whose subject is its own name, so that all instances share one row; [`app`] opens it when the program starts, and each run reschedules it. The run opens the existing deletion job of each old call |
 //! | request to a vendor | a file in [`clients`], its emulation in [`sandbox`] |
 //! | figure of how right transcripts are | [`accuracy`], as counts that add up over calls and a rate of them |
+//! | tool of agents | `web/tools.rs`, over a route; the manual |
 //! | format of a file | a file in [`export`]; `web/transcript.rs` for one transcript, `web/export.rs` for all that match; the manual |
 //! | figure that Prometheus reads | [`metrics`], where the room that knows it counts; what is in the database in `store/waiting.rs`; the manual |
 //! | setting | `config/settings.rs`, its field in `config/`, the manual |
@@ -152,6 +153,7 @@
 //! | the person who calls us | caller | an inbound call |
 //! | the person who uses callscribe | operator | [`auth`] |
 //! | a program or browser that sends us requests | client | [`web`] |
+//! | a program with a language model; what it can do here | agent; tool | `web::mcp`, `web::tools` |
 //! | the commitment, stored before the request, to place a call or submit an order | intent | `CallState::Dialing`, `Transcript::asked_at` |
 //! | the limited time in which an intent allows its request, and a claim its deletions | right | `pipeline::right::Right` |
 //! | audio to transcribe, with its parameters | transcript request | `pipeline::request::TranscriptRequest` |

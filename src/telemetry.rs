@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -30,7 +31,9 @@ pub fn start(config: &LogConfig) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // Fails if the log is already started.
-    _ = tracing_subscriber::registry().with(config.targets.clone()).with(lines).try_init();
+    // Below that it writes what agents send.
+    let targets = config.targets.clone().with_target("rmcp", LevelFilter::ERROR);
+    _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
 }
 
 /// Waits until all lines are written, for [`FLUSH_TIMEOUT`] at most. Must be called before the process exits.

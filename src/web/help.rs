@@ -18,8 +18,9 @@ use crate::context::{Context, Shared};
 /// The page at `/help`. It has the name that code hosts show for a folder.
 pub(super) const INDEX: &str = "README";
 
-const MARKDOWN: [(&str, &str); 21] = [
+const MARKDOWN: [(&str, &str); 22] = [
     (INDEX, include_str!("../manual/README.md")),
+    ("agents", include_str!("../manual/agents.md")),
     ("accuracy", include_str!("../manual/accuracy.md")),
     ("calls", include_str!("../manual/calls.md")),
     ("contacts", include_str!("../manual/contacts.md")),

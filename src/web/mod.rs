@@ -45,10 +45,12 @@ mod list_page;
 mod live;
 mod login;
 mod login_page;
+mod mcp;
 mod metrics;
 mod noted;
 mod pages;
 mod paging;
+mod passages;
 mod probe;
 mod qvalue;
 mod rates;
@@ -68,6 +70,8 @@ mod speakers;
 mod spoken;
 mod tags;
 mod tokens;
+mod toolbox;
+mod tools;
 mod transcribe;
 mod transcript;
 mod trial_result;
@@ -204,7 +208,10 @@ pub fn router(context: Shared) -> Router {
         .at("/help", get(help::index))
         .at("/help/{file}", get(help::file))
         .at("/logout", post(login::log_out))
-        .router
+        .router;
+    let toolbox = toolbox::Toolbox::new(context.clone(), operator.clone().with_state(context.clone()));
+    let operator = operator
+        .merge(Routes::new().at("/mcp", post(mcp::serve).layer(Extension(mcp::Door::new(toolbox)))).router)
         .fallback(|| async { ApiError::NoSuchPath })
         // Before the layer, so that only the operator learns which methods exist.
         .method_not_allowed_fallback(method_not_allowed)

@@ -1,7 +1,7 @@
 //! What is said in a transcript, in the formats of `/transcript/<id>`.
 
 use super::error::ApiError;
-use super::reading::{called, heard as spoken, paragraphs};
+use super::reading::{Paragraph, called, heard as spoken, paragraphs};
 use super::words::WordsView;
 use crate::accuracy::marks::UNKNOWN;
 use crate::clients::assemblyai::{Reply, Word};
@@ -118,6 +118,24 @@ impl Said {
         .await
     }
 
+    /// How often it was corrected.
+    pub(super) fn version(&self) -> i64 {
+        self.corrected.as_ref().map_or(0, |corrected| corrected.version)
+    }
+
+    /// Returns its paragraphs, and the text, which also one without timed words has.
+    pub(super) async fn for_reading(
+        self,
+        context: &Shared,
+        speakers: Speakers,
+    ) -> Result<(Vec<Paragraph>, String), ApiError> {
+        self.read(context, move |said| {
+            let text = said.text();
+            (paragraphs(said.into_words(), &Query::default(), &speakers, UNKNOWN), text)
+        })
+        .await
+    }
+
     fn into_words(self) -> Vec<SpokenWord> {
         if let Some(corrected) = self.corrected {
             return corrected.words;
@@ -142,7 +160,7 @@ impl Said {
         drop(conn);
         let write = move |said: Self| {
             let (id, checked) = (said.reply.transcript.id.clone(), (checked.0, &checked.1));
-            let version = said.corrected.as_ref().map_or(0, |corrected| corrected.version);
+            let version = said.version();
             WordsView::of(id, version, checked, said.into_words(), &speakers)
         };
         self.read(context, write).await

@@ -31,6 +31,7 @@ pub(crate) fn operator_routes() -> Vec<(Method, String)> {
         get("/transcribe"),
         get("/tags"),
         get("/metrics"),
+        (Method::POST, "/mcp".to_owned()),
         (Method::POST, "/transcribe".to_owned()),
         get(&format!("/transcript/{TRANSCRIPT}")),
         get(&format!("/transcript/{TRANSCRIPT}?format=text&wait=1")),

@@ -69,6 +69,9 @@ mod unreported_calls;
 mod vocabulary;
 mod webhooks;
 
+// Agents.
+mod mcp;
+
 // The vendors: what they are asked, what goes wrong there, and whether the sandbox is as they are.
 mod faults;
 mod figures;

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use crate::support::{Answer, World, callbacks, steps_repeat};
 
 /// Duration of each word, in milliseconds.
-const WORD_MS: usize = 400;
+pub(crate) const WORD_MS: usize = 400;
 
 /// AssemblyAI's JSON for the words of a text, with times.
 fn words(text: &str) -> Vec<Value> {
@@ -32,7 +32,7 @@ async fn finish(world: &World, id: &str, text: &str, words: &[Value]) {
 
 /// Makes a call to this number, a second after the previous one, with this transcript. Returns its call SID and recording
 /// SID.
-async fn said_to(world: &World, number: &str, text: &str) -> (String, String) {
+pub(crate) async fn said_to(world: &World, number: &str, text: &str) -> (String, String) {
     world.clock.advance(Duration::from_secs(1));
     world.assemblyai.hold();
     let sid = world.dial(number).await;

@@ -16,6 +16,16 @@ pub(super) fn group() -> Group {
             },
         },
     });
+    let rpc = json!({
+        "type": "object", "required": ["jsonrpc", "method"],
+        "properties": {
+            "jsonrpc": { "const": "2.0" },
+            "id": { "type": ["integer", "string"], "description": "Notifications have none." },
+            "method": { "type": "string" },
+            "params": { "type": "object" },
+        },
+    });
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
     let markdown = "The same for clients that do not ask for HTML.";
     let operations = vec![
         get("/", "show_home", "A page with a form to dial, and the newest calls").page(),
@@ -57,6 +67,11 @@ pub(super) fn group() -> Group {
             "application/openmetrics-text",
             json!({ "type": "string" }),
         ),
+        post("/mcp", "use_tools", "The Model Context Protocol, for agents")
+            .says("A request of JSON-RPC 2.0. `Accept` must have `application/json` and `text/event-stream`. See [Agents](/help/agents).")
+            .body_of("application/json", json!({ "schema": rpc, "example": list }))
+            .answers(200, "The response of JSON-RPC.", "application/json", json!({ "type": "object" }))
+            .nothing(202, "A notification was read."),
         get("/healthz", "is_alive", "Says that the program runs").of(Caller::Anyone).text("`ok`."),
         get("/readyz", "is_ready", "Says whether the database can be written")
             .of(Caller::Anyone)
