@@ -155,8 +155,8 @@ impl Running {
 
     /// Measures scrapes of `/metrics`, one after the other, once each request of a history has been counted.
     pub(crate) async fn scrape(&self, requests: usize) -> Times {
-        for (_, path) in REQUESTS.iter().chain(&ITEMS) {
-            time_requests(&format!("http://{}{}", self.address, with_words(path)), "application/json", 1).await;
+        for (name, path) in REQUESTS.iter().chain(&ITEMS) {
+            time_requests(&format!("http://{}{}", self.address, with_words(path)), accept(name), 1).await;
         }
         let url = format!("http://{}/metrics", self.address);
         time_requests(&url, "application/openmetrics-text", requests.div_ceil(10)).await;
@@ -168,7 +168,7 @@ impl Running {
         let mut measured = Vec::new();
         for &(name, path) in paths {
             let url = format!("http://{}{}", self.address, with_words(path));
-            let accept = if name.ends_with("page") { "text/html" } else { "application/json" };
+            let accept = accept(name);
             time_requests(&url, accept, requests.div_ceil(10)).await;
             let mut times = Times::default();
             join_all((0..CLIENTS).map(|_| time_requests(&url, accept, requests)))
@@ -179,6 +179,11 @@ impl Running {
         }
         measured
     }
+}
+
+/// What a request of this name accepts.
+fn accept(name: &str) -> &'static str {
+    if name.ends_with("page") { "text/html" } else { "application/json" }
 }
 
 /// Sends this many requests in a row from one client. Returns the response times.
