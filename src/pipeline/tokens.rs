@@ -1,6 +1,7 @@
 //! What operators do with named tokens, and recognizing one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -46,16 +47,15 @@ pub async fn revoke(context: &Shared, id: TokenId) -> Result<(), Error> {
     let shared = Arc::clone(context);
     run_to_end(context, async move {
         let subject = id.to_string();
-        let revoked = shared.store.write(Commit::RevokeToken, &subject, |mut tx| {
-            let now = shared.clock.now_ms();
-            async move {
-                let is_revoked = tx.revoke_token(id, now).await?;
-                Ok((tx, is_revoked))
-            }
+        // If the outcome of the commit is unknown, the transaction runs again and finds that its work is done.
+        let (was_there, now) = (&AtomicBool::new(false), shared.clock.now_ms());
+        let revoked = shared.store.write(Commit::RevokeToken, &subject, |mut tx| async move {
+            was_there.fetch_or(tx.revoke_token(id, now).await?, Ordering::Relaxed);
+            Ok((tx, ()))
         });
-        let is_revoked = revoked.await?;
+        revoked.await?;
         shared.events.changed(TOKENS);
-        if is_revoked { Ok(()) } else { Err(Error::NoSuchToken(id)) }
+        if was_there.load(Ordering::Relaxed) { Ok(()) } else { Err(Error::NoSuchToken(id)) }
     })
     .await
 }

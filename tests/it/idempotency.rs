@@ -6,7 +6,7 @@ use callscribe::sandbox::control::Fault;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, World, fail_step, refuse};
+use crate::support::{Answer, World, refuse};
 
 impl World {
     async fn with_key(&self, path: &str, key: &str, body: &Value) -> Answer {
@@ -143,18 +143,17 @@ async fn a_transcript_is_ordered_once_for_a_key_even_again() {
 #[tokio::test]
 async fn what_failed_is_retried_once_for_a_key() {
     let world = World::new().await;
-    let fail = || fail_step(&world.assemblyai.control, &Method::POST, "/v2/transcript", &refuse(400));
-    fail();
+    world.assemblyai.fail_next_transcript("no audio");
     let (call, _) = world.recorded_call().await;
     world.settle().await;
     let progress = async || world.call(&call).await["progress"].clone();
     assert_eq!(progress().await, "failed");
     let path = format!("/calls/{call}/retry");
-    fail();
+    world.assemblyai.fail_next_transcript("no audio");
     for _ in 0..2 {
         assert_eq!(world.with_key(&path, "once", &Value::Null).await.status, 200);
         world.settle().await;
-        // The second time, AssemblyAI would have accepted it.
+        // The second time, AssemblyAI would have made it.
         assert_eq!(progress().await, "failed");
     }
     assert_eq!(world.with_key(&path, "twice", &Value::Null).await.status, 200);
