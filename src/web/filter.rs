@@ -467,5 +467,5 @@ pub(super) fn cursor(text: &str, sort: Sort) -> Result<Cursor, ApiError> {
 }
 
 pub(super) fn bad_after() -> ApiError {
-    ApiError::BadRequest("after: expected the value from next".to_owned())
+    ApiError::BadRequest("cursor: expected the `next` of the page before".to_owned())
 }

@@ -23,6 +23,7 @@ use super::response::{page, see_other};
 use super::who::{Asker, Who, by, own_key};
 use crate::context::Shared;
 use crate::model::import::{ImportFilter, ImportId};
+use crate::pipeline;
 use crate::pipeline::imports::{self, Steering};
 
 /// Maximum size of a body in bytes.
@@ -115,7 +116,10 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let limit = paging::limit(&limit, PAGE)?;
     let before = if cursor.is_empty() { None } else { Some(cursor.parse().map_err(|_| bad_after())?) };
-    let mut all = imports::newest(&context, before.as_ref(), limit + 1).await?;
+    let mut all = match imports::newest(&context, before.as_ref(), limit + 1).await {
+        Err(pipeline::Error::NoSuchImport(_)) => return Err(bad_after()),
+        all => all?,
+    };
     let is_more = paging::cut(&mut all, limit);
     let all: Vec<ImportView> = all.into_iter().map(ImportView::of).collect();
     let next = all.last().filter(|_| is_more).map(|last| last.id.clone());

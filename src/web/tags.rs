@@ -29,8 +29,7 @@ pub(super) struct Place {
     /// How many are on a page. Without it, there are a thousand.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 200)]
     limit: String,
-    /// The `next` of the page before.
-    #[serde(alias = "after", deserialize_with = "paging::cursor")]
+    /// The `next` of the page before: a tag, which may look like an address.
     cursor: String,
 }
 

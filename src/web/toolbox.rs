@@ -182,7 +182,7 @@ impl Toolbox {
         };
         let first = match text(arguments, "cursor") {
             "" => 0,
-            cursor => cursor.parse().map_err(|_| "cursor: expected the value from next".to_owned())?,
+            cursor => cursor.parse().map_err(|_| "cursor: expected the `next` of the answer before".to_owned())?,
         };
         let (from, to) = (second("from")?, second("to")?);
         passages::read(&self.context, &id, (from, to), first).await.map_err(said)

@@ -207,7 +207,7 @@ async fn filters_find_calls_and_uploads_by_what_they_are_and_what_became_of_them
     // A tag that is written otherwise is the same.
     assert_eq!(upload(&world, "more.wav", &speech::WAV[..20_000], &[("tag", "SPRING")]).await.status, 200);
     world.settle().await;
-    assert_eq!(world.get("/tags").await.json(), json!({"tags": ["Spring"]}));
+    assert_eq!(world.get("/tags").await.json(), json!({"tags": ["Spring"], "next": null}));
     let more = items(&world, "?tag=Spring&kind=upload").await;
     assert_eq!((more.len(), &more[0]["tag"]), (1, &json!("Spring")));
     assert_eq!(world.send(Method::DELETE, &format!("/items/{}", ids(&more)[0]), &[], "").await.status, 202);
@@ -242,7 +242,7 @@ async fn filters_find_calls_and_uploads_by_what_they_are_and_what_became_of_them
         ("limit=201", "limit: expected 1 to 200"),
         ("limit=0", "limit: expected 1 to 200"),
         ("min_seconds=-1", "min_seconds: expected whole seconds"),
-        ("cursor=1", "after: expected the value from next"),
+        ("cursor=1", "cursor: expected the `next` of the page before"),
         ("weight=1", "there is no parameter"),
         ("q=a&sort=oldest", "newest first"),
         ("q=a&sort=longest", "newest first"),
@@ -333,7 +333,7 @@ async fn a_tag_can_be_given_and_taken_away_later() {
     }
     assert_eq!(items(&world, "?kind=upload").await[0]["title"], "Rounds");
     assert_eq!(items(&world, "?tag=spring").await, Vec::<Value>::new());
-    assert_eq!(world.get("/tags").await.json(), json!({"tags": []}));
+    assert_eq!(world.get("/tags").await.json(), json!({"tags": [], "next": null}));
     assert_eq!(world.send(Method::DELETE, &format!("/items/{id}"), &[], "").await.status, 202);
     world.post_json(&format!("/items/{id}"), &json!({"tag": "late"})).await.problem(410, "deleted");
     let nobody = format!("/items/{}", "0".repeat(32));

@@ -411,7 +411,7 @@ async fn calls_are_found_by_state_number_and_time() {
         assert_eq!(found.collect::<Vec<_>>(), spoken, "{parameters:?}");
     }
     for (name, value) in
-        [("state", "gone"), ("since", "yesterday"), ("until", "2026-13-01"), ("after", "x"), ("since", "2026-11-23T")]
+        [("state", "gone"), ("since", "yesterday"), ("until", "2026-13-01"), ("cursor", "x"), ("since", "2026-11-23T")]
     {
         for q in ["", "hello"] {
             let detail = ask(&world, &[("q", q), (name, value)]).await.problem(400, "bad-request");

@@ -137,8 +137,13 @@ fn curl(method: &str, path: &str, operation: &Value) -> String {
     for (media_type, content) in object(&operation["requestBody"]["content"]).take(1) {
         match &content["example"] {
             Value::Null => {}
+            // A shell ends the text at an apostrophe.
             example if media_type == "application/json" => {
-                _ = write!(command, " -H 'Content-Type: application/json' -d '{example}'");
+                _ = write!(
+                    command,
+                    " -H 'Content-Type: application/json' -d '{}'",
+                    example.to_string().replace('\'', r"'\''")
+                );
             }
             Value::Object(fields) => {
                 for (name, value) in fields {
