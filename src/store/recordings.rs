@@ -23,6 +23,11 @@ impl Conn {
     pub(crate) async fn upsert_recording(&mut self, recording: &Recording, now: i64) -> Result<bool, Error> {
         let Recording { sid, call, state, duration_seconds, channels, source, error_code, audio: _, over_budget: _ } =
             recording;
+        // Each transaction locks the row of the call at its end at the latest. After that of the recording, it could wait for
+        // one that waits for this one.
+        if self.has_other_writers() {
+            self.fetch("SELECT id FROM calls WHERE id = $1 FOR NO KEY UPDATE", args![call.as_str()]).await?;
+        }
         let moved = self
             .execute(
                 "INSERT INTO recordings
