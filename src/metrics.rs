@@ -110,7 +110,7 @@ pub struct Jobs {
 pub struct Deliveries {
     pub receivers: &'static str,
     pub count: i64,
-    /// How many seconds ago it happened what the first of them tells.
+    /// The age, in seconds, of the event that the oldest of them reports.
     pub oldest: f64,
 }
 
@@ -296,7 +296,7 @@ impl Moment {
             );
             registry.register_with_unit(
                 "callscribe_deliveries_oldest_age",
-                "How long ago it happened what the first of them tells",
+                "Age of the event that the oldest waiting delivery reports",
                 Unit::Seconds,
                 family(deliveries.iter().map(|of| ([("receivers", of.receivers)], of.oldest))),
             );

@@ -4,6 +4,7 @@
 //! Who may come in is decided before (`access`), by the same rules as everywhere: the crate's own checks of `Host` and `Origin`
 //! would refuse what these allow.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -11,6 +12,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use rmcp::ErrorData;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
@@ -96,7 +98,14 @@ impl ServerHandler for Agent {
             return Err(ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None));
         };
         let answer = match tool.refusal(who) {
-            None => self.0.use_tool(tool, request.arguments.unwrap_or_default(), parts).await,
+            None => {
+                // The crate runs this in a task of its own, which neither ends with its client nor answers for a panic.
+                let used = self.0.use_tool(tool, request.arguments.unwrap_or_default(), parts);
+                tokio::select! {
+                    used = AssertUnwindSafe(used).catch_unwind() => used.map_err(|_| failed("a bug; the log has the details"))?,
+                    () = context.ct.cancelled() => return Err(failed("nobody waits for the answer")),
+                }
+            }
             Some(why) => Err(why),
         };
         Ok(match answer {
@@ -116,5 +125,9 @@ impl ServerHandler for Agent {
 fn sender(context: &RequestContext<RoleServer>) -> Result<(&Who, &Parts), ErrorData> {
     let parts = context.extensions.get::<Parts>();
     let sender = parts.and_then(|parts| Some((parts.extensions.get::<Who>()?, parts)));
-    sender.ok_or_else(|| ErrorData::internal_error("the request has no sender", None))
+    sender.ok_or_else(|| failed("the request has no sender"))
+}
+
+fn failed(why: &'static str) -> ErrorData {
+    ErrorData::internal_error(why, None)
 }

@@ -32,8 +32,11 @@ const EVENTS: usize = 30;
 /// Characters of a transcript that a call shows.
 const BEGINNING: usize = 400;
 
-/// Terms in a report of accuracy.
-const TERMS: usize = 50;
+/// Terms and groups in a report of accuracy, and recordings, transcripts and key terms of a call.
+const LISTED: usize = 50;
+
+/// Characters of a key, as `Idempotency-Key` has them.
+const LONGEST_KEY: usize = 255;
 
 pub(super) struct Tool {
     pub(super) name: &'static str,
@@ -101,11 +104,23 @@ impl Tool {
             )
     }
 
-    /// Fails if an argument is missing, or if there is no such argument.
+    /// Fails if an argument is missing, if there is no such argument, or if it is no text where one is expected.
     fn check(&self, arguments: &Map<String, Value>) -> Result<(), String> {
         let schema = (self.input)();
         if let Some(other) = arguments.keys().find(|name| schema["properties"].get(name.as_str()).is_none()) {
             return Err(format!("there is no argument {other:?} here"));
+        }
+        let is_no_text = |(name, value): &(&String, &Value)| {
+            schema["properties"][name.as_str()]["type"] == "string" && !value.is_string() && !value.is_null()
+        };
+        if let Some((name, _)) = arguments.iter().find(is_no_text) {
+            return Err(format!("{name}: expected a text"));
+        }
+        // Without it, the same request sent again would ring again.
+        if let Some(key) = arguments.get("key").and_then(Value::as_str)
+            && (key.trim().is_empty() || key.len() > LONGEST_KEY || !key.chars().all(|c| (' '..='~').contains(&c)))
+        {
+            return Err(format!("key: expected 1 to {LONGEST_KEY} ASCII characters"));
         }
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let is_empty = |value: &Value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
@@ -292,11 +307,12 @@ fn brief_hit(item: &Value) -> Value {
 pub(super) fn details(call: &Value) -> Value {
     let mut told = brief(call);
     for name in ["legs", "speakers", "recordings", "keyterms"] {
-        told.insert(name.to_owned(), call[name].clone());
+        let all = call[name].as_array().into_iter().flatten();
+        told.insert(name.to_owned(), all.take(LISTED).cloned().collect());
     }
     let events = call["timeline"].as_array().map(Vec::as_slice).unwrap_or_default();
     told.insert("timeline".to_owned(), events[events.len().saturating_sub(EVENTS)..].into());
-    let transcripts = call["transcripts"].as_array().into_iter().flatten().map(|transcript| {
+    let transcripts = call["transcripts"].as_array().into_iter().flatten().take(LISTED).map(|transcript| {
         let text = transcript["text"].as_str().unwrap_or_default();
         json!({
             "id": transcript["id"],
@@ -320,10 +336,15 @@ pub(super) fn called(call: &Value) -> Value {
     brief(call).into()
 }
 
-/// A report of accuracy with the first of its terms.
-pub(super) fn some_terms(mut report: Value) -> Value {
-    if let Some(terms) = report["terms"].as_array_mut() {
-        terms.truncate(TERMS);
+/// A report of accuracy with the first of its groups and terms, and how many are left out.
+pub(super) fn beginning_of_report(mut report: Value) -> Value {
+    for (name, left_out) in [("groups", "groups_left_out"), ("terms", "terms_left_out")] {
+        let Some(all) = report[name].as_array_mut() else { continue };
+        let more = all.len().saturating_sub(LISTED);
+        all.truncate(LISTED);
+        if more > 0 {
+            report[left_out] = json!(more);
+        }
     }
     report
 }

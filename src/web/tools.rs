@@ -1,8 +1,8 @@
 //! The tools of agents, as the protocol describes them: what they take, what they answer, and which route they ask.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::toolbox::{Ask, Asked, FEW, MANY, Tool, brief_list, called, details, pairs, some_terms, text};
+use super::toolbox::{Ask, Asked, FEW, MANY, Tool, beginning_of_report, brief_list, called, details, pairs, text};
 use super::who::Who;
 use crate::model::named_token::Right;
 
@@ -19,7 +19,7 @@ const TOOLS: [Tool; 8] = [
             list(json!({
                 "transcript_id": {"type": ["string", "null"]},
                 "at_ms": {"type": ["integer", "null"], "description": "when the first match is said, from the start of the audio"},
-                "at": {"type": "string", "description": "the same as minutes and seconds"},
+                "at": {"type": ["string", "null"], "description": "the same as minutes and seconds"},
                 "snippet": {"type": "string", "description": "what was said around it; matches are between **"},
             }))
         },
@@ -46,9 +46,9 @@ const TOOLS: [Tool; 8] = [
         input: || object(&["id"], json!({"id": {"type": "string", "description": "an id, or a call SID (CA…)"}})),
         output: || {
             object(
-                &["id", "transcripts"],
+                &["transcripts"],
                 json!({
-                    "id": {"type": ["string", "null"]},
+                    "id": {"type": "string", "description": "missing if only Twilio knows the call"},
                     "transcripts": {"type": "array", "items": {"type": "object"}},
                 }),
             )
@@ -114,11 +114,16 @@ const TOOLS: [Tool; 8] = [
                 &["groups"],
                 json!({
                     "groups": {"type": "array", "items": {"type": "object"}},
+                    "groups_left_out": {"type": "integer", "description": "how many more there are"},
                     "terms": {"type": "array", "items": {"type": "object"}},
+                    "terms_left_out": {"type": "integer"},
                 }),
             )
         },
-        ask: Ask::Route(|arguments| Asked { query: pairs(arguments), ..Asked::get(&["accuracy"]) }, some_terms),
+        ask: Ask::Route(
+            |arguments| Asked { query: pairs(arguments), ..Asked::get(&["accuracy"]) },
+            beginning_of_report,
+        ),
     },
     Tool {
         name: "correct_transcript",
@@ -177,8 +182,14 @@ const TOOLS: [Tool; 8] = [
         },
         ask: Ask::Route(
             |arguments| {
-                let of = |name: &str| Some(json!({name: arguments.get(name)?}));
-                let scope = of("contact").or_else(|| of("tag")).unwrap_or_else(|| json!({"all": true}));
+                let given = ["contact", "tag"].map(|name| (name.to_owned(), text(arguments, name)));
+                let scope: Map<String, Value> = given
+                    .into_iter()
+                    .filter(|(_, value)| !value.is_empty())
+                    .map(|(name, value)| (name, value.into()))
+                    .collect();
+                // The route refuses both at once.
+                let scope = if scope.is_empty() { json!({"all": true}) } else { scope.into() };
                 Asked::post(&["vocabulary"], json!({"term": arguments.get("term"), "scope": scope}))
             },
             |term| json!({"id": term["id"], "term": term["term"], "scope": term["scope"], "state": term["state"]}),

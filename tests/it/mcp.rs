@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use callscribe::sandbox::twilio::SeededCall;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -137,6 +138,18 @@ fn questions() -> Vec<Question> {
     ]
 }
 
+/// The place of the first word in a text that a query finds: the first of a phrase, or of any of its words.
+fn first_match(text: &str, query: &str) -> usize {
+    let text = text.to_lowercase();
+    if query.starts_with('"') {
+        return place(&text, query.trim_matches('"'));
+    }
+    let is_found = |word: &str| {
+        query.split(' ').any(|asked| asked.strip_suffix('*').map_or(word == asked, |begin| word.starts_with(begin)))
+    };
+    text.split(' ').position(is_found).expect("a word of the query")
+}
+
 /// The place of these words in a text.
 fn place(text: &str, words: &str) -> usize {
     let all: Vec<&str> = text.split(' ').collect();
@@ -232,9 +245,8 @@ async fn an_agent_answers_twenty_questions_over_a_thousand_calls_with_the_right_
         assert_eq!(calls.len(), 1, "{}: {answer}", question.asked);
         assert_eq!(calls[0]["sid"], special[question.call], "{}", question.asked);
         let at = calls[0]["at_ms"].as_i64().expect("a moment");
-        // Within the call, as long as it takes to say what was asked for.
-        let words = SAID[question.call].1.split(' ').count();
-        assert!((0..(words * WORD_MS) as i64).contains(&at), "{}: {at}", question.asked);
+        let query = question.arguments["q"].as_str().expect("a query");
+        assert_eq!(at, (first_match(SAID[question.call].1, query) * WORD_MS) as i64, "{}", question.asked);
         let (from, to) = (at as f64 / 1_000.0, (at as f64 + 8_000.0) / 1_000.0);
         reads.push(("get_transcript", json!({"id": calls[0]["transcript_id"], "from": from, "to": to})));
     }
@@ -281,11 +293,19 @@ async fn each_tool_tells_what_its_route_does() {
     let accuracy = found(&world, "get_accuracy", json!({"by": "model"})).await;
     assert_eq!(accuracy["groups"], world.get("/accuracy?by=model").await.json()["groups"]);
 
-    let Some(seen) =
-        client(&world.base, "auto", &[("get_call", json!({"id": sid})), ("get_accuracy", json!({}))]).await
-    else {
-        return;
-    };
+    // A name is found, which nobody says at any moment, and a call of which only Twilio knows.
+    let contact = json!({"name": "Quillfeather"});
+    let put = world.send(Method::PUT, "/contacts/+14155551234", &HEADERS[..1], &contact.to_string()).await;
+    assert!(put.status.is_success());
+    let elsewhere = world.twilio.add_call(SeededCall::default());
+    let steps = [
+        ("get_call", json!({"id": sid})),
+        ("get_accuracy", json!({})),
+        ("search_calls", json!({"q": "Quillfeather"})),
+        ("get_call", json!({"id": elsewhere})),
+    ];
+    let Some(seen) = client(&world.base, "auto", &steps).await else { return };
+    assert_eq!(seen["answers"][2]["json"]["calls"][0]["at"], Value::Null, "{seen}");
     let tools = ["search_calls", "list_calls", "get_call", "get_transcript", "get_accuracy"];
     assert_eq!(seen["tools"], json!(tools.map(|name| (name, true))));
     assert!(seen["answers"].as_array().expect("answers").iter().all(|answer| answer["error"] == false), "{seen}");
@@ -329,6 +349,12 @@ async fn a_refusal_is_a_sentence_that_the_agent_reads() {
         ("get_transcript", json!({"id": "x", "from": "now"}), "a transcript id"),
         ("get_transcript", json!({"id": "00000000-0000-0000-0000-000000000000", "from": -1}), "from: expected seconds"),
         ("get_accuracy", json!({"by": "moon"}), "by: "),
+        ("get_call", json!({"id": 5}), "id: expected a text"),
+        (
+            "get_transcript",
+            json!({"id": "00000000-0000-0000-0000-000000000000", "cursor": 12}),
+            "cursor: expected a text",
+        ),
     ] {
         let said = refused(&world, tool, arguments.clone()).await;
         assert!(said.contains(sentence), "{tool} {arguments}: {said}");
@@ -426,6 +452,17 @@ async fn an_agent_edits_and_dials_only_with_a_token_that_may() {
     assert_eq!(dialed["structuredContent"]["to"], "+14155551235", "{dialed}");
     assert_eq!(again["structuredContent"]["id"], dialed["structuredContent"]["id"]);
     assert_eq!(world.calls_placed(), 2);
+    for key in [json!(12_345), json!(" "), json!("größe")] {
+        let refused = call_with(&world, &dialer, "dial", json!({"to": "+14155551236", "key": key})).await;
+        let why = refused["content"][0]["text"].as_str().expect("a sentence");
+        assert!(refused["isError"] == true && why.starts_with("key: expected"), "{refused}");
+    }
+    assert_eq!(world.calls_placed(), 2);
+    let both = json!({"term": "Ahoy", "contact": "+14155551234", "tag": "orders"});
+    assert_eq!(call_with(&world, &editor, "add_term", both).await["isError"], true);
+    let of_tag = json!({"term": "Ahoy", "contact": null, "tag": "orders"});
+    let added = call_with(&world, &editor, "add_term", of_tag).await;
+    assert_eq!(added["structuredContent"]["scope"], json!({"tag": "orders"}), "{added}");
     let premium = call_with(&world, &dialer, "dial", json!({"to": "+19005550000"})).await;
     assert_eq!(premium["isError"], true, "{premium}");
 
