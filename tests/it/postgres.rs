@@ -14,7 +14,7 @@ use crate::support::World;
 use crate::support::store::{Database, remove_schemas_of, server};
 
 /// Modules that the second run skips because they do not depend on the kind of store, or start PostgreSQL themselves.
-const SKIPPED: [&str; 15] = [
+const SKIPPED: [&str; 21] = [
     "browser::",
     "proxies::",
     "cli::",
@@ -30,6 +30,12 @@ const SKIPPED: [&str; 15] = [
     "tidy::",
     "pages_in_browser::",
     "schemathesis::",
+    "sandbox::",
+    "signature::",
+    "openapi::",
+    "wer::",
+    "figures::",
+    "manual::",
 ];
 
 #[test]
