@@ -14,7 +14,7 @@ pub(super) struct Changed {
     pub(super) orders: BTreeSet<String>,
 }
 
-/// What came to a state, and the state.
+/// The kind of an event in the history, such as `call`, and the state that it reports.
 pub(super) type Noted = (&'static str, &'static str);
 
 #[derive(Debug)]
